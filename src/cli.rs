@@ -1,0 +1,243 @@
+//! The command line.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tokio_util::sync::CancellationToken;
+use wildmatch::WildMatch;
+
+use crate::{
+    api::crd,
+    aws::{
+        Region,
+        sdk::{CallRecord, SdkAws},
+    },
+    controller::{self, Settings},
+    identity::InstallationId,
+    metrics::Metrics,
+    server, telemetry,
+};
+
+/// Keeps the path from applications to Amazon Bedrock private.
+///
+/// Turns each `PrivateGenAIApp` into security groups, interface VPC endpoints, an execution role and a VPC-attached
+/// Lambda function, and keeps them true. Every flag can be given by the environment variable named beside it. AWS
+/// credentials come from the default chain (IRSA, EKS Pod Identity, environment, profile); the Kubernetes API from
+/// the cluster that the operator runs in, or from `KUBECONFIG`.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 120)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the operator.
+    Run(Box<Run>),
+    /// Print the CustomResourceDefinitions, or write them to files.
+    Crd(Crd),
+}
+
+#[derive(Args, Debug)]
+struct Run {
+    /// Whose resources these are, in tags, names and role paths: 1 to 32 lower-case letters, digits and inner hyphens.
+    ///
+    /// Choose it once. The same id takes over what it finds after a cluster is rebuilt; another id leaves it alone.
+    #[arg(long, env = "PGAI_INSTALLATION_ID")]
+    installation_id: InstallationId,
+
+    /// The region of VPCs for which an app names none.
+    #[arg(long, env = "AWS_REGION")]
+    region: Region,
+
+    /// The VPCs that apps may name, as globs separated by commas, such as `vpc-0abc1234,vpc-0def*`. None by default:
+    /// then every app is refused.
+    #[arg(long, env = "PGAI_IMPLICIT_NETWORK_VPC_IDS", value_delimiter = ',')]
+    implicit_network_vpc_ids: Vec<String>,
+
+    /// How often AWS is looked at although nothing happened, in seconds, 10 to 86400.
+    #[arg(long, env = "PGAI_RESYNC_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(10..=86_400))]
+    resync_seconds: u64,
+
+    /// How many objects of each kind are worked on at once, 1 to 1000.
+    #[arg(long, env = "PGAI_CONCURRENCY", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    concurrency: u16,
+
+    /// Where `/healthz`, `/readyz` and `/metrics` are served. Port 0 takes a free one, which the log tells.
+    #[arg(long, env = "PGAI_LISTEN", default_value = "0.0.0.0:8080")]
+    listen: SocketAddr,
+
+    /// The form of the log on standard error.
+    #[arg(long, env = "PGAI_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
+    log_format: LogFormat,
+
+    /// What is logged, as `tracing` directives, such as `info` or `private_genai_operator=debug`.
+    #[arg(long, env = "PGAI_LOG", default_value = "info")]
+    log: String,
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+#[derive(Args, Debug)]
+struct Crd {
+    /// Write one file for each definition into this folder instead of printing them.
+    #[arg(long)]
+    output_dir: Option<PathBuf>,
+}
+
+/// Why the program ends early. Each is a sentence for whoever started it.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// No Kubernetes API to talk to.
+    #[error("no Kubernetes API: {0}. Run in a cluster, or set KUBECONFIG")]
+    Kubernetes(#[from] kube::Error),
+    /// The address for metrics cannot be used.
+    #[error("cannot serve on {address}: {source}. Choose another --listen")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The log directives are not such.
+    #[error("--log: {0}. Write tracing directives, such as info or private_genai_operator=debug")]
+    Log(#[from] tracing_subscriber::filter::ParseError),
+    /// A signal handler cannot be installed.
+    #[error("cannot listen to signals: {0}")]
+    Signals(std::io::Error),
+    /// A definition cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// Where to.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A definition has no YAML.
+    #[error("cannot write the definitions as YAML: {0}")]
+    Yaml(#[from] serde_saphyr::ser::Error),
+}
+
+impl Cli {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    /// What keeps it from being done.
+    pub async fn execute(self) -> Result<(), Failure> {
+        match self.command {
+            Command::Run(run) => run.execute().await,
+            Command::Crd(crd) => crd.execute(),
+        }
+    }
+}
+
+impl Run {
+    async fn execute(self) -> Result<(), Failure> {
+        telemetry::start(&self.log, self.log_format)?;
+        let (ready, stop) = (CancellationToken::new(), CancellationToken::new());
+        let metrics = Arc::new(Metrics::default());
+        let listener = tokio::net::TcpListener::bind(self.listen)
+            .await
+            .map_err(|source| Failure::Listen { address: self.listen, source })?;
+        let address = listener.local_addr().unwrap_or(self.listen);
+        tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), installation = %self.installation_id, "started");
+        let server = tokio::spawn(server::serve(listener, Arc::clone(&metrics), ready.clone(), stop.clone()));
+        tokio::spawn(stop_on_signal(stop.clone())?);
+
+        let client = kube::Client::try_default().await?;
+        let counted = Arc::clone(&metrics);
+        let count = move |call: &CallRecord| {
+            counted.aws_called(call.service, call.operation, &call.code, call.duration);
+        };
+        let aws = SdkAws::load(&self.region, Arc::new(count)).await;
+        let settings = Settings {
+            installation: self.installation_id,
+            allowed_vpcs: self.implicit_network_vpc_ids.iter().map(|glob| WildMatch::new(glob.trim())).collect(),
+            region: self.region,
+            resync: Duration::from_secs(self.resync_seconds),
+            concurrency: self.concurrency,
+        };
+        controller::run(client, Arc::new(aws), settings, metrics, ready, stop.clone()).await;
+        tracing::info!("stopped: nothing is under way any more");
+        stop.cancel();
+        if let Err(error) = server.await {
+            tracing::warn!(%error, "the server for metrics did not end in order");
+        }
+        Ok(())
+    }
+}
+
+/// One token stops everything, in order: no more work is taken, what is under way ends, then the program does.
+fn stop_on_signal(stop: CancellationToken) -> Result<impl Future<Output = ()>, Failure> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::Signals)?;
+    Ok(async move {
+        let name = tokio::select! {
+            _ = terminate.recv() => "SIGTERM",
+            _ = interrupt.recv() => "SIGINT",
+        };
+        tracing::info!(signal = name, "stopping");
+        stop.cancel();
+    })
+}
+
+impl Crd {
+    fn execute(self) -> Result<(), Failure> {
+        for (name, manifest) in crd::manifests()? {
+            match &self.output_dir {
+                None => print!("---\n{manifest}"),
+                Some(folder) => {
+                    let path = folder.join(name);
+                    std::fs::write(&path, manifest).map_err(|source| Failure::Write { path, source })?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent_and_every_flag_is_explained() {
+        let mut command = Cli::command();
+        command.clone().debug_assert();
+        command.build();
+        for sub in command.get_subcommands() {
+            for argument in sub.get_arguments() {
+                assert!(argument.get_help().is_some(), "{} {} has no help", sub.get_name(), argument.get_id());
+            }
+        }
+    }
+
+    #[test]
+    fn an_installation_id_is_required_and_nothing_is_allowed_by_default() {
+        let parse = |arguments: &[&str]| Cli::try_parse_from([&["private-genai-operator", "run"], arguments].concat());
+        let refused = parse(&["--region", "us-east-1"]);
+        if std::env::var_os("PGAI_INSTALLATION_ID").is_none() {
+            assert!(refused.is_err_and(|error| error.to_string().contains("--installation-id")));
+        }
+        let Command::Run(run) =
+            parse(&["--installation-id", "prod", "--region", "us-east-1"]).expect("arguments").command
+        else {
+            panic!("another command");
+        };
+        assert!(run.implicit_network_vpc_ids.is_empty());
+        for wrong in [["--installation-id", "Prod"], ["--region", "nowhere"], ["--resync-seconds", "1"]] {
+            assert!(parse(&wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

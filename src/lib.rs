@@ -1,0 +1,36 @@
+//! The private-genai-operator: one `PrivateGenAIApp` becomes a private path to Amazon Bedrock, and stays one.
+//!
+//! ```text
+//!  Kubernetes                                   the core: pure, synchronous, total               AWS
+//!
+//!  watch ──► shared reflectors ──► desired ──┐
+//!            (controller::triggers)          ├──► plan: steps + legs ──► writes ──────────────► aws::Aws
+//!            aws::Snapshot ──────► observed ─┘         │            (controller::converge)        │
+//!                 ▲                                    └──► status ──► patch, only if it differs  │
+//!                 └──────────── batched reads, invalidated by our own writes ◄────────────────────┘
+//!
+//!  apps make demands ──► a network is their union ──► its status ──► each app's role and function ──► app status
+//! ```
+//!
+//! In the order of dependency:
+//!
+//! - [`aws`]: ids, facts and writes as plain data, the narrow trait, its SDK implementation, the batched snapshot;
+//! - [`identity`]: how a resource is recognised as ours; [`policy`]: models become IAM statements;
+//! - [`api`]: the two kinds and their conditions; [`plan`]: what a decision is; [`function`]: the built-in handler;
+//! - [`network`] and [`app`]: two controllers with one floor plan — desired, observed, plan, status, controller;
+//! - [`controller`]: what both share — triggers, one pass of look–decide–write, pace;
+//! - [`metrics`], [`telemetry`], [`server`], [`cli`].
+
+pub mod api;
+pub mod app;
+pub mod aws;
+pub mod cli;
+pub mod controller;
+pub mod function;
+pub mod identity;
+pub mod metrics;
+pub mod network;
+pub mod plan;
+pub mod policy;
+pub mod server;
+pub mod telemetry;

@@ -1,0 +1,17 @@
+//! Parse the arguments, do what they say.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use private_genai_operator::cli::Cli;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match Cli::parse().execute().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("private-genai-operator: {failure}.");
+            ExitCode::FAILURE
+        }
+    }
+}
