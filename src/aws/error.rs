@@ -1,0 +1,238 @@
+//! What can go wrong with an AWS call, classified once, by the error codes that AWS documents.
+
+/// An AWS call that failed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
+#[error("{service}:{operation} failed: {}{message}{}", .code.as_deref().map(|c| format!("{c}: ")).unwrap_or_default(),
+    .request_id.as_deref().map(|id| format!(" (request id {id})")).unwrap_or_default())]
+pub struct AwsError {
+    /// The service prefix, as IAM names it.
+    pub service: &'static str,
+    /// The operation, as CloudTrail names it.
+    pub operation: &'static str,
+    /// What it means.
+    pub failure: Failure,
+    /// AWS's error code, when AWS answered at all.
+    pub code: Option<String>,
+    /// AWS's own words, or what kept the call from being answered.
+    pub message: String,
+    /// What AWS's support asks for.
+    pub request_id: Option<String>,
+}
+
+/// What an error means for whoever made the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Failure {
+    /// Too many calls in too short a time.
+    Throttled,
+    /// No answer, or one that says that the service is unwell: the work may be done or not.
+    Unavailable,
+    /// The resource does not exist, or not yet.
+    NotFound,
+    /// A resource of that name exists already, or a rule is there already.
+    AlreadyExists,
+    /// Something else still refers to the resource.
+    InUse,
+    /// Not now: the role is not known everywhere yet, another update is under way, Lambda is throttled by EC2.
+    NotYet,
+    /// The client token was used with other parameters: the endpoint exists.
+    TokenMismatch,
+    /// Another endpoint or hosted zone holds the private DNS name in this VPC.
+    PrivateDnsConflict,
+    /// The operator's credentials do not allow the call.
+    AccessDenied,
+    /// There are no credentials, or they are expired or wrong.
+    Credentials,
+    /// A service quota is used up.
+    QuotaReached,
+    /// AWS refuses what was asked for.
+    Invalid,
+    /// AWS's answer lacks what it must contain.
+    Malformed,
+}
+
+/// What to do about a [`Failure`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Class {
+    /// Try again, less often each time.
+    Retry,
+    /// Nothing is wrong: look again soon.
+    Wait,
+    /// It goes on failing until somebody changes something.
+    UserMustAct,
+}
+
+impl Failure {
+    /// What to do about it.
+    pub fn class(self) -> Class {
+        match self {
+            Self::Throttled | Self::Unavailable | Self::Malformed => Class::Retry,
+            Self::NotFound | Self::AlreadyExists | Self::InUse | Self::NotYet | Self::TokenMismatch => Class::Wait,
+            Self::PrivateDnsConflict | Self::AccessDenied | Self::Credentials | Self::QuotaReached | Self::Invalid => {
+                Class::UserMustAct
+            }
+        }
+    }
+
+    /// Reads AWS's error code and message. `status` is the HTTP status of the answer.
+    ///
+    /// Sources: the error code pages of the EC2, IAM, Lambda and CloudWatch Logs API references; DESIGN.md section 6.
+    pub fn classify(status: u16, code: &str, message: &str) -> Self {
+        if let Some(failure) = by_message(code, message) {
+            return failure;
+        }
+        match code {
+            "RequestLimitExceeded"
+            | "Throttling"
+            | "ThrottlingException"
+            | "ThrottledException"
+            | "TooManyRequestsException"
+            | "RequestThrottled"
+            | "EC2ThrottledException"
+            | "SlowDown" => Self::Throttled,
+            "InternalError"
+            | "InternalFailure"
+            | "InternalServerError"
+            | "ServiceUnavailable"
+            | "Unavailable"
+            | "ServiceException"
+            | "ServiceFailure"
+            | "ServiceUnavailableException"
+            | "RequestTimeout"
+            | "RequestTimeoutException" => Self::Unavailable,
+            "NoSuchEntity" | "ResourceNotFoundException" => Self::NotFound,
+            "EntityAlreadyExists" | "ResourceAlreadyExistsException" | "ResourceConflictException" => {
+                Self::AlreadyExists
+            }
+            "DependencyViolation" | "DeleteConflict" | "ResourceInUse" | "ResourceInUseException" => Self::InUse,
+            "ConcurrentModification"
+            | "OperationAbortedException"
+            | "IncorrectState"
+            | "OperationInProgress"
+            | "ResourceNotReadyException" => Self::NotYet,
+            "IdempotentParameterMismatch" => Self::TokenMismatch,
+            "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" | "UnauthorizedAccess" => {
+                Self::AccessDenied
+            }
+            "AuthFailure"
+            | "ExpiredToken"
+            | "ExpiredTokenException"
+            | "InvalidClientTokenId"
+            | "UnrecognizedClientException"
+            | "MissingAuthenticationToken"
+            | "SignatureDoesNotMatch"
+            | "OptInRequired"
+            | "RequestExpired"
+            | "InvalidSignatureException" => Self::Credentials,
+            _ if code.ends_with(".NotFound") => Self::NotFound,
+            _ if code.ends_with(".Duplicate") => Self::AlreadyExists,
+            _ if code.ends_with("LimitExceeded") || code.ends_with("LimitExceededException") => Self::QuotaReached,
+            _ if status == 429 => Self::Throttled,
+            _ if status >= 500 => Self::Unavailable,
+            _ => Self::Invalid,
+        }
+    }
+}
+
+/// Codes that mean several things, told apart by AWS's words.
+fn by_message(code: &str, message: &str) -> Option<Failure> {
+    let says = |words: &str| message.to_ascii_lowercase().contains(words);
+    match code {
+        "InvalidParameter" if says("conflicting dns domain") => Some(Failure::PrivateDnsConflict),
+        "InvalidParameterValueException"
+            if says("cannot be assumed by lambda")
+                || says("execution role does not have permissions")
+                || says("throttled by ec2") =>
+        {
+            Some(Failure::NotYet)
+        }
+        "ResourceConflictException" if says("in progress") || says("is currently in the following state") => {
+            Some(Failure::NotYet)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_documented_code_has_one_meaning() {
+        let table = [
+            (503, "RequestLimitExceeded", "", Failure::Throttled),
+            (429, "TooManyRequestsException", "", Failure::Throttled),
+            (400, "Throttling", "Rate exceeded", Failure::Throttled),
+            (500, "InternalError", "", Failure::Unavailable),
+            (502, "", "", Failure::Unavailable),
+            (400, "InvalidVpcEndpointId.NotFound", "", Failure::NotFound),
+            (400, "InvalidGroup.NotFound", "", Failure::NotFound),
+            (404, "NoSuchEntity", "", Failure::NotFound),
+            (404, "ResourceNotFoundException", "", Failure::NotFound),
+            (400, "InvalidGroup.Duplicate", "", Failure::AlreadyExists),
+            (400, "InvalidPermission.Duplicate", "", Failure::AlreadyExists),
+            (409, "EntityAlreadyExists", "", Failure::AlreadyExists),
+            (409, "ResourceConflictException", "Function already exist: f", Failure::AlreadyExists),
+            (
+                409,
+                "ResourceConflictException",
+                "The operation cannot be performed at this time. An update is in progress for resource: f",
+                Failure::NotYet,
+            ),
+            (
+                409,
+                "ResourceConflictException",
+                "The function is currently in the following state: Pending",
+                Failure::NotYet,
+            ),
+            (
+                400,
+                "InvalidParameterValueException",
+                "The role defined for the function cannot be assumed by Lambda.",
+                Failure::NotYet,
+            ),
+            (
+                400,
+                "InvalidParameterValueException",
+                "The provided execution role does not have permissions to call CreateNetworkInterface on EC2",
+                Failure::NotYet,
+            ),
+            (400, "InvalidParameterValueException", "Unsupported runtime", Failure::Invalid),
+            (400, "DependencyViolation", "", Failure::InUse),
+            (409, "DeleteConflict", "", Failure::InUse),
+            (400, "IdempotentParameterMismatch", "", Failure::TokenMismatch),
+            (
+                400,
+                "InvalidParameter",
+                "private-dns-enabled cannot be set because there is already a conflicting DNS domain for x",
+                Failure::PrivateDnsConflict,
+            ),
+            (400, "InvalidParameter", "something else", Failure::Invalid),
+            (403, "UnauthorizedOperation", "", Failure::AccessDenied),
+            (403, "ExpiredToken", "", Failure::Credentials),
+            (400, "VpcEndpointLimitExceeded", "", Failure::QuotaReached),
+            (400, "SecurityGroupLimitExceeded", "", Failure::QuotaReached),
+            (409, "LimitExceeded", "", Failure::QuotaReached),
+            (400, "InvalidParameterValue", "", Failure::Invalid),
+        ];
+        for (status, code, message, meaning) in table {
+            assert_eq!(Failure::classify(status, code, message), meaning, "{code}: {message}");
+        }
+    }
+
+    #[test]
+    fn an_error_tells_the_call_the_code_and_the_request_id() {
+        let error = AwsError {
+            service: "ec2",
+            operation: "CreateVpcEndpoint",
+            failure: Failure::AccessDenied,
+            code: Some("UnauthorizedOperation".into()),
+            message: "You are not authorized to perform this operation.".into(),
+            request_id: Some("4f7-9a".into()),
+        };
+        assert_eq!(
+            error.to_string(),
+            "ec2:CreateVpcEndpoint failed: UnauthorizedOperation: You are not authorized to perform this operation. \
+             (request id 4f7-9a)"
+        );
+    }
+}

@@ -1,0 +1,522 @@
+//! What AWS says there is, as plain data: no SDK type, no float, ordered and hashable, so that the in-memory AWS, the
+//! simulator and the model checker can keep it in their states.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use super::ids::{
+    AccountId, FunctionName, LogGroupName, NetworkInterfaceId, Partition, RoleName, SecurityGroupId, SubnetId,
+    VpcEndpointId, VpcId, ZoneName,
+};
+
+/// The tags of a resource.
+pub type Tags = BTreeMap<String, String>;
+
+/// Who the operator is to AWS (`sts:GetCallerIdentity`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Caller {
+    /// The account that everything is created in.
+    pub account: AccountId,
+    /// The partition of that account.
+    pub partition: Partition,
+}
+
+/// An IAM policy document, kept in one canonical spelling so that two documents that say the same in another order of
+/// keys, or with other white space, are equal.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PolicyDocument(String);
+
+impl PolicyDocument {
+    /// The canonical document for a JSON value.
+    pub fn new(document: &serde_json::Value) -> Self {
+        Self(document.to_string())
+    }
+
+    /// Reads what AWS returned. A text that is not JSON is kept as it is: it differs from every document of ours.
+    pub fn from_wire(text: &str) -> Self {
+        serde_json::from_str::<serde_json::Value>(text)
+            .map_or_else(|_| Self(text.to_owned()), |value| Self::new(&value))
+    }
+
+    /// The document as compact JSON; its length in characters is what AWS's limits count.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PolicyDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A VPC.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Vpc {
+    /// Its id.
+    pub id: VpcId,
+    /// Where its instances run. Lambda attaches to `Default` only.
+    pub tenancy: Tenancy,
+    /// The DNS attributes, which private DNS names of endpoints need.
+    pub dns: VpcDns,
+}
+
+/// The instance tenancy of a VPC.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tenancy {
+    /// Shared hardware.
+    Default,
+    /// Hardware of this account only (`dedicated`, `host`), as AWS spells it.
+    Other(String),
+}
+
+/// `enableDnsSupport` and `enableDnsHostnames` of a VPC.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VpcDns {
+    /// The Amazon resolver answers in the VPC.
+    pub support: bool,
+    /// Private DNS names resolve.
+    pub hostnames: bool,
+}
+
+/// A subnet.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Subnet {
+    /// Its id.
+    pub id: SubnetId,
+    /// The VPC that it is in.
+    pub vpc: VpcId,
+    /// Its availability zone.
+    pub zone: ZoneName,
+    /// How many IPv4 addresses are free (`AvailableIpAddressCount`).
+    pub free_addresses: u32,
+}
+
+/// A route table, reduced to where it can lead.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouteTable {
+    /// The VPC that it is in.
+    pub vpc: VpcId,
+    /// It holds for every subnet that names no other.
+    pub main: bool,
+    /// The subnets that name it.
+    pub subnets: BTreeSet<SubnetId>,
+    /// The targets of its routes.
+    pub targets: BTreeSet<RouteTarget>,
+}
+
+/// Where a route leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RouteTarget {
+    /// Inside the VPC.
+    Local,
+    /// A gateway endpoint (S3, DynamoDB), by prefix list.
+    GatewayEndpoint,
+    /// An internet gateway: a subnet with such a route is public.
+    InternetGateway,
+    /// Any other way out: NAT, egress-only or transit gateway, peering, VPN, an appliance.
+    Other,
+}
+
+/// What AWS offers under an endpoint service name in a region.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EndpointService {
+    /// The service name, `com.amazonaws.REGION.SERVICE`.
+    pub name: String,
+    /// The zones in which an interface endpoint can have a subnet.
+    pub zones: BTreeSet<ZoneName>,
+    /// The service looks at endpoint policies.
+    pub policy_supported: bool,
+    /// The public name that private DNS takes over.
+    pub private_dns_name: Option<String>,
+}
+
+/// A VPC endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VpcEndpoint {
+    /// Its id.
+    pub id: VpcEndpointId,
+    /// The VPC that it is in.
+    pub vpc: VpcId,
+    /// The service name, `com.amazonaws.REGION.SERVICE`.
+    pub service_name: String,
+    /// An interface endpoint, not a gateway or load balancer one.
+    pub interface: bool,
+    /// Where it is in its life.
+    pub state: EndpointState,
+    /// It has taken over the service's public DNS name in the VPC.
+    pub private_dns: bool,
+    /// One subnet per zone.
+    pub subnets: BTreeSet<SubnetId>,
+    /// The groups of its interfaces.
+    pub security_groups: BTreeSet<SecurityGroupId>,
+    /// Its interfaces.
+    pub interfaces: BTreeSet<NetworkInterfaceId>,
+    /// Its policy.
+    pub policy: Option<PolicyDocument>,
+    /// Its DNS names in AWS's order: the regional one first.
+    pub dns_names: Vec<String>,
+    /// Its tags.
+    pub tags: Tags,
+    /// Creation time in seconds since the epoch; 0 when AWS did not say.
+    pub created_at: i64,
+    /// What went wrong, in AWS's words (`LastError`).
+    pub last_error: Option<String>,
+}
+
+/// The state of a VPC endpoint. AWS spells it in camelCase or PascalCase.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names are AWS's own")]
+pub enum EndpointState {
+    PendingAcceptance,
+    Pending,
+    Available,
+    Deleting,
+    Deleted,
+    Rejected,
+    Failed,
+    Expired,
+    Partial,
+    /// A state that this version does not know: it is waited for.
+    Unknown(String),
+}
+
+impl EndpointState {
+    /// Reads AWS's spelling, whatever its case.
+    pub fn from_wire(text: &str) -> Self {
+        match text.to_ascii_lowercase().as_str() {
+            "pendingacceptance" => Self::PendingAcceptance,
+            "pending" => Self::Pending,
+            "available" => Self::Available,
+            "deleting" => Self::Deleting,
+            "deleted" => Self::Deleted,
+            "rejected" => Self::Rejected,
+            "failed" => Self::Failed,
+            "expired" => Self::Expired,
+            "partial" => Self::Partial,
+            _ => Self::Unknown(text.to_owned()),
+        }
+    }
+
+    /// The name that status shows.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::PendingAcceptance => "pendingAcceptance",
+            Self::Pending => "pending",
+            Self::Available => "available",
+            Self::Deleting => "deleting",
+            Self::Deleted => "deleted",
+            Self::Rejected => "rejected",
+            Self::Failed => "failed",
+            Self::Expired => "expired",
+            Self::Partial => "partial",
+            Self::Unknown(text) => text,
+        }
+    }
+
+    /// The endpoint is going or gone: it serves nobody any more and another may take its place.
+    pub fn is_ending(&self) -> bool {
+        matches!(self, Self::Deleting | Self::Deleted)
+    }
+}
+
+/// An elastic network interface.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NetworkInterface {
+    /// Its id.
+    pub id: NetworkInterfaceId,
+    /// The subnet that it is in.
+    pub subnet: SubnetId,
+    /// The zone of that subnet.
+    pub zone: ZoneName,
+    /// Its primary private IPv4 address.
+    pub private_ip: String,
+}
+
+/// A security group.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SecurityGroup {
+    /// Its id.
+    pub id: SecurityGroupId,
+    /// The VPC that it is in.
+    pub vpc: VpcId,
+    /// Its name, unique in the VPC.
+    pub name: String,
+    /// What may come in.
+    pub ingress: BTreeSet<Rule>,
+    /// What may go out.
+    pub egress: BTreeSet<Rule>,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+/// One rule of a security group: one protocol, one range of ports, one peer.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rule {
+    /// The IP protocol.
+    pub protocol: Protocol,
+    /// First and last port; `None` for all (or for protocols without ports).
+    pub ports: Option<(i32, i32)>,
+    /// The other side.
+    pub peer: Peer,
+}
+
+impl Rule {
+    /// TCP on one port.
+    pub fn tcp(port: u16, peer: Peer) -> Self {
+        Self { protocol: Protocol::Tcp, ports: Some((i32::from(port), i32::from(port))), peer }
+    }
+}
+
+/// The IP protocol of a rule.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Protocol {
+    /// `-1` on the wire.
+    All,
+    /// `tcp` or `6`.
+    Tcp,
+    /// Any other, as AWS spells it.
+    Other(String),
+}
+
+impl Protocol {
+    /// Reads AWS's spelling.
+    pub fn from_wire(text: &str) -> Self {
+        match text {
+            "-1" => Self::All,
+            "tcp" | "6" => Self::Tcp,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+
+    /// AWS's spelling.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::All => "-1",
+            Self::Tcp => "tcp",
+            Self::Other(text) => text,
+        }
+    }
+}
+
+/// The other side of a rule, in EC2's canonical spelling.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Peer {
+    /// An IPv4 range.
+    Ipv4(String),
+    /// An IPv6 range.
+    Ipv6(String),
+    /// Whatever carries a security group.
+    Group(SecurityGroupId),
+    /// A prefix list.
+    PrefixList(String),
+}
+
+/// The environment of a function. Its values never leave memory: `Debug` shows the names only.
+#[derive(Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// An environment of these variables.
+    pub fn new(variables: BTreeMap<String, String>) -> Self {
+        Self(variables)
+    }
+
+    /// The variables, values included: for the AWS call, never for a log.
+    pub fn variables(&self) -> &BTreeMap<String, String> {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// The processor that a function runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names are AWS's own")]
+pub enum Architecture {
+    Arm64,
+    X86_64,
+}
+
+/// The configuration of a function, as far as the operator decides it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FunctionConfiguration {
+    /// The ARN of the execution role.
+    pub role_arn: String,
+    /// The runtime, such as `nodejs24.x`; empty for images.
+    pub runtime: String,
+    /// File and export that are called.
+    pub handler: String,
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// Time limit of one invocation in seconds.
+    pub timeout_seconds: u32,
+    /// Environment variables.
+    pub environment: Environment,
+    /// The subnets that it is attached to.
+    pub subnets: BTreeSet<SubnetId>,
+    /// The security groups of its interfaces.
+    pub security_groups: BTreeSet<SecurityGroupId>,
+}
+
+/// A function as `ListFunctions` shows it: no state, no tags, no reserved concurrency.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FunctionListing {
+    /// Its name.
+    pub name: FunctionName,
+    /// Its ARN, without a version.
+    pub arn: String,
+    /// Its configuration.
+    pub configuration: FunctionConfiguration,
+    /// Its processor.
+    pub architecture: Architecture,
+    /// Base64 of the SHA-256 of the deployment package.
+    pub code_sha256: String,
+    /// When it was last changed, as AWS spells it: told apart, never computed with.
+    pub last_modified: String,
+}
+
+/// A function as `GetFunction` shows it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FunctionDetail {
+    /// What a listing shows too.
+    pub listing: FunctionListing,
+    /// Whether it can be invoked.
+    pub state: FunctionState,
+    /// Why it is in that state (`StateReasonCode: StateReason`).
+    pub state_reason: Option<String>,
+    /// How the last update went.
+    pub last_update: UpdateStatus,
+    /// Why the update went so (`LastUpdateStatusReasonCode: LastUpdateStatusReason`).
+    pub last_update_reason: Option<String>,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+/// The state of a function.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names are AWS's own")]
+pub enum FunctionState {
+    Pending,
+    Active,
+    Inactive,
+    Failed,
+    /// A state that this version gives no meaning of its own (Deleting, Deactivated, …): it is waited for.
+    Other(String),
+}
+
+impl FunctionState {
+    /// Reads AWS's spelling.
+    pub fn from_wire(text: &str) -> Self {
+        match text {
+            "Pending" => Self::Pending,
+            "Active" => Self::Active,
+            "Inactive" => Self::Inactive,
+            "Failed" => Self::Failed,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+
+    /// AWS's spelling.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Pending => "Pending",
+            Self::Active => "Active",
+            Self::Inactive => "Inactive",
+            Self::Failed => "Failed",
+            Self::Other(text) => text,
+        }
+    }
+}
+
+/// How the last update of a function went.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names are AWS's own")]
+pub enum UpdateStatus {
+    Successful,
+    InProgress,
+    Failed,
+    /// A status that this version does not know: it is waited for.
+    Other(String),
+}
+
+impl UpdateStatus {
+    /// Reads AWS's spelling.
+    pub fn from_wire(text: &str) -> Self {
+        match text {
+            "Successful" => Self::Successful,
+            "InProgress" => Self::InProgress,
+            "Failed" => Self::Failed,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+
+    /// AWS's spelling.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Successful => "Successful",
+            Self::InProgress => "InProgress",
+            Self::Failed => "Failed",
+            Self::Other(text) => text,
+        }
+    }
+}
+
+/// A CloudWatch Logs group.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogGroup {
+    /// Its name.
+    pub name: LogGroupName,
+    /// How many days events are kept; `None` is for ever.
+    pub retention_days: Option<u32>,
+}
+
+/// An IAM role.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Role {
+    /// Its name.
+    pub name: RoleName,
+    /// Its ARN, path included.
+    pub arn: String,
+    /// Who may assume it.
+    pub trust_policy: PolicyDocument,
+    /// Its inline policies by name.
+    pub inline_policies: BTreeMap<String, PolicyDocument>,
+    /// The ARNs of the managed policies attached to it.
+    pub attached_policies: BTreeSet<String>,
+    /// Its tags.
+    pub tags: Tags,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_that_say_the_same_are_equal_whatever_the_order_of_keys_and_the_white_space() {
+        let ours = PolicyDocument::new(&serde_json::json!({"Version": "2012-10-17", "Statement": []}));
+        assert_eq!(ours, PolicyDocument::from_wire("{ \"Statement\": [],\n \"Version\":\"2012-10-17\" }"));
+        assert_ne!(ours, PolicyDocument::from_wire("{\"Statement\": [{}], \"Version\": \"2012-10-17\"}"));
+        assert_ne!(ours, PolicyDocument::from_wire("not json"));
+    }
+
+    #[test]
+    fn endpoint_states_are_read_in_either_spelling_and_unknown_ones_kept() {
+        assert_eq!(EndpointState::from_wire("pendingAcceptance"), EndpointState::PendingAcceptance);
+        assert_eq!(EndpointState::from_wire("PendingAcceptance"), EndpointState::PendingAcceptance);
+        assert_eq!(EndpointState::from_wire("Available"), EndpointState::Available);
+        assert_eq!(EndpointState::from_wire("Hibernating"), EndpointState::Unknown("Hibernating".into()));
+    }
+
+    #[test]
+    fn an_environment_shows_names_and_never_values() {
+        let environment = Environment::new([("API_KEY".to_owned(), "hunter2".to_owned())].into());
+        assert_eq!(format!("{environment:?}"), "{\"API_KEY\"}");
+    }
+}

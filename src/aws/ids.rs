@@ -1,0 +1,177 @@
+//! AWS identifiers as validated newtypes: a malformed id cannot travel past the place where it was read.
+
+use std::{fmt, str::FromStr};
+
+/// A text that is not the identifier it should be.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{text:?} is not {expected}")]
+pub struct InvalidId {
+    /// What was given.
+    pub text: String,
+    /// What the identifier looks like, as the end of a sentence.
+    pub expected: &'static str,
+}
+
+macro_rules! identifier {
+    ($(#[$doc:meta])* $name:ident, $expected:literal, $valid:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The identifier as AWS writes it.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidId;
+
+            fn from_str(text: &str) -> Result<Self, InvalidId> {
+                let valid: fn(&str) -> bool = $valid;
+                if valid(text) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(InvalidId { text: text.to_owned(), expected: $expected })
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+/// EC2 ids are a prefix and 8 (before 2016) or 17 hexadecimal digits.
+fn is_ec2_id(prefix: &str, text: &str) -> bool {
+    text.strip_prefix(prefix).is_some_and(|digits| {
+        matches!(digits.len(), 8 | 17) && digits.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+    })
+}
+
+fn is_name(text: &str, longest: usize, punctuation: &str) -> bool {
+    (1..=longest).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || punctuation.contains(c))
+}
+
+identifier!(
+    /// The id of a VPC.
+    VpcId, "a VPC id such as vpc-0123456789abcdef0", |t| is_ec2_id("vpc-", t)
+);
+identifier!(
+    /// The id of a subnet.
+    SubnetId, "a subnet id such as subnet-0123456789abcdef0", |t| is_ec2_id("subnet-", t)
+);
+identifier!(
+    /// The id of a security group.
+    SecurityGroupId, "a security group id such as sg-0123456789abcdef0", |t| is_ec2_id("sg-", t)
+);
+identifier!(
+    /// The id of a VPC endpoint.
+    VpcEndpointId, "a VPC endpoint id such as vpce-0123456789abcdef0", |t| is_ec2_id("vpce-", t)
+);
+identifier!(
+    /// The id of an elastic network interface.
+    NetworkInterfaceId, "a network interface id such as eni-0123456789abcdef0", |t| is_ec2_id("eni-", t)
+);
+identifier!(
+    /// The name of an availability zone (`us-east-1a`), as this account sees it.
+    ZoneName, "an availability zone such as us-east-1a", |t| is_name(t, 64, "-")
+);
+identifier!(
+    /// A twelve-digit AWS account id.
+    AccountId, "an AWS account id of twelve digits", |t| t.len() == 12 && t.bytes().all(|b| b.is_ascii_digit())
+);
+identifier!(
+    /// The code of an AWS region.
+    Region, "an AWS region such as us-east-1", |t| {
+        let parts: Vec<&str> = t.split('-').collect();
+        parts.len() >= 3
+            && parts.iter().all(|part| is_name(part, 16, ""))
+            && t.bytes().all(|b| !b.is_ascii_uppercase())
+            && parts.last().is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
+    }
+);
+identifier!(
+    /// The name of an IAM role: at most 64 characters, unique in the account whatever its path.
+    RoleName, "an IAM role name of at most 64 characters", |t| is_name(t, 64, "+=,.@_-")
+);
+identifier!(
+    /// The name of a Lambda function: at most 64 characters, unique in the account and region.
+    FunctionName, "a Lambda function name of at most 64 characters", |t| is_name(t, 64, "_-")
+);
+identifier!(
+    /// The name of a CloudWatch Logs group: at most 512 characters.
+    LogGroupName, "a log group name of at most 512 characters", |t| is_name(t, 512, "_-/.#")
+);
+
+impl Region {
+    /// The partition that the region belongs to.
+    ///
+    /// Source: AWS General Reference, "Amazon Resource Names", the partitions of `cn-` and `us-gov-` regions.
+    pub fn partition(&self) -> Partition {
+        if self.0.starts_with("cn-") {
+            Partition::AwsCn
+        } else if self.0.starts_with("us-gov-") {
+            Partition::AwsUsGov
+        } else {
+            Partition::Aws
+        }
+    }
+}
+
+/// The group of regions that an ARN lives in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Partition {
+    /// The public regions.
+    Aws,
+    /// The regions in China.
+    AwsCn,
+    /// AWS GovCloud (US).
+    AwsUsGov,
+}
+
+impl fmt::Display for Partition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Aws => "aws",
+            Self::AwsCn => "aws-cn",
+            Self::AwsUsGov => "aws-us-gov",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_of_both_lengths_are_read_and_everything_else_is_refused_with_an_example() {
+        assert!("vpc-0abc1234".parse::<VpcId>().is_ok());
+        assert!("vpc-0123456789abcdef0".parse::<VpcId>().is_ok());
+        for wrong in ["", "vpc-", "vpc-0ABC1234", "vpc-123", "subnet-0abc1234", "vpc-0abc1234 ", "vpc-0abc1234\"}"] {
+            let error = wrong.parse::<VpcId>().expect_err(wrong);
+            assert!(error.to_string().contains("vpc-0123456789abcdef0"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_region_tells_its_partition() {
+        let partition = |region: &str| region.parse::<Region>().expect(region).partition();
+        assert_eq!(partition("eu-central-1"), Partition::Aws);
+        assert_eq!(partition("cn-north-1"), Partition::AwsCn);
+        assert_eq!(partition("us-gov-west-1"), Partition::AwsUsGov);
+        for wrong in ["", "us-east", "US-EAST-1", "us-east-1/", "us--1"] {
+            assert!(wrong.parse::<Region>().is_err(), "{wrong}");
+        }
+    }
+}

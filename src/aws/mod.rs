@@ -1,0 +1,89 @@
+//! AWS as the operator needs it: plain facts, writes as values, one narrow trait between the core and the SDK.
+//!
+//! `aws_sdk_*` is imported in [`sdk`] only.
+
+mod error;
+mod facts;
+mod ids;
+pub mod sdk;
+mod snapshot;
+mod write;
+
+use std::collections::BTreeSet;
+
+use async_trait::async_trait;
+
+pub use error::{AwsError, Class, Failure};
+pub use facts::{
+    Architecture, Caller, EndpointService, EndpointState, Environment, FunctionConfiguration, FunctionDetail,
+    FunctionListing, FunctionState, LogGroup, NetworkInterface, Peer, PolicyDocument, Protocol, Role, RouteTable,
+    RouteTarget, Rule, SecurityGroup, Subnet, Tags, Tenancy, UpdateStatus, Vpc, VpcDns, VpcEndpoint,
+};
+pub use ids::{
+    AccountId, FunctionName, InvalidId, LogGroupName, NetworkInterfaceId, Partition, Region, RoleName, SecurityGroupId,
+    SubnetId, VpcEndpointId, VpcId, ZoneName,
+};
+pub use snapshot::{Endpoints, MaxAge, Snapshot, Snapshots, Topology};
+pub use write::{EndpointChange, NewFunction, NewVpcEndpoint, Package, Write, Written};
+
+/// The AWS calls that the operator makes, and no others.
+///
+/// Lists are complete: an implementation follows every page. A list filtered by ids leaves out what does not exist
+/// instead of failing. Nothing is cached or retried here beyond one call's own transport retries; [`Snapshot`] caches.
+#[async_trait]
+pub trait Aws: Send + Sync + 'static {
+    /// `sts:GetCallerIdentity`.
+    async fn caller(&self, region: &Region) -> Result<Caller, AwsError>;
+
+    /// `ec2:DescribeVpcs` by id, and two `ec2:DescribeVpcAttribute` for each VPC found.
+    async fn vpcs(&self, region: &Region, ids: &BTreeSet<VpcId>) -> Result<Vec<Vpc>, AwsError>;
+
+    /// `ec2:DescribeSubnets` of these VPCs.
+    async fn subnets(&self, region: &Region, vpcs: &BTreeSet<VpcId>) -> Result<Vec<Subnet>, AwsError>;
+
+    /// `ec2:DescribeRouteTables` of these VPCs.
+    async fn route_tables(&self, region: &Region, vpcs: &BTreeSet<VpcId>) -> Result<Vec<RouteTable>, AwsError>;
+
+    /// `ec2:DescribeVpcEndpointServices` by name. A service that the region does not offer is left out.
+    async fn endpoint_services(
+        &self,
+        region: &Region,
+        names: &BTreeSet<String>,
+    ) -> Result<Vec<EndpointService>, AwsError>;
+
+    /// `ec2:DescribeVpcEndpoints` of these VPCs, whoever created them.
+    async fn vpc_endpoints(&self, region: &Region, vpcs: &BTreeSet<VpcId>) -> Result<Vec<VpcEndpoint>, AwsError>;
+
+    /// `ec2:DescribeNetworkInterfaces` by id.
+    async fn network_interfaces(
+        &self,
+        region: &Region,
+        ids: &BTreeSet<NetworkInterfaceId>,
+    ) -> Result<Vec<NetworkInterface>, AwsError>;
+
+    /// `ec2:DescribeSecurityGroups` with this tag.
+    async fn security_groups(&self, region: &Region, tag: (&str, &str)) -> Result<Vec<SecurityGroup>, AwsError>;
+
+    /// `lambda:ListFunctions`: all functions of the account in the region, 50 a page.
+    async fn functions(&self, region: &Region) -> Result<Vec<FunctionListing>, AwsError>;
+
+    /// `lambda:GetFunction`; `None` when there is no such function.
+    async fn function(&self, region: &Region, name: &FunctionName) -> Result<Option<FunctionDetail>, AwsError>;
+
+    /// `logs:DescribeLogGroups` with this prefix, 50 a page.
+    async fn log_groups(&self, region: &Region, prefix: &str) -> Result<Vec<LogGroup>, AwsError>;
+
+    /// `logs:ListTagsForResource`; `None` when there is no such group.
+    async fn log_group_tags(
+        &self,
+        region: &Region,
+        caller: &Caller,
+        name: &LogGroupName,
+    ) -> Result<Option<Tags>, AwsError>;
+
+    /// `iam:GetAccountAuthorizationDetails` for roles, reduced to those below `path` (which starts and ends with `/`).
+    async fn roles(&self, region: &Region, path: &str) -> Result<Vec<Role>, AwsError>;
+
+    /// Carries out one change. An error with [`Failure::Unavailable`] leaves open whether it was done.
+    async fn write(&self, region: &Region, write: &Write) -> Result<Written, AwsError>;
+}

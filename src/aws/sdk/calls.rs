@@ -1,0 +1,134 @@
+//! The one place that every AWS call passes: it times the call, tells whoever counts calls, and turns an SDK error into
+//! an [`AwsError`].
+//!
+//! Neither requests nor answers are ever printed: they hold environment values of functions.
+
+use std::{
+    error::Error,
+    fmt::Display,
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use aws_sdk_sts::operation::RequestId;
+use aws_smithy_async::future::pagination_stream::PaginationStream;
+use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkError};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+use super::error::{self, Malformed};
+use crate::aws::AwsError;
+
+/// One call that was made, its transport retries included. Each page of a list is a call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallRecord {
+    /// The service prefix, as IAM names it.
+    pub service: &'static str,
+    /// The operation, as AWS's API reference names it.
+    pub operation: &'static str,
+    /// `OK`, AWS's error code, or the name of the [`Failure`](crate::aws::Failure) when AWS gave none.
+    pub code: String,
+    /// From the first attempt to the end of the last one.
+    pub duration: Duration,
+}
+
+/// Is told of every call; it must not block.
+pub type OnCall = Arc<dyn Fn(&CallRecord) + Send + Sync>;
+
+/// What the calls of one service have in common.
+#[derive(Clone)]
+pub(super) struct Calls {
+    service: &'static str,
+    on_call: OnCall,
+}
+
+impl Calls {
+    pub(super) fn of(service: &'static str, on_call: &OnCall) -> Self {
+        Self { service, on_call: Arc::clone(on_call) }
+    }
+
+    /// Makes one call.
+    pub(super) async fn observed<T: RequestId, E: Error + ProvideErrorMetadata + 'static>(
+        &self,
+        operation: &'static str,
+        call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<T, AwsError> {
+        let begun = Instant::now();
+        let answer = call.await;
+        self.ended(operation, begun, answer)
+    }
+
+    /// Makes the calls that read all pages of a list.
+    pub(super) async fn pages<T: RequestId, E: Error + ProvideErrorMetadata + 'static>(
+        &self,
+        operation: &'static str,
+        mut pages: PaginationStream<Result<T, SdkError<E, HttpResponse>>>,
+    ) -> Result<Vec<T>, AwsError> {
+        let mut all = Vec::new();
+        loop {
+            let begun = Instant::now();
+            let Some(page) = pages.next().await else { return Ok(all) };
+            all.push(self.ended(operation, begun, page)?);
+        }
+    }
+
+    /// Reads all pages of a list into facts: `items` takes them from a page, `fact` reads one.
+    pub(super) async fn list<P: RequestId, E: Error + ProvideErrorMetadata + 'static, S, T>(
+        &self,
+        operation: &'static str,
+        pages: PaginationStream<Result<P, SdkError<E, HttpResponse>>>,
+        items: fn(&P) -> &[S],
+        fact: fn(&S) -> Result<T, Malformed>,
+    ) -> Result<Vec<T>, AwsError> {
+        let pages = self.pages(operation, pages).await?;
+        let facts: Result<_, _> = pages.iter().flat_map(items).map(fact).collect();
+        facts.map_err(|malformed| self.malformed(operation, malformed))
+    }
+
+    /// The answer to a call lacks something.
+    pub(super) fn malformed(&self, operation: &'static str, malformed: Malformed) -> AwsError {
+        malformed.in_answer_to(self.service, operation)
+    }
+
+    /// The call could not be made as it was asked for.
+    pub(super) fn invalid(&self, operation: &'static str, why: &dyn Display) -> AwsError {
+        error::invalid(self.service, operation, why)
+    }
+
+    /// AWS answered the call, and the answer holds an error.
+    pub(super) fn refused(
+        &self,
+        operation: &'static str,
+        code: &str,
+        message: &str,
+        request_id: Option<&str>,
+    ) -> AwsError {
+        error::answered(self.service, operation, 200, Some(code), Some(message), request_id)
+    }
+
+    fn ended<T: RequestId, E: Error + ProvideErrorMetadata + 'static>(
+        &self,
+        operation: &'static str,
+        begun: Instant,
+        answer: Result<T, SdkError<E, HttpResponse>>,
+    ) -> Result<T, AwsError> {
+        let duration = begun.elapsed();
+        let answer = answer.map_err(|error| error::from_sdk(self.service, operation, &error));
+        let (code, request_id) = match &answer {
+            Ok(output) => ("OK".to_owned(), output.request_id()),
+            Err(error) => {
+                (error.code.clone().unwrap_or_else(|| format!("{:?}", error.failure)), error.request_id.as_deref())
+            }
+        };
+        tracing::debug!(
+            service = self.service,
+            operation,
+            code,
+            request_id = request_id.unwrap_or_default(),
+            duration_ms = duration.as_millis(),
+            "aws"
+        );
+        (self.on_call)(&CallRecord { service: self.service, operation, code, duration });
+        answer
+    }
+}

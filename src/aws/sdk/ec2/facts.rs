@@ -1,0 +1,207 @@
+//! EC2's answers as facts.
+
+use aws_sdk_ec2::types;
+
+use super::rules;
+use crate::aws::{
+    EndpointService, EndpointState, NetworkInterface, PolicyDocument, RouteTable, RouteTarget, SecurityGroup, Subnet,
+    Tags, Tenancy, VpcEndpoint, VpcEndpointId, VpcId,
+    sdk::error::{Malformed, all_parsed, counted, needed, parsed},
+};
+
+/// A VPC without its DNS attributes, which only `DescribeVpcAttribute` tells.
+pub(super) fn vpc(vpc: &types::Vpc) -> Result<(VpcId, Tenancy), Malformed> {
+    let tenancy = match needed(vpc.instance_tenancy(), "Vpc.InstanceTenancy")? {
+        types::Tenancy::Default => Tenancy::Default,
+        other => Tenancy::Other(other.as_str().to_owned()),
+    };
+    Ok((parsed(vpc.vpc_id(), "Vpc.VpcId")?, tenancy))
+}
+
+pub(super) fn subnet(subnet: &types::Subnet) -> Result<Subnet, Malformed> {
+    Ok(Subnet {
+        id: parsed(subnet.subnet_id(), "Subnet.SubnetId")?,
+        vpc: parsed(subnet.vpc_id(), "Subnet.VpcId")?,
+        zone: parsed(subnet.availability_zone(), "Subnet.AvailabilityZone")?,
+        free_addresses: counted(subnet.available_ip_address_count(), "Subnet.AvailableIpAddressCount")?,
+    })
+}
+
+pub(super) fn route_table(table: &types::RouteTable) -> Result<RouteTable, Malformed> {
+    let associations = table.associations();
+    Ok(RouteTable {
+        vpc: parsed(table.vpc_id(), "RouteTable.VpcId")?,
+        main: associations.iter().any(|association| association.main() == Some(true)),
+        subnets: associations
+            .iter()
+            .filter_map(types::RouteTableAssociation::subnet_id)
+            .map(|id| parsed(Some(id), "RouteTableAssociation.SubnetId"))
+            .collect::<Result<_, _>>()?,
+        targets: table.routes().iter().map(route_target).collect(),
+    })
+}
+
+/// A blackhole counts as what it was: it leads there again as soon as its target is back.
+///
+/// A Gateway Load Balancer endpoint is a `vpce-` gateway too, but not behind a prefix list: the appliance behind it can
+/// lead anywhere.
+fn route_target(route: &types::Route) -> RouteTarget {
+    match route.gateway_id() {
+        Some("local") => RouteTarget::Local,
+        Some(id) if id.starts_with("igw-") => RouteTarget::InternetGateway,
+        Some(id) if id.starts_with("vpce-") && route.destination_prefix_list_id().is_some() => {
+            RouteTarget::GatewayEndpoint
+        }
+        _ => RouteTarget::Other,
+    }
+}
+
+/// `None` for what is not an interface endpoint: S3 offers a gateway under the same name.
+pub(super) fn endpoint_service(service: &types::ServiceDetail) -> Result<Option<EndpointService>, Malformed> {
+    let is_interface = service.service_type().iter().any(|kind| is(kind.service_type(), types::ServiceType::as_str));
+    if !is_interface {
+        return Ok(None);
+    }
+    Ok(Some(EndpointService {
+        name: needed(service.service_name(), "ServiceDetail.ServiceName")?.to_owned(),
+        zones: all_parsed(service.availability_zones(), "ServiceDetail.AvailabilityZones")?,
+        policy_supported: service.vpc_endpoint_policy_supported().unwrap_or_default(),
+        private_dns_name: service.private_dns_name().map(ToOwned::to_owned),
+    }))
+}
+
+/// The type is Interface, in whatever case.
+fn is<T>(kind: Option<&T>, as_str: fn(&T) -> &str) -> bool {
+    kind.is_some_and(|kind| as_str(kind).eq_ignore_ascii_case("Interface"))
+}
+
+pub(super) fn vpc_endpoint(endpoint: &types::VpcEndpoint) -> Result<VpcEndpoint, Malformed> {
+    let interface = is(endpoint.vpc_endpoint_type(), types::VpcEndpointType::as_str);
+    let (id, state) = endpoint_state(endpoint)?;
+    Ok(VpcEndpoint {
+        id,
+        vpc: parsed(endpoint.vpc_id(), "VpcEndpoint.VpcId")?,
+        service_name: endpoint_service_name(endpoint, interface)?,
+        interface,
+        state,
+        private_dns: endpoint.private_dns_enabled().unwrap_or_default(),
+        subnets: all_parsed(endpoint.subnet_ids(), "VpcEndpoint.SubnetIds")?,
+        security_groups: endpoint
+            .groups()
+            .iter()
+            .map(|group| parsed(group.group_id(), "VpcEndpoint.Groups.GroupId"))
+            .collect::<Result<_, _>>()?,
+        interfaces: all_parsed(endpoint.network_interface_ids(), "VpcEndpoint.NetworkInterfaceIds")?,
+        policy: endpoint.policy_document().map(PolicyDocument::from_wire),
+        dns_names: endpoint.dns_entries().iter().filter_map(|entry| entry.dns_name().map(ToOwned::to_owned)).collect(),
+        tags: tags(endpoint.tags()),
+        created_at: endpoint.creation_timestamp().map_or(0, aws_smithy_types::DateTime::secs),
+        last_error: last_error(endpoint),
+    })
+}
+
+/// What an answer to `CreateVpcEndpoint` is read for.
+pub(super) fn endpoint_state(endpoint: &types::VpcEndpoint) -> Result<(VpcEndpointId, EndpointState), Malformed> {
+    Ok((
+        parsed(endpoint.vpc_endpoint_id(), "VpcEndpoint.VpcEndpointId")?,
+        EndpointState::from_wire(needed(endpoint.state(), "VpcEndpoint.State")?.as_str()),
+    ))
+}
+
+/// Endpoints of the types `Resource` and `ServiceNetwork`, which others may have in the VPC, have no service.
+fn endpoint_service_name(endpoint: &types::VpcEndpoint, interface: bool) -> Result<String, Malformed> {
+    match endpoint.service_name() {
+        Some(name) => Ok(name.to_owned()),
+        None if interface => Err(Malformed::missing("VpcEndpoint.ServiceName")),
+        None => Ok(String::new()),
+    }
+}
+
+fn last_error(endpoint: &types::VpcEndpoint) -> Option<String> {
+    let error = endpoint.last_error()?;
+    let words: Vec<&str> = [error.code(), error.message()].into_iter().flatten().collect();
+    (!words.is_empty()).then(|| words.join(": "))
+}
+
+pub(super) fn network_interface(interface: &types::NetworkInterface) -> Result<NetworkInterface, Malformed> {
+    Ok(NetworkInterface {
+        id: parsed(interface.network_interface_id(), "NetworkInterface.NetworkInterfaceId")?,
+        subnet: parsed(interface.subnet_id(), "NetworkInterface.SubnetId")?,
+        zone: parsed(interface.availability_zone(), "NetworkInterface.AvailabilityZone")?,
+        private_ip: needed(interface.private_ip_address(), "NetworkInterface.PrivateIpAddress")?.to_owned(),
+    })
+}
+
+pub(super) fn security_group(group: &types::SecurityGroup) -> Result<SecurityGroup, Malformed> {
+    Ok(SecurityGroup {
+        id: parsed(group.group_id(), "SecurityGroup.GroupId")?,
+        vpc: parsed(group.vpc_id(), "SecurityGroup.VpcId")?,
+        name: needed(group.group_name(), "SecurityGroup.GroupName")?.to_owned(),
+        ingress: rules::flatten(group.ip_permissions())?,
+        egress: rules::flatten(group.ip_permissions_egress())?,
+        tags: tags(group.tags()),
+    })
+}
+
+/// A tag without a value has an empty one.
+fn tags(tags: &[types::Tag]) -> Tags {
+    tags.iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(gateway: Option<&str>, prefix_list: Option<&str>) -> types::Route {
+        types::Route::builder()
+            .set_gateway_id(gateway.map(Into::into))
+            .set_destination_prefix_list_id(prefix_list.map(Into::into))
+            .build()
+    }
+
+    #[test]
+    fn a_route_leads_where_its_target_says() {
+        let target = |gateway, prefix_list| route_target(&route(gateway, prefix_list));
+        assert_eq!(target(Some("local"), None), RouteTarget::Local);
+        assert_eq!(target(Some("igw-0123456789abcdef0"), None), RouteTarget::InternetGateway);
+        assert_eq!(target(Some("vpce-0123456789abcdef0"), Some("pl-63a5400a")), RouteTarget::GatewayEndpoint);
+        assert_eq!(target(Some("vpce-0123456789abcdef0"), None), RouteTarget::Other, "a load balancer's appliance");
+        assert_eq!(target(Some("vgw-0123456789abcdef0"), None), RouteTarget::Other);
+        assert_eq!(target(None, None), RouteTarget::Other, "NAT, transit gateway, peering, …");
+    }
+
+    #[test]
+    fn the_gateway_that_s3_offers_under_the_same_name_is_left_out() {
+        let service = |kind: &str| {
+            types::ServiceDetail::builder()
+                .service_name("com.amazonaws.us-east-1.s3")
+                .service_type(types::ServiceTypeDetail::builder().service_type(kind.into()).build())
+                .availability_zones("us-east-1a")
+                .build()
+        };
+        assert_eq!(endpoint_service(&service("Gateway")), Ok(None));
+        let offered = endpoint_service(&service("Interface")).expect("service").expect("interface");
+        assert_eq!(offered.zones.len(), 1);
+    }
+
+    #[test]
+    fn an_endpoint_is_read_in_either_spelling_with_its_last_error() {
+        let wire = types::VpcEndpoint::builder()
+            .vpc_endpoint_id("vpce-0123456789abcdef0")
+            .vpc_id("vpc-0abc1234")
+            .vpc_endpoint_type("interface".into())
+            .service_name("com.amazonaws.us-east-1.bedrock-runtime")
+            .state("failed".into())
+            .policy_document("{ \"Statement\": [] }")
+            .last_error(types::LastError::builder().code("InternalError").message("try again").build());
+        let endpoint = vpc_endpoint(&wire.clone().build()).expect("endpoint");
+        assert!(endpoint.interface);
+        assert_eq!(endpoint.state, EndpointState::Failed);
+        assert_eq!(endpoint.policy, Some(PolicyDocument::new(&serde_json::json!({"Statement": []}))));
+        assert_eq!(endpoint.last_error.as_deref(), Some("InternalError: try again"));
+        let nameless = wire.clone().set_service_name(None).build();
+        assert_eq!(vpc_endpoint(&nameless), Err(Malformed::missing("VpcEndpoint.ServiceName")));
+        let resource = wire.set_service_name(None).vpc_endpoint_type(types::VpcEndpointType::Resource).build();
+        assert!(vpc_endpoint(&resource).is_ok_and(|endpoint| !endpoint.interface));
+    }
+}

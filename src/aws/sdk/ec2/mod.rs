@@ -1,0 +1,354 @@
+//! EC2: what a VPC looks like, security groups, VPC endpoints.
+
+mod facts;
+mod rules;
+
+use std::collections::BTreeSet;
+
+use aws_sdk_ec2::{
+    Client,
+    operation::{
+        describe_network_interfaces::DescribeNetworkInterfacesOutput, describe_route_tables::DescribeRouteTablesOutput,
+        describe_security_groups::DescribeSecurityGroupsOutput, describe_subnets::DescribeSubnetsOutput,
+        describe_vpc_endpoints::DescribeVpcEndpointsOutput, describe_vpcs::DescribeVpcsOutput,
+    },
+    types::{
+        AttributeBooleanValue, Filter, ResourceType, Tag, TagSpecification, UnsuccessfulItem, VpcAttributeName,
+        VpcEndpointType,
+    },
+};
+use aws_sdk_sts::operation::RequestId;
+
+use super::{
+    calls::{Calls, OnCall},
+    error::{Malformed, needed, parsed},
+};
+use crate::aws::{
+    AwsError, EndpointChange, EndpointService, Failure, NetworkInterface, NetworkInterfaceId, NewVpcEndpoint,
+    RouteTable, Rule, SecurityGroup, SecurityGroupId, Subnet, Tags, Vpc, VpcDns, VpcEndpoint, VpcEndpointId, VpcId,
+    Written,
+};
+
+/// EC2 pages describes at 1,000.
+const PAGE: i32 = 1_000;
+/// But route tables at 100.
+const ROUTE_TABLE_PAGE: i32 = 100;
+/// A filter has at most 200 values.
+const FILTER_VALUES: usize = 200;
+
+/// The calls to EC2 in one region.
+pub(super) struct Ec2 {
+    client: Client,
+    calls: Calls,
+}
+
+/// Reads. Ids are always filters, because a describe by id fails as a whole when one of them does not exist.
+impl Ec2 {
+    pub(super) fn new(client: Client, on_call: &OnCall) -> Self {
+        Self { client, calls: Calls::of("ec2", on_call) }
+    }
+
+    pub(super) async fn vpcs(&self, ids: &BTreeSet<VpcId>) -> Result<Vec<Vpc>, AwsError> {
+        const OPERATION: &str = "DescribeVpcs";
+        let mut found = Vec::new();
+        for filter in filters("vpc-id", ids) {
+            let pages = self.client.describe_vpcs().filters(filter).into_paginator().page_size(PAGE).send();
+            for (id, tenancy) in self.calls.list(OPERATION, pages, DescribeVpcsOutput::vpcs, facts::vpc).await? {
+                found.extend(Box::pin(self.dns(&id)).await?.map(|dns| Vpc { id, tenancy, dns }));
+            }
+        }
+        Ok(found)
+    }
+
+    /// `None` when the VPC has gone since it was listed.
+    async fn dns(&self, vpc: &VpcId) -> Result<Option<VpcDns>, AwsError> {
+        let both = futures::try_join!(
+            self.attribute(vpc, VpcAttributeName::EnableDnsSupport),
+            self.attribute(vpc, VpcAttributeName::EnableDnsHostnames),
+        );
+        match both {
+            Ok((support, hostnames)) => Ok(Some(VpcDns { support, hostnames })),
+            Err(error) if error.failure == Failure::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// One attribute: the call takes no more.
+    async fn attribute(&self, vpc: &VpcId, name: VpcAttributeName) -> Result<bool, AwsError> {
+        const OPERATION: &str = "DescribeVpcAttribute";
+        let hostnames = name == VpcAttributeName::EnableDnsHostnames;
+        let call = self.client.describe_vpc_attribute().vpc_id(vpc.as_str()).attribute(name).send();
+        let answer = self.calls.observed(OPERATION, call).await?;
+        let value = if hostnames { answer.enable_dns_hostnames() } else { answer.enable_dns_support() };
+        let member = if hostnames { "EnableDnsHostnames.Value" } else { "EnableDnsSupport.Value" };
+        needed(value.and_then(AttributeBooleanValue::value), member)
+            .map_err(|malformed| self.calls.malformed(OPERATION, malformed))
+    }
+
+    pub(super) async fn subnets(&self, vpcs: &BTreeSet<VpcId>) -> Result<Vec<Subnet>, AwsError> {
+        const OPERATION: &str = "DescribeSubnets";
+        let mut found = Vec::new();
+        for filter in filters("vpc-id", vpcs) {
+            let pages = self.client.describe_subnets().filters(filter).into_paginator().page_size(PAGE).send();
+            found.extend(self.calls.list(OPERATION, pages, DescribeSubnetsOutput::subnets, facts::subnet).await?);
+        }
+        Ok(found)
+    }
+
+    pub(super) async fn route_tables(&self, vpcs: &BTreeSet<VpcId>) -> Result<Vec<RouteTable>, AwsError> {
+        const OPERATION: &str = "DescribeRouteTables";
+        let tables = DescribeRouteTablesOutput::route_tables;
+        let mut found = Vec::new();
+        for filter in filters("vpc-id", vpcs) {
+            let call = self.client.describe_route_tables().filters(filter);
+            let pages = call.into_paginator().page_size(ROUTE_TABLE_PAGE).send();
+            found.extend(self.calls.list(OPERATION, pages, tables, facts::route_table).await?);
+        }
+        Ok(found)
+    }
+
+    /// EC2 refuses the whole question when it does not know one of the names: only then they are asked one by one.
+    pub(super) async fn endpoint_services(&self, names: &BTreeSet<String>) -> Result<Vec<EndpointService>, AwsError> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        match self.known_endpoint_services(names.iter().cloned().collect()).await {
+            Err(error) if is_unknown_service(&error) => {}
+            answer => return answer,
+        }
+        let mut found = Vec::new();
+        for name in names {
+            match self.known_endpoint_services(vec![name.clone()]).await {
+                Err(error) if is_unknown_service(&error) => {}
+                answer => found.extend(answer?),
+            }
+        }
+        Ok(found)
+    }
+
+    /// The SDK has no paginator for this call.
+    async fn known_endpoint_services(&self, names: Vec<String>) -> Result<Vec<EndpointService>, AwsError> {
+        const OPERATION: &str = "DescribeVpcEndpointServices";
+        let call = self.client.describe_vpc_endpoint_services().set_service_names(Some(names)).max_results(PAGE);
+        let mut found = Vec::new();
+        let mut token: Option<String> = None;
+        loop {
+            let page = self.calls.observed(OPERATION, call.clone().set_next_token(token.take()).send()).await?;
+            for service in page.service_details() {
+                let service = facts::endpoint_service(service);
+                found.extend(service.map_err(|malformed| self.calls.malformed(OPERATION, malformed))?);
+            }
+            match page.next_token().filter(|next| !next.is_empty()) {
+                Some(next) => token = Some(next.to_owned()),
+                None => return Ok(found),
+            }
+        }
+    }
+
+    pub(super) async fn vpc_endpoints(&self, vpcs: &BTreeSet<VpcId>) -> Result<Vec<VpcEndpoint>, AwsError> {
+        const OPERATION: &str = "DescribeVpcEndpoints";
+        let endpoints = DescribeVpcEndpointsOutput::vpc_endpoints;
+        let mut found = Vec::new();
+        for filter in filters("vpc-id", vpcs) {
+            let pages = self.client.describe_vpc_endpoints().filters(filter).into_paginator().page_size(PAGE).send();
+            found.extend(self.calls.list(OPERATION, pages, endpoints, facts::vpc_endpoint).await?);
+        }
+        Ok(found)
+    }
+
+    pub(super) async fn network_interfaces(
+        &self,
+        ids: &BTreeSet<NetworkInterfaceId>,
+    ) -> Result<Vec<NetworkInterface>, AwsError> {
+        const OPERATION: &str = "DescribeNetworkInterfaces";
+        let interfaces = DescribeNetworkInterfacesOutput::network_interfaces;
+        let mut found = Vec::new();
+        for filter in filters("network-interface-id", ids) {
+            let call = self.client.describe_network_interfaces().filters(filter);
+            let pages = call.into_paginator().page_size(PAGE).send();
+            found.extend(self.calls.list(OPERATION, pages, interfaces, facts::network_interface).await?);
+        }
+        Ok(found)
+    }
+
+    pub(super) async fn security_groups(&self, (key, value): (&str, &str)) -> Result<Vec<SecurityGroup>, AwsError> {
+        const OPERATION: &str = "DescribeSecurityGroups";
+        let filter = Filter::builder().name(format!("tag:{key}")).values(value).build();
+        let pages = self.client.describe_security_groups().filters(filter).into_paginator().page_size(PAGE).send();
+        let groups = DescribeSecurityGroupsOutput::security_groups;
+        self.calls.list(OPERATION, pages, groups, facts::security_group).await
+    }
+}
+
+/// Writes.
+impl Ec2 {
+    pub(super) async fn create_security_group(
+        &self,
+        vpc: &VpcId,
+        name: &str,
+        description: &str,
+        tags: &Tags,
+    ) -> Result<Written, AwsError> {
+        const OPERATION: &str = "CreateSecurityGroup";
+        let call = self
+            .client
+            .create_security_group()
+            .vpc_id(vpc.as_str())
+            .group_name(name)
+            .description(description)
+            .tag_specifications(tag_specification(ResourceType::SecurityGroup, tags))
+            .send();
+        let answer = self.calls.observed(OPERATION, call).await?;
+        parsed(answer.group_id(), "GroupId")
+            .map(Written::SecurityGroup)
+            .map_err(|malformed| self.calls.malformed(OPERATION, malformed))
+    }
+
+    pub(super) async fn authorize_ingress(
+        &self,
+        group: &SecurityGroupId,
+        rules: &BTreeSet<Rule>,
+    ) -> Result<Written, AwsError> {
+        let call = self.client.authorize_security_group_ingress().group_id(group.as_str());
+        let call = call.set_ip_permissions(Some(rules::group(rules))).send();
+        self.calls.observed("AuthorizeSecurityGroupIngress", call).await.map(|_| Written::Done)
+    }
+
+    pub(super) async fn authorize_egress(
+        &self,
+        group: &SecurityGroupId,
+        rules: &BTreeSet<Rule>,
+    ) -> Result<Written, AwsError> {
+        let call = self.client.authorize_security_group_egress().group_id(group.as_str());
+        let call = call.set_ip_permissions(Some(rules::group(rules))).send();
+        self.calls.observed("AuthorizeSecurityGroupEgress", call).await.map(|_| Written::Done)
+    }
+
+    pub(super) async fn revoke_ingress(
+        &self,
+        group: &SecurityGroupId,
+        rules: &BTreeSet<Rule>,
+    ) -> Result<Written, AwsError> {
+        let call = self.client.revoke_security_group_ingress().group_id(group.as_str());
+        let call = call.set_ip_permissions(Some(rules::group(rules))).send();
+        self.calls.observed("RevokeSecurityGroupIngress", call).await.map(|_| Written::Done)
+    }
+
+    pub(super) async fn revoke_egress(
+        &self,
+        group: &SecurityGroupId,
+        rules: &BTreeSet<Rule>,
+    ) -> Result<Written, AwsError> {
+        let call = self.client.revoke_security_group_egress().group_id(group.as_str());
+        let call = call.set_ip_permissions(Some(rules::group(rules))).send();
+        self.calls.observed("RevokeSecurityGroupEgress", call).await.map(|_| Written::Done)
+    }
+
+    pub(super) async fn delete_security_group(&self, group: &SecurityGroupId) -> Result<Written, AwsError> {
+        let call = self.client.delete_security_group().group_id(group.as_str()).send();
+        self.calls.observed("DeleteSecurityGroup", call).await.map(|_| Written::Done)
+    }
+
+    /// Leaves nothing to EC2's defaults: a Gateway endpoint, the VPC's default group, a policy that allows everything.
+    pub(super) async fn create_vpc_endpoint(&self, new: &NewVpcEndpoint) -> Result<Written, AwsError> {
+        const OPERATION: &str = "CreateVpcEndpoint";
+        let call = self
+            .client
+            .create_vpc_endpoint()
+            .vpc_endpoint_type(VpcEndpointType::Interface)
+            .vpc_id(new.vpc.as_str())
+            .service_name(&new.service_name)
+            .set_subnet_ids(Some(strings(&new.subnets)))
+            .set_security_group_ids(Some(strings(&new.security_groups)))
+            .private_dns_enabled(new.private_dns)
+            .policy_document(new.policy.as_str())
+            .client_token(&new.client_token)
+            .tag_specifications(tag_specification(ResourceType::VpcEndpoint, &new.tags))
+            .send();
+        let answer = self.calls.observed(OPERATION, call).await?;
+        needed(answer.vpc_endpoint(), "VpcEndpoint")
+            .and_then(facts::endpoint_state)
+            .map(|(id, state)| Written::VpcEndpoint(id, state))
+            .map_err(|malformed| self.calls.malformed(OPERATION, malformed))
+    }
+
+    pub(super) async fn modify_vpc_endpoint(
+        &self,
+        endpoint: &VpcEndpointId,
+        change: &EndpointChange,
+    ) -> Result<Written, AwsError> {
+        let call = self
+            .client
+            .modify_vpc_endpoint()
+            .vpc_endpoint_id(endpoint.as_str())
+            .set_add_subnet_ids(strings_if_any(&change.add_subnets))
+            .set_remove_subnet_ids(strings_if_any(&change.remove_subnets))
+            .set_add_security_group_ids(strings_if_any(&change.add_security_groups))
+            .set_remove_security_group_ids(strings_if_any(&change.remove_security_groups))
+            .set_policy_document(change.policy.as_ref().map(|policy| policy.as_str().to_owned()))
+            .set_private_dns_enabled(change.private_dns)
+            .send();
+        self.calls.observed("ModifyVpcEndpoint", call).await.map(|_| Written::Done)
+    }
+
+    /// EC2 answers 200 whether the endpoint is deleted or not.
+    pub(super) async fn delete_vpc_endpoint(&self, endpoint: &VpcEndpointId) -> Result<Written, AwsError> {
+        const OPERATION: &str = "DeleteVpcEndpoints";
+        let call = self.client.delete_vpc_endpoints().vpc_endpoint_ids(endpoint.as_str()).send();
+        let answer = self.calls.observed(OPERATION, call).await?;
+        match answer.unsuccessful().first().and_then(UnsuccessfulItem::error) {
+            Some(error) => {
+                let (code, message) = (error.code().unwrap_or_default(), error.message().unwrap_or_default());
+                Err(self.calls.refused(OPERATION, code, message, answer.request_id()))
+            }
+            None if answer.unsuccessful().is_empty() => Ok(Written::Done),
+            None => Err(self.calls.malformed(OPERATION, Malformed::missing("Unsuccessful.Error"))),
+        }
+    }
+
+    pub(super) async fn tag(&self, resource: &str, tags: &Tags) -> Result<Written, AwsError> {
+        let call = self.client.create_tags().resources(resource).set_tags(Some(wire_tags(tags))).send();
+        self.calls.observed("CreateTags", call).await.map(|_| Written::Done)
+    }
+}
+
+fn is_unknown_service(error: &AwsError) -> bool {
+    error.code.as_deref() == Some("InvalidServiceName")
+}
+
+/// Filters that together match all of these ids; none for no ids.
+fn filters<T: ToString + Ord>(name: &str, ids: &BTreeSet<T>) -> Vec<Filter> {
+    strings(ids)
+        .chunks(FILTER_VALUES)
+        .map(|values| Filter::builder().name(name).set_values(Some(values.to_vec())).build())
+        .collect()
+}
+
+fn strings<T: ToString>(ids: &BTreeSet<T>) -> Vec<String> {
+    ids.iter().map(ToString::to_string).collect()
+}
+
+fn strings_if_any<T: ToString>(ids: &BTreeSet<T>) -> Option<Vec<String>> {
+    (!ids.is_empty()).then(|| strings(ids))
+}
+
+fn wire_tags(tags: &Tags) -> Vec<Tag> {
+    tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect()
+}
+
+fn tag_specification(kind: ResourceType, tags: &Tags) -> TagSpecification {
+    TagSpecification::builder().resource_type(kind).set_tags(Some(wire_tags(tags))).build()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_asked_for_two_hundred_at_a_time_and_not_at_all_when_there_are_none() {
+        let ids: BTreeSet<u32> = (0..401).collect();
+        let sizes: Vec<usize> = filters("vpc-id", &ids).iter().map(|filter| filter.values().len()).collect();
+        assert_eq!(sizes, [200, 200, 1]);
+        assert!(filters("vpc-id", &BTreeSet::<u32>::new()).is_empty());
+    }
+}

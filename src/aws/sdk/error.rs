@@ -1,0 +1,224 @@
+//! SDK errors as [`AwsError`]s.
+
+use std::{error::Error, fmt::Display, iter, str::FromStr};
+
+use aws_credential_types::provider::error::CredentialsError;
+use aws_sdk_sts::operation::RequestId;
+use aws_smithy_runtime_api::client::{
+    orchestrator::HttpResponse,
+    result::{ConnectorError, SdkError},
+};
+use aws_smithy_types::error::metadata::ProvideErrorMetadata;
+
+use crate::aws::{AwsError, Failure};
+
+/// What an SDK error means.
+///
+/// The message is built from the errors' `Display` only: their `Debug` holds whole answers.
+pub(super) fn from_sdk<E: Error + ProvideErrorMetadata + 'static>(
+    service: &'static str,
+    operation: &'static str,
+    error: &SdkError<E, HttpResponse>,
+) -> AwsError {
+    if let SdkError::ServiceError(refused) = error {
+        let meta = refused.err().meta();
+        let request_id = error.request_id().or_else(|| meta.request_id());
+        let status = refused.raw().status().as_u16();
+        return answered(service, operation, status, meta.code(), meta.message(), request_id);
+    }
+    AwsError {
+        service,
+        operation,
+        failure: unanswered(error),
+        code: None,
+        message: in_one_line(&sources(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")),
+        request_id: error.request_id().map(ToOwned::to_owned),
+    }
+}
+
+/// The chain of credentials lists its links on lines of their own.
+fn in_one_line(text: &str) -> String {
+    text.lines().map(str::trim).collect::<Vec<_>>().join("; ")
+}
+
+/// AWS answered with an error.
+pub(super) fn answered(
+    service: &'static str,
+    operation: &'static str,
+    status: u16,
+    code: Option<&str>,
+    message: Option<&str>,
+    request_id: Option<&str>,
+) -> AwsError {
+    AwsError {
+        service,
+        operation,
+        failure: Failure::classify(status, code.unwrap_or_default(), message.unwrap_or_default()),
+        code: code.map(ToOwned::to_owned),
+        message: message.map_or_else(|| format!("HTTP status {status}"), ToOwned::to_owned),
+        request_id: request_id.map(ToOwned::to_owned),
+    }
+}
+
+/// The call could not be made as it was asked for.
+pub(super) fn invalid(service: &'static str, operation: &'static str, why: &dyn Display) -> AwsError {
+    AwsError { service, operation, failure: Failure::Invalid, code: None, message: why.to_string(), request_id: None }
+}
+
+/// No answer, or none that can be read: whatever was asked for may be done or not.
+fn unanswered<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Failure {
+    if let Some(credentials) = sources(error).find(|source| source.is::<CredentialsError>()) {
+        return without_credentials(credentials);
+    }
+    match error {
+        SdkError::ConstructionFailure(_) => Failure::Invalid,
+        _ => Failure::Unavailable,
+    }
+}
+
+/// Whoever hands out credentials may be out of reach for a while; anything else is wrong until somebody sets it right.
+fn without_credentials(error: &(dyn Error + 'static)) -> Failure {
+    let timed_out = matches!(error.downcast_ref(), Some(CredentialsError::ProviderTimedOut(_)));
+    if timed_out || sources(error).any(<dyn Error>::is::<ConnectorError>) {
+        Failure::Unavailable
+    } else {
+        Failure::Credentials
+    }
+}
+
+fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    iter::successors(Some(error), |&error| error.source())
+}
+
+/// A member of an answer is missing, or is not what it must be.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Malformed(String);
+
+impl Malformed {
+    /// This member is missing.
+    pub(super) fn missing(member: &str) -> Self {
+        Self(format!("the answer lacks {member}"))
+    }
+
+    /// This member is not what it must be.
+    pub(super) fn wrong(member: &str, why: &dyn Display) -> Self {
+        Self(format!("the answer's {member} cannot be read: {why}"))
+    }
+
+    /// The error of the call that was answered so.
+    pub(super) fn in_answer_to(self, service: &'static str, operation: &'static str) -> AwsError {
+        AwsError { service, operation, failure: Failure::Malformed, code: None, message: self.0, request_id: None }
+    }
+}
+
+/// A member that must be there.
+pub(super) fn needed<T>(value: Option<T>, member: &str) -> Result<T, Malformed> {
+    value.ok_or_else(|| Malformed::missing(member))
+}
+
+/// A member that must be there and be what it should.
+pub(super) fn parsed<T: FromStr<Err: Display>>(value: Option<&str>, member: &str) -> Result<T, Malformed> {
+    needed(value, member)?.parse().map_err(|error: T::Err| Malformed::wrong(member, &error))
+}
+
+/// Members of a list that must each be what they should.
+pub(super) fn all_parsed<T: FromStr<Err: Display>, C: FromIterator<T>>(
+    values: &[String],
+    member: &str,
+) -> Result<C, Malformed> {
+    values.iter().map(|value| parsed(Some(value), member)).collect()
+}
+
+/// A count that must be there and not be negative.
+pub(super) fn counted(value: Option<i32>, member: &str) -> Result<u32, Malformed> {
+    u32::try_from(needed(value, member)?).map_err(|error| Malformed::wrong(member, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_sts::operation::get_caller_identity::GetCallerIdentityError;
+    use aws_smithy_runtime_api::http::StatusCode;
+    use aws_smithy_types::{body::SdkBody, error::ErrorMetadata};
+
+    use super::*;
+    use crate::aws::{Class, VpcId};
+
+    type StsError = SdkError<GetCallerIdentityError, HttpResponse>;
+
+    fn read(error: &StsError) -> AwsError {
+        from_sdk("sts", "GetCallerIdentity", error)
+    }
+
+    fn service_error(status: u16, meta: ErrorMetadata) -> StsError {
+        let mut raw = HttpResponse::new(StatusCode::try_from(status).expect("status"), SdkBody::from("secret body"));
+        raw.headers_mut().insert("x-amzn-requestid", "4f7-9a");
+        SdkError::service_error(GetCallerIdentityError::generic(meta), raw)
+    }
+
+    #[test]
+    fn an_answered_error_keeps_code_message_and_request_id() {
+        let meta = ErrorMetadata::builder().code("ExpiredToken").message("The token is expired").build();
+        let error = read(&service_error(403, meta));
+        assert_eq!(
+            error,
+            AwsError {
+                service: "sts",
+                operation: "GetCallerIdentity",
+                failure: Failure::Credentials,
+                code: Some("ExpiredToken".into()),
+                message: "The token is expired".into(),
+                request_id: Some("4f7-9a".into()),
+            }
+        );
+    }
+
+    #[test]
+    fn an_answer_without_a_code_is_read_by_its_status() {
+        let error = read(&service_error(502, ErrorMetadata::builder().build()));
+        assert_eq!((error.failure, error.message.as_str()), (Failure::Unavailable, "HTTP status 502"));
+    }
+
+    #[test]
+    fn no_answer_leaves_open_whether_the_work_is_done() {
+        for error in [
+            StsError::timeout_error("attempt timeout"),
+            StsError::dispatch_failure(ConnectorError::io("connection reset".into())),
+            StsError::response_error(
+                "cannot read",
+                HttpResponse::new(StatusCode::try_from(200).expect("status"), SdkBody::from("secret body")),
+            ),
+        ] {
+            let error = read(&error);
+            assert_eq!(error.failure, Failure::Unavailable, "{error}");
+            assert!(!error.to_string().contains("secret"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_call_that_cannot_be_built_is_invalid() {
+        assert_eq!(read(&StsError::construction_failure("no name")).failure, Failure::Invalid);
+    }
+
+    #[test]
+    fn missing_credentials_are_told_from_credentials_that_cannot_be_reached() {
+        let failure = |error: CredentialsError| {
+            read(&StsError::dispatch_failure(ConnectorError::other(error.into(), None))).failure
+        };
+        assert_eq!(failure(CredentialsError::not_loaded("no provider")), Failure::Credentials);
+        assert_eq!(failure(CredentialsError::invalid_configuration("no such profile")), Failure::Credentials);
+        assert_eq!(failure(CredentialsError::provider_error("AccessDenied")), Failure::Credentials);
+        let unreachable = ConnectorError::io("connection refused".into());
+        assert_eq!(failure(CredentialsError::provider_error(unreachable)), Failure::Unavailable);
+        let late = CredentialsError::provider_timed_out(std::time::Duration::from_secs(5));
+        assert_eq!(failure(late).class(), Class::Retry);
+    }
+
+    #[test]
+    fn a_malformed_answer_names_the_member() {
+        let error = parsed::<VpcId>(Some("nonsense"), "Vpc.VpcId").expect_err("not an id");
+        let error = error.in_answer_to("ec2", "DescribeVpcs");
+        assert_eq!(error.failure, Failure::Malformed);
+        assert!(error.message.contains("Vpc.VpcId"), "{error}");
+        assert_eq!(parsed::<VpcId>(None, "Vpc.VpcId"), Err(Malformed("the answer lacks Vpc.VpcId".into())));
+    }
+}

@@ -1,0 +1,161 @@
+//! IAM: the roles below one path. IAM has no region; the client's region chooses the partition.
+
+use aws_sdk_iam::{
+    Client,
+    operation::get_account_authorization_details::GetAccountAuthorizationDetailsOutput,
+    types::{EntityType, RoleDetail, Tag},
+};
+use percent_encoding::percent_decode_str;
+
+use super::{
+    calls::{Calls, OnCall},
+    error::{Malformed, needed, parsed},
+};
+use crate::aws::{AwsError, PolicyDocument, Role, RoleName, Tags, Written};
+
+/// `GetAccountAuthorizationDetails` gives at most 1,000 roles a page.
+const PAGE: i32 = 1_000;
+
+/// The calls to IAM.
+pub(super) struct Iam {
+    client: Client,
+    calls: Calls,
+}
+
+impl Iam {
+    pub(super) fn new(client: Client, on_call: &OnCall) -> Self {
+        Self { client, calls: Calls::of("iam", on_call) }
+    }
+
+    /// One paginated call for roles with all their policies and tags, where `ListRoles` needs three more for each role.
+    pub(super) async fn roles(&self, path: &str) -> Result<Vec<Role>, AwsError> {
+        const OPERATION: &str = "GetAccountAuthorizationDetails";
+        let call = self.client.get_account_authorization_details().filter(EntityType::Role);
+        let pages = self.calls.pages(OPERATION, call.into_paginator().page_size(PAGE).send()).await?;
+        let ours = pages
+            .iter()
+            .flat_map(GetAccountAuthorizationDetailsOutput::role_detail_list)
+            .filter(|role| role.path() == Some(path));
+        let roles: Result<_, _> = ours.map(role).collect();
+        roles.map_err(|malformed| self.calls.malformed(OPERATION, malformed))
+    }
+
+    pub(super) async fn create_role(
+        &self,
+        name: &RoleName,
+        path: &str,
+        trust_policy: &PolicyDocument,
+        description: &str,
+        tags: &Tags,
+    ) -> Result<Written, AwsError> {
+        const OPERATION: &str = "CreateRole";
+        let tags: Result<Vec<Tag>, _> =
+            tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
+        let call = self
+            .client
+            .create_role()
+            .role_name(name.as_str())
+            .path(path)
+            .assume_role_policy_document(trust_policy.as_str())
+            .description(description)
+            .set_tags(Some(tags.map_err(|error| self.calls.invalid(OPERATION, &error))?))
+            .send();
+        self.calls.observed(OPERATION, call).await.map(|_| Written::Done)
+    }
+
+    pub(super) async fn update_trust_policy(
+        &self,
+        role: &RoleName,
+        trust_policy: &PolicyDocument,
+    ) -> Result<Written, AwsError> {
+        let call = self.client.update_assume_role_policy().role_name(role.as_str());
+        let call = call.policy_document(trust_policy.as_str()).send();
+        self.calls.observed("UpdateAssumeRolePolicy", call).await.map(|_| Written::Done)
+    }
+
+    pub(super) async fn put_role_policy(
+        &self,
+        role: &RoleName,
+        policy: &str,
+        document: &PolicyDocument,
+    ) -> Result<Written, AwsError> {
+        let call = self.client.put_role_policy().role_name(role.as_str()).policy_name(policy);
+        let call = call.policy_document(document.as_str()).send();
+        self.calls.observed("PutRolePolicy", call).await.map(|_| Written::Done)
+    }
+
+    pub(super) async fn delete_role_policy(&self, role: &RoleName, policy: &str) -> Result<Written, AwsError> {
+        let call = self.client.delete_role_policy().role_name(role.as_str()).policy_name(policy).send();
+        self.calls.observed("DeleteRolePolicy", call).await.map(|_| Written::Done)
+    }
+
+    pub(super) async fn detach_role_policy(&self, role: &RoleName, policy_arn: &str) -> Result<Written, AwsError> {
+        let call = self.client.detach_role_policy().role_name(role.as_str()).policy_arn(policy_arn).send();
+        self.calls.observed("DetachRolePolicy", call).await.map(|_| Written::Done)
+    }
+
+    pub(super) async fn delete_role(&self, role: &RoleName) -> Result<Written, AwsError> {
+        let call = self.client.delete_role().role_name(role.as_str()).send();
+        self.calls.observed("DeleteRole", call).await.map(|_| Written::Done)
+    }
+}
+
+fn role(role: &RoleDetail) -> Result<Role, Malformed> {
+    let mut inline_policies = std::collections::BTreeMap::new();
+    for policy in role.role_policy_list() {
+        let name = needed(policy.policy_name(), "PolicyDetail.PolicyName")?.to_owned();
+        inline_policies.insert(name, document(policy.policy_document(), "PolicyDetail.PolicyDocument")?);
+    }
+    Ok(Role {
+        name: parsed(role.role_name(), "RoleDetail.RoleName")?,
+        arn: needed(role.arn(), "RoleDetail.Arn")?.to_owned(),
+        trust_policy: document(role.assume_role_policy_document(), "RoleDetail.AssumeRolePolicyDocument")?,
+        inline_policies,
+        attached_policies: role
+            .attached_managed_policies()
+            .iter()
+            .map(|policy| needed(policy.policy_arn(), "AttachedPolicy.PolicyArn").map(ToOwned::to_owned))
+            .collect::<Result<_, _>>()?,
+        tags: role.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect(),
+    })
+}
+
+/// IAM returns policies URL-encoded by RFC 3986, where a plus is a plus; the SDK leaves them so.
+fn document(encoded: Option<&str>, member: &str) -> Result<PolicyDocument, Malformed> {
+    let text = percent_decode_str(needed(encoded, member)?).decode_utf8();
+    text.map(|text| PolicyDocument::from_wire(&text)).map_err(|error| Malformed::wrong(member, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use aws_sdk_iam::types::{AttachedPolicy, PolicyDetail};
+
+    use super::*;
+
+    #[test]
+    fn policies_are_decoded() {
+        let encoded = "%7B%22Sid%22%3A%20%22a%2Bb%20%25c+d%22%7D";
+        assert_eq!(
+            document(Some(encoded), "PolicyDocument"),
+            Ok(PolicyDocument::new(&serde_json::json!({"Sid": "a+b %c+d"})))
+        );
+        assert!(document(Some("%ff"), "PolicyDocument").is_err(), "not UTF-8");
+        assert_eq!(document(None, "PolicyDocument"), Err(Malformed::missing("PolicyDocument")));
+    }
+
+    #[test]
+    fn a_role_is_read_with_its_policies_and_tags() {
+        let wire = RoleDetail::builder()
+            .role_name("pgai-a")
+            .arn("arn:aws:iam::123456789012:role/private-genai/prod/pgai-a")
+            .assume_role_policy_document("%7B%7D")
+            .role_policy_list(PolicyDetail::builder().policy_name("p").policy_document("%7B%7D").build())
+            .attached_managed_policies(AttachedPolicy::builder().policy_arn("arn:aws:iam::aws:policy/X").build())
+            .tags(Tag::builder().key("k").value("v").build().expect("tag"))
+            .build();
+        let role = role(&wire).expect("role");
+        assert_eq!(role.inline_policies, [("p".to_owned(), PolicyDocument::from_wire("{}"))].into());
+        assert_eq!(role.attached_policies, ["arn:aws:iam::aws:policy/X".to_owned()].into());
+        assert_eq!(role.tags, [("k".to_owned(), "v".to_owned())].into());
+    }
+}

@@ -1,0 +1,306 @@
+//! Lambda: functions, their configuration, code and state.
+
+use std::collections::HashMap;
+
+use aws_sdk_lambda::{
+    Client,
+    operation::{get_function::GetFunctionOutput, list_functions::ListFunctionsOutput},
+    types::{self, FunctionCode, PackageType, Runtime, VpcConfig},
+};
+use aws_smithy_types::Blob;
+
+use super::{
+    calls::{Calls, OnCall},
+    error::{Malformed, all_parsed, counted, needed, parsed},
+    redact::redacted,
+};
+use crate::aws::{
+    Architecture, AwsError, Environment, Failure, FunctionConfiguration, FunctionDetail, FunctionListing, FunctionName,
+    FunctionState, NewFunction, Package, Tags, UpdateStatus, Written,
+};
+
+/// `ListFunctions` gives at most 50 functions a page.
+const PAGE: i32 = 50;
+
+/// The calls to Lambda in one region.
+pub(super) struct Lambda {
+    client: Client,
+    calls: Calls,
+}
+
+/// Reads.
+impl Lambda {
+    pub(super) fn new(client: Client, on_call: &OnCall) -> Self {
+        Self { client, calls: Calls::of("lambda", on_call) }
+    }
+
+    pub(super) async fn functions(&self) -> Result<Vec<FunctionListing>, AwsError> {
+        const OPERATION: &str = "ListFunctions";
+        let pages = self.client.list_functions().into_paginator().page_size(PAGE).send();
+        let pages = self.calls.pages(OPERATION, pages).await?;
+        let functions =
+            pages.iter().flat_map(ListFunctionsOutput::functions).filter(|function| could_be_ours(function));
+        let functions: Result<_, _> = functions.map(listing).collect();
+        functions.map_err(|malformed| self.calls.malformed(OPERATION, malformed))
+    }
+
+    pub(super) async fn function(&self, name: &FunctionName) -> Result<Option<FunctionDetail>, AwsError> {
+        const OPERATION: &str = "GetFunction";
+        let call = self.client.get_function().function_name(name.as_str()).send();
+        let answer = match self.calls.observed(OPERATION, call).await {
+            Err(error) if error.failure == Failure::NotFound => return Ok(None),
+            answer => answer?,
+        };
+        // Without lambda:ListTags the answer has no tags: that must not read as "not ours".
+        if let Some(error) = answer.tags_error() {
+            return Err(self.calls.refused(OPERATION, error.error_code(), error.message(), None));
+        }
+        detail(&answer).map(Some).map_err(|malformed| self.calls.malformed(OPERATION, malformed))
+    }
+}
+
+/// Writes.
+impl Lambda {
+    pub(super) async fn create(&self, new: &NewFunction) -> Result<Written, AwsError> {
+        const OPERATION: &str = "CreateFunction";
+        let NewFunction { name, description, configuration, architecture, package, tags } = new;
+        let code = FunctionCode::builder().zip_file(Blob::new(package.zip())).build();
+        let call = self
+            .client
+            .create_function()
+            .function_name(name.as_str())
+            .description(description)
+            .role(&configuration.role_arn)
+            .set_runtime(runtime(configuration))
+            .handler(&configuration.handler)
+            .memory_size(self.whole(OPERATION, configuration.memory_mib)?)
+            .timeout(self.whole(OPERATION, configuration.timeout_seconds)?)
+            .environment(environment(&configuration.environment))
+            .vpc_config(vpc_config(configuration))
+            .architectures(wire_architecture(*architecture))
+            .package_type(PackageType::Zip)
+            .code(code)
+            .publish(false)
+            .set_tags(Some(tags.clone().into_iter().collect()))
+            .send();
+        let answer = self.calls.observed(OPERATION, Box::pin(call)).await;
+        answer.map(|_| Written::Done).map_err(|error| redacted(error, &configuration.environment))
+    }
+
+    pub(super) async fn update_configuration(
+        &self,
+        name: &FunctionName,
+        configuration: &FunctionConfiguration,
+    ) -> Result<Written, AwsError> {
+        const OPERATION: &str = "UpdateFunctionConfiguration";
+        let call = self
+            .client
+            .update_function_configuration()
+            .function_name(name.as_str())
+            .role(&configuration.role_arn)
+            .set_runtime(runtime(configuration))
+            .handler(&configuration.handler)
+            .memory_size(self.whole(OPERATION, configuration.memory_mib)?)
+            .timeout(self.whole(OPERATION, configuration.timeout_seconds)?)
+            .environment(environment(&configuration.environment))
+            .vpc_config(vpc_config(configuration))
+            .send();
+        let answer = self.calls.observed(OPERATION, call).await;
+        answer.map(|_| Written::Done).map_err(|error| redacted(error, &configuration.environment))
+    }
+
+    pub(super) async fn update_code(
+        &self,
+        name: &FunctionName,
+        package: &Package,
+        architecture: Architecture,
+    ) -> Result<Written, AwsError> {
+        let call = self
+            .client
+            .update_function_code()
+            .function_name(name.as_str())
+            .zip_file(Blob::new(package.zip()))
+            .architectures(wire_architecture(architecture))
+            .publish(false)
+            .send();
+        self.calls.observed("UpdateFunctionCode", call).await.map(|_| Written::Done)
+    }
+
+    pub(super) async fn delete(&self, name: &FunctionName) -> Result<Written, AwsError> {
+        let call = self.client.delete_function().function_name(name.as_str()).send();
+        self.calls.observed("DeleteFunction", call).await.map(|_| Written::Done)
+    }
+
+    pub(super) async fn tag(&self, arn: &str, tags: &Tags) -> Result<Written, AwsError> {
+        let tags: HashMap<_, _> = tags.clone().into_iter().collect();
+        let call = self.client.tag_resource().resource(arn).set_tags(Some(tags)).send();
+        self.calls.observed("TagResource", call).await.map(|_| Written::Done)
+    }
+
+    fn whole(&self, operation: &'static str, number: u32) -> Result<i32, AwsError> {
+        i32::try_from(number).map_err(|error| self.calls.invalid(operation, &error))
+    }
+}
+
+/// A function with a name that we could not give, or on a processor that we do not know, is somebody else's: it must
+/// not keep ours from being listed.
+fn could_be_ours(function: &types::FunctionConfiguration) -> bool {
+    function.function_name().is_none_or(|name| name.parse::<FunctionName>().is_ok()) && architecture(function).is_ok()
+}
+
+fn listing(function: &types::FunctionConfiguration) -> Result<FunctionListing, Malformed> {
+    Ok(FunctionListing {
+        name: parsed(function.function_name(), "FunctionName")?,
+        arn: needed(function.function_arn(), "FunctionArn")?.to_owned(),
+        configuration: configuration(function)?,
+        architecture: architecture(function)?,
+        code_sha256: needed(function.code_sha256(), "CodeSha256")?.to_owned(),
+        last_modified: needed(function.last_modified(), "LastModified")?.to_owned(),
+    })
+}
+
+/// Functions that are images have neither runtime nor handler; those outside VPCs have no VPC configuration or an empty
+/// one.
+fn configuration(function: &types::FunctionConfiguration) -> Result<FunctionConfiguration, Malformed> {
+    let vpc = function.vpc_config();
+    let subnets = vpc.map(types::VpcConfigResponse::subnet_ids).unwrap_or_default();
+    let groups = vpc.map(types::VpcConfigResponse::security_group_ids).unwrap_or_default();
+    let variables = function.environment().and_then(types::EnvironmentResponse::variables);
+    Ok(FunctionConfiguration {
+        role_arn: needed(function.role(), "Role")?.to_owned(),
+        runtime: function.runtime().map(Runtime::as_str).unwrap_or_default().to_owned(),
+        handler: function.handler().unwrap_or_default().to_owned(),
+        memory_mib: counted(function.memory_size(), "MemorySize")?,
+        timeout_seconds: counted(function.timeout(), "Timeout")?,
+        environment: Environment::new(variables.cloned().unwrap_or_default().into_iter().collect()),
+        subnets: all_parsed(subnets, "VpcConfig.SubnetIds")?,
+        security_groups: all_parsed(groups, "VpcConfig.SecurityGroupIds")?,
+    })
+}
+
+/// A function has one processor, by default `x86_64`.
+fn architecture(function: &types::FunctionConfiguration) -> Result<Architecture, Malformed> {
+    match function.architectures().first() {
+        Some(types::Architecture::Arm64) => Ok(Architecture::Arm64),
+        Some(types::Architecture::X8664) | None => Ok(Architecture::X86_64),
+        Some(other) => Err(Malformed::wrong("Architectures", other)),
+    }
+}
+
+fn detail(answer: &GetFunctionOutput) -> Result<FunctionDetail, Malformed> {
+    let function = needed(answer.configuration(), "Configuration")?;
+    let state = needed(function.state(), "Configuration.State")?;
+    Ok(FunctionDetail {
+        listing: listing(function)?,
+        state: FunctionState::from_wire(state.as_str()),
+        state_reason: reason(function.state_reason_code().map(types::StateReasonCode::as_str), function.state_reason()),
+        last_update: last_update(function.last_update_status()),
+        last_update_reason: reason(
+            function.last_update_status_reason_code().map(types::LastUpdateStatusReasonCode::as_str),
+            function.last_update_status_reason(),
+        ),
+        tags: answer.tags().cloned().unwrap_or_default().into_iter().collect(),
+    })
+}
+
+/// The status "is first set to Successful after function creation completes" (Lambda API reference): until then there
+/// is none.
+fn last_update(status: Option<&types::LastUpdateStatus>) -> UpdateStatus {
+    status.map_or(UpdateStatus::InProgress, |status| UpdateStatus::from_wire(status.as_str()))
+}
+
+fn reason(code: Option<&str>, words: Option<&str>) -> Option<String> {
+    match (code, words) {
+        (Some(code), Some(words)) => Some(format!("{code}: {words}")),
+        (code, words) => code.or(words).map(ToOwned::to_owned),
+    }
+}
+
+fn runtime(configuration: &FunctionConfiguration) -> Option<Runtime> {
+    (!configuration.runtime.is_empty()).then(|| Runtime::from(configuration.runtime.as_str()))
+}
+
+/// Sent even when empty: what is not sent stays as it was.
+fn environment(environment: &Environment) -> types::Environment {
+    let variables = environment.variables().clone().into_iter().collect();
+    types::Environment::builder().set_variables(Some(variables)).build()
+}
+
+/// Sent even when empty, which detaches the function.
+fn vpc_config(configuration: &FunctionConfiguration) -> VpcConfig {
+    VpcConfig::builder()
+        .set_subnet_ids(Some(configuration.subnets.iter().map(ToString::to_string).collect()))
+        .set_security_group_ids(Some(configuration.security_groups.iter().map(ToString::to_string).collect()))
+        .build()
+}
+
+fn wire_architecture(architecture: Architecture) -> types::Architecture {
+    match architecture {
+        Architecture::Arm64 => types::Architecture::Arm64,
+        Architecture::X86_64 => types::Architecture::X8664,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire() -> types::builders::FunctionConfigurationBuilder {
+        types::FunctionConfiguration::builder()
+            .function_name("pgai-a")
+            .function_arn("arn:aws:lambda:us-east-1:123456789012:function:pgai-a")
+            .role("arn:aws:iam::123456789012:role/private-genai/prod/pgai-a")
+            .runtime("nodejs24.x".into())
+            .handler("index.handler")
+            .memory_size(256)
+            .timeout(30)
+            .architectures(types::Architecture::Arm64)
+            .code_sha256("47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=")
+            .last_modified("2026-01-01T00:00:00.000+0000")
+    }
+
+    fn get(function: types::builders::FunctionConfigurationBuilder) -> Result<FunctionDetail, Malformed> {
+        detail(&GetFunctionOutput::builder().configuration(function.build()).tags("k", "v").build())
+    }
+
+    #[test]
+    fn a_function_is_read_with_the_reasons_of_its_state() {
+        let attached = types::VpcConfigResponse::builder()
+            .subnet_ids("subnet-0123456789abcdef0")
+            .security_group_ids("sg-0123456789abcdef0");
+        let variables = types::EnvironmentResponse::builder().variables("NAME", "value");
+        let function = wire()
+            .vpc_config(attached.build())
+            .environment(variables.build())
+            .state(types::State::Failed)
+            .state_reason_code("EniLimitExceeded".into())
+            .state_reason("no more interfaces")
+            .last_update_status("Reverting".into());
+        let detail = get(function).expect("function");
+        assert_eq!(detail.state, FunctionState::Failed);
+        assert_eq!(detail.state_reason.as_deref(), Some("EniLimitExceeded: no more interfaces"));
+        assert_eq!(detail.last_update, UpdateStatus::Other("Reverting".into()));
+        assert_eq!(detail.last_update_reason, None);
+        assert_eq!(detail.listing.architecture, Architecture::Arm64);
+        assert_eq!(detail.listing.configuration.subnets.len(), 1);
+        assert_eq!(detail.listing.configuration.environment.variables().len(), 1);
+        assert_eq!(detail.tags, [("k".to_owned(), "v".to_owned())].into());
+    }
+
+    #[test]
+    fn a_function_that_is_being_created_has_no_update_to_report_yet() {
+        let detail = get(wire().state(types::State::Pending)).expect("function");
+        assert_eq!(detail.last_update, UpdateStatus::InProgress);
+        assert_eq!(get(wire()), Err(Malformed::missing("Configuration.State")));
+    }
+
+    #[test]
+    fn functions_of_others_do_not_keep_ours_from_being_listed() {
+        assert!(could_be_ours(&wire().build()));
+        assert!(!could_be_ours(&wire().function_name("dotted.name").build()));
+        assert!(!could_be_ours(&wire().set_architectures(Some(vec!["riscv64".into()])).build()));
+        let image = wire().set_runtime(None).set_handler(None).set_architectures(None).build();
+        let image = listing(&image).expect("an image is listed too");
+        assert_eq!((image.configuration.runtime.as_str(), image.architecture), ("", Architecture::X86_64));
+    }
+}

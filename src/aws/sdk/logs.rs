@@ -1,0 +1,107 @@
+//! Amazon's logs service: the functions' log groups.
+
+use std::collections::HashMap;
+
+use aws_sdk_cloudwatchlogs::{Client, operation::describe_log_groups::DescribeLogGroupsOutput, types};
+
+use super::{
+    calls::{Calls, OnCall},
+    error::{Malformed, needed},
+};
+use crate::aws::{AwsError, Caller, Failure, LogGroup, LogGroupName, Region, Tags, Written};
+
+/// `DescribeLogGroups` gives at most 50 groups a page.
+const PAGE: i32 = 50;
+
+/// The calls to the logs service in one region.
+pub(super) struct Logs {
+    client: Client,
+    calls: Calls,
+}
+
+impl Logs {
+    pub(super) fn new(client: Client, on_call: &OnCall) -> Self {
+        Self { client, calls: Calls::of("logs", on_call) }
+    }
+
+    pub(super) async fn groups(&self, prefix: &str) -> Result<Vec<LogGroup>, AwsError> {
+        const OPERATION: &str = "DescribeLogGroups";
+        let call = self.client.describe_log_groups().log_group_name_prefix(prefix);
+        let pages = self.calls.pages(OPERATION, call.into_paginator().page_size(PAGE).send()).await?;
+        let groups = pages.iter().flat_map(DescribeLogGroupsOutput::log_groups).map(group);
+        let groups: Result<Vec<_>, _> = groups.collect();
+        let groups = groups.map_err(|malformed| self.calls.malformed(OPERATION, malformed))?;
+        Ok(groups.into_iter().flatten().collect())
+    }
+
+    pub(super) async fn tags(
+        &self,
+        region: &Region,
+        caller: &Caller,
+        name: &LogGroupName,
+    ) -> Result<Option<Tags>, AwsError> {
+        let arn = group_arn(region, caller, name);
+        let call = self.client.list_tags_for_resource().resource_arn(arn).send();
+        match self.calls.observed("ListTagsForResource", call).await {
+            Ok(answer) => Ok(Some(answer.tags.unwrap_or_default().into_iter().collect())),
+            Err(error) if error.failure == Failure::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn create(&self, name: &LogGroupName, tags: &Tags) -> Result<Written, AwsError> {
+        let tags: HashMap<_, _> = tags.clone().into_iter().collect();
+        let call = self.client.create_log_group().log_group_name(name.as_str()).set_tags(Some(tags)).send();
+        self.calls.observed("CreateLogGroup", call).await.map(|_| Written::Done)
+    }
+
+    pub(super) async fn put_retention(&self, name: &LogGroupName, days: u32) -> Result<Written, AwsError> {
+        const OPERATION: &str = "PutRetentionPolicy";
+        let days = i32::try_from(days).map_err(|error| self.calls.invalid(OPERATION, &error))?;
+        let call = self.client.put_retention_policy().log_group_name(name.as_str()).retention_in_days(days).send();
+        self.calls.observed(OPERATION, call).await.map(|_| Written::Done)
+    }
+
+    pub(super) async fn delete(&self, name: &LogGroupName) -> Result<Written, AwsError> {
+        let call = self.client.delete_log_group().log_group_name(name.as_str()).send();
+        self.calls.observed("DeleteLogGroup", call).await.map(|_| Written::Done)
+    }
+}
+
+/// `None` for a group of others whose name is none that we could give.
+fn group(group: &types::LogGroup) -> Result<Option<LogGroup>, Malformed> {
+    let Ok(name) = needed(group.log_group_name(), "LogGroup.LogGroupName")?.parse() else { return Ok(None) };
+    let retention_days = group.retention_in_days().map(u32::try_from).transpose();
+    let retention_days = retention_days.map_err(|error| Malformed::wrong("LogGroup.RetentionInDays", &error))?;
+    Ok(Some(LogGroup { name, retention_days }))
+}
+
+/// The ARN that tagging takes: without the `:*` that `DescribeLogGroups` puts behind it.
+fn group_arn(region: &Region, Caller { account, partition }: &Caller, name: &LogGroupName) -> String {
+    format!("arn:{partition}:logs:{region}:{account}:log-group:{name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::aws::Partition;
+
+    #[test]
+    fn tags_are_asked_for_by_an_arn_without_a_star() {
+        let caller = Caller { account: "123456789012".parse().expect("account"), partition: Partition::AwsCn };
+        let (region, name) = ("cn-north-1".parse().expect("region"), "/aws/lambda/pgai-a".parse().expect("name"));
+        assert_eq!(
+            group_arn(&region, &caller, &name),
+            "arn:aws-cn:logs:cn-north-1:123456789012:log-group:/aws/lambda/pgai-a"
+        );
+    }
+
+    #[test]
+    fn a_group_is_kept_for_ever_unless_it_says_otherwise() {
+        let wire = types::LogGroup::builder().log_group_name("/aws/lambda/pgai-a");
+        let read = |wire: types::builders::LogGroupBuilder| group(&wire.build());
+        assert!(read(wire.clone()).is_ok_and(|group| group.is_some_and(|group| group.retention_days.is_none())));
+        let month = read(wire.retention_in_days(30)).expect("group").expect("a name of ours");
+        assert_eq!(month.retention_days, Some(30));
+    }
+}

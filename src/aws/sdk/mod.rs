@@ -1,0 +1,220 @@
+//! [`Aws`] by means of the AWS SDK. Nothing outside this folder imports `aws_sdk_*`.
+//!
+//! At TRACE level the SDK logs whole answers, and with them the environment of functions; at DEBUG level it does not.
+//! Whoever sets up the logs must therefore never let TRACE through, whatever the settings ask for.
+
+mod calls;
+mod ec2;
+mod error;
+mod iam;
+mod lambda;
+mod logs;
+mod redact;
+mod sts;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
+
+pub use calls::{CallRecord, OnCall};
+
+use super::{
+    Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, LogGroup, LogGroupName,
+    NetworkInterface, NetworkInterfaceId, Region, Role, RouteTable, SecurityGroup, Subnet, Tags, Vpc, VpcEndpoint,
+    VpcId, Write, Written,
+};
+
+/// To open a connection.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// For one attempt at a call.
+const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
+/// For a whole call, all attempts and the pauses between them included. A leader holds its Lease for longer than that,
+/// so that no write of an old leader arrives after the new one has begun.
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(25);
+/// The first attempt and two more, after throttling, 5xx answers and broken connections.
+const ATTEMPTS: u32 = 3;
+
+/// AWS, by its SDK.
+///
+/// Writes are retried like reads after a time-out or a broken connection, although the first attempt may have done the
+/// work: each [`Write`] is idempotent, or AWS refuses it the second time with an error that says that it is done.
+pub struct SdkAws {
+    config: SdkConfig,
+    on_call: OnCall,
+    services: Mutex<BTreeMap<Region, Arc<Services>>>,
+}
+
+impl SdkAws {
+    /// Uses the default chain of credentials, and honours `AWS_ENDPOINT_URL` and its kin, as every AWS SDK does. `home`
+    /// is where credentials are asked for.
+    pub async fn load(home: &Region, on_call: OnCall) -> Self {
+        let region = aws_config::Region::new(home.as_str().to_owned());
+        let config = aws_config::defaults(BehaviorVersion::latest()).region(region);
+        Self::new(&config.load().await, on_call)
+    }
+
+    /// Uses this configuration, with our time-outs and retries, and for each call with the region of that call.
+    pub fn new(config: &SdkConfig, on_call: OnCall) -> Self {
+        let config = config.to_builder().timeout_config(timeouts()).retry_config(retries()).build();
+        Self { config, on_call, services: Mutex::default() }
+    }
+
+    /// The clients of a region, made when it is first needed.
+    fn services(&self, region: &Region) -> Arc<Services> {
+        let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_region = services.entry(region.clone()).or_insert_with(|| {
+            let region = aws_config::Region::new(region.as_str().to_owned());
+            let config = self.config.to_builder().region(region).build();
+            Arc::new(Services::new(&config, &self.on_call))
+        });
+        Arc::clone(of_region)
+    }
+}
+
+fn timeouts() -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(CONNECT_TIMEOUT)
+        .operation_attempt_timeout(ATTEMPT_TIMEOUT)
+        .operation_timeout(CALL_TIMEOUT)
+        .build()
+}
+
+fn retries() -> RetryConfig {
+    RetryConfig::standard().with_max_attempts(ATTEMPTS)
+}
+
+/// The calls to each service in one region.
+struct Services {
+    ec2: ec2::Ec2,
+    iam: iam::Iam,
+    lambda: lambda::Lambda,
+    logs: logs::Logs,
+    sts: sts::Sts,
+}
+
+impl Services {
+    fn new(config: &SdkConfig, on_call: &OnCall) -> Self {
+        Self {
+            ec2: ec2::Ec2::new(aws_sdk_ec2::Client::new(config), on_call),
+            iam: iam::Iam::new(aws_sdk_iam::Client::new(config), on_call),
+            lambda: lambda::Lambda::new(aws_sdk_lambda::Client::new(config), on_call),
+            logs: logs::Logs::new(aws_sdk_cloudwatchlogs::Client::new(config), on_call),
+            sts: sts::Sts::new(aws_sdk_sts::Client::new(config), on_call),
+        }
+    }
+
+    async fn write(&self, write: &Write) -> Result<Written, AwsError> {
+        let Self { ec2, iam, lambda, logs, .. } = self;
+        match write {
+            Write::CreateSecurityGroup { vpc, name, description, tags } => {
+                ec2.create_security_group(vpc, name, description, tags).await
+            }
+            Write::AuthorizeIngress { group, rules } => ec2.authorize_ingress(group, rules).await,
+            Write::AuthorizeEgress { group, rules } => ec2.authorize_egress(group, rules).await,
+            Write::RevokeIngress { group, rules } => ec2.revoke_ingress(group, rules).await,
+            Write::RevokeEgress { group, rules } => ec2.revoke_egress(group, rules).await,
+            Write::DeleteSecurityGroup { group } => ec2.delete_security_group(group).await,
+            Write::CreateVpcEndpoint(new) => ec2.create_vpc_endpoint(new).await,
+            Write::ModifyVpcEndpoint { endpoint, change } => ec2.modify_vpc_endpoint(endpoint, change).await,
+            Write::DeleteVpcEndpoint { endpoint } => ec2.delete_vpc_endpoint(endpoint).await,
+            Write::TagEc2 { resource, tags } => ec2.tag(resource, tags).await,
+            Write::CreateRole { name, path, trust_policy, description, tags } => {
+                iam.create_role(name, path, trust_policy, description, tags).await
+            }
+            Write::UpdateTrustPolicy { role, trust_policy } => iam.update_trust_policy(role, trust_policy).await,
+            Write::PutRolePolicy { role, policy, document } => iam.put_role_policy(role, policy, document).await,
+            Write::DeleteRolePolicy { role, policy } => iam.delete_role_policy(role, policy).await,
+            Write::DetachRolePolicy { role, policy_arn } => iam.detach_role_policy(role, policy_arn).await,
+            Write::DeleteRole { role } => iam.delete_role(role).await,
+            Write::CreateLogGroup { name, tags } => logs.create(name, tags).await,
+            Write::PutRetentionPolicy { name, days } => logs.put_retention(name, *days).await,
+            Write::DeleteLogGroup { name } => logs.delete(name).await,
+            Write::CreateFunction(new) => lambda.create(new).await,
+            Write::UpdateFunctionConfiguration { name, configuration } => {
+                lambda.update_configuration(name, configuration).await
+            }
+            Write::UpdateFunctionCode { name, package, architecture } => {
+                lambda.update_code(name, package, *architecture).await
+            }
+            Write::DeleteFunction { name } => lambda.delete(name).await,
+            Write::TagFunction { arn, tags } => lambda.tag(arn, tags).await,
+        }
+    }
+}
+
+#[async_trait]
+impl Aws for SdkAws {
+    async fn caller(&self, region: &Region) -> Result<Caller, AwsError> {
+        self.services(region).sts.caller().await
+    }
+
+    async fn vpcs(&self, region: &Region, ids: &BTreeSet<VpcId>) -> Result<Vec<Vpc>, AwsError> {
+        self.services(region).ec2.vpcs(ids).await
+    }
+
+    async fn subnets(&self, region: &Region, vpcs: &BTreeSet<VpcId>) -> Result<Vec<Subnet>, AwsError> {
+        self.services(region).ec2.subnets(vpcs).await
+    }
+
+    async fn route_tables(&self, region: &Region, vpcs: &BTreeSet<VpcId>) -> Result<Vec<RouteTable>, AwsError> {
+        self.services(region).ec2.route_tables(vpcs).await
+    }
+
+    async fn endpoint_services(
+        &self,
+        region: &Region,
+        names: &BTreeSet<String>,
+    ) -> Result<Vec<EndpointService>, AwsError> {
+        self.services(region).ec2.endpoint_services(names).await
+    }
+
+    async fn vpc_endpoints(&self, region: &Region, vpcs: &BTreeSet<VpcId>) -> Result<Vec<VpcEndpoint>, AwsError> {
+        self.services(region).ec2.vpc_endpoints(vpcs).await
+    }
+
+    async fn network_interfaces(
+        &self,
+        region: &Region,
+        ids: &BTreeSet<NetworkInterfaceId>,
+    ) -> Result<Vec<NetworkInterface>, AwsError> {
+        self.services(region).ec2.network_interfaces(ids).await
+    }
+
+    async fn security_groups(&self, region: &Region, tag: (&str, &str)) -> Result<Vec<SecurityGroup>, AwsError> {
+        self.services(region).ec2.security_groups(tag).await
+    }
+
+    async fn functions(&self, region: &Region) -> Result<Vec<FunctionListing>, AwsError> {
+        self.services(region).lambda.functions().await
+    }
+
+    async fn function(&self, region: &Region, name: &FunctionName) -> Result<Option<FunctionDetail>, AwsError> {
+        self.services(region).lambda.function(name).await
+    }
+
+    async fn log_groups(&self, region: &Region, prefix: &str) -> Result<Vec<LogGroup>, AwsError> {
+        self.services(region).logs.groups(prefix).await
+    }
+
+    async fn log_group_tags(
+        &self,
+        region: &Region,
+        caller: &Caller,
+        name: &LogGroupName,
+    ) -> Result<Option<Tags>, AwsError> {
+        self.services(region).logs.tags(region, caller, name).await
+    }
+
+    async fn roles(&self, region: &Region, path: &str) -> Result<Vec<Role>, AwsError> {
+        self.services(region).iam.roles(path).await
+    }
+
+    async fn write(&self, region: &Region, write: &Write) -> Result<Written, AwsError> {
+        self.services(region).write(write).await
+    }
+}

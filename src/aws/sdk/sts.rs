@@ -1,0 +1,58 @@
+//! STS: who the operator is to AWS.
+
+use aws_sdk_sts::{Client, operation::get_caller_identity::GetCallerIdentityOutput};
+
+use super::{
+    calls::{Calls, OnCall},
+    error::{Malformed, needed, parsed},
+};
+use crate::aws::{AwsError, Caller, Partition};
+
+/// The calls to STS in one region.
+pub(super) struct Sts {
+    client: Client,
+    calls: Calls,
+}
+
+impl Sts {
+    pub(super) fn new(client: Client, on_call: &OnCall) -> Self {
+        Self { client, calls: Calls::of("sts", on_call) }
+    }
+
+    pub(super) async fn caller(&self) -> Result<Caller, AwsError> {
+        const OPERATION: &str = "GetCallerIdentity";
+        let answer = self.calls.observed(OPERATION, self.client.get_caller_identity().send()).await?;
+        caller(&answer).map_err(|malformed| self.calls.malformed(OPERATION, malformed))
+    }
+}
+
+fn caller(identity: &GetCallerIdentityOutput) -> Result<Caller, Malformed> {
+    Ok(Caller {
+        account: parsed(identity.account(), "Account")?,
+        partition: partition(needed(identity.arn(), "Arn")?)?,
+    })
+}
+
+/// The second part of an ARN.
+fn partition(arn: &str) -> Result<Partition, Malformed> {
+    match arn.split(':').nth(1) {
+        Some("aws") => Ok(Partition::Aws),
+        Some("aws-cn") => Ok(Partition::AwsCn),
+        Some("aws-us-gov") => Ok(Partition::AwsUsGov),
+        _ => Err(Malformed::wrong("Arn", &format_args!("{arn:?} is in a partition that this version does not know"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_caller_is_an_account_in_a_partition() {
+        let identity = |arn: &str| GetCallerIdentityOutput::builder().account("123456789012").arn(arn).build();
+        let gov = caller(&identity("arn:aws-us-gov:sts::123456789012:assumed-role/operator/x")).expect("caller");
+        assert_eq!((gov.account.as_str(), gov.partition), ("123456789012", Partition::AwsUsGov));
+        assert!(caller(&identity("arn:aws-moon:sts::123456789012:assumed-role/operator/x")).is_err());
+        assert_eq!(caller(&GetCallerIdentityOutput::builder().build()), Err(Malformed::missing("Account")));
+    }
+}

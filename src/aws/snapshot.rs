@@ -1,0 +1,401 @@
+//! One look at AWS that serves every object: each table is read at most once for everybody who asks at the same time,
+//! is kept until a write of ours (or a resync) invalidates it, and is read by one paginated call, never one per app.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::Future,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{
+    Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, LogGroup, LogGroupName,
+    NetworkInterface, NetworkInterfaceId, Region, Role, RoleName, RouteTable, SecurityGroup, Subnet, Tags, Vpc,
+    VpcEndpoint, VpcId, Write, Written,
+};
+use crate::identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX};
+
+/// How old an answer may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaxAge {
+    /// As old as it is, if nothing of ours has changed it since.
+    Any,
+    /// At most this old.
+    Under(Duration),
+}
+
+/// For how long an error is everybody's answer: long enough that a hundred objects that wait for the same table do not
+/// each make the failing call, short enough that a retry is a real one.
+const ERROR_IS_SHARED_FOR: Duration = Duration::from_millis(500);
+
+/// The slow tier: what VPCs look like changes rarely.
+const TOPOLOGY_MAX_AGE: Duration = Duration::from_secs(30 * 60);
+
+/// The snapshots of all regions, and what is common to them.
+pub struct Snapshots {
+    aws: Arc<dyn Aws>,
+    installation: InstallationId,
+    home: Region,
+    caller: Table<Caller>,
+    /// Roles have no region.
+    roles: Arc<Table<BTreeMap<RoleName, Role>>>,
+    regions: Mutex<BTreeMap<Region, Arc<Snapshot>>>,
+}
+
+impl Snapshots {
+    /// Nothing is read yet. Calls that have no region are made in `home`.
+    pub fn new(aws: Arc<dyn Aws>, installation: InstallationId, home: Region) -> Self {
+        Self { aws, installation, home, caller: Table::default(), roles: Arc::default(), regions: Mutex::default() }
+    }
+
+    /// Who the operator is to AWS. Asked once, then remembered.
+    ///
+    /// # Errors
+    /// As `sts:GetCallerIdentity`.
+    pub async fn caller(&self) -> Result<Arc<Caller>, AwsError> {
+        self.caller.get(MaxAge::Any, |_| self.aws.caller(&self.home)).await
+    }
+
+    /// The snapshot of a region.
+    pub fn region(&self, region: &Region) -> Arc<Snapshot> {
+        let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        let snapshot = regions.entry(region.clone()).or_insert_with(|| {
+            Arc::new(Snapshot {
+                aws: Arc::clone(&self.aws),
+                installation: self.installation.clone(),
+                region: region.clone(),
+                roles: Arc::clone(&self.roles),
+                covered: Mutex::default(),
+                topology: Table::default(),
+                endpoints: Table::default(),
+                security_groups: Table::default(),
+                functions: Table::default(),
+                log_groups: Table::default(),
+            })
+        });
+        Arc::clone(snapshot)
+    }
+
+    /// Forgets what drift can change, so that the next question of each table reads it anew. The topology of VPCs has
+    /// its own, slower clock.
+    pub fn resync(&self) {
+        self.roles.invalidate();
+        for snapshot in self.regions.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            snapshot.endpoints.invalidate();
+            snapshot.security_groups.invalidate();
+            snapshot.functions.invalidate();
+            snapshot.log_groups.invalidate();
+        }
+    }
+}
+
+/// What one region of the account looks like, as far as it concerns us.
+pub struct Snapshot {
+    aws: Arc<dyn Aws>,
+    installation: InstallationId,
+    region: Region,
+    roles: Arc<Table<BTreeMap<RoleName, Role>>>,
+    covered: Mutex<BTreeSet<VpcId>>,
+    topology: Table<Topology>,
+    endpoints: Table<Endpoints>,
+    security_groups: Table<Vec<SecurityGroup>>,
+    functions: Table<BTreeMap<FunctionName, FunctionListing>>,
+    log_groups: Table<BTreeMap<LogGroupName, LogGroup>>,
+}
+
+/// The shape of the covered VPCs and what endpoint services are on offer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Topology {
+    /// VPCs by id; one that is missing does not exist.
+    pub vpcs: BTreeMap<VpcId, Vpc>,
+    /// All their subnets.
+    pub subnets: Vec<Subnet>,
+    /// All their route tables.
+    pub route_tables: Vec<RouteTable>,
+    /// Endpoint services by name; one that is missing is not offered.
+    pub services: BTreeMap<String, EndpointService>,
+}
+
+impl Topology {
+    /// What concerns one VPC.
+    #[must_use]
+    pub fn of(&self, vpc: &VpcId) -> Self {
+        Self {
+            vpcs: self.vpcs.get_key_value(vpc).map(|(id, vpc)| (id.clone(), vpc.clone())).into_iter().collect(),
+            subnets: self.subnets.iter().filter(|subnet| &subnet.vpc == vpc).cloned().collect(),
+            route_tables: self.route_tables.iter().filter(|table| &table.vpc == vpc).cloned().collect(),
+            services: self.services.clone(),
+        }
+    }
+}
+
+/// The endpoints of the covered VPCs, ours and others', and the interfaces of ours.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Endpoints {
+    /// All endpoints.
+    pub endpoints: Vec<VpcEndpoint>,
+    /// The interfaces of those that carry our installation's tag.
+    pub interfaces: BTreeMap<NetworkInterfaceId, NetworkInterface>,
+}
+
+impl Snapshot {
+    /// The region that this is a look at.
+    pub fn region(&self) -> &Region {
+        &self.region
+    }
+
+    /// Includes a VPC in topology and endpoints from now on.
+    pub fn cover(&self, vpc: &VpcId) {
+        if self.covered.lock().unwrap_or_else(PoisonError::into_inner).insert(vpc.clone()) {
+            self.topology.invalidate();
+            self.endpoints.invalidate();
+        }
+    }
+
+    /// Leaves a VPC out from now on.
+    pub fn uncover(&self, vpc: &VpcId) {
+        self.covered.lock().unwrap_or_else(PoisonError::into_inner).remove(vpc);
+    }
+
+    fn covered(&self) -> BTreeSet<VpcId> {
+        self.covered.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The covered VPCs, their subnets and route tables, and these endpoint services.
+    ///
+    /// # Errors
+    /// As the describe calls behind it.
+    pub async fn topology(&self, max_age: MaxAge, services: &BTreeSet<String>) -> Result<Arc<Topology>, AwsError> {
+        let max_age = match max_age {
+            MaxAge::Any => MaxAge::Under(TOPOLOGY_MAX_AGE),
+            under @ MaxAge::Under(_) => under,
+        };
+        self.topology
+            .get(max_age, async |_| {
+                let vpcs = self.covered();
+                let (found, subnets, route_tables, services) = futures::try_join!(
+                    self.aws.vpcs(&self.region, &vpcs),
+                    self.aws.subnets(&self.region, &vpcs),
+                    self.aws.route_tables(&self.region, &vpcs),
+                    self.aws.endpoint_services(&self.region, services),
+                )?;
+                Ok(Topology {
+                    vpcs: found.into_iter().map(|vpc| (vpc.id.clone(), vpc)).collect(),
+                    subnets,
+                    route_tables,
+                    services: services.into_iter().map(|service| (service.name.clone(), service)).collect(),
+                })
+            })
+            .await
+    }
+
+    /// The endpoints of the covered VPCs. An interface never changes its address, so only interfaces that were not
+    /// seen before are asked for.
+    ///
+    /// # Errors
+    /// As `DescribeVpcEndpoints` and `DescribeNetworkInterfaces`.
+    pub async fn endpoints(&self, max_age: MaxAge) -> Result<Arc<Endpoints>, AwsError> {
+        self.endpoints
+            .get(max_age, async |before: Option<Arc<Endpoints>>| {
+                let endpoints = self.aws.vpc_endpoints(&self.region, &self.covered()).await?;
+                let known = before.map(|before| before.interfaces.clone()).unwrap_or_default();
+                let (mut interfaces, mut unknown) = (BTreeMap::new(), BTreeSet::new());
+                for id in endpoints
+                    .iter()
+                    .filter(|endpoint| self.installation.owns(&endpoint.tags) && !endpoint.state.is_ending())
+                    .flat_map(|endpoint| &endpoint.interfaces)
+                {
+                    match known.get(id) {
+                        Some(interface) => drop(interfaces.insert(id.clone(), interface.clone())),
+                        None => drop(unknown.insert(id.clone())),
+                    }
+                }
+                if !unknown.is_empty() {
+                    let found = self.aws.network_interfaces(&self.region, &unknown).await?;
+                    interfaces.extend(found.into_iter().map(|interface| (interface.id.clone(), interface)));
+                }
+                Ok(Endpoints { endpoints, interfaces })
+            })
+            .await
+    }
+
+    /// The security groups of this installation.
+    ///
+    /// # Errors
+    /// As `DescribeSecurityGroups`.
+    pub async fn security_groups(&self, max_age: MaxAge) -> Result<Arc<Vec<SecurityGroup>>, AwsError> {
+        self.security_groups.get(max_age, |_| self.aws.security_groups(&self.region, self.installation.tag())).await
+    }
+
+    /// The functions whose name could be ours.
+    ///
+    /// # Errors
+    /// As `ListFunctions`.
+    pub async fn functions(&self, max_age: MaxAge) -> Result<Arc<BTreeMap<FunctionName, FunctionListing>>, AwsError> {
+        self.functions
+            .get(max_age, async |_| {
+                let functions = self.aws.functions(&self.region).await?;
+                Ok(functions
+                    .into_iter()
+                    .filter(|function| function.name.as_str().starts_with(FUNCTION_PREFIX))
+                    .map(|function| (function.name.clone(), function))
+                    .collect())
+            })
+            .await
+    }
+
+    /// The log groups whose name could be ours.
+    ///
+    /// # Errors
+    /// As `DescribeLogGroups`.
+    pub async fn log_groups(&self, max_age: MaxAge) -> Result<Arc<BTreeMap<LogGroupName, LogGroup>>, AwsError> {
+        self.log_groups
+            .get(max_age, async |_| {
+                let groups = self.aws.log_groups(&self.region, LOG_GROUP_PREFIX).await?;
+                Ok(groups.into_iter().map(|group| (group.name.clone(), group)).collect())
+            })
+            .await
+    }
+
+    /// The roles below this installation's path.
+    ///
+    /// # Errors
+    /// As `GetAccountAuthorizationDetails`.
+    pub async fn roles(&self, max_age: MaxAge) -> Result<Arc<BTreeMap<RoleName, Role>>, AwsError> {
+        self.roles
+            .get(max_age, async |_| {
+                let roles = self.aws.roles(&self.region, &self.installation.role_path()).await?;
+                Ok(roles.into_iter().map(|role| (role.name.clone(), role)).collect())
+            })
+            .await
+    }
+
+    /// One function with its state and tags: never cached, so ask only where a listing does not do.
+    ///
+    /// # Errors
+    /// As `GetFunction`.
+    pub async fn function(&self, name: &FunctionName) -> Result<Option<FunctionDetail>, AwsError> {
+        self.aws.function(&self.region, name).await
+    }
+
+    /// The tags of a log group: never cached; needed once before a group that was there already is written to.
+    ///
+    /// # Errors
+    /// As `ListTagsForResource`.
+    pub async fn log_group_tags(&self, caller: &Caller, name: &LogGroupName) -> Result<Option<Tags>, AwsError> {
+        self.aws.log_group_tags(&self.region, caller, name).await
+    }
+
+    /// Carries out a change, and forgets what it may have changed, whether it succeeded or not.
+    ///
+    /// # Errors
+    /// As the call.
+    pub async fn write(&self, write: &Write) -> Result<Written, AwsError> {
+        let result = self.aws.write(&self.region, write).await;
+        match write {
+            Write::CreateSecurityGroup { .. }
+            | Write::AuthorizeIngress { .. }
+            | Write::AuthorizeEgress { .. }
+            | Write::RevokeIngress { .. }
+            | Write::RevokeEgress { .. }
+            | Write::DeleteSecurityGroup { .. } => self.security_groups.invalidate(),
+            Write::CreateVpcEndpoint(_) | Write::ModifyVpcEndpoint { .. } | Write::DeleteVpcEndpoint { .. } => {
+                self.endpoints.invalidate();
+            }
+            Write::TagEc2 { .. } => {
+                self.endpoints.invalidate();
+                self.security_groups.invalidate();
+            }
+            Write::CreateRole { .. }
+            | Write::UpdateTrustPolicy { .. }
+            | Write::PutRolePolicy { .. }
+            | Write::DeleteRolePolicy { .. }
+            | Write::DetachRolePolicy { .. }
+            | Write::DeleteRole { .. } => self.roles.invalidate(),
+            Write::CreateLogGroup { .. } | Write::PutRetentionPolicy { .. } | Write::DeleteLogGroup { .. } => {
+                self.log_groups.invalidate();
+            }
+            Write::CreateFunction(_)
+            | Write::UpdateFunctionConfiguration { .. }
+            | Write::UpdateFunctionCode { .. }
+            | Write::DeleteFunction { .. }
+            | Write::TagFunction { .. } => self.functions.invalidate(),
+        }
+        result
+    }
+}
+
+/// One table: its last answer and the generation that the answer is of.
+struct Table<T> {
+    generation: AtomicU64,
+    /// Held while reading: whoever asks meanwhile waits, and takes the same answer (single flight).
+    last: tokio::sync::Mutex<Option<Answer<T>>>,
+}
+
+struct Answer<T> {
+    generation: u64,
+    at: Instant,
+    value: Option<Arc<T>>,
+    error: Option<AwsError>,
+}
+
+impl<T> Default for Table<T> {
+    fn default() -> Self {
+        Self { generation: AtomicU64::new(0), last: tokio::sync::Mutex::new(None) }
+    }
+}
+
+impl<T> Table<T> {
+    fn invalidate(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// The last answer if it will do, else a new one. `read` is given the last good answer.
+    async fn get<F: Future<Output = Result<T, AwsError>>>(
+        &self,
+        max_age: MaxAge,
+        read: impl FnOnce(Option<Arc<T>>) -> F,
+    ) -> Result<Arc<T>, AwsError> {
+        let mut last = self.last.lock().await;
+        // Taken before the read: a write that ends during the read makes its answer stale.
+        let generation = self.generation.load(Ordering::SeqCst);
+        if let Some(answer) = last.as_ref().filter(|answer| answer.generation == generation) {
+            let age = answer.at.elapsed();
+            match (&answer.error, &answer.value) {
+                (Some(error), _) if age < ERROR_IS_SHARED_FOR => return Err(error.clone()),
+                (None, Some(value)) if max_age == MaxAge::Any || MaxAge::Under(age) < max_age => {
+                    return Ok(Arc::clone(value));
+                }
+                _ => {}
+            }
+        }
+        let before = last.take().and_then(|answer| answer.value);
+        let (value, error) = match read(before.clone()).await {
+            Ok(value) => (Some(Arc::new(value)), None),
+            Err(error) => (before, Some(error)),
+        };
+        let result = match (&error, &value) {
+            (None, Some(value)) => Ok(Arc::clone(value)),
+            (Some(error), _) => Err(error.clone()),
+            (None, None) => unreachable!("a read gives a value or an error"),
+        };
+        *last = Some(Answer { generation, at: Instant::now(), value, error });
+        result
+    }
+}
+
+impl PartialOrd for MaxAge {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        match (self, other) {
+            (Self::Under(left), Self::Under(right)) => left.partial_cmp(right),
+            (Self::Any, Self::Any) => Some(std::cmp::Ordering::Equal),
+            (Self::Any, Self::Under(_)) => Some(std::cmp::Ordering::Greater),
+            (Self::Under(_), Self::Any) => Some(std::cmp::Ordering::Less),
+        }
+    }
+}

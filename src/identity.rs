@@ -1,0 +1,317 @@
+//! How a resource in AWS is recognised as ours, without a database and without status: by name, by tag, by client token.
+//! The same installation id gives the same names, so that a rebuilt cluster finds what the old one left.
+
+use std::{fmt, str::FromStr};
+
+use sha2::{Digest, Sha256};
+
+use crate::aws::{
+    AccountId, Caller, FunctionName, InvalidId, LogGroupName, Partition, Region, RoleName, Tags, VpcEndpointId, VpcId,
+};
+
+/// The tag that makes a resource ours; its value is the installation id.
+pub const TAG_INSTALLATION: &str = "privategenai.dev/installation";
+/// The region of the network that a resource belongs to.
+pub const TAG_REGION: &str = "privategenai.dev/region";
+/// The VPC of the network that a resource belongs to.
+pub const TAG_VPC: &str = "privategenai.dev/vpc";
+/// What a security group is for: [`FUNCTIONS_GROUP`] or [`ENDPOINTS_GROUP`].
+pub const TAG_COMPONENT: &str = "privategenai.dev/component";
+/// The service that an endpoint leads to.
+pub const TAG_SERVICE: &str = "privategenai.dev/service";
+/// The choice made about private DNS when the endpoint was created; it never flips by itself.
+pub const TAG_PRIVATE_DNS: &str = "privategenai.dev/private-dns";
+/// The namespace of the app that a resource belongs to.
+pub const TAG_APP_NAMESPACE: &str = "privategenai.dev/app-namespace";
+/// The name of the app that a resource belongs to.
+pub const TAG_APP_NAME: &str = "privategenai.dev/app-name";
+
+/// The component of the group that functions carry.
+pub const FUNCTIONS_GROUP: &str = "functions";
+/// The component of the group that endpoints carry.
+pub const ENDPOINTS_GROUP: &str = "endpoints";
+
+/// What every function name of ours begins with.
+pub const FUNCTION_PREFIX: &str = "pgai-";
+/// What every log group name of ours begins with: Lambda's own default for functions of ours.
+pub const LOG_GROUP_PREFIX: &str = "/aws/lambda/pgai-";
+
+/// One installation of the operator, which owns what carries its id. Required, chosen by people, and stable: 1 to 32
+/// lower-case letters, digits and inner hyphens.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct InstallationId(String);
+
+impl FromStr for InstallationId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let fits = (1..=32).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            && !text.starts_with('-')
+            && !text.ends_with('-');
+        if fits {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidId {
+                text: text.to_owned(),
+                expected: "an installation id of 1 to 32 lower-case letters, digits and inner hyphens",
+            })
+        }
+    }
+}
+
+impl fmt::Display for InstallationId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl InstallationId {
+    /// The path of all roles of this installation. IAM policies of the operator and endpoint policies name it.
+    pub fn role_path(&self) -> String {
+        format!("/private-genai/{self}/")
+    }
+
+    /// The tag that everything of this installation carries.
+    pub fn tag(&self) -> (&'static str, &str) {
+        (TAG_INSTALLATION, &self.0)
+    }
+
+    /// The tags say that the resource is this installation's.
+    pub fn owns(&self, tags: &Tags) -> bool {
+        tags.get(TAG_INSTALLATION) == Some(&self.0)
+    }
+}
+
+/// A network is its VPC, never the name of the object that describes it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NetworkIdentity {
+    /// Whose.
+    pub installation: InstallationId,
+    /// The account of the VPC.
+    pub account: AccountId,
+    /// The region of the VPC.
+    pub region: Region,
+    /// The VPC.
+    pub vpc: VpcId,
+}
+
+impl NetworkIdentity {
+    /// The tags of everything that belongs to the network.
+    pub fn tags(&self) -> Tags {
+        [
+            (TAG_INSTALLATION, self.installation.to_string()),
+            (TAG_REGION, self.region.to_string()),
+            (TAG_VPC, self.vpc.to_string()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into()
+    }
+
+    /// The tags say that the resource belongs to this network.
+    pub fn owns(&self, tags: &Tags) -> bool {
+        self.tags().iter().all(|(key, value)| tags.get(key) == Some(value))
+    }
+
+    /// The name of a security group: unique in the VPC, which makes a second one impossible.
+    pub fn group_name(&self, component: &str) -> String {
+        format!("private-genai-{component}-{}", self.installation)
+    }
+
+    /// The client token under which an endpoint is created: the same one for the same purpose, so that a repeated
+    /// call finds the endpoint that the first one made; another one once that endpoint is being deleted.
+    pub fn endpoint_token(&self, service: &str, replaces: Option<&VpcEndpointId>) -> String {
+        hash(&[
+            &self.installation.0,
+            self.account.as_str(),
+            self.region.as_str(),
+            self.vpc.as_str(),
+            service,
+            replaces.map_or("", VpcEndpointId::as_str),
+        ])
+    }
+}
+
+/// An app in one VPC: an app that is deleted and created again under its name finds what its predecessor left.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AppIdentity {
+    /// Whose.
+    pub installation: InstallationId,
+    /// The region of the VPC.
+    pub region: Region,
+    /// The VPC.
+    pub vpc: VpcId,
+    /// The namespace of the object.
+    pub namespace: String,
+    /// The name of the object.
+    pub name: String,
+}
+
+impl AppIdentity {
+    /// The tags of everything that belongs to the app.
+    pub fn tags(&self) -> Tags {
+        [
+            (TAG_INSTALLATION, self.installation.to_string()),
+            (TAG_REGION, self.region.to_string()),
+            (TAG_VPC, self.vpc.to_string()),
+            (TAG_APP_NAMESPACE, self.namespace.clone()),
+            (TAG_APP_NAME, self.name.clone()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into()
+    }
+
+    /// The tags say that the resource belongs to this app.
+    pub fn owns(&self, tags: &Tags) -> bool {
+        self.tags().iter().all(|(key, value)| tags.get(key) == Some(value))
+    }
+
+    /// Reads back the identity that [`tags`](Self::tags) wrote; `None` for tags of anything else.
+    pub fn from_tags(installation: &InstallationId, tags: &Tags) -> Option<Self> {
+        if !installation.owns(tags) {
+            return None;
+        }
+        Some(Self {
+            installation: installation.clone(),
+            region: tags.get(TAG_REGION)?.parse().ok()?,
+            vpc: tags.get(TAG_VPC)?.parse().ok()?,
+            namespace: tags.get(TAG_APP_NAMESPACE)?.clone(),
+            name: tags.get(TAG_APP_NAME)?.clone(),
+        })
+    }
+
+    /// The name of the function.
+    pub fn function_name(&self) -> FunctionName {
+        self.unique_name().parse().unwrap_or_else(|error| unreachable!("a unique name is a function name: {error}"))
+    }
+
+    /// The name of the execution role. It bears the region, because role names are unique in the whole account.
+    pub fn role_name(&self) -> RoleName {
+        self.unique_name().parse().unwrap_or_else(|error| unreachable!("a unique name is a role name: {error}"))
+    }
+
+    /// The name of the log group: where Lambda writes by default.
+    pub fn log_group_name(&self) -> LogGroupName {
+        format!("/aws/lambda/{}", self.unique_name())
+            .parse()
+            .unwrap_or_else(|error| unreachable!("a unique name makes a log group name: {error}"))
+    }
+
+    /// The ARN of the execution role.
+    pub fn role_arn(&self, caller: &Caller) -> String {
+        let Caller { account, partition } = caller;
+        format!("arn:{partition}:iam::{account}:role{}{}", self.installation.role_path(), self.role_name())
+    }
+
+    /// The ARN of the function.
+    pub fn function_arn(&self, caller: &Caller) -> String {
+        let Caller { account, partition } = caller;
+        format!("arn:{partition}:lambda:{}:{account}:function:{}", self.region, self.function_name())
+    }
+
+    /// Readable, at most 64 characters, and different for every identity: a prefix and 64 bits of a hash.
+    fn unique_name(&self) -> String {
+        const READABLE: usize = 64 - FUNCTION_PREFIX.len() - 1 - DIGITS;
+        const DIGITS: usize = 16;
+        let readable: String = format!("{}-{}", self.namespace, self.name)
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+            .take(READABLE)
+            .collect();
+        let digest =
+            hash(&[&self.installation.0, self.region.as_str(), self.vpc.as_str(), &self.namespace, &self.name]);
+        let digits: String = digest.chars().take(DIGITS).collect();
+        format!("{FUNCTION_PREFIX}{}-{digits}", readable.trim_end_matches('-'))
+    }
+}
+
+/// The ARN that all roles of an installation match.
+pub fn role_arn_pattern(installation: &InstallationId, partition: Partition, account: &AccountId) -> String {
+    format!("arn:{partition}:iam::{account}:role{}*", installation.role_path())
+}
+
+/// SHA-256 in hexadecimal (64 characters) of parts that cannot run into one another.
+fn hash(parts: &[&str]) -> String {
+    let mut sha = Sha256::new();
+    for part in parts {
+        sha.update(part.len().to_be_bytes());
+        sha.update(part);
+    }
+    sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app(namespace: &str, name: &str) -> AppIdentity {
+        AppIdentity {
+            installation: "prod".parse().expect("id"),
+            region: "us-east-1".parse().expect("region"),
+            vpc: "vpc-0abc1234".parse().expect("vpc"),
+            namespace: namespace.into(),
+            name: name.into(),
+        }
+    }
+
+    #[test]
+    fn names_fit_aws_whatever_kubernetes_allows() {
+        for (namespace, name) in [
+            ("a".to_owned(), "b".to_owned()),
+            ("n".repeat(63), "x".repeat(253)),
+            ("team".into(), "dotted.name.example".into()),
+            ("team".into(), format!("{}.{}", "a".repeat(40), "b".repeat(40))),
+        ] {
+            let app = app(&namespace, &name);
+            assert!(app.function_name().as_str().len() <= 64);
+            assert!(app.role_name().as_str().starts_with(FUNCTION_PREFIX));
+            assert!(app.log_group_name().as_str().starts_with(LOG_GROUP_PREFIX));
+            assert!(app.tags().values().all(|value| value.len() <= 256), "a tag value has at most 256 characters");
+        }
+    }
+
+    #[test]
+    fn apps_that_read_alike_have_different_names() {
+        let names = [app("a-b", "c"), app("a", "b-c"), app("a", "b.c")].map(|app| app.function_name());
+        assert_ne!(names[0], names[1]);
+        assert_ne!(names[1], names[2]);
+        let elsewhere = AppIdentity { region: "eu-west-1".parse().expect("region"), ..app("a", "b-c") };
+        assert_ne!(elsewhere.role_name(), names[1].as_str().parse().expect("role name"));
+    }
+
+    #[test]
+    fn names_never_change_between_versions() {
+        assert_eq!(app("team-a", "support-bot").function_name().as_str(), "pgai-team-a-support-bot-932ec4a46b04a0f8");
+    }
+
+    #[test]
+    fn an_identity_survives_its_tags() {
+        let app = app("team-a", "support-bot");
+        assert_eq!(AppIdentity::from_tags(&app.installation, &app.tags()), Some(app.clone()));
+        let other = "other".parse().expect("id");
+        assert_eq!(AppIdentity::from_tags(&other, &app.tags()), None, "another installation's resource is not ours");
+    }
+
+    #[test]
+    fn a_token_is_stable_until_the_endpoint_is_replaced() {
+        let network = NetworkIdentity {
+            installation: "prod".parse().expect("id"),
+            account: "123456789012".parse().expect("account"),
+            region: "us-east-1".parse().expect("region"),
+            vpc: "vpc-0abc1234".parse().expect("vpc"),
+        };
+        let first = network.endpoint_token("bedrock-runtime", None);
+        assert_eq!(first, network.endpoint_token("bedrock-runtime", None));
+        assert!(first.len() <= 64 && first.is_ascii());
+        let replaced = "vpce-0123456789abcdef0".parse().expect("endpoint");
+        assert_ne!(first, network.endpoint_token("bedrock-runtime", Some(&replaced)));
+        assert_ne!(first, network.endpoint_token("bedrock", None));
+    }
+
+    #[test]
+    fn installation_ids_are_refused_with_a_sentence_when_they_would_not_fit_a_path_and_a_tag() {
+        for wrong in ["", "Prod", "a b", "-a", "a-", "a/b", &"a".repeat(33)] {
+            assert!(wrong.parse::<InstallationId>().is_err(), "{wrong}");
+        }
+    }
+}
