@@ -1,0 +1,347 @@
+//! `PrivateGenAIApp`: what an app team writes, and all that it needs.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use super::{EndpointStatus, InvalidSpec, network::NetworkKey};
+use crate::{
+    aws::{Environment, Region, SubnetId},
+    policy::ModelId,
+};
+
+/// A function that calls models in Amazon Bedrock over a private path.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[kube(
+    group = "privategenai.dev",
+    version = "v1alpha1",
+    kind = "PrivateGenAIApp",
+    plural = "privategenaiapps",
+    shortname = "pgai",
+    category = "privategenai",
+    namespaced,
+    status = "PrivateGenAIAppStatus",
+    derive = "PartialEq",
+    doc = "A function that calls models in Amazon Bedrock over a private path.",
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "Model", type_ = "string", json_path = ".spec.models[0]"),
+    printcolumn(name = "Endpoint", type_ = "string", json_path = ".status.endpoints[0].state"),
+    printcolumn(name = "Function", type_ = "string", json_path = ".status.function.name"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(name = "VPC", type_ = "string", priority = 1, json_path = ".spec.network.vpcId"),
+    printcolumn(
+        name = "Endpoint-ID",
+        type_ = "string",
+        priority = 1,
+        json_path = ".status.endpoints[0].vpcEndpointId"
+    ),
+    printcolumn(
+        name = "Private-IPs",
+        type_ = "string",
+        priority = 1,
+        json_path = ".status.endpoints[0].privateIpAddresses"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.network)").message(
+        "spec.network is missing: name the VPC, as in network: {vpcId: vpc-0123456789abcdef0}"
+    ),
+    validation = Rule::new("has(self.models) && self.models.size() > 0").message(
+        "spec.models is missing: list at least one model, as in models: [amazon.nova-lite-v1:0]"
+    ),
+    validation = Rule::new(
+        "has(self.network) == has(oldSelf.network) && (!has(self.network) || self.network == oldSelf.network)"
+    )
+    .message("spec.network cannot be changed: create another PrivateGenAIApp for another network")
+)]
+pub struct PrivateGenAIAppSpec {
+    /// The network that the function is attached to. Required; cannot be changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<NetworkSpec>,
+    /// The foundation models that the function may call, by their IDs; the first is the default one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 32), inner(length(max = 128)))]
+    #[x_kube(
+        merge_strategy = ListMerge::Set,
+        validation = Rule::new("self.all(m, m.matches('^[a-z0-9-]+[.][A-Za-z0-9._:-]+$'))").message(
+            "must be foundation model IDs: write each as the Bedrock console shows it, such as amazon.nova-lite-v1:0"
+        ),
+        validation = Rule::new(
+            "self.all(m, !m.matches('^(us|us-gov|eu|apac|au|ca|jp|sa|me|af|in|uk|global)[.]'))"
+        )
+        .message(
+            "must be foundation model IDs: inference profiles are not supported by this version; \
+             write the model's own ID, such as amazon.nova-lite-v1:0"
+        )
+    )]
+    pub models: Vec<String>,
+    /// The function. Without it, the built-in handler runs with defaults.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<FunctionSpec>,
+}
+
+/// Where the function is attached.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("has(self.vpcId)").message(
+        "vpcId is missing: name the VPC, as in network: {vpcId: vpc-0123456789abcdef0}"
+    )
+)]
+pub struct NetworkSpec {
+    /// The VPC; the operator's configuration must allow it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    #[x_kube(
+        validation = Rule::new("self.matches('^vpc-([0-9a-f]{8}|[0-9a-f]{17})$')").message(
+            "must be a VPC id: write it as AWS shows it, such as vpc-0123456789abcdef0"
+        )
+    )]
+    pub vpc_id: Option<String>,
+    /// The region of the VPC; by default the operator's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 32))]
+    #[x_kube(
+        validation = Rule::new("self.matches('^[a-z]{2,}(-[a-z]+)+-[0-9]+$')").message(
+            "must be an AWS region: write its code, such as us-east-1"
+        )
+    )]
+    pub region: Option<String>,
+    /// The private subnets of the function, in at least two availability zones; by default one for each zone that the
+    /// service offers, chosen by the operator.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16), inner(length(max = 32)))]
+    #[x_kube(
+        merge_strategy = ListMerge::Set,
+        validation = Rule::new("self.all(s, s.matches('^subnet-([0-9a-f]{8}|[0-9a-f]{17})$'))").message(
+            "must be subnet ids: write each as AWS shows it, such as subnet-0123456789abcdef0"
+        )
+    )]
+    pub subnet_ids: Vec<String>,
+}
+
+/// The function.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FunctionSpec {
+    /// Memory in MiB, 128 to 10240; by default 512. Processor time grows with it.
+    #[serde(rename = "memoryMiB", default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 128, max = 10240))]
+    pub memory_mib: Option<i32>,
+    /// The time limit of one invocation in seconds, 1 to 900; by default 120.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 900))]
+    pub timeout_seconds: Option<i32>,
+    /// Environment variables, at most 4 KB in all. Not for secrets: whoever may read the object reads them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 4096}))]
+    #[x_kube(
+        validation = Rule::new("self.all(k, k.matches('^[a-zA-Z][a-zA-Z0-9_]{1,127}$'))").message(
+            "must have names that Lambda allows: a letter, then letters, digits and underscores, 2 to 128 characters"
+        ),
+        validation = Rule::new(
+            "self.all(k, !k.startsWith('AWS_') && !k.startsWith('LAMBDA_') && !k.startsWith('PRIVATE_GENAI_'))"
+        )
+        .message("must not set AWS_…, LAMBDA_… or PRIVATE_GENAI_… variables: choose another name; these are set for you")
+    )]
+    pub environment: BTreeMap<String, String>,
+    /// How the function's log is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub logging: Option<LoggingSpec>,
+}
+
+/// How a function's log is kept.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LoggingSpec {
+    /// For how many days; by default 30.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(
+        validation = Rule::new(
+            "self in [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, \
+             3288, 3653]"
+        )
+        .message(
+            "must be a number of days that CloudWatch Logs offers: 1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, \
+             545, 731, 1096, 1827, 2192, 2557, 2922, 3288 or 3653"
+        )
+    )]
+    pub retention_days: Option<i32>,
+}
+
+/// What is known of an app.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PrivateGenAIAppStatus {
+    /// The generation of the spec that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// One condition a leg, and `Ready` for all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// The network that the app is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<AppNetworkStatus>,
+    /// The interface endpoints that the app uses.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["service".into()]))]
+    pub endpoints: Vec<EndpointStatus>,
+    /// The execution role of the function.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_role: Option<ExecutionRoleStatus>,
+    /// The function.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub function: Option<FunctionStatus>,
+}
+
+impl PrivateGenAIAppStatus {
+    /// The same status with its lists in one order: the API server keeps the order in which members came to be.
+    #[must_use]
+    pub fn sorted(mut self) -> Self {
+        self.conditions.sort_by(|left, right| left.type_.cmp(&right.type_));
+        self.endpoints.sort_by(|left, right| left.service.cmp(&right.service));
+        self
+    }
+}
+
+/// The network that an app is on.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AppNetworkStatus {
+    /// The name of the PrivateGenAINetwork.
+    pub name: String,
+    /// Its VPC.
+    pub vpc_id: String,
+    /// Its region.
+    pub region: String,
+}
+
+/// The execution role of an app's function.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExecutionRoleStatus {
+    /// Its ARN.
+    pub arn: String,
+}
+
+/// An app's function.
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct FunctionStatus {
+    /// Its name.
+    pub name: String,
+    /// Its ARN: what to invoke.
+    pub arn: String,
+    /// Its state in AWS, such as `Active`.
+    pub state: String,
+    /// How its last update went, such as `Successful`.
+    pub last_update_status: String,
+    /// Base64 of the SHA-256 of its code.
+    pub code_sha256: String,
+    /// When it was last changed, as AWS says: with an unchanged value the facts above hold.
+    pub last_modified: String,
+    /// Its log group.
+    pub log_group: String,
+}
+
+/// A validated app.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct App {
+    /// The network that it is on.
+    pub network: NetworkKey,
+    /// Its own subnets; empty: the network's.
+    pub subnets: BTreeSet<SubnetId>,
+    /// Its models, in the order that the user gave; never empty.
+    pub models: Vec<ModelId>,
+    /// The function.
+    pub function: Function,
+}
+
+/// A validated function, defaults filled in.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Function {
+    /// Memory in MiB.
+    pub memory_mib: u32,
+    /// The time limit of one invocation in seconds.
+    pub timeout_seconds: u32,
+    /// The user's environment variables.
+    pub environment: Environment,
+    /// For how many days the log is kept.
+    pub retention_days: u32,
+}
+
+impl App {
+    const MEMORY_MIB: u32 = 512;
+    const TIMEOUT_SECONDS: u32 = 120;
+    const RETENTION_DAYS: u32 = 30;
+
+    /// Reads a spec; `home` is the region where none is named.
+    ///
+    /// # Errors
+    /// The first field that this version cannot work with.
+    pub fn new(spec: &PrivateGenAIAppSpec, home: &Region) -> Result<Self, InvalidSpec> {
+        let function = spec.function.clone().unwrap_or_default();
+        let retention = function.logging.and_then(|logging| logging.retention_days);
+        let app = Self {
+            network: Self::network(spec, home)?,
+            subnets: spec
+                .network
+                .iter()
+                .flat_map(|network| &network.subnet_ids)
+                .map(|id| id.parse().map_err(|error| InvalidSpec::new("spec.network.subnetIds", error)))
+                .collect::<Result<_, _>>()?,
+            models: spec
+                .models
+                .iter()
+                .map(|id| id.parse().map_err(|error| InvalidSpec::new("spec.models", error)))
+                .collect::<Result<_, _>>()?,
+            function: Function {
+                memory_mib: or_default("spec.function.memoryMiB", function.memory_mib, Self::MEMORY_MIB)?,
+                timeout_seconds: or_default(
+                    "spec.function.timeoutSeconds",
+                    function.timeout_seconds,
+                    Self::TIMEOUT_SECONDS,
+                )?,
+                environment: Environment::new(function.environment),
+                retention_days: or_default("spec.function.logging.retentionDays", retention, Self::RETENTION_DAYS)?,
+            },
+        };
+        if app.models.is_empty() {
+            return Err(InvalidSpec::new("spec.models", "list at least one model, such as amazon.nova-lite-v1:0"));
+        }
+        Ok(app)
+    }
+
+    /// Only the network of a spec: what deletion needs of it, so that the rest may be as it likes.
+    ///
+    /// # Errors
+    /// When no network can be read.
+    pub fn network(spec: &PrivateGenAIAppSpec, home: &Region) -> Result<NetworkKey, InvalidSpec> {
+        let network = spec.network.as_ref();
+        let vpc = network.and_then(|network| network.vpc_id.as_ref()).ok_or_else(|| {
+            InvalidSpec::new("spec.network", "name the VPC, as in network: {vpcId: vpc-0123456789abcdef0}")
+        })?;
+        let region = network
+            .and_then(|network| network.region.as_ref())
+            .map_or_else(|| Ok(home.clone()), |region| region.parse())
+            .map_err(|error| InvalidSpec::new("spec.network.region", error))?;
+        Ok(NetworkKey { region, vpc: vpc.parse().map_err(|error| InvalidSpec::new("spec.network.vpcId", error))? })
+    }
+}
+
+fn or_default(field: &'static str, value: Option<i32>, default: u32) -> Result<u32, InvalidSpec> {
+    value.map_or(Ok(default), |value| {
+        u32::try_from(value)
+            .ok()
+            .filter(|value| *value > 0)
+            .ok_or_else(|| InvalidSpec::new(field, "write a positive number"))
+    })
+}
+
+#[cfg(test)]
+mod tests;

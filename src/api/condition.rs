@@ -1,0 +1,345 @@
+//! Conditions as a fold over the legs of a path: one condition a leg, all of them together `Ready`.
+
+use std::fmt;
+
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+    jiff::Timestamp,
+};
+
+/// A condition type of either kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ConditionType {
+    /// All legs are there: the path works.
+    Ready,
+    /// The object is one that the operator acts on.
+    Accepted,
+    /// The VPC can carry a private path (network).
+    VpcReady,
+    /// The two security groups have exactly their rules (network).
+    SecurityGroupsReady,
+    /// Every endpoint is available and as it should be (network).
+    EndpointsReady,
+    /// The network that the app is on is there (app).
+    NetworkReady,
+    /// The endpoint that the app uses is available and lets its models through (app).
+    EndpointReady,
+    /// The execution role exists and allows what the function needs, no more (app).
+    ExecutionRoleReady,
+    /// The function is active, attached and up to date (app).
+    FunctionReady,
+    /// Present while the operator works on the object or waits for AWS (kstatus).
+    Reconciling,
+    /// Present while somebody else must act before it goes on (kstatus).
+    Stalled,
+}
+
+impl ConditionType {
+    /// The name on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "Ready",
+            Self::Accepted => "Accepted",
+            Self::VpcReady => "VpcReady",
+            Self::SecurityGroupsReady => "SecurityGroupsReady",
+            Self::EndpointsReady => "EndpointsReady",
+            Self::NetworkReady => "NetworkReady",
+            Self::EndpointReady => "EndpointReady",
+            Self::ExecutionRoleReady => "ExecutionRoleReady",
+            Self::FunctionReady => "FunctionReady",
+            Self::Reconciling => "Reconciling",
+            Self::Stalled => "Stalled",
+        }
+    }
+}
+
+macro_rules! reasons {
+    ($($(#[$doc:meta])* $name:ident,)*) => {
+        /// Why a condition is as it is. The README's troubleshooting has a line for each.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Reason {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl Reason {
+            /// Every reason, in the order of their declaration.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The name on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)*
+                }
+            }
+
+            /// The reason of that name.
+            pub fn from_wire(text: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|reason| reason.as_str() == text)
+            }
+        }
+    };
+}
+
+reasons! {
+    /// The leg is there.
+    Ready,
+    /// The object is acted on.
+    Accepted,
+    /// Nothing was looked at yet.
+    Pending,
+    /// An earlier leg comes first.
+    WaitingForNetwork,
+    /// The operator is making or changing something and looks again at once.
+    Applying,
+    /// AWS is at work on the endpoint.
+    EndpointPending,
+    /// The endpoint does not yet let the app's models through.
+    EndpointUpdating,
+    /// AWS is at work on the function.
+    FunctionPending,
+    /// AWS does not yet know the new role everywhere.
+    RolePropagating,
+    /// AWS has put the idle function to sleep; the next invocation wakes it.
+    FunctionInactive,
+    /// The object is being deleted, and what it stands for in AWS with it.
+    Deleting,
+    /// Something in AWS still uses what is to be deleted.
+    ResourceInUse,
+    /// The network of the app is being deleted and comes anew.
+    NetworkDeleting,
+    /// The stored object cannot be read by this version.
+    InvalidSpec,
+    /// The operator's configuration does not let apps use this VPC.
+    VpcNotAllowed,
+    /// Another network stands for the same VPC.
+    VpcConflict,
+    /// A network of that name stands for another VPC.
+    NameConflict,
+    /// There is no such VPC in this account and region.
+    VpcNotFound,
+    /// Lambda attaches functions to VPCs of default tenancy only.
+    DedicatedTenancy,
+    /// The region does not offer the service through interface endpoints.
+    ServiceNotOffered,
+    /// Fewer than two zones have a private subnet where the service is offered.
+    TooFewZones,
+    /// A subnet has no address left for an interface.
+    NoFreeAddresses,
+    /// A subnet of the app is not in the VPC.
+    SubnetNotInVpc,
+    /// A subnet of the app leads to the internet.
+    SubnetNotPrivate,
+    /// A subnet of the app is in a zone where the service has no endpoints.
+    SubnetZoneNotOffered,
+    /// The VPC's DNS attributes do not let names resolve.
+    DnsDisabled,
+    /// The endpoint policy would be longer than AWS allows.
+    PolicyTooLong,
+    /// The endpoint failed, was rejected or expired.
+    EndpointFailed,
+    /// The function failed to start or to update.
+    FunctionFailed,
+    /// A resource in AWS has the name that is needed, and is not ours.
+    NameTaken,
+    /// AWS does not let the operator make a call.
+    AccessDenied,
+    /// The operator has no valid AWS credentials.
+    CredentialsInvalid,
+    /// A service quota of the account is used up.
+    QuotaReached,
+    /// AWS throttles the operator's calls.
+    Throttled,
+    /// AWS did not answer, or said that it is unwell.
+    AwsUnavailable,
+    /// AWS refuses a call as it stands.
+    AwsRefused,
+    /// AWS could not be looked at.
+    ObservationFailed,
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// How a leg stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Standing {
+    /// It is as it should be.
+    Met,
+    /// It is being worked on, by the operator or by AWS.
+    Progressing,
+    /// It stays as it is until somebody else acts.
+    Blocked,
+    /// It could not be looked at.
+    Unknown,
+}
+
+/// One leg of a path: a condition before it has a time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Leg {
+    /// Which.
+    pub kind: ConditionType,
+    /// How it stands.
+    pub standing: Standing,
+    /// Why.
+    pub reason: Reason,
+    /// A sentence that names the resource, what is waited for or wrong, and what to do.
+    pub message: String,
+}
+
+impl Leg {
+    /// A leg that is as it should be.
+    pub fn met(kind: ConditionType, message: impl Into<String>) -> Self {
+        let reason = if kind == ConditionType::Accepted { Reason::Accepted } else { Reason::Ready };
+        Self { kind, standing: Standing::Met, reason, message: message.into() }
+    }
+
+    /// A leg that is being worked on.
+    pub fn progressing(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
+        Self { kind, standing: Standing::Progressing, reason, message: message.into() }
+    }
+
+    /// A leg that needs somebody to act.
+    pub fn blocked(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
+        Self { kind, standing: Standing::Blocked, reason, message: message.into() }
+    }
+
+    /// A leg that could not be looked at.
+    pub fn unknown(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
+        Self { kind, standing: Standing::Unknown, reason, message: message.into() }
+    }
+}
+
+/// Folds legs into conditions: one each, `Ready` from the first that is not met, and `Reconciling` or `Stalled` while
+/// they are true (kstatus).
+///
+/// A condition that keeps its status keeps its time, so the same legs give the same conditions and nothing is written.
+pub fn fold(legs: &[Leg], before: &[Condition], generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
+    let worst = legs
+        .iter()
+        .find(|leg| leg.standing == Standing::Blocked)
+        .or_else(|| legs.iter().find(|leg| leg.standing != Standing::Met));
+    let ready = match worst {
+        None => Leg::met(ConditionType::Ready, "The private path works."),
+        Some(leg) => Leg { kind: ConditionType::Ready, ..leg.clone() },
+    };
+    let also = worst.map(|leg| match leg.standing {
+        Standing::Blocked => (ConditionType::Stalled, leg),
+        Standing::Met | Standing::Progressing | Standing::Unknown => (ConditionType::Reconciling, leg),
+    });
+    let condition = |kind: ConditionType, status: &str, reason: Reason, message: &str| {
+        let old = before.iter().find(|old| old.type_ == kind.as_str() && old.status == status);
+        let since = old.map_or(Time(now), |old| old.last_transition_time.clone());
+        // Each attempt has a request id of its own. The first one stays, or a call that keeps failing would change the
+        // status every time.
+        let said = old.filter(|old| without_request_id(&old.message) == without_request_id(message));
+        Condition {
+            type_: kind.as_str().to_owned(),
+            status: status.to_owned(),
+            reason: reason.as_str().to_owned(),
+            message: said.map_or_else(|| message.to_owned(), |old| old.message.clone()),
+            observed_generation: generation,
+            last_transition_time: since,
+        }
+    };
+    std::iter::once(&ready)
+        .chain(legs)
+        .map(|leg| {
+            let status = match leg.standing {
+                Standing::Met => "True",
+                Standing::Progressing | Standing::Blocked => "False",
+                Standing::Unknown => "Unknown",
+            };
+            condition(leg.kind, status, leg.reason, &leg.message)
+        })
+        .chain(also.map(|(kind, leg)| condition(kind, "True", leg.reason, &leg.message)))
+        .collect()
+}
+
+/// A message up to and after the request id that an AWS error carries.
+fn without_request_id(message: &str) -> (&str, &str) {
+    match message.split_once(" (request id ") {
+        None => (message, ""),
+        Some((before, rest)) => (before, rest.split_once(')').map_or("", |(_, after)| after)),
+    }
+}
+
+/// Finds a condition by its type.
+pub fn find(conditions: &[Condition], kind: ConditionType) -> Option<&Condition> {
+    conditions.iter().find(|condition| condition.type_ == kind.as_str())
+}
+
+/// The condition is there, and `True`.
+pub fn is_true(conditions: &[Condition], kind: ConditionType) -> bool {
+    find(conditions, kind).is_some_and(|condition| condition.status == "True")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).expect("a time")
+    }
+
+    fn shown(conditions: &[Condition]) -> Vec<String> {
+        conditions.iter().map(|c| format!("{}={}/{}", c.type_, c.status, c.reason)).collect()
+    }
+
+    #[test]
+    fn ready_is_true_exactly_when_every_leg_is_met() {
+        let legs = [Leg::met(ConditionType::Accepted, ""), Leg::met(ConditionType::VpcReady, "")];
+        assert_eq!(
+            shown(&fold(&legs, &[], Some(1), at(0))),
+            ["Ready=True/Ready", "Accepted=True/Accepted", "VpcReady=True/Ready"]
+        );
+    }
+
+    #[test]
+    fn somebody_who_must_act_is_told_before_anybody_who_must_wait() {
+        let legs = [
+            Leg::progressing(ConditionType::NetworkReady, Reason::WaitingForNetwork, "wait"),
+            Leg::blocked(ConditionType::ExecutionRoleReady, Reason::AccessDenied, "act"),
+        ];
+        assert_eq!(
+            shown(&fold(&legs, &[], Some(1), at(0))),
+            [
+                "Ready=False/AccessDenied",
+                "NetworkReady=False/WaitingForNetwork",
+                "ExecutionRoleReady=False/AccessDenied",
+                "Stalled=True/AccessDenied"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_condition_keeps_its_time_while_its_status_stays_and_the_same_legs_change_nothing() {
+        let waiting = [Leg::progressing(ConditionType::VpcReady, Reason::Applying, "a")];
+        let first = fold(&waiting, &[], Some(1), at(10));
+        assert_eq!(fold(&waiting, &first, Some(1), at(20)), first);
+        let met = fold(&[Leg::met(ConditionType::VpcReady, "")], &first, Some(1), at(30));
+        assert!(met.iter().all(|condition| condition.last_transition_time == Time(at(30))));
+        assert_eq!(find(&met, ConditionType::Reconciling), None, "Reconciling is present only while it is true");
+    }
+
+    #[test]
+    fn a_call_that_keeps_failing_changes_nothing_although_each_attempt_has_its_own_request_id() {
+        let failed = |id: &str| {
+            [Leg::blocked(ConditionType::VpcReady, Reason::AccessDenied, format!("No (request id {id}). Allow it."))]
+        };
+        let first = fold(&failed("a"), &[], Some(1), at(10));
+        assert_eq!(fold(&failed("b"), &first, Some(1), at(20)), first);
+        let other =
+            [Leg::blocked(ConditionType::VpcReady, Reason::AccessDenied, "Not at all (request id c). Allow it.")];
+        assert_ne!(fold(&other, &first, Some(1), at(20)), first);
+    }
+
+    #[test]
+    fn every_reason_is_found_by_its_name() {
+        for reason in Reason::ALL {
+            assert_eq!(Reason::from_wire(reason.as_str()), Some(*reason));
+        }
+    }
+}

@@ -1,0 +1,37 @@
+//! The two kinds as they stand on the wire, their conditions, and the way from the wire into domain types.
+
+pub mod app;
+pub mod condition;
+pub mod crd;
+pub mod network;
+mod status;
+
+pub use app::{PrivateGenAIApp, PrivateGenAIAppSpec, PrivateGenAIAppStatus};
+pub use network::{PrivateGenAINetwork, PrivateGenAINetworkSpec, PrivateGenAINetworkStatus};
+pub use status::{EndpointStatus, InterfaceStatus, SecurityGroupsStatus};
+
+/// The API group of both kinds.
+pub const GROUP: &str = "privategenai.dev";
+
+/// Holds an object until what it stands for in AWS is gone.
+pub const FINALIZER: &str = "privategenai.dev/aws-resources";
+
+/// The label of a network that the operator created for apps that name its VPC. Taking the label away makes the network
+/// an explicit one, which stays when the last app goes.
+pub const IMPLICIT_LABEL: &str = "privategenai.dev/implicit";
+
+/// A spec that this version cannot work with although the API server stored it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: {problem}")]
+pub struct InvalidSpec {
+    /// The field, from `spec` on.
+    pub field: &'static str,
+    /// What is wrong and what to write instead.
+    pub problem: String,
+}
+
+impl InvalidSpec {
+    fn new(field: &'static str, problem: impl ToString) -> Self {
+        Self { field, problem: problem.to_string() }
+    }
+}

@@ -1,0 +1,121 @@
+//! `PrivateGenAINetwork`: the private path inside one VPC, shared by all apps there.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{CustomResource, KubeSchema};
+use serde::{Deserialize, Serialize};
+
+use super::{EndpointStatus, InvalidSpec, SecurityGroupsStatus};
+use crate::aws::{Region, VpcId};
+
+/// The private path inside one VPC, shared by all apps there: two security groups and the interface endpoints.
+///
+/// The operator creates one for apps that name an allowed VPC, and removes it after the last of them.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[kube(
+    group = "privategenai.dev",
+    version = "v1alpha1",
+    kind = "PrivateGenAINetwork",
+    plural = "privategenainetworks",
+    shortname = "pgain",
+    category = "privategenai",
+    status = "PrivateGenAINetworkStatus",
+    derive = "PartialEq",
+    doc = "The private path inside one VPC, shared by all apps there: two security groups and the interface endpoints.",
+    printcolumn(name = "Ready", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].status"),
+    printcolumn(name = "Reason", type_ = "string", json_path = ".status.conditions[?(@.type=='Ready')].reason"),
+    printcolumn(name = "VPC", type_ = "string", json_path = ".spec.vpcId"),
+    printcolumn(name = "Region", type_ = "string", json_path = ".spec.region"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
+    printcolumn(
+        name = "Endpoint-ID",
+        type_ = "string",
+        priority = 1,
+        json_path = ".status.endpoints[0].vpcEndpointId"
+    ),
+    printcolumn(
+        name = "Private-IPs",
+        type_ = "string",
+        priority = 1,
+        json_path = ".status.endpoints[0].privateIpAddresses"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(
+    validation = Rule::new("self == oldSelf").message(
+        "spec cannot be changed: a network is its VPC; write a new PrivateGenAINetwork for another VPC"
+    )
+)]
+pub struct PrivateGenAINetworkSpec {
+    /// The VPC.
+    #[schemars(length(max = 32))]
+    #[x_kube(
+        validation = Rule::new("self.matches('^vpc-([0-9a-f]{8}|[0-9a-f]{17})$')").message(
+            "must be a VPC id: write it as AWS shows it, such as vpc-0123456789abcdef0"
+        )
+    )]
+    pub vpc_id: String,
+    /// The region of the VPC.
+    #[schemars(length(max = 32))]
+    #[x_kube(
+        validation = Rule::new("self.matches('^[a-z]{2,}(-[a-z]+)+-[0-9]+$')").message(
+            "must be an AWS region: write its code, such as us-east-1"
+        )
+    )]
+    pub region: String,
+}
+
+/// What is known of a network.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PrivateGenAINetworkStatus {
+    /// The generation of the spec that this status is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// One condition a leg, and `Ready` for all of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// The account of the VPC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account_id: Option<String>,
+    /// The subnets that endpoints are in, and functions that name no subnets of their own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub subnet_ids: Vec<String>,
+    /// The two security groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub security_groups: Option<SecurityGroupsStatus>,
+    /// The interface endpoints.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["service".into()]))]
+    pub endpoints: Vec<EndpointStatus>,
+}
+
+impl PrivateGenAINetworkStatus {
+    /// The same status with its lists in one order: the API server keeps the order in which members came to be.
+    #[must_use]
+    pub fn sorted(mut self) -> Self {
+        self.conditions.sort_by(|left, right| left.type_.cmp(&right.type_));
+        self.endpoints.sort_by(|left, right| left.service.cmp(&right.service));
+        self
+    }
+}
+
+/// Which VPC a network stands for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NetworkKey {
+    /// The region of the VPC.
+    pub region: Region,
+    /// The VPC.
+    pub vpc: VpcId,
+}
+
+impl TryFrom<&PrivateGenAINetworkSpec> for NetworkKey {
+    type Error = InvalidSpec;
+
+    fn try_from(spec: &PrivateGenAINetworkSpec) -> Result<Self, InvalidSpec> {
+        Ok(Self {
+            region: spec.region.parse().map_err(|error| InvalidSpec::new("spec.region", error))?,
+            vpc: spec.vpc_id.parse().map_err(|error| InvalidSpec::new("spec.vpcId", error))?,
+        })
+    }
+}

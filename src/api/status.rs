@@ -1,0 +1,54 @@
+//! Parts of a status that both kinds show.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// An interface endpoint as it is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct EndpointStatus {
+    /// The service that the endpoint leads to, such as `bedrock-runtime`.
+    pub service: String,
+    /// The id of the endpoint.
+    pub vpc_endpoint_id: String,
+    /// The state of the endpoint in AWS, such as `available`.
+    pub state: String,
+    /// Whether the endpoint has taken over the service's public DNS name in the VPC.
+    pub private_dns_enabled: bool,
+    /// The DNS names of the endpoint, the regional one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dns_names: Vec<String>,
+    /// The private addresses that those names resolve to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub private_ip_addresses: Vec<String>,
+    /// The network interfaces of the endpoint, one in each availability zone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub interfaces: Vec<InterfaceStatus>,
+    /// The models that the endpoint's policy lets through.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub models: Vec<String>,
+}
+
+/// A network interface of an endpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct InterfaceStatus {
+    /// The id of the interface.
+    pub network_interface_id: String,
+    /// The subnet that it is in.
+    pub subnet_id: String,
+    /// The availability zone of that subnet.
+    pub availability_zone: String,
+    /// Its private IPv4 address.
+    pub private_ip_address: String,
+}
+
+/// The two security groups of a network.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SecurityGroupsStatus {
+    /// The group that functions carry: nothing in, HTTPS to the endpoints out.
+    pub functions: String,
+    /// The group that endpoints carry: HTTPS from functions in, nothing out.
+    pub endpoints: String,
+}

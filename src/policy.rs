@@ -1,0 +1,259 @@
+//! Models become IAM statements: for the execution role of an app, and for the policy of an endpoint.
+//!
+//! Nothing of a user's text reaches a document but validated ids, so a policy cannot be injected into.
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use serde_json::{Value, json};
+
+use crate::{
+    aws::{Caller, InvalidId, LogGroupName, PolicyDocument, Region},
+    identity::{AppIdentity, InstallationId, role_arn_pattern},
+};
+
+/// The longest policy that an endpoint takes, in characters (VPC endpoint quotas of the PrivateLink guide).
+pub const ENDPOINT_POLICY_MAX: usize = 20_480;
+
+/// Both ways to call a model. Converse and ConverseStream need the same two (Bedrock user guide, Converse API).
+const INVOKE_MODEL: [&str; 2] = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"];
+
+/// What Lambda needs to attach a function to a VPC (Lambda developer guide, "Giving Lambda functions access to
+/// resources in an Amazon VPC").
+const INTERFACE_ACTIONS: [&str; 6] = [
+    "ec2:AssignPrivateIpAddresses",
+    "ec2:CreateNetworkInterface",
+    "ec2:DeleteNetworkInterface",
+    "ec2:DescribeNetworkInterfaces",
+    "ec2:DescribeSubnets",
+    "ec2:UnassignPrivateIpAddresses",
+];
+
+/// The ID of a foundation model, such as `amazon.nova-lite-v1:0`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ModelId(String);
+
+impl FromStr for ModelId {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let fits = text.len() <= 128
+            && text.split_once('.').is_some_and(|(provider, model)| {
+                !provider.is_empty()
+                    && !model.is_empty()
+                    && provider.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+            })
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b));
+        if fits {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidId { text: text.to_owned(), expected: "a foundation model ID such as amazon.nova-lite-v1:0" })
+        }
+    }
+}
+
+impl fmt::Display for ModelId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl ModelId {
+    /// The ARN of the model in a region. Foundation models belong to no account.
+    fn arn(&self, region: &Region) -> String {
+        format!("arn:{}:bedrock:{region}::foundation-model/{self}", region.partition())
+    }
+}
+
+/// Who may assume an execution role: Lambda.
+pub fn trust_policy() -> PolicyDocument {
+    PolicyDocument::new(&document(vec![json!({
+        "Effect": "Allow",
+        "Principal": {"Service": "lambda.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    })]))
+}
+
+/// What an app's function may do, and what it may not whatever else is attached to its role.
+pub fn execution_policy(app: &AppIdentity, caller: &Caller, models: &BTreeSet<ModelId>) -> PolicyDocument {
+    let region = &app.region;
+    PolicyDocument::new(&document(vec![
+        json!({
+            "Sid": "WriteOwnLog",
+            "Effect": "Allow",
+            // Not CreateLogGroup: a role that may create its group resurrects the one that was deleted with the app.
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": log_streams_arn(region, caller, &app.log_group_name()),
+        }),
+        json!({
+            "Sid": "AttachToVpc",
+            "Effect": "Allow",
+            "Action": INTERFACE_ACTIONS,
+            "Resource": "*",
+        }),
+        json!({
+            "Sid": "CallModels",
+            "Effect": "Allow",
+            "Action": INVOKE_MODEL,
+            "Resource": models.iter().map(|model| model.arn(region)).collect::<BTreeSet<_>>(),
+        }),
+        json!({
+            // Lambda itself attaches the function; the function's code has no business with interfaces.
+            "Sid": "CodeLeavesInterfacesAlone",
+            "Effect": "Deny",
+            "Action": INTERFACE_ACTIONS,
+            "Resource": "*",
+            "Condition": {"ArnEquals": {"lambda:SourceFunctionArn": app.function_arn(caller)}},
+        }),
+        json!({
+            // The VPC and not the endpoint: replacing an endpoint must not rewrite every role. A call over the internet
+            // has no aws:SourceVpc at all, and StringNotEquals holds for a key that is missing. The leg that Bedrock
+            // itself routes for a cross-region profile carries bedrock:InferenceProfileArn and is left alone.
+            "Sid": "ModelsThroughTheVpcOnly",
+            "Effect": "Deny",
+            "Action": INVOKE_MODEL,
+            "Resource": format!("arn:{}:bedrock:*::foundation-model/*", caller.partition),
+            "Condition": {
+                "StringNotEquals": {"aws:SourceVpc": app.vpc.as_str()},
+                "Null": {"bedrock:InferenceProfileArn": "true"},
+            },
+        }),
+    ]))
+}
+
+/// What an endpoint for Bedrock's runtime lets through: our roles, to the models of the apps on the network.
+///
+/// All roles of the installation at once, by their path: a further app whose model is allowed already changes nothing
+/// here, and which role may call which model is decided by the roles.
+pub fn bedrock_runtime_endpoint_policy(
+    installation: &InstallationId,
+    caller: &Caller,
+    region: &Region,
+    models: &BTreeSet<ModelId>,
+) -> PolicyDocument {
+    PolicyDocument::new(&document(vec![json!({
+        "Sid": "OurRolesCallTheirModels",
+        "Effect": "Allow",
+        "Principal": "*",
+        "Action": INVOKE_MODEL,
+        "Resource": models.iter().map(|model| model.arn(region)).collect::<BTreeSet<_>>(),
+        "Condition": {
+            "ArnLike": {"aws:PrincipalArn": role_arn_pattern(installation, caller.partition, &caller.account)}
+        },
+    })]))
+}
+
+fn log_streams_arn(region: &Region, caller: &Caller, group: &LogGroupName) -> String {
+    format!("arn:{}:logs:{region}:{}:log-group:{group}:*", caller.partition, caller.account)
+}
+
+fn document(statements: Vec<Value>) -> Value {
+    json!({"Version": "2012-10-17", "Statement": statements})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn caller() -> Caller {
+        Caller { account: "123456789012".parse().expect("account"), partition: crate::aws::Partition::Aws }
+    }
+
+    fn app() -> AppIdentity {
+        AppIdentity {
+            installation: "prod".parse().expect("id"),
+            region: "us-east-1".parse().expect("region"),
+            vpc: "vpc-0abc1234".parse().expect("vpc"),
+            namespace: "team-a".into(),
+            name: "bot".into(),
+        }
+    }
+
+    fn models(ids: &[&str]) -> BTreeSet<ModelId> {
+        ids.iter().map(|id| id.parse().expect(id)).collect()
+    }
+
+    fn statements(policy: &PolicyDocument) -> Vec<Value> {
+        let document: Value = serde_json::from_str(policy.as_str()).expect("JSON");
+        document["Statement"].as_array().expect("statements").clone()
+    }
+
+    #[test]
+    fn a_role_may_call_its_models_and_write_its_own_log_and_nothing_else() {
+        let policy = execution_policy(&app(), &caller(), &models(&["amazon.nova-lite-v1:0"]));
+        let allowed: Vec<(Value, Value)> = statements(&policy)
+            .iter()
+            .filter(|statement| statement["Effect"] == "Allow")
+            .map(|statement| (statement["Action"].clone(), statement["Resource"].clone()))
+            .collect();
+        let log = format!("arn:aws:logs:us-east-1:123456789012:log-group:{}:*", app().log_group_name());
+        assert_eq!(
+            allowed,
+            [
+                (json!(["logs:CreateLogStream", "logs:PutLogEvents"]), json!(log)),
+                (json!(INTERFACE_ACTIONS), json!("*")),
+                (json!(INVOKE_MODEL), json!(["arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0"])),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_role_may_not_call_models_from_outside_its_vpc_nor_touch_interfaces_from_its_code() {
+        let policy = execution_policy(&app(), &caller(), &models(&["amazon.nova-lite-v1:0"]));
+        let denied: Vec<Value> =
+            statements(&policy).into_iter().filter(|statement| statement["Effect"] == "Deny").collect();
+        assert_eq!(denied.len(), 2);
+        assert_eq!(denied[0]["Condition"]["ArnEquals"]["lambda:SourceFunctionArn"], app().function_arn(&caller()));
+        assert_eq!(denied[0]["Action"], json!(INTERFACE_ACTIONS));
+        assert_eq!(denied[1]["Condition"]["StringNotEquals"]["aws:SourceVpc"], "vpc-0abc1234");
+        assert_eq!(denied[1]["Action"], json!(INVOKE_MODEL));
+        assert_eq!(denied[1]["Resource"], "arn:aws:bedrock:*::foundation-model/*");
+    }
+
+    #[test]
+    fn an_endpoint_lets_only_our_roles_through_and_only_to_the_models_asked_for() {
+        let installation = "prod".parse().expect("id");
+        let region = "us-east-1".parse().expect("region");
+        let policy = bedrock_runtime_endpoint_policy(
+            &installation,
+            &caller(),
+            &region,
+            &models(&["b.model", "a.model", "b.model"]),
+        );
+        let statements = statements(&policy);
+        assert_eq!(statements.len(), 1);
+        assert_eq!(
+            statements[0]["Condition"],
+            json!({"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::123456789012:role/private-genai/prod/*"}})
+        );
+        assert_eq!(
+            statements[0]["Resource"],
+            json!([
+                "arn:aws:bedrock:us-east-1::foundation-model/a.model",
+                "arn:aws:bedrock:us-east-1::foundation-model/b.model"
+            ]),
+            "in stable order, each once"
+        );
+    }
+
+    #[test]
+    fn a_hundred_models_fit_an_endpoint_policy() {
+        let ids: Vec<String> =
+            (0..100).map(|i| format!("provider.a-model-with-a-rather-long-name-{i:03}-v1:0")).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let region = "us-gov-west-1".parse().expect("region");
+        let policy = bedrock_runtime_endpoint_policy(&"prod".parse().expect("id"), &caller(), &region, &models(&ids));
+        assert!(policy.as_str().len() < ENDPOINT_POLICY_MAX, "{}", policy.as_str().len());
+    }
+
+    #[test]
+    fn a_model_id_cannot_carry_anything_into_a_policy() {
+        for wrong in
+            ["", "nova", "a.", ".b", "a.*", "a.b/c", "a.b\"", "arn:aws:bedrock:x", "a.b c", "A.b", "a.${aws:x}"]
+        {
+            assert!(wrong.parse::<ModelId>().is_err(), "{wrong}");
+        }
+        for right in ["amazon.nova-lite-v1:0", "anthropic.claude-v2:1:18k", "ai21.jamba-1-5-mini-v1:0", "zai.glm-4.7"] {
+            assert!(right.parse::<ModelId>().is_ok(), "{right}");
+        }
+    }
+}
