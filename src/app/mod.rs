@@ -1,0 +1,14 @@
+//! One app: its execution role, its log group, its function.
+
+pub mod controller;
+mod desired;
+#[cfg(test)]
+mod fixtures;
+mod observed;
+mod plan;
+mod status;
+
+pub use desired::{Desired, Path};
+pub use observed::{LogGroupFacts, Observed};
+pub use plan::{plan, teardown};
+pub use status::{Facts, status};

@@ -1,0 +1,261 @@
+//! What to do about an app next.
+
+use super::{Desired, LogGroupFacts, Observed, desired::DesiredFunction};
+use crate::{
+    api::condition::{ConditionType, Leg, Reason},
+    aws::{FunctionDetail, FunctionState, NewFunction, Role, UpdateStatus, Write},
+    identity::AppIdentity,
+    plan::Plan,
+};
+
+/// The name of the inline policy of an execution role.
+const POLICY_NAME: &str = "private-genai";
+
+/// Decides about an app that should be there. An app on a network that is ready is created by one plan: role, policy,
+/// log group, retention, function.
+pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
+    let mut plan = Plan::default();
+    let role = execution_role(desired, observed.role.as_ref(), &mut plan);
+    let role_is_blocked = role.reason == Reason::NameTaken;
+    plan.legs.push(role);
+    if role_is_blocked {
+        return plan;
+    }
+    let blocked = log_group(desired, observed.log_group.as_ref(), &mut plan);
+    let function = match (blocked, &desired.function) {
+        (Some(blocked), _) => blocked,
+        (None, None) => Leg::progressing(
+            ConditionType::FunctionReady,
+            Reason::WaitingForNetwork,
+            "The function is created, or checked, once the network is ready.",
+        ),
+        (None, Some(function)) => self::function(desired, function, observed, &mut plan),
+    };
+    plan.legs.push(function);
+    plan
+}
+
+/// Decides about an app that should not be there: the function first, for while it exists the app demands its network;
+/// the role last, for its tags tell where the rest is. Nothing left is no steps, no legs.
+pub fn teardown(identity: &AppIdentity, observed: &Observed) -> Plan {
+    let mut plan = Plan::default();
+    let kind = ConditionType::FunctionReady;
+    let role = observed.role.as_ref().filter(|role| identity.owns(&role.tags));
+    if let Some(detail) = &observed.detail {
+        let name = detail.listing.name.clone();
+        if identity.owns(&detail.tags) {
+            plan.legs.push(Leg::progressing(kind, Reason::Deleting, format!("Function {name} is being deleted.")));
+            if detail.state != FunctionState::Other("Deleting".to_owned()) {
+                plan.step(kind, Write::DeleteFunction { name });
+            }
+            return plan;
+        }
+        // Somebody else's function holds up nothing, unless it runs as this app's role: then it lost its tags.
+        if role.is_some_and(|role| role.arn == detail.listing.configuration.role_arn) {
+            plan.legs.push(not_ours(kind, "Function", name.as_str()));
+            return plan;
+        }
+    }
+    if let Some(LogGroupFacts { group, ours }) = &observed.log_group {
+        if *ours == Some(true) {
+            plan.step(kind, Write::DeleteLogGroup { name: group.name.clone() });
+            plan.legs.push(Leg::progressing(
+                kind,
+                Reason::Deleting,
+                format!("Log group {} is being deleted.", group.name),
+            ));
+        }
+    }
+    if let Some(role) = role {
+        let kind = ConditionType::ExecutionRoleReady;
+        for policy in role.inline_policies.keys() {
+            plan.step(kind, Write::DeleteRolePolicy { role: role.name.clone(), policy: policy.clone() });
+        }
+        detach_all(role, &mut plan);
+        plan.step(kind, Write::DeleteRole { role: role.name.clone() });
+        plan.legs.push(Leg::progressing(kind, Reason::Deleting, format!("Role {} is being deleted.", role.name)));
+    }
+    plan
+}
+
+fn execution_role(desired: &Desired, role: Option<&Role>, plan: &mut Plan) -> Leg {
+    let kind = ConditionType::ExecutionRoleReady;
+    let name = desired.identity.role_name();
+    let before = plan.steps.len();
+    let put_policy = Write::PutRolePolicy {
+        role: name.clone(),
+        policy: POLICY_NAME.to_owned(),
+        document: desired.execution_policy.clone(),
+    };
+    let Some(role) = role else {
+        plan.step(
+            kind,
+            Write::CreateRole {
+                name: name.clone(),
+                path: desired.identity.installation.role_path(),
+                trust_policy: desired.trust_policy.clone(),
+                description: description(&desired.identity),
+                tags: desired.tags.clone(),
+            },
+        );
+        plan.step(kind, put_policy);
+        return Leg::progressing(kind, Reason::Applying, format!("Role {name} is being created."));
+    };
+    if !desired.identity.owns(&role.tags) {
+        return not_ours(kind, "Role", name.as_str());
+    }
+    if role.trust_policy != desired.trust_policy {
+        let trust_policy = desired.trust_policy.clone();
+        plan.step(kind, Write::UpdateTrustPolicy { role: name.clone(), trust_policy });
+    }
+    if role.inline_policies.get(POLICY_NAME) != Some(&desired.execution_policy) {
+        plan.step(kind, put_policy);
+    }
+    for policy in role.inline_policies.keys().filter(|policy| *policy != POLICY_NAME) {
+        plan.step(kind, Write::DeleteRolePolicy { role: name.clone(), policy: policy.clone() });
+    }
+    detach_all(role, plan);
+    if plan.steps.len() == before {
+        Leg::met(kind, format!("Role {name} allows what the function needs and no more."))
+    } else {
+        Leg::progressing(kind, Reason::Applying, format!("Role {name} is being put right."))
+    }
+}
+
+fn detach_all(role: &Role, plan: &mut Plan) {
+    for policy_arn in &role.attached_policies {
+        plan.step(
+            ConditionType::ExecutionRoleReady,
+            Write::DetachRolePolicy { role: role.name.clone(), policy_arn: policy_arn.clone() },
+        );
+    }
+}
+
+/// Gives a leg only when the log group stands in the function's way.
+fn log_group(desired: &Desired, facts: Option<&LogGroupFacts>, plan: &mut Plan) -> Option<Leg> {
+    let kind = ConditionType::FunctionReady;
+    let name = desired.identity.log_group_name();
+    let days = desired.retention_days;
+    match facts {
+        None => {
+            plan.step(kind, Write::CreateLogGroup { name: name.clone(), tags: desired.tags.clone() });
+            plan.step(kind, Write::PutRetentionPolicy { name, days });
+            None
+        }
+        Some(facts) if facts.group.retention_days == Some(days) => None,
+        Some(LogGroupFacts { ours: Some(true), .. }) => {
+            plan.step(kind, Write::PutRetentionPolicy { name, days });
+            None
+        }
+        // A group that nobody asked about counts as somebody else's.
+        Some(_) => Some(not_ours(kind, "Log group", name.as_str())),
+    }
+}
+
+fn function(desired: &Desired, function: &DesiredFunction, observed: &Observed, plan: &mut Plan) -> Leg {
+    let kind = ConditionType::FunctionReady;
+    let name = desired.identity.function_name();
+    let Some(listing) = &observed.listing else {
+        plan.step(
+            kind,
+            Write::CreateFunction(NewFunction {
+                name: name.clone(),
+                description: description(&desired.identity),
+                configuration: function.configuration.clone(),
+                architecture: function.architecture,
+                package: function.package.clone(),
+                tags: desired.tags.clone(),
+            }),
+        );
+        return Leg::progressing(kind, Reason::Applying, format!("Function {name} is being created."));
+    };
+    if let Some(leg) = observed.detail.as_ref().and_then(|detail| unsettled(desired, detail, plan)) {
+        return leg;
+    }
+    // One update at a time: Lambda refuses the second while the first is under way.
+    if listing.configuration != function.configuration {
+        let configuration = function.configuration.clone();
+        plan.step(kind, Write::UpdateFunctionConfiguration { name: name.clone(), configuration });
+    } else if listing.code_sha256 != function.package.sha256() || listing.architecture != function.architecture {
+        plan.step(
+            kind,
+            Write::UpdateFunctionCode {
+                name: name.clone(),
+                package: function.package.clone(),
+                architecture: function.architecture,
+            },
+        );
+    } else {
+        return match observed.detail.as_ref().map(|detail| (&detail.last_update, detail.last_update_reason.as_deref()))
+        {
+            Some((UpdateStatus::Failed, reason)) => Leg::blocked(
+                kind,
+                Reason::FunctionFailed,
+                format!(
+                    "The last update of function {name} failed ({}): see the Lambda console.",
+                    reason.unwrap_or("no reason given")
+                ),
+            ),
+            _ => Leg::met(kind, format!("Function {name} is active and attached to VPC {}.", desired.identity.vpc)),
+        };
+    }
+    Leg::progressing(kind, Reason::Applying, format!("Function {name} is being updated."))
+}
+
+/// What keeps a function that is there from being used or changed.
+fn unsettled(desired: &Desired, detail: &FunctionDetail, plan: &mut Plan) -> Option<Leg> {
+    let kind = ConditionType::FunctionReady;
+    let name = &detail.listing.name;
+    if !desired.identity.owns(&detail.tags) {
+        return Some(not_ours(kind, "Function", name.as_str()));
+    }
+    let why = detail.state_reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    match &detail.state {
+        FunctionState::Active => {}
+        FunctionState::Failed => {
+            plan.step(kind, Write::DeleteFunction { name: name.clone() });
+            return Some(Leg::progressing(
+                kind,
+                Reason::FunctionFailed,
+                format!("Function {name} failed to start{why}; it is deleted and created again."),
+            ));
+        }
+        FunctionState::Inactive => {
+            return Some(Leg::progressing(
+                kind,
+                Reason::FunctionInactive,
+                format!("Function {name} was idle for days and sleeps{why}: invoke it once to wake it."),
+            ));
+        }
+        state @ (FunctionState::Pending | FunctionState::Other(_)) => {
+            return Some(Leg::progressing(
+                kind,
+                Reason::FunctionPending,
+                format!("Function {name} is {}{why}; AWS takes up to some minutes.", state.as_str()),
+            ));
+        }
+    }
+    match &detail.last_update {
+        UpdateStatus::Successful | UpdateStatus::Failed => None,
+        UpdateStatus::InProgress | UpdateStatus::Other(_) => Some(Leg::progressing(
+            kind,
+            Reason::FunctionPending,
+            format!("An update of function {name} is under way; AWS takes up to some minutes."),
+        )),
+    }
+}
+
+fn not_ours(kind: ConditionType, what: &str, name: &str) -> Leg {
+    Leg::blocked(
+        kind,
+        Reason::NameTaken,
+        format!("{what} {name} exists and does not carry this app's tags: remove it, or tag it as this app's."),
+    )
+}
+
+fn description(identity: &AppIdentity) -> String {
+    format!("private-genai-operator: PrivateGenAIApp {}/{}", identity.namespace, identity.name)
+}
+
+#[cfg(test)]
+mod tests;

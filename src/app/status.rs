@@ -1,0 +1,64 @@
+//! What an app's status says.
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::Observed;
+use crate::{
+    api::{
+        EndpointStatus, PrivateGenAIAppStatus,
+        app::{AppNetworkStatus, ExecutionRoleStatus, FunctionStatus},
+        condition::{Leg, fold},
+    },
+    identity::AppIdentity,
+};
+
+/// What is recorded beside the conditions.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// The network that the app is on.
+    pub network: Option<AppNetworkStatus>,
+    /// The endpoints that it uses.
+    pub endpoints: Vec<EndpointStatus>,
+    /// The execution role.
+    pub execution_role: Option<ExecutionRoleStatus>,
+    /// The function.
+    pub function: Option<FunctionStatus>,
+}
+
+impl Facts {
+    /// Records what was observed of the app itself. What was not asked for anew stays as it was recorded.
+    pub fn observe(&mut self, identity: &AppIdentity, observed: &Observed, before: Option<&FunctionStatus>) {
+        self.execution_role = observed.role.as_ref().map(|role| ExecutionRoleStatus { arn: role.arn.clone() });
+        self.function = match (&observed.detail, &observed.listing) {
+            (Some(detail), _) => Some(FunctionStatus {
+                name: detail.listing.name.to_string(),
+                arn: detail.listing.arn.clone(),
+                state: detail.state.as_str().to_owned(),
+                last_update_status: detail.last_update.as_str().to_owned(),
+                code_sha256: detail.listing.code_sha256.clone(),
+                last_modified: detail.listing.last_modified.clone(),
+                log_group: identity.log_group_name().to_string(),
+            }),
+            (None, Some(_)) => before.cloned(),
+            (None, None) => None,
+        };
+    }
+}
+
+/// Writes down how an app stands.
+pub fn status(
+    before: Option<&PrivateGenAIAppStatus>,
+    generation: Option<i64>,
+    facts: Facts,
+    legs: &[Leg],
+    now: Timestamp,
+) -> PrivateGenAIAppStatus {
+    PrivateGenAIAppStatus {
+        observed_generation: generation,
+        conditions: fold(legs, before.map_or(&[], |status| &status.conditions), generation, now),
+        network: facts.network,
+        endpoints: facts.endpoints,
+        execution_role: facts.execution_role,
+        function: facts.function,
+    }
+}

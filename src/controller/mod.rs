@@ -1,0 +1,26 @@
+//! What both controllers share: the context, one pass of look–decide–write, and how soon to look again.
+
+pub mod context;
+mod converge;
+mod latest;
+mod objects;
+mod pace;
+mod triggers;
+
+pub use context::{Context, Settings};
+pub use converge::{Converged, converge};
+pub use latest::Latest;
+pub use objects::{Guarded, add_finalizer, apply_status, explain_unreadable, news, publish, remove_finalizer};
+pub use pace::Pace;
+pub use triggers::run;
+
+/// What keeps a reconcile from being finished at all. AWS errors do not: they become conditions.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The Kubernetes API refused a call, or could not be reached.
+    #[error("the Kubernetes API: {0}")]
+    Kubernetes(#[from] kube::Error),
+    /// A status that has no JSON, which would be a bug of the serialiser.
+    #[error("a status could not be serialised: {0}")]
+    Serialise(#[from] serde_json::Error),
+}

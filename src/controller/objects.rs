@@ -1,0 +1,194 @@
+//! The few ways in which the operator writes to its objects. `spec` is not among them.
+
+use std::fmt::Debug;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::{
+    Api, Client, Resource, ResourceExt as _,
+    api::{DynamicObject, Patch, PatchParams},
+    core::{ApiResource, DeserializeGuard, ObjectMeta, Status},
+    runtime::events::{Event, EventType},
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::json;
+
+use super::{Context, Error};
+use crate::api::{
+    FINALIZER,
+    condition::{ConditionType, Leg, Reason, find, fold},
+};
+use crate::aws::Write;
+
+/// An object that may be unreadable: then it keeps its metadata, and does not stop the watch.
+pub type Guarded<K> = DeserializeGuard<K>;
+
+/// The field manager of everything that the operator writes.
+const MANAGER: &str = "private-genai-operator";
+
+/// Holds an object until its resources in AWS are gone. Nothing is written when it is held already.
+///
+/// # Errors
+/// The Kubernetes API's; a conflict when the object changed meanwhile.
+pub async fn add_finalizer<K>(api: &Api<K>, meta: &ObjectMeta) -> Result<(), Error>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    let mut finalizers = meta.finalizers.clone().unwrap_or_default();
+    if finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
+        return Ok(());
+    }
+    finalizers.push(FINALIZER.to_owned());
+    set_finalizers(api, meta, &finalizers).await
+}
+
+/// Lets an object go. An object that is gone already is what was wanted.
+///
+/// # Errors
+/// The Kubernetes API's; a conflict when the object changed meanwhile.
+pub async fn remove_finalizer<K>(api: &Api<K>, meta: &ObjectMeta) -> Result<(), Error>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    let mut finalizers = meta.finalizers.clone().unwrap_or_default();
+    let before = finalizers.len();
+    finalizers.retain(|finalizer| finalizer != FINALIZER);
+    if finalizers.len() == before {
+        return Ok(());
+    }
+    match set_finalizers(api, meta, &finalizers).await {
+        Err(Error::Kubernetes(kube::Error::Api(status))) if status.is_not_found() => Ok(()),
+        other => other,
+    }
+}
+
+/// With the resource version, so that a finalizer which somebody else set meanwhile is never lost.
+async fn set_finalizers<K>(api: &Api<K>, meta: &ObjectMeta, finalizers: &[String]) -> Result<(), Error>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    let patch = json!({
+        "metadata": {"resourceVersion": meta.resource_version, "uid": meta.uid, "finalizers": finalizers}
+    });
+    let name = meta.name.as_deref().unwrap_or_default();
+    api.patch_metadata(
+        name,
+        &PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() },
+        &Patch::Merge(patch),
+    )
+    .await?;
+    Ok(())
+}
+
+/// Writes a status by server-side apply: members that are no longer in it go. Gives the object as it is then. An object
+/// that is gone, or another one under the same name, is left alone.
+///
+/// # Errors
+/// The Kubernetes API's.
+pub async fn apply_status<K>(api: &Api<K>, meta: &ObjectMeta, status: &impl Serialize) -> Result<Option<K>, Error>
+where
+    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+{
+    let name = meta.name.as_deref().unwrap_or_default();
+    let patch = json!({
+        "apiVersion": K::api_version(&()),
+        "kind": K::kind(&()),
+        "metadata": {"name": name, "uid": meta.uid},
+        "status": serde_json::to_value(status)?,
+    });
+    match api.patch_status(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(patch)).await {
+        Ok(object) => Ok(Some(object)),
+        Err(kube::Error::Api(status)) if gone(&status) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn gone(status: &Status) -> bool {
+    status.is_not_found() || (status.is_conflict() && status.message.contains("uid"))
+}
+
+/// Tells on an unreadable object that it cannot be read. It keeps its resources and its other status.
+///
+/// # Errors
+/// The Kubernetes API's.
+pub async fn explain_unreadable<K>(client: &Client, meta: &ObjectMeta, problem: &str) -> Result<(), Error>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let message = format!(
+        "This version of the operator cannot read the object ({problem}): correct it. Its resources in AWS stay as they are."
+    );
+    let leg = Leg::blocked(ConditionType::Accepted, Reason::InvalidSpec, message);
+    let resource = ApiResource::erase::<K>(&());
+    let api: Api<DynamicObject> = match &meta.namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    };
+    let name = meta.name.as_deref().unwrap_or_default();
+    let Some(current) = api.get_opt(name).await? else {
+        return Ok(());
+    };
+    let mut status = current.data.get("status").cloned().unwrap_or_else(|| json!({}));
+    let old = serde_json::from_value::<Vec<_>>(status["conditions"].clone()).unwrap_or_default();
+    let conditions = fold(&[leg], &old, meta.generation, k8s_openapi::jiff::Timestamp::now());
+    if conditions.iter().all(|condition| old.contains(condition)) {
+        return Ok(());
+    }
+    status["conditions"] = serde_json::to_value(conditions)?;
+    let patch = json!({
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": {"name": name, "uid": meta.uid},
+        "status": status,
+    });
+    match api.patch_status(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(patch)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if gone(&status) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Publishes an Event. An Event that is lost (in a namespace that is being deleted, say) loses nothing else, so the
+/// failure is logged and not returned.
+pub async fn publish<K>(ctx: &Context, object: &K, type_: EventType, reason: Reason, note: String)
+where
+    K: Resource<DynamicType = ()>,
+{
+    let event = Event {
+        type_,
+        reason: reason.as_str().to_owned(),
+        // The API takes 1 kB.
+        note: Some(note.chars().take(1000).collect()),
+        action: "Reconcile".to_owned(),
+        secondary: None,
+    };
+    if let Err(error) = ctx.events.publish(&event, &object.object_ref(&())).await {
+        tracing::warn!(object = object.name_any(), %error, "an Event was not published");
+    }
+}
+
+/// What is worth an Event: what was done in AWS, and `Ready` turning.
+pub fn news(before: &[Condition], after: &[Condition], done: &[Write]) -> Vec<(EventType, Reason, String)> {
+    let mut news = Vec::new();
+    if !done.is_empty() {
+        let done: Vec<String> = done
+            .iter()
+            .map(|write| {
+                let (service, operation) = write.operation();
+                format!("{service}:{operation} {}", write.resource())
+            })
+            .collect();
+        news.push((EventType::Normal, Reason::Applying, done.join("; ")));
+    }
+    let told = |conditions: &[Condition]| {
+        find(conditions, ConditionType::Ready).map(|ready| (ready.status.clone(), ready.reason.clone()))
+    };
+    let turned = told(before) != told(after);
+    if let Some(ready) = find(after, ConditionType::Ready).filter(|_| turned) {
+        let stalled = find(after, ConditionType::Stalled).is_some();
+        if let Some(reason) = Reason::from_wire(&ready.reason).filter(|_| stalled || ready.status == "True") {
+            let type_ = if stalled { EventType::Warning } else { EventType::Normal };
+            news.push((type_, reason, ready.message.clone()));
+        }
+    }
+    news
+}

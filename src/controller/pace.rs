@@ -1,0 +1,100 @@
+//! How soon to look at an object again.
+
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    time::Duration,
+};
+
+use kube::runtime::controller::Action;
+
+use crate::{
+    api::condition::{Reason, Standing},
+    aws::{AwsError, Class},
+    plan::Plan,
+};
+
+/// What an object is waiting for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Pace {
+    /// Nothing: a change or the resync wakes it.
+    Rest,
+    /// AWS is at work and tells nobody when it is done.
+    Wait,
+    /// A call failed that may succeed when repeated.
+    Retry,
+    /// A call fails until somebody acts.
+    Blocked,
+}
+
+impl Pace {
+    /// The pace that an error calls for.
+    pub fn after(error: &AwsError) -> Self {
+        match error.failure.class() {
+            Class::Wait => Self::Wait,
+            Class::Retry => Self::Retry,
+            Class::UserMustAct => Self::Blocked,
+        }
+    }
+
+    /// The pace of a plan whose steps are done. Waiting for the network is no wait: its status wakes the app.
+    pub fn of(plan: &Plan) -> Self {
+        let stands =
+            |standing| plan.legs.iter().any(|leg| leg.standing == standing && leg.reason != Reason::WaitingForNetwork);
+        if stands(Standing::Progressing) || stands(Standing::Unknown) {
+            Self::Wait
+        } else if stands(Standing::Blocked) {
+            Self::Blocked
+        } else {
+            Self::Rest
+        }
+    }
+
+    /// When to look again, after so many attempts at the same pace: longer each time, up to a bound, and spread by the
+    /// object's name, so that a thousand objects that failed together do not come back together.
+    pub fn delay(self, attempt: u32, object: &str) -> Option<Duration> {
+        let (first, longest) = match self {
+            Self::Rest => return None,
+            Self::Wait => (Duration::from_secs(1), Duration::from_secs(15)),
+            Self::Retry => (Duration::from_secs(1), Duration::from_secs(60)),
+            Self::Blocked => (Duration::from_secs(15), Duration::from_secs(300)),
+        };
+        let delay = first.saturating_mul(2_u32.saturating_pow(attempt)).min(longest);
+        let mut hasher = DefaultHasher::new();
+        (object, attempt).hash(&mut hasher);
+        // Up to a quarter more.
+        Some(delay + delay / 256 * u32::try_from(hasher.finish() % 64).unwrap_or_default())
+    }
+
+    /// The same for the controller.
+    pub fn action(self, attempt: u32, object: &str) -> Action {
+        self.delay(attempt, object).map_or_else(Action::await_change, Action::requeue)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_grow_to_a_bound_and_differ_between_objects() {
+        for pace in [Pace::Wait, Pace::Retry, Pace::Blocked] {
+            let delays: Vec<Duration> = (0..40).map(|n| pace.delay(n, "app/a").expect("a delay")).collect();
+            assert!(delays[0] < delays[3], "{pace:?}");
+            assert!(delays.iter().all(|delay| *delay <= Duration::from_secs(375)), "{pace:?}");
+            let others: std::collections::BTreeSet<Duration> =
+                (0..100).filter_map(|n| pace.delay(9, &format!("app/{n}"))).collect();
+            assert!(others.len() > 10, "{pace:?}: objects that fail together come back spread out");
+        }
+        assert_eq!(Pace::Rest.delay(3, "app/a"), None);
+    }
+
+    #[test]
+    fn what_is_refused_is_asked_for_a_few_times_a_minute_at_most() {
+        let mut elapsed = Duration::ZERO;
+        let attempts = (0..).take_while(|n| {
+            elapsed += Pace::Blocked.delay(*n, "app/a").expect("a delay");
+            elapsed < Duration::from_secs(3600)
+        });
+        assert!(attempts.count() < 20);
+    }
+}

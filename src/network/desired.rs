@@ -1,0 +1,93 @@
+//! What a network should be: the union of what the apps on it demand.
+
+use std::collections::BTreeSet;
+
+use crate::{
+    aws::{Caller, PolicyDocument, Region, SubnetId},
+    identity::NetworkIdentity,
+    policy::{ModelId, bedrock_runtime_endpoint_policy},
+};
+
+/// A service that an endpoint leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Service {
+    /// Model invocation in Amazon Bedrock.
+    BedrockRuntime,
+}
+
+impl Service {
+    /// Every service.
+    pub const ALL: &[Self] = &[Self::BedrockRuntime];
+
+    /// The short name, as status and tags show it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BedrockRuntime => "bedrock-runtime",
+        }
+    }
+
+    /// The name of the endpoint service in a region.
+    pub fn endpoint_service(self, region: &Region) -> String {
+        format!("com.amazonaws.{region}.{}", self.as_str())
+    }
+
+    /// The variable by which AWS SDKs take another address for the service ("Service-specific endpoints" of the AWS
+    /// SDKs and Tools reference guide).
+    pub fn endpoint_url_variable(self) -> &'static str {
+        match self {
+            Self::BedrockRuntime => "AWS_ENDPOINT_URL_BEDROCK_RUNTIME",
+        }
+    }
+}
+
+/// What one app asks of its network.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Demand {
+    /// The models that it calls.
+    pub models: BTreeSet<ModelId>,
+    /// The subnets that it names; empty: whichever the network chooses.
+    pub subnets: BTreeSet<SubnetId>,
+}
+
+/// What a network should be while anybody demands it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Desired {
+    /// Which network.
+    pub identity: NetworkIdentity,
+    /// Who the operator is to AWS.
+    pub caller: Caller,
+    /// All models demanded.
+    pub models: BTreeSet<ModelId>,
+    /// All subnets that apps name.
+    pub subnets: BTreeSet<SubnetId>,
+    /// At least one app leaves the choice of subnets to the network.
+    pub chooses_subnets: bool,
+}
+
+impl Desired {
+    /// The union of demands; `None` when there is none, and nothing is to exist.
+    pub fn union(identity: NetworkIdentity, caller: Caller, demands: &[Demand]) -> Option<Self> {
+        if demands.is_empty() {
+            return None;
+        }
+        Some(Self {
+            identity,
+            caller,
+            models: demands.iter().flat_map(|demand| demand.models.iter().cloned()).collect(),
+            subnets: demands.iter().flat_map(|demand| demand.subnets.iter().cloned()).collect(),
+            chooses_subnets: demands.iter().any(|demand| demand.subnets.is_empty()),
+        })
+    }
+
+    /// The policy of the endpoint of a service.
+    pub fn endpoint_policy(&self, service: Service) -> PolicyDocument {
+        match service {
+            Service::BedrockRuntime => bedrock_runtime_endpoint_policy(
+                &self.identity.installation,
+                &self.caller,
+                &self.identity.region,
+                &self.models,
+            ),
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The private path inside one VPC: what the apps there demand, what there is, what to do about it.
+
+mod acceptance;
+pub mod controller;
+mod desired;
+#[cfg(test)]
+mod fixtures;
+mod observed;
+mod plan;
+mod preflight;
+mod status;
+
+pub use acceptance::{accepted, implicit_name, is_implicit};
+pub use desired::{Demand, Desired, Service};
+pub use observed::Observed;
+pub use plan::{Hints, plan, teardown};
+pub use preflight::{Refusal, check_subnets};
+pub use status::status;

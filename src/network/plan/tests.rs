@@ -1,0 +1,536 @@
+use super::*;
+use crate::{
+    api::condition::Standing,
+    aws::{RouteTarget, Tenancy},
+    network::{
+        Demand,
+        fixtures::{
+            RUNTIME, at_rest, bare, default_egress, demand, desired, desired_by, endpoint, endpoint_id, endpoint_in,
+            exact_groups, group_id, https, identity, main_table, new_group, subnet_ids, vpc_id, with_endpoints,
+        },
+    },
+    plan::Step,
+};
+
+fn decided(observed: &Observed) -> Plan {
+    plan(&desired(), observed, &Hints::default())
+}
+
+fn writes(plan: Plan) -> Vec<Write> {
+    plan.steps.into_iter().map(|step| step.write).collect()
+}
+
+fn leg(plan: &Plan, kind: ConditionType) -> &Leg {
+    plan.legs.iter().find(|leg| leg.kind == kind).expect("the leg")
+}
+
+fn endpoints_leg(plan: &Plan) -> (Standing, Reason) {
+    let leg = leg(plan, ConditionType::EndpointsReady);
+    (leg.standing, leg.reason)
+}
+
+/// The endpoint that the plan creates, and nothing else.
+fn created(plan: Plan) -> NewVpcEndpoint {
+    match writes(plan).as_slice() {
+        [Write::CreateVpcEndpoint(new)] => new.clone(),
+        other => panic!("one endpoint is created, but: {other:?}"),
+    }
+}
+
+fn functions() -> SecurityGroupId {
+    group_id(FUNCTIONS_GROUP)
+}
+
+fn endpoints() -> SecurityGroupId {
+    group_id(ENDPOINTS_GROUP)
+}
+
+#[test]
+fn a_network_that_has_nothing_first_gets_its_two_groups() {
+    let plan = decided(&bare());
+    assert_eq!(endpoints_leg(&plan), (Standing::Progressing, Reason::Applying));
+    let groups: Vec<(String, Option<String>)> = writes(plan)
+        .into_iter()
+        .map(|write| match write {
+            Write::CreateSecurityGroup { vpc, name, tags, .. } => {
+                assert_eq!(vpc, vpc_id());
+                assert!(identity().owns(&tags), "tagged from the first moment on");
+                (name, tags.get(TAG_COMPONENT).cloned())
+            }
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(
+        groups,
+        [
+            ("private-genai-functions-prod".to_owned(), Some(FUNCTIONS_GROUP.to_owned())),
+            ("private-genai-endpoints-prod".to_owned(), Some(ENDPOINTS_GROUP.to_owned())),
+        ]
+    );
+}
+
+#[test]
+fn a_group_that_is_there_is_not_created_again() {
+    for (there, missing) in [(FUNCTIONS_GROUP, ENDPOINTS_GROUP), (ENDPOINTS_GROUP, FUNCTIONS_GROUP)] {
+        let writes = writes(decided(&Observed { security_groups: vec![new_group(there)], ..bare() }));
+        assert!(
+            matches!(&writes[..], [Write::CreateSecurityGroup { name, .. }] if *name == identity().group_name(missing)),
+            "{writes:?}"
+        );
+    }
+}
+
+#[test]
+fn new_groups_get_their_rule_and_lose_aws_s_default_before_anything_carries_them() {
+    let groups = vec![new_group(FUNCTIONS_GROUP), new_group(ENDPOINTS_GROUP)];
+    let plan = decided(&Observed { security_groups: groups, ..bare() });
+    assert_eq!(endpoints_leg(&plan), (Standing::Progressing, Reason::Applying));
+    assert_eq!(leg(&plan, ConditionType::SecurityGroupsReady).standing, Standing::Progressing);
+    assert_eq!(
+        writes(plan),
+        [
+            Write::AuthorizeEgress { group: functions(), rules: https(ENDPOINTS_GROUP) },
+            Write::RevokeEgress { group: functions(), rules: default_egress() },
+            Write::AuthorizeIngress { group: endpoints(), rules: https(FUNCTIONS_GROUP) },
+            Write::RevokeEgress { group: endpoints(), rules: default_egress() },
+        ]
+    );
+}
+
+#[test]
+fn the_endpoint_comes_once_the_groups_have_exactly_their_rules_and_leaves_nothing_to_aws_s_defaults() {
+    let new = created(decided(&with_endpoints(vec![])));
+    assert!(identity().owns(&new.tags));
+    assert_eq!(new.tags.get(TAG_SERVICE).map(String::as_str), Some("bedrock-runtime"));
+    assert_eq!(new.tags.get(TAG_PRIVATE_DNS).map(String::as_str), Some("true"), "the choice is written down");
+    assert_eq!(
+        new,
+        NewVpcEndpoint {
+            vpc: vpc_id(),
+            service_name: "com.amazonaws.us-east-1.bedrock-runtime".to_owned(),
+            subnets: subnet_ids(&[0xa1, 0xb1]),
+            security_groups: [endpoints()].into(),
+            private_dns: true,
+            policy: desired().endpoint_policy(RUNTIME),
+            client_token: identity().endpoint_token("bedrock-runtime", None),
+            tags: new.tags.clone(),
+        }
+    );
+}
+
+#[test]
+fn an_endpoint_that_aws_is_still_at_work_on_is_waited_for_and_shown() {
+    for state in ["pending", "pendingAcceptance", "partial", "hibernating"] {
+        let mut pending = endpoint_in(1, EndpointState::from_wire(state));
+        pending.policy = None;
+        let plan = decided(&with_endpoints(vec![pending]));
+        assert_eq!(plan.steps, [], "{state}");
+        assert_eq!(endpoints_leg(&plan), (Standing::Progressing, Reason::EndpointPending));
+        let message = &leg(&plan, ConditionType::EndpointsReady).message;
+        assert!(message.contains("vpce-00000001") && message.contains(state), "{message}");
+    }
+}
+
+#[test]
+fn a_network_at_rest_has_every_leg_met_and_nothing_to_do() {
+    let plan = decided(&at_rest());
+    assert_eq!(plan.steps, []);
+    let kinds: Vec<ConditionType> = plan.legs.iter().map(|leg| leg.kind).collect();
+    assert_eq!(
+        kinds,
+        [ConditionType::VpcReady, ConditionType::SecurityGroupsReady, ConditionType::EndpointsReady]
+    );
+    assert!(plan.legs.iter().all(|leg| leg.standing == Standing::Met), "{:?}", plan.legs);
+}
+
+#[test]
+fn a_vpc_that_is_refused_is_told_and_nothing_there_is_touched() {
+    let mut observed = at_rest();
+    observed.security_groups[0].egress.clear();
+    observed.topology.vpcs.get_mut(&vpc_id()).expect("the VPC").tenancy = Tenancy::Other("dedicated".into());
+    let plan = decided(&observed);
+    assert_eq!(plan.steps, []);
+    assert_eq!(plan.legs.len(), 1);
+    assert_eq!(leg(&plan, ConditionType::VpcReady).standing, Standing::Blocked);
+    assert_eq!(leg(&plan, ConditionType::VpcReady).reason, Reason::DedicatedTenancy);
+}
+
+#[test]
+fn drift_of_rules_is_put_right_by_differences_granting_before_revoking() {
+    let mut observed = at_rest();
+    observed.security_groups[0].egress = default_egress();
+    observed.security_groups[1].ingress.extend(https(ENDPOINTS_GROUP));
+    let plan = decided(&observed);
+    assert_eq!(endpoints_leg(&plan), (Standing::Met, Reason::Ready), "the endpoint itself is as it should be");
+    assert_eq!(
+        writes(plan),
+        [
+            Write::AuthorizeEgress { group: functions(), rules: https(ENDPOINTS_GROUP) },
+            Write::RevokeEgress { group: functions(), rules: default_egress() },
+            Write::RevokeIngress { group: endpoints(), rules: https(ENDPOINTS_GROUP) },
+        ]
+    );
+}
+
+#[test]
+fn the_same_purpose_has_the_same_client_token_until_its_endpoint_is_replaced() {
+    let token = |hints: &Hints, ended: Vec<VpcEndpoint>| {
+        let mut ended = ended;
+        ended.iter_mut().for_each(|endpoint| endpoint.private_dns = false);
+        created(plan(&desired(), &with_endpoints(ended), hints)).client_token
+    };
+    let derived = |replaces: u32| identity().endpoint_token("bedrock-runtime", Some(&endpoint_id(replaces)));
+    let none = Hints::default();
+    let told = Hints { replaced: [(RUNTIME, endpoint_id(7))].into(), ..Hints::default() };
+    assert_eq!(token(&none, vec![]), token(&none, vec![]));
+    assert_eq!(token(&none, vec![endpoint_in(1, EndpointState::Deleting)]), derived(1));
+    assert_eq!(token(&none, vec![endpoint_in(1, EndpointState::Deleted)]), derived(1));
+    let both = vec![endpoint_in(2, EndpointState::Deleted), endpoint_in(1, EndpointState::Deleted)];
+    assert_eq!(token(&none, both), derived(2), "the last one, whatever the order");
+    assert_eq!(token(&told, vec![]), derived(7), "AWS stopped listing the endpoint that answered to the token");
+}
+
+#[test]
+fn an_endpoint_that_will_never_be_available_is_deleted_so_that_another_can_come() {
+    for state in [EndpointState::Failed, EndpointState::Rejected, EndpointState::Expired] {
+        let mut failed = endpoint_in(1, state.clone());
+        failed.last_error = Some("Subnet is gone".to_owned());
+        let plan = decided(&with_endpoints(vec![failed]));
+        assert_eq!(endpoints_leg(&plan), (Standing::Progressing, Reason::EndpointFailed));
+        let message = &leg(&plan, ConditionType::EndpointsReady).message;
+        assert!(message.contains("vpce-00000001") && message.contains("Subnet is gone"), "{message}");
+        assert_eq!(writes(plan), [Write::DeleteVpcEndpoint { endpoint: endpoint_id(1) }], "{state:?}");
+    }
+}
+
+#[test]
+fn of_several_endpoints_the_one_that_serves_is_kept_then_the_oldest_that_may_come_to_serve() {
+    use EndpointState::{Available, Deleting, Failed, Pending};
+    let cases: [(&[(u32, EndpointState)], &[u32]); 6] = [
+        (&[(2, Available), (1, Available)], &[2]),
+        (&[(1, Pending), (2, Available)], &[1]),
+        (&[(2, Pending), (1, Pending), (3, Pending)], &[2, 3]),
+        (&[(1, Failed), (2, Available)], &[1]),
+        (&[(1, Failed), (2, Pending)], &[1]),
+        (&[(1, Deleting), (2, Available)], &[]),
+    ];
+    for (there, surplus) in cases {
+        let all = there.iter().map(|(number, state)| endpoint_in(*number, state.clone())).collect();
+        let expected: Vec<Write> =
+            surplus.iter().map(|number| Write::DeleteVpcEndpoint { endpoint: endpoint_id(*number) }).collect();
+        assert_eq!(writes(decided(&with_endpoints(all))), expected, "{there:?}");
+    }
+}
+
+#[test]
+fn each_drift_of_the_endpoint_is_put_right_by_one_call_that_changes_nothing_else() {
+    type Case = (&'static str, fn(&mut VpcEndpoint), EndpointChange);
+    let nothing = EndpointChange::default;
+    let policy = desired().endpoint_policy(RUNTIME);
+    let cases: [Case; 8] = [
+        ("a subnet is gone", |it| it.subnets = subnet_ids(&[0xa1]), EndpointChange {
+            add_subnets: subnet_ids(&[0xb1]),
+            ..nothing()
+        }),
+        ("a subnet that is none of the VPC's is there", |it| it.subnets.extend(subnet_ids(&[0xc1])), EndpointChange {
+            remove_subnets: subnet_ids(&[0xc1]),
+            ..nothing()
+        }),
+        ("our group is gone", |it| it.security_groups.clear(), EndpointChange {
+            add_security_groups: [endpoints()].into(),
+            ..nothing()
+        }),
+        ("another group is there", |it| it.security_groups.extend([functions()]), EndpointChange {
+            remove_security_groups: [functions()].into(),
+            ..nothing()
+        }),
+        ("another policy is there", |it| it.policy = Some(PolicyDocument::from_wire("{}")), EndpointChange {
+            policy: Some(policy.clone()),
+            ..nothing()
+        }),
+        ("no policy is there", |it| it.policy = None, EndpointChange { policy: Some(policy.clone()), ..nothing() }),
+        ("private DNS is off", |it| it.private_dns = false, EndpointChange { private_dns: Some(true), ..nothing() }),
+        (
+            "private DNS is on",
+            |it| drop(it.tags.insert(TAG_PRIVATE_DNS.to_owned(), "false".to_owned())),
+            EndpointChange { private_dns: Some(false), ..nothing() },
+        ),
+    ];
+    for (what, drift, change) in cases {
+        let mut drifted = endpoint(1);
+        drift(&mut drifted);
+        let plan = decided(&with_endpoints(vec![drifted]));
+        assert_eq!(endpoints_leg(&plan), (Standing::Progressing, Reason::Applying), "{what}");
+        assert_eq!(writes(plan), [Write::ModifyVpcEndpoint { endpoint: endpoint_id(1), change }], "{what}");
+    }
+}
+
+#[test]
+fn several_drifts_of_the_endpoint_are_one_call() {
+    let mut drifted = endpoint(1);
+    drifted.policy = None;
+    drifted.private_dns = false;
+    drifted.subnets.clear();
+    assert_eq!(writes(decided(&with_endpoints(vec![drifted]))).len(), 1);
+}
+
+#[test]
+fn one_more_model_changes_the_policy_and_one_more_app_with_known_models_changes_nothing() {
+    let known = demand(&["amazon.nova-lite-v1:0"], &[]);
+    let of = |demands: &[Demand]| writes(plan(&desired_by(demands), &at_rest(), &Hints::default()));
+    assert_eq!(of(&[known.clone(), known.clone()]), []);
+    let more = [known, demand(&["amazon.nova-pro-v1:0"], &[])];
+    let policy = Some(desired_by(&more).endpoint_policy(RUNTIME));
+    let change = EndpointChange { policy, ..EndpointChange::default() };
+    assert_eq!(of(&more), [Write::ModifyVpcEndpoint { endpoint: endpoint_id(1), change }]);
+}
+
+#[test]
+fn the_choice_about_private_dns_is_made_at_creation_and_written_down() {
+    let way_out = Observed {
+        topology: crate::aws::Topology { route_tables: vec![main_table(&[RouteTarget::Other])], ..bare().topology },
+        ..with_endpoints(vec![])
+    };
+    let conflict = Hints { private_dns_conflict: [RUNTIME].into(), ..Hints::default() };
+    for (what, chosen, plan) in [
+        ("isolated", true, decided(&with_endpoints(vec![]))),
+        ("a way out", false, decided(&way_out)),
+        ("AWS says that the name is taken", false, plan(&desired(), &with_endpoints(vec![]), &conflict)),
+    ] {
+        let new = created(plan);
+        assert_eq!(new.private_dns, chosen, "{what}");
+        assert_eq!(new.tags.get(TAG_PRIVATE_DNS), Some(&chosen.to_string()), "{what}");
+    }
+}
+
+#[test]
+fn the_choice_about_private_dns_never_flips_because_the_vpc_changes() {
+    let mut observed = at_rest();
+    observed.topology.route_tables = vec![main_table(&[RouteTarget::Other])];
+    assert_eq!(decided(&observed).steps, [], "private DNS stays on when the VPC gets a way out");
+    let mut off = endpoint(1);
+    off.private_dns = false;
+    off.tags.insert(TAG_PRIVATE_DNS.to_owned(), "false".to_owned());
+    assert_eq!(decided(&with_endpoints(vec![off.clone()])).steps, [], "and off when it loses its last one");
+    off.tags.remove(TAG_PRIVATE_DNS);
+    assert_eq!(decided(&with_endpoints(vec![off])).steps, [], "an endpoint that lost the tag is left as it is");
+}
+
+#[test]
+fn a_replacement_waits_until_the_name_that_it_is_to_take_over_is_free() {
+    let going = endpoint_in(1, EndpointState::Deleting);
+    let plan = decided(&with_endpoints(vec![going.clone()]));
+    assert_eq!(plan.steps, []);
+    assert_eq!(endpoints_leg(&plan), (Standing::Progressing, Reason::EndpointPending));
+    assert!(leg(&plan, ConditionType::EndpointsReady).message.contains("vpce-00000001"));
+    let unnamed = VpcEndpoint { private_dns: false, ..going.clone() };
+    assert!(created(decided(&with_endpoints(vec![unnamed]))).private_dns, "it holds no name");
+    let gone = VpcEndpoint { state: EndpointState::Deleted, ..going.clone() };
+    assert!(created(decided(&with_endpoints(vec![gone]))).private_dns);
+    let mut way_out = with_endpoints(vec![going]);
+    way_out.topology.route_tables = vec![main_table(&[RouteTarget::Other])];
+    assert!(!created(decided(&way_out)).private_dns, "the new one does not want the name");
+}
+
+#[test]
+fn a_policy_longer_than_aws_allows_is_told_and_the_endpoint_stays_as_it_is() {
+    let models: Vec<String> = (0..400).map(|n| format!("provider.a-model-with-a-rather-long-name-{n}")).collect();
+    let models: Vec<&str> = models.iter().map(String::as_str).collect();
+    let many = desired_by(&[demand(&models, &[])]);
+    for observed in [at_rest(), with_endpoints(vec![])] {
+        let plan = plan(&many, &observed, &Hints::default());
+        assert_eq!(plan.steps, []);
+        assert_eq!(endpoints_leg(&plan), (Standing::Blocked, Reason::PolicyTooLong));
+        let message = &leg(&plan, ConditionType::EndpointsReady).message;
+        assert!(message.contains("20480") && message.contains("vpc-0abc1234"), "{message}");
+    }
+}
+
+#[test]
+fn a_network_is_the_union_of_what_apps_demand() {
+    assert_eq!(Desired::union(identity(), crate::network::fixtures::caller(), &[]), None, "no demand, no network");
+    let union = desired_by(&[demand(&["a.one", "a.two"], &[0xa1, 0xb1]), demand(&["a.two", "a.three"], &[0xb1, 0xc1])]);
+    let models: Vec<String> = union.models.iter().map(ToString::to_string).collect();
+    assert_eq!(models, ["a.one", "a.three", "a.two"]);
+    assert_eq!(union.subnets, subnet_ids(&[0xa1, 0xb1, 0xc1]));
+    assert!(!union.chooses_subnets);
+    assert!(desired_by(&[demand(&["a.one"], &[0xa1]), demand(&["a.one"], &[])]).chooses_subnets);
+}
+
+#[test]
+fn a_network_that_nobody_demands_goes_from_the_endpoint_to_the_groups() {
+    let deleting = || endpoint_in(2, EndpointState::Deleting);
+    let first = teardown(&with_endpoints(vec![endpoint(1), deleting()]));
+    assert_eq!(endpoints_leg(&first), (Standing::Progressing, Reason::Deleting));
+    assert_eq!(writes(first), [Write::DeleteVpcEndpoint { endpoint: endpoint_id(1) }]);
+
+    let second = teardown(&with_endpoints(vec![deleting()]));
+    assert_eq!(second.steps, [], "the groups stay while an endpoint may still carry them");
+    assert_eq!(endpoints_leg(&second), (Standing::Progressing, Reason::Deleting));
+    assert!(leg(&second, ConditionType::EndpointsReady).message.contains("vpce-00000002"));
+
+    let third = teardown(&with_endpoints(vec![endpoint_in(2, EndpointState::Deleted)]));
+    assert_eq!(leg(&third, ConditionType::SecurityGroupsReady).reason, Reason::Deleting);
+    assert_eq!(
+        writes(third),
+        [
+            Write::RevokeEgress { group: functions(), rules: https(ENDPOINTS_GROUP) },
+            Write::RevokeIngress { group: endpoints(), rules: https(FUNCTIONS_GROUP) },
+            Write::DeleteSecurityGroup { group: functions() },
+            Write::DeleteSecurityGroup { group: endpoints() },
+        ],
+        "neither refers to the other any more when it is deleted"
+    );
+    assert_eq!(teardown(&bare()), Plan::default(), "nothing left");
+    assert_eq!(teardown(&Observed { endpoints: vec![endpoint_in(2, EndpointState::Deleted)], ..bare() }), Plan::default());
+}
+
+#[test]
+fn an_endpoint_goes_whatever_state_it_is_in_and_a_deletion_under_way_is_not_repeated() {
+    for state in ["pendingAcceptance", "pending", "available", "failed", "rejected", "expired", "partial", "new"] {
+        let there = endpoint_in(1, EndpointState::from_wire(state));
+        assert_eq!(
+            writes(teardown(&with_endpoints(vec![there]))),
+            [Write::DeleteVpcEndpoint { endpoint: endpoint_id(1) }],
+            "{state}"
+        );
+    }
+}
+
+/// Every combination of how the groups and the endpoints may be found.
+fn states() -> Vec<Observed> {
+    let exact = exact_groups();
+    let with = |change: fn(&mut Vec<SecurityGroup>)| {
+        let mut groups = exact_groups();
+        change(&mut groups);
+        groups
+    };
+    let groups: Vec<Vec<SecurityGroup>> = vec![
+        vec![],
+        vec![new_group(FUNCTIONS_GROUP)],
+        vec![new_group(ENDPOINTS_GROUP)],
+        vec![exact[0].clone()],
+        vec![exact[1].clone()],
+        vec![new_group(FUNCTIONS_GROUP), new_group(ENDPOINTS_GROUP)],
+        vec![exact[0].clone(), new_group(ENDPOINTS_GROUP)],
+        vec![new_group(FUNCTIONS_GROUP), exact[1].clone()],
+        with(|groups| groups[0].egress.clear()),
+        with(|groups| groups[1].ingress.clear()),
+        with(|groups| groups[0].egress.extend(default_egress())),
+        with(|groups| groups[0].ingress.extend(default_egress())),
+        with(|groups| groups[1].ingress.extend(default_egress())),
+        with(|groups| groups[1].egress.extend(default_egress())),
+        exact,
+    ];
+    let drifted = |change: fn(&mut VpcEndpoint)| {
+        let mut endpoint = endpoint(1);
+        change(&mut endpoint);
+        vec![endpoint]
+    };
+    let endpoints: Vec<Vec<VpcEndpoint>> = vec![
+        vec![],
+        vec![endpoint(1)],
+        vec![endpoint(2), endpoint(1)],
+        vec![endpoint_in(1, EndpointState::Pending)],
+        vec![endpoint_in(1, EndpointState::Failed)],
+        vec![endpoint_in(1, EndpointState::Deleting)],
+        vec![endpoint_in(1, EndpointState::Deleted)],
+        vec![endpoint_in(1, EndpointState::Deleting), endpoint(2)],
+        drifted(|endpoint| endpoint.security_groups.clear()),
+        drifted(|endpoint| endpoint.policy = None),
+        drifted(|endpoint| endpoint.subnets.clear()),
+        drifted(|endpoint| endpoint.private_dns = false),
+    ];
+    groups
+        .iter()
+        .flat_map(|groups| {
+            endpoints.iter().map(|endpoints| Observed {
+                security_groups: groups.clone(),
+                endpoints: endpoints.clone(),
+                ..bare()
+            })
+        })
+        .collect()
+}
+
+/// Only the two rules that are the path are ever granted.
+fn grants_nothing_but_the_path(steps: &[Step]) -> bool {
+    steps.iter().all(|step| match &step.write {
+        Write::AuthorizeEgress { group, rules } => *group == functions() && *rules == https(ENDPOINTS_GROUP),
+        Write::AuthorizeIngress { group, rules } => *group == endpoints() && *rules == https(FUNCTIONS_GROUP),
+        _ => true,
+    })
+}
+
+fn is_rule_change(step: &Step) -> bool {
+    matches!(
+        step.write,
+        Write::AuthorizeEgress { .. }
+            | Write::AuthorizeIngress { .. }
+            | Write::RevokeEgress { .. }
+            | Write::RevokeIngress { .. }
+    )
+}
+
+#[test]
+fn no_step_from_any_state_opens_anything() {
+    for observed in states() {
+        let plan = decided(&observed);
+        let exact = observed.security_groups == exact_groups();
+        assert!(grants_nothing_but_the_path(&plan.steps), "{plan:?}");
+        for (at, step) in plan.steps.iter().enumerate() {
+            match &step.write {
+                Write::CreateVpcEndpoint(new) => {
+                    assert!(exact, "an endpoint is created only when the groups have exactly their rules: {plan:?}");
+                    assert_eq!(new.security_groups, [endpoints()].into());
+                    assert_eq!(new.policy, desired().endpoint_policy(RUNTIME));
+                }
+                Write::ModifyVpcEndpoint { change, .. } => {
+                    assert!(change.add_security_groups.is_subset(&[endpoints()].into()), "{plan:?}");
+                    assert!(
+                        !plan.steps[at..].iter().any(is_rule_change),
+                        "a group is put right before anything carries it: {plan:?}"
+                    );
+                }
+                _ => {}
+            }
+        }
+        let torn_down = teardown(&observed);
+        assert!(
+            !torn_down
+                .steps
+                .iter()
+                .any(|step| matches!(step.write, Write::AuthorizeEgress { .. } | Write::AuthorizeIngress { .. })),
+            "{torn_down:?}"
+        );
+    }
+}
+
+#[test]
+fn at_most_one_endpoint_ever_comes_to_be_and_none_beside_one_that_is_there() {
+    for observed in states() {
+        let plan = decided(&observed);
+        let creations =
+            plan.steps.iter().filter(|step| matches!(step.write, Write::CreateVpcEndpoint(_))).count();
+        let there = observed.endpoints_of(RUNTIME).len();
+        assert!(creations <= usize::from(there == 0), "{plan:?}");
+        let deletions =
+            plan.steps.iter().filter(|step| matches!(step.write, Write::DeleteVpcEndpoint { .. })).count();
+        let works = observed.endpoints.iter().any(|endpoint| endpoint.state == EndpointState::Available);
+        assert!(!works || deletions < there, "one that works is kept: {plan:?}");
+    }
+}
+
+#[test]
+fn whatever_is_not_yet_as_it_should_be_shows_in_a_leg_that_is_not_met() {
+    for observed in states() {
+        let plan = decided(&observed);
+        let met = plan.legs.iter().all(|leg| leg.standing == Standing::Met);
+        let surplus_only = plan.steps.iter().all(|step| matches!(step.write, Write::DeleteVpcEndpoint { .. }));
+        assert!(!met || surplus_only, "a plan with steps is not ready yet: {plan:?}");
+        let torn_down = teardown(&observed);
+        let left = !observed.security_groups.is_empty()
+            || observed.endpoints.iter().any(|endpoint| endpoint.state != EndpointState::Deleted);
+        assert_eq!(!torn_down.legs.is_empty(), left, "an object goes when nothing is left, and not before");
+    }
+}

@@ -1,0 +1,240 @@
+//! Whether a VPC can carry a private path, and where in it: each refusal says what to do.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Desired, Observed, Service};
+use crate::{
+    api::condition::Reason,
+    aws::{
+        EndpointService, EndpointState, RouteTable, RouteTarget, Subnet, SubnetId, Tenancy, Topology, VpcEndpoint, VpcId,
+        ZoneName,
+    },
+};
+
+/// How many free addresses a subnet must have before anything of ours is in it: one for the endpoint's interface, one
+/// for the interface that functions share.
+const ADDRESSES_NEEDED: u32 = 2;
+
+/// Lambda and endpoints are to survive the loss of a zone.
+const ZONES_NEEDED: usize = 2;
+
+/// Why a VPC, or a subnet of it, cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Refusal {
+    /// The condition's reason.
+    pub reason: Reason,
+    /// What is wrong, and what to do.
+    pub message: String,
+}
+
+impl Refusal {
+    fn new(reason: Reason, message: String) -> Self {
+        Self { reason, message }
+    }
+}
+
+/// Where an endpoint goes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Placement {
+    /// One subnet for each zone.
+    pub subnets: BTreeSet<SubnetId>,
+    /// No workload in the VPC can be cut off by private DNS: there is no other way out that it could be using.
+    pub private_dns_is_safe: bool,
+}
+
+/// Chooses subnets for the endpoint of a service. What the endpoint has already is kept, so the choice never flips.
+pub(super) fn place(desired: &Desired, observed: &Observed, service: Service) -> Result<Placement, Refusal> {
+    let id = &desired.identity.vpc;
+    let region = &desired.identity.region;
+    let vpc = observed.vpc().ok_or_else(|| {
+        Refusal::new(
+            Reason::VpcNotFound,
+            format!(
+                "There is no VPC {id} in account {} and region {region}: correct network.vpcId or network.region.",
+                desired.caller.account
+            ),
+        )
+    })?;
+    if let Tenancy::Other(tenancy) = &vpc.tenancy {
+        return Err(Refusal::new(
+            Reason::DedicatedTenancy,
+            format!(
+                "VPC {id} has {tenancy} instance tenancy, to which Lambda does not attach functions: use a VPC of \
+                 default tenancy, or peer one with it."
+            ),
+        ));
+    }
+    if !vpc.dns.support {
+        return Err(Refusal::new(
+            Reason::DnsDisabled,
+            format!("VPC {id} resolves no names: set its attribute enableDnsSupport to true."),
+        ));
+    }
+    let zones = offered_zones(&observed.topology.services, service, region.as_str())?;
+    let existing = observed.endpoints_of(service).first().copied();
+    let subnets = choose(desired, observed, zones, existing)?;
+    let other_holds_the_name = observed.foreign_endpoints.iter().any(|endpoint| {
+        endpoint.private_dns
+            && endpoint.service_name == service.endpoint_service(region)
+            && endpoint.state != EndpointState::Deleted
+    });
+    Ok(Placement {
+        subnets,
+        private_dns_is_safe: vpc.dns.hostnames
+            && !other_holds_the_name
+            && !has_way_out(&observed.topology.route_tables),
+    })
+}
+
+/// Checks the subnets that an app names.
+///
+/// # Errors
+/// The first subnet that cannot be used, and why.
+pub fn check_subnets(
+    vpc: &VpcId,
+    region: &str,
+    topology: &Topology,
+    service: Service,
+    subnets: &BTreeSet<SubnetId>,
+) -> Result<(), Refusal> {
+    let zones = offered_zones(&topology.services, service, region)?;
+    let mut found = BTreeSet::new();
+    for id in subnets {
+        let subnet =
+            topology.subnets.iter().find(|subnet| &subnet.id == id && &subnet.vpc == vpc).ok_or_else(|| {
+                Refusal::new(
+                    Reason::SubnetNotInVpc,
+                    format!("Subnet {id} is not in VPC {vpc}: name subnets of that VPC in network.subnetIds, or none."),
+                )
+            })?;
+        if is_public(subnet, &topology.route_tables) {
+            return Err(Refusal::new(
+                Reason::SubnetNotPrivate,
+                format!(
+                    "Subnet {id} has a route to an internet gateway: name private subnets in network.subnetIds, or none."
+                ),
+            ));
+        }
+        if !zones.contains(&subnet.zone) {
+            return Err(Refusal::new(
+                Reason::SubnetZoneNotOffered,
+                format!(
+                    "Subnet {id} is in {}, where {} has no endpoints: name subnets in {} in network.subnetIds, or none.",
+                    subnet.zone,
+                    service.as_str(),
+                    list(zones)
+                ),
+            ));
+        }
+        found.insert(&subnet.zone);
+    }
+    if !subnets.is_empty() && found.len() < ZONES_NEEDED {
+        return Err(Refusal::new(
+            Reason::TooFewZones,
+            format!(
+                "The subnets in network.subnetIds are all in {}: name private subnets in at least two availability zones.",
+                list(found)
+            ),
+        ));
+    }
+    Ok(())
+}
+
+fn offered_zones<'a>(
+    services: &'a BTreeMap<String, EndpointService>,
+    service: Service,
+    region: &str,
+) -> Result<&'a BTreeSet<ZoneName>, Refusal> {
+    let suffix = format!(".{region}.{}", service.as_str());
+    services.values().find(|offer| offer.name.ends_with(&suffix)).map(|offer| &offer.zones).ok_or_else(|| {
+        Refusal::new(
+            Reason::ServiceNotOffered,
+            format!(
+                "Region {region} offers no interface endpoints for {}: use a VPC in a region that does.",
+                service.as_str()
+            ),
+        )
+    })
+}
+
+/// One subnet for each zone: what the endpoint has, else what an app names, else the first private one with addresses.
+fn choose(
+    desired: &Desired,
+    observed: &Observed,
+    zones: &BTreeSet<ZoneName>,
+    existing: Option<&VpcEndpoint>,
+) -> Result<BTreeSet<SubnetId>, Refusal> {
+    let vpc = &desired.identity.vpc;
+    let occupied = |subnet: &Subnet| existing.is_some_and(|endpoint| endpoint.subnets.contains(&subnet.id));
+    let named = |subnet: &Subnet| desired.subnets.contains(&subnet.id);
+    let private: Vec<&Subnet> = observed
+        .topology
+        .subnets
+        .iter()
+        .filter(|subnet| zones.contains(&subnet.zone) && !is_public(subnet, &observed.topology.route_tables))
+        .collect();
+    let private_zones: BTreeSet<&ZoneName> = private.iter().map(|subnet| &subnet.zone).collect();
+    if private_zones.len() < ZONES_NEEDED {
+        return Err(Refusal::new(
+            Reason::TooFewZones,
+            format!(
+                "VPC {vpc} has private subnets in {} of the zones {} that offer the service: add private subnets (without \
+                 a route to an internet gateway) until there are two zones.",
+                if private_zones.is_empty() { "none".to_owned() } else { list(private_zones) },
+                list(zones)
+            ),
+        ));
+    }
+    let named_zones: BTreeSet<&ZoneName> =
+        private.iter().filter(|subnet| named(subnet)).map(|subnet| &subnet.zone).collect();
+    let roomy: Vec<&Subnet> = private
+        .iter()
+        .copied()
+        .filter(|subnet| occupied(subnet) || subnet.free_addresses >= ADDRESSES_NEEDED)
+        .filter(|subnet| {
+            desired.chooses_subnets || named(subnet) || (occupied(subnet) && named_zones.contains(&subnet.zone))
+        })
+        .collect();
+    let mut chosen: BTreeMap<&ZoneName, &Subnet> = BTreeMap::new();
+    for subnet in &roomy {
+        let rank = |subnet: &Subnet| (!occupied(subnet), !named(subnet), subnet.id.clone());
+        let best = chosen.entry(&subnet.zone).or_insert(subnet);
+        if rank(subnet) < rank(best) {
+            *best = subnet;
+        }
+    }
+    if chosen.len() < ZONES_NEEDED {
+        return Err(Refusal::new(
+            Reason::NoFreeAddresses,
+            format!(
+                "Fewer than two zones of VPC {vpc} have a private subnet with {ADDRESSES_NEEDED} free addresses: free some, \
+                 or add subnets."
+            ),
+        ));
+    }
+    Ok(chosen.into_values().map(|subnet| subnet.id.clone()).collect())
+}
+
+/// A subnet is public when its route table leads to an internet gateway (VPC user guide, "Subnet types").
+fn is_public(subnet: &Subnet, tables: &[RouteTable]) -> bool {
+    tables
+        .iter()
+        .find(|table| table.subnets.contains(&subnet.id))
+        .or_else(|| tables.iter().find(|table| table.main))
+        .is_some_and(|table| table.targets.contains(&RouteTarget::InternetGateway))
+}
+
+/// Some route of the VPC leads out of it. Gateway endpoints do not count: they lead to S3 and DynamoDB only.
+fn has_way_out(tables: &[RouteTable]) -> bool {
+    tables.iter().flat_map(|table| &table.targets).any(|target| match target {
+        RouteTarget::Local | RouteTarget::GatewayEndpoint => false,
+        RouteTarget::InternetGateway | RouteTarget::Other => true,
+    })
+}
+
+fn list<'a>(zones: impl IntoIterator<Item = &'a ZoneName>) -> String {
+    zones.into_iter().map(ZoneName::as_str).collect::<Vec<_>>().join(", ")
+}
+
+#[cfg(test)]
+mod tests;
