@@ -1,0 +1,196 @@
+//! The operator's trait, answered from the world, at the price in calls that AWS asks.
+
+use std::{collections::BTreeSet, fmt::Display};
+
+use async_trait::async_trait;
+use private_genai_operator::aws::{
+    Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, LogGroup, LogGroupName,
+    NetworkInterface, NetworkInterfaceId, Region, Role, RouteTable, SecurityGroup, Subnet, Tags, Vpc, VpcEndpoint,
+    VpcId, Write, Written,
+};
+
+use super::{
+    handle::{Call, MemoryAws},
+    reads,
+    step::{Action, step},
+};
+
+/// Page sizes of the calls that the operator makes, and how many values EC2 takes in one filter.
+const EC2_PAGE: usize = 1_000;
+const ROUTE_TABLES_PAGE: usize = 100;
+const FUNCTIONS_PAGE: usize = 50;
+const LOG_GROUPS_PAGE: usize = 50;
+const ROLES_PAGE: usize = 1_000;
+const FILTER_VALUES: usize = 200;
+
+#[async_trait]
+impl Aws for MemoryAws {
+    async fn caller(&self, region: &Region) -> Result<Caller, AwsError> {
+        self.read(("sts", "GetCallerIdentity"), region, String::new(), |world, _| {
+            (Caller { account: world.account.clone(), partition: region.partition() }, 1)
+        })
+        .await
+    }
+
+    async fn vpcs(&self, region: &Region, ids: &BTreeSet<VpcId>) -> Result<Vec<Vpc>, AwsError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let found = self
+            .read(("ec2", "DescribeVpcs"), region, joined(ids), |_, state| {
+                let found = reads::vpcs(state, ids);
+                let pages = filtered_pages(ids.len(), found.len(), EC2_PAGE);
+                (found, pages)
+            })
+            .await?;
+        for vpc in &found {
+            // enableDnsSupport and enableDnsHostnames are two calls.
+            self.read(("ec2", "DescribeVpcAttribute"), region, vpc.id.to_string(), |_, _| ((), 2)).await?;
+        }
+        Ok(found)
+    }
+
+    async fn subnets(&self, region: &Region, vpcs: &BTreeSet<VpcId>) -> Result<Vec<Subnet>, AwsError> {
+        if vpcs.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.read(("ec2", "DescribeSubnets"), region, joined(vpcs), |_, state| {
+            let found = reads::subnets(state, vpcs);
+            let pages = filtered_pages(vpcs.len(), found.len(), EC2_PAGE);
+            (found, pages)
+        })
+        .await
+    }
+
+    async fn route_tables(&self, region: &Region, vpcs: &BTreeSet<VpcId>) -> Result<Vec<RouteTable>, AwsError> {
+        if vpcs.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.read(("ec2", "DescribeRouteTables"), region, joined(vpcs), |_, state| {
+            let found = reads::route_tables(state, vpcs);
+            let pages = filtered_pages(vpcs.len(), found.len(), ROUTE_TABLES_PAGE);
+            (found, pages)
+        })
+        .await
+    }
+
+    async fn endpoint_services(
+        &self,
+        region: &Region,
+        names: &BTreeSet<String>,
+    ) -> Result<Vec<EndpointService>, AwsError> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.read(("ec2", "DescribeVpcEndpointServices"), region, joined(names), |_, state| {
+            let found = reads::endpoint_services(state, names);
+            let pages = filtered_pages(names.len(), found.len(), EC2_PAGE);
+            (found, pages)
+        })
+        .await
+    }
+
+    async fn vpc_endpoints(&self, region: &Region, vpcs: &BTreeSet<VpcId>) -> Result<Vec<VpcEndpoint>, AwsError> {
+        if vpcs.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.read(("ec2", "DescribeVpcEndpoints"), region, joined(vpcs), |_, state| {
+            let found = reads::vpc_endpoints(state, vpcs);
+            let pages = filtered_pages(vpcs.len(), found.len(), EC2_PAGE);
+            (found, pages)
+        })
+        .await
+    }
+
+    async fn network_interfaces(
+        &self,
+        region: &Region,
+        ids: &BTreeSet<NetworkInterfaceId>,
+    ) -> Result<Vec<NetworkInterface>, AwsError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.read(("ec2", "DescribeNetworkInterfaces"), region, joined(ids), |_, state| {
+            let found = reads::network_interfaces(state, ids);
+            let pages = filtered_pages(ids.len(), found.len(), EC2_PAGE);
+            (found, pages)
+        })
+        .await
+    }
+
+    async fn security_groups(&self, region: &Region, tag: (&str, &str)) -> Result<Vec<SecurityGroup>, AwsError> {
+        let resource = format!("{}={}", tag.0, tag.1);
+        self.read(("ec2", "DescribeSecurityGroups"), region, resource, |_, state| {
+            let found = reads::security_groups(state, tag);
+            let pages = pages(found.len(), EC2_PAGE);
+            (found, pages)
+        })
+        .await
+    }
+
+    async fn functions(&self, region: &Region) -> Result<Vec<FunctionListing>, AwsError> {
+        self.read(("lambda", "ListFunctions"), region, String::new(), |_, state| {
+            let found = reads::functions(state);
+            let pages = pages(found.len(), FUNCTIONS_PAGE);
+            (found, pages)
+        })
+        .await
+    }
+
+    async fn function(&self, region: &Region, name: &FunctionName) -> Result<Option<FunctionDetail>, AwsError> {
+        self.read(("lambda", "GetFunction"), region, name.to_string(), |_, state| (reads::function(state, name), 1))
+            .await
+    }
+
+    async fn log_groups(&self, region: &Region, prefix: &str) -> Result<Vec<LogGroup>, AwsError> {
+        self.read(("logs", "DescribeLogGroups"), region, prefix.to_owned(), |_, state| {
+            let found = reads::log_groups(state, prefix);
+            let pages = pages(found.len(), LOG_GROUPS_PAGE);
+            (found, pages)
+        })
+        .await
+    }
+
+    async fn log_group_tags(
+        &self,
+        region: &Region,
+        _caller: &Caller,
+        name: &LogGroupName,
+    ) -> Result<Option<Tags>, AwsError> {
+        self.read(("logs", "ListTagsForResource"), region, name.to_string(), |_, state| {
+            (reads::log_group_tags(state, name), 1)
+        })
+        .await
+    }
+
+    async fn roles(&self, region: &Region, path: &str) -> Result<Vec<Role>, AwsError> {
+        self.read(("iam", "GetAccountAuthorizationDetails"), region, path.to_owned(), |world, _| {
+            // The call has no filter by path: it pages through all roles of the account.
+            let (all, below) = (reads::roles(world), format!(":role{path}"));
+            let pages = pages(all.len(), ROLES_PAGE);
+            (all.into_iter().filter(|role| role.arn.contains(&below)).collect(), pages)
+        })
+        .await
+    }
+
+    async fn write(&self, region: &Region, write: &Write) -> Result<Written, AwsError> {
+        let (service, operation) = write.operation();
+        let call = Call { service, operation, write: true, region, resource: write.resource() };
+        self.call(call, |world| step(world, &Action::Write(region.clone(), write.clone())).map(|written| (written, 1)))
+            .await
+    }
+}
+
+/// How many calls a list takes: at least one, even for nothing.
+fn pages(rows: usize, page: usize) -> usize {
+    rows.div_ceil(page).max(1)
+}
+
+/// The same for a list that is filtered by ids, which fit into several filters.
+fn filtered_pages(ids: usize, rows: usize, page: usize) -> usize {
+    pages(rows, page).max(ids.div_ceil(FILTER_VALUES))
+}
+
+fn joined<T: Display>(ids: &BTreeSet<T>) -> String {
+    ids.iter().map(T::to_string).collect::<Vec<_>>().join(",")
+}

@@ -1,0 +1,239 @@
+//! What somebody else may do to the account by means that the operator does not have. Everything else that people do
+//! behind its back is an [`Action::Write`](super::Action::Write) that it did not make.
+
+use std::collections::BTreeSet;
+
+use private_genai_operator::aws::{
+    EndpointService, EndpointState, FunctionName, FunctionState, LogGroupName, NetworkInterfaceId, Peer, Region,
+    RoleName, RouteTarget, SecurityGroup, SecurityGroupId, SubnetId, Tags, VpcDns, VpcEndpointId, VpcId, Written,
+};
+
+use super::{
+    endpoints, iam, interfaces, logs,
+    step::{Answer, refuse},
+    world::{Delays, Holder, RegionState, World},
+};
+
+/// One such deed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ByHand {
+    /// Deletes a group with all that this takes: whatever carries it gets the VPC's default group instead, and rules
+    /// that name it go.
+    DeleteGroup(SecurityGroupId),
+    /// Removes all tags, or those with these keys.
+    RemoveTags { from: Tagged, keys: Option<BTreeSet<String>> },
+    /// Attaches a managed policy.
+    AttachRolePolicy { role: RoleName, policy_arn: String },
+    /// Deletes a role with all its policies.
+    DeleteRole(RoleName),
+    /// Has events kept for ever.
+    DeleteRetentionPolicy(LogGroupName),
+    /// Makes an endpoint vanish: no deleting, no deleted.
+    ForgetEndpoint(VpcEndpointId),
+    /// AWS puts an endpoint in a state, with its words for why.
+    SetEndpointState { endpoint: VpcEndpointId, state: EndpointState, last_error: Option<String> },
+    /// AWS puts a function in a state (idle for 14 days: Inactive), with its words for why.
+    SetFunctionState { function: FunctionName, state: FunctionState, reason: Option<String> },
+    /// Switches the DNS attributes of a VPC.
+    SetVpcDns { vpc: VpcId, dns: VpcDns },
+    /// Adds a route to every route table of a VPC.
+    AddRoute { vpc: VpcId, target: RouteTarget },
+    /// Leaves a subnet this many addresses, those of interfaces included.
+    SetAddresses { subnet: SubnetId, addresses: u32 },
+    /// Deletes a subnet that has no interface.
+    DeleteSubnet(SubnetId),
+    /// Deletes a VPC with its subnets, route tables and default group, if nothing else is in it.
+    DeleteVpc(VpcId),
+    /// Runs an instance that carries these groups.
+    RunInstance { subnet: SubnetId, groups: BTreeSet<SecurityGroupId> },
+    /// Deletes an interface that is not an endpoint's.
+    DeleteInterface(NetworkInterfaceId),
+    /// AWS offers a service, or offers it otherwise.
+    Offer(EndpointService),
+    /// AWS offers a service no more.
+    Withdraw(String),
+    /// AWS becomes slower or faster.
+    SetDelays(Delays),
+}
+
+/// What carries tags.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tagged {
+    Group(SecurityGroupId),
+    Endpoint(VpcEndpointId),
+    Role(RoleName),
+    Function(FunctionName),
+    LogGroup(LogGroupName),
+}
+
+impl ByHand {
+    /// The service and the call that somebody would make.
+    pub fn operation(&self) -> (&'static str, &'static str) {
+        match self {
+            Self::DeleteGroup(_) => ("ec2", "DeleteSecurityGroup"),
+            Self::RemoveTags { .. } => ("tagging", "UntagResources"),
+            Self::AttachRolePolicy { .. } => ("iam", "AttachRolePolicy"),
+            Self::DeleteRole(_) => ("iam", "DeleteRole"),
+            Self::DeleteRetentionPolicy(_) => ("logs", "DeleteRetentionPolicy"),
+            Self::ForgetEndpoint(_) => ("ec2", "DeleteVpcEndpoints"),
+            Self::SetVpcDns { .. } => ("ec2", "ModifyVpcAttribute"),
+            Self::AddRoute { .. } => ("ec2", "CreateRoute"),
+            Self::DeleteSubnet(_) => ("ec2", "DeleteSubnet"),
+            Self::DeleteVpc(_) => ("ec2", "DeleteVpc"),
+            Self::RunInstance { .. } => ("ec2", "RunInstances"),
+            Self::DeleteInterface(_) => ("ec2", "DeleteNetworkInterface"),
+            Self::SetEndpointState { .. }
+            | Self::SetFunctionState { .. }
+            | Self::SetAddresses { .. }
+            | Self::Offer(_)
+            | Self::Withdraw(_)
+            | Self::SetDelays(_) => ("aws", "ChangesByItself"),
+        }
+    }
+}
+
+pub(super) fn carry_out(world: &mut World, region: &Region, deed: &ByHand) -> Answer {
+    let state = world.region_mut(region);
+    match deed {
+        ByHand::DeleteGroup(id) => return delete_group(world, region, id),
+        ByHand::RemoveTags { from, keys } => return remove_tags(world, region, from, keys.as_ref()),
+        ByHand::AttachRolePolicy { role, policy_arn } => return iam::attach_role_policy(world, role, policy_arn),
+        ByHand::DeleteRole(role) => {
+            iam::found(world, role)?;
+            iam::write(world, role, None);
+        }
+        ByHand::DeleteRetentionPolicy(group) => return logs::set_retention(world, region, group, None),
+        ByHand::ForgetEndpoint(id) => {
+            known(state.endpoints.get(id), id)?;
+            endpoints::become_deleted(world, region, id);
+            endpoints::be_forgotten(world, region, id);
+        }
+        ByHand::SetEndpointState { endpoint, state: after, last_error } => {
+            let endpoint = known(state.endpoints.get_mut(endpoint), endpoint)?;
+            endpoint.state = after.clone();
+            endpoint.last_error.clone_from(last_error);
+        }
+        ByHand::SetFunctionState { function, state: after, reason } => {
+            let function = known(state.functions.get_mut(function), function)?;
+            function.detail.state = after.clone();
+            function.detail.state_reason.clone_from(reason);
+        }
+        ByHand::SetVpcDns { vpc, dns } => known(state.vpcs.get_mut(vpc), vpc)?.dns = *dns,
+        ByHand::AddRoute { vpc, target } => {
+            known(state.vpcs.get(vpc), vpc)?;
+            for table in state.route_tables.values_mut().filter(|table| table.vpc == *vpc) {
+                table.targets.insert(*target);
+            }
+        }
+        ByHand::SetAddresses { subnet, addresses } => {
+            known(state.subnets.get_mut(subnet), subnet)?.addresses = *addresses;
+        }
+        ByHand::DeleteSubnet(id) => {
+            known(state.subnets.get(id), id)?;
+            if state.interfaces.values().any(|interface| interface.fact.subnet == *id) {
+                return refuse(
+                    "DependencyViolation",
+                    format!("The subnet '{id}' has dependencies and cannot be deleted."),
+                );
+            }
+            remove_subnet(state, id);
+        }
+        ByHand::DeleteVpc(id) => return delete_vpc(state, id),
+        ByHand::RunInstance { subnet, groups } => {
+            known(state.subnets.get(subnet), subnet)?;
+            interfaces::create(world, region, subnet, Holder::Instance { groups: groups.clone() });
+        }
+        ByHand::DeleteInterface(id) => {
+            let interface = known(state.interfaces.get(id), id)?;
+            if !matches!(interface.holder, Holder::Instance { .. } | Holder::Lambda { orphaned: true, .. }) {
+                return refuse("InvalidParameterValue", format!("Network interface '{id}' is currently in use."));
+            }
+            state.interfaces.remove(id);
+        }
+        ByHand::Offer(service) => drop(state.services.insert(service.name.clone(), service.clone())),
+        ByHand::Withdraw(service) => drop(state.services.remove(service)),
+        ByHand::SetDelays(delays) => world.delays = *delays,
+    }
+    Ok(Written::Done)
+}
+
+fn known<T>(found: Option<T>, id: &impl std::fmt::Display) -> Answer<T> {
+    found.map_or_else(|| refuse("Resource.NotFound", format!("There is no {id}")), Ok)
+}
+
+fn delete_group(world: &mut World, region: &Region, id: &SecurityGroupId) -> Answer {
+    let state = world.region_mut(region);
+    let vpc = known(state.group(id), id)?.vpc.clone();
+    let Some(default) = state.default_group(&vpc).filter(|default| default != id) else {
+        return refuse("CannotDelete", "The default group cannot be deleted");
+    };
+    let replace = |groups: &mut BTreeSet<SecurityGroupId>| {
+        if groups.remove(id) && groups.is_empty() {
+            groups.insert(default.clone());
+        }
+    };
+    for interface in state.interfaces.values_mut() {
+        if let Holder::Lambda { groups, .. } | Holder::Instance { groups } = &mut interface.holder {
+            replace(groups);
+        }
+    }
+    for endpoint in state.endpoints.values_mut() {
+        replace(&mut endpoint.security_groups);
+    }
+    for function in state.functions.values_mut() {
+        replace(&mut function.detail.listing.configuration.security_groups);
+    }
+    state.groups.remove(id);
+    for SecurityGroup { ingress, egress, .. } in state.groups.values_mut() {
+        for rules in [ingress, egress] {
+            rules.retain(|rule| rule.peer != Peer::Group(id.clone()));
+        }
+    }
+    interfaces::release_unused(world, region);
+    Ok(Written::Done)
+}
+
+fn remove_tags(world: &mut World, region: &Region, from: &Tagged, keys: Option<&BTreeSet<String>>) -> Answer {
+    let without = |tags: &mut Tags| tags.retain(|key, _| keys.is_some_and(|keys| !keys.contains(key)));
+    if let Tagged::Role(name) = from {
+        let mut record = iam::found(world, name)?;
+        without(&mut record.role.tags);
+        iam::write(world, name, Some(record));
+        return Ok(Written::Done);
+    }
+    let state = world.region_mut(region);
+    without(match from {
+        Tagged::Group(id) => &mut known(state.groups.get_mut(id), id)?.tags,
+        Tagged::Endpoint(id) => &mut known(state.endpoints.get_mut(id), id)?.tags,
+        Tagged::Function(name) => &mut known(state.functions.get_mut(name), name)?.detail.tags,
+        Tagged::LogGroup(name) => &mut known(state.log_groups.get_mut(name), name)?.tags,
+        Tagged::Role(_) => unreachable!("roles have no region"),
+    });
+    Ok(Written::Done)
+}
+
+fn delete_vpc(state: &mut RegionState, id: &VpcId) -> Answer {
+    known(state.vpcs.get(id), id)?;
+    let in_vpc = |subnet: &SubnetId| state.subnets.get(subnet).is_some_and(|subnet| subnet.vpc == *id);
+    if state.groups.values().any(|group| group.vpc == *id && group.name != "default")
+        || state.interfaces.values().any(|interface| in_vpc(&interface.fact.subnet))
+    {
+        return refuse("DependencyViolation", format!("The vpc '{id}' has dependencies and cannot be deleted."));
+    }
+    let subnets: Vec<_> = state.subnets.keys().filter(|subnet| in_vpc(subnet)).cloned().collect();
+    for subnet in subnets {
+        remove_subnet(state, &subnet);
+    }
+    state.groups.retain(|_, group| group.vpc != *id);
+    state.route_tables.retain(|_, table| table.vpc != *id);
+    state.ipv6_vpcs.remove(id);
+    state.vpcs.remove(id);
+    Ok(Written::Done)
+}
+
+fn remove_subnet(state: &mut RegionState, id: &SubnetId) {
+    state.subnets.remove(id);
+    for table in state.route_tables.values_mut() {
+        table.subnets.remove(id);
+    }
+}

@@ -1,0 +1,170 @@
+//! Everything that somebody could change behind the operator's back: for tests of repair, and for simulators to draw
+//! from.
+
+use private_genai_operator::{
+    aws::{
+        EndpointChange, EndpointState, Environment, FunctionConfiguration, FunctionState, Package, Peer,
+        PolicyDocument, Protocol, Region, Rule, SecurityGroup, VpcEndpoint, Write,
+    },
+    identity::InstallationId,
+};
+use serde_json::json;
+
+use super::{
+    by_hand::{ByHand, Tagged},
+    step::Action,
+    world::{FunctionRecord, LogGroupRecord, RegionState, RoleRecord, World},
+};
+
+/// One change, and what people call it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Drift {
+    /// The kind of change: the same for every resource that it happens to.
+    pub name: &'static str,
+    pub action: Action,
+}
+
+/// All changes that can be made now to what an installation has in the account. AWS may still refuse one.
+pub fn drifts(world: &World, installation: &InstallationId) -> Vec<Drift> {
+    let mut drifts = Vec::new();
+    for (region, state) in &world.regions {
+        let mut add = |name, action| drifts.push(Drift { name, action });
+        for group in state.groups.values().filter(|group| installation.owns(&group.tags)) {
+            of_group(region, group, &mut add);
+        }
+        let is_ours =
+            |endpoint: &&VpcEndpoint| installation.owns(&endpoint.tags) && endpoint.state == EndpointState::Available;
+        for endpoint in state.endpoints.values().filter(is_ours) {
+            of_endpoint(region, state, endpoint, &mut add);
+        }
+        for function in state.functions.values().filter(|record| installation.owns(&record.detail.tags)) {
+            of_function(region, function, &mut add);
+        }
+        for group in state.log_groups.values().filter(|record| installation.owns(&record.tags)) {
+            of_log_group(region, group, &mut add);
+        }
+    }
+    // IAM has no region: any will do.
+    if let Some(region) = world.regions.keys().next() {
+        for role in world.roles.values().filter(|record| installation.owns(&record.role.tags)) {
+            of_role(region, role, &mut |name, action| drifts.push(Drift { name, action }));
+        }
+    }
+    drifts
+}
+
+type Add<'a> = &'a mut dyn FnMut(&'static str, Action);
+
+fn of_group(region: &Region, group: &SecurityGroup, add: Add<'_>) {
+    let mut write = |name, write| add(name, Action::Write(region.clone(), write));
+    let id = || group.id.clone();
+    for rule in &group.ingress {
+        write("ingress rule deleted", Write::RevokeIngress { group: id(), rules: [rule.clone()].into() });
+    }
+    for rule in &group.egress {
+        write("egress rule deleted", Write::RevokeEgress { group: id(), rules: [rule.clone()].into() });
+    }
+    let everywhere = Peer::Ipv4("0.0.0.0/0".into());
+    let all = Rule { protocol: Protocol::All, ports: None, peer: everywhere.clone() };
+    if !group.egress.contains(&all) {
+        write("egress opened", Write::AuthorizeEgress { group: id(), rules: [all].into() });
+    }
+    let https = Rule::tcp(443, everywhere);
+    if !group.ingress.contains(&https) {
+        write("ingress opened", Write::AuthorizeIngress { group: id(), rules: [https].into() });
+    }
+    add("group deleted", Action::ByHand(region.clone(), ByHand::DeleteGroup(id())));
+    add("group's tags removed", untagged(region, Tagged::Group(id())));
+}
+
+fn of_endpoint(region: &Region, state: &RegionState, endpoint: &VpcEndpoint, add: Add<'_>) {
+    let id = || endpoint.id.clone();
+    let mut modify = |name, change| {
+        add(name, Action::Write(region.clone(), Write::ModifyVpcEndpoint { endpoint: id(), change }));
+    };
+    modify("endpoint policy opened", EndpointChange { policy: Some(full_access()), ..EndpointChange::default() });
+    if let Some(default) = state.default_group(&endpoint.vpc) {
+        let change = EndpointChange {
+            add_security_groups: [default].into(),
+            remove_security_groups: endpoint.security_groups.clone(),
+            ..EndpointChange::default()
+        };
+        modify("endpoint's groups swapped", change);
+    }
+    let private_dns = Some(!endpoint.private_dns);
+    modify("private DNS switched", EndpointChange { private_dns, ..EndpointChange::default() });
+    if endpoint.subnets.len() > 1 {
+        let remove_subnets = endpoint.subnets.iter().take(1).cloned().collect();
+        modify("endpoint's subnet removed", EndpointChange { remove_subnets, ..EndpointChange::default() });
+    }
+    add("endpoint deleted", Action::Write(region.clone(), Write::DeleteVpcEndpoint { endpoint: id() }));
+    add("endpoint vanished", Action::ByHand(region.clone(), ByHand::ForgetEndpoint(id())));
+    add("endpoint's tags removed", untagged(region, Tagged::Endpoint(id())));
+}
+
+fn of_function(region: &Region, record: &FunctionRecord, add: Add<'_>) {
+    let listing = &record.detail.listing;
+    let name = || listing.name.clone();
+    let now = &listing.configuration;
+    let mut configure = |what, configuration| {
+        let write = Write::UpdateFunctionConfiguration { name: name(), configuration };
+        add(what, Action::Write(region.clone(), write));
+    };
+    let detached = FunctionConfiguration { subnets: [].into(), security_groups: [].into(), ..now.clone() };
+    configure("function detached", detached);
+    let mut variables = now.environment.variables().clone();
+    variables.insert("ADDED_BY_HAND".into(), "1".into());
+    configure("environment changed", FunctionConfiguration { environment: Environment::new(variables), ..now.clone() });
+    configure("configuration changed", FunctionConfiguration { memory_mib: now.memory_mib + 1, ..now.clone() });
+    let package = Package::new(b"somebody else's code".to_vec());
+    let code = Write::UpdateFunctionCode { name: name(), package, architecture: listing.architecture };
+    add("code replaced", Action::Write(region.clone(), code));
+    add("function deleted", Action::Write(region.clone(), Write::DeleteFunction { name: name() }));
+    add("function's tags removed", untagged(region, Tagged::Function(name())));
+    let idle = ByHand::SetFunctionState {
+        function: name(),
+        state: FunctionState::Inactive,
+        reason: Some("Idle: The function is inactive.".into()),
+    };
+    add("function idle", Action::ByHand(region.clone(), idle));
+}
+
+fn of_log_group(region: &Region, record: &LogGroupRecord, add: Add<'_>) {
+    let name = || record.group.name.clone();
+    add("log group deleted", Action::Write(region.clone(), Write::DeleteLogGroup { name: name() }));
+    let days = if record.group.retention_days == Some(3653) { 1 } else { 3653 };
+    add("retention changed", Action::Write(region.clone(), Write::PutRetentionPolicy { name: name(), days }));
+    add("retention removed", Action::ByHand(region.clone(), ByHand::DeleteRetentionPolicy(name())));
+    add("log group's tags removed", untagged(region, Tagged::LogGroup(name())));
+}
+
+fn of_role(region: &Region, record: &RoleRecord, add: Add<'_>) {
+    let role = || record.role.name.clone();
+    let mut write = |name, write| add(name, Action::Write(region.clone(), write));
+    let allow_all = json!({"Effect": "Allow", "Action": "*", "Resource": "*"});
+    let document = PolicyDocument::new(&json!({"Version": "2012-10-17", "Statement": [allow_all]}));
+    let put = |policy: &str| Write::PutRolePolicy { role: role(), policy: policy.into(), document: document.clone() };
+    for policy in record.role.inline_policies.keys() {
+        write("role policy deleted", Write::DeleteRolePolicy { role: role(), policy: policy.clone() });
+        write("role policy opened", put(policy));
+    }
+    write("foreign inline policy added", put("by-hand"));
+    let trust = json!({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}});
+    let trust_policy = PolicyDocument::new(&json!({"Version": "2012-10-17", "Statement": [trust]}));
+    write("trust policy changed", Write::UpdateTrustPolicy { role: role(), trust_policy });
+    let policy_arn = format!("arn:{}:iam::aws:policy/AdministratorAccess", region.partition());
+    let attach = ByHand::AttachRolePolicy { role: role(), policy_arn };
+    add("foreign policy attached", Action::ByHand(region.clone(), attach));
+    add("role deleted", Action::ByHand(region.clone(), ByHand::DeleteRole(role())));
+    add("role's tags removed", untagged(region, Tagged::Role(role())));
+}
+
+fn untagged(region: &Region, from: Tagged) -> Action {
+    Action::ByHand(region.clone(), ByHand::RemoveTags { from, keys: None })
+}
+
+/// The policy that AWS gives an endpoint for which nobody wrote one.
+fn full_access() -> PolicyDocument {
+    let statement = json!({"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"});
+    PolicyDocument::new(&json!({"Version": "2008-10-17", "Statement": [statement]}))
+}

@@ -1,0 +1,195 @@
+//! The handle that tests and the operator hold: the world behind a lock, with a clock, a journal and faults.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use private_genai_operator::{
+    aws::{AccountId, AwsError, Region, SubnetId, VpcId},
+    identity::InstallationId,
+};
+use tokio::{task::yield_now, time::Instant};
+
+use super::{
+    calls::{CallRecord, Fault},
+    reads,
+    setup::VpcShape,
+    step::{Action, Outcome, step},
+    world::{Delays, RegionState, World},
+};
+
+/// A handle on one AWS account; clones are handles on the same account.
+#[derive(Clone)]
+pub struct MemoryAws {
+    started: Instant,
+    inside: Arc<Mutex<Inside>>,
+}
+
+struct Inside {
+    world: World,
+    /// Seconds that a test let pass by itself, on top of tokio's.
+    skipped: u64,
+    journal: Vec<CallRecord>,
+    faults: Vec<(String, Fault)>,
+    /// Errors given so far: each has its own request id.
+    errors: u64,
+}
+
+/// A call as the journal names it.
+pub(super) struct Call<'a> {
+    pub service: &'static str,
+    pub operation: &'static str,
+    pub write: bool,
+    pub region: &'a Region,
+    pub resource: String,
+}
+
+impl MemoryAws {
+    /// An account in which nothing exists.
+    pub fn new(account: &AccountId, delays: Delays) -> Self {
+        Self::of(World::new(account.clone(), delays))
+    }
+
+    /// An account that goes on from a world.
+    pub fn of(world: World) -> Self {
+        let skipped = world.now;
+        let inside = Inside { world, skipped, journal: Vec::new(), faults: Vec::new(), errors: 0 };
+        Self { started: Instant::now(), inside: Arc::new(Mutex::new(inside)) }
+    }
+
+    /// Sets up a VPC with its subnets.
+    pub fn add_vpc(&self, region: &Region, shape: &VpcShape) -> (VpcId, Vec<SubnetId>) {
+        self.lock().world.add_vpc(region, shape)
+    }
+
+    /// Somebody other than the operator does something, or time passes. Not in the journal, and without faults.
+    ///
+    /// # Errors
+    /// What AWS answers.
+    pub fn act(&self, action: &Action) -> Outcome {
+        let mut inside = self.lock();
+        if let Action::Advance { seconds } = action {
+            inside.skipped = inside.skipped.saturating_add(*seconds);
+        }
+        step(&mut inside.world, action)
+    }
+
+    /// The account as it is now.
+    pub fn world(&self) -> World {
+        self.lock().world.clone()
+    }
+
+    /// Everything that an installation has left; empty when it is gone without a trace.
+    pub fn leftovers(&self, installation: &InstallationId) -> Vec<String> {
+        reads::leftovers(&self.lock().world, installation)
+    }
+
+    /// All calls so far.
+    pub fn journal(&self) -> Vec<CallRecord> {
+        self.lock().journal.clone()
+    }
+
+    /// How many calls there were since the journal was last taken.
+    pub fn calls(&self) -> usize {
+        self.lock().journal.len()
+    }
+
+    /// All calls since this was last asked.
+    pub fn take_journal(&self) -> Vec<CallRecord> {
+        std::mem::take(&mut self.lock().journal)
+    }
+
+    /// Makes the next calls of an operation (`CreateVpcEndpoint`; `*` is any) fail. Faults of the same operation come
+    /// one after the other, in the order in which they were asked for.
+    pub fn fail_next(&self, operation: &str, fault: Fault) {
+        self.lock().faults.push((operation.to_owned(), fault));
+    }
+
+    /// Nothing fails on demand any more.
+    pub fn clear_faults(&self) {
+        self.lock().faults.clear();
+    }
+
+    /// The account, with everything done that was due by now.
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        // A test that panicked elsewhere has its own message; the world is whole after each step.
+        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.started.elapsed().as_secs().saturating_add(inside.skipped);
+        let seconds = now.saturating_sub(inside.world.now);
+        if seconds > 0 {
+            step(&mut inside.world, &Action::Advance { seconds }).expect("time always passes");
+        }
+        inside
+    }
+
+    /// Makes one call. It can be dropped before the work and between the work and the answer, as a process can be
+    /// killed there; other tasks run at both points.
+    pub(super) async fn call<T>(
+        &self,
+        call: Call<'_>,
+        work: impl FnOnce(&mut World) -> Result<(T, usize), AwsError> + Send,
+    ) -> Result<T, AwsError> {
+        yield_now().await;
+        let answer = {
+            let mut inside = self.lock();
+            let fault = inside.take_fault(&call);
+            let failed = fault.as_ref().map(|fault| fault.error(call.service, call.operation));
+            let answer = match (fault, failed) {
+                (Some(fault), Some(error)) if !fault.after => Err(error),
+                (_, failed) => work(&mut inside.world).and_then(|done| failed.map_or(Ok(done), Err)),
+            };
+            inside.record(call, answer)
+        };
+        yield_now().await;
+        answer
+    }
+
+    /// A read that takes `pages` calls.
+    pub(super) async fn read<T>(
+        &self,
+        (service, operation): (&'static str, &'static str),
+        region: &Region,
+        resource: String,
+        look: impl FnOnce(&World, &RegionState) -> (T, usize) + Send,
+    ) -> Result<T, AwsError> {
+        let call = Call { service, operation, write: false, region, resource };
+        self.call(call, |world| {
+            world.region_mut(region);
+            Ok(look(world, &world.regions[region]))
+        })
+        .await
+    }
+}
+
+impl Inside {
+    fn take_fault(&mut self, call: &Call<'_>) -> Option<Fault> {
+        let position = self.faults.iter().position(|(operation, fault)| {
+            (operation == "*" || operation == call.operation)
+                && fault.resource.as_ref().is_none_or(|resource| *resource == call.resource)
+        })?;
+        let (_, fault) = &mut self.faults[position];
+        if fault.times != u32::MAX {
+            fault.times = fault.times.saturating_sub(1);
+        }
+        let taken = fault.clone();
+        if taken.times == 0 {
+            self.faults.remove(position);
+        }
+        Some(taken)
+    }
+
+    fn record<T>(&mut self, call: Call<'_>, answer: Result<(T, usize), AwsError>) -> Result<T, AwsError> {
+        let Call { service, operation, write, region, resource } = call;
+        let (answer, pages) = match answer {
+            Ok((value, pages)) => (Ok(value), pages),
+            Err(error) => {
+                self.errors += 1;
+                let request_id = error.code.is_some().then(|| format!("request-{}", self.errors));
+                (Err(AwsError { request_id, ..error }), 1)
+            }
+        };
+        let no_code = || "NoAnswer".to_owned();
+        let error_code = answer.as_ref().err().map(|error| error.code.clone().unwrap_or_else(no_code));
+        let record = CallRecord { service, operation, write, region: region.clone(), resource, error_code };
+        self.journal.extend(std::iter::repeat_n(record, pages));
+        answer
+    }
+}

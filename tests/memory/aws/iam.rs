@@ -1,0 +1,201 @@
+//! IAM roles: strict about names, sizes and order, and seen late by others.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use private_genai_operator::aws::{PolicyDocument, Region, Role, RoleName, Tags, Written};
+
+use super::{
+    policy::{self, Kind, Verdict},
+    step::{Answer, refuse, refuse_with},
+    tags,
+    world::{Reader, RoleRecord, Transition, World},
+};
+
+/// IAM quotas: "Role trust policy length" and the aggregate size of a role's inline policies; white space is not
+/// counted. Managed policies per role: 10.
+const TRUST_POLICY_CHARACTERS: usize = 2_048;
+const INLINE_POLICY_CHARACTERS: usize = 10_240;
+const ATTACHED_POLICIES: usize = 10;
+
+/// The AWS managed policy that the console attaches to functions in a VPC; it holds the interface actions.
+const VPC_ACCESS_POLICY: &str = ":iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole";
+
+pub(super) fn create_role(
+    world: &mut World,
+    region: &Region,
+    name: &RoleName,
+    path: &str,
+    trust_policy: &PolicyDocument,
+    description: &str,
+    tags: &Tags,
+) -> Answer {
+    // CreateRole: "a string of either a forward slash (/) by itself or a string that must begin and end with forward
+    // slashes", at most 512 characters.
+    let printable = |text: &str| text.chars().all(|c| ('\u{21}'..='\u{7e}').contains(&c));
+    if !path.starts_with('/') || !path.ends_with('/') || path.len() > 512 || !printable(path) {
+        return refuse("ValidationError", format!("The specified value for path is invalid: {path}"));
+    }
+    if description.chars().count() > 1_000 {
+        return refuse("ValidationError", "The description is longer than 1000 characters");
+    }
+    check_trust_policy(trust_policy)?;
+    tags::check(tags, "InvalidInput")?;
+    // "Names are not distinguished by case", and are unique whatever the path.
+    if world.roles.keys().any(|other| other.as_str().eq_ignore_ascii_case(name.as_str())) {
+        return refuse_with(409, "EntityAlreadyExists", format!("Role with name {name} already exists."));
+    }
+    let role = Role {
+        name: name.clone(),
+        arn: format!("arn:{}:iam::{}:role{path}{name}", region.partition(), world.account),
+        trust_policy: trust_policy.clone(),
+        inline_policies: BTreeMap::new(),
+        attached_policies: BTreeSet::new(),
+        tags: tags.clone(),
+    };
+    let principal = world.count(format!("role {name}"));
+    write(world, name, Some(RoleRecord { role, principal }));
+    Ok(Written::Done)
+}
+
+pub(super) fn update_trust_policy(world: &mut World, name: &RoleName, trust_policy: &PolicyDocument) -> Answer {
+    let mut record = found(world, name)?;
+    check_trust_policy(trust_policy)?;
+    record.role.trust_policy = trust_policy.clone();
+    write(world, name, Some(record));
+    Ok(Written::Done)
+}
+
+pub(super) fn put_role_policy(world: &mut World, name: &RoleName, policy: &str, document: &PolicyDocument) -> Answer {
+    let mut record = found(world, name)?;
+    if !(1..=128).contains(&policy.len()) || !policy.chars().all(|c| c.is_ascii_alphanumeric() || "+=,.@_-".contains(c))
+    {
+        return refuse("ValidationError", format!("The specified value for policyName is invalid: {policy}"));
+    }
+    if !policy::is_well_formed(document, Kind::Identity) {
+        return refuse("MalformedPolicyDocument", "Syntax errors in policy.");
+    }
+    record.role.inline_policies.insert(policy.to_owned(), document.clone());
+    let size: usize = record.role.inline_policies.values().map(characters).sum();
+    if size > INLINE_POLICY_CHARACTERS {
+        return refuse_with(
+            409,
+            "LimitExceeded",
+            format!("Maximum policy size of {INLINE_POLICY_CHARACTERS} bytes exceeded for role {name}"),
+        );
+    }
+    write(world, name, Some(record));
+    Ok(Written::Done)
+}
+
+pub(super) fn delete_role_policy(world: &mut World, name: &RoleName, policy: &str) -> Answer {
+    let mut record = found(world, name)?;
+    if record.role.inline_policies.remove(policy).is_none() {
+        return refuse_with(404, "NoSuchEntity", format!("The role policy with name {policy} cannot be found."));
+    }
+    write(world, name, Some(record));
+    Ok(Written::Done)
+}
+
+pub(super) fn attach_role_policy(world: &mut World, name: &RoleName, policy_arn: &str) -> Answer {
+    let mut record = found(world, name)?;
+    record.role.attached_policies.insert(policy_arn.to_owned());
+    if record.role.attached_policies.len() > ATTACHED_POLICIES {
+        return refuse_with(
+            409,
+            "LimitExceeded",
+            format!("Cannot exceed quota for PoliciesPerRole: {ATTACHED_POLICIES}"),
+        );
+    }
+    write(world, name, Some(record));
+    Ok(Written::Done)
+}
+
+pub(super) fn detach_role_policy(world: &mut World, name: &RoleName, policy_arn: &str) -> Answer {
+    let mut record = found(world, name)?;
+    if !record.role.attached_policies.remove(policy_arn) {
+        return refuse_with(404, "NoSuchEntity", format!("Policy {policy_arn} was not found."));
+    }
+    write(world, name, Some(record));
+    Ok(Written::Done)
+}
+
+pub(super) fn delete_role(world: &mut World, name: &RoleName) -> Answer {
+    let record = found(world, name)?;
+    if !record.role.attached_policies.is_empty() {
+        return refuse_with(409, "DeleteConflict", "Cannot delete entity, must detach all policies first.");
+    }
+    if !record.role.inline_policies.is_empty() {
+        return refuse_with(409, "DeleteConflict", "Cannot delete entity, must delete policies first.");
+    }
+    write(world, name, None);
+    Ok(Written::Done)
+}
+
+/// Changes a role; whoever reads from a copy that lags behind goes on believing what was true before.
+pub(super) fn write(world: &mut World, name: &RoleName, after: Option<RoleRecord>) {
+    let before = world.roles.get(name).cloned();
+    for (reader, delay) in [(Reader::Iam, world.delays.role_visible), (Reader::Lambda, world.delays.role_usable)] {
+        world.believed.entry((reader, name.clone())).or_insert_with(|| before.clone());
+        world.schedule(Transition::RoleKnown(reader, name.clone()), delay);
+    }
+    match after {
+        Some(record) => world.roles.insert(name.clone(), record),
+        None => world.roles.remove(name),
+    };
+}
+
+/// The role, as far as IAM's writing side is concerned.
+pub(super) fn found(world: &World, name: &RoleName) -> Answer<RoleRecord> {
+    match world.roles.get(name) {
+        Some(record) => Ok(record.clone()),
+        None => refuse_with(404, "NoSuchEntity", format!("The role with name {name} cannot be found.")),
+    }
+}
+
+/// The roles as a reader sees them.
+pub(super) fn roles_seen_by(world: &World, reader: Reader) -> Vec<&RoleRecord> {
+    let as_believed = world.believed.iter().filter(|((r, _), _)| *r == reader).filter_map(|(_, role)| role.as_ref());
+    let as_is = world.roles.iter().filter(|(name, _)| !world.believed.contains_key(&(reader, (*name).clone())));
+    let mut roles: Vec<_> = as_believed.chain(as_is.map(|(_, role)| role)).collect();
+    roles.sort();
+    roles
+}
+
+/// The role that Lambda assumes under this ARN.
+pub(super) fn lambda_can_assume(world: &World, role_arn: &str) -> Answer<RoleRecord> {
+    roles_seen_by(world, Reader::Lambda)
+        .into_iter()
+        .find(|record| record.role.arn == role_arn && policy::trusts_lambda(&record.role.trust_policy))
+        .cloned()
+        .map_or_else(
+            || {
+                refuse(
+                    "InvalidParameterValueException",
+                    "The role defined for the function cannot be assumed by Lambda.",
+                )
+            },
+            Ok,
+        )
+}
+
+/// The policies of the role, all together, allow the action.
+pub(super) fn allows(role: &Role, action: &str) -> bool {
+    let verdicts: Vec<_> = role.inline_policies.values().map(|document| policy::allows(document, action)).collect();
+    let attached =
+        role.attached_policies.iter().any(|arn| arn.ends_with(VPC_ACCESS_POLICY)) && action.starts_with("ec2:");
+    !verdicts.contains(&Verdict::Denied) && (attached || verdicts.contains(&Verdict::Allowed))
+}
+
+fn check_trust_policy(document: &PolicyDocument) -> Answer<()> {
+    if !policy::is_well_formed(document, Kind::Trust) {
+        return refuse("MalformedPolicyDocument", "Syntax errors in policy.");
+    }
+    if characters(document) > TRUST_POLICY_CHARACTERS {
+        return refuse_with(409, "LimitExceeded", "Cannot exceed quota for ACLSizePerRole: 2048");
+    }
+    Ok(())
+}
+
+fn characters(document: &PolicyDocument) -> usize {
+    document.as_str().chars().filter(|c| !c.is_whitespace()).count()
+}

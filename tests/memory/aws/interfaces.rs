@@ -1,0 +1,114 @@
+//! Network interfaces: those of endpoints, and those that Lambda keeps for functions.
+
+use std::collections::BTreeSet;
+
+use private_genai_operator::aws::{
+    FunctionConfiguration, NetworkInterface, NetworkInterfaceId, Region, SecurityGroupId, SubnetId,
+};
+
+use super::{
+    iam,
+    world::{Holder, Interface, Transition, World},
+};
+
+/// An interface in a subnet, with the lowest address that is free.
+pub(super) fn create(world: &mut World, region: &Region, subnet: &SubnetId, holder: Holder) -> NetworkInterfaceId {
+    let id: NetworkInterfaceId = world.new_id("eni", &format!("{subnet} {}", purpose(&holder)));
+    let state = world.region_mut(region);
+    let record = &state.subnets[subnet];
+    let taken: BTreeSet<&str> = state.interfaces.values().map(|interface| interface.fact.private_ip.as_str()).collect();
+    let private_ip = (4..=u16::MAX)
+        .map(|last| format!("{}.{last}", record.range))
+        .find(|address| !taken.contains(address.as_str()))
+        .expect("there are more numbers than interfaces");
+    let fact = NetworkInterface { id: id.clone(), subnet: subnet.clone(), zone: record.zone.clone(), private_ip };
+    state.interfaces.insert(id.clone(), Interface { fact, holder });
+    id
+}
+
+fn purpose(holder: &Holder) -> String {
+    match holder {
+        Holder::Endpoint(endpoint) => endpoint.to_string(),
+        Holder::Lambda { groups, .. } => format!("lambda {groups:?}"),
+        Holder::Instance { groups } => format!("instance {groups:?}"),
+    }
+}
+
+/// What an attachment needed.
+pub(super) struct Attached {
+    /// An interface was created, which takes a while.
+    pub created: bool,
+    /// Why it is not going to work (`Code: reason`).
+    pub doomed: Option<String>,
+}
+
+/// Makes sure that there is an interface for each subnet of a function, shared by all functions with the same subnet
+/// and set of groups.
+///
+/// Source: Lambda Developer Guide, "Understanding Hyperplane Elastic Network Interfaces (ENIs)".
+pub(super) fn attach(world: &mut World, region: &Region, configuration: &FunctionConfiguration) -> Attached {
+    let mut attached = Attached { created: false, doomed: None };
+    for subnet in &configuration.subnets {
+        let state = world.region_mut(region);
+        let serves = |interface: &Interface| {
+            interface.fact.subnet == *subnet && is_shared_by(&interface.holder, &configuration.security_groups)
+        };
+        if let Some(id) = state.interfaces.values().find(|interface| serves(interface)).map(|i| i.fact.id.clone()) {
+            world.due.remove(&Transition::InterfaceReleased(region.clone(), id));
+        } else if state.free_addresses(subnet) == 0 {
+            attached.doomed = Some(format!(
+                "SubnetOutOfIPAddresses: The function could not be attached because subnet {subnet} has no free address"
+            ));
+        } else {
+            let (groups, role_arn) = (configuration.security_groups.clone(), configuration.role_arn.clone());
+            create(world, region, subnet, Holder::Lambda { groups, role_arn, orphaned: false });
+            attached.created = true;
+        }
+    }
+    attached
+}
+
+fn is_shared_by(holder: &Holder, set: &BTreeSet<SecurityGroupId>) -> bool {
+    matches!(holder, Holder::Lambda { groups, orphaned: false, .. } if groups == set)
+}
+
+/// Schedules the release of the interfaces that no function needs any more.
+pub(super) fn release_unused(world: &mut World, region: &Region) {
+    let state = world.region_mut(region);
+    let is_needed = |interface: &Interface| {
+        state.functions.values().map(|function| &function.detail.listing.configuration).any(|configuration| {
+            configuration.subnets.contains(&interface.fact.subnet)
+                && is_shared_by(&interface.holder, &configuration.security_groups)
+        })
+    };
+    let unused: Vec<_> = state
+        .interfaces
+        .values()
+        .filter(|interface| matches!(interface.holder, Holder::Lambda { orphaned: false, .. }))
+        .filter(|interface| !is_needed(interface))
+        .map(|interface| Transition::InterfaceReleased(region.clone(), interface.fact.id.clone()))
+        .collect();
+    for release in unused {
+        if !world.due.contains_key(&release) {
+            world.schedule(release, world.delays.interfaces_released);
+        }
+    }
+}
+
+/// Lambda deletes the interface with the role of the function that it was created for; without that role it cannot.
+pub(super) fn release(world: &mut World, region: &Region, id: &NetworkInterfaceId) {
+    let Some(Interface { holder: Holder::Lambda { groups, role_arn, .. }, fact }) =
+        world.region_mut(region).interfaces.get(id).cloned()
+    else {
+        return;
+    };
+    let may = iam::lambda_can_assume(world, &role_arn)
+        .is_ok_and(|record| iam::allows(&record.role, "ec2:DeleteNetworkInterface"));
+    let state = world.region_mut(region);
+    if may {
+        state.interfaces.remove(id);
+    } else {
+        let holder = Holder::Lambda { groups, role_arn, orphaned: true };
+        state.interfaces.insert(id.clone(), Interface { fact, holder });
+    }
+}

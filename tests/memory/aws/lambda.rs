@@ -1,0 +1,175 @@
+//! Lambda functions: checked when they are written, then busy for a while.
+
+use private_genai_operator::aws::{
+    Architecture, FunctionConfiguration, FunctionDetail, FunctionListing, FunctionName, FunctionState, NewFunction,
+    Package, Region, Tags, UpdateStatus, Written,
+};
+
+use super::{
+    interfaces::{self, Attached},
+    lambda_checks::{INVALID, check_configuration, check_package},
+    step::{Answer, refuse_with},
+    tags,
+    world::{FunctionRecord, Transition, World},
+};
+
+pub(super) fn create(world: &mut World, region: &Region, new: &NewFunction) -> Answer {
+    if world.region_mut(region).functions.contains_key(&new.name) {
+        return refuse_with(409, "ResourceConflictException", format!("Function already exist: {}", new.name));
+    }
+    tags::check(&new.tags, INVALID)?;
+    check_package(&new.package)?;
+    let principal = check_configuration(world, region, &new.configuration)?;
+    let listing = FunctionListing {
+        name: new.name.clone(),
+        arn: format!("arn:{}:lambda:{region}:{}:function:{}", region.partition(), world.account, new.name),
+        configuration: new.configuration.clone(),
+        architecture: new.architecture,
+        code_sha256: new.package.sha256().to_owned(),
+        last_modified: timestamp(world, &new.name),
+    };
+    let detail = FunctionDetail {
+        listing,
+        state: FunctionState::Pending,
+        state_reason: Some("Creating: The function is being created.".into()),
+        last_update: UpdateStatus::InProgress,
+        last_update_reason: Some("Creating: The function is being created.".into()),
+        tags: new.tags.clone(),
+    };
+    let Attached { created, doomed } = interfaces::attach(world, region, &new.configuration);
+    let record = FunctionRecord { detail, principal, doomed };
+    world.region_mut(region).functions.insert(new.name.clone(), record);
+    let delay = world.delays.function_active.saturating_add(if created { world.delays.interfaces_created } else { 0 });
+    world.schedule(Transition::FunctionActive(region.clone(), new.name.clone()), delay);
+    Ok(Written::Done)
+}
+
+pub(super) fn update_configuration(
+    world: &mut World,
+    region: &Region,
+    name: &FunctionName,
+    configuration: &FunctionConfiguration,
+) -> Answer {
+    let mut record = idle(world, region, name)?;
+    record.principal = check_configuration(world, region, configuration)?;
+    record.detail.listing.configuration = configuration.clone();
+    let attached = interfaces::attach(world, region, configuration);
+    begin_update(world, region, record, attached);
+    Ok(Written::Done)
+}
+
+pub(super) fn update_code(
+    world: &mut World,
+    region: &Region,
+    name: &FunctionName,
+    package: &Package,
+    architecture: Architecture,
+) -> Answer {
+    let mut record = idle(world, region, name)?;
+    check_package(package)?;
+    package.sha256().clone_into(&mut record.detail.listing.code_sha256);
+    record.detail.listing.architecture = architecture;
+    begin_update(world, region, record, Attached { created: false, doomed: None });
+    Ok(Written::Done)
+}
+
+fn begin_update(world: &mut World, region: &Region, mut record: FunctionRecord, attached: Attached) {
+    let name = record.detail.listing.name.clone();
+    record.detail.listing.last_modified = timestamp(world, &name);
+    record.detail.last_update = UpdateStatus::InProgress;
+    record.detail.last_update_reason = Some("Updating: The function is being updated.".into());
+    record.doomed = attached.doomed;
+    world.region_mut(region).functions.insert(name.clone(), record);
+    interfaces::release_unused(world, region);
+    let more = if attached.created { world.delays.interfaces_created } else { 0 };
+    let delay = world.delays.function_updated.saturating_add(more);
+    world.schedule(Transition::FunctionUpdated(region.clone(), name), delay);
+}
+
+/// Lambda Developer Guide, "Lambda function states": while a function is pending, "any invocations or other API actions
+/// that operate on the function" fail; a delete is taken to be one of them.
+pub(super) fn delete(world: &mut World, region: &Region, name: &FunctionName) -> Answer {
+    let mut record = found(world, region, name)?;
+    match &record.detail.state {
+        FunctionState::Pending => return is_in_state(&record.detail.state),
+        FunctionState::Other(state) if state == "Deleting" => return Ok(Written::Done),
+        _ => {}
+    }
+    record.detail.state = FunctionState::Other("Deleting".into());
+    world.region_mut(region).functions.insert(name.clone(), record);
+    world.due.remove(&Transition::FunctionUpdated(region.clone(), name.clone()));
+    world.schedule(Transition::FunctionDeleted(region.clone(), name.clone()), world.delays.function_deleted);
+    Ok(Written::Done)
+}
+
+pub(super) fn tag(world: &mut World, region: &Region, arn: &str, new: &Tags) -> Answer {
+    tags::check(new, INVALID)?;
+    let functions = &mut world.region_mut(region).functions;
+    let Some(record) = functions.values_mut().find(|record| record.detail.listing.arn == arn) else {
+        return refuse_with(404, "ResourceNotFoundException", format!("Function not found: {arn}"));
+    };
+    let mut after = record.detail.tags.clone();
+    after.extend(new.clone());
+    tags::check(&after, INVALID)?;
+    record.detail.tags = after;
+    Ok(Written::Done)
+}
+
+pub(super) fn become_active(world: &mut World, region: &Region, name: &FunctionName) {
+    let Some(record) = world.region_mut(region).functions.get_mut(name) else { return };
+    let doomed = record.doomed.take();
+    record.detail.state = if doomed.is_none() { FunctionState::Active } else { FunctionState::Failed };
+    record.detail.last_update = if doomed.is_none() { UpdateStatus::Successful } else { UpdateStatus::Failed };
+    record.detail.state_reason = doomed.clone();
+    record.detail.last_update_reason = doomed;
+}
+
+pub(super) fn finish_update(world: &mut World, region: &Region, name: &FunctionName) {
+    let Some(record) = world.region_mut(region).functions.get_mut(name) else { return };
+    let doomed = record.doomed.take();
+    record.detail.last_update = if doomed.is_none() { UpdateStatus::Successful } else { UpdateStatus::Failed };
+    record.detail.last_update_reason = doomed;
+}
+
+pub(super) fn be_gone(world: &mut World, region: &Region, name: &FunctionName) {
+    world.region_mut(region).functions.remove(name);
+    interfaces::release_unused(world, region);
+}
+
+fn found(world: &mut World, region: &Region, name: &FunctionName) -> Answer<FunctionRecord> {
+    match world.region_mut(region).functions.get(name) {
+        Some(record) => Ok(record.clone()),
+        None => refuse_with(404, "ResourceNotFoundException", format!("Function not found: {name}")),
+    }
+}
+
+/// The function, if it can be updated now: one update at a time, and none of a function that is coming, going or broken.
+fn idle(world: &mut World, region: &Region, name: &FunctionName) -> Answer<FunctionRecord> {
+    let record = found(world, region, name)?;
+    match (&record.detail.state, &record.detail.last_update) {
+        (FunctionState::Active | FunctionState::Inactive, UpdateStatus::InProgress) => refuse_with(
+            409,
+            "ResourceConflictException",
+            format!("The operation cannot be performed at this time. An update is in progress for resource: {name}"),
+        ),
+        (FunctionState::Active | FunctionState::Inactive, _) => Ok(record),
+        (state, _) => is_in_state(state),
+    }
+}
+
+fn is_in_state<T>(state: &FunctionState) -> Answer<T> {
+    refuse_with(
+        409,
+        "ResourceConflictException",
+        format!(
+            "The operation cannot be performed at this time. The function is currently in the following state: {}",
+            state.as_str()
+        ),
+    )
+}
+
+/// Different for every change of a function, as Lambda's time stamps are.
+fn timestamp(world: &mut World, name: &FunctionName) -> String {
+    let (second, change) = (world.now, world.count(format!("function {name}")));
+    format!("{second}.{change:06}")
+}

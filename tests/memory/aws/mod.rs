@@ -1,0 +1,43 @@
+//! AWS in memory: one pure [`step`] over plain data, and a handle around it that implements the operator's trait.
+//!
+//! It is as strict as AWS where DESIGN.md section 6 says that strictness matters, and answers with AWS's own error codes,
+//! so that the operator's classification is exercised too. What AWS does in its own time, it does after [`Delays`] on
+//! tokio's clock, which tests pause: nothing here sleeps.
+//!
+//! ```text
+//! MemoryAws (handle, answers, calls)        the trait, the clock, the journal, faults on demand
+//!   └─ step(&mut World, &Action) (step)     writes, deeds by hand, time: pure, total, deterministic
+//!        ├─ security_groups, endpoints, interfaces, lambda, iam, logs, tags, policy
+//!        └─ by_hand, drift                  what somebody else does behind the operator's back
+//!   └─ reads                                what each read shows of a world
+//! world, setup                              the data, and what a test finds there at first
+//! ```
+
+mod answers;
+pub mod by_hand;
+pub mod calls;
+pub mod drift;
+mod endpoint_checks;
+mod endpoints;
+mod handle;
+mod iam;
+mod interfaces;
+mod lambda;
+mod lambda_checks;
+mod logs;
+mod policy;
+pub mod reads;
+mod security_groups;
+pub mod setup;
+mod step;
+mod tags;
+mod tests;
+pub mod world;
+
+pub use by_hand::ByHand;
+pub use calls::{CallRecord, Fault};
+pub use drift::drifts;
+pub use handle::MemoryAws;
+pub use setup::{Route, VpcShape};
+pub use step::{Action, Outcome, step};
+pub use world::{Delays, Transition, World};

@@ -1,0 +1,118 @@
+//! What each read of the operator shows of a world. Pure: counting, the clock and faults are the handle's.
+
+use std::collections::BTreeSet;
+
+use private_genai_operator::{
+    aws::{
+        EndpointService, EndpointState, FunctionDetail, FunctionListing, FunctionName, LogGroup, LogGroupName,
+        NetworkInterface, NetworkInterfaceId, Role, RouteTable, SecurityGroup, Subnet, SubnetId, Tags, Vpc,
+        VpcEndpoint, VpcId,
+    },
+    identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX, TAG_INSTALLATION},
+};
+
+use super::{
+    iam,
+    world::{FunctionRecord, Holder, LogGroupRecord, Reader, RegionState, RoleRecord, SubnetRecord, World},
+};
+
+pub fn vpcs(state: &RegionState, ids: &BTreeSet<VpcId>) -> Vec<Vpc> {
+    state.vpcs.values().filter(|vpc| ids.contains(&vpc.id)).cloned().collect()
+}
+
+pub fn subnets(state: &RegionState, vpcs: &BTreeSet<VpcId>) -> Vec<Subnet> {
+    let fact = |(id, SubnetRecord { vpc, zone, .. }): (&SubnetId, &SubnetRecord)| Subnet {
+        id: id.clone(),
+        vpc: vpc.clone(),
+        zone: zone.clone(),
+        free_addresses: state.free_addresses(id),
+    };
+    state.subnets.iter().filter(|(_, subnet)| vpcs.contains(&subnet.vpc)).map(fact).collect()
+}
+
+pub fn route_tables(state: &RegionState, vpcs: &BTreeSet<VpcId>) -> Vec<RouteTable> {
+    state.route_tables.values().filter(|table| vpcs.contains(&table.vpc)).cloned().collect()
+}
+
+pub fn endpoint_services(state: &RegionState, names: &BTreeSet<String>) -> Vec<EndpointService> {
+    state.services.values().filter(|service| names.contains(&service.name)).cloned().collect()
+}
+
+pub fn vpc_endpoints(state: &RegionState, vpcs: &BTreeSet<VpcId>) -> Vec<VpcEndpoint> {
+    let visible = state.endpoints.keys().filter_map(|id| state.endpoint(id));
+    visible.filter(|endpoint| vpcs.contains(&endpoint.vpc)).cloned().collect()
+}
+
+pub fn network_interfaces(state: &RegionState, ids: &BTreeSet<NetworkInterfaceId>) -> Vec<NetworkInterface> {
+    ids.iter().filter_map(|id| state.interfaces.get(id)).map(|interface| interface.fact.clone()).collect()
+}
+
+pub fn security_groups(state: &RegionState, (key, value): (&str, &str)) -> Vec<SecurityGroup> {
+    let visible = state.groups.keys().filter_map(|id| state.group(id));
+    visible.filter(|group| group.tags.get(key).is_some_and(|is| is == value)).cloned().collect()
+}
+
+pub fn functions(state: &RegionState) -> Vec<FunctionListing> {
+    state.functions.values().map(|function| function.detail.listing.clone()).collect()
+}
+
+pub fn function(state: &RegionState, name: &FunctionName) -> Option<FunctionDetail> {
+    state.functions.get(name).map(|function| function.detail.clone())
+}
+
+pub fn log_groups(state: &RegionState, prefix: &str) -> Vec<LogGroup> {
+    let groups = state.log_groups.values().map(|record| &record.group);
+    groups.filter(|group| group.name.as_str().starts_with(prefix)).cloned().collect()
+}
+
+pub fn log_group_tags(state: &RegionState, name: &LogGroupName) -> Option<Tags> {
+    state.log_groups.get(name).map(|record| record.tags.clone())
+}
+
+/// All roles of the account, as IAM's lagging reads show them.
+pub fn roles(world: &World) -> Vec<Role> {
+    iam::roles_seen_by(world, Reader::Iam).into_iter().map(|record| record.role.clone()).collect()
+}
+
+/// Everything that an installation has left in the account, whether the operator's own reads would find it or not: what
+/// carries its tag, or a name of ours and no other installation's tag. What is listed as deleted is gone.
+pub fn leftovers(world: &World, installation: &InstallationId) -> Vec<String> {
+    let is_left = |tags: &Tags, named: bool| installation.owns(tags) || named && !tags.contains_key(TAG_INSTALLATION);
+    let role_path = format!(":role{}", installation.role_path());
+    let mut left = Vec::new();
+    for (region, state) in &world.regions {
+        let mut add = |what: String| left.push(format!("{region}: {what}"));
+        for group in state.groups.values() {
+            let named = group.name.starts_with("private-genai-") && group.name.ends_with(&format!("-{installation}"));
+            if is_left(&group.tags, named) {
+                add(format!("security group {} ({})", group.id, group.name));
+            }
+        }
+        for endpoint in state.endpoints.values() {
+            if installation.owns(&endpoint.tags) && endpoint.state != EndpointState::Deleted {
+                add(format!("endpoint {} ({})", endpoint.id, endpoint.state.as_str()));
+            }
+        }
+        for interface in state.interfaces.values() {
+            if matches!(&interface.holder, Holder::Lambda { role_arn, .. } if role_arn.contains(&role_path)) {
+                add(format!("Lambda's interface {}", interface.fact.id));
+            }
+        }
+        for FunctionRecord { detail, .. } in state.functions.values() {
+            if is_left(&detail.tags, detail.listing.name.as_str().starts_with(FUNCTION_PREFIX)) {
+                add(format!("function {}", detail.listing.name));
+            }
+        }
+        for LogGroupRecord { group, tags } in state.log_groups.values() {
+            if is_left(tags, group.name.as_str().starts_with(LOG_GROUP_PREFIX)) {
+                add(format!("log group {}", group.name));
+            }
+        }
+    }
+    for RoleRecord { role, .. } in world.roles.values() {
+        if is_left(&role.tags, role.arn.contains(&role_path)) {
+            left.push(format!("role {}", role.name));
+        }
+    }
+    left
+}

@@ -1,0 +1,156 @@
+//! The one way in which a world changes: a pure, total function of the world and an action.
+
+use private_genai_operator::aws::{AwsError, Failure, Region, Write, Written};
+
+use super::{
+    by_hand::{self, ByHand},
+    endpoints, iam, interfaces, lambda, logs, security_groups, tags,
+    world::{Transition, World},
+};
+
+/// What can happen to a world.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Action {
+    /// A call of the operator, or the same call made by somebody else.
+    Write(Region, Write),
+    /// Somebody does what the operator has no call for.
+    ByHand(Region, ByHand),
+    /// Time passes, and what is due by then happens in the order of its time.
+    Advance { seconds: u64 },
+    /// A transition happens before its time: how a model checker, whose clock stands still, lets AWS make progress.
+    Happen(Transition),
+}
+
+/// What came of an action. After an error the world is what it was before.
+pub type Outcome = Result<Written, AwsError>;
+
+/// Why AWS refuses a call.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub status: u16,
+    pub code: &'static str,
+    pub message: String,
+}
+
+/// What a part of AWS answers.
+pub(super) type Answer<T = Written> = Result<T, Refusal>;
+
+/// A refusal with the HTTP status of most client errors.
+pub(super) fn refuse<T>(code: &'static str, message: impl Into<String>) -> Answer<T> {
+    refuse_with(400, code, message)
+}
+
+/// A refusal.
+pub(super) fn refuse_with<T>(status: u16, code: &'static str, message: impl Into<String>) -> Answer<T> {
+    Err(Refusal { status, code, message: message.into() })
+}
+
+/// Changes the world by one action. What then is due at once happens before the next action, but after the answer: a
+/// new endpoint is answered as `pending` even if it takes no time.
+pub fn step(world: &mut World, action: &Action) -> Outcome {
+    let (service, operation) = match action {
+        Action::Write(_, write) => write.operation(),
+        Action::ByHand(_, by_hand) => by_hand.operation(),
+        Action::Advance { .. } | Action::Happen(_) => ("aws", "TimePasses"),
+    };
+    let answer = match action {
+        Action::Write(region, write) => carry_out(world, region, write),
+        Action::ByHand(region, by_hand) => by_hand::carry_out(world, region, by_hand),
+        Action::Advance { seconds } => {
+            advance(world, *seconds);
+            Ok(Written::Done)
+        }
+        Action::Happen(transition) => match world.due.remove(transition) {
+            Some(_) => {
+                happen(world, transition);
+                Ok(Written::Done)
+            }
+            None => refuse("NothingToHappen", format!("{transition:?} is not due")),
+        },
+    };
+    advance(world, 0);
+    answer.map_err(|Refusal { status, code, message }| AwsError {
+        service,
+        operation,
+        failure: Failure::classify(status, code, &message),
+        code: Some(code.to_owned()),
+        message,
+        request_id: None,
+    })
+}
+
+fn carry_out(world: &mut World, region: &Region, write: &Write) -> Answer {
+    match write {
+        Write::CreateSecurityGroup { vpc, name, description, tags } => {
+            security_groups::create(world, region, vpc, name, description, tags)
+        }
+        Write::AuthorizeIngress { group, rules } => {
+            security_groups::authorize(world, region, group, security_groups::Direction::In, rules)
+        }
+        Write::AuthorizeEgress { group, rules } => {
+            security_groups::authorize(world, region, group, security_groups::Direction::Out, rules)
+        }
+        Write::RevokeIngress { group, rules } => {
+            security_groups::revoke(world, region, group, security_groups::Direction::In, rules)
+        }
+        Write::RevokeEgress { group, rules } => {
+            security_groups::revoke(world, region, group, security_groups::Direction::Out, rules)
+        }
+        Write::DeleteSecurityGroup { group } => security_groups::delete(world, region, group),
+        Write::CreateVpcEndpoint(new) => endpoints::create(world, region, new),
+        Write::ModifyVpcEndpoint { endpoint, change } => endpoints::modify(world, region, endpoint, change),
+        Write::DeleteVpcEndpoint { endpoint } => endpoints::delete(world, region, endpoint),
+        Write::TagEc2 { resource, tags } => tags::tag_ec2(world, region, resource, tags),
+        Write::CreateRole { name, path, trust_policy, description, tags } => {
+            iam::create_role(world, region, name, path, trust_policy, description, tags)
+        }
+        Write::UpdateTrustPolicy { role, trust_policy } => iam::update_trust_policy(world, role, trust_policy),
+        Write::PutRolePolicy { role, policy, document } => iam::put_role_policy(world, role, policy, document),
+        Write::DeleteRolePolicy { role, policy } => iam::delete_role_policy(world, role, policy),
+        Write::DetachRolePolicy { role, policy_arn } => iam::detach_role_policy(world, role, policy_arn),
+        Write::DeleteRole { role } => iam::delete_role(world, role),
+        Write::CreateLogGroup { name, tags } => logs::create_group(world, region, name, tags),
+        Write::PutRetentionPolicy { name, days } => logs::put_retention(world, region, name, *days),
+        Write::DeleteLogGroup { name } => logs::delete_group(world, region, name),
+        Write::CreateFunction(new) => lambda::create(world, region, new),
+        Write::UpdateFunctionConfiguration { name, configuration } => {
+            lambda::update_configuration(world, region, name, configuration)
+        }
+        Write::UpdateFunctionCode { name, package, architecture } => {
+            lambda::update_code(world, region, name, package, *architecture)
+        }
+        Write::DeleteFunction { name } => lambda::delete(world, region, name),
+        Write::TagFunction { arn, tags } => lambda::tag(world, region, arn, tags),
+    }
+}
+
+/// Moves the clock. Each due transition happens at its own time, so that what it starts counts from there.
+fn advance(world: &mut World, seconds: u64) {
+    let until = world.now.saturating_add(seconds);
+    while let Some((transition, at)) = next_due(world).filter(|(_, at)| *at <= until) {
+        world.now = world.now.max(at);
+        world.due.remove(&transition);
+        happen(world, &transition);
+    }
+    world.now = until;
+}
+
+fn next_due(world: &World) -> Option<(Transition, u64)> {
+    let (transition, at) = world.due.iter().min_by_key(|(transition, at)| (**at, *transition))?;
+    // `u64::MAX` is never, even for a clock that got there.
+    (*at < u64::MAX).then(|| (transition.clone(), *at))
+}
+
+fn happen(world: &mut World, transition: &Transition) {
+    match transition {
+        Transition::Visible(region, id) => drop(world.region_mut(region).invisible.remove(id)),
+        Transition::EndpointAvailable(region, id) => endpoints::become_available(world, region, id),
+        Transition::EndpointDeleted(region, id) => endpoints::become_deleted(world, region, id),
+        Transition::EndpointForgotten(region, id) => endpoints::be_forgotten(world, region, id),
+        Transition::FunctionActive(region, name) => lambda::become_active(world, region, name),
+        Transition::FunctionUpdated(region, name) => lambda::finish_update(world, region, name),
+        Transition::FunctionDeleted(region, name) => lambda::be_gone(world, region, name),
+        Transition::InterfaceReleased(region, id) => interfaces::release(world, region, id),
+        Transition::RoleKnown(reader, name) => drop(world.believed.remove(&(*reader, name.clone()))),
+    }
+}

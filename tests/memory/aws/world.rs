@@ -1,0 +1,278 @@
+//! What the in-memory AWS is made of: plain data, ordered and hashable, so that a simulator can keep it, a model checker
+//! can compare it, and a failing state can be printed.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Debug,
+    str::FromStr,
+};
+
+use private_genai_operator::aws::{
+    AccountId, EndpointService, FunctionDetail, FunctionName, LogGroup, LogGroupName, NetworkInterface,
+    NetworkInterfaceId, NewVpcEndpoint, Peer, Protocol, Region, Role, RoleName, RouteTable, Rule, SecurityGroup,
+    SecurityGroupId, SubnetId, Tags, Vpc, VpcEndpoint, VpcEndpointId, VpcId, ZoneName,
+};
+
+use super::setup::offered;
+
+/// The moment at which every world begins, in seconds since the epoch.
+pub const STARTED_AT: i64 = 1_700_000_000;
+
+/// One AWS account.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct World {
+    pub account: AccountId,
+    /// Seconds since the world began. Only [`Action::Advance`](super::Action::Advance) moves it.
+    pub now: u64,
+    pub delays: Delays,
+    pub regions: BTreeMap<Region, RegionState>,
+    /// IAM has no region.
+    pub roles: BTreeMap<RoleName, RoleRecord>,
+    /// What a reader of IAM that lags behind still believes; `None`: that the role does not exist.
+    pub believed: BTreeMap<(Reader, RoleName), Option<RoleRecord>>,
+    /// What will happen by itself, and when.
+    pub due: BTreeMap<Transition, u64>,
+    /// How often each thing was created or changed: what ids and time stamps are made of. Counting each thing for
+    /// itself keeps ids the same whatever the order in which different things are created, so that a model checker's
+    /// states merge.
+    pub counts: BTreeMap<String, u64>,
+}
+
+/// How many seconds AWS takes for what it does in its own time. All zero by default: done before the next call.
+/// [`u64::MAX`] is never.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Delays {
+    /// A new security group or endpoint is found (before that: `NotFound`).
+    pub ec2_visible: u64,
+    /// An endpoint that is pending is available.
+    pub endpoint_available: u64,
+    /// An endpoint that is deleting is deleted, and its interfaces are gone.
+    pub endpoint_deleted: u64,
+    /// An endpoint that is deleted is no longer listed.
+    pub endpoint_forgotten: u64,
+    /// A function that is pending is active.
+    pub function_active: u64,
+    /// An update of a function is through.
+    pub function_updated: u64,
+    /// Added to either for a function that is the first with its subnets and groups: interfaces are created.
+    pub interfaces_created: u64,
+    /// A function that is deleting is gone.
+    pub function_deleted: u64,
+    /// Lambda's interfaces go after the last function with their subnet and groups was deleted or detached.
+    pub interfaces_released: u64,
+    /// Lambda knows what was written to IAM.
+    pub role_usable: u64,
+    /// `GetAccountAuthorizationDetails` shows what was written to IAM.
+    pub role_visible: u64,
+}
+
+/// Something that AWS does by itself after a while.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Transition {
+    Visible(Region, Ec2Id),
+    EndpointAvailable(Region, VpcEndpointId),
+    EndpointDeleted(Region, VpcEndpointId),
+    EndpointForgotten(Region, VpcEndpointId),
+    FunctionActive(Region, FunctionName),
+    FunctionUpdated(Region, FunctionName),
+    FunctionDeleted(Region, FunctionName),
+    InterfaceReleased(Region, NetworkInterfaceId),
+    RoleKnown(Reader, RoleName),
+}
+
+/// A resource whose creation takes a while to be seen, and which can be tagged by id.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ec2Id {
+    Group(SecurityGroupId),
+    Endpoint(VpcEndpointId),
+}
+
+/// Who reads IAM from a copy that lags behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reader {
+    /// IAM's own read calls.
+    Iam,
+    /// Lambda, which assumes roles.
+    Lambda,
+}
+
+/// One region of the account.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RegionState {
+    pub vpcs: BTreeMap<VpcId, Vpc>,
+    /// VPCs with an IPv6 range: a new group there lets out IPv6 too.
+    pub ipv6_vpcs: BTreeSet<VpcId>,
+    pub subnets: BTreeMap<SubnetId, SubnetRecord>,
+    pub route_tables: BTreeMap<String, RouteTable>,
+    pub services: BTreeMap<String, EndpointService>,
+    pub groups: BTreeMap<SecurityGroupId, SecurityGroup>,
+    pub endpoints: BTreeMap<VpcEndpointId, VpcEndpoint>,
+    /// Client tokens, and what they were used for: longer than the endpoints live.
+    pub tokens: BTreeMap<String, (NewVpcEndpoint, VpcEndpointId)>,
+    /// Groups and endpoints that were created so recently that no call finds them yet.
+    pub invisible: BTreeSet<Ec2Id>,
+    pub interfaces: BTreeMap<NetworkInterfaceId, Interface>,
+    pub functions: BTreeMap<FunctionName, FunctionRecord>,
+    pub log_groups: BTreeMap<LogGroupName, LogGroupRecord>,
+}
+
+/// A subnet and its addresses.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubnetRecord {
+    pub vpc: VpcId,
+    pub zone: ZoneName,
+    /// How many addresses there are, for the interfaces of this world and nobody else's.
+    pub addresses: u32,
+    /// The first three numbers of each address.
+    pub range: String,
+}
+
+/// An interface and who holds it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Interface {
+    pub fact: NetworkInterface,
+    pub holder: Holder,
+}
+
+/// Who holds an interface. While it exists, its groups cannot be deleted.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Holder {
+    /// An endpoint; the groups are the endpoint's.
+    Endpoint(VpcEndpointId),
+    /// Lambda, for all functions with this subnet and set of groups.
+    Lambda {
+        groups: BTreeSet<SecurityGroupId>,
+        /// The role of the function that the interface was created for: Lambda deletes the interface with that role.
+        role_arn: String,
+        /// Lambda could not delete it, because the role was gone or did not allow it: it stays, `available`.
+        orphaned: bool,
+    },
+    /// An instance that somebody else runs.
+    Instance { groups: BTreeSet<SecurityGroupId> },
+}
+
+/// A function and what its API does not show.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FunctionRecord {
+    pub detail: FunctionDetail,
+    /// The role as a principal: a role that is created again under its name is another one.
+    pub principal: u64,
+    /// Why the creation or update under way is going to fail (`Code: reason`).
+    pub doomed: Option<String>,
+}
+
+/// A role and what its API does not show.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoleRecord {
+    pub role: Role,
+    /// The role as a principal (`AROA…`).
+    pub principal: u64,
+}
+
+/// A log group and its tags, which are read by another call.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LogGroupRecord {
+    pub group: LogGroup,
+    pub tags: Tags,
+}
+
+impl World {
+    /// An account in which nothing exists.
+    pub fn new(account: AccountId, delays: Delays) -> Self {
+        Self {
+            account,
+            now: 0,
+            delays,
+            regions: BTreeMap::new(),
+            roles: BTreeMap::new(),
+            believed: BTreeMap::new(),
+            due: BTreeMap::new(),
+            counts: BTreeMap::new(),
+        }
+    }
+
+    /// The region, to change it. One that is seen for the first time offers the services of [`offered`].
+    pub fn region_mut(&mut self, region: &Region) -> &mut RegionState {
+        self.regions
+            .entry(region.clone())
+            .or_insert_with(|| RegionState { services: offered(region), ..RegionState::default() })
+    }
+
+    /// How often this has been counted, now included.
+    pub fn count(&mut self, what: String) -> u64 {
+        let count = self.counts.entry(what).or_default();
+        *count += 1;
+        *count
+    }
+
+    /// An id as AWS forms them, never given twice: a hash of what it is for, and how often that was created.
+    pub fn new_id<Id: FromStr<Err: Debug>>(&mut self, prefix: &str, purpose: &str) -> Id {
+        let what = format!("{prefix} {purpose}");
+        let hash = what.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3) // FNV-1a
+        });
+        let (hash, number) = (hash >> 12, self.count(what));
+        format!("{prefix}-{hash:013x}{number:04x}").parse().expect("a prefix and 17 hexadecimal digits make an id")
+    }
+
+    /// Lets a transition happen after a delay; a transition that was due already is put off.
+    pub fn schedule(&mut self, transition: Transition, delay: u64) {
+        self.due.insert(transition, self.now.saturating_add(delay));
+    }
+
+    /// A group as AWS creates it: everything may leave (EC2 User Guide, "Default security groups" and "Security group
+    /// rules": IPv6 too if the VPC has an IPv6 range).
+    pub(super) fn new_group(&mut self, region: &Region, vpc: &VpcId, name: &str, tags: Tags) -> SecurityGroup {
+        let id = self.new_id("sg", &format!("{vpc} {name}"));
+        let out = |peer| Rule { protocol: Protocol::All, ports: None, peer };
+        let mut egress = BTreeSet::from([out(Peer::Ipv4("0.0.0.0/0".into()))]);
+        if self.region_mut(region).ipv6_vpcs.contains(vpc) {
+            egress.insert(out(Peer::Ipv6("::/0".into())));
+        }
+        SecurityGroup { id, vpc: vpc.clone(), name: name.into(), ingress: BTreeSet::new(), egress, tags }
+    }
+
+    /// The functions whose role was deleted since it was set: one of the same name now is another principal.
+    pub fn functions_without_their_role(&self, region: &Region) -> Vec<FunctionName> {
+        let is_current = |function: &FunctionRecord| {
+            self.roles.values().any(|record| {
+                record.role.arn == function.detail.listing.configuration.role_arn
+                    && record.principal == function.principal
+            })
+        };
+        let functions = self.regions.get(region).map(|state| &state.functions).into_iter().flatten();
+        functions.filter(|(_, function)| !is_current(function)).map(|(name, _)| name.clone()).collect()
+    }
+}
+
+impl RegionState {
+    /// The group, if a call finds it.
+    pub fn group(&self, id: &SecurityGroupId) -> Option<&SecurityGroup> {
+        self.groups.get(id).filter(|_| !self.invisible.contains(&Ec2Id::Group(id.clone())))
+    }
+
+    /// The endpoint, if a call finds it.
+    pub fn endpoint(&self, id: &VpcEndpointId) -> Option<&VpcEndpoint> {
+        self.endpoints.get(id).filter(|_| !self.invisible.contains(&Ec2Id::Endpoint(id.clone())))
+    }
+
+    /// The VPC's own group, which nobody can delete.
+    pub fn default_group(&self, vpc: &VpcId) -> Option<SecurityGroupId> {
+        self.groups.values().find(|group| group.vpc == *vpc && group.name == "default").map(|group| group.id.clone())
+    }
+
+    /// The groups that an interface carries.
+    pub fn groups_of<'a>(&'a self, interface: &'a Interface) -> Option<&'a BTreeSet<SecurityGroupId>> {
+        match &interface.holder {
+            Holder::Endpoint(endpoint) => self.endpoints.get(endpoint).map(|endpoint| &endpoint.security_groups),
+            Holder::Lambda { groups, .. } | Holder::Instance { groups } => Some(groups),
+        }
+    }
+
+    /// The addresses that are left in a subnet.
+    pub fn free_addresses(&self, subnet: &SubnetId) -> u32 {
+        let taken = self.interfaces.values().filter(|interface| interface.fact.subnet == *subnet).count();
+        let all = self.subnets.get(subnet).map_or(0, |subnet| subnet.addresses);
+        all.saturating_sub(u32::try_from(taken).unwrap_or(u32::MAX))
+    }
+}
