@@ -1,0 +1,116 @@
+//! How many calls things cost: exact.
+
+use std::time::Duration;
+
+use crate::{
+    memory::aws::{Delays, VpcShape},
+    scene::{RESYNC, Scene, names, scene, writes},
+};
+
+#[tokio::test(start_paused = true)]
+async fn one_more_app_costs_five_writes_and_no_read_of_its_own_but_get_function() {
+    scene(async {
+        let mut scene = Scene::new(Delays::default());
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        scene.start();
+        scene.apply_app("first", &vpc);
+        scene.until_ready("first").await;
+        scene.pass(Duration::from_secs(5)).await;
+        scene.forget();
+
+        scene.apply_app("second", &vpc);
+        scene.until_ready("second").await;
+        scene.pass(Duration::from_secs(5)).await;
+        let calls = scene.aws.take_journal();
+        assert_eq!(
+            writes(&calls),
+            [
+                "iam:CreateRole",
+                "iam:PutRolePolicy",
+                "logs:CreateLogGroup",
+                "logs:PutRetentionPolicy",
+                "lambda:CreateFunction"
+            ]
+        );
+        let mut reads: Vec<String> = names(&calls.iter().filter(|call| !call.write).cloned().collect::<Vec<_>>());
+        reads.sort();
+        assert_eq!(
+            reads,
+            [
+                "iam:GetAccountAuthorizationDetails",
+                "lambda:GetFunction",
+                "lambda:ListFunctions",
+                "logs:DescribeLogGroups"
+            ],
+            "three tables, each once for everybody, and the new function"
+        );
+        let kubernetes = scene.kubernetes.take_journal().writes();
+        assert!(kubernetes.iter().all(|call| call.name == "second"), "only the app itself is written: {kubernetes:?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_resync_of_a_hundred_apps_at_rest_costs_eight_calls_at_most_and_no_write() {
+    scene(async {
+        let mut scene = Scene::new(Delays::default());
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        scene.start();
+        let app = |n: usize| format!("app-{n:03}");
+        for n in 0..100 {
+            scene.apply_app(&app(n), &vpc);
+        }
+        for n in 0..100 {
+            scene.until_ready(&app(n)).await;
+        }
+        scene.pass(Duration::from_secs(20)).await;
+        scene.forget();
+        scene.pass(RESYNC).await;
+        let calls = scene.aws.take_journal();
+        assert_eq!(writes(&calls), Vec::<String>::new());
+        let mut made = names(&calls);
+        made.sort();
+        assert_eq!(
+            made,
+            [
+                "ec2:DescribeSecurityGroups",
+                "ec2:DescribeVpcEndpoints",
+                "iam:GetAccountAuthorizationDetails",
+                "lambda:ListFunctions",
+                "lambda:ListFunctions",
+                "logs:DescribeLogGroups",
+                "logs:DescribeLogGroups"
+            ],
+            "50 functions and 50 log groups a page"
+        );
+        assert!(made.len() <= 8);
+        let journal = scene.kubernetes.take_journal();
+        assert_eq!((journal.writes().len(), journal.events().len()), (0, 0), "{journal:?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_apps_at_once_share_their_reads() {
+    scene(async {
+        let mut scene = Scene::new(Delays::default());
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        scene.start();
+        for n in 0..100 {
+            scene.apply_app(&format!("app-{n:03}"), &vpc);
+        }
+        for n in 0..100 {
+            scene.until_ready(&format!("app-{n:03}")).await;
+        }
+        let calls = scene.aws.take_journal();
+        let writes = writes(&calls).len();
+        // Five for each app; two groups, their four rules, one endpoint for all.
+        assert_eq!(writes, 5 * 100 + 2 + 4 + 1);
+        let world = scene.aws.world();
+        let region = &world.regions[&Scene::region()];
+        assert_eq!(region.endpoints.len(), 1);
+        let per_app = calls.iter().filter(|call| call.name() == "lambda:GetFunction").count();
+        assert!(per_app <= 200, "{per_app} GetFunction for a hundred new functions");
+    })
+    .await;
+}

@@ -1,0 +1,12 @@
+//! The controllers' real shell — watches, reflectors, queues, status — against an in-memory AWS and an in-memory
+//! Kubernetes API, under a virtual clock. Counts are exact; nothing sleeps.
+
+mod converges;
+mod counts;
+mod deletion;
+#[path = "../memory/mod.rs"]
+mod memory;
+mod private_dns;
+mod refusals;
+mod scene;
+mod sharing;

@@ -1,0 +1,90 @@
+//! What the API server cannot refuse, a condition explains; and nothing is created.
+
+use serde_json::json;
+
+use crate::{
+    memory::aws::{Delays, Route, VpcShape},
+    scene::{MODEL, Scene, app, names, scene, writes},
+};
+use private_genai_operator::aws::Tenancy;
+
+#[tokio::test(start_paused = true)]
+async fn a_vpc_that_is_not_allowed_is_refused_before_anything_is_asked_of_aws() {
+    scene(async {
+        let mut scene = Scene::allowing("vpc-0000allowed");
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        scene.start();
+        scene.apply_app("bot", &vpc);
+        let message = scene.until_refused("bot", "VpcNotAllowed").await;
+        assert!(message.contains(vpc.as_str()) && message.contains("implicitNetworks.vpcIds"), "{message}");
+        assert_eq!(names(&scene.aws.take_journal()), Vec::<String>::new());
+        assert_eq!(scene.kubernetes.list("privategenainetworks").len(), 0);
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+    })
+    .await;
+}
+
+async fn refused(shape: &VpcShape, reason: &str) -> String {
+    let mut scene = Scene::new(Delays::default());
+    let (vpc, _) = scene.vpc(shape);
+    scene.start();
+    scene.apply_app("bot", &vpc);
+    let message = scene.until_refused("bot", reason).await;
+    assert!(message.contains(vpc.as_str()), "the message names the VPC: {message}");
+    assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new(), "nothing is created");
+    scene.kubernetes.delete(&app("bot"));
+    scene.until_gone("bot").await;
+    scene.until_network_gone(&vpc).await;
+    message
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vpc_that_cannot_carry_the_path_is_refused_with_what_to_do() {
+    scene(async {
+        let dedicated = VpcShape { tenancy: Tenancy::Other("dedicated".into()), ..VpcShape::default() };
+        assert!(refused(&dedicated, "DedicatedTenancy").await.contains("default tenancy"));
+        let one_zone = VpcShape { zones: "a", ..VpcShape::default() };
+        assert!(refused(&one_zone, "TooFewZones").await.contains("add private subnets"));
+        let public = VpcShape { route: Route::Public, ..VpcShape::default() };
+        assert!(refused(&public, "TooFewZones").await.contains("internet gateway"));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_vpc_that_does_not_exist_is_refused_and_found_once_it_exists() {
+    scene(async {
+        let mut scene = Scene::new(Delays::default());
+        let (vpc, _) = Scene::new(Delays::default()).vpc(&VpcShape::default());
+        scene.start();
+        scene.apply_app("bot", &vpc);
+        let message = scene.until_refused("bot", "VpcNotFound").await;
+        assert!(message.contains(vpc.as_str()) && message.contains("us-east-1"), "{message}");
+        let (created, _) = scene.vpc(&VpcShape::default());
+        assert_eq!(created, vpc, "ids of the in-memory AWS are deterministic");
+        scene.until_ready("bot").await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_subnet_of_another_vpc_is_refused_and_harms_no_other_app() {
+    scene(async {
+        let mut scene = Scene::new(Delays::default());
+        let (vpc, subnets) = scene.vpc(&VpcShape::default());
+        let (_, foreign) = scene.vpc(&VpcShape::default());
+        scene.start();
+        let spec =
+            |subnets: [&str; 2]| json!({"network": {"vpcId": vpc.as_str(), "subnetIds": subnets}, "models": [MODEL]});
+        scene.apply("wrong", spec([subnets[0].as_str(), foreign[1].as_str()]));
+        let message = scene.until_refused("wrong", "SubnetNotInVpc").await;
+        assert!(message.contains(foreign[1].as_str()) && message.contains(vpc.as_str()), "{message}");
+        assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new(), "nothing is created for it");
+        scene.apply("right", spec([subnets[0].as_str(), subnets[1].as_str()]));
+        scene.until_ready("right").await;
+        let world = scene.aws.world();
+        assert_eq!(world.regions[&Scene::region()].functions.len(), 1);
+    })
+    .await;
+}

@@ -1,0 +1,203 @@
+//! A cluster, an account, and the operator between them.
+
+use std::{sync::Arc, time::Duration};
+
+use private_genai_operator::{
+    aws::{Region, SubnetId, VpcId},
+    controller::{self, Settings},
+    identity::InstallationId,
+    metrics::Metrics,
+};
+use serde_json::{Value, json};
+use tokio::{
+    task::{JoinHandle, LocalSet},
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+use wildmatch::WildMatch;
+
+use crate::memory::{
+    aws::{CallRecord, Delays, MemoryAws, VpcShape},
+    kubernetes::{APPS, ApiServer, NETWORKS, Rules},
+};
+
+/// The model that apps of these tests call.
+pub const MODEL: &str = "amazon.nova-lite-v1:0";
+
+/// How often the operator looks at AWS although nothing happened.
+pub const RESYNC: Duration = Duration::from_secs(300);
+
+/// As long as any of these tests may take, in virtual time.
+pub const LONG: Duration = Duration::from_secs(3600);
+
+pub struct Scene {
+    pub kubernetes: ApiServer,
+    pub aws: MemoryAws,
+    operator: Option<(JoinHandle<()>, CancellationToken)>,
+    allowed: &'static str,
+}
+
+impl Scene {
+    /// An empty cluster and account. The operator does not run yet.
+    pub fn new(delays: Delays) -> Self {
+        let pending = json!({"conditions": [{
+            "type": "Ready", "status": "Unknown", "reason": "Pending", "message": "Waiting for the operator.",
+            "lastTransitionTime": "1970-01-01T00:00:00Z",
+        }]});
+        let rules = Rules::default().default_status(APPS, pending.clone()).default_status(NETWORKS, pending);
+        Self {
+            kubernetes: ApiServer::new(rules),
+            aws: MemoryAws::new(&"123456789012".parse().expect("an account"), delays),
+            operator: None,
+            allowed: "vpc-*",
+        }
+    }
+
+    /// The same with an operator that lets apps use only VPCs that match.
+    pub fn allowing(allowed: &'static str) -> Self {
+        Self { allowed, ..Self::new(Delays::default()) }
+    }
+
+    pub fn region() -> Region {
+        "us-east-1".parse().expect("a region")
+    }
+
+    pub fn installation() -> InstallationId {
+        "test".parse().expect("an installation id")
+    }
+
+    pub fn vpc(&self, shape: &VpcShape) -> (VpcId, Vec<SubnetId>) {
+        self.aws.add_vpc(&Self::region(), shape)
+    }
+
+    /// Starts the operator, as a new process would.
+    pub fn start(&mut self) {
+        let (ready, stop) = (CancellationToken::new(), CancellationToken::new());
+        let settings = Settings {
+            installation: Self::installation(),
+            region: Self::region(),
+            allowed_vpcs: vec![WildMatch::new(self.allowed)],
+            resync: RESYNC,
+            concurrency: 32,
+        };
+        let run = controller::run(
+            self.kubernetes.client(),
+            Arc::new(self.aws.clone()),
+            settings,
+            Arc::new(Metrics::default()),
+            ready,
+            stop.clone(),
+        );
+        self.operator = Some((tokio::task::spawn_local(run), stop));
+    }
+
+    /// Stops it in order, and waits until nothing is under way.
+    pub async fn stop(&mut self) {
+        let (operator, stop) = self.operator.take().expect("the operator runs");
+        stop.cancel();
+        tokio::time::timeout(LONG, operator).await.expect("the operator ends").expect("the operator does not panic");
+    }
+
+    /// Kills it, wherever it is.
+    pub async fn kill(&mut self) {
+        let (operator, _) = self.operator.take().expect("the operator runs");
+        operator.abort();
+        drop(operator.await);
+    }
+
+    /// Applies the three-line app.
+    pub fn apply_app(&self, name: &str, vpc: &VpcId) {
+        self.apply(name, json!({"network": {"vpcId": vpc.as_str()}, "models": [MODEL]}));
+    }
+
+    /// Applies an app with this spec.
+    pub fn apply(&self, name: &str, spec: Value) {
+        self.kubernetes.apply(json!({
+            "apiVersion": "privategenai.dev/v1alpha1",
+            "kind": "PrivateGenAIApp",
+            "metadata": {"name": name, "namespace": "team-a"},
+            "spec": spec,
+        }));
+    }
+
+    pub async fn until_ready(&self, name: &str) -> Value {
+        self.kubernetes.until(&app(name), LONG, |app| condition(app, "Ready").0 == "True").await
+    }
+
+    /// Waits until `Ready` is false for this reason; gives the message.
+    pub async fn until_refused(&self, name: &str, reason: &str) -> String {
+        let object = self.kubernetes.until(&app(name), LONG, |app| condition(app, "Ready").1 == reason).await;
+        assert_eq!(condition(&object, "Ready").0, "False");
+        assert_eq!(condition(&object, "Stalled").0, "True", "somebody must act: {object:#}");
+        condition(&object, "Ready").2
+    }
+
+    pub async fn until_gone(&self, name: &str) {
+        self.kubernetes.until_gone(&app(name), LONG).await;
+    }
+
+    /// Waits until the implicit network of a VPC is gone.
+    pub async fn until_network_gone(&self, vpc: &VpcId) {
+        self.kubernetes.until_gone(&network(vpc), LONG).await;
+    }
+
+    /// Lets this much virtual time pass.
+    pub async fn pass(&self, time: Duration) {
+        let until = Instant::now() + time;
+        while Instant::now() < until {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            // Whoever was woken by the clock gets its turn.
+            for _ in 0..50 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// What was asked of AWS since the last time, and of Kubernetes: forgets both.
+    pub fn forget(&self) {
+        self.aws.take_journal();
+        self.kubernetes.take_journal();
+    }
+
+    /// Nothing in AWS carries our tags or names.
+    #[track_caller]
+    pub fn assert_aws_is_empty(&self) {
+        assert_eq!(self.aws.leftovers(&Self::installation()), Vec::<String>::new());
+    }
+}
+
+/// Runs a test with tasks that need not be `Send`.
+pub async fn scene<T>(test: impl Future<Output = T>) -> T {
+    LocalSet::new().run_until(test).await
+}
+
+pub fn app(name: &str) -> String {
+    format!("privategenaiapps/team-a/{name}")
+}
+
+pub fn network(vpc: &VpcId) -> String {
+    format!("privategenainetworks/{vpc}-us-east-1")
+}
+
+/// Status, reason and message of a condition; empty where there is none.
+pub fn condition(object: &Value, kind: &str) -> (String, String, String) {
+    let condition = object["status"]["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .find(|condition| condition["type"] == kind)
+        .cloned()
+        .unwrap_or_default();
+    let text = |key: &str| condition[key].as_str().unwrap_or_default().to_owned();
+    (text("status"), text("reason"), text("message"))
+}
+
+/// The names of calls, in order.
+pub fn names(calls: &[CallRecord]) -> Vec<String> {
+    calls.iter().map(CallRecord::name).collect()
+}
+
+/// The names of the writes among them.
+pub fn writes(calls: &[CallRecord]) -> Vec<String> {
+    names(&calls.iter().filter(|call| call.write).cloned().collect::<Vec<_>>())
+}

@@ -1,0 +1,144 @@
+//! What apps share, and who turns off the light.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::{
+    memory::aws::{Delays, VpcShape},
+    scene::{MODEL, Scene, app, condition, network, scene, writes},
+};
+
+#[tokio::test(start_paused = true)]
+async fn two_apps_in_a_vpc_share_an_endpoint_and_the_last_one_out_turns_off_the_light() {
+    scene(async {
+        let mut scene = Scene::new(Delays::default());
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        scene.start();
+        scene.apply_app("first", &vpc);
+        scene.apply_app("second", &vpc);
+        let first = scene.until_ready("first").await;
+        let second = scene.until_ready("second").await;
+        assert_eq!(first["status"]["endpoints"][0]["vpcEndpointId"], second["status"]["endpoints"][0]["vpcEndpointId"]);
+        let count = || {
+            let world = scene.aws.world();
+            let region = &world.regions[&Scene::region()];
+            let ours = region.groups.values().filter(|group| Scene::installation().owns(&group.tags)).count();
+            (region.endpoints.len(), ours, region.functions.len())
+        };
+        assert_eq!(count(), (1, 2, 2));
+
+        let before = scene.aws.world().regions[&Scene::region()].endpoints.clone();
+        scene.forget();
+        scene.kubernetes.delete(&app("first"));
+        scene.until_gone("first").await;
+        scene.pass(Duration::from_secs(60)).await;
+        assert_eq!(count(), (1, 2, 1));
+        assert_eq!(scene.aws.world().regions[&Scene::region()].endpoints, before, "the endpoint was not touched");
+        assert_eq!(
+            writes(&scene.aws.take_journal()),
+            ["lambda:DeleteFunction", "logs:DeleteLogGroup", "iam:DeleteRolePolicy", "iam:DeleteRole"]
+        );
+        let kubernetes = scene.kubernetes.take_journal().writes();
+        assert!(kubernetes.iter().all(|call| call.name == "first"), "the second app is untouched: {kubernetes:?}");
+
+        scene.kubernetes.delete(&app("second"));
+        scene.until_gone("second").await;
+        scene.until_network_gone(&vpc).await;
+        scene.assert_aws_is_empty();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_endpoint_lets_through_the_models_of_all_apps_and_no_others() {
+    scene(async {
+        let mut scene = Scene::new(Delays::default());
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        scene.start();
+        scene.apply_app("first", &vpc);
+        scene.until_ready("first").await;
+        let other = "anthropic.claude-3-haiku-20240307-v1:0";
+        scene.apply("second", json!({"network": {"vpcId": vpc.as_str()}, "models": [other]}));
+        let second = scene.until_ready("second").await;
+        assert_eq!(second["status"]["endpoints"][0]["models"], json!([MODEL, other]));
+        scene.kubernetes.delete(&app("first"));
+        scene.until_gone("first").await;
+        let models = |network: &serde_json::Value| network["status"]["endpoints"][0]["models"].clone();
+        scene
+            .kubernetes
+            .until(&network(&vpc), Duration::from_secs(60), |network| models(network) == json!([other]))
+            .await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_arrives_during_teardown_gets_a_path() {
+    scene(async {
+        let mut scene = Scene::new(Delays { endpoint_deleted: 120, endpoint_forgotten: 600, ..Delays::default() });
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        scene.start();
+        scene.apply_app("first", &vpc);
+        scene.until_ready("first").await;
+        scene.kubernetes.delete(&app("first"));
+        scene.until_gone("first").await;
+        let deleting = |network: &serde_json::Value| condition(network, "EndpointsReady").1 == "Deleting";
+        scene.kubernetes.until(&network(&vpc), Duration::from_secs(60), deleting).await;
+        scene.apply_app("second", &vpc);
+        scene.until_ready("second").await;
+        scene.kubernetes.delete(&app("second"));
+        scene.until_network_gone(&vpc).await;
+        scene.assert_aws_is_empty();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_implicit_network_that_is_deleted_while_in_use_is_back_and_aws_is_not_written_to() {
+    scene(async {
+        let mut scene = Scene::new(Delays::default());
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        scene.start();
+        scene.apply_app("bot", &vpc);
+        scene.until_ready("bot").await;
+        let uid = scene.kubernetes.get(&network(&vpc)).expect("the network")["metadata"]["uid"].clone();
+        scene.forget();
+        scene.kubernetes.delete(&network(&vpc));
+        scene
+            .kubernetes
+            .until(&network(&vpc), Duration::from_secs(60), |network| {
+                network["metadata"]["uid"] != uid && condition(network, "Ready").0 == "True"
+            })
+            .await;
+        scene.until_ready("bot").await;
+        assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_explicit_network_takes_over_without_a_write_to_aws() {
+    scene(async {
+        let mut scene = Scene::new(Delays::default());
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        scene.start();
+        scene.apply_app("bot", &vpc);
+        scene.until_ready("bot").await;
+        scene.forget();
+        scene.kubernetes.apply(json!({
+            "apiVersion": "privategenai.dev/v1alpha1",
+            "kind": "PrivateGenAINetwork",
+            "metadata": {"name": "prod"},
+            "spec": {"vpcId": vpc.as_str(), "region": "us-east-1"},
+        }));
+        scene
+            .kubernetes
+            .until(&app("bot"), Duration::from_secs(60), |app| app["status"]["network"]["name"] == "prod")
+            .await;
+        scene.until_network_gone(&vpc).await;
+        scene.until_ready("bot").await;
+        assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
+    })
+    .await;
+}
