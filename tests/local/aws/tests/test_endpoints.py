@@ -1,0 +1,289 @@
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+from harness import Case, admin, client, eventually, make_vpc
+
+BEDROCK = "com.amazonaws.us-east-1.bedrock-runtime"
+PUBLIC = "bedrock-runtime.us-east-1.amazonaws.com"
+
+
+class Endpoints(Case):
+    def setUp(self):
+        super().setUp()
+        self.ec2 = client("ec2")
+        self.vpc = make_vpc()
+        self.group = self.ec2.create_security_group(
+            GroupName="endpoints", Description="endpoints", VpcId=self.vpc["vpcId"]
+        )["GroupId"]
+
+    def params(self, **more):
+        return {
+            "VpcEndpointType": "Interface",
+            "VpcId": self.vpc["vpcId"],
+            "ServiceName": BEDROCK,
+            "SubnetIds": self.vpc["subnetIds"],
+            "SecurityGroupIds": [self.group],
+            "PrivateDnsEnabled": False,
+            **more,
+        }
+
+    def create(self, **more):
+        return self.ec2.create_vpc_endpoint(**self.params(**more))["VpcEndpoint"]
+
+    def described(self, endpoint_id):
+        found = self.ec2.describe_vpc_endpoints(Filters=[{"Name": "vpc-endpoint-id", "Values": [endpoint_id]}])
+        return next(iter(found["VpcEndpoints"]), None)
+
+    def test_client_token_gives_the_same_endpoint_even_after_its_deletion(self):
+        params = self.params(ClientToken=f"{self.name}-{self.group}")
+        first = self.ec2.create_vpc_endpoint(**params)
+        again = self.ec2.create_vpc_endpoint(**params)
+        self.assertEqual(first["VpcEndpoint"]["VpcEndpointId"], again["VpcEndpoint"]["VpcEndpointId"])
+        self.assertEqual(first["ClientToken"], params["ClientToken"])
+        self.refused(
+            "IdempotentParameterMismatch",
+            self.ec2.create_vpc_endpoint,
+            **{**params, "SubnetIds": self.vpc["subnetIds"][:1]},
+        )
+        self.ec2.delete_vpc_endpoints(VpcEndpointIds=[first["VpcEndpoint"]["VpcEndpointId"]])
+        self.assertIsNone(self.described(first["VpcEndpoint"]["VpcEndpointId"]))
+        late = self.ec2.create_vpc_endpoint(**params)["VpcEndpoint"]
+        self.assertEqual(late["VpcEndpointId"], first["VpcEndpoint"]["VpcEndpointId"])
+        self.assertEqual(late["State"], "deleted")
+
+    def test_one_token_from_many_threads_gives_one_endpoint(self):
+        params = self.params(ClientToken=f"{self.name}-{self.group}")
+        with ThreadPoolExecutor(8) as threads:
+            made = list(threads.map(lambda _: self.ec2.create_vpc_endpoint(**params)["VpcEndpoint"], range(16)))
+        self.assertEqual(len({endpoint["VpcEndpointId"] for endpoint in made}), 1)
+        self.assertEqual(len(self.ec2.describe_vpc_endpoints(Filters=[self.in_vpc()])["VpcEndpoints"]), 1)
+
+    def test_pending_until_the_delay_is_over(self):
+        admin("PUT", "delays", {"endpointAvailable": 0.3})
+        endpoint = self.create()
+        self.assertEqual(endpoint["State"], "pending")
+        self.assertEqual(self.described(endpoint["VpcEndpointId"])["State"], "pending")
+        eventually(lambda: self.described(endpoint["VpcEndpointId"])["State"] == "available")
+
+    def test_without_a_delay_the_next_look_sees_it_available(self):
+        endpoint = self.create()
+        self.assertEqual(endpoint["State"], "pending")
+        self.assertEqual(self.described(endpoint["VpcEndpointId"])["State"], "available")
+
+    def test_states_in_pascal_case(self):
+        admin("PUT", "settings", {"pascalCaseStates": True})
+        endpoint = self.create()
+        self.assertEqual(endpoint["State"], "Pending")
+        self.assertEqual(self.described(endpoint["VpcEndpointId"])["State"], "Available")
+
+    def test_one_managed_interface_per_subnet(self):
+        endpoint = self.create()
+        found = self.ec2.describe_network_interfaces(NetworkInterfaceIds=endpoint["NetworkInterfaceIds"])
+        interfaces = found["NetworkInterfaces"]
+        self.assertEqual({i["SubnetId"] for i in interfaces}, set(self.vpc["subnetIds"]))
+        self.assertEqual(len({i["PrivateIpAddress"] for i in interfaces}), 2)
+        for interface in interfaces:
+            self.assertTrue(interface["RequesterManaged"])
+            self.assertEqual(interface["InterfaceType"], "vpc_endpoint")
+            self.assertEqual([g["GroupId"] for g in interface["Groups"]], [self.group])
+            self.assertEqual(interface["Description"], f"VPC Endpoint Interface {endpoint['VpcEndpointId']}")
+
+    def test_defaults_are_those_of_aws(self):
+        gateway = self.ec2.create_vpc_endpoint(VpcId=self.vpc["vpcId"], ServiceName="com.amazonaws.us-east-1.s3")
+        self.assertEqual(gateway["VpcEndpoint"]["VpcEndpointType"], "Gateway")
+        self.assertIn(
+            "does not match",
+            self.refused(
+                "InvalidParameter", self.ec2.create_vpc_endpoint, VpcId=self.vpc["vpcId"], ServiceName=BEDROCK
+            ),
+        )
+        params = self.params()
+        del params["SecurityGroupIds"], params["PrivateDnsEnabled"]
+        endpoint = self.ec2.create_vpc_endpoint(**params)["VpcEndpoint"]
+        self.assertEqual([g["GroupName"] for g in endpoint["Groups"]], ["default"])
+        self.assertTrue(endpoint["PrivateDnsEnabled"])
+        statement = json.loads(endpoint["PolicyDocument"])["Statement"][0]
+        self.assertEqual((statement["Principal"], statement["Action"]), ("*", "*"))
+
+    def test_subnets(self):
+        other = make_vpc()
+        in_zone_a = self.ec2.create_subnet(
+            VpcId=self.vpc["vpcId"], CidrBlock="10.0.200.0/24", AvailabilityZone="us-east-1a"
+        )["Subnet"]["SubnetId"]
+        in_zone_d = self.ec2.create_subnet(
+            VpcId=self.vpc["vpcId"], CidrBlock="10.0.201.0/24", AvailabilityZone="us-east-1d"
+        )["Subnet"]["SubnetId"]
+        create = self.ec2.create_vpc_endpoint
+        subnets = self.vpc["subnetIds"]
+        self.refused("DuplicateSubnetsInSameZone", create, **self.params(SubnetIds=[*subnets, in_zone_a]))
+        message = self.refused("InvalidParameter", create, **self.params(SubnetIds=[in_zone_d]))
+        self.assertIn("does not support the availability zone", message)
+        self.refused("InvalidParameter", create, **self.params(SubnetIds=other["subnetIds"]))
+        self.refused("InvalidSubnetID.NotFound", create, **self.params(SubnetIds=["subnet-0123456789abcdef0"]))
+        self.refused("InvalidGroup.NotFound", create, **self.params(SecurityGroupIds=["sg-0123456789abcdef0"]))
+        self.refused("InvalidVpcID.NotFound", create, **self.params(VpcId="vpc-0123456789abcdef0"))
+        self.assertEqual(self.ec2.describe_vpc_endpoints(Filters=[self.in_vpc()])["VpcEndpoints"], [])
+
+    def in_vpc(self):
+        return {"Name": "vpc-id", "Values": [self.vpc["vpcId"]]}
+
+    def test_private_dns_needs_both_attributes(self):
+        vpc = make_vpc(dnsHostnames=False)
+        params = self.params(
+            VpcId=vpc["vpcId"], SubnetIds=vpc["subnetIds"], SecurityGroupIds=[], PrivateDnsEnabled=True
+        )
+        self.assertIn("enableDnsHostnames", self.refused("InvalidParameter", self.ec2.create_vpc_endpoint, **params))
+        self.refused(
+            "InvalidParameterCombination",
+            self.ec2.modify_vpc_attribute,
+            VpcId=vpc["vpcId"],
+            EnableDnsSupport={"Value": True},
+            EnableDnsHostnames={"Value": True},
+        )
+        self.ec2.modify_vpc_attribute(VpcId=vpc["vpcId"], EnableDnsHostnames={"Value": True})
+        value = self.ec2.describe_vpc_attribute(VpcId=vpc["vpcId"], Attribute="enableDnsHostnames")
+        self.assertEqual(value["EnableDnsHostnames"], {"Value": True})
+        self.ec2.create_vpc_endpoint(**params)
+
+    def test_private_dns_conflicts(self):
+        first = self.create(PrivateDnsEnabled=True)
+        message = self.refused("InvalidParameter", self.ec2.create_vpc_endpoint, **self.params(PrivateDnsEnabled=True))
+        self.assertIn(
+            "private-dns-enabled cannot be set because there is already a conflicting DNS domain for "
+            f"{PUBLIC} in the VPC {self.vpc['vpcId']}",
+            message,
+        )
+        second = self.create()["VpcEndpointId"]
+        enable = {"VpcEndpointId": second, "PrivateDnsEnabled": True}
+        self.refused("InvalidParameter", self.ec2.modify_vpc_endpoint, **enable)
+        self.described(second)
+        self.ec2.modify_vpc_endpoint(VpcEndpointId=first["VpcEndpointId"], PrivateDnsEnabled=False)
+        self.ec2.modify_vpc_endpoint(**enable)
+        self.assertIn(PUBLIC, [e["DnsName"] for e in self.described(second)["DnsEntries"]])
+
+    def test_dns_names(self):
+        endpoint = self.create()
+        names = [entry["DnsName"] for entry in endpoint["DnsEntries"]]
+        self.assertRegex(
+            names[0], rf"^{endpoint['VpcEndpointId']}-\w{{8}}\.bedrock-runtime\.us-east-1\.vpce\.amazonaws\.com$"
+        )
+        self.assertEqual([n.split(".")[0][-11:] for n in names[1:]], ["-us-east-1a", "-us-east-1b"])
+        self.assertNotIn(PUBLIC, names)
+        private = make_vpc()
+        names = self.create(
+            VpcId=private["vpcId"], SubnetIds=private["subnetIds"], SecurityGroupIds=[], PrivateDnsEnabled=True
+        )["DnsEntries"]
+        self.assertEqual(names[-1]["DnsName"], PUBLIC)
+
+    def test_policies(self):
+        create = self.ec2.create_vpc_endpoint
+        statement = {"Effect": "Allow", "Principal": "*", "Action": "bedrock:InvokeModel", "Resource": "*"}
+        for wrong in (
+            "not json",
+            json.dumps({"Statement": [{**statement, "Effect": "Maybe"}]}),
+            json.dumps({"Statement": [{k: v for k, v in statement.items() if k != "Principal"}]}),
+            json.dumps({"Statement": [{**statement, "Extra": 1}]}),
+            json.dumps({"Statement": [{**statement, "Resource": ["*"] * 6000}]}),
+        ):
+            self.refused("InvalidPolicyDocument", create, **self.params(PolicyDocument=wrong))
+        policy = json.dumps({"Version": "2008-10-17", "Statement": [statement]})
+        self.assertEqual(self.create(PolicyDocument=policy)["PolicyDocument"], policy)
+
+    def test_modify_changes_what_it_says(self):
+        endpoint_id = self.create(SubnetIds=self.vpc["subnetIds"][:1])["VpcEndpointId"]
+        before = self.described(endpoint_id)
+        other = self.ec2.create_security_group(GroupName="other", Description="o", VpcId=self.vpc["vpcId"])["GroupId"]
+        policy = json.dumps({"Statement": [{"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}]})
+        self.ec2.modify_vpc_endpoint(
+            VpcEndpointId=endpoint_id,
+            AddSubnetIds=self.vpc["subnetIds"][1:],
+            RemoveSubnetIds=self.vpc["subnetIds"][:1],
+            AddSecurityGroupIds=[other],
+            RemoveSecurityGroupIds=[self.group],
+            PolicyDocument=policy,
+            PrivateDnsEnabled=True,
+        )
+        after = self.described(endpoint_id)
+        self.assertEqual(after["SubnetIds"], self.vpc["subnetIds"][1:])
+        self.assertEqual([g["GroupId"] for g in after["Groups"]], [other])
+        self.assertEqual((after["PolicyDocument"], after["PrivateDnsEnabled"]), (policy, True))
+        self.refused(
+            "InvalidNetworkInterfaceID.NotFound",
+            self.ec2.describe_network_interfaces,
+            NetworkInterfaceIds=before["NetworkInterfaceIds"],
+        )
+        interface = self.ec2.describe_network_interfaces(NetworkInterfaceIds=after["NetworkInterfaceIds"])
+        self.assertEqual([g["GroupId"] for g in interface["NetworkInterfaces"][0]["Groups"]], [other])
+        self.refused(
+            "InvalidVpcEndpointId.NotFound", self.ec2.modify_vpc_endpoint, VpcEndpointId="vpce-0123456789abcdef0"
+        )
+
+    def test_deleting(self):
+        admin("PUT", "delays", {"endpointDeleted": 0.15, "endpointForgotten": 0.15})
+        endpoint = self.create()
+        answer = self.ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint["VpcEndpointId"], "vpce-0123456789abcdef0"])
+        self.assertEqual(
+            [(u["ResourceId"], u["Error"]["Code"]) for u in answer["Unsuccessful"]],
+            [("vpce-0123456789abcdef0", "InvalidVpcEndpointId.NotFound")],
+        )
+        self.assertEqual(self.described(endpoint["VpcEndpointId"])["State"], "deleting")
+        in_group = [{"Name": "group-id", "Values": [self.group]}]
+        self.assertEqual(len(self.ec2.describe_network_interfaces(Filters=in_group)["NetworkInterfaces"]), 2)
+        self.refused("DependencyViolation", self.ec2.delete_security_group, GroupId=self.group)
+        eventually(lambda: self.described(endpoint["VpcEndpointId"])["State"] == "deleted")
+        self.assertEqual(self.ec2.describe_network_interfaces(Filters=in_group)["NetworkInterfaces"], [])
+        self.ec2.delete_security_group(GroupId=self.group)
+        eventually(lambda: self.described(endpoint["VpcEndpointId"]) is None)
+        self.refused(
+            "InvalidVpcEndpointId.NotFound",
+            self.ec2.describe_vpc_endpoints,
+            VpcEndpointIds=[endpoint["VpcEndpointId"]],
+        )
+
+    def test_tags_filters_and_pages(self):
+        ids = []
+        for number, service in enumerate(("bedrock-runtime", "kms", "logs")):
+            tags = [{"Key": "n", "Value": str(number)}, {"Key": "test", "Value": self.vpc["vpcId"]}]
+            endpoint = self.create(
+                ServiceName=f"com.amazonaws.us-east-1.{service}",
+                TagSpecifications=[{"ResourceType": "vpc-endpoint", "Tags": tags}],
+            )
+            self.assertEqual(endpoint["Tags"], tags)
+            ids.append(endpoint["VpcEndpointId"])
+
+        def found(**filters):
+            asked = [{"Name": name.replace("_", "-").replace("--", ":"), "Values": v} for name, v in filters.items()]
+            mine = {"Name": "tag:test", "Values": [self.vpc["vpcId"]]}
+            return [e["VpcEndpointId"] for e in self.ec2.describe_vpc_endpoints(Filters=[mine, *asked])["VpcEndpoints"]]
+
+        self.assertEqual(found(), ids)
+        self.assertEqual(found(tag__n=["0", "2"]), [ids[0], ids[2]])
+        self.assertEqual(found(vpc_id=[self.vpc["vpcId"], "vpc-1"]), ids)
+        self.assertEqual(found(service_name=[BEDROCK, "*.logs"]), [ids[0], ids[2]])
+        self.assertEqual(found(vpc_endpoint_state=["available", "pending"]), ids)
+        self.assertEqual(found(vpc_endpoint_type=["Gateway"]), [])
+        pages = self.ec2.get_paginator("describe_vpc_endpoints").paginate(
+            Filters=[self.in_vpc()], PaginationConfig={"PageSize": 2}
+        )
+        self.assertEqual([len(page["VpcEndpoints"]) for page in pages], [2, 1])
+        self.ec2.create_tags(Resources=ids[:1], Tags=[{"Key": "n", "Value": "9"}])
+        self.assertEqual(found(tag__n=["9"]), ids[:1])
+        self.ec2.delete_tags(Resources=ids[:1], Tags=[{"Key": "n"}])
+        self.assertEqual(found(tag_key=["n"]), ids[1:])
+        self.refused("InvalidVpcEndpointId.NotFound", self.ec2.create_tags, Resources=["vpce-1"], Tags=[])
+
+    def test_services(self):
+        admin("PUT", "settings", {"serviceZones": {"kms": ["a", "b"]}, "servicesWithoutPolicy": ["kms"]})
+        describe = self.ec2.describe_vpc_endpoint_services
+        for short in ("bedrock", "bedrock-runtime", "lambda", "secretsmanager", "logs", "sts"):
+            name = f"com.amazonaws.us-east-1.{short}"
+            (service,) = describe(ServiceNames=[name])["ServiceDetails"]
+            self.assertEqual(service["AvailabilityZones"], ["us-east-1a", "us-east-1b", "us-east-1c"])
+            self.assertEqual(service["ServiceType"], [{"ServiceType": "Interface"}])
+            self.assertEqual(service["PrivateDnsName"], f"{short}.us-east-1.amazonaws.com")
+            self.assertTrue(service["VpcEndpointPolicySupported"])
+        (kms,) = describe(ServiceNames=["com.amazonaws.us-east-1.kms"])["ServiceDetails"]
+        self.assertEqual(kms["AvailabilityZones"], ["us-east-1a", "us-east-1b"])
+        self.assertFalse(kms["VpcEndpointPolicySupported"])
+        self.refused("InvalidServiceName", describe, ServiceNames=["com.amazonaws.us-east-1.no-such"])
+        self.refused("InvalidServiceName", self.ec2.create_vpc_endpoint, **self.params(ServiceName="com.example"))

@@ -1,0 +1,180 @@
+"""Child processes that cannot outlive us, and waiting that notices what happens meanwhile."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .places import StackError
+
+POLL_SECONDS = 0.05
+STOP_SECONDS = 5.0
+PR_SET_PDEATHSIG = 1
+
+# Looked up before any fork: a child between fork and exec must not load libraries.
+_prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
+
+
+class Stopped(Exception):
+    """We were asked to stop: not an error."""
+
+
+class ChildDied(StackError):
+    """A child ended although nobody asked it to."""
+
+    def __init__(self, name: str, status: int, log: str) -> None:
+        super().__init__(f"{name} ended with status {status}. The end of its log:\n{log}")
+        self.name = name
+        self.log = log
+
+
+@dataclass(frozen=True)
+class Child:
+    name: str
+    process: subprocess.Popen[bytes]
+    log: Path
+    stop_signal: signal.Signals  # also when we are killed
+
+
+class Supervisor:
+    """Owns every child of one stack. Leaving its `with` block stops them all, the last started first."""
+
+    def __init__(self, watch_stdin: bool) -> None:
+        self._children: list[Child] = []
+        self._stop_reason: str | None = None
+        self._selector = selectors.SelectSelector()  # unlike epoll, it takes any kind of standard input
+        if watch_stdin:
+            self._watch_stdin()
+        self._watch_signals()
+
+    def __enter__(self) -> Supervisor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop_all()
+
+    def start(
+        self, name: str, command: Sequence[str | Path], *, log: Path, cwd: Path, stop_signal: signal.Signals,
+        env: dict[str, str] | None = None, stdout: Path | None = None,
+    ) -> None:
+        """Starts a child. Its standard input is a pipe that closes when we end, however we end."""
+        with open(log, "ab") as errors, open(stdout or log, "ab") as output:
+            process = subprocess.Popen(
+                [str(part) for part in command], cwd=cwd, env={**os.environ, **(env or {})},
+                stdin=subprocess.PIPE, stdout=output, stderr=errors,
+                # A session of its own keeps the terminal's Ctrl-C from it (we stop children in order)
+                # and makes one process group of it and its own children.
+                start_new_session=True, preexec_fn=_die_with_parent(os.getpid(), stop_signal),
+            )
+        self._children.append(Child(name, process, log, stop_signal))
+
+    def wait_until(self, what: str, probe: Callable[[], bool], seconds: float) -> None:
+        """Returns once the probe says so; raises when we are to stop, a child died or time is up."""
+        deadline = time.monotonic() + seconds
+        while not probe():
+            self._check()
+            if time.monotonic() > deadline:
+                logs = "\n".join(f"{child.name}:\n{tail(child.log, 5)}" for child in self._children)
+                raise StackError(f"{what}: not so after {seconds:.0f} s.\n{logs}")
+            self._rest(POLL_SECONDS)
+
+    def watch(self) -> None:
+        """Stays until asked to stop (raises Stopped) or a child dies (raises ChildDied)."""
+        while True:
+            self._check()
+            self._rest(None)
+
+    def stop_all(self) -> None:
+        """Stops all children, and the children that they left behind."""
+        for child in reversed(self._children):
+            _signal_group(child, child.stop_signal)
+        deadline = time.monotonic() + STOP_SECONDS
+        for child in self._children:
+            try:
+                child.process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                print(f"{child.name} did not stop in {STOP_SECONDS:.0f} s: killing it", file=sys.stderr)
+            _signal_group(child, signal.SIGKILL)
+            child.process.wait()
+            if child.process.stdin:
+                child.process.stdin.close()
+        self._children.clear()
+
+    def _check(self) -> None:
+        if self._stop_reason:
+            raise Stopped(self._stop_reason)
+        for child in self._children:
+            status = child.process.poll()
+            if status is not None:
+                raise ChildDied(child.name, status, tail(child.log, 20))
+
+    def _rest(self, seconds: float | None) -> None:
+        """Sleeps, but wakes at once for a signal (SIGCHLD too) or the end of standard input."""
+        for key, _ in self._selector.select(seconds):
+            key.data()
+
+    def _watch_signals(self) -> None:
+        awake, alarm = socket.socketpair()
+        awake.setblocking(False)
+        alarm.setblocking(False)
+        self._alarm = alarm  # kept open as long as we live
+        signal.set_wakeup_fd(alarm.fileno())
+        self._selector.register(awake, selectors.EVENT_READ, lambda: awake.recv(4096))
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            signal.signal(number, self._on_stop_signal)
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler, so that it wakes the selector
+
+    def _on_stop_signal(self, number: int, _frame: object) -> None:
+        self._stop_reason = signal.Signals(number).name
+
+    def _watch_stdin(self) -> None:
+        self._selector.register(sys.stdin.fileno(), selectors.EVENT_READ, self._on_stdin)
+
+    def _on_stdin(self) -> None:
+        if not os.read(sys.stdin.fileno(), 4096):
+            self._stop_reason = "end of standard input (--ignore-stdin runs without one)"
+            self._selector.unregister(sys.stdin.fileno())
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports that are free now. Somebody may take one before we do: whoever uses them has to retry."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+def tail(path: Path, lines: int) -> str:
+    if not path.exists():
+        return "(nothing)"
+    return "\n".join(path.read_text(errors="replace").splitlines()[-lines:])
+
+
+def _signal_group(child: Child, number: signal.Signals) -> None:
+    try:
+        os.killpg(child.process.pid, number)
+    except ProcessLookupError:
+        pass  # the whole group has ended, which is what we want
+
+
+def _die_with_parent(parent: int, number: signal.Signals) -> Callable[[], None] | None:
+    """On Linux the kernel signals the child when we end, even when we are killed."""
+    if _prctl is None:
+        return None
+
+    def ask_kernel() -> None:
+        _prctl(PR_SET_PDEATHSIG, number)
+        if os.getppid() != parent:  # it died before we could ask
+            os._exit(1)
+
+    return ask_kernel
