@@ -237,7 +237,9 @@ fn hash(parts: &[&str]) -> String {
         sha.update(part.len().to_be_bytes());
         sha.update(part);
     }
-    sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    let hexadecimal =
+        |byte: &u8| [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]));
+    sha.finalize().iter().flat_map(hexadecimal).collect()
 }
 
 #[cfg(test)]

@@ -10,7 +10,13 @@ async fn main() -> ExitCode {
     match Cli::parse().execute().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("private-genai-operator: {failure}.");
+            #[expect(
+                clippy::print_stderr,
+                reason = "what keeps the program from starting is told to whoever started it"
+            )]
+            {
+                eprintln!("private-genai-operator: {failure}.");
+            }
             ExitCode::FAILURE
         }
     }

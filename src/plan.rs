@@ -83,3 +83,84 @@ pub fn explain(kind: ConditionType, resource: &str, error: &AwsError) -> Leg {
         Class::UserMustAct => Leg::blocked(kind, reason, message),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(failure: Failure) -> AwsError {
+        AwsError {
+            service: "ec2",
+            operation: "CreateVpcEndpoint",
+            failure,
+            code: Some("SomeCode".to_owned()),
+            message: "AWS's words".to_owned(),
+            request_id: Some("4f7-9a".to_owned()),
+        }
+    }
+
+    #[test]
+    fn every_failure_is_told_with_its_reason_its_resource_and_what_happens_or_is_to_be_done_next() {
+        use Failure as F;
+        use Reason as R;
+        use Standing::{Blocked, Progressing};
+        for (failure, standing, reason, remedy) in [
+            (F::Throttled, Progressing, R::Throttled, "tried again"),
+            (F::Unavailable, Progressing, R::AwsUnavailable, "tried again"),
+            (F::Malformed, Progressing, R::AwsUnavailable, "tried again"),
+            (F::NotFound, Progressing, R::Applying, "looked for again"),
+            (F::AlreadyExists, Progressing, R::NameTaken, "remove it or tag it"),
+            (F::TokenMismatch, Progressing, R::NameTaken, "looked for again"),
+            (F::InUse, Progressing, R::ResourceInUse, "until nothing uses it"),
+            (F::NotYet, Progressing, R::RolePropagating, "some seconds more"),
+            (F::PrivateDnsConflict, Blocked, R::AwsRefused, "holds the service's name"),
+            (F::AccessDenied, Blocked, R::AccessDenied, "Allow the operator's role ec2:CreateVpcEndpoint"),
+            (F::Credentials, Blocked, R::CredentialsInvalid, "valid AWS credentials"),
+            (F::QuotaReached, Blocked, R::QuotaReached, "Raise the quota"),
+            (F::Invalid, Blocked, R::AwsRefused, "Correct what AWS's message names"),
+        ] {
+            let leg = explain(ConditionType::EndpointsReady, "vpce-00000001", &failed(failure));
+            assert_eq!((leg.kind, leg.standing, leg.reason), (ConditionType::EndpointsReady, standing, reason));
+            assert!(
+                leg.message.starts_with(
+                    "vpce-00000001: ec2:CreateVpcEndpoint failed: SomeCode: AWS's words (request id 4f7-9a). "
+                ),
+                "{}",
+                leg.message
+            );
+            assert!(leg.message.contains(remedy), "{failure:?}: {}", leg.message);
+        }
+    }
+
+    #[test]
+    fn a_failed_call_shows_on_its_leg_unless_that_asks_somebody_to_act_already() {
+        let kind = ConditionType::EndpointsReady;
+        let told = explain(kind, "x", &failed(Failure::Throttled));
+        let asks = Leg::blocked(kind, Reason::PolicyTooLong, "act");
+        let other = Leg::met(ConditionType::VpcReady, "fine");
+        for (before, after) in [
+            (vec![], vec![told.clone()]),
+            (vec![Leg::met(kind, "fine")], vec![told.clone()]),
+            (vec![Leg::progressing(kind, Reason::Applying, "soon")], vec![told.clone()]),
+            (vec![asks.clone()], vec![asks]),
+            (vec![other.clone()], vec![other, told]),
+        ] {
+            let mut plan = Plan { steps: Vec::new(), legs: before };
+            plan.blame(kind, "x", &failed(Failure::Throttled));
+            assert_eq!(plan.legs, after);
+        }
+    }
+
+    #[test]
+    fn a_fresh_look_is_worth_it_for_whatever_is_not_met_but_the_network() {
+        let unsettled = |leg: Leg| Plan { steps: Vec::new(), legs: vec![leg] }.unsettled();
+        let kind = ConditionType::FunctionReady;
+        assert!(!unsettled(Leg::met(kind, "")));
+        assert!(
+            !unsettled(Leg::progressing(kind, Reason::WaitingForNetwork, "")),
+            "the network's status wakes the app"
+        );
+        assert!(unsettled(Leg::progressing(kind, Reason::FunctionPending, "")));
+        assert!(unsettled(Leg::blocked(kind, Reason::NameTaken, "")));
+    }
+}

@@ -66,7 +66,7 @@ impl ModelId {
 
 /// Who may assume an execution role: Lambda.
 pub fn trust_policy() -> PolicyDocument {
-    PolicyDocument::new(&document(vec![json!({
+    PolicyDocument::new(&document(&[json!({
         "Effect": "Allow",
         "Principal": {"Service": "lambda.amazonaws.com"},
         "Action": "sts:AssumeRole",
@@ -76,7 +76,7 @@ pub fn trust_policy() -> PolicyDocument {
 /// What an app's function may do, and what it may not whatever else is attached to its role.
 pub fn execution_policy(app: &AppIdentity, caller: &Caller, models: &BTreeSet<ModelId>) -> PolicyDocument {
     let region = &app.region;
-    PolicyDocument::new(&document(vec![
+    PolicyDocument::new(&document(&[
         json!({
             "Sid": "WriteOwnLog",
             "Effect": "Allow",
@@ -130,7 +130,7 @@ pub fn bedrock_runtime_endpoint_policy(
     region: &Region,
     models: &BTreeSet<ModelId>,
 ) -> PolicyDocument {
-    PolicyDocument::new(&document(vec![json!({
+    PolicyDocument::new(&document(&[json!({
         "Sid": "OurRolesCallTheirModels",
         "Effect": "Allow",
         "Principal": "*",
@@ -146,7 +146,7 @@ fn log_streams_arn(region: &Region, caller: &Caller, group: &LogGroupName) -> St
     format!("arn:{}:logs:{region}:{}:log-group:{group}:*", caller.partition, caller.account)
 }
 
-fn document(statements: Vec<Value>) -> Value {
+fn document(statements: &[Value]) -> Value {
     json!({"Version": "2012-10-17", "Statement": statements})
 }
 

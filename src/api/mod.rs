@@ -31,7 +31,7 @@ pub struct InvalidSpec {
 }
 
 impl InvalidSpec {
-    fn new(field: &'static str, problem: impl ToString) -> Self {
+    fn new(field: &'static str, problem: impl std::fmt::Display) -> Self {
         Self { field, problem: problem.to_string() }
     }
 }

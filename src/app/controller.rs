@@ -213,10 +213,10 @@ async fn remove_one(identity: &AppIdentity, caller: &Caller, ctx: &Context) -> C
 async fn identities(object: &Guarded<PrivateGenAIApp>, ctx: &Context) -> Result<BTreeSet<AppIdentity>, AwsError> {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let mut identities = BTreeSet::new();
-    if let Ok(app) = &object.0 {
-        if let Ok(key) = App::network(&app.spec, &ctx.settings.region) {
-            identities.insert(identity(app, &key, ctx));
-        }
+    if let Ok(app) = &object.0
+        && let Ok(key) = App::network(&app.spec, &ctx.settings.region)
+    {
+        identities.insert(identity(app, &key, ctx));
     }
     let roles = ctx.snapshots.region(&ctx.settings.region).roles(MaxAge::Any).await?;
     identities.extend(

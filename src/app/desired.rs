@@ -39,17 +39,12 @@ impl Path {
                 endpoint_urls.insert(*service, format!("https://{}", endpoint.dns_names.first()?));
             }
         }
-        let subnets: BTreeSet<SubnetId> =
-            status.subnet_ids.iter().map(|id| id.parse().ok()).collect::<Option<_>>()?;
+        let subnets: BTreeSet<SubnetId> = status.subnet_ids.iter().map(|id| id.parse().ok()).collect::<Option<_>>()?;
         if subnets.is_empty() {
             // A function without subnets is outside the VPC.
             return None;
         }
-        Some(Self {
-            subnets,
-            security_group: status.security_groups.as_ref()?.functions.parse().ok()?,
-            endpoint_urls,
-        })
+        Some(Self { subnets, security_group: status.security_groups.as_ref()?.functions.parse().ok()?, endpoint_urls })
     }
 }
 
@@ -117,4 +112,104 @@ fn environment(app: &App, path: &Path) -> Environment {
         variables.insert(service.endpoint_url_variable().to_owned(), url.clone());
     }
     Environment::new(variables)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::app::fixtures::{app, caller, identity, network_status, path, smallest};
+
+    const URL_VARIABLE: &str = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME";
+
+    fn function(app: &App, path: &Path) -> DesiredFunction {
+        Desired::new(app, identity(), &caller(), Some(path)).function.expect("a function")
+    }
+
+    fn environment_of(app: &App, path: &Path) -> BTreeMap<String, String> {
+        function(app, path).configuration.environment.variables().clone()
+    }
+
+    #[test]
+    fn the_endpoint_s_address_is_in_the_environment_exactly_when_the_public_name_does_not_lead_there() {
+        let public = environment_of(&smallest(), &path());
+        assert_eq!(public.get(URL_VARIABLE), None);
+        let own = environment_of(&smallest(), &Path::new(&network_status(false)).expect("a path"));
+        assert_eq!(own.get(URL_VARIABLE).map(String::as_str), Some("https://vpce-1.example"), "the regional name");
+    }
+
+    #[test]
+    fn the_handler_finds_its_models_in_the_user_s_order_and_the_user_s_own_variables_beside_them() {
+        let app = app(json!({
+            "network": {"vpcId": "vpc-0abc1234"},
+            "models": ["z.model", "a.model"],
+            "function": {"environment": {"GREETING": "hello", "PRIVATE_GENAI_MODELS": "[]"}},
+        }));
+        let variables = environment_of(&app, &path());
+        let expected = [("GREETING", "hello"), ("PRIVATE_GENAI_MODELS", r#"["z.model","a.model"]"#)]
+            .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        assert_eq!(variables, expected.into(), "nothing that is set for the user can be set by them");
+    }
+
+    #[test]
+    fn a_function_is_attached_to_the_network_s_subnets_or_to_its_own_and_always_to_the_functions_group_alone() {
+        let ids = |ids: &[&str]| -> BTreeSet<SubnetId> { ids.iter().map(|id| id.parse().expect("a subnet")).collect() };
+        let shared = function(&smallest(), &path()).configuration;
+        assert_eq!(shared.subnets, ids(&["subnet-000000a1", "subnet-000000b1"]));
+        assert_eq!(shared.security_groups, ["sg-0000000f".parse().expect("a group")].into());
+        let app = app(json!({
+            "network": {"vpcId": "vpc-0abc1234", "subnetIds": ["subnet-000000b2", "subnet-000000a2"]},
+            "models": ["a.model"],
+        }));
+        let own = function(&app, &path()).configuration;
+        assert_eq!(own.subnets, ids(&["subnet-000000a2", "subnet-000000b2"]));
+        assert_eq!(own.security_groups, shared.security_groups);
+    }
+
+    #[test]
+    fn a_function_is_what_the_spec_says_and_runs_the_built_in_handler_as_its_own_role() {
+        let app = app(json!({
+            "network": {"vpcId": "vpc-0abc1234"},
+            "models": ["a.model"],
+            "function": {"memoryMiB": 256, "timeoutSeconds": 30, "logging": {"retentionDays": 7}},
+        }));
+        let desired = Desired::new(&app, identity(), &caller(), Some(&path()));
+        let DesiredFunction { configuration, architecture, package } = desired.function.expect("a function");
+        assert_eq!((configuration.memory_mib, configuration.timeout_seconds), (256, 30));
+        assert_eq!(desired.retention_days, 7);
+        assert_eq!(configuration.role_arn, identity().role_arn(&caller()));
+        assert_eq!((configuration.runtime.as_str(), configuration.handler.as_str()), ("nodejs24.x", "index.handler"));
+        assert_eq!(architecture, Architecture::Arm64);
+        assert_eq!(package, *function::built_in());
+    }
+
+    #[test]
+    fn a_role_and_a_log_group_need_no_path_and_a_function_does() {
+        let desired = Desired::new(&smallest(), identity(), &caller(), None);
+        assert_eq!(desired.function, None);
+        let with_path = Desired::new(&smallest(), identity(), &caller(), Some(&path()));
+        assert_eq!(Desired { function: None, ..with_path }, desired);
+    }
+
+    #[test]
+    fn there_is_no_path_until_the_network_shows_all_of_it() {
+        type Case = (&'static str, fn(&mut PrivateGenAINetworkStatus));
+        let cases: [Case; 6] = [
+            ("no endpoint", |it| it.endpoints.clear()),
+            ("an endpoint of another service", |it| it.endpoints[0].service = "sqs".to_owned()),
+            ("no groups", |it| it.security_groups = None),
+            ("no subnets, which would leave the function outside the VPC", |it| it.subnet_ids.clear()),
+            ("a subnet that is none", |it| it.subnet_ids.push("subnet".to_owned())),
+            ("no DNS name where one is needed", |it| it.endpoints[0].dns_names.clear()),
+        ];
+        for (what, change) in cases {
+            let mut status = network_status(false);
+            change(&mut status);
+            assert_eq!(Path::new(&status), None, "{what}");
+        }
+        let mut unnamed = network_status(true);
+        unnamed.endpoints[0].dns_names.clear();
+        assert!(Path::new(&unnamed).is_some(), "the public name leads to the endpoint");
+    }
 }

@@ -53,3 +53,45 @@ pub fn needs_detail(
     });
     !(settled && as_desired)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::fixtures::{desired, listing, recorded};
+
+    #[test]
+    fn nothing_is_asked_about_a_function_that_is_as_it_was_when_it_was_seen_active() {
+        let function = desired().function;
+        assert!(!needs_detail(Some(&listing()), function.as_ref(), Some(&recorded())));
+        assert!(!needs_detail(Some(&listing()), None, Some(&recorded())), "there is nothing to compare with yet");
+        assert!(!needs_detail(None, function.as_ref(), Some(&recorded())), "there is no such function");
+    }
+
+    #[test]
+    fn a_function_is_asked_about_when_it_is_new_changed_unhealthy_or_about_to_be_written() {
+        type Case = (&'static str, fn(&mut FunctionListing, &mut FunctionStatus));
+        let cases: [Case; 11] = [
+            ("another one under the name", |_, recorded| recorded.arn.clear()),
+            ("changed since", |listing, _| listing.last_modified.push('x')),
+            ("pending when last seen", |_, recorded| recorded.state = "Pending".to_owned()),
+            ("inactive when last seen", |_, recorded| recorded.state = "Inactive".to_owned()),
+            ("updating when last seen", |_, recorded| recorded.last_update_status = "InProgress".to_owned()),
+            ("not updated when last seen", |_, recorded| recorded.last_update_status = "Failed".to_owned()),
+            ("other code than recorded", |_, recorded| recorded.code_sha256.clear()),
+            ("about to get a configuration", |listing, _| listing.configuration.memory_mib += 1),
+            ("about to get a processor", |listing, _| listing.architecture = crate::aws::Architecture::X86_64),
+            ("about to get code", |listing, recorded| {
+                listing.code_sha256 = "other".to_owned();
+                recorded.code_sha256 = "other".to_owned();
+            }),
+            ("detached", |listing, _| listing.configuration.subnets.clear()),
+        ];
+        let function = desired().function;
+        for (what, change) in cases {
+            let (mut listing, mut recorded) = (listing(), recorded());
+            change(&mut listing, &mut recorded);
+            assert!(needs_detail(Some(&listing), function.as_ref(), Some(&recorded)), "{what}");
+        }
+        assert!(needs_detail(Some(&listing()), function.as_ref(), None), "never seen");
+    }
+}

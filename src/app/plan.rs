@@ -56,15 +56,9 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed) -> Plan {
             return plan;
         }
     }
-    if let Some(LogGroupFacts { group, ours }) = &observed.log_group {
-        if *ours == Some(true) {
-            plan.step(kind, Write::DeleteLogGroup { name: group.name.clone() });
-            plan.legs.push(Leg::progressing(
-                kind,
-                Reason::Deleting,
-                format!("Log group {} is being deleted.", group.name),
-            ));
-        }
+    if let Some(LogGroupFacts { group, ours: Some(true) }) = &observed.log_group {
+        plan.step(kind, Write::DeleteLogGroup { name: group.name.clone() });
+        plan.legs.push(Leg::progressing(kind, Reason::Deleting, format!("Log group {} is being deleted.", group.name)));
     }
     if let Some(role) = role {
         let kind = ConditionType::ExecutionRoleReady;

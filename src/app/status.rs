@@ -62,3 +62,30 @@ pub fn status(
         function: facts.function,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::fixtures::{at_rest, identity, nothing, recorded, role};
+
+    fn observed(observed: &Observed, before: Option<&FunctionStatus>) -> Facts {
+        let mut facts = Facts::default();
+        facts.observe(&identity(), observed, before);
+        facts
+    }
+
+    #[test]
+    fn facts_are_what_aws_shows_and_stay_as_recorded_while_nobody_needed_to_ask_again() {
+        let facts = observed(&at_rest(), None);
+        assert_eq!(facts.function, Some(recorded()));
+        assert_eq!(facts.execution_role, Some(ExecutionRoleStatus { arn: role().arn }));
+        let unasked = Observed { detail: None, ..at_rest() };
+        assert_eq!(observed(&unasked, Some(&recorded())).function, Some(recorded()));
+    }
+
+    #[test]
+    fn what_is_gone_in_aws_goes_from_the_status() {
+        let facts = observed(&nothing(), Some(&recorded()));
+        assert_eq!((facts.function, facts.execution_role), (None, None));
+    }
+}

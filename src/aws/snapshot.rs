@@ -34,7 +34,7 @@ pub enum MaxAge {
 const ERROR_IS_SHARED_FOR: Duration = Duration::from_millis(500);
 
 /// The slow tier: what VPCs look like changes rarely.
-const TOPOLOGY_MAX_AGE: Duration = Duration::from_secs(30 * 60);
+const TOPOLOGY_MAX_AGE: Duration = Duration::from_mins(30);
 
 /// The snapshots of all regions, and what is common to them.
 pub struct Snapshots {

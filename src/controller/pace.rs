@@ -55,8 +55,8 @@ impl Pace {
         let (first, longest) = match self {
             Self::Rest => return None,
             Self::Wait => (Duration::from_secs(1), Duration::from_secs(15)),
-            Self::Retry => (Duration::from_secs(1), Duration::from_secs(60)),
-            Self::Blocked => (Duration::from_secs(15), Duration::from_secs(300)),
+            Self::Retry => (Duration::from_secs(1), Duration::from_mins(1)),
+            Self::Blocked => (Duration::from_secs(15), Duration::from_mins(5)),
         };
         let delay = first.saturating_mul(2_u32.saturating_pow(attempt)).min(longest);
         let mut hasher = DefaultHasher::new();
@@ -89,11 +89,54 @@ mod tests {
     }
 
     #[test]
+    fn an_object_comes_back_soon_while_aws_is_at_work_late_while_somebody_must_act_and_not_at_all_when_it_is_met() {
+        use crate::api::condition::{ConditionType, Leg};
+        let kind = ConditionType::FunctionReady;
+        let met = Leg::met(ConditionType::ExecutionRoleReady, "");
+        let blocked = Leg::blocked(kind, Reason::NameTaken, "");
+        for (legs, pace) in [
+            (vec![], Pace::Rest),
+            (vec![met.clone()], Pace::Rest),
+            (vec![met.clone(), Leg::progressing(kind, Reason::WaitingForNetwork, "")], Pace::Rest),
+            (vec![met.clone(), Leg::progressing(kind, Reason::FunctionPending, "")], Pace::Wait),
+            (vec![Leg::unknown(kind, Reason::ObservationFailed, "")], Pace::Wait),
+            (vec![met, blocked.clone()], Pace::Blocked),
+            (vec![blocked, Leg::progressing(kind, Reason::FunctionPending, "")], Pace::Wait),
+        ] {
+            let plan = Plan { steps: Vec::new(), legs };
+            assert_eq!(Pace::of(&plan), pace, "{plan:?}");
+        }
+    }
+
+    #[test]
+    fn a_failed_call_sets_the_pace_by_what_it_means() {
+        use crate::aws::Failure;
+        for (failure, pace) in [
+            (Failure::NotYet, Pace::Wait),
+            (Failure::NotFound, Pace::Wait),
+            (Failure::Throttled, Pace::Retry),
+            (Failure::Unavailable, Pace::Retry),
+            (Failure::AccessDenied, Pace::Blocked),
+            (Failure::QuotaReached, Pace::Blocked),
+        ] {
+            let error = AwsError {
+                service: "ec2",
+                operation: "DescribeVpcs",
+                failure,
+                code: None,
+                message: String::new(),
+                request_id: None,
+            };
+            assert_eq!(Pace::after(&error), pace, "{failure:?}");
+        }
+    }
+
+    #[test]
     fn what_is_refused_is_asked_for_a_few_times_a_minute_at_most() {
         let mut elapsed = Duration::ZERO;
         let attempts = (0..).take_while(|n| {
             elapsed += Pace::Blocked.delay(*n, "app/a").expect("a delay");
-            elapsed < Duration::from_secs(3600)
+            elapsed < Duration::from_hours(1)
         });
         assert!(attempts.count() < 20);
     }

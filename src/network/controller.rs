@@ -84,7 +84,7 @@ enum Standing {
 
 fn standing(network: &PrivateGenAINetwork, key: &NetworkKey, ctx: &Context) -> Standing {
     let all = ctx.networks.state();
-    let winner = accepted(all.iter().filter_map(|other| other.0.as_ref().ok()), key).map(|winner| winner.name_any());
+    let winner = accepted(all.iter().filter_map(|other| other.0.as_ref().ok()), key).map(kube::ResourceExt::name_any);
     match winner {
         Some(winner) if winner != network.name_any() => Standing::Loses { to: winner },
         _ if network.metadata.deletion_timestamp.is_some()
@@ -159,9 +159,9 @@ async fn keep(
         ctx.forget(key);
         // Deleted first: an app that comes now sees that this object goes, and brings up another when it is gone.
         if deleting {
-            remove_finalizer(api, &network.metadata).await?
+            remove_finalizer(api, &network.metadata).await?;
         } else {
-            delete(api, network).await?
+            delete(api, network).await?;
         }
         return Ok(Pace::Rest);
     }
@@ -240,7 +240,9 @@ fn learn(key: &NetworkKey, write: &Write, result: &Result<Written, AwsError>, ct
             false
         }
         Err(error) if error.failure == Failure::PrivateDnsConflict && new.private_dns => {
-            ctx.learn(key, |hints| { hints.private_dns_conflict.insert(*service); });
+            ctx.learn(key, |hints| {
+                hints.private_dns_conflict.insert(*service);
+            });
             true
         }
         _ => false,

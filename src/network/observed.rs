@@ -98,3 +98,52 @@ impl Observed {
         endpoint.tags.get(TAG_SERVICE).is_some_and(|value| value == service.as_str())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP},
+        network::fixtures::{at_rest, bare, endpoint, endpoint_id, exact_groups, identity, subnet, vpc_id},
+    };
+
+    #[test]
+    fn a_network_sees_of_a_snapshot_what_is_in_its_vpc_and_takes_for_its_own_only_what_carries_its_tags() {
+        let elsewhere = "vpc-0def5678".parse().expect("a VPC");
+        let mut topology = bare().topology;
+        topology.subnets.push(crate::aws::Subnet { vpc: elsewhere, ..subnet(0xc1) });
+        let other = NetworkIdentity { installation: "other".parse().expect("an id"), ..identity() };
+        let mut theirs = endpoint(2);
+        theirs.tags.extend(other.tags());
+        let mut abroad = endpoint(3);
+        abroad.vpc = "vpc-0def5678".parse().expect("a VPC");
+        let mut groups = exact_groups();
+        groups[0].tags.extend(other.tags());
+        let endpoints = Endpoints { endpoints: vec![theirs.clone(), endpoint(1), abroad], interfaces: BTreeMap::new() };
+        let observed = Observed::new(&identity(), &topology, &endpoints, &groups);
+        assert_eq!(observed.endpoints, [endpoint(1)]);
+        assert_eq!(observed.foreign_endpoints, [theirs]);
+        assert_eq!(observed.topology, bare().topology);
+        assert_eq!(observed.vpc().map(|vpc| &vpc.id), Some(&vpc_id()));
+        assert_eq!(observed.group(FUNCTIONS_GROUP), None);
+        assert_eq!(observed.group(ENDPOINTS_GROUP), Some(&groups[1]));
+    }
+
+    #[test]
+    fn endpoints_on_their_way_out_serve_nobody_and_the_last_of_them_is_remembered() {
+        let ended = |number, state| VpcEndpoint { state, ..endpoint(number) };
+        let mut observed = at_rest();
+        observed.endpoints.extend([ended(3, EndpointState::Deleting), ended(2, EndpointState::Deleted)]);
+        let serving: Vec<_> = observed.endpoints_of(Service::BedrockRuntime).iter().map(|it| it.id.clone()).collect();
+        assert_eq!(serving, [endpoint_id(1)]);
+        assert_eq!(observed.last_ended(Service::BedrockRuntime).map(|it| it.id.clone()), Some(endpoint_id(3)));
+        assert_eq!(at_rest().last_ended(Service::BedrockRuntime), None);
+    }
+
+    #[test]
+    fn an_endpoint_of_ours_for_another_service_is_not_taken_for_this_one() {
+        let mut observed = at_rest();
+        observed.endpoints[0].tags.insert(TAG_SERVICE.to_owned(), "sqs".to_owned());
+        assert_eq!(observed.endpoints_of(Service::BedrockRuntime), Vec::<&VpcEndpoint>::new());
+    }
+}

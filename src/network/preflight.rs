@@ -6,8 +6,8 @@ use super::{Desired, Observed, Service};
 use crate::{
     api::condition::Reason,
     aws::{
-        EndpointService, EndpointState, RouteTable, RouteTarget, Subnet, SubnetId, Tenancy, Topology, VpcEndpoint, VpcId,
-        ZoneName,
+        EndpointService, EndpointState, RouteTable, RouteTarget, Subnet, SubnetId, Tenancy, Topology, VpcEndpoint,
+        VpcId, ZoneName,
     },
 };
 

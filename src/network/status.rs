@@ -96,3 +96,70 @@ fn allowed_models(policy: &PolicyDocument) -> Vec<String> {
         .collect();
     models.into_iter().collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::condition::{ConditionType, Reason},
+        aws::NetworkInterface,
+        network::fixtures::{at_rest, bare, demand, desired_by, identity, subnet_id, zone},
+    };
+
+    fn written(before: Option<&PrivateGenAINetworkStatus>, observed: Option<&Observed>) -> PrivateGenAINetworkStatus {
+        let now = Timestamp::from_second(1).expect("a time");
+        let legs = [Leg::progressing(ConditionType::VpcReady, Reason::Applying, "")];
+        status(before, Some(3), Some(&identity().account), observed, &legs, now)
+    }
+
+    fn with_an_interface() -> Observed {
+        let mut observed = at_rest();
+        let interface = NetworkInterface {
+            id: "eni-00000001".parse().expect("an interface"),
+            subnet: subnet_id(0xa1),
+            zone: zone(0xa),
+            private_ip: "10.0.1.7".to_owned(),
+        };
+        observed.endpoints[0].interfaces.insert(interface.id.clone());
+        observed.interfaces.insert(interface.id.clone(), interface);
+        observed
+    }
+
+    #[test]
+    fn the_status_records_the_path_as_aws_shows_it() {
+        let status = written(None, Some(&with_an_interface()));
+        assert_eq!(status.observed_generation, Some(3));
+        assert_eq!(status.account_id.as_deref(), Some("123456789012"));
+        assert_eq!(status.subnet_ids, ["subnet-000000a1", "subnet-000000b1"]);
+        let groups = status.security_groups.expect("the groups");
+        assert_eq!((groups.functions.as_str(), groups.endpoints.as_str()), ("sg-0000000f", "sg-0000000e"));
+        let [endpoint] = &status.endpoints[..] else { panic!("one endpoint") };
+        assert_eq!((endpoint.service.as_str(), endpoint.state.as_str()), ("bedrock-runtime", "available"));
+        assert_eq!(endpoint.vpc_endpoint_id, "vpce-00000001");
+        assert!(endpoint.private_dns_enabled);
+        assert_eq!(endpoint.private_ip_addresses, ["10.0.1.7"]);
+        assert_eq!(endpoint.interfaces[0].availability_zone, "us-east-1a");
+        assert_eq!(endpoint.models, ["amazon.nova-lite-v1:0"]);
+    }
+
+    #[test]
+    fn the_models_that_an_endpoint_lets_through_are_read_from_its_policy_and_from_no_hope() {
+        let mut observed = at_rest();
+        let demanded = desired_by(&[demand(&["b.two", "a.one"], &[])]);
+        observed.endpoints[0].policy = Some(demanded.endpoint_policy(Service::BedrockRuntime));
+        assert_eq!(written(None, Some(&observed)).endpoints[0].models, ["a.one", "b.two"]);
+        for unreadable in [None, Some("not json"), Some("{}"), Some(r#"{"Statement":[{"Resource":"*"}]}"#)] {
+            observed.endpoints[0].policy = unreadable.map(PolicyDocument::from_wire);
+            assert_eq!(written(None, Some(&observed)).endpoints[0].models, Vec::<String>::new(), "{unreadable:?}");
+        }
+    }
+
+    #[test]
+    fn what_was_recorded_stays_while_aws_cannot_be_looked_at_and_goes_when_it_is_gone() {
+        let before = written(None, Some(&with_an_interface()));
+        let unseen = written(Some(&before), None);
+        assert_eq!(unseen, before);
+        let gone = written(Some(&before), Some(&bare()));
+        assert_eq!((gone.endpoints, gone.security_groups, gone.subnet_ids), (vec![], None, vec![]));
+    }
+}

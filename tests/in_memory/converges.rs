@@ -67,13 +67,13 @@ async fn what_aws_takes_its_time_for_is_waited_for_and_told() {
         scene.apply_app("bot", &vpc);
         let waiting = scene
             .kubernetes
-            .until(&app("bot"), Duration::from_secs(600), |app| condition(app, "EndpointReady").1 == "EndpointPending")
+            .until(&app("bot"), Duration::from_mins(10), |app| condition(app, "EndpointReady").1 == "EndpointPending")
             .await;
         assert_eq!(condition(&waiting, "Reconciling").0, "True");
         assert_eq!(condition(&waiting, "Stalled").0, "", "nobody has to act: {waiting:#}");
         let began = Instant::now();
         scene.until_ready("bot").await;
-        assert!(began.elapsed() < Duration::from_secs(300), "{:?}", began.elapsed());
+        assert!(began.elapsed() < Duration::from_mins(5), "{:?}", began.elapsed());
         let calls = scene.aws.take_journal();
         let made = |name: &str| writes(&calls).iter().filter(|call| *call == name).count();
         // AWS does not show a new endpoint at once; the same client token brings up the same one again.
@@ -157,9 +157,7 @@ async fn life(killed_after: Option<usize>) -> Option<usize> {
             scene.kubernetes.delete(&app("bot"));
         }
         tokio::task::yield_now().await;
-        if scene.aws.calls() > 2000 {
-            panic!("no end after 2000 calls: {:?}", scene.kubernetes.get(&app("bot")));
-        }
+        assert!(scene.aws.calls() < 2000, "no end after 2000 calls: {:?}", scene.kubernetes.get(&app("bot")));
         // Only what waits for a timer needs the clock; one step at a time keeps kills precise.
         tokio::time::advance(Duration::from_millis(10)).await;
     }
@@ -183,7 +181,7 @@ async fn a_call_that_fails_for_a_while_heals_and_one_that_is_refused_is_told_and
         assert!(message.contains("lambda:CreateFunction"), "{message}");
         scene.forget();
         let version = scene.kubernetes.get(&app("bot")).expect("the app")["metadata"]["resourceVersion"].clone();
-        scene.pass(Duration::from_secs(600)).await;
+        scene.pass(Duration::from_mins(10)).await;
         let attempts = scene.aws.take_journal().iter().filter(|call| call.name() == "lambda:CreateFunction").count();
         assert!((2..=12).contains(&attempts), "{attempts} attempts in ten minutes");
         let now = scene.kubernetes.get(&app("bot")).expect("the app")["metadata"]["resourceVersion"].clone();

@@ -1,6 +1,13 @@
 //! The controllers' real shell — watches, reflectors, queues, status — against an in-memory AWS and an in-memory
 //! Kubernetes API, under a virtual clock. Counts are exact; nothing sleeps.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that finds something missing fails, and says where"
+)]
+
 mod converges;
 mod counts;
 mod deletion;

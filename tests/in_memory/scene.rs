@@ -25,10 +25,10 @@ use crate::memory::{
 pub const MODEL: &str = "amazon.nova-lite-v1:0";
 
 /// How often the operator looks at AWS although nothing happened.
-pub const RESYNC: Duration = Duration::from_secs(300);
+pub const RESYNC: Duration = Duration::from_mins(5);
 
 /// As long as any of these tests may take, in virtual time.
-pub const LONG: Duration = Duration::from_secs(3600);
+pub const LONG: Duration = Duration::from_hours(1);
 
 pub struct Scene {
     pub kubernetes: ApiServer,
@@ -111,12 +111,12 @@ impl Scene {
     }
 
     /// Applies an app with this spec.
-    pub fn apply(&self, name: &str, spec: Value) {
+    pub fn apply(&self, name: &str, spec: impl Into<Value>) {
         self.kubernetes.apply(json!({
             "apiVersion": "privategenai.dev/v1alpha1",
             "kind": "PrivateGenAIApp",
             "metadata": {"name": name, "namespace": "team-a"},
-            "spec": spec,
+            "spec": spec.into(),
         }));
     }
 

@@ -32,7 +32,7 @@ async fn two_apps_in_a_vpc_share_an_endpoint_and_the_last_one_out_turns_off_the_
         scene.forget();
         scene.kubernetes.delete(&app("first"));
         scene.until_gone("first").await;
-        scene.pass(Duration::from_secs(60)).await;
+        scene.pass(Duration::from_mins(1)).await;
         assert_eq!(count(), (1, 2, 1));
         assert_eq!(scene.aws.world().regions[&Scene::region()].endpoints, before, "the endpoint was not touched");
         assert_eq!(
@@ -67,7 +67,7 @@ async fn the_endpoint_lets_through_the_models_of_all_apps_and_no_others() {
         let models = |network: &serde_json::Value| network["status"]["endpoints"][0]["models"].clone();
         scene
             .kubernetes
-            .until(&network(&vpc), Duration::from_secs(60), |network| models(network) == json!([other]))
+            .until(&network(&vpc), Duration::from_mins(1), |network| models(network) == json!([other]))
             .await;
     })
     .await;
@@ -84,7 +84,7 @@ async fn an_app_that_arrives_during_teardown_gets_a_path() {
         scene.kubernetes.delete(&app("first"));
         scene.until_gone("first").await;
         let deleting = |network: &serde_json::Value| condition(network, "EndpointsReady").1 == "Deleting";
-        scene.kubernetes.until(&network(&vpc), Duration::from_secs(60), deleting).await;
+        scene.kubernetes.until(&network(&vpc), Duration::from_mins(1), deleting).await;
         scene.apply_app("second", &vpc);
         scene.until_ready("second").await;
         scene.kubernetes.delete(&app("second"));
@@ -107,7 +107,7 @@ async fn an_implicit_network_that_is_deleted_while_in_use_is_back_and_aws_is_not
         scene.kubernetes.delete(&network(&vpc));
         scene
             .kubernetes
-            .until(&network(&vpc), Duration::from_secs(60), |network| {
+            .until(&network(&vpc), Duration::from_mins(1), |network| {
                 network["metadata"]["uid"] != uid && condition(network, "Ready").0 == "True"
             })
             .await;
@@ -134,7 +134,7 @@ async fn an_explicit_network_takes_over_without_a_write_to_aws() {
         }));
         scene
             .kubernetes
-            .until(&app("bot"), Duration::from_secs(60), |app| app["status"]["network"]["name"] == "prod")
+            .until(&app("bot"), Duration::from_mins(1), |app| app["status"]["network"]["name"] == "prod")
             .await;
         scene.until_network_gone(&vpc).await;
         scene.until_ready("bot").await;

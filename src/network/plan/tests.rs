@@ -136,10 +136,7 @@ fn a_network_at_rest_has_every_leg_met_and_nothing_to_do() {
     let plan = decided(&at_rest());
     assert_eq!(plan.steps, []);
     let kinds: Vec<ConditionType> = plan.legs.iter().map(|leg| leg.kind).collect();
-    assert_eq!(
-        kinds,
-        [ConditionType::VpcReady, ConditionType::SecurityGroupsReady, ConditionType::EndpointsReady]
-    );
+    assert_eq!(kinds, [ConditionType::VpcReady, ConditionType::SecurityGroupsReady, ConditionType::EndpointsReady]);
     assert!(plan.legs.iter().all(|leg| leg.standing == Standing::Met), "{:?}", plan.legs);
 }
 
@@ -176,7 +173,9 @@ fn drift_of_rules_is_put_right_by_differences_granting_before_revoking() {
 fn the_same_purpose_has_the_same_client_token_until_its_endpoint_is_replaced() {
     let token = |hints: &Hints, ended: Vec<VpcEndpoint>| {
         let mut ended = ended;
-        ended.iter_mut().for_each(|endpoint| endpoint.private_dns = false);
+        for endpoint in &mut ended {
+            endpoint.private_dns = false;
+        }
         created(plan(&desired(), &with_endpoints(ended), hints)).client_token
     };
     let derived = |replaces: u32| identity().endpoint_token("bedrock-runtime", Some(&endpoint_id(replaces)));
@@ -206,7 +205,8 @@ fn an_endpoint_that_will_never_be_available_is_deleted_so_that_another_can_come(
 #[test]
 fn of_several_endpoints_the_one_that_serves_is_kept_then_the_oldest_that_may_come_to_serve() {
     use EndpointState::{Available, Deleting, Failed, Pending};
-    let cases: [(&[(u32, EndpointState)], &[u32]); 6] = [
+    type Case = (&'static [(u32, EndpointState)], &'static [u32]);
+    let cases: [Case; 6] = [
         (&[(2, Available), (1, Available)], &[2]),
         (&[(1, Pending), (2, Available)], &[1]),
         (&[(2, Pending), (1, Pending), (3, Pending)], &[2, 3]),
@@ -228,26 +228,31 @@ fn each_drift_of_the_endpoint_is_put_right_by_one_call_that_changes_nothing_else
     let nothing = EndpointChange::default;
     let policy = desired().endpoint_policy(RUNTIME);
     let cases: [Case; 8] = [
-        ("a subnet is gone", |it| it.subnets = subnet_ids(&[0xa1]), EndpointChange {
-            add_subnets: subnet_ids(&[0xb1]),
-            ..nothing()
-        }),
-        ("a subnet that is none of the VPC's is there", |it| it.subnets.extend(subnet_ids(&[0xc1])), EndpointChange {
-            remove_subnets: subnet_ids(&[0xc1]),
-            ..nothing()
-        }),
-        ("our group is gone", |it| it.security_groups.clear(), EndpointChange {
-            add_security_groups: [endpoints()].into(),
-            ..nothing()
-        }),
-        ("another group is there", |it| it.security_groups.extend([functions()]), EndpointChange {
-            remove_security_groups: [functions()].into(),
-            ..nothing()
-        }),
-        ("another policy is there", |it| it.policy = Some(PolicyDocument::from_wire("{}")), EndpointChange {
-            policy: Some(policy.clone()),
-            ..nothing()
-        }),
+        (
+            "a subnet is gone",
+            |it| it.subnets = subnet_ids(&[0xa1]),
+            EndpointChange { add_subnets: subnet_ids(&[0xb1]), ..nothing() },
+        ),
+        (
+            "a subnet that is none of the VPC's is there",
+            |it| it.subnets.extend(subnet_ids(&[0xc1])),
+            EndpointChange { remove_subnets: subnet_ids(&[0xc1]), ..nothing() },
+        ),
+        (
+            "our group is gone",
+            |it| it.security_groups.clear(),
+            EndpointChange { add_security_groups: [endpoints()].into(), ..nothing() },
+        ),
+        (
+            "another group is there",
+            |it| it.security_groups.extend([functions()]),
+            EndpointChange { remove_security_groups: [functions()].into(), ..nothing() },
+        ),
+        (
+            "another policy is there",
+            |it| it.policy = Some(PolicyDocument::from_wire("{}")),
+            EndpointChange { policy: Some(policy.clone()), ..nothing() },
+        ),
         ("no policy is there", |it| it.policy = None, EndpointChange { policy: Some(policy.clone()), ..nothing() }),
         ("private DNS is off", |it| it.private_dns = false, EndpointChange { private_dns: Some(true), ..nothing() }),
         (
@@ -382,7 +387,10 @@ fn a_network_that_nobody_demands_goes_from_the_endpoint_to_the_groups() {
         "neither refers to the other any more when it is deleted"
     );
     assert_eq!(teardown(&bare()), Plan::default(), "nothing left");
-    assert_eq!(teardown(&Observed { endpoints: vec![endpoint_in(2, EndpointState::Deleted)], ..bare() }), Plan::default());
+    assert_eq!(
+        teardown(&Observed { endpoints: vec![endpoint_in(2, EndpointState::Deleted)], ..bare() }),
+        Plan::default()
+    );
 }
 
 #[test]
@@ -510,12 +518,10 @@ fn no_step_from_any_state_opens_anything() {
 fn at_most_one_endpoint_ever_comes_to_be_and_none_beside_one_that_is_there() {
     for observed in states() {
         let plan = decided(&observed);
-        let creations =
-            plan.steps.iter().filter(|step| matches!(step.write, Write::CreateVpcEndpoint(_))).count();
+        let creations = plan.steps.iter().filter(|step| matches!(step.write, Write::CreateVpcEndpoint(_))).count();
         let there = observed.endpoints_of(RUNTIME).len();
         assert!(creations <= usize::from(there == 0), "{plan:?}");
-        let deletions =
-            plan.steps.iter().filter(|step| matches!(step.write, Write::DeleteVpcEndpoint { .. })).count();
+        let deletions = plan.steps.iter().filter(|step| matches!(step.write, Write::DeleteVpcEndpoint { .. })).count();
         let works = observed.endpoints.iter().any(|endpoint| endpoint.state == EndpointState::Available);
         assert!(!works || deletions < there, "one that works is kept: {plan:?}");
     }

@@ -148,10 +148,11 @@ fn an_existing_endpoint_keeps_its_subnets_whatever_comes_to_be_around_it() {
     let cases: [Case; 5] = [
         ("a subnet with a lower id", |it| it.topology.subnets.insert(0, subnet(0xa0)), desired()),
         ("no free address left", |it| it.topology.subnets.iter_mut().for_each(|it| it.free_addresses = 0), desired()),
-        ("another app that names another subnet", |_| {}, desired_by(&[
-            demand(&["a.b"], &[]),
-            demand(&["a.b"], &[0xa1, 0xb1]),
-        ])),
+        (
+            "another app that names another subnet",
+            |_| {},
+            desired_by(&[demand(&["a.b"], &[]), demand(&["a.b"], &[0xa1, 0xb1])]),
+        ),
         ("only an app that names another subnet of the zone", |_| {}, desired_by(&[demand(&["a.b"], &[0xa1, 0xb1])])),
         ("a way out", |it| it.topology.route_tables = vec![main_table(&[RouteTarget::Other])], desired()),
     ];
@@ -176,7 +177,7 @@ fn an_endpoint_grows_into_a_zone_that_gets_its_first_subnet_and_leaves_one_that_
 #[test]
 fn private_dns_is_safe_exactly_where_nobody_can_be_using_another_way_to_the_service() {
     type Case = (&'static str, bool, fn(&mut Observed));
-    let foreign = |private_dns, state| VpcEndpoint { private_dns, state, ..endpoint(9) };
+    let foreign = |private_dns, state| VpcEndpoint { state, private_dns, ..endpoint(9) };
     let cases: [Case; 9] = [
         ("an isolated VPC", true, |_| {}),
         ("a gateway endpoint for S3", true, |it| {

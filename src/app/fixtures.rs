@@ -1,0 +1,140 @@
+//! The app that the tests of this folder speak about, on a network with private DNS.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Desired, LogGroupFacts, Observed, Path};
+use crate::{
+    api::{
+        EndpointStatus, PrivateGenAIAppSpec, PrivateGenAINetworkStatus, SecurityGroupsStatus,
+        app::{App, FunctionStatus},
+    },
+    aws::{Caller, FunctionDetail, FunctionListing, FunctionState, LogGroup, Partition, Role, UpdateStatus},
+    identity::AppIdentity,
+};
+
+pub(super) fn identity() -> AppIdentity {
+    AppIdentity {
+        installation: "prod".parse().expect("an installation id"),
+        region: "us-east-1".parse().expect("a region"),
+        vpc: "vpc-0abc1234".parse().expect("a VPC id"),
+        namespace: "team-a".to_owned(),
+        name: "bot".to_owned(),
+    }
+}
+
+pub(super) fn caller() -> Caller {
+    Caller { account: "123456789012".parse().expect("an account"), partition: Partition::Aws }
+}
+
+/// The app of this spec, as YAML would say it.
+pub(super) fn app(spec: serde_json::Value) -> App {
+    let spec: PrivateGenAIAppSpec = serde_json::from_value(spec).expect("a spec");
+    App::new(&spec, &identity().region).expect("an app")
+}
+
+pub(super) fn smallest() -> App {
+    app(serde_json::json!({"network": {"vpcId": "vpc-0abc1234"}, "models": ["amazon.nova-lite-v1:0"]}))
+}
+
+/// What a network that is ready shows in its status.
+pub(super) fn network_status(private_dns: bool) -> PrivateGenAINetworkStatus {
+    PrivateGenAINetworkStatus {
+        subnet_ids: vec!["subnet-000000a1".to_owned(), "subnet-000000b1".to_owned()],
+        security_groups: Some(SecurityGroupsStatus {
+            functions: "sg-0000000f".to_owned(),
+            endpoints: "sg-0000000e".to_owned(),
+        }),
+        endpoints: vec![EndpointStatus {
+            service: "bedrock-runtime".to_owned(),
+            vpc_endpoint_id: "vpce-00000001".to_owned(),
+            state: "available".to_owned(),
+            private_dns_enabled: private_dns,
+            dns_names: vec!["vpce-1.example".to_owned(), "vpce-1-us-east-1a.example".to_owned()],
+            private_ip_addresses: Vec::new(),
+            interfaces: Vec::new(),
+            models: vec!["amazon.nova-lite-v1:0".to_owned()],
+        }],
+        ..PrivateGenAINetworkStatus::default()
+    }
+}
+
+pub(super) fn path() -> Path {
+    Path::new(&network_status(true)).expect("a path")
+}
+
+/// The smallest app on a network that is ready.
+pub(super) fn desired() -> Desired {
+    Desired::new(&smallest(), identity(), &caller(), Some(&path()))
+}
+
+/// The same while the network is not ready.
+pub(super) fn desired_without_path() -> Desired {
+    Desired::new(&smallest(), identity(), &caller(), None)
+}
+
+pub(super) fn nothing() -> Observed {
+    Observed { role: None, log_group: None, listing: None, detail: None }
+}
+
+pub(super) fn role() -> Role {
+    let desired = desired();
+    Role {
+        name: identity().role_name(),
+        arn: identity().role_arn(&caller()),
+        trust_policy: desired.trust_policy,
+        inline_policies: BTreeMap::from([("private-genai".to_owned(), desired.execution_policy)]),
+        attached_policies: BTreeSet::new(),
+        tags: identity().tags(),
+    }
+}
+
+pub(super) fn log_group(ours: Option<bool>) -> LogGroupFacts {
+    LogGroupFacts { group: LogGroup { name: identity().log_group_name(), retention_days: Some(30) }, ours }
+}
+
+pub(super) fn listing() -> FunctionListing {
+    let function = desired().function.expect("a function");
+    FunctionListing {
+        name: identity().function_name(),
+        arn: identity().function_arn(&caller()),
+        configuration: function.configuration,
+        architecture: function.architecture,
+        code_sha256: function.package.sha256().to_owned(),
+        last_modified: "2026-01-01T00:00:00.000+0000".to_owned(),
+    }
+}
+
+pub(super) fn detail() -> FunctionDetail {
+    FunctionDetail {
+        listing: listing(),
+        state: FunctionState::Active,
+        state_reason: None,
+        last_update: UpdateStatus::Successful,
+        last_update_reason: None,
+        tags: identity().tags(),
+    }
+}
+
+/// Everything is as [`desired`] wants it, and the function was asked for.
+pub(super) fn at_rest() -> Observed {
+    Observed { role: Some(role()), log_group: Some(log_group(None)), listing: Some(listing()), detail: Some(detail()) }
+}
+
+/// The function is there like this.
+pub(super) fn with_function(detail: FunctionDetail) -> Observed {
+    Observed { listing: Some(detail.listing.clone()), detail: Some(detail), ..at_rest() }
+}
+
+/// What status recorded of the function when it was last asked for.
+pub(super) fn recorded() -> FunctionStatus {
+    let detail = detail();
+    FunctionStatus {
+        name: detail.listing.name.to_string(),
+        arn: detail.listing.arn,
+        state: detail.state.as_str().to_owned(),
+        last_update_status: detail.last_update.as_str().to_owned(),
+        code_sha256: detail.listing.code_sha256,
+        last_modified: detail.listing.last_modified,
+        log_group: identity().log_group_name().to_string(),
+    }
+}

@@ -1,0 +1,389 @@
+use super::*;
+use crate::{
+    api::condition::Standing,
+    app::fixtures::{
+        at_rest, caller, desired, desired_without_path, detail, identity, listing, log_group, nothing, role,
+        with_function,
+    },
+    aws::{Architecture, Environment, FunctionListing, PolicyDocument, Tags},
+};
+
+fn decided(observed: &Observed) -> Plan {
+    plan(&desired(), observed)
+}
+
+fn writes(plan: Plan) -> Vec<Write> {
+    plan.steps.into_iter().map(|step| step.write).collect()
+}
+
+fn stands(plan: &Plan, kind: ConditionType) -> (Standing, Reason) {
+    let leg = leg(plan, kind);
+    (leg.standing, leg.reason)
+}
+
+fn leg(plan: &Plan, kind: ConditionType) -> &Leg {
+    plan.legs.iter().find(|leg| leg.kind == kind).expect("the leg")
+}
+
+fn function_stands(plan: &Plan) -> (Standing, Reason) {
+    stands(plan, ConditionType::FunctionReady)
+}
+
+fn desired_function() -> DesiredFunction {
+    desired().function.expect("a function")
+}
+
+fn put_policy() -> Write {
+    Write::PutRolePolicy {
+        role: identity().role_name(),
+        policy: POLICY_NAME.to_owned(),
+        document: desired().execution_policy,
+    }
+}
+
+fn put_configuration() -> Write {
+    let configuration = desired_function().configuration;
+    Write::UpdateFunctionConfiguration { name: identity().function_name(), configuration }
+}
+
+fn put_code() -> Write {
+    let DesiredFunction { package, architecture, .. } = desired_function();
+    Write::UpdateFunctionCode { name: identity().function_name(), package, architecture }
+}
+
+fn delete_function() -> Write {
+    Write::DeleteFunction { name: identity().function_name() }
+}
+
+/// The tags of somebody else's resource.
+fn foreign() -> Tags {
+    [("Name".to_owned(), "theirs".to_owned())].into()
+}
+
+#[test]
+fn a_new_app_on_a_network_that_is_ready_takes_exactly_five_writes() {
+    let plan = decided(&nothing());
+    assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (Standing::Progressing, Reason::Applying));
+    assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::Applying));
+    let DesiredFunction { configuration, architecture, package } = desired_function();
+    let description = "private-genai-operator: PrivateGenAIApp team-a/bot".to_owned();
+    let tags = identity().tags();
+    assert_eq!(
+        writes(plan),
+        [
+            Write::CreateRole {
+                name: identity().role_name(),
+                path: "/private-genai/prod/".to_owned(),
+                trust_policy: desired().trust_policy,
+                description: description.clone(),
+                tags: tags.clone(),
+            },
+            put_policy(),
+            Write::CreateLogGroup { name: identity().log_group_name(), tags: tags.clone() },
+            Write::PutRetentionPolicy { name: identity().log_group_name(), days: 30 },
+            Write::CreateFunction(NewFunction {
+                name: identity().function_name(),
+                description,
+                configuration,
+                architecture,
+                package,
+                tags,
+            }),
+        ]
+    );
+}
+
+#[test]
+fn an_app_at_rest_has_nothing_to_do_whether_or_not_its_function_was_asked_for() {
+    for detail in [Some(detail()), None] {
+        let plan = decided(&Observed { detail, ..at_rest() });
+        assert_eq!(plan.steps, []);
+        assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (Standing::Met, Reason::Ready));
+        assert_eq!(function_stands(&plan), (Standing::Met, Reason::Ready));
+        assert_eq!(plan.legs.len(), 2);
+    }
+}
+
+#[test]
+fn without_a_path_role_and_log_group_come_and_the_function_is_neither_created_nor_touched() {
+    let plan = super::plan(&desired_without_path(), &nothing());
+    assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::WaitingForNetwork));
+    let operations: Vec<&str> = plan.steps.iter().map(|step| step.write.operation().1).collect();
+    assert_eq!(operations, ["CreateRole", "PutRolePolicy", "CreateLogGroup", "PutRetentionPolicy"]);
+    let mut failed = detail();
+    failed.state = FunctionState::Failed;
+    failed.listing.configuration.subnets.clear();
+    let plan = super::plan(&desired_without_path(), &with_function(failed));
+    assert_eq!(plan.steps, []);
+    assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::WaitingForNetwork));
+}
+
+#[test]
+fn each_drift_of_the_role_or_the_log_group_is_put_right_by_one_write() {
+    type Case = (&'static str, fn(&mut Role, &mut Option<LogGroupFacts>), Write);
+    let name = || identity().role_name();
+    let arn = "arn:aws:iam::aws:policy/AdministratorAccess";
+    let cases: [Case; 6] = [
+        (
+            "trust",
+            |role, _| role.trust_policy = PolicyDocument::from_wire("{}"),
+            Write::UpdateTrustPolicy { role: name(), trust_policy: desired().trust_policy },
+        ),
+        (
+            "policy changed",
+            |role, _| {
+                for policy in role.inline_policies.values_mut() {
+                    *policy = PolicyDocument::from_wire("{}");
+                }
+            },
+            put_policy(),
+        ),
+        ("policy gone", |role, _| role.inline_policies.clear(), put_policy()),
+        (
+            "a policy beside ours",
+            |role, _| drop(role.inline_policies.insert("more".to_owned(), PolicyDocument::from_wire("{}"))),
+            Write::DeleteRolePolicy { role: name(), policy: "more".to_owned() },
+        ),
+        (
+            "a managed policy",
+            |role, _| role.attached_policies.extend(["arn:aws:iam::aws:policy/AdministratorAccess".to_owned()]),
+            Write::DetachRolePolicy { role: name(), policy_arn: arn.to_owned() },
+        ),
+        (
+            "retention",
+            |_, group| {
+                let mut facts = log_group(Some(true));
+                facts.group.retention_days = None;
+                *group = Some(facts);
+            },
+            Write::PutRetentionPolicy { name: identity().log_group_name(), days: 30 },
+        ),
+    ];
+    for (what, drift, write) in cases {
+        let (mut role, mut log_group) = (role(), Some(log_group(None)));
+        drift(&mut role, &mut log_group);
+        assert_eq!(writes(decided(&Observed { role: Some(role), log_group, ..at_rest() })), [write], "{what}");
+    }
+}
+
+#[test]
+fn each_drift_of_the_function_is_put_right_by_one_write() {
+    type Case = (&'static str, fn(&mut FunctionListing), fn() -> Write);
+    let cases: [Case; 10] = [
+        ("role", |it| it.configuration.role_arn.push('x'), put_configuration),
+        ("runtime", |it| it.configuration.runtime.push('x'), put_configuration),
+        ("handler", |it| it.configuration.handler.push('x'), put_configuration),
+        ("memory", |it| it.configuration.memory_mib += 1, put_configuration),
+        ("timeout", |it| it.configuration.timeout_seconds += 1, put_configuration),
+        ("environment", |it| it.configuration.environment = Environment::default(), put_configuration),
+        ("subnets", |it| it.configuration.subnets.clear(), put_configuration),
+        ("groups", |it| it.configuration.security_groups.clear(), put_configuration),
+        ("code", |it| it.code_sha256.push('x'), put_code),
+        ("processor", |it| it.architecture = Architecture::X86_64, put_code),
+    ];
+    for (what, drift, write) in cases {
+        let mut detail = detail();
+        drift(&mut detail.listing);
+        let plan = decided(&with_function(detail));
+        assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::Applying), "{what}");
+        assert_eq!(writes(plan), [write()], "{what}");
+    }
+}
+
+#[test]
+fn what_is_gone_is_created_again_and_nothing_else_is_written() {
+    let without = |change: fn(&mut Observed)| {
+        let mut observed = at_rest();
+        change(&mut observed);
+        let plan = decided(&observed);
+        plan.steps.iter().map(|step| step.write.operation().1).collect::<Vec<_>>()
+    };
+    assert_eq!(without(|it| it.role = None), ["CreateRole", "PutRolePolicy"]);
+    assert_eq!(without(|it| it.log_group = None), ["CreateLogGroup", "PutRetentionPolicy"]);
+    assert_eq!(without(|it| (it.listing, it.detail) = (None, None)), ["CreateFunction"]);
+}
+
+#[test]
+fn configuration_comes_before_code_for_lambda_takes_one_update_at_a_time() {
+    let mut both = detail();
+    both.listing.code_sha256.push('x');
+    both.listing.configuration.memory_mib += 1;
+    assert_eq!(writes(decided(&with_function(both))), [put_configuration()]);
+}
+
+#[test]
+fn a_function_that_aws_is_at_work_on_is_waited_for_and_not_written_to() {
+    let waits = |change: fn(&mut FunctionDetail), reason, says: &str| {
+        let mut detail = detail();
+        detail.listing.configuration.memory_mib += 1;
+        detail.state_reason = Some("Why: because".to_owned());
+        change(&mut detail);
+        let plan = decided(&with_function(detail));
+        assert_eq!(plan.steps, [], "{says}");
+        assert_eq!(function_stands(&plan), (Standing::Progressing, reason), "{says}");
+        let message = &leg(&plan, ConditionType::FunctionReady).message;
+        assert!(message.contains(says) && message.contains(identity().function_name().as_str()), "{message}");
+    };
+    waits(|it| it.state = FunctionState::Pending, Reason::FunctionPending, "Pending (Why: because)");
+    waits(|it| it.state = FunctionState::from_wire("Deleting"), Reason::FunctionPending, "Deleting");
+    waits(|it| it.state = FunctionState::from_wire("Deactivated"), Reason::FunctionPending, "Deactivated");
+    waits(|it| it.state = FunctionState::Inactive, Reason::FunctionInactive, "invoke it once");
+    waits(|it| it.last_update = UpdateStatus::InProgress, Reason::FunctionPending, "under way");
+    waits(|it| it.last_update = UpdateStatus::from_wire("Odd"), Reason::FunctionPending, "under way");
+}
+
+#[test]
+fn a_function_that_failed_to_start_is_deleted_so_that_it_can_be_created_anew() {
+    let mut failed = detail();
+    failed.state = FunctionState::Failed;
+    failed.state_reason = Some("SubnetOutOfIPAddresses: no address".to_owned());
+    let plan = decided(&with_function(failed));
+    assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::FunctionFailed));
+    assert!(leg(&plan, ConditionType::FunctionReady).message.contains("SubnetOutOfIPAddresses"));
+    assert_eq!(writes(plan), [delete_function()]);
+}
+
+#[test]
+fn an_update_that_failed_is_told_with_aws_s_reason_and_another_one_is_made_when_there_is_cause() {
+    let mut failed = detail();
+    failed.last_update = UpdateStatus::Failed;
+    failed.last_update_reason = Some("EniLimitExceeded: too many".to_owned());
+    let plan = decided(&with_function(failed.clone()));
+    assert_eq!(plan.steps, []);
+    assert_eq!(function_stands(&plan), (Standing::Blocked, Reason::FunctionFailed));
+    assert!(leg(&plan, ConditionType::FunctionReady).message.contains("EniLimitExceeded: too many"));
+    failed.listing.configuration.memory_mib += 1;
+    assert_eq!(writes(decided(&with_function(failed))), [put_configuration()]);
+}
+
+#[test]
+fn a_role_of_somebody_else_is_told_and_nothing_is_built_on_it() {
+    let theirs = Role { tags: foreign(), ..role() };
+    for observed in [
+        Observed { role: Some(theirs.clone()), ..nothing() },
+        Observed { role: Some(Role { inline_policies: [].into(), ..theirs }), ..at_rest() },
+    ] {
+        let plan = decided(&observed);
+        assert_eq!(plan.steps, []);
+        assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (Standing::Blocked, Reason::NameTaken));
+        let message = &leg(&plan, ConditionType::ExecutionRoleReady).message;
+        assert!(message.contains(identity().role_name().as_str()) && message.contains("remove it"), "{message}");
+    }
+}
+
+#[test]
+fn a_function_of_somebody_else_is_told_and_never_touched() {
+    let mut theirs = detail();
+    theirs.tags = foreign();
+    for change in [
+        |_: &mut FunctionDetail| {},
+        |it: &mut FunctionDetail| it.state = FunctionState::Failed,
+        |it: &mut FunctionDetail| it.listing.code_sha256.clear(),
+        |it: &mut FunctionDetail| it.listing.configuration.subnets.clear(),
+    ] {
+        let mut detail = theirs.clone();
+        change(&mut detail);
+        let plan = decided(&with_function(detail));
+        assert_eq!(plan.steps, []);
+        assert_eq!(function_stands(&plan), (Standing::Blocked, Reason::NameTaken));
+        let message = &leg(&plan, ConditionType::FunctionReady).message;
+        assert!(message.contains(identity().function_name().as_str()) && message.contains("remove it"), "{message}");
+    }
+}
+
+#[test]
+fn a_log_group_of_somebody_else_is_told_never_touched_and_no_function_writes_into_it() {
+    for ours in [Some(false), None] {
+        let mut theirs = log_group(ours);
+        theirs.group.retention_days = None;
+        let plan = decided(&Observed { log_group: Some(theirs), listing: None, detail: None, ..at_rest() });
+        assert_eq!(plan.steps, []);
+        assert_eq!(function_stands(&plan), (Standing::Blocked, Reason::NameTaken));
+        let message = &leg(&plan, ConditionType::FunctionReady).message;
+        assert!(message.contains(identity().log_group_name().as_str()) && message.contains("remove it"), "{message}");
+    }
+}
+
+#[test]
+fn an_app_that_goes_takes_its_function_first_and_the_rest_once_that_is_confirmed_gone() {
+    let identity = identity();
+    let mut role = role();
+    role.attached_policies.insert("arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned());
+    let there = Observed {
+        role: Some(role.clone()),
+        log_group: Some(log_group(Some(true))),
+        listing: None,
+        detail: Some(detail()),
+    };
+    let plan = teardown(&identity, &there);
+    assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::Deleting));
+    assert_eq!(writes(plan), [delete_function()]);
+
+    let mut deleting = detail();
+    deleting.state = FunctionState::from_wire("Deleting");
+    let plan = teardown(&identity, &Observed { detail: Some(deleting), ..there.clone() });
+    assert_eq!(plan.steps, [], "a deletion under way is waited for");
+    assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::Deleting));
+
+    let plan = teardown(&identity, &Observed { detail: None, ..there });
+    assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (Standing::Progressing, Reason::Deleting));
+    assert_eq!(
+        writes(plan),
+        [
+            Write::DeleteLogGroup { name: identity.log_group_name() },
+            Write::DeleteRolePolicy { role: identity.role_name(), policy: POLICY_NAME.to_owned() },
+            Write::DetachRolePolicy {
+                role: identity.role_name(),
+                policy_arn: "arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned()
+            },
+            Write::DeleteRole { role: identity.role_name() },
+        ],
+        "the role last, for its tags tell where the rest is"
+    );
+    assert_eq!(teardown(&identity, &nothing()), Plan::default(), "nothing left");
+}
+
+#[test]
+fn a_function_goes_whatever_state_it_is_in() {
+    for state in ["Pending", "Active", "Inactive", "Failed", "Deactivated"] {
+        let mut detail = detail();
+        detail.state = FunctionState::from_wire(state);
+        detail.last_update = UpdateStatus::InProgress;
+        assert_eq!(writes(teardown(&identity(), &with_function(detail))), [delete_function()], "{state}");
+    }
+}
+
+#[test]
+fn an_app_that_goes_leaves_what_is_somebody_else_s_and_does_not_wait_for_it() {
+    let mut theirs = detail();
+    theirs.tags = foreign();
+    theirs.listing.configuration.role_arn = "arn:aws:iam::123456789012:role/theirs".to_owned();
+    let all_foreign = Observed {
+        role: Some(Role { tags: foreign(), ..role() }),
+        log_group: Some(log_group(Some(false))),
+        listing: None,
+        detail: Some(theirs.clone()),
+    };
+    assert_eq!(teardown(&identity(), &all_foreign), Plan::default());
+    let plan = teardown(&identity(), &Observed { role: Some(role()), ..all_foreign });
+    let operations: Vec<&str> = plan.steps.iter().map(|step| step.write.operation().1).collect();
+    assert_eq!(operations, ["DeleteRolePolicy", "DeleteRole"], "what is ours goes");
+}
+
+#[test]
+fn a_function_that_lost_its_tags_keeps_the_role_that_it_runs_as_until_somebody_decides() {
+    let mut stripped = detail();
+    stripped.tags = foreign();
+    assert_eq!(stripped.listing.configuration.role_arn, identity().role_arn(&caller()));
+    let plan = teardown(&identity(), &with_function(stripped));
+    assert_eq!(plan.steps, []);
+    assert_eq!(function_stands(&plan), (Standing::Blocked, Reason::NameTaken));
+}
+
+#[test]
+fn a_listing_that_was_not_asked_about_is_judged_by_what_it_shows() {
+    let mut drifted = listing();
+    drifted.configuration.memory_mib += 1;
+    let plan = decided(&Observed { listing: Some(drifted), detail: None, ..at_rest() });
+    assert_eq!(writes(plan), [put_configuration()]);
+}

@@ -1,0 +1,17 @@
+//! The promises that need the wire: the operator's own binary against the real kube-apiserver and the stricter local AWS
+//! of `tests/local`. The stack is built by `make test` (`python3 tests/local/stack.py build`).
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that finds something missing fails, and says where"
+)]
+
+mod http;
+mod lifecycle;
+mod manifests;
+mod operation;
+mod path;
+mod refusals;
+mod stack;

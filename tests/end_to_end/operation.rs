@@ -1,0 +1,66 @@
+//! Starting, stopping, being asked how it goes.
+
+use serde_json::json;
+
+use crate::{
+    http,
+    stack::{Stack, app},
+};
+
+#[tokio::test]
+async fn it_tells_how_it_goes_and_stopped_and_started_at_rest_it_writes_nothing() {
+    let stack = Stack::start();
+    let operator = stack.operator("restart").await;
+    let base = operator.address().await;
+    let namespace = stack.namespace("restart");
+    let (vpc, _) = stack.vpc(json!({"azs": ["a", "b"], "route": "isolated"})).await;
+    for name in ["one", "two"] {
+        stack.apply(&app(&namespace, name, &vpc));
+    }
+    for name in ["one", "two"] {
+        stack.until_ready(&namespace, name).await;
+    }
+    assert_eq!(http::request("GET", &format!("{base}/healthz"), None).await.0, 200);
+    assert_eq!(http::request("GET", &format!("{base}/readyz"), None).await.0, 200);
+    let (status, text) = http::request("GET", &format!("{base}/metrics"), None).await;
+    assert_eq!(status, 200);
+    for line in [
+        r#"private_genai_operator_reconciles_total{kind="app",result="finished"}"#,
+        r#"private_genai_operator_aws_calls_total{service="lambda",operation="CreateFunction",code="OK"} 2"#,
+        r#"private_genai_operator_aws_call_duration_seconds_count{service="ec2",operation="CreateVpcEndpoint"} 1"#,
+    ] {
+        assert!(text.contains(line), "{line} is missing in\n{text}");
+    }
+    assert!(text.ends_with("# EOF\n"), "OpenMetrics ends so: {text}");
+    assert!(operator.stop().await, "SIGTERM ends it in order");
+
+    let versions = || {
+        let all = stack.kubectl(&["get", "pgai,pgain", "-A", "-o", "jsonpath={.items[*].metadata.resourceVersion}"]);
+        String::from_utf8_lossy(&all.stdout).into_owned()
+    };
+    let (position, before) = (stack.journal_position().await, versions());
+    let operator = stack.operator("restart").await;
+    // It has looked at everything once it has asked for every table.
+    crate::stack::eventually("it has looked at AWS", async || {
+        let journal = stack.journal(position).await;
+        let asked = |operation: &str| {
+            journal["calls"].as_array().into_iter().flatten().any(|call| call["operation"] == operation)
+        };
+        ["DescribeVpcEndpoints", "DescribeSecurityGroups", "ListFunctions", "DescribeLogGroups"]
+            .iter()
+            .all(|operation| asked(operation))
+            .then_some(())
+    })
+    .await;
+    assert!(operator.stop().await, "what was under way has ended");
+    let journal = stack.journal(position).await;
+    let writes: Vec<String> = journal["calls"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter(|call| call["write"] == true)
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(writes, Vec::<String>::new());
+    assert_eq!(versions(), before, "no Kubernetes object was written");
+}

@@ -1,0 +1,107 @@
+//! Bad input gets a sentence that says what to write: from the API server where it can, from a condition where it cannot.
+
+use serde_json::{Value, json};
+
+use crate::stack::{MODEL, Stack, app, app_with, condition};
+
+#[tokio::test]
+async fn the_api_server_refuses_with_a_sentence_that_says_what_to_write() {
+    let stack = Stack::shared().await;
+    let namespace = stack.namespace("refused");
+    let network = json!({"vpcId": "vpc-0abc1234"});
+    let models = json!([MODEL]);
+    let function = |function: Value| json!({"network": network, "models": models, "function": function});
+    let subnets: Vec<String> = (0..17).map(|n| format!("subnet-{n:08x}")).collect();
+    let table = [
+        ("no models", json!({"network": network}), "list at least one model, as in models: [amazon.nova-lite-v1:0]"),
+        ("empty models", json!({"network": network, "models": []}), "list at least one model"),
+        ("no network", json!({"models": models}), "name the VPC, as in network: {vpcId: vpc-0123456789abcdef0}"),
+        ("no VPC", json!({"network": {}, "models": models}), "name the VPC"),
+        (
+            "malformed VPC",
+            json!({"network": {"vpcId": "vpc-XYZ"}, "models": models}),
+            "must be a VPC id: write it as AWS shows it",
+        ),
+        (
+            "malformed region",
+            json!({"network": {"vpcId": "vpc-0abc1234", "region": "Virginia"}, "models": models}),
+            "must be an AWS region: write its code",
+        ),
+        (
+            "malformed subnet",
+            json!({"network": {"vpcId": "vpc-0abc1234", "subnetIds": ["sn-1"]}, "models": models}),
+            "must be subnet ids: write each as AWS shows it",
+        ),
+        (
+            "too many subnets",
+            json!({"network": {"vpcId": "vpc-0abc1234", "subnetIds": subnets}, "models": models}),
+            "must have at most 16 items",
+        ),
+        ("malformed model", json!({"network": network, "models": ["nova lite"]}), "must be foundation model IDs"),
+        (
+            "a profile",
+            json!({"network": network, "models": ["us.amazon.nova-lite-v1:0"]}),
+            "inference profiles are not supported by this version",
+        ),
+        ("little memory", function(json!({"memoryMiB": 64})), "greater than or equal to 128"),
+        ("much memory", function(json!({"memoryMiB": 20000})), "less than or equal to 10240"),
+        ("no time", function(json!({"timeoutSeconds": 0})), "greater than or equal to 1"),
+        ("much time", function(json!({"timeoutSeconds": 901})), "less than or equal to 900"),
+        (
+            "odd retention",
+            function(json!({"logging": {"retentionDays": 2}})),
+            "must be a number of days that CloudWatch Logs offers",
+        ),
+        ("reserved variable", function(json!({"environment": {"AWS_REGION": "x"}})), "choose another name"),
+        ("odd variable", function(json!({"environment": {"1x": "x"}})), "must have names that Lambda allows"),
+    ];
+    for (what, spec, sentence) in table {
+        let said = stack.refused(&app_with(&namespace, "bad", spec));
+        assert!(said.contains(sentence), "{what}: {said}");
+    }
+    let said = stack.refused(&app_with(&namespace, "bad", json!({"network": network, "models": models, "modles": []})));
+    assert!(said.contains("unknown field \"spec.modles\""), "strict validation: {said}");
+}
+
+#[tokio::test]
+async fn the_network_of_an_app_cannot_be_changed() {
+    let stack = Stack::shared().await;
+    let namespace = stack.namespace("immutable");
+    stack.apply(&app(&namespace, "bot", "vpc-0abc1234"));
+    let said = stack.refused(&app(&namespace, "bot", "vpc-0abc5678"));
+    assert!(said.contains("create another PrivateGenAIApp for another network"), "{said}");
+}
+
+#[tokio::test]
+async fn a_condition_explains_what_the_api_server_cannot_know() {
+    let stack = Stack::shared().await;
+    let namespace = stack.namespace("explained");
+    let dedicated = stack.vpc(json!({"azs": ["a", "b"], "route": "isolated", "tenancy": "dedicated"})).await.0;
+    let one_zone = stack.vpc(json!({"azs": ["a"], "route": "isolated"})).await.0;
+    let (vpc, subnets) = stack.vpc(json!({"azs": ["a", "b"], "route": "isolated"})).await;
+    let foreign = stack.vpc(json!({"azs": ["a", "b"], "route": "isolated"})).await.1;
+    stack.apply(&app(&namespace, "not-allowed", "vpc-0abc1234"));
+    stack.apply(&app(&namespace, "not-found", "vpc-00000000000000001"));
+    stack.apply(&app(&namespace, "dedicated", &dedicated));
+    stack.apply(&app(&namespace, "one-zone", &one_zone));
+    let network = json!({"vpcId": vpc, "subnetIds": [subnets[0], foreign[1]]});
+    stack.apply(&app_with(&namespace, "foreign-subnet", json!({"network": network, "models": [MODEL]})));
+    let table = [
+        ("not-allowed", "VpcNotAllowed", "implicitNetworks.vpcIds".to_owned()),
+        ("not-found", "VpcNotFound", "correct network.vpcId or network.region".to_owned()),
+        ("dedicated", "DedicatedTenancy", "use a VPC of default tenancy".to_owned()),
+        ("one-zone", "TooFewZones", "add private subnets".to_owned()),
+        ("foreign-subnet", "SubnetNotInVpc", foreign[1].clone()),
+    ];
+    for (name, reason, sentence) in table {
+        let app = stack
+            .until(&namespace, name, reason, |app: Option<&private_genai_operator::api::PrivateGenAIApp>| {
+                condition(app, "Ready").1 == reason
+            })
+            .await;
+        let (status, _, message) = condition(Some(&app), "Ready");
+        assert_eq!(status, "False");
+        assert!(message.contains(&sentence), "{name}: {message}");
+        assert_eq!(condition(Some(&app), "Stalled").0, "True", "{name}: somebody must act");
+    }
+}

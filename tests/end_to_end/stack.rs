@@ -1,0 +1,308 @@
+//! A local stack and an operator on it. Most tests share one of each, in namespaces and VPCs of their own; the stack ends
+//! with the test process, because its standard input does.
+
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader, Write as _},
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use kube::{
+    Api, Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+    runtime::wait::{Condition, await_condition, conditions::is_deleted},
+};
+use private_genai_operator::api::{PrivateGenAIApp, PrivateGenAINetwork, crd};
+use serde_json::{Value, json};
+use tokio::sync::OnceCell;
+
+use crate::http;
+
+/// As long as anything may take here; the local AWS has no delays unless a test asks for them.
+pub const DEADLINE: Duration = Duration::from_secs(90);
+
+/// The only VPC ids that the tests' operator lets apps use are those that the local AWS makes: 17 digits.
+pub const ALLOWED_VPCS: &str = "vpc-?????????????????";
+
+/// A model.
+pub const MODEL: &str = "amazon.nova-lite-v1:0";
+
+/// A running local stack with the CRDs installed.
+pub struct Stack {
+    kubeconfig: PathBuf,
+    kubectl: PathBuf,
+    pub aws: String,
+    directory: PathBuf,
+    /// The stack runs until its standard input ends.
+    _process: Child,
+}
+
+/// A running operator.
+pub struct Operator {
+    process: Child,
+    pub log: PathBuf,
+}
+
+impl Stack {
+    /// The stack that tests share, with an operator on it.
+    pub async fn shared() -> &'static Self {
+        static SHARED: OnceCell<(Stack, Operator)> = OnceCell::const_new();
+        let (stack, _operator) = SHARED
+            .get_or_init(async || {
+                let stack = Self::start();
+                let operator = stack.operator("shared").await;
+                (stack, operator)
+            })
+            .await;
+        stack
+    }
+
+    /// A stack of a test's own.
+    pub fn start() -> Self {
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut process = Command::new("python3")
+            .arg(repository.join("tests/local/stack.py"))
+            .arg("run")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("python3 is there");
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
+        let told: Value = serde_json::from_str(&line)
+            .expect("the stack starts: is it built? Run `make test`, or `python3 tests/local/stack.py build`");
+        let text = |key: &str| told[key].as_str().expect(key).to_owned();
+        let stack = Self {
+            kubeconfig: text("kubeconfig").into(),
+            kubectl: text("kubectl").into(),
+            aws: text("awsEndpointUrl"),
+            directory: text("dir").into(),
+            _process: process,
+        };
+        for (_, manifest) in crd::manifests().expect("YAML") {
+            stack.apply(&manifest);
+        }
+        let established = ["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"];
+        assert!(stack.kubectl(&established).status.success());
+        stack
+    }
+
+    /// Starts an operator and waits until it is ready.
+    pub async fn operator(&self, installation: &str) -> Operator {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let log = self.directory.join(format!("operator-{number}.log"));
+        let process = Command::new(env!("CARGO_BIN_EXE_private-genai-operator"))
+            .args(["run", "--installation-id", installation, "--region", "us-east-1", "--listen", "127.0.0.1:0"])
+            .args(["--implicit-network-vpc-ids", ALLOWED_VPCS])
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("AWS_ENDPOINT_URL", &self.aws)
+            .env("AWS_ACCESS_KEY_ID", "local")
+            .env("AWS_SECRET_ACCESS_KEY", "local")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(File::create(&log).expect("a log file"))
+            .spawn()
+            .expect("the operator starts");
+        let operator = Operator { process, log };
+        let base = operator.address().await;
+        eventually("the operator is ready", async || {
+            (http::request("GET", &format!("{base}/readyz"), None).await.0 == 200).then_some(())
+        })
+        .await;
+        operator
+    }
+
+    /// A client that belongs to the calling test's runtime.
+    pub async fn client(&self) -> Client {
+        let kubeconfig = Kubeconfig::read_from(&self.kubeconfig).expect("a kubeconfig");
+        let config =
+            Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.expect("a configuration");
+        Client::try_from(config).expect("a client")
+    }
+
+    /// Runs kubectl.
+    pub fn kubectl(&self, arguments: &[&str]) -> Output {
+        self.kubectl_with(arguments, "")
+    }
+
+    /// Runs kubectl with something on its standard input.
+    pub fn kubectl_with(&self, arguments: &[&str], input: &str) -> Output {
+        let mut process = Command::new(&self.kubectl)
+            .args(arguments)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("KUBECACHEDIR", self.directory.join("kubectl-cache"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("kubectl is built");
+        process.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("kubectl reads");
+        process.wait_with_output().expect("kubectl ends")
+    }
+
+    /// `kubectl apply`, which must succeed.
+    #[track_caller]
+    pub fn apply(&self, manifest: &str) {
+        let output = self.kubectl_with(&["apply", "-f", "-"], manifest);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// `kubectl apply`, which must fail; gives what it said.
+    #[track_caller]
+    pub fn refused(&self, manifest: &str) -> String {
+        let output = self.kubectl_with(&["apply", "-f", "-"], manifest);
+        assert!(!output.status.success(), "accepted: {manifest}");
+        String::from_utf8_lossy(&output.stderr).into_owned()
+    }
+
+    /// A namespace of the test's own.
+    pub fn namespace(&self, name: &str) -> String {
+        self.apply(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}).to_string());
+        name.to_owned()
+    }
+
+    /// A VPC of the test's own; `shape` as the local AWS's admin API takes it. Gives its id and its subnets.
+    pub async fn vpc(&self, shape: Value) -> (String, Vec<String>) {
+        let vpc = http::json("POST", &format!("{}/_local/vpc", self.aws), Some(&shape)).await;
+        let texts = |value: &Value| {
+            value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        (vpc["vpcId"].as_str().expect("an id").to_owned(), texts(&vpc["subnetIds"]))
+    }
+
+    /// Everything in the local AWS that an operator could have made.
+    pub async fn inventory(&self) -> Value {
+        http::json("GET", &format!("{}/_local/inventory?region=us-east-1", self.aws), None).await
+    }
+
+    /// The position in the journal of AWS calls.
+    pub async fn journal_position(&self) -> u64 {
+        self.journal(u64::MAX >> 12).await["next"].as_u64().expect("a position")
+    }
+
+    /// The AWS calls from a position on.
+    pub async fn journal(&self, since: u64) -> Value {
+        http::json("GET", &format!("{}/_local/journal?since={since}", self.aws), None).await
+    }
+
+    /// Waits until an app is ready.
+    pub async fn until_ready(&self, namespace: &str, name: &str) -> PrivateGenAIApp {
+        self.until(namespace, name, "is ready", |app: Option<&PrivateGenAIApp>| condition(app, "Ready").0 == "True")
+            .await
+    }
+
+    /// Waits until an app's condition holds.
+    pub async fn until(
+        &self,
+        namespace: &str,
+        name: &str,
+        what: &str,
+        holds: impl Condition<PrivateGenAIApp>,
+    ) -> PrivateGenAIApp {
+        let api = Api::<PrivateGenAIApp>::namespaced(self.client().await, namespace);
+        let waiting = await_condition(api.clone(), name, holds);
+        let Ok(app) = tokio::time::timeout(DEADLINE, waiting).await else {
+            panic!("not so after {DEADLINE:?}: {namespace}/{name} {what}; it is {:#?}", api.get(name).await);
+        };
+        app.expect("the API server answers").expect("the app is there")
+    }
+
+    /// Waits until an app is gone.
+    pub async fn until_gone(&self, namespace: &str, app: &PrivateGenAIApp) {
+        let api = Api::<PrivateGenAIApp>::namespaced(self.client().await, namespace);
+        let name = app.metadata.name.as_deref().expect("a name");
+        let gone = is_deleted(app.metadata.uid.as_deref().expect("a uid"));
+        tokio::time::timeout(DEADLINE, await_condition(api, name, gone))
+            .await
+            .unwrap_or_else(|_| panic!("{namespace}/{name} is still there"))
+            .expect("the API server answers");
+    }
+
+    /// Waits until the implicit network of a VPC is gone.
+    pub async fn until_network_gone(&self, vpc: &str) {
+        let api = Api::<PrivateGenAINetwork>::all(self.client().await);
+        eventually("the network is gone", async || {
+            api.get_opt(&format!("{vpc}-us-east-1")).await.expect("an answer").is_none().then_some(())
+        })
+        .await;
+    }
+
+    /// Invokes a function with an event; gives the status and the payload.
+    pub async fn invoke(&self, function: &str, event: &Value) -> Value {
+        http::json("POST", &format!("{}/2015-03-31/functions/{function}/invocations", self.aws), Some(event)).await
+    }
+}
+
+impl Operator {
+    /// Where it serves health and metrics, as its log tells.
+    pub async fn address(&self) -> String {
+        eventually("the operator tells where it serves", async || {
+            let log = std::fs::read_to_string(&self.log).expect("a log");
+            log.lines()
+                .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+                .find_map(|line| Some(format!("http://{}", line["fields"]["address"].as_str()?)))
+        })
+        .await
+    }
+
+    /// Asks it to stop, as Kubernetes does, and waits until it has; gives whether it ended well.
+    pub async fn stop(mut self) -> bool {
+        let terminated = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
+        assert!(terminated.is_ok_and(|status| status.success()));
+        let process = &mut self.process;
+        eventually("the operator ends", async || process.try_wait().expect("a status")).await.success()
+    }
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        // It may have ended already.
+        drop(self.process.kill());
+        drop(self.process.wait());
+    }
+}
+
+/// The three-line app.
+pub fn app(namespace: &str, name: &str, vpc: &str) -> String {
+    app_with(namespace, name, json!({"network": {"vpcId": vpc}, "models": [MODEL]}))
+}
+
+/// An app with this spec.
+pub fn app_with(namespace: &str, name: &str, spec: impl Into<Value>) -> String {
+    json!({
+        "apiVersion": "privategenai.dev/v1alpha1",
+        "kind": "PrivateGenAIApp",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": spec.into(),
+    })
+    .to_string()
+}
+
+/// Status, reason and message of a condition; empty where there is none.
+pub fn condition(app: Option<&PrivateGenAIApp>, kind: &str) -> (String, String, String) {
+    app.and_then(|app| app.status.as_ref())
+        .and_then(|status| status.conditions.iter().find(|condition| condition.type_ == kind))
+        .map(|condition| (condition.status.clone(), condition.reason.clone(), condition.message.clone()))
+        .unwrap_or_default()
+}
+
+/// Polls until there is a value.
+///
+/// # Panics
+/// When there is none by the deadline.
+pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let polling = async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, polling).await.unwrap_or_else(|_| panic!("not so after {DEADLINE:?}: {what}"))
+}
