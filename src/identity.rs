@@ -1,12 +1,13 @@
 //! How a resource in AWS is recognised as ours, without a database and without status: by name, by tag, by client token.
 //! The same installation id gives the same names, so that a rebuilt cluster finds what the old one left.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use sha2::{Digest, Sha256};
 
 use crate::aws::{
-    AccountId, Caller, FunctionName, InvalidId, LogGroupName, Partition, Region, RoleName, Tags, VpcEndpointId, VpcId,
+    AccountId, Caller, FunctionName, InvalidId, LogGroupName, NetworkInterfaceId, Partition, Region, RoleName,
+    SecurityGroup, Tags, VpcEndpointId, VpcId,
 };
 
 /// The tag that makes a resource ours; its value is the installation id.
@@ -25,6 +26,9 @@ pub const TAG_PRIVATE_DNS: &str = "privategenai.dev/private-dns";
 pub const TAG_APP_NAMESPACE: &str = "privategenai.dev/app-namespace";
 /// The name of the app that a resource belongs to.
 pub const TAG_APP_NAME: &str = "privategenai.dev/app-name";
+
+/// On the role of an app that is gone: the interfaces for whose release Lambda may still need the role.
+pub const TAG_RETIRED: &str = "privategenai.dev/retired";
 
 /// The component of the group that functions carry.
 pub const FUNCTIONS_GROUP: &str = "functions";
@@ -111,6 +115,13 @@ impl NetworkIdentity {
     /// The tags say that the resource belongs to this network.
     pub fn owns(&self, tags: &Tags) -> bool {
         self.tags().iter().all(|(key, value)| tags.get(key) == Some(value))
+    }
+
+    /// The group is the network's for a component, such as [`FUNCTIONS_GROUP`].
+    pub fn is_group(&self, group: &SecurityGroup, component: &str) -> bool {
+        group.vpc == self.vpc
+            && self.owns(&group.tags)
+            && group.tags.get(TAG_COMPONENT).is_some_and(|value| value == component)
     }
 
     /// The name of a security group: unique in the VPC, which makes a second one impossible.
@@ -225,6 +236,43 @@ impl AppIdentity {
     }
 }
 
+/// What a retired role is kept for. Lambda releases interfaces with the role of the function that caused them, and shares
+/// them between functions, so the role of an app that is gone may still be needed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Retirement {
+    /// These interfaces were there when the app went.
+    Interfaces(BTreeSet<NetworkInterfaceId>),
+    /// More than a tag holds: until no function's interface is left.
+    Any,
+}
+
+impl Retirement {
+    /// The longest value that a tag takes.
+    const LONGEST: usize = 256;
+
+    /// Writes it as the value of [`TAG_RETIRED`].
+    pub fn tag(interfaces: &BTreeSet<NetworkInterfaceId>) -> String {
+        let ids: Vec<&str> = interfaces.iter().map(NetworkInterfaceId::as_str).collect();
+        let text = ids.join(" ");
+        if text.len() <= Self::LONGEST { text } else { "any".to_owned() }
+    }
+
+    /// Reads it from the tags of a role; `None` for a role in use. What cannot be read is kept for long.
+    pub fn from_tags(tags: &Tags) -> Option<Self> {
+        let text = tags.get(TAG_RETIRED)?;
+        let ids: Result<BTreeSet<NetworkInterfaceId>, InvalidId> = text.split_whitespace().map(str::parse).collect();
+        Some(ids.map_or(Self::Any, Self::Interfaces))
+    }
+
+    /// The role is not needed any more, given the interfaces that there are.
+    pub fn is_over(&self, interfaces: &BTreeSet<NetworkInterfaceId>) -> bool {
+        match self {
+            Self::Interfaces(kept_for) => kept_for.is_disjoint(interfaces),
+            Self::Any => interfaces.is_empty(),
+        }
+    }
+}
+
 /// The ARN that all roles of an installation match.
 pub fn role_arn_pattern(installation: &InstallationId, partition: Partition, account: &AccountId) -> String {
     format!("arn:{partition}:iam::{account}:role{}*", installation.role_path())
@@ -292,6 +340,23 @@ mod tests {
         assert_eq!(AppIdentity::from_tags(&app.installation, &app.tags()), Some(app.clone()));
         let other = "other".parse().expect("id");
         assert_eq!(AppIdentity::from_tags(&other, &app.tags()), None, "another installation's resource is not ours");
+    }
+
+    #[test]
+    fn a_retired_role_is_kept_exactly_as_long_as_an_interface_that_it_may_be_needed_for() {
+        let ids = |count: usize| -> BTreeSet<NetworkInterfaceId> {
+            (0..count).map(|n| format!("eni-{n:017x}").parse().expect("an id")).collect()
+        };
+        let kept_for = |count: usize| {
+            let tag = Retirement::tag(&ids(count));
+            assert!(tag.len() <= 256);
+            Retirement::from_tags(&[(TAG_RETIRED.to_owned(), tag)].into()).expect("a retirement")
+        };
+        assert!(!kept_for(2).is_over(&ids(2)));
+        assert!(kept_for(2).is_over(&ids(4).difference(&ids(2)).cloned().collect()), "newer ones have newer roles");
+        assert!(!kept_for(40).is_over(&ids(1)) && kept_for(40).is_over(&ids(0)), "too many for a tag");
+        assert_eq!(Retirement::from_tags(&Tags::new()), None);
+        assert_eq!(Retirement::from_tags(&[(TAG_RETIRED.to_owned(), "?".to_owned())].into()), Some(Retirement::Any));
     }
 
     #[test]

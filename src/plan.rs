@@ -29,9 +29,11 @@ impl Plan {
         self.steps.push(Step { leg, write });
     }
 
-    /// Something is not as it should be for a cause that lies in AWS, where a fresh look may find it gone.
+    /// Something is not as it should be for a cause that lies in AWS, where a fresh look may find it gone. What is in use
+    /// was looked at afresh already: nobody keeps the list of interfaces.
     pub fn unsettled(&self) -> bool {
-        self.legs.iter().any(|leg| leg.standing != Standing::Met && leg.reason != Reason::WaitingForNetwork)
+        let settled = [Reason::WaitingForNetwork, Reason::ResourceInUse];
+        self.legs.iter().any(|leg| leg.standing != Standing::Met && !settled.contains(&leg.reason))
     }
 
     /// Lets a failed call show on its leg. A leg that needs somebody to act stays as it is.

@@ -84,12 +84,7 @@ pub fn execution_policy(app: &AppIdentity, caller: &Caller, models: &BTreeSet<Mo
             "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
             "Resource": log_streams_arn(region, caller, &app.log_group_name()),
         }),
-        json!({
-            "Sid": "AttachToVpc",
-            "Effect": "Allow",
-            "Action": INTERFACE_ACTIONS,
-            "Resource": "*",
-        }),
+        attach_to_vpc(),
         json!({
             "Sid": "CallModels",
             "Effect": "Allow",
@@ -118,6 +113,20 @@ pub fn execution_policy(app: &AppIdentity, caller: &Caller, models: &BTreeSet<Mo
             },
         }),
     ]))
+}
+
+/// What the role of an app that is gone may still do: let Lambda release the interfaces that the app caused.
+pub fn retired_policy() -> PolicyDocument {
+    PolicyDocument::new(&document(&[attach_to_vpc()]))
+}
+
+fn attach_to_vpc() -> Value {
+    json!({
+        "Sid": "AttachToVpc",
+        "Effect": "Allow",
+        "Action": INTERFACE_ACTIONS,
+        "Resource": "*",
+    })
 }
 
 /// What an endpoint for Bedrock's runtime lets through: our roles, to the models of the apps on the network.

@@ -14,12 +14,12 @@ use crate::{
         condition::{ConditionType, Leg, Reason, Standing, find, is_true},
         network::NetworkKey,
     },
-    aws::{AwsError, Caller, EndpointState, MaxAge, Snapshot, Write},
+    aws::{AwsError, Caller, EndpointState, MaxAge, NetworkInterfaceId, Snapshot, Write},
     controller::{
-        Context, Converged, Error, Guarded, Pace, add_finalizer, apply_status, converge, explain_unreadable, news,
-        publish, remove_finalizer,
+        Context, Converged, Error, Freshness, Guarded, Pace, add_finalizer, apply_status, converge, explain_unreadable,
+        news, publish, remove_finalizer,
     },
-    identity::AppIdentity,
+    identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity},
     network::{Service, accepted, check_subnets, implicit_name},
     plan::explain,
 };
@@ -116,7 +116,7 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     let recorded = object.status.as_ref().and_then(|status| status.function.as_ref());
     let Converged { observed, plan, error, done } = converge(
         &snapshot,
-        async |max_age| observe(&snapshot, &desired, &caller, recorded, max_age).await,
+        async |fresh| observe(&snapshot, &desired, &caller, recorded, fresh).await,
         |observed| plan(&desired, observed),
         |_, _| false,
     )
@@ -185,10 +185,16 @@ async fn remove(api: &Api<PrivateGenAIApp>, object: &Guarded<PrivateGenAIApp>, c
 
 async fn remove_one(identity: &AppIdentity, caller: &Caller, ctx: &Context) -> Converged<Observed> {
     let snapshot = ctx.snapshots.region(&identity.region);
+    let network = NetworkIdentity {
+        installation: identity.installation.clone(),
+        account: caller.account.clone(),
+        region: identity.region.clone(),
+        vpc: identity.vpc.clone(),
+    };
     converge(
         &snapshot,
-        async |max_age| {
-            let log_groups = snapshot.log_groups(max_age).await?;
+        async |fresh| {
+            let log_groups = snapshot.log_groups(fresh.of(ConditionType::FunctionReady)).await?;
             let log_group = match log_groups.get(&identity.log_group_name()) {
                 Some(group) => {
                     let tags = snapshot.log_group_tags(caller, &group.name).await?;
@@ -197,9 +203,14 @@ async fn remove_one(identity: &AppIdentity, caller: &Caller, ctx: &Context) -> C
                 None => None,
             };
             Ok(Observed {
-                role: snapshot.roles(max_age).await?.get(&identity.role_name()).cloned(),
+                role: snapshot
+                    .roles(fresh.of(ConditionType::ExecutionRoleReady))
+                    .await?
+                    .get(&identity.role_name())
+                    .cloned(),
                 log_group,
                 listing: None,
+                interfaces: interfaces(&snapshot, &network).await?,
                 detail: snapshot.function(&identity.function_name()).await?,
             })
         },
@@ -207,6 +218,15 @@ async fn remove_one(identity: &AppIdentity, caller: &Caller, ctx: &Context) -> C
         |_, _| false,
     )
     .await
+}
+
+/// The interfaces that Lambda holds for functions on a network.
+async fn interfaces(snapshot: &Snapshot, network: &NetworkIdentity) -> Result<BTreeSet<NetworkInterfaceId>, AwsError> {
+    let groups = snapshot.security_groups(MaxAge::Any).await?;
+    match groups.iter().find(|group| network.is_group(group, FUNCTIONS_GROUP)) {
+        Some(group) => snapshot.group_interfaces(&group.id).await,
+        None => Ok(BTreeSet::new()),
+    }
 }
 
 /// Where an app's resources are: where its spec says, and where the tags of roles say that it was.
@@ -243,12 +263,16 @@ async fn observe(
     desired: &Desired,
     caller: &Caller,
     recorded: Option<&FunctionStatus>,
-    max_age: MaxAge,
+    fresh: &Freshness,
 ) -> Result<Observed, AwsError> {
     let name = desired.identity.function_name();
-    let role = snapshot.roles(max_age).await?.get(&desired.identity.role_name()).cloned();
-    let group = snapshot.log_groups(max_age).await?.get(&desired.identity.log_group_name()).cloned();
-    let listing = snapshot.functions(max_age).await?.get(&name).cloned();
+    let role =
+        snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await?.get(&desired.identity.role_name()).cloned();
+    let group = snapshot.log_groups(MaxAge::Any).await?.get(&desired.identity.log_group_name()).cloned();
+    let mut listing = snapshot.functions(MaxAge::Any).await?.get(&name).cloned();
+    if listing.is_none() {
+        listing = snapshot.functions(fresh.of(ConditionType::FunctionReady)).await?.get(&name).cloned();
+    }
     let (listing, detail) = if needs_detail(listing.as_ref(), desired.function.as_ref(), recorded) {
         let detail = snapshot.function(&name).await?;
         (detail.as_ref().map(|detail| detail.listing.clone()), detail)
@@ -262,7 +286,7 @@ async fn observe(
         }
         group => group.map(|group| LogGroupFacts { group, ours: None }),
     };
-    Ok(Observed { role, log_group, listing, detail })
+    Ok(Observed { role, log_group, listing, detail, interfaces: BTreeSet::new() })
 }
 
 /// Why the app's own subnets cannot be used, if they cannot.

@@ -73,7 +73,7 @@ pub(super) fn desired_without_path() -> Desired {
 }
 
 pub(super) fn nothing() -> Observed {
-    Observed { role: None, log_group: None, listing: None, detail: None }
+    Observed { role: None, log_group: None, listing: None, detail: None, interfaces: BTreeSet::new() }
 }
 
 pub(super) fn role() -> Role {
@@ -117,7 +117,13 @@ pub(super) fn detail() -> FunctionDetail {
 
 /// Everything is as [`desired`] wants it, and the function was asked for.
 pub(super) fn at_rest() -> Observed {
-    Observed { role: Some(role()), log_group: Some(log_group(None)), listing: Some(listing()), detail: Some(detail()) }
+    Observed {
+        role: Some(role()),
+        log_group: Some(log_group(None)),
+        listing: Some(listing()),
+        detail: Some(detail()),
+        interfaces: BTreeSet::new(),
+    }
 }
 
 /// The function is there like this.

@@ -1,8 +1,10 @@
 //! What there is of an app in AWS.
 
+use std::collections::BTreeSet;
+
 use crate::{
     api::app::FunctionStatus,
-    aws::{FunctionDetail, FunctionListing, FunctionState, LogGroup, Role, UpdateStatus},
+    aws::{FunctionDetail, FunctionListing, FunctionState, LogGroup, NetworkInterfaceId, Role, UpdateStatus},
 };
 
 use super::desired::DesiredFunction;
@@ -18,6 +20,8 @@ pub struct Observed {
     pub listing: Option<FunctionListing>,
     /// Its function with state and tags, where it had to be asked for.
     pub detail: Option<FunctionDetail>,
+    /// The interfaces that carry the functions' group, where the app is to go: Lambda may need its role to release them.
+    pub interfaces: BTreeSet<NetworkInterfaceId>,
 }
 
 /// A log group, and whose it is where that had to be asked for.

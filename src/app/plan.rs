@@ -1,11 +1,14 @@
 //! What to do about an app next.
 
+use std::collections::BTreeSet;
+
 use super::{Desired, LogGroupFacts, Observed, desired::DesiredFunction};
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
-    aws::{FunctionDetail, FunctionState, NewFunction, Role, UpdateStatus, Write},
-    identity::AppIdentity,
+    aws::{FunctionDetail, FunctionState, NetworkInterfaceId, NewFunction, Role, UpdateStatus, Write},
+    identity::{AppIdentity, Retirement, TAG_RETIRED},
     plan::Plan,
+    policy::retired_policy,
 };
 
 /// The name of the inline policy of an execution role.
@@ -62,14 +65,44 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed) -> Plan {
     }
     if let Some(role) = role {
         let kind = ConditionType::ExecutionRoleReady;
-        for policy in role.inline_policies.keys() {
-            plan.step(kind, Write::DeleteRolePolicy { role: role.name.clone(), policy: policy.clone() });
+        let before = plan.steps.len();
+        if observed.interfaces.is_empty() {
+            delete_role(kind, role, &mut plan);
+        } else {
+            retire(role, &observed.interfaces, &mut plan);
         }
-        detach_all(role, &mut plan);
-        plan.step(kind, Write::DeleteRole { role: role.name.clone() });
-        plan.legs.push(Leg::progressing(kind, Reason::Deleting, format!("Role {} is being deleted.", role.name)));
+        if plan.steps.len() > before {
+            plan.legs.push(Leg::progressing(kind, Reason::Deleting, format!("Role {} is being removed.", role.name)));
+        }
     }
     plan
+}
+
+/// Deletes a role with what hangs on it.
+pub fn delete_role(leg: ConditionType, role: &Role, plan: &mut Plan) {
+    for policy in role.inline_policies.keys() {
+        plan.step(leg, Write::DeleteRolePolicy { role: role.name.clone(), policy: policy.clone() });
+    }
+    detach_all(role, plan);
+    plan.step(leg, Write::DeleteRole { role: role.name.clone() });
+}
+
+/// Leaves a role with no more than Lambda needs to release the interfaces that the app may have caused, and hands it to
+/// the network, which deletes it when they are gone. A role that is handed over is nothing of the app's any more.
+fn retire(role: &Role, interfaces: &BTreeSet<NetworkInterfaceId>, plan: &mut Plan) {
+    let kind = ConditionType::ExecutionRoleReady;
+    let (name, document) = (role.name.clone(), retired_policy());
+    for policy in role.inline_policies.keys().filter(|policy| *policy != POLICY_NAME) {
+        plan.step(kind, Write::DeleteRolePolicy { role: name.clone(), policy: policy.clone() });
+    }
+    detach_all(role, plan);
+    if role.inline_policies.get(POLICY_NAME) != Some(&document) {
+        plan.step(kind, Write::PutRolePolicy { role: name.clone(), policy: POLICY_NAME.to_owned(), document });
+    }
+    if Retirement::from_tags(&role.tags).is_none() {
+        let tags = [(TAG_RETIRED.to_owned(), Retirement::tag(interfaces))].into();
+        plan.step(kind, Write::TagRole { role: name, tags });
+    }
 }
 
 fn execution_role(desired: &Desired, role: Option<&Role>, plan: &mut Plan) -> Leg {
@@ -97,6 +130,10 @@ fn execution_role(desired: &Desired, role: Option<&Role>, plan: &mut Plan) -> Le
     };
     if !desired.identity.owns(&role.tags) {
         return not_ours(kind, "Role", name.as_str());
+    }
+    if Retirement::from_tags(&role.tags).is_some() {
+        // An app of the same name was here before, and its role is still there.
+        plan.step(kind, Write::UntagRole { role: name.clone(), keys: [TAG_RETIRED.to_owned()].into() });
     }
     if role.trust_policy != desired.trust_policy {
         let trust_policy = desired.trust_policy.clone();

@@ -61,6 +61,13 @@ pub trait Aws: Send + Sync + 'static {
         ids: &BTreeSet<NetworkInterfaceId>,
     ) -> Result<Vec<NetworkInterface>, AwsError>;
 
+    /// `ec2:DescribeNetworkInterfaces` that carry this security group, whoever holds them.
+    async fn group_interfaces(
+        &self,
+        region: &Region,
+        group: &SecurityGroupId,
+    ) -> Result<Vec<NetworkInterface>, AwsError>;
+
     /// `ec2:DescribeSecurityGroups` with this tag.
     async fn security_groups(&self, region: &Region, tag: (&str, &str)) -> Result<Vec<SecurityGroup>, AwsError>;
 

@@ -15,8 +15,8 @@ use tokio::time::Instant;
 
 use super::{
     Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, LogGroup, LogGroupName,
-    NetworkInterface, NetworkInterfaceId, Region, Role, RoleName, RouteTable, SecurityGroup, Subnet, Tags, Vpc,
-    VpcEndpoint, VpcId, Write, Written,
+    NetworkInterface, NetworkInterfaceId, Region, Role, RoleName, RouteTable, SecurityGroup, SecurityGroupId, Subnet,
+    Tags, Vpc, VpcEndpoint, VpcId, Write, Written,
 };
 use crate::identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX};
 
@@ -275,6 +275,15 @@ impl Snapshot {
             .await
     }
 
+    /// The ids of the interfaces that carry a group: never cached, and asked for only while something is to go.
+    ///
+    /// # Errors
+    /// As `DescribeNetworkInterfaces`.
+    pub async fn group_interfaces(&self, group: &SecurityGroupId) -> Result<BTreeSet<NetworkInterfaceId>, AwsError> {
+        let interfaces = self.aws.group_interfaces(&self.region, group).await?;
+        Ok(interfaces.into_iter().map(|interface| interface.id).collect())
+    }
+
     /// One function with its state and tags: never cached, so ask only where a listing does not do.
     ///
     /// # Errors
@@ -316,6 +325,8 @@ impl Snapshot {
             | Write::PutRolePolicy { .. }
             | Write::DeleteRolePolicy { .. }
             | Write::DetachRolePolicy { .. }
+            | Write::TagRole { .. }
+            | Write::UntagRole { .. }
             | Write::DeleteRole { .. } => self.roles.invalidate(),
             Write::CreateLogGroup { .. } | Write::PutRetentionPolicy { .. } | Write::DeleteLogGroup { .. } => {
                 self.log_groups.invalidate();

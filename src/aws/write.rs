@@ -125,6 +125,20 @@ pub enum Write {
         /// The ARN of the managed policy.
         policy_arn: String,
     },
+    /// `iam:TagRole`.
+    TagRole {
+        /// The role.
+        role: RoleName,
+        /// Tags to set.
+        tags: Tags,
+    },
+    /// `iam:UntagRole`.
+    UntagRole {
+        /// The role.
+        role: RoleName,
+        /// The keys of tags to remove.
+        keys: BTreeSet<String>,
+    },
     /// `iam:DeleteRole`; its policies must be gone.
     DeleteRole {
         /// The role.
@@ -296,6 +310,8 @@ impl Write {
             Self::PutRolePolicy { .. } => ("iam", "PutRolePolicy"),
             Self::DeleteRolePolicy { .. } => ("iam", "DeleteRolePolicy"),
             Self::DetachRolePolicy { .. } => ("iam", "DetachRolePolicy"),
+            Self::TagRole { .. } => ("iam", "TagRole"),
+            Self::UntagRole { .. } => ("iam", "UntagRole"),
             Self::DeleteRole { .. } => ("iam", "DeleteRole"),
             Self::CreateLogGroup { .. } => ("logs", "CreateLogGroup"),
             Self::PutRetentionPolicy { .. } => ("logs", "PutRetentionPolicy"),
@@ -325,6 +341,8 @@ impl Write {
             | Self::PutRolePolicy { role, .. }
             | Self::DeleteRolePolicy { role, .. }
             | Self::DetachRolePolicy { role, .. }
+            | Self::TagRole { role, .. }
+            | Self::UntagRole { role, .. }
             | Self::DeleteRole { role } => role.to_string(),
             Self::CreateLogGroup { name, .. }
             | Self::PutRetentionPolicy { name, .. }

@@ -1,9 +1,10 @@
 //! One pass over an object: look, decide, write, look again, until there is nothing left to do now.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use crate::{
-    aws::{AwsError, MaxAge, Snapshot, Write, Written},
+    api::condition::{ConditionType, Standing},
+    aws::{AwsError, Failure, MaxAge, Snapshot, Write, Written},
     plan::Plan,
 };
 
@@ -12,6 +13,21 @@ const STAGES: usize = 8;
 
 /// Facts by which one decides to wait, or to ask somebody to act, are no older than this.
 const FRESH: Duration = Duration::from_secs(1);
+
+/// Which facts must be fresh: those behind the legs that are not as they should be. The others may be as old as they are.
+#[derive(Debug, Default)]
+pub struct Freshness(BTreeSet<ConditionType>);
+
+impl Freshness {
+    fn for_unsettled(plan: &Plan) -> Self {
+        Self(plan.legs.iter().filter(|leg| leg.standing != Standing::Met).map(|leg| leg.kind).collect())
+    }
+
+    /// How old the facts behind a leg may be.
+    pub fn of(&self, leg: ConditionType) -> MaxAge {
+        if self.0.contains(&leg) { MaxAge::Under(FRESH) } else { MaxAge::Any }
+    }
+}
 
 /// Where a pass ended.
 pub struct Converged<O> {
@@ -29,14 +45,15 @@ pub struct Converged<O> {
 /// call failed.
 pub async fn converge<O>(
     snapshot: &Snapshot,
-    mut observe: impl AsyncFnMut(MaxAge) -> Result<O, AwsError>,
+    mut observe: impl AsyncFnMut(&Freshness) -> Result<O, AwsError>,
     mut decide: impl FnMut(&O) -> Plan,
     mut learn: impl FnMut(&Write, &Result<Written, AwsError>) -> bool,
 ) -> Converged<O> {
     let mut pass = Converged { observed: None, plan: Plan::default(), error: None, done: Vec::new() };
-    let mut max_age = MaxAge::Any;
+    let mut freshness = Freshness::default();
+    let mut looked_afresh = false;
     'stages: for _ in 0..STAGES {
-        match observe(max_age).await {
+        match observe(&freshness).await {
             Err(error) => {
                 pass.error = Some(error);
                 return pass;
@@ -47,8 +64,9 @@ pub async fn converge<O>(
             }
         }
         if pass.plan.steps.is_empty() {
-            if pass.plan.unsettled() && max_age == MaxAge::Any {
-                max_age = MaxAge::Under(FRESH);
+            if pass.plan.unsettled() && !looked_afresh {
+                looked_afresh = true;
+                freshness = Freshness::for_unsettled(&pass.plan);
                 continue;
             }
             return pass;
@@ -66,6 +84,7 @@ pub async fn converge<O>(
                     tracing::info!(service, operation, resource = step.write.resource(), "done");
                     pass.done.push(step.write);
                 }
+                Err(error) if is_done_already(&step.write, &error) => pass.done.push(step.write),
                 Err(_) if again => continue 'stages,
                 Err(error) => {
                     tracing::warn!(service, operation, resource = step.write.resource(), %error, "not done");
@@ -77,4 +96,37 @@ pub async fn converge<O>(
         }
     }
     pass
+}
+
+/// The refusal says that an earlier call, whose answer was lost or does not show yet, has done the work.
+fn is_done_already(write: &Write, error: &AwsError) -> bool {
+    match write {
+        Write::RevokeIngress { .. }
+        | Write::RevokeEgress { .. }
+        | Write::DeleteSecurityGroup { .. }
+        | Write::DeleteVpcEndpoint { .. }
+        | Write::DeleteRolePolicy { .. }
+        | Write::DetachRolePolicy { .. }
+        | Write::UntagRole { .. }
+        | Write::DeleteRole { .. }
+        | Write::DeleteLogGroup { .. }
+        | Write::DeleteFunction { .. } => error.failure == Failure::NotFound,
+        Write::AuthorizeIngress { .. } | Write::AuthorizeEgress { .. } | Write::CreateLogGroup { .. } => {
+            error.failure == Failure::AlreadyExists
+        }
+        // Others of these could be somebody else's of the same name: that is for the next look to tell.
+        Write::CreateSecurityGroup { .. }
+        | Write::CreateVpcEndpoint(_)
+        | Write::ModifyVpcEndpoint { .. }
+        | Write::TagEc2 { .. }
+        | Write::CreateRole { .. }
+        | Write::UpdateTrustPolicy { .. }
+        | Write::PutRolePolicy { .. }
+        | Write::TagRole { .. }
+        | Write::PutRetentionPolicy { .. }
+        | Write::CreateFunction(_)
+        | Write::UpdateFunctionConfiguration { .. }
+        | Write::UpdateFunctionCode { .. }
+        | Write::TagFunction { .. } => false,
+    }
 }

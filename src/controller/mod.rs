@@ -8,7 +8,7 @@ mod pace;
 mod triggers;
 
 pub use context::{Context, Settings};
-pub use converge::{Converged, converge};
+pub use converge::{Converged, Freshness, converge};
 pub use latest::Latest;
 pub use objects::{Guarded, add_finalizer, apply_status, explain_unreadable, news, publish, remove_finalizer};
 pub use pace::Pace;

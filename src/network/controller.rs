@@ -17,12 +17,12 @@ use crate::{
         condition::{ConditionType, Leg, Reason, is_true},
         network::NetworkKey,
     },
-    aws::{AwsError, Caller, Failure, MaxAge, Snapshot, Write, Written},
+    aws::{AwsError, Caller, Failure, MaxAge, Role, Snapshot, Write, Written},
     controller::{
-        Context, Converged, Error, Guarded, Pace, add_finalizer, apply_status, converge, explain_unreadable, publish,
-        remove_finalizer,
+        Context, Converged, Error, Freshness, Guarded, Pace, add_finalizer, apply_status, converge, explain_unreadable,
+        publish, remove_finalizer,
     },
-    identity::NetworkIdentity,
+    identity::{FUNCTIONS_GROUP, NetworkIdentity, Retirement},
     plan::{Plan, explain},
     policy::ModelId,
 };
@@ -144,7 +144,7 @@ async fn keep(
     };
     let pass = converge(
         &snapshot,
-        async |max_age| observe(&snapshot, &identity, max_age).await,
+        async |fresh| observe(&snapshot, &identity, users.apps.is_empty(), fresh).await,
         |observed| decide(&users, &identity, &caller, observed, network, ctx),
         |write, result| learn(key, write, result, ctx),
     )
@@ -190,13 +190,30 @@ async fn keep(
     Ok(error.as_ref().map_or_else(|| Pace::of(&plan), Pace::after))
 }
 
-async fn observe(snapshot: &Snapshot, identity: &NetworkIdentity, max_age: MaxAge) -> Result<Observed, AwsError> {
+async fn observe(
+    snapshot: &Snapshot,
+    identity: &NetworkIdentity,
+    ends: bool,
+    fresh: &Freshness,
+) -> Result<Observed, AwsError> {
     let services: BTreeSet<String> =
         Service::ALL.iter().map(|service| service.endpoint_service(&identity.region)).collect();
-    let topology = snapshot.topology(max_age, &services).await?;
-    let endpoints = snapshot.endpoints(max_age).await?;
-    let groups = snapshot.security_groups(max_age).await?;
-    Ok(Observed::new(identity, &topology, &endpoints, &groups))
+    let topology = snapshot.topology(fresh.of(ConditionType::VpcReady), &services).await?;
+    let endpoints = snapshot.endpoints(fresh.of(ConditionType::EndpointsReady)).await?;
+    let groups = snapshot.security_groups(fresh.of(ConditionType::SecurityGroupsReady)).await?;
+    let observed = Observed::new(identity, &topology, &endpoints, &groups);
+    let roles = snapshot.roles(MaxAge::Any).await?;
+    let retired: Vec<Role> = roles
+        .values()
+        .filter(|role| identity.owns(&role.tags) && Retirement::from_tags(&role.tags).is_some())
+        .cloned()
+        .collect();
+    // Only what is to go must know what is still in its way.
+    let interfaces = match observed.group(FUNCTIONS_GROUP).filter(|_| ends || !retired.is_empty()) {
+        Some(group) => snapshot.group_interfaces(&group.id).await?,
+        None => BTreeSet::new(),
+    };
+    Ok(observed.with_remains(retired, interfaces))
 }
 
 fn decide(

@@ -79,6 +79,8 @@ pub(super) fn bare() -> Observed {
     };
     let vpc = Vpc { id: vpc_id(), tenancy: Tenancy::Default, dns: VpcDns { support: true, hostnames: true } };
     Observed {
+        retired_roles: Vec::new(),
+        function_interfaces: BTreeSet::new(),
         topology: Topology {
             vpcs: [(vpc_id(), vpc)].into(),
             subnets: vec![subnet(0xa1), subnet(0xa2), subnet(0xb1)],

@@ -1,9 +1,11 @@
 //! What there is of a network in AWS.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    aws::{EndpointState, Endpoints, NetworkInterface, NetworkInterfaceId, SecurityGroup, Topology, Vpc, VpcEndpoint},
+    aws::{
+        EndpointState, Endpoints, NetworkInterface, NetworkInterfaceId, Role, SecurityGroup, Topology, Vpc, VpcEndpoint,
+    },
     identity::{NetworkIdentity, TAG_COMPONENT, TAG_SERVICE},
     network::Service,
 };
@@ -19,6 +21,10 @@ pub struct Observed {
     pub endpoints: Vec<VpcEndpoint>,
     /// The endpoints of everybody else in the VPC.
     pub foreign_endpoints: Vec<VpcEndpoint>,
+    /// Roles of apps that are gone, kept for the interfaces that Lambda still holds.
+    pub retired_roles: Vec<Role>,
+    /// The interfaces that carry the functions' group; empty where there was no reason to ask.
+    pub function_interfaces: BTreeSet<NetworkInterfaceId>,
     /// The interfaces of our endpoints.
     pub interfaces: BTreeMap<NetworkInterfaceId, NetworkInterface>,
 }
@@ -44,10 +50,18 @@ impl Observed {
                 .filter(|group| group.vpc == identity.vpc && identity.owns(&group.tags))
                 .cloned()
                 .collect(),
+            retired_roles: Vec::new(),
+            function_interfaces: BTreeSet::new(),
             interfaces: endpoints.interfaces.clone(),
             endpoints: ours,
             foreign_endpoints: foreign,
         }
+    }
+
+    /// Adds what remains of apps that are gone.
+    #[must_use]
+    pub fn with_remains(self, retired_roles: Vec<Role>, function_interfaces: BTreeSet<NetworkInterfaceId>) -> Self {
+        Self { retired_roles, function_interfaces, ..self }
     }
 
     /// The VPC; `None` when there is no such VPC.

@@ -9,11 +9,14 @@ use super::{
 };
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
+    app::delete_role,
     aws::{
-        EndpointChange, EndpointState, NewVpcEndpoint, Peer, PolicyDocument, Rule, SecurityGroup, SecurityGroupId,
-        Tags, VpcEndpoint, VpcEndpointId, Write,
+        EndpointChange, EndpointState, NetworkInterfaceId, NewVpcEndpoint, Peer, PolicyDocument, Rule, SecurityGroup,
+        SecurityGroupId, Tags, VpcEndpoint, VpcEndpointId, Write,
     },
-    identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, NetworkIdentity, TAG_COMPONENT, TAG_PRIVATE_DNS, TAG_SERVICE},
+    identity::{
+        ENDPOINTS_GROUP, FUNCTIONS_GROUP, NetworkIdentity, Retirement, TAG_COMPONENT, TAG_PRIVATE_DNS, TAG_SERVICE,
+    },
     plan::Plan,
     policy::ENDPOINT_POLICY_MAX,
 };
@@ -54,7 +57,17 @@ pub fn plan(desired: &Desired, observed: &Observed, hints: &Hints) -> Plan {
         .collect();
     // The one that says most: blocked before waiting before met.
     plan.legs.extend(legs.into_iter().max_by_key(|leg| leg.standing));
+    delete_retired_roles(observed, &mut plan);
     plan
+}
+
+/// Roles of apps that are gone go with the last interface that Lambda may need them for.
+fn delete_retired_roles(observed: &Observed, plan: &mut Plan) {
+    for role in &observed.retired_roles {
+        if Retirement::from_tags(&role.tags).is_some_and(|kept| kept.is_over(&observed.function_interfaces)) {
+            delete_role(ConditionType::SecurityGroupsReady, role, plan);
+        }
+    }
 }
 
 /// Decides about a network that nobody demands: endpoints go first, then the groups. Nothing left is no steps, no legs.
@@ -81,6 +94,20 @@ pub fn teardown(observed: &Observed) -> Plan {
         return plan;
     }
     let leg = ConditionType::SecurityGroupsReady;
+    if !observed.function_interfaces.is_empty() {
+        let ids: Vec<&str> = observed.function_interfaces.iter().map(NetworkInterfaceId::as_str).collect();
+        plan.legs.push(Leg::progressing(
+            leg,
+            Reason::ResourceInUse,
+            format!(
+                "Interfaces {} of functions that are gone are still there: Lambda releases them within twenty minutes or \
+                 more; the security groups and roles that they need go after them.",
+                ids.join(", ")
+            ),
+        ));
+        return plan;
+    }
+    delete_retired_roles(observed, &mut plan);
     // Each of the two refers to the other, and a group that is referred to cannot be deleted.
     for group in &observed.security_groups {
         reconcile_rules(group, &BTreeSet::new(), &BTreeSet::new(), &mut plan);
@@ -88,15 +115,12 @@ pub fn teardown(observed: &Observed) -> Plan {
     for group in &observed.security_groups {
         plan.step(leg, Write::DeleteSecurityGroup { group: group.id.clone() });
     }
-    if !observed.security_groups.is_empty() {
+    if !plan.steps.is_empty() {
         let ids: Vec<&str> = observed.security_groups.iter().map(|group| group.id.as_str()).collect();
         plan.legs.push(Leg::progressing(
             leg,
             Reason::Deleting,
-            format!(
-                "Security groups {} are being deleted; Lambda may keep interfaces in them for twenty minutes and more.",
-                ids.join(", ")
-            ),
+            format!("The security groups {} and what else remains are being deleted.", ids.join(", ")),
         ));
     }
     plan

@@ -119,12 +119,7 @@ class ChartTest(unittest.TestCase):
         kubeconfig.write_text(re.sub(r'token: "[^"]*"', f'token: "{token}"', admin))
         self.assertNotIn(token, admin)
 
-        vpc = self.aws("POST", "vpc", {"route": "isolated"})
-        small, tuned = ((EXAMPLES / name).read_text().replace("vpc-0abc1234", vpc["vpcId"]) for name in ("app.yaml", "tuned.yaml"))
-        for placeholder, subnet in zip(("subnet-0abc1234", "subnet-0def5678"), vpc["subnetIds"]):
-            tuned = tuned.replace(placeholder, subnet)
-        for manifest in (small, tuned):
-            self.assert_valid(manifest)
+        small, tuned = self.example("app.yaml"), self.example("tuned.yaml")
 
         log_file = self.folder / "operator.log"
         command = [OPERATOR, "run", "--installation-id=prod", "--region=us-east-1", "--implicit-network-vpc-ids=vpc-*",
@@ -136,7 +131,7 @@ class ChartTest(unittest.TestCase):
                 self.kubectl("apply", "-f", "-", text=f"{small}\n---\n{tuned}")
                 for namespace, name in (("team-a", "support-bot"), ("team-b", "contract-reader")):
                     self.kubectl("-n", namespace, "wait", "--for=condition=Ready", f"pgai/{name}", "--timeout=40s")
-                self.assertEqual(len(self.kubectl("get", "pgain", "-o", "name").stdout.split()), 1)
+                self.assertEqual(len(self.kubectl("get", "pgain", "-o", "name").stdout.split()), 2)
                 self.assertIn("Ready", self.kubectl("get", "events", "-A").stdout)
                 self.kubectl("delete", "pgai", "--all", "-A")
                 eventually(lambda: not self.kubectl("get", "pgain", "-o", "name").stdout)
@@ -146,6 +141,15 @@ class ChartTest(unittest.TestCase):
         said = log_file.read_text()
         self.assertEqual(operator.returncode, 0, said)
         self.assertNotRegex(said.lower(), "forbidden|cannot (get|list|watch|create|patch|delete)")
+
+    def example(self, name: str) -> str:
+        """An example for a VPC of its own, with the ids of that VPC."""
+        vpc = self.aws("POST", "vpc", {"route": "isolated"})
+        manifest = (EXAMPLES / name).read_text().replace("vpc-0abc1234", vpc["vpcId"])
+        for placeholder, subnet in zip(("subnet-0abc1234", "subnet-0def5678"), vpc["subnetIds"], strict=True):
+            manifest = manifest.replace(placeholder, subnet)
+        self.assert_valid(manifest)
+        return manifest
 
     def aws(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()

@@ -28,6 +28,58 @@ async fn a_deleted_app_leaves_nothing_in_aws_and_its_network_goes_with_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn interfaces_that_linger_for_hours_are_waited_for_with_the_roles_that_release_them() {
+    scene(async {
+        let mut scene = Scene::new(Delays { interfaces_released: 3 * 3600, endpoint_deleted: 60, ..Delays::default() });
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        scene.start();
+        for name in ["first", "second"] {
+            scene.apply_app(name, &vpc);
+            scene.until_ready(name).await;
+        }
+        for name in ["first", "second"] {
+            let deleted = tokio::time::Instant::now();
+            scene.kubernetes.delete(&app(name));
+            scene.until_gone(name).await;
+            assert!(deleted.elapsed() < Duration::from_secs(5), "the app goes in seconds: {:?}", deleted.elapsed());
+        }
+        let told = |network: &serde_json::Value| condition(network, "SecurityGroupsReady").1 == "ResourceInUse";
+        let waiting = scene.kubernetes.until(&network(&vpc), LONG, told).await;
+        assert!(condition(&waiting, "SecurityGroupsReady").2.contains("eni-"), "the blockers are named: {waiting:#}");
+        let world = scene.aws.world();
+        assert!(world.regions[&Scene::region()].endpoints.values().all(|endpoint| endpoint.state.is_ending()));
+        assert_eq!(world.roles.len(), 2);
+        scene.forget();
+        scene.kubernetes.until_gone(&network(&vpc), Duration::from_secs(4 * 3600)).await;
+        scene.assert_aws_is_empty();
+        let calls = scene.aws.take_journal();
+        assert!(calls.len() < 3 * 60 * 5, "waiting for hours is cheap: {} calls", calls.len());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_comes_again_under_its_name_takes_its_role_back() {
+    scene(async {
+        let mut scene = Scene::new(Delays { interfaces_released: 1200, ..Delays::default() });
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        scene.start();
+        scene.apply_app("other", &vpc);
+        scene.until_ready("other").await;
+        for _ in 0..2 {
+            scene.apply_app("bot", &vpc);
+            scene.until_ready("bot").await;
+            scene.kubernetes.delete(&app("bot"));
+            scene.until_gone("bot").await;
+        }
+        scene.kubernetes.delete(&app("other"));
+        scene.until_network_gone(&vpc).await;
+        scene.assert_aws_is_empty();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_app_that_cannot_be_read_keeps_its_path_and_can_still_be_deleted() {
     scene(async {
         let mut scene = Scene::new(Delays::default());

@@ -37,7 +37,8 @@ async fn two_apps_in_a_vpc_share_an_endpoint_and_the_last_one_out_turns_off_the_
         assert_eq!(scene.aws.world().regions[&Scene::region()].endpoints, before, "the endpoint was not touched");
         assert_eq!(
             writes(&scene.aws.take_journal()),
-            ["lambda:DeleteFunction", "logs:DeleteLogGroup", "iam:DeleteRolePolicy", "iam:DeleteRole"]
+            ["lambda:DeleteFunction", "logs:DeleteLogGroup", "iam:PutRolePolicy", "iam:TagRole"],
+            "the role stays, with no more than Lambda needs to release the interfaces that the two shared"
         );
         let kubernetes = scene.kubernetes.take_journal().writes();
         assert!(kubernetes.iter().all(|call| call.name == "first"), "the second app is untouched: {kubernetes:?}");

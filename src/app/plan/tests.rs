@@ -314,6 +314,7 @@ fn an_app_that_goes_takes_its_function_first_and_the_rest_once_that_is_confirmed
         log_group: Some(log_group(Some(true))),
         listing: None,
         detail: Some(detail()),
+        interfaces: BTreeSet::new(),
     };
     let plan = teardown(&identity, &there);
     assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::Deleting));
@@ -354,6 +355,28 @@ fn a_function_goes_whatever_state_it_is_in() {
 }
 
 #[test]
+fn a_role_that_lambda_may_still_need_is_reduced_to_releasing_interfaces_and_handed_over() {
+    let interfaces = BTreeSet::from(["eni-0123456789abcdef0".parse().expect("an id")]);
+    let mut role = role();
+    role.attached_policies.insert("arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned());
+    let left = Observed { role: Some(role.clone()), log_group: None, listing: None, detail: None, interfaces };
+    let plan = teardown(&identity(), &left);
+    let operations: Vec<&str> = plan.steps.iter().map(|step| step.write.operation().1).collect();
+    assert_eq!(operations, ["DetachRolePolicy", "PutRolePolicy", "TagRole"], "reduced before it is handed over");
+
+    role.attached_policies.clear();
+    role.inline_policies.insert("private-genai".to_owned(), crate::policy::retired_policy());
+    role.tags.insert(crate::identity::TAG_RETIRED.to_owned(), "eni-0123456789abcdef0".to_owned());
+    let handed_over = Observed { role: Some(role.clone()), ..left };
+    assert_eq!(teardown(&identity(), &handed_over), Plan::default(), "nothing of it is the app's any more");
+
+    let desired = desired();
+    let back = super::plan(&desired, &Observed { interfaces: BTreeSet::new(), ..handed_over });
+    let operations: Vec<&str> = back.steps.iter().map(|step| step.write.operation().1).take(2).collect();
+    assert_eq!(operations, ["UntagRole", "PutRolePolicy"], "an app of the same name takes it back");
+}
+
+#[test]
 fn an_app_that_goes_leaves_what_is_somebody_else_s_and_does_not_wait_for_it() {
     let mut theirs = detail();
     theirs.tags = foreign();
@@ -363,6 +386,7 @@ fn an_app_that_goes_leaves_what_is_somebody_else_s_and_does_not_wait_for_it() {
         log_group: Some(log_group(Some(false))),
         listing: None,
         detail: Some(theirs.clone()),
+        interfaces: BTreeSet::new(),
     };
     assert_eq!(teardown(&identity(), &all_foreign), Plan::default());
     let plan = teardown(&identity(), &Observed { role: Some(role()), ..all_foreign });

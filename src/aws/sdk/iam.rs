@@ -1,5 +1,7 @@
 //! IAM: the roles below one path. IAM has no region; the client's region chooses the partition.
 
+use std::collections::BTreeSet;
+
 use aws_sdk_iam::{
     Client,
     operation::get_account_authorization_details::GetAccountAuthorizationDetailsOutput,
@@ -92,6 +94,21 @@ impl Iam {
     pub(super) async fn detach_role_policy(&self, role: &RoleName, policy_arn: &str) -> Result<Written, AwsError> {
         let call = self.client.detach_role_policy().role_name(role.as_str()).policy_arn(policy_arn).send();
         self.calls.observed("DetachRolePolicy", call).await.map(|_| Written::Done)
+    }
+
+    pub(super) async fn tag_role(&self, role: &RoleName, tags: &Tags) -> Result<Written, AwsError> {
+        const OPERATION: &str = "TagRole";
+        let tags: Result<Vec<Tag>, _> =
+            tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
+        let tags = tags.map_err(|error| self.calls.invalid(OPERATION, &error))?;
+        let call = self.client.tag_role().role_name(role.as_str()).set_tags(Some(tags)).send();
+        self.calls.observed(OPERATION, call).await.map(|_| Written::Done)
+    }
+
+    pub(super) async fn untag_role(&self, role: &RoleName, keys: &BTreeSet<String>) -> Result<Written, AwsError> {
+        let keys = Some(keys.iter().cloned().collect());
+        let call = self.client.untag_role().role_name(role.as_str()).set_tag_keys(keys).send();
+        self.calls.observed("UntagRole", call).await.map(|_| Written::Done)
     }
 
     pub(super) async fn delete_role(&self, role: &RoleName) -> Result<Written, AwsError> {

@@ -25,8 +25,8 @@ pub use calls::{CallRecord, OnCall};
 
 use super::{
     Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, LogGroup, LogGroupName,
-    NetworkInterface, NetworkInterfaceId, Region, Role, RouteTable, SecurityGroup, Subnet, Tags, Vpc, VpcEndpoint,
-    VpcId, Write, Written,
+    NetworkInterface, NetworkInterfaceId, Region, Role, RouteTable, SecurityGroup, SecurityGroupId, Subnet, Tags, Vpc,
+    VpcEndpoint, VpcId, Write, Written,
 };
 
 /// To open a connection.
@@ -130,6 +130,8 @@ impl Services {
             Write::PutRolePolicy { role, policy, document } => iam.put_role_policy(role, policy, document).await,
             Write::DeleteRolePolicy { role, policy } => iam.delete_role_policy(role, policy).await,
             Write::DetachRolePolicy { role, policy_arn } => iam.detach_role_policy(role, policy_arn).await,
+            Write::TagRole { role, tags } => iam.tag_role(role, tags).await,
+            Write::UntagRole { role, keys } => iam.untag_role(role, keys).await,
             Write::DeleteRole { role } => iam.delete_role(role).await,
             Write::CreateLogGroup { name, tags } => logs.create(name, tags).await,
             Write::PutRetentionPolicy { name, days } => logs.put_retention(name, *days).await,
@@ -183,6 +185,14 @@ impl Aws for SdkAws {
         ids: &BTreeSet<NetworkInterfaceId>,
     ) -> Result<Vec<NetworkInterface>, AwsError> {
         self.services(region).ec2.network_interfaces(ids).await
+    }
+
+    async fn group_interfaces(
+        &self,
+        region: &Region,
+        group: &SecurityGroupId,
+    ) -> Result<Vec<NetworkInterface>, AwsError> {
+        self.services(region).ec2.group_interfaces(group).await
     }
 
     async fn security_groups(&self, region: &Region, tag: (&str, &str)) -> Result<Vec<SecurityGroup>, AwsError> {

@@ -394,6 +394,35 @@ fn a_network_that_nobody_demands_goes_from_the_endpoint_to_the_groups() {
 }
 
 #[test]
+fn the_role_of_an_app_that_is_gone_goes_with_the_last_interface_that_it_is_kept_for() {
+    let eni = |n: u32| format!("eni-{n:08x}").parse().expect("an id");
+    let role = crate::aws::Role {
+        name: "pgai-gone".parse().expect("a name"),
+        arn: "arn:aws:iam::123456789012:role/private-genai/prod/pgai-gone".to_owned(),
+        trust_policy: PolicyDocument::from_wire("{}"),
+        inline_policies: [("private-genai".to_owned(), PolicyDocument::from_wire("{}"))].into(),
+        attached_policies: BTreeSet::new(),
+        tags: [(crate::identity::TAG_RETIRED.to_owned(), Retirement::tag(&[eni(1)].into()))].into(),
+    };
+    let with = |observed: Observed, interfaces: &[u32]| {
+        observed.with_remains(vec![role.clone()], interfaces.iter().map(|n| eni(*n)).collect())
+    };
+    let operations = |plan: &Plan| plan.steps.iter().map(|step| step.write.operation().1).collect::<Vec<_>>();
+    assert_eq!(operations(&decided(&with(at_rest(), &[1, 2]))), Vec::<&str>::new(), "kept, and nobody is told to wait");
+    assert!(!decided(&with(at_rest(), &[1, 2])).unsettled());
+    assert_eq!(operations(&decided(&with(at_rest(), &[2]))), ["DeleteRolePolicy", "DeleteRole"]);
+
+    let groups = Observed { security_groups: exact_groups(), ..bare() };
+    let held = teardown(&with(groups.clone(), &[1]));
+    assert_eq!(held.steps, [], "nothing is tried that cannot succeed");
+    assert_eq!(leg(&held, ConditionType::SecurityGroupsReady).reason, Reason::ResourceInUse);
+    assert!(leg(&held, ConditionType::SecurityGroupsReady).message.contains("eni-00000001"));
+    let free = operations(&teardown(&with(groups, &[])));
+    assert_eq!(free[..2], ["DeleteRolePolicy", "DeleteRole"]);
+    assert_eq!(free[free.len() - 2..], ["DeleteSecurityGroup", "DeleteSecurityGroup"]);
+}
+
+#[test]
 fn an_endpoint_goes_whatever_state_it_is_in_and_a_deletion_under_way_is_not_repeated() {
     for state in ["pendingAcceptance", "pending", "available", "failed", "rejected", "expired", "partial", "new"] {
         let there = endpoint_in(1, EndpointState::from_wire(state));

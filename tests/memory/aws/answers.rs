@@ -5,8 +5,8 @@ use std::{collections::BTreeSet, fmt::Display};
 use async_trait::async_trait;
 use private_genai_operator::aws::{
     Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, LogGroup, LogGroupName,
-    NetworkInterface, NetworkInterfaceId, Region, Role, RouteTable, SecurityGroup, Subnet, Tags, Vpc, VpcEndpoint,
-    VpcId, Write, Written,
+    NetworkInterface, NetworkInterfaceId, Region, Role, RouteTable, SecurityGroup, SecurityGroupId, Subnet, Tags, Vpc,
+    VpcEndpoint, VpcId, Write, Written,
 };
 
 use super::{
@@ -113,6 +113,19 @@ impl Aws for MemoryAws {
         self.read(("ec2", "DescribeNetworkInterfaces"), region, joined(ids), |_, state| {
             let found = reads::network_interfaces(state, ids);
             let pages = filtered_pages(ids.len(), found.len(), EC2_PAGE);
+            (found, pages)
+        })
+        .await
+    }
+
+    async fn group_interfaces(
+        &self,
+        region: &Region,
+        group: &SecurityGroupId,
+    ) -> Result<Vec<NetworkInterface>, AwsError> {
+        self.read(("ec2", "DescribeNetworkInterfaces"), region, group.to_string(), |_, state| {
+            let found = reads::group_interfaces(state, group);
+            let pages = pages(found.len(), EC2_PAGE);
             (found, pages)
         })
         .await

@@ -65,6 +65,23 @@ pub(super) fn update_trust_policy(world: &mut World, name: &RoleName, trust_poli
     Ok(Written::Done)
 }
 
+pub(super) fn tag_role(world: &mut World, name: &RoleName, tags: &Tags) -> Answer {
+    let mut record = found(world, name)?;
+    if let Some((key, value)) = tags.iter().find(|(key, value)| key.len() > 128 || value.len() > 256) {
+        return refuse("ValidationError", format!("The tag {key}={value} is longer than 128 or 256 characters"));
+    }
+    record.role.tags.extend(tags.clone());
+    write(world, name, Some(record));
+    Ok(Written::Done)
+}
+
+pub(super) fn untag_role(world: &mut World, name: &RoleName, keys: &BTreeSet<String>) -> Answer {
+    let mut record = found(world, name)?;
+    record.role.tags.retain(|key, _| !keys.contains(key));
+    write(world, name, Some(record));
+    Ok(Written::Done)
+}
+
 pub(super) fn put_role_policy(world: &mut World, name: &RoleName, policy: &str, document: &PolicyDocument) -> Answer {
     let mut record = found(world, name)?;
     if !(1..=128).contains(&policy.len()) || !policy.chars().all(|c| c.is_ascii_alphanumeric() || "+=,.@_-".contains(c))

@@ -5,15 +5,15 @@ use std::collections::BTreeSet;
 use private_genai_operator::{
     aws::{
         EndpointService, EndpointState, FunctionDetail, FunctionListing, FunctionName, LogGroup, LogGroupName,
-        NetworkInterface, NetworkInterfaceId, Role, RouteTable, SecurityGroup, Subnet, SubnetId, Tags, Vpc,
-        VpcEndpoint, VpcId,
+        NetworkInterface, NetworkInterfaceId, Role, RouteTable, SecurityGroup, SecurityGroupId, Subnet, SubnetId, Tags,
+        Vpc, VpcEndpoint, VpcId,
     },
     identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX, TAG_INSTALLATION},
 };
 
 use super::{
     iam,
-    world::{FunctionRecord, Holder, LogGroupRecord, Reader, RegionState, RoleRecord, SubnetRecord, World},
+    world::{FunctionRecord, Holder, Interface, LogGroupRecord, Reader, RegionState, RoleRecord, SubnetRecord, World},
 };
 
 pub fn vpcs(state: &RegionState, ids: &BTreeSet<VpcId>) -> Vec<Vpc> {
@@ -45,6 +45,11 @@ pub fn vpc_endpoints(state: &RegionState, vpcs: &BTreeSet<VpcId>) -> Vec<VpcEndp
 
 pub fn network_interfaces(state: &RegionState, ids: &BTreeSet<NetworkInterfaceId>) -> Vec<NetworkInterface> {
     ids.iter().filter_map(|id| state.interfaces.get(id)).map(|interface| interface.fact.clone()).collect()
+}
+
+pub fn group_interfaces(state: &RegionState, group: &SecurityGroupId) -> Vec<NetworkInterface> {
+    let carries = |interface: &&Interface| state.groups_of(interface).is_some_and(|groups| groups.contains(group));
+    state.interfaces.values().filter(carries).map(|interface| interface.fact.clone()).collect()
 }
 
 pub fn security_groups(state: &RegionState, (key, value): (&str, &str)) -> Vec<SecurityGroup> {

@@ -108,6 +108,8 @@ fn carry_out(world: &mut World, region: &Region, write: &Write) -> Answer {
         Write::PutRolePolicy { role, policy, document } => iam::put_role_policy(world, role, policy, document),
         Write::DeleteRolePolicy { role, policy } => iam::delete_role_policy(world, role, policy),
         Write::DetachRolePolicy { role, policy_arn } => iam::detach_role_policy(world, role, policy_arn),
+        Write::TagRole { role, tags } => iam::tag_role(world, role, tags),
+        Write::UntagRole { role, keys } => iam::untag_role(world, role, keys),
         Write::DeleteRole { role } => iam::delete_role(world, role),
         Write::CreateLogGroup { name, tags } => logs::create_group(world, region, name, tags),
         Write::PutRetentionPolicy { name, days } => logs::put_retention(world, region, name, *days),

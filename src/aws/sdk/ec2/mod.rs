@@ -171,6 +171,14 @@ impl Ec2 {
         Ok(found)
     }
 
+    pub(super) async fn group_interfaces(&self, group: &SecurityGroupId) -> Result<Vec<NetworkInterface>, AwsError> {
+        const OPERATION: &str = "DescribeNetworkInterfaces";
+        let filter = Filter::builder().name("group-id").values(group.as_str()).build();
+        let pages = self.client.describe_network_interfaces().filters(filter).into_paginator().page_size(PAGE).send();
+        let interfaces = DescribeNetworkInterfacesOutput::network_interfaces;
+        self.calls.list(OPERATION, pages, interfaces, facts::network_interface).await
+    }
+
     pub(super) async fn security_groups(&self, (key, value): (&str, &str)) -> Result<Vec<SecurityGroup>, AwsError> {
         const OPERATION: &str = "DescribeSecurityGroups";
         let filter = Filter::builder().name(format!("tag:{key}")).values(value).build();
