@@ -96,14 +96,17 @@ impl Stack {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let log = self.directory.join(format!("operator-{number}.log"));
-        let process = Command::new(env!("CARGO_BIN_EXE_private-genai-operator"))
+        // The operator ends when its supervisor's standard input does: also when the test process is gone.
+        let process = Command::new("sh")
+            .args(["-c", r#""$@" & operator=$!; cat > /dev/null; kill -TERM $operator; wait $operator"#, "sh"])
+            .arg(env!("CARGO_BIN_EXE_private-genai-operator"))
             .args(["run", "--installation-id", installation, "--region", "us-east-1", "--listen", "127.0.0.1:0"])
             .args(["--implicit-network-vpc-ids", ALLOWED_VPCS])
             .env("KUBECONFIG", &self.kubeconfig)
             .env("AWS_ENDPOINT_URL", &self.aws)
             .env("AWS_ACCESS_KEY_ID", "local")
             .env("AWS_SECRET_ACCESS_KEY", "local")
-            .stdin(Stdio::null())
+            .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(File::create(&log).expect("a log file"))
             .spawn()
@@ -250,10 +253,9 @@ impl Operator {
         .await
     }
 
-    /// Asks it to stop, as Kubernetes does, and waits until it has; gives whether it ended well.
+    /// Asks it to stop by SIGTERM, as Kubernetes does, and waits until it has; gives whether it ended well.
     pub async fn stop(mut self) -> bool {
-        let terminated = Command::new("kill").args(["-TERM", &self.process.id().to_string()]).status();
-        assert!(terminated.is_ok_and(|status| status.success()));
+        drop(self.process.stdin.take());
         let process = &mut self.process;
         eventually("the operator ends", async || process.try_wait().expect("a status")).await.success()
     }
@@ -261,8 +263,8 @@ impl Operator {
 
 impl Drop for Operator {
     fn drop(&mut self) {
+        drop(self.process.stdin.take());
         // It may have ended already.
-        drop(self.process.kill());
         drop(self.process.wait());
     }
 }
