@@ -238,6 +238,14 @@ fn decide(
             let key = NetworkKey { region: identity.region.clone(), vpc: identity.vpc.clone() };
             plan(&desired, observed, &ctx.hints(&key))
         }
+        None if users.unreadable => Plan {
+            steps: Vec::new(),
+            legs: vec![Leg::blocked(
+                ConditionType::VpcReady,
+                Reason::InvalidSpec,
+                "An app that cannot be read may be using this network: nothing is removed until it is corrected or deleted.",
+            )],
+        },
         None => teardown(observed),
     }
 }
@@ -280,8 +288,14 @@ impl Users {
             App::network(&app.spec, &ctx.settings.region).as_ref() == Ok(key)
                 && (ctx.settings.allows(&key.vpc) || app.finalizers().iter().any(|name| name == FINALIZER))
         };
+        let cannot_be_read = |app: &Guarded<PrivateGenAIApp>| match &app.0 {
+            Ok(app) => App::new(&app.spec, &ctx.settings.region).is_err(),
+            Err(_) => true,
+        };
         Self {
-            unreadable: all.iter().any(|app| app.0.is_err() && app.finalizers().iter().any(|name| name == FINALIZER)),
+            unreadable: all
+                .iter()
+                .any(|app| app.finalizers().iter().any(|name| name == FINALIZER) && cannot_be_read(app)),
             apps: all.into_iter().filter(|app| app.0.as_ref().is_ok_and(names)).collect(),
         }
     }

@@ -92,6 +92,8 @@ async fn an_app_that_cannot_be_read_keeps_its_path_and_can_still_be_deleted() {
         let told = |app: &serde_json::Value| condition(app, "Accepted").1 == "InvalidSpec";
         scene.kubernetes.until(&app("bot"), LONG, told).await;
         scene.pass(Duration::from_secs(1000)).await;
+        scene.kubernetes.edit_status(&network(&vpc), |status| *status = json!({}));
+        scene.pass(Duration::from_secs(1000)).await;
         assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new(), "its resources stay as they are");
         assert!(scene.kubernetes.get(&network(&vpc)).is_some());
 
