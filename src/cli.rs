@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io::Write as _, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio_util::sync::CancellationToken;
@@ -194,7 +194,11 @@ impl Crd {
     fn execute(self) -> Result<(), Failure> {
         for (name, manifest) in crd::manifests()? {
             match &self.output_dir {
-                None => print!("---\n{manifest}"),
+                None => match std::io::stdout().write_all(format!("---\n{manifest}").as_bytes()) {
+                    // Whoever read it has seen enough, as in `crd | head`.
+                    Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
+                    written => written.map_err(|source| Failure::Write { path: "standard output".into(), source })?,
+                },
                 Some(folder) => {
                     let path = folder.join(name);
                     std::fs::write(&path, manifest).map_err(|source| Failure::Write { path, source })?;

@@ -2,7 +2,7 @@
 
 use crate::{
     api::condition::{ConditionType, Leg, Reason, Standing},
-    aws::{AwsError, Class, Failure, Write},
+    aws::{AwsError, Class, Failure, Role, Write},
 };
 
 /// One write, and the leg that it is for.
@@ -36,6 +36,31 @@ impl Plan {
         self.legs.iter().any(|leg| leg.standing != Standing::Met && !settled.contains(&leg.reason))
     }
 
+    /// Replacing what failed is not tried again yet: the leg says that somebody should look at the cause.
+    pub fn hold(&mut self, kind: ConditionType) {
+        self.steps.retain(|step| step.leg != kind);
+        for leg in self.legs.iter_mut().filter(|leg| leg.kind == kind) {
+            leg.standing = Standing::Blocked;
+            leg.message.push_str(" It failed before: correct the cause; it is tried again every five minutes.");
+        }
+    }
+
+    /// Deletes a role with what hangs on it.
+    pub fn delete_role(&mut self, leg: ConditionType, role: &Role) {
+        for policy in role.inline_policies.keys() {
+            self.step(leg, Write::DeleteRolePolicy { role: role.name.clone(), policy: policy.clone() });
+        }
+        self.detach_all(leg, role);
+        self.step(leg, Write::DeleteRole { role: role.name.clone() });
+    }
+
+    /// Takes every managed policy off a role.
+    pub fn detach_all(&mut self, leg: ConditionType, role: &Role) {
+        for policy_arn in &role.attached_policies {
+            self.step(leg, Write::DetachRolePolicy { role: role.name.clone(), policy_arn: policy_arn.clone() });
+        }
+    }
+
     /// Lets a failed call show on its leg. A leg that needs somebody to act stays as it is.
     pub fn blame(&mut self, kind: ConditionType, resource: &str, error: &AwsError) {
         let told = explain(kind, resource, error);
@@ -45,6 +70,22 @@ impl Plan {
             None => self.legs.push(told),
         }
     }
+}
+
+/// AWS could not be looked at: nothing is claimed any more about these legs. An error that somebody must see to shows on
+/// the first.
+pub fn unseen(kinds: &[ConditionType], resource: &str, error: &AwsError) -> Vec<Leg> {
+    let told = explain(ConditionType::Ready, resource, error);
+    kinds
+        .iter()
+        .enumerate()
+        .map(|(index, kind)| match error.failure.class() {
+            Class::UserMustAct if index == 0 => Leg { kind: *kind, ..told.clone() },
+            Class::UserMustAct | Class::Wait | Class::Retry => {
+                Leg::unknown(*kind, Reason::ObservationFailed, told.message.clone())
+            }
+        })
+        .collect()
 }
 
 /// Turns a failed call into a leg: the reason, and a sentence that names the resource and the remedy.

@@ -151,6 +151,21 @@ pub fn bedrock_runtime_endpoint_policy(
     })]))
 }
 
+/// The foundation models that a policy of ours names, read back from what AWS has.
+pub fn allowed_models(policy: &PolicyDocument) -> BTreeSet<ModelId> {
+    let document: Value = serde_json::from_str(policy.as_str()).unwrap_or_default();
+    document["Statement"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .flat_map(|statement| match &statement["Resource"] {
+            Value::Array(resources) => resources.clone(),
+            one => vec![one.clone()],
+        })
+        .filter_map(|resource| resource.as_str()?.split_once(":foundation-model/")?.1.parse().ok())
+        .collect()
+}
+
 fn log_streams_arn(region: &Region, caller: &Caller, group: &LogGroupName) -> String {
     format!("arn:{}:logs:{region}:{}:log-group:{group}:*", caller.partition, caller.account)
 }

@@ -105,6 +105,8 @@ reasons! {
     Deleting,
     /// Something in AWS still uses what is to be deleted.
     ResourceInUse,
+    /// The network is deleted while apps use it: it stays until they are gone.
+    InUse,
     /// The network of the app is being deleted and comes anew.
     NetworkDeleting,
     /// The stored object cannot be read by this version.
@@ -222,7 +224,7 @@ pub fn fold(legs: &[Leg], before: &[Condition], generation: Option<i64>, now: Ti
         .find(|leg| leg.standing == Standing::Blocked)
         .or_else(|| legs.iter().find(|leg| leg.standing != Standing::Met));
     let ready = match worst {
-        None => Leg::met(ConditionType::Ready, "The private path works."),
+        None => Leg::met(ConditionType::Ready, "Everything is as it should be."),
         Some(leg) => Leg { kind: ConditionType::Ready, ..leg.clone() },
     };
     let also = worst.map(|leg| match leg.standing {

@@ -16,12 +16,12 @@ use crate::{
     },
     aws::{AwsError, Caller, EndpointState, MaxAge, NetworkInterfaceId, Snapshot, Write},
     controller::{
-        Context, Converged, Error, Freshness, Guarded, Pace, add_finalizer, apply_status, converge, explain_unreadable,
-        news, publish, remove_finalizer,
+        Context, Converged, Error, Freshness, Guarded, Pace, add_finalizer, apply_status, context::key, converge,
+        explain_unreadable, news, publish, remove_finalizer,
     },
     identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity},
     network::{Service, accepted, check_subnets, implicit_name},
-    plan::explain,
+    plan::{explain, unseen},
 };
 
 /// One look at one app, and what follows from it.
@@ -31,7 +31,7 @@ use crate::{
 pub async fn reconcile(object: Arc<Guarded<PrivateGenAIApp>>, ctx: Arc<Context>) -> Result<Action, Error> {
     let object = ctx.latest_apps.newest(object);
     let namespace = object.namespace().unwrap_or_default();
-    let name = format!("app {namespace}/{}", object.name_any());
+    let name = key("app", &*object);
     let api = Api::<PrivateGenAIApp>::namespaced(ctx.client.clone(), &namespace);
     let pace = if object.meta().deletion_timestamp.is_some() {
         remove(&api, &object, &ctx).await?
@@ -48,7 +48,7 @@ pub async fn reconcile(object: Arc<Guarded<PrivateGenAIApp>>, ctx: Arc<Context>)
         ctx.rest(&name);
         return Ok(Action::await_change());
     }
-    Ok(pace.action(ctx.attempt(&name), &name))
+    Ok(pace.action(ctx.attempt(&name, pace), &name))
 }
 
 /// Looks, acts and tells for an app that should be there.
@@ -114,17 +114,37 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     add_finalizer(api, &object.metadata).await?;
     let desired = Desired::new(&app, identity(object, &app.network, ctx), &caller, view.path.as_ref());
     let recorded = object.status.as_ref().and_then(|status| status.function.as_ref());
+    let role = unseen_role(&desired.identity);
     let Converged { observed, plan, error, done } = converge(
         &snapshot,
+        &ctx.stop,
         async |fresh| observe(&snapshot, &desired, &caller, recorded, fresh).await,
-        |observed| plan(&desired, observed),
-        |_, _| false,
+        |observed| {
+            if observed.role.is_some() {
+                ctx.seen(&role);
+            }
+            let mut plan = plan(&desired, observed);
+            if plan.legs.iter().any(|leg| leg.reason == Reason::FunctionFailed)
+                && !plan.steps.is_empty()
+                && !ctx.may_replace(&role)
+            {
+                plan.hold(ConditionType::FunctionReady);
+            }
+            plan
+        },
+        |write, result| {
+            if matches!((write, result), (Write::CreateRole { .. }, Ok(_))) {
+                ctx.created(&role);
+            }
+            false
+        },
     )
     .await;
     let Some(observed) = observed else {
         let error = error.unwrap_or_else(|| unreachable!("a pass without observation ends with an error"));
         return report.unseen(&error).await;
     };
+    ctx.rest(&looks(object));
     report.legs.extend(view.legs);
     report.legs.extend(plan.legs.iter().cloned());
     report.facts.observe(&desired.identity, &observed, recorded);
@@ -172,15 +192,46 @@ async fn remove(api: &Api<PrivateGenAIApp>, object: &Guarded<PrivateGenAIApp>, c
             }
         }
     }
+    if legs.is_empty() && is_young_and_unseen(object) {
+        let message = "The app is so young that AWS may not list what was created for it; it is looked for again.";
+        legs.push(Leg::progressing(ConditionType::ExecutionRoleReady, Reason::RolePropagating, message));
+        pace = Pace::Wait;
+    }
     if legs.is_empty() {
         remove_finalizer(api, meta).await?;
         return Ok(Pace::Rest);
     }
-    if let Some(mut report) = report {
-        report.legs = legs;
-        report.write().await?;
+    match report {
+        Some(mut report) => {
+            report.legs = legs;
+            report.write().await?;
+        }
+        None => {
+            let why: Vec<String> = legs.into_iter().map(|leg| leg.message).collect();
+            let problem = format!("it is being deleted: {}", why.join(" "));
+            explain_unreadable::<PrivateGenAIApp>(&ctx.client, meta, &problem).await?;
+        }
     }
     Ok(pace)
+}
+
+/// Right after a restart nobody remembers what was created just before it. An app of less than a minute on which no role
+/// was recorded may have one that IAM does not list yet.
+fn is_young_and_unseen(object: &Guarded<PrivateGenAIApp>) -> bool {
+    const IAM_LISTS_WITHIN_SECONDS: i64 = 60;
+    let recorded = object.0.as_ref().ok().and_then(|app| app.status.as_ref()?.execution_role.as_ref()).is_some();
+    let created = object.meta().creation_timestamp.as_ref().map_or(0, |time| time.0.as_second());
+    !recorded && Timestamp::now().as_second() - created < IAM_LISTS_WITHIN_SECONDS
+}
+
+/// Under what a role that was created is remembered until it is seen.
+fn unseen_role(identity: &AppIdentity) -> String {
+    format!("role {}", identity.role_name())
+}
+
+/// Under what missed looks are counted.
+fn looks(object: &PrivateGenAIApp) -> String {
+    format!("look {}", key("app", object))
 }
 
 async fn remove_one(identity: &AppIdentity, caller: &Caller, ctx: &Context) -> Converged<Observed> {
@@ -191,8 +242,10 @@ async fn remove_one(identity: &AppIdentity, caller: &Caller, ctx: &Context) -> C
         region: identity.region.clone(),
         vpc: identity.vpc.clone(),
     };
+    let role = unseen_role(identity);
     converge(
         &snapshot,
+        &ctx.stop,
         async |fresh| {
             let log_groups = snapshot.log_groups(fresh.of(ConditionType::FunctionReady)).await?;
             let log_group = match log_groups.get(&identity.log_group_name()) {
@@ -214,7 +267,23 @@ async fn remove_one(identity: &AppIdentity, caller: &Caller, ctx: &Context) -> C
                 detail: snapshot.function(&identity.function_name()).await?,
             })
         },
-        |observed| teardown(identity, observed),
+        |observed| {
+            if observed.role.is_some() {
+                ctx.seen(&role);
+            }
+            let mut plan = teardown(identity, observed);
+            if plan.legs.is_empty() && ctx.may_be_invisible(&role) {
+                plan.legs.push(Leg::progressing(
+                    ConditionType::ExecutionRoleReady,
+                    Reason::RolePropagating,
+                    format!(
+                        "Role {} was created just now and is not listed yet; it is looked for again.",
+                        identity.role_name()
+                    ),
+                ));
+            }
+            plan
+        },
         |_, _| false,
     )
     .await
@@ -454,15 +523,16 @@ impl<'a> Report<'a> {
         }
     }
 
-    /// AWS could not be looked at: what was recorded holds for some attempts, then nothing is claimed any more.
+    /// AWS could not be looked at: what was recorded holds for three looks, then nothing is claimed any more.
     async fn unseen(mut self, error: &AwsError) -> Result<Pace, Error> {
         let conditions = self.object.status.as_ref().map_or(&[][..], |status| &status.conditions);
-        let looks = format!("look {}/{}", self.object.namespace().unwrap_or_default(), self.object.name_any());
-        if !is_true(conditions, ConditionType::Ready) || self.ctx.attempt(&looks) >= 3 {
-            self.legs.push(explain(ConditionType::FunctionReady, &self.object.name_any(), error));
+        let pace = Pace::after(error);
+        if !is_true(conditions, ConditionType::Ready) || self.ctx.attempt(&looks(self.object), pace) >= 3 {
+            let kinds = [ConditionType::ExecutionRoleReady, ConditionType::FunctionReady];
+            self.legs.extend(unseen(&kinds, &self.object.name_any(), error));
             self.write().await?;
         }
-        Ok(Pace::after(error))
+        Ok(pace)
     }
 
     /// Writes the status if it differs, and Events for what is new.
@@ -470,14 +540,13 @@ impl<'a> Report<'a> {
         let before = self.object.status.as_ref();
         let after = status(before, self.object.metadata.generation, self.facts, &self.legs, Timestamp::now());
         let old = before.map_or(&[][..], |status| &status.conditions);
+        if before.cloned().map(PrivateGenAIAppStatus::sorted) != Some(after.clone().sorted())
+            && let Some(written) = apply_status(self.api, &self.object.metadata, &after).await?
+        {
+            self.ctx.latest_apps.remember(written);
+        }
         for (type_, reason, note) in news(old, &after.conditions, &self.done) {
             publish(self.ctx, self.object, type_, reason, note).await;
-        }
-        if before.cloned().map(PrivateGenAIAppStatus::sorted) == Some(after.clone().sorted()) {
-            return Ok(());
-        }
-        if let Some(written) = apply_status(self.api, &self.object.metadata, &after).await? {
-            self.ctx.latest_apps.remember(written);
         }
         Ok(())
     }

@@ -10,5 +10,5 @@ mod status;
 
 pub use desired::{Desired, Path};
 pub use observed::{LogGroupFacts, Observed};
-pub use plan::{delete_role, plan, teardown};
+pub use plan::{plan, teardown};
 pub use status::{Facts, status};

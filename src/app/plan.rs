@@ -55,7 +55,7 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed) -> Plan {
         }
         // Somebody else's function holds up nothing, unless it runs as this app's role: then it lost its tags.
         if role.is_some_and(|role| role.arn == detail.listing.configuration.role_arn) {
-            plan.legs.push(not_ours(kind, "Function", name.as_str()));
+            plan.legs.push(not_ours(kind, "Function", name.as_str(), identity));
             return plan;
         }
     }
@@ -67,7 +67,7 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed) -> Plan {
         let kind = ConditionType::ExecutionRoleReady;
         let before = plan.steps.len();
         if observed.interfaces.is_empty() {
-            delete_role(kind, role, &mut plan);
+            plan.delete_role(kind, role);
         } else {
             retire(role, &observed.interfaces, &mut plan);
         }
@@ -78,15 +78,6 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed) -> Plan {
     plan
 }
 
-/// Deletes a role with what hangs on it.
-pub fn delete_role(leg: ConditionType, role: &Role, plan: &mut Plan) {
-    for policy in role.inline_policies.keys() {
-        plan.step(leg, Write::DeleteRolePolicy { role: role.name.clone(), policy: policy.clone() });
-    }
-    detach_all(role, plan);
-    plan.step(leg, Write::DeleteRole { role: role.name.clone() });
-}
-
 /// Leaves a role with no more than Lambda needs to release the interfaces that the app may have caused, and hands it to
 /// the network, which deletes it when they are gone. A role that is handed over is nothing of the app's any more.
 fn retire(role: &Role, interfaces: &BTreeSet<NetworkInterfaceId>, plan: &mut Plan) {
@@ -95,7 +86,7 @@ fn retire(role: &Role, interfaces: &BTreeSet<NetworkInterfaceId>, plan: &mut Pla
     for policy in role.inline_policies.keys().filter(|policy| *policy != POLICY_NAME) {
         plan.step(kind, Write::DeleteRolePolicy { role: name.clone(), policy: policy.clone() });
     }
-    detach_all(role, plan);
+    plan.detach_all(kind, role);
     if role.inline_policies.get(POLICY_NAME) != Some(&document) {
         plan.step(kind, Write::PutRolePolicy { role: name.clone(), policy: POLICY_NAME.to_owned(), document });
     }
@@ -129,7 +120,7 @@ fn execution_role(desired: &Desired, role: Option<&Role>, plan: &mut Plan) -> Le
         return Leg::progressing(kind, Reason::Applying, format!("Role {name} is being created."));
     };
     if !desired.identity.owns(&role.tags) {
-        return not_ours(kind, "Role", name.as_str());
+        return not_ours(kind, "Role", name.as_str(), &desired.identity);
     }
     if Retirement::from_tags(&role.tags).is_some() {
         // An app of the same name was here before, and its role is still there.
@@ -145,20 +136,11 @@ fn execution_role(desired: &Desired, role: Option<&Role>, plan: &mut Plan) -> Le
     for policy in role.inline_policies.keys().filter(|policy| *policy != POLICY_NAME) {
         plan.step(kind, Write::DeleteRolePolicy { role: name.clone(), policy: policy.clone() });
     }
-    detach_all(role, plan);
+    plan.detach_all(kind, role);
     if plan.steps.len() == before {
         Leg::met(kind, format!("Role {name} allows what the function needs and no more."))
     } else {
         Leg::progressing(kind, Reason::Applying, format!("Role {name} is being put right."))
-    }
-}
-
-fn detach_all(role: &Role, plan: &mut Plan) {
-    for policy_arn in &role.attached_policies {
-        plan.step(
-            ConditionType::ExecutionRoleReady,
-            Write::DetachRolePolicy { role: role.name.clone(), policy_arn: policy_arn.clone() },
-        );
     }
 }
 
@@ -179,7 +161,7 @@ fn log_group(desired: &Desired, facts: Option<&LogGroupFacts>, plan: &mut Plan) 
             None
         }
         // A group that nobody asked about counts as somebody else's.
-        Some(_) => Some(not_ours(kind, "Log group", name.as_str())),
+        Some(_) => Some(not_ours(kind, "Log group", name.as_str(), &desired.identity)),
     }
 }
 
@@ -230,7 +212,17 @@ fn function(desired: &Desired, function: &DesiredFunction, observed: &Observed, 
             _ => Leg::met(kind, format!("Function {name} is active and attached to VPC {}.", desired.identity.vpc)),
         };
     }
-    Leg::progressing(kind, Reason::Applying, format!("Function {name} is being updated."))
+    match observed.detail.as_ref().filter(|detail| detail.last_update == UpdateStatus::Failed) {
+        None => Leg::progressing(kind, Reason::Applying, format!("Function {name} is being updated.")),
+        Some(detail) => Leg::progressing(
+            kind,
+            Reason::FunctionFailed,
+            format!(
+                "The last update of function {name} failed ({}); it is made again.",
+                detail.last_update_reason.as_deref().unwrap_or("no reason given")
+            ),
+        ),
+    }
 }
 
 /// What keeps a function that is there from being used or changed.
@@ -238,7 +230,7 @@ fn unsettled(desired: &Desired, detail: &FunctionDetail, plan: &mut Plan) -> Opt
     let kind = ConditionType::FunctionReady;
     let name = &detail.listing.name;
     if !desired.identity.owns(&detail.tags) {
-        return Some(not_ours(kind, "Function", name.as_str()));
+        return Some(not_ours(kind, "Function", name.as_str(), &desired.identity));
     }
     let why = detail.state_reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     match &detail.state {
@@ -252,7 +244,7 @@ fn unsettled(desired: &Desired, detail: &FunctionDetail, plan: &mut Plan) -> Opt
             ));
         }
         FunctionState::Inactive => {
-            return Some(Leg::progressing(
+            return Some(Leg::blocked(
                 kind,
                 Reason::FunctionInactive,
                 format!("Function {name} was idle for days and sleeps{why}: invoke it once to wake it."),
@@ -276,11 +268,12 @@ fn unsettled(desired: &Desired, detail: &FunctionDetail, plan: &mut Plan) -> Opt
     }
 }
 
-fn not_ours(kind: ConditionType, what: &str, name: &str) -> Leg {
+fn not_ours(kind: ConditionType, what: &str, name: &str, identity: &AppIdentity) -> Leg {
+    let tags: Vec<String> = identity.tags().iter().map(|(key, value)| format!("{key}={value}")).collect();
     Leg::blocked(
         kind,
         Reason::NameTaken,
-        format!("{what} {name} exists and does not carry this app's tags: remove it, or tag it as this app's."),
+        format!("{what} {name} exists and does not carry this app's tags: remove it, or tag it {}.", tags.join(", ")),
     )
 }
 

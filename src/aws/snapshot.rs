@@ -29,6 +29,17 @@ pub enum MaxAge {
     Under(Duration),
 }
 
+impl MaxAge {
+    /// The stricter of this and a bound.
+    #[must_use]
+    pub fn bounded_by(self, bound: Duration) -> Duration {
+        match self {
+            Self::Any => bound,
+            Self::Under(age) => age.min(bound),
+        }
+    }
+}
+
 /// For how long an error is everybody's answer: long enough that a hundred objects that wait for the same table do not
 /// each make the failing call, short enough that a retry is a real one.
 const ERROR_IS_SHARED_FOR: Duration = Duration::from_millis(500);

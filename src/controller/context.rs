@@ -7,15 +7,17 @@ use std::{
 };
 
 use kube::{
-    Client,
+    Client, ResourceExt,
     runtime::{
         events::{Recorder, Reporter},
         reflector::Store,
     },
 };
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use wildmatch::WildMatch;
 
-use super::{Latest, objects::Guarded};
+use super::{Latest, Pace, objects::Guarded};
 use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
     aws::{Aws, Region, Snapshots, VpcId},
@@ -23,6 +25,21 @@ use crate::{
     metrics::Metrics,
     network::Hints,
 };
+
+fn in_kubernetes(object: &str) -> String {
+    format!("write {object}")
+}
+
+/// After so long AWS shows what it created, everywhere.
+const VISIBLE_WITHIN: Duration = Duration::from_mins(1);
+
+/// How often a resource that fails again and again is deleted and created again.
+const REPLACE_EVERY: Duration = Duration::from_mins(5);
+
+/// Under what attempts at an object are counted.
+pub fn key(kind: &str, object: &impl ResourceExt) -> String {
+    format!("{kind} {}/{}", object.namespace().unwrap_or_default(), object.name_any())
+}
 
 /// How the operator was told to work.
 #[derive(Clone, Debug)]
@@ -67,7 +84,11 @@ pub struct Context {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     hints: Mutex<BTreeMap<NetworkKey, Hints>>,
-    attempts: Mutex<BTreeMap<String, u32>>,
+    attempts: Mutex<BTreeMap<String, (Pace, u32)>>,
+    unseen: Mutex<BTreeMap<String, Instant>>,
+    replaced: Mutex<BTreeMap<String, Instant>>,
+    /// Told when the operator is to end.
+    pub stop: CancellationToken,
 }
 
 impl Context {
@@ -79,6 +100,7 @@ impl Context {
         apps: Store<Guarded<PrivateGenAIApp>>,
         networks: Store<Guarded<PrivateGenAINetwork>>,
         metrics: Arc<Metrics>,
+        stop: CancellationToken,
     ) -> Self {
         let reporter = Reporter { controller: "private-genai-operator".to_owned(), instance: None };
         Self {
@@ -93,6 +115,9 @@ impl Context {
             latest_networks: Latest::default(),
             hints: Mutex::default(),
             attempts: Mutex::default(),
+            unseen: Mutex::default(),
+            replaced: Mutex::default(),
+            stop,
         }
     }
 
@@ -111,16 +136,65 @@ impl Context {
         self.hints.lock().unwrap_or_else(PoisonError::into_inner).remove(network);
     }
 
-    /// Counts an attempt of an object that is not at rest; gives how many there were before.
-    pub fn attempt(&self, object: &str) -> u32 {
+    /// Counts an attempt of an object that is not at rest; gives how many there were before at the same pace.
+    pub fn attempt(&self, object: &str, pace: Pace) -> u32 {
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = attempts.entry(object.to_owned()).or_default();
+        let (at, count) = attempts.entry(object.to_owned()).or_insert((pace, 0));
+        if *at != pace {
+            (*at, *count) = (pace, 0);
+        }
         let before = *count;
         *count = count.saturating_add(1);
         before
     }
 
-    /// An object is at rest, or gone.
+    /// Remembers a resource that was created, until it is seen.
+    pub fn created(&self, resource: &str) {
+        self.unseen.lock().unwrap_or_else(PoisonError::into_inner).insert(resource.to_owned(), Instant::now());
+    }
+
+    /// A resource that was created is seen.
+    pub fn seen(&self, resource: &str) {
+        self.unseen.lock().unwrap_or_else(PoisonError::into_inner).remove(resource);
+    }
+
+    /// A resource whose name begins so was created lately and never seen since: AWS is consistent eventually, so that it is
+    /// not listed does not mean that it is not there.
+    pub fn may_be_invisible(&self, beginning: &str) -> bool {
+        let mut unseen = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
+        unseen.retain(|_, created| created.elapsed() < VISIBLE_WITHIN);
+        unseen.keys().any(|resource| resource.starts_with(beginning))
+    }
+
+    /// What failed may be replaced: at once the first time, then every five minutes.
+    pub fn may_replace(&self, resource: &str) -> bool {
+        let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        replaced.retain(|_, at| at.elapsed() < REPLACE_EVERY);
+        if replaced.contains_key(resource) {
+            return false;
+        }
+        replaced.insert(resource.to_owned(), Instant::now());
+        true
+    }
+
+    /// The Kubernetes API took what a reconcile had to say.
+    pub fn written(&self, object: &str) {
+        self.rest(&in_kubernetes(object));
+    }
+
+    /// An object is gone: nothing is remembered of it.
+    pub fn gone(&self, object: &str) {
+        for key in [object.to_owned(), in_kubernetes(object), format!("look {object}")] {
+            self.rest(&key);
+        }
+    }
+
+    /// Counts a refusal of the Kubernetes API; gives how many there were before.
+    pub fn refused(&self, object: &str) -> u32 {
+        self.attempt(&in_kubernetes(object), Pace::Retry)
+    }
+
+    /// An object is at rest.
     pub fn rest(&self, object: &str) {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner).remove(object);
     }

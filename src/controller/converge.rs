@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
+use tokio_util::sync::CancellationToken;
+
 use crate::{
     api::condition::{ConditionType, Standing},
     aws::{AwsError, Failure, MaxAge, Snapshot, Write, Written},
@@ -42,9 +44,10 @@ pub struct Converged<O> {
 }
 
 /// Makes a pass. `learn` is told every answer to a write, and says whether the plan is to be made anew although the
-/// call failed.
+/// call failed. No step is begun once `stop` says so: the next operator takes it up.
 pub async fn converge<O>(
     snapshot: &Snapshot,
+    stop: &CancellationToken,
     mut observe: impl AsyncFnMut(&Freshness) -> Result<O, AwsError>,
     mut decide: impl FnMut(&O) -> Plan,
     mut learn: impl FnMut(&Write, &Result<Written, AwsError>) -> bool,
@@ -76,6 +79,9 @@ pub async fn converge<O>(
             return pass;
         }
         for step in pass.plan.steps.clone() {
+            if stop.is_cancelled() {
+                return pass;
+            }
             let (service, operation) = step.write.operation();
             let result = snapshot.write(&step.write).await;
             let again = learn(&step.write, &result);
@@ -111,9 +117,7 @@ fn is_done_already(write: &Write, error: &AwsError) -> bool {
         | Write::DeleteRole { .. }
         | Write::DeleteLogGroup { .. }
         | Write::DeleteFunction { .. } => error.failure == Failure::NotFound,
-        Write::AuthorizeIngress { .. } | Write::AuthorizeEgress { .. } | Write::CreateLogGroup { .. } => {
-            error.failure == Failure::AlreadyExists
-        }
+        Write::AuthorizeIngress { .. } | Write::AuthorizeEgress { .. } => error.failure == Failure::AlreadyExists,
         // Others of these could be somebody else's of the same name: that is for the next look to tell.
         Write::CreateSecurityGroup { .. }
         | Write::CreateVpcEndpoint(_)
@@ -123,6 +127,7 @@ fn is_done_already(write: &Write, error: &AwsError) -> bool {
         | Write::UpdateTrustPolicy { .. }
         | Write::PutRolePolicy { .. }
         | Write::TagRole { .. }
+        | Write::CreateLogGroup { .. }
         | Write::PutRetentionPolicy { .. }
         | Write::CreateFunction(_)
         | Write::UpdateFunctionConfiguration { .. }

@@ -28,6 +28,11 @@ impl<K: Resource<DynamicType = ()>> Latest<K> {
         }
     }
 
+    /// The object is gone.
+    pub fn forget(&self, uid: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+
     /// The newer one of what the store shows and what was written.
     pub fn newest(&self, stored: Arc<Guarded<K>>) -> Arc<Guarded<K>> {
         let Some(uid) = &stored.meta().uid else {

@@ -22,6 +22,9 @@ use crate::aws::Write;
 /// An object that may be unreadable: then it keeps its metadata, and does not stop the watch.
 pub type Guarded<K> = DeserializeGuard<K>;
 
+/// The longest note that the API takes is 1 kB.
+const NOTE_MAX: usize = 1_000;
+
 /// The field manager of everything that the operator writes.
 const MANAGER: &str = "private-genai-operator";
 
@@ -114,6 +117,7 @@ pub async fn explain_unreadable<K>(client: &Client, meta: &ObjectMeta, problem: 
 where
     K: Resource<DynamicType = ()>,
 {
+    let problem = without_values(problem);
     let message = format!(
         "This version of the operator cannot read the object ({problem}): correct it. Its resources in AWS stay as they are."
     );
@@ -129,10 +133,14 @@ where
     };
     let mut status = current.data.get("status").cloned().unwrap_or_else(|| json!({}));
     let old = serde_json::from_value::<Vec<_>>(status["conditions"].clone()).unwrap_or_default();
-    let conditions = fold(&[leg], &old, meta.generation, k8s_openapi::jiff::Timestamp::now());
+    let mut conditions = fold(&[leg], &old, meta.generation, k8s_openapi::jiff::Timestamp::now());
     if conditions.iter().all(|condition| old.contains(condition)) {
         return Ok(());
     }
+    let told: Vec<String> = conditions.iter().map(|condition| condition.type_.clone()).collect();
+    conditions.extend(old.into_iter().filter(|condition| {
+        !told.contains(&condition.type_) && condition.type_ != ConditionType::Reconciling.as_str()
+    }));
     status["conditions"] = serde_json::to_value(conditions)?;
     let patch = json!({
         "apiVersion": resource.api_version,
@@ -147,6 +155,15 @@ where
     }
 }
 
+/// A decoder's complaint without the values that it quotes, which may be a user's secrets.
+fn without_values(problem: &str) -> String {
+    let mut told = String::new();
+    for (index, part) in problem.split(['`', '"']).enumerate() {
+        told.push_str(if index % 2 == 0 { part } else { "…" });
+    }
+    told
+}
+
 /// Publishes an Event. An Event that is lost (in a namespace that is being deleted, say) loses nothing else, so the
 /// failure is logged and not returned.
 pub async fn publish<K>(ctx: &Context, object: &K, type_: EventType, reason: Reason, note: String)
@@ -156,8 +173,7 @@ where
     let event = Event {
         type_,
         reason: reason.as_str().to_owned(),
-        // The API takes 1 kB.
-        note: Some(note.chars().take(1000).collect()),
+        note: Some(note[..note.floor_char_boundary(NOTE_MAX)].to_owned()),
         action: "Reconcile".to_owned(),
         secondary: None,
     };

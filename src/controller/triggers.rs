@@ -31,9 +31,9 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, Error, Guarded, Pace, Settings};
+use super::{Context, Error, Guarded, Pace, Settings, context::key};
 use crate::{
-    api::{PrivateGenAIApp, PrivateGenAINetwork, app::App, network::NetworkKey},
+    api::{FINALIZER, PrivateGenAIApp, PrivateGenAINetwork, app::App, network::NetworkKey},
     app,
     aws::{Aws, Region},
     metrics::Metrics,
@@ -67,10 +67,23 @@ pub async fn run(
         network_queue,
         seen: Mutex::default(),
     };
-    let context = Arc::new(Context::new(client.clone(), aws, settings, apps.clone(), networks.clone(), metrics));
+    let context =
+        Arc::new(Context::new(client.clone(), aws, settings, apps.clone(), networks.clone(), metrics, stop.clone()));
 
-    let watch_apps = watch::<PrivateGenAIApp>(&client, app_writer, |change| queues.app_changed(change));
-    let watch_networks = watch::<PrivateGenAINetwork>(&client, network_writer, |change| queues.network_changed(change));
+    let watch_apps = watch::<PrivateGenAIApp>(&client, app_writer, |change| {
+        if let Change::Gone(app) = &change {
+            context.latest_apps.forget(app.uid().as_deref().unwrap_or_default());
+            context.gone(&key("app", app));
+        }
+        queues.app_changed(change);
+    });
+    let watch_networks = watch::<PrivateGenAINetwork>(&client, network_writer, |change| {
+        if let Change::Gone(network) = &change {
+            context.latest_networks.forget(network.uid().as_deref().unwrap_or_default());
+            context.gone(&key("network", network));
+        }
+        queues.network_changed(change);
+    });
     let resync = async {
         both_listed(&apps, &networks).await;
         ready.cancel();
@@ -242,7 +255,9 @@ impl Queues {
         let meta = object.meta();
         let mut hasher = DefaultHasher::new();
         let deletion = meta.deletion_timestamp.as_ref().map(|time| time.0);
-        (&meta.uid, meta.generation, deletion, &meta.labels, &meta.annotations).hash(&mut hasher);
+        // An object that goes and is held by somebody else only: what it demanded is free.
+        let released = deletion.is_some() && !meta.finalizers.iter().flatten().any(|name| name == FINALIZER);
+        (&meta.uid, meta.generation, deletion, released, &meta.labels, &meta.annotations).hash(&mut hasher);
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.insert(name_of(object), hasher.finish()) != Some(hasher.finish())
     }
@@ -274,15 +289,20 @@ async fn control<K>(
     applier(
         |object: Arc<Guarded<K>>, context: Arc<Context>| {
             let started = Instant::now();
-            let metrics = Arc::clone(&context.metrics);
+            let (name, told) = (key(kind, &*object), Arc::clone(&context));
             reconcile(object, context)
-                .inspect(move |result| metrics.reconciled(kind, result.is_ok(), started.elapsed()))
+                .inspect(move |result| {
+                    told.metrics.reconciled(kind, result.is_ok(), started.elapsed());
+                    if result.is_ok() {
+                        told.written(&name);
+                    }
+                })
                 .boxed_local()
         },
         move |object, error, context| {
-            let name = format!("{kind} {}/{}", object.namespace().unwrap_or_default(), object.name_any());
+            let name = key(kind, &*object);
             tracing::warn!(object = name, %error, "the reconcile was not finished");
-            Pace::Retry.action(context.attempt(&name), &name)
+            Pace::Retry.action(context.refused(&name), &name)
         },
         Arc::clone(context),
         store,

@@ -14,15 +14,18 @@ pub fn implicit_name(key: &NetworkKey) -> String {
     format!("{}-{}", key.vpc, key.region)
 }
 
-/// The one network that stands for a VPC: explicit before implicit, then the oldest, then by name.
+/// The one network that stands for a VPC: one that stays before one that is being deleted, explicit before implicit, then
+/// the oldest, then by name.
 pub fn accepted<'a>(
     networks: impl IntoIterator<Item = &'a PrivateGenAINetwork>,
     key: &NetworkKey,
 ) -> Option<&'a PrivateGenAINetwork> {
-    networks
-        .into_iter()
-        .filter(|network| NetworkKey::try_from(&network.spec).as_ref() == Ok(key))
-        .min_by_key(|network| (is_implicit(network), network.creation_timestamp(), network.name_any()))
+    networks.into_iter().filter(|network| NetworkKey::try_from(&network.spec).as_ref() == Ok(key)).min_by_key(
+        |network| {
+            let deleting = network.metadata.deletion_timestamp.is_some();
+            (deleting, is_implicit(network), network.creation_timestamp(), network.name_any())
+        },
+    )
 }
 
 #[cfg(test)]

@@ -1,12 +1,16 @@
 //! Keeps the networks true: gathers what the apps demand, looks at AWS, acts, and tells in the status.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use k8s_openapi::jiff::Timestamp;
 use kube::{
-    Api, ResourceExt as _,
+    Api, Resource as _, ResourceExt as _,
     api::{DeleteParams, Preconditions},
-    runtime::controller::Action,
+    runtime::{controller::Action, reflector::ObjectRef},
 };
 
 use super::{Demand, Desired, Observed, Service, accepted, check_subnets, is_implicit, plan, status, teardown};
@@ -19,12 +23,12 @@ use crate::{
     },
     aws::{AwsError, Caller, Failure, MaxAge, Role, Snapshot, Write, Written},
     controller::{
-        Context, Converged, Error, Freshness, Guarded, Pace, add_finalizer, apply_status, converge, explain_unreadable,
-        publish, remove_finalizer,
+        Context, Converged, Error, Freshness, Guarded, Pace, add_finalizer, apply_status, context::key, converge,
+        explain_unreadable, publish, remove_finalizer,
     },
-    identity::{FUNCTIONS_GROUP, NetworkIdentity, Retirement},
-    plan::{Plan, explain},
-    policy::ModelId,
+    identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity, Retirement},
+    plan::{Plan, unseen as unseen_legs},
+    policy::{ModelId, allowed_models},
 };
 
 /// One look at one network, and what follows from it.
@@ -41,16 +45,16 @@ pub async fn reconcile(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: Arc<Conte
             return Ok(Action::await_change());
         }
     };
-    let name = format!("network {}", network.name_any());
-    let key = match NetworkKey::try_from(&network.spec) {
-        Ok(key) => key,
+    let name = key("network", network);
+    let vpc = match NetworkKey::try_from(&network.spec) {
+        Ok(vpc) => vpc,
         Err(problem) => {
             let problem = problem.to_string();
             explain_unreadable::<PrivateGenAINetwork>(&ctx.client, &network.metadata, &problem).await?;
             return Ok(Action::await_change());
         }
     };
-    let standing = standing(network, &key, &ctx);
+    let standing = standing(network, &vpc, &ctx);
     let pace = match standing {
         Standing::Loses { to } => {
             yield_to(&api, network, &to, &ctx).await?;
@@ -60,13 +64,13 @@ pub async fn reconcile(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: Arc<Conte
             remove_finalizer(&api, &network.metadata).await?;
             Pace::Rest
         }
-        Standing::Keeps => keep(&api, network, &key, &ctx).await?,
+        Standing::Keeps => keep(&api, network, &vpc, &ctx).await?,
     };
     if pace == Pace::Rest {
         ctx.rest(&name);
         return Ok(Action::await_change());
     }
-    Ok(pace.action(ctx.attempt(&name), &name))
+    Ok(pace.action(ctx.attempt(&name, pace), &name))
 }
 
 /// What an object is to its VPC.
@@ -89,7 +93,7 @@ fn standing(network: &PrivateGenAINetwork, key: &NetworkKey, ctx: &Context) -> S
         Some(winner) if winner != network.name_any() => Standing::Loses { to: winner },
         _ if network.metadata.deletion_timestamp.is_some()
             && is_implicit(network)
-            && !Users::of(key, ctx).apps.is_empty() =>
+            && Users::of(key, ctx).bring_another(ctx) =>
         {
             Standing::Released
         }
@@ -124,9 +128,8 @@ async fn keep(
     key: &NetworkKey,
     ctx: &Context,
 ) -> Result<Pace, Error> {
-    let users = Users::of(key, ctx);
     let deleting = network.metadata.deletion_timestamp.is_some();
-    if !deleting && !users.apps.is_empty() {
+    if !deleting && !Users::of(key, ctx).is_empty() {
         // Before anything is created, so that nothing created is ever forgotten.
         add_finalizer(api, &network.metadata).await?;
     }
@@ -144,8 +147,9 @@ async fn keep(
     };
     let pass = converge(
         &snapshot,
-        async |fresh| observe(&snapshot, &identity, users.apps.is_empty(), fresh).await,
-        |observed| decide(&users, &identity, &caller, observed, network, ctx),
+        &ctx.stop,
+        async |fresh| observe(&snapshot, &identity, Users::of(key, ctx).is_empty(), fresh).await,
+        |observed| decide(key, &identity, &caller, observed, ctx),
         |write, result| learn(key, write, result, ctx),
     )
     .await;
@@ -153,8 +157,10 @@ async fn keep(
         let error = pass.error.unwrap_or_else(|| unreachable!("a pass without observation ends with an error"));
         return unseen(api, network, ctx, &error).await;
     };
+    ctx.rest(&looks(network));
+    let users = Users::of(key, ctx);
     let gone = plan.steps.is_empty() && plan.legs.is_empty();
-    if gone && (deleting || (is_implicit(network) && users.apps.is_empty())) {
+    if gone && (deleting || (is_implicit(network) && users.is_empty())) {
         snapshot.uncover(&key.vpc);
         ctx.forget(key);
         // Deleted first: an app that comes now sees that this object goes, and brings up another when it is gone.
@@ -167,14 +173,22 @@ async fn keep(
     }
     let mut legs = vec![Leg::met(ConditionType::Accepted, format!("This network stands for VPC {}.", key.vpc))];
     if gone {
-        legs.push(Leg::met(ConditionType::VpcReady, "No app demands anything of this network."));
+        legs.push(Leg::met(
+            ConditionType::VpcReady,
+            "Nothing is demanded of this network: its VPC is looked at when an app comes.",
+        ));
     }
-    if deleting && !users.apps.is_empty() {
-        legs[0] = Leg::progressing(
-            ConditionType::Accepted,
-            Reason::ResourceInUse,
-            format!("The network is kept until its {} apps are gone: delete them, or move them.", users.apps.len()),
+    let left_behind: Vec<String> = left_behind(&observed, ctx).keys().map(ToString::to_string).collect();
+    if deleting && !users.is_empty() {
+        let message = format!("The network is kept until its {} apps are gone: delete them first.", users.apps.len());
+        legs[0] = Leg::progressing(ConditionType::Accepted, Reason::InUse, message);
+    } else if users.is_empty() && !left_behind.is_empty() {
+        let message = format!(
+            "The network is kept for {}, which have a role in AWS and no object here that can be read: apply them again, \
+             or delete their functions and roles.",
+            left_behind.join(", ")
         );
+        legs[0] = Leg::blocked(ConditionType::Accepted, Reason::InUse, message);
     }
     legs.extend(plan.legs.iter().cloned());
     let status = status(
@@ -185,8 +199,9 @@ async fn keep(
         &legs,
         Timestamp::now(),
     );
-    tell(ctx, network, &status, &done).await;
+    let told = status.clone();
     write_status(api, network, status, ctx).await?;
+    tell(ctx, network, &told, &done).await;
     Ok(error.as_ref().map_or_else(|| Pace::of(&plan), Pace::after))
 }
 
@@ -198,60 +213,114 @@ async fn observe(
 ) -> Result<Observed, AwsError> {
     let services: BTreeSet<String> =
         Service::ALL.iter().map(|service| service.endpoint_service(&identity.region)).collect();
-    let topology = snapshot.topology(fresh.of(ConditionType::VpcReady), &services).await?;
     let endpoints = snapshot.endpoints(fresh.of(ConditionType::EndpointsReady)).await?;
+    let has_endpoint =
+        endpoints.endpoints.iter().any(|endpoint| identity.owns(&endpoint.tags) && !endpoint.state.is_ending());
+    // Whether private DNS cuts somebody off is decided once, when an endpoint is created: not by old route tables.
+    let topology_age = if has_endpoint || ends {
+        fresh.of(ConditionType::VpcReady)
+    } else {
+        MaxAge::Under(fresh.of(ConditionType::VpcReady).bounded_by(DECIDING_TOPOLOGY_MAX_AGE))
+    };
+    let topology = snapshot.topology(topology_age, &services).await?;
     let groups = snapshot.security_groups(fresh.of(ConditionType::SecurityGroupsReady)).await?;
     let observed = Observed::new(identity, &topology, &endpoints, &groups);
     let roles = snapshot.roles(MaxAge::Any).await?;
-    let retired: Vec<Role> = roles
+    let (retired, live): (Vec<Role>, Vec<Role>) = roles
         .values()
-        .filter(|role| identity.owns(&role.tags) && Retirement::from_tags(&role.tags).is_some())
+        .filter(|role| identity.owns(&role.tags))
         .cloned()
-        .collect();
+        .partition(|role| Retirement::from_tags(&role.tags).is_some());
     // Only what is to go must know what is still in its way.
     let interfaces = match observed.group(FUNCTIONS_GROUP).filter(|_| ends || !retired.is_empty()) {
         Some(group) => snapshot.group_interfaces(&group.id).await?,
         None => BTreeSet::new(),
     };
-    Ok(observed.with_remains(retired, interfaces))
+    Ok(observed.with_roles(live, retired, interfaces))
 }
 
-fn decide(
-    users: &Users,
-    identity: &NetworkIdentity,
-    caller: &Caller,
-    observed: &Observed,
-    network: &PrivateGenAINetwork,
-    ctx: &Context,
-) -> Plan {
-    let mut demands = users.demands(observed, identity, ctx);
-    if users.unreadable {
-        // Whoever cannot be read may demand what was demanded before: nothing is taken away on a guess.
-        let recorded = network.status.iter().flat_map(|status| &status.endpoints).flat_map(|endpoint| &endpoint.models);
-        let models: BTreeSet<ModelId> = recorded.filter_map(|model| model.parse().ok()).collect();
-        if !models.is_empty() {
-            demands.push(Demand { models, subnets: BTreeSet::new() });
-        }
+/// How old the route tables may be by which private DNS is decided.
+const DECIDING_TOPOLOGY_MAX_AGE: Duration = Duration::from_secs(10);
+
+/// Decides by what is demanded now: an app that came, or went, since the pass began counts.
+fn decide(key: &NetworkKey, identity: &NetworkIdentity, caller: &Caller, observed: &Observed, ctx: &Context) -> Plan {
+    for resource in observed.ids() {
+        ctx.seen(&unseen_resource(key, &resource));
     }
-    match Desired::union(identity.clone(), caller.clone(), &demands) {
-        Some(desired) => {
-            let key = NetworkKey { region: identity.region.clone(), vpc: identity.vpc.clone() };
-            plan(&desired, observed, &ctx.hints(&key))
+    // The app's own controller takes its role back; the network must not delete it meanwhile.
+    let mut observed = observed.clone();
+    observed.retired_roles.retain(|role| !has_object(role, ctx));
+    let mut demands = Users::of(key, ctx).demands(&observed, identity, ctx);
+    demands.extend(left_behind(&observed, ctx).into_values().map(|models| Demand { models, subnets: BTreeSet::new() }));
+    let Some(desired) = Desired::union(identity.clone(), caller.clone(), &demands) else {
+        let mut plan = teardown(&observed);
+        if plan.legs.is_empty() && ctx.may_be_invisible(&unseen_resource(key, "")) {
+            plan.legs.push(Leg::progressing(
+                ConditionType::EndpointsReady,
+                Reason::EndpointPending,
+                "What was created just now is not listed yet; it is looked for again.",
+            ));
+            plan.legs.push(Leg::progressing(ConditionType::SecurityGroupsReady, Reason::Applying, "The same."));
         }
-        None if users.unreadable => Plan {
-            steps: Vec::new(),
-            legs: vec![Leg::blocked(
-                ConditionType::VpcReady,
-                Reason::InvalidSpec,
-                "An app that cannot be read may be using this network: nothing is removed until it is corrected or deleted.",
-            )],
-        },
-        None => teardown(observed),
+        return plan;
+    };
+    let mut plan = plan(&desired, &observed, &ctx.hints(key));
+    if plan.legs.iter().any(|leg| leg.reason == Reason::EndpointFailed) && !ctx.may_replace(&unseen_resource(key, "")) {
+        plan.hold(ConditionType::EndpointsReady);
     }
+    plan
+}
+
+/// Under what a resource that was created is remembered until it is seen.
+fn unseen_resource(key: &NetworkKey, id: &str) -> String {
+    format!("{}/{} {id}", key.region, key.vpc)
+}
+
+/// Under what missed looks are counted.
+fn looks(network: &PrivateGenAINetwork) -> String {
+    format!("look {}", key("network", network))
+}
+
+/// The app that a role belongs to has an object here, which still has to do with it.
+fn has_object(role: &Role, ctx: &Context) -> bool {
+    AppIdentity::from_tags(&ctx.settings.installation, &role.tags).is_some_and(|identity| {
+        let object = ObjectRef::new(&identity.name).within(&identity.namespace);
+        ctx.apps.get(&object).is_some_and(|app| {
+            app.meta().deletion_timestamp.is_none() || app.finalizers().iter().any(|name| name == FINALIZER)
+        })
+    })
+}
+
+/// Apps that have a role, and so most likely a function, but no object that could demand for them: one that cannot be
+/// read, or is not applied yet after the cluster was rebuilt, or lost its finalizer. What their roles allow is their
+/// demand, and their path stays.
+fn left_behind(observed: &Observed, ctx: &Context) -> BTreeMap<String, BTreeSet<ModelId>> {
+    observed
+        .live_roles
+        .iter()
+        .filter_map(|role| {
+            let identity = AppIdentity::from_tags(&ctx.settings.installation, &role.tags)?;
+            let object = ctx.apps.get(&ObjectRef::new(&identity.name).within(&identity.namespace));
+            let key = NetworkKey { region: identity.region, vpc: identity.vpc };
+            let demands_itself = object.is_some_and(|object| {
+                object
+                    .0
+                    .as_ref()
+                    .is_ok_and(|app| App::new(&app.spec, &ctx.settings.region).is_ok_and(|app| app.network == key))
+            });
+            let models = role.inline_policies.values().flat_map(allowed_models).collect();
+            (!demands_itself).then(|| (format!("{}/{}", identity.namespace, identity.name), models))
+        })
+        .collect()
 }
 
 /// Remembers what only answers tell; `true` asks for another plan at once.
 fn learn(key: &NetworkKey, write: &Write, result: &Result<Written, AwsError>, ctx: &Context) -> bool {
+    match result {
+        Ok(Written::SecurityGroup(id)) => ctx.created(&unseen_resource(key, id.as_str())),
+        Ok(Written::VpcEndpoint(id, state)) if !state.is_ending() => ctx.created(&unseen_resource(key, id.as_str())),
+        Ok(Written::VpcEndpoint(..) | Written::Done) | Err(_) => {}
+    }
     let Write::CreateVpcEndpoint(new) = write else {
         return false;
     };
@@ -277,27 +346,29 @@ fn learn(key: &NetworkKey, write: &Write, result: &Result<Written, AwsError>, ct
 /// The apps that name a network.
 struct Users {
     apps: Vec<Arc<Guarded<PrivateGenAIApp>>>,
-    /// Some app cannot be read, and could be a user.
-    unreadable: bool,
 }
 
 impl Users {
     fn of(key: &NetworkKey, ctx: &Context) -> Self {
-        let all = ctx.apps.state();
-        let names = |app: &PrivateGenAIApp| {
-            App::network(&app.spec, &ctx.settings.region).as_ref() == Ok(key)
-                && (ctx.settings.allows(&key.vpc) || app.finalizers().iter().any(|name| name == FINALIZER))
+        let uses = |app: &PrivateGenAIApp| {
+            let held = app.finalizers().iter().any(|name| name == FINALIZER);
+            // One that goes and is not held by us has nothing in AWS any more.
+            let comes = ctx.settings.allows(&key.vpc) && app.metadata.deletion_timestamp.is_none();
+            App::network(&app.spec, &ctx.settings.region).as_ref() == Ok(key) && (held || comes)
         };
-        let cannot_be_read = |app: &Guarded<PrivateGenAIApp>| match &app.0 {
-            Ok(app) => App::new(&app.spec, &ctx.settings.region).is_err(),
-            Err(_) => true,
-        };
-        Self {
-            unreadable: all
-                .iter()
-                .any(|app| app.finalizers().iter().any(|name| name == FINALIZER) && cannot_be_read(app)),
-            apps: all.into_iter().filter(|app| app.0.as_ref().is_ok_and(names)).collect(),
-        }
+        Self { apps: ctx.apps.state().into_iter().filter(|app| app.0.as_ref().is_ok_and(uses)).collect() }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.apps.is_empty()
+    }
+
+    /// Some app will create the implicit network again when this object is gone.
+    fn bring_another(&self, ctx: &Context) -> bool {
+        self.apps.iter().filter_map(|app| app.0.as_ref().ok()).any(|app| {
+            app.metadata.deletion_timestamp.is_none()
+                && App::new(&app.spec, &ctx.settings.region).is_ok_and(|app| ctx.settings.allows(&app.network.vpc))
+        })
     }
 
     /// What they demand. An app that has resources demands for them until it is gone, whatever becomes of its subnets;
@@ -330,7 +401,7 @@ impl Users {
     }
 }
 
-/// AWS could not be looked at: what was recorded holds for some attempts, then nothing is claimed any more.
+/// AWS could not be looked at: what was recorded holds for three looks, then nothing is claimed any more.
 async fn unseen(
     api: &Api<PrivateGenAINetwork>,
     network: &PrivateGenAINetwork,
@@ -338,17 +409,19 @@ async fn unseen(
     error: &AwsError,
 ) -> Result<Pace, Error> {
     let conditions = network.status.as_ref().map_or(&[][..], |status| &status.conditions);
-    if is_true(conditions, ConditionType::Ready) && ctx.attempt(&format!("look {}", network.name_any())) < 3 {
-        return Ok(Pace::after(error));
+    let pace = Pace::after(error);
+    if is_true(conditions, ConditionType::Ready) && ctx.attempt(&looks(network), pace) < 3 {
+        return Ok(pace);
     }
-    let legs = [
-        Leg::met(ConditionType::Accepted, format!("This network stands for VPC {}.", network.spec.vpc_id)),
-        explain(ConditionType::VpcReady, &network.spec.vpc_id, error),
-    ];
+    let kinds = [ConditionType::VpcReady, ConditionType::SecurityGroupsReady, ConditionType::EndpointsReady];
+    let mut legs =
+        vec![Leg::met(ConditionType::Accepted, format!("This network stands for VPC {}.", network.spec.vpc_id))];
+    legs.extend(unseen_legs(&kinds, &network.spec.vpc_id, error));
     let status = status(network.status.as_ref(), network.metadata.generation, None, None, &legs, Timestamp::now());
-    tell(ctx, network, &status, &[]).await;
+    let told = status.clone();
     write_status(api, network, status, ctx).await?;
-    Ok(Pace::after(error))
+    tell(ctx, network, &told, &[]).await;
+    Ok(pace)
 }
 
 /// Publishes what was done and what turned.

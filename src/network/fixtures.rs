@@ -79,6 +79,7 @@ pub(super) fn bare() -> Observed {
     };
     let vpc = Vpc { id: vpc_id(), tenancy: Tenancy::Default, dns: VpcDns { support: true, hostnames: true } };
     Observed {
+        live_roles: Vec::new(),
         retired_roles: Vec::new(),
         function_interfaces: BTreeSet::new(),
         topology: Topology {

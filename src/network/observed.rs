@@ -21,6 +21,8 @@ pub struct Observed {
     pub endpoints: Vec<VpcEndpoint>,
     /// The endpoints of everybody else in the VPC.
     pub foreign_endpoints: Vec<VpcEndpoint>,
+    /// Roles of apps on this network, which most likely have functions.
+    pub live_roles: Vec<Role>,
     /// Roles of apps that are gone, kept for the interfaces that Lambda still holds.
     pub retired_roles: Vec<Role>,
     /// The interfaces that carry the functions' group; empty where there was no reason to ask.
@@ -50,6 +52,7 @@ impl Observed {
                 .filter(|group| group.vpc == identity.vpc && identity.owns(&group.tags))
                 .cloned()
                 .collect(),
+            live_roles: Vec::new(),
             retired_roles: Vec::new(),
             function_interfaces: BTreeSet::new(),
             interfaces: endpoints.interfaces.clone(),
@@ -58,10 +61,21 @@ impl Observed {
         }
     }
 
-    /// Adds what remains of apps that are gone.
+    /// Adds the roles of apps, and what remains of those that are gone.
     #[must_use]
-    pub fn with_remains(self, retired_roles: Vec<Role>, function_interfaces: BTreeSet<NetworkInterfaceId>) -> Self {
-        Self { retired_roles, function_interfaces, ..self }
+    pub fn with_roles(
+        self,
+        live_roles: Vec<Role>,
+        retired_roles: Vec<Role>,
+        function_interfaces: BTreeSet<NetworkInterfaceId>,
+    ) -> Self {
+        Self { live_roles, retired_roles, function_interfaces, ..self }
+    }
+
+    /// The ids of everything of this network that is there.
+    pub fn ids(&self) -> Vec<String> {
+        let groups = self.security_groups.iter().map(|group| group.id.to_string());
+        groups.chain(self.endpoints.iter().map(|endpoint| endpoint.id.to_string())).collect()
     }
 
     /// The VPC; `None` when there is no such VPC.

@@ -9,7 +9,6 @@ use super::{
 };
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
-    app::delete_role,
     aws::{
         EndpointChange, EndpointState, NetworkInterfaceId, NewVpcEndpoint, Peer, PolicyDocument, Rule, SecurityGroup,
         SecurityGroupId, Tags, VpcEndpoint, VpcEndpointId, Write,
@@ -65,7 +64,7 @@ pub fn plan(desired: &Desired, observed: &Observed, hints: &Hints) -> Plan {
 fn delete_retired_roles(observed: &Observed, plan: &mut Plan) {
     for role in &observed.retired_roles {
         if Retirement::from_tags(&role.tags).is_some_and(|kept| kept.is_over(&observed.function_interfaces)) {
-            delete_role(ConditionType::SecurityGroupsReady, role, plan);
+            plan.delete_role(ConditionType::SecurityGroupsReady, role);
         }
     }
 }

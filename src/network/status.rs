@@ -10,8 +10,9 @@ use crate::{
         EndpointStatus, InterfaceStatus, PrivateGenAINetworkStatus, SecurityGroupsStatus,
         condition::{Leg, fold},
     },
-    aws::{AccountId, PolicyDocument, VpcEndpoint},
+    aws::{AccountId, VpcEndpoint},
     identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP},
+    policy::allowed_models,
 };
 
 /// Writes down how a network stands. `observed` is `None` where AWS could not be looked at: then what was recorded
@@ -77,29 +78,14 @@ fn endpoint_status(service: Service, endpoint: &VpcEndpoint, observed: &Observed
         dns_names: endpoint.dns_names.clone(),
         private_ip_addresses: interfaces.iter().map(|interface| interface.private_ip_address.clone()).collect(),
         interfaces,
-        models: endpoint.policy.as_ref().map(allowed_models).unwrap_or_default(),
+        models: endpoint.policy.iter().flat_map(allowed_models).map(|model| model.to_string()).collect(),
     }
-}
-
-/// The foundation models that a policy of ours names, read back from what AWS has.
-fn allowed_models(policy: &PolicyDocument) -> Vec<String> {
-    let document: serde_json::Value = serde_json::from_str(policy.as_str()).unwrap_or_default();
-    let models: BTreeSet<String> = document["Statement"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .flat_map(|statement| match &statement["Resource"] {
-            serde_json::Value::Array(resources) => resources.clone(),
-            one => vec![one.clone()],
-        })
-        .filter_map(|resource| Some(resource.as_str()?.split_once(":foundation-model/")?.1.to_owned()))
-        .collect();
-    models.into_iter().collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::PolicyDocument;
     use crate::{
         api::condition::{ConditionType, Reason},
         aws::NetworkInterface,

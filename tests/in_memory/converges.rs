@@ -191,3 +191,32 @@ async fn a_call_that_fails_for_a_while_heals_and_one_that_is_refused_is_told_and
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_function_that_fails_again_and_again_is_told_and_made_anew_every_few_minutes_only() {
+    use crate::memory::aws::{Action, ByHand};
+    use private_genai_operator::aws::FunctionState;
+
+    scene(async {
+        let mut scene = Scene::new(Delays::default());
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        scene.start();
+        scene.apply_app("bot", &vpc);
+        scene.until_ready("bot").await;
+        scene.forget();
+        // Whenever it comes up again, it fails again; a change of the spec makes the operator look.
+        for n in 0..40 {
+            let world = scene.aws.world();
+            for name in world.regions[&Scene::region()].functions.keys() {
+                let failed =
+                    ByHand::SetFunctionState { function: name.clone(), state: FunctionState::Failed, reason: None };
+                drop(scene.aws.act(&Action::ByHand(Scene::region(), failed)));
+            }
+            scene.kubernetes.edit(&app("bot"), |app| app["spec"]["function"] = json!({"memoryMiB": 600 + n}));
+            scene.pass(Duration::from_secs(30)).await;
+        }
+        let made = writes(&scene.aws.take_journal()).iter().filter(|call| *call == "lambda:CreateFunction").count();
+        assert!((1..=6).contains(&made), "made anew {made} times in twenty minutes");
+    })
+    .await;
+}

@@ -104,3 +104,77 @@ async fn an_app_that_cannot_be_read_keeps_its_path_and_can_still_be_deleted() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn app_and_implicit_network_deleted_together_leave_nothing() {
+    scene(async {
+        let mut scene = Scene::new(Delays::default());
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        scene.start();
+        scene.apply_app("bot", &vpc);
+        scene.until_ready("bot").await;
+        scene.kubernetes.delete(&app("bot"));
+        scene.kubernetes.delete(&network(&vpc));
+        scene.until_gone("bot").await;
+        scene.until_network_gone(&vpc).await;
+        scene.assert_aws_is_empty();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_deleted_while_aws_does_not_list_its_role_yet_leaves_nothing() {
+    scene(async {
+        for seconds in [0, 1, 2, 5, 9] {
+            let delays = Delays { role_visible: 8, ec2_visible: 4, endpoint_available: 2, ..Delays::default() };
+            let mut scene = Scene::new(delays);
+            let (vpc, _) = scene.vpc(&VpcShape::default());
+            scene.start();
+            scene.apply_app("bot", &vpc);
+            let held = |app: &serde_json::Value| app["metadata"]["finalizers"][0].is_string();
+            scene.kubernetes.until(&app("bot"), LONG, held).await;
+            scene.pass(Duration::from_secs(seconds)).await;
+            scene.kubernetes.delete(&app("bot"));
+            scene.until_gone("bot").await;
+            scene.until_network_gone(&vpc).await;
+            scene.pass(Duration::from_secs(60)).await;
+            scene.assert_aws_is_empty();
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_network_is_kept_for_functions_whose_app_is_not_here_and_lets_their_models_through() {
+    scene(async {
+        let mut scene = Scene::new(Delays::default());
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        scene.start();
+        scene.apply_app("bot", &vpc);
+        scene.until_ready("bot").await;
+        scene.stop().await;
+        // The cluster is rebuilt: the explicit network comes back before the apps.
+        let endpoints = scene.aws.world().regions[&Scene::region()].endpoints.clone();
+        let account = scene.aws.clone();
+        let mut rebuilt = Scene::new(Delays::default());
+        rebuilt.aws = account;
+        rebuilt.forget();
+        rebuilt.start();
+        rebuilt.kubernetes.apply(json!({
+            "apiVersion": "privategenai.dev/v1alpha1",
+            "kind": "PrivateGenAINetwork",
+            "metadata": {"name": "prod"},
+            "spec": {"vpcId": vpc.as_str(), "region": "us-east-1"},
+        }));
+        let told = |network: &serde_json::Value| condition(network, "Accepted").1 == "InUse";
+        let kept = rebuilt.kubernetes.until("privategenainetworks/prod", LONG, told).await;
+        assert!(condition(&kept, "Accepted").2.contains("team-a/bot"), "{kept:#}");
+        rebuilt.pass(Duration::from_secs(1000)).await;
+        assert_eq!(writes(&rebuilt.aws.take_journal()), Vec::<String>::new());
+        assert_eq!(rebuilt.aws.world().regions[&Scene::region()].endpoints, endpoints);
+        rebuilt.apply_app("bot", &vpc);
+        rebuilt.until_ready("bot").await;
+        assert_eq!(writes(&rebuilt.aws.take_journal()), Vec::<String>::new(), "the same id takes over what is there");
+    })
+    .await;
+}

@@ -213,21 +213,24 @@ fn configuration_comes_before_code_for_lambda_takes_one_update_at_a_time() {
 
 #[test]
 fn a_function_that_aws_is_at_work_on_is_waited_for_and_not_written_to() {
-    let waits = |change: fn(&mut FunctionDetail), reason, says: &str| {
+    let stands = |change: fn(&mut FunctionDetail), standing, reason, says: &str| {
         let mut detail = detail();
         detail.listing.configuration.memory_mib += 1;
         detail.state_reason = Some("Why: because".to_owned());
         change(&mut detail);
         let plan = decided(&with_function(detail));
         assert_eq!(plan.steps, [], "{says}");
-        assert_eq!(function_stands(&plan), (Standing::Progressing, reason), "{says}");
+        assert_eq!(function_stands(&plan), (standing, reason), "{says}");
         let message = &leg(&plan, ConditionType::FunctionReady).message;
         assert!(message.contains(says) && message.contains(identity().function_name().as_str()), "{message}");
     };
+    let waits = |change, reason, says: &str| stands(change, Standing::Progressing, reason, says);
     waits(|it| it.state = FunctionState::Pending, Reason::FunctionPending, "Pending (Why: because)");
     waits(|it| it.state = FunctionState::from_wire("Deleting"), Reason::FunctionPending, "Deleting");
     waits(|it| it.state = FunctionState::from_wire("Deactivated"), Reason::FunctionPending, "Deactivated");
-    waits(|it| it.state = FunctionState::Inactive, Reason::FunctionInactive, "invoke it once");
+    // Only an invocation ends it, and looking often does not help.
+    let asleep: fn(&mut FunctionDetail) = |it| it.state = FunctionState::Inactive;
+    stands(asleep, Standing::Blocked, Reason::FunctionInactive, "invoke it once");
     waits(|it| it.last_update = UpdateStatus::InProgress, Reason::FunctionPending, "under way");
     waits(|it| it.last_update = UpdateStatus::from_wire("Odd"), Reason::FunctionPending, "under way");
 }

@@ -55,9 +55,15 @@ pub(super) fn answered(
         operation,
         failure: Failure::classify(status, code.unwrap_or_default(), message.unwrap_or_default()),
         code: code.map(ToOwned::to_owned),
-        message: message.map_or_else(|| format!("HTTP status {status}"), ToOwned::to_owned),
+        message: message.map_or_else(|| format!("HTTP status {status}"), told),
         request_id: request_id.map(ToOwned::to_owned),
     }
+}
+
+/// AWS's words without the blob that EC2 appends to a refusal, which is another one each time and tells people nothing.
+fn told(message: &str) -> String {
+    let (told, _) = message.split_once("Encoded authorization failure message").unwrap_or((message, ""));
+    told.trim_end().chars().take(1_000).collect()
 }
 
 /// The call could not be made as it was asked for.

@@ -405,7 +405,7 @@ fn the_role_of_an_app_that_is_gone_goes_with_the_last_interface_that_it_is_kept_
         tags: [(crate::identity::TAG_RETIRED.to_owned(), Retirement::tag(&[eni(1)].into()))].into(),
     };
     let with = |observed: Observed, interfaces: &[u32]| {
-        observed.with_remains(vec![role.clone()], interfaces.iter().map(|n| eni(*n)).collect())
+        observed.with_roles(Vec::new(), vec![role.clone()], interfaces.iter().map(|n| eni(*n)).collect())
     };
     let operations = |plan: &Plan| plan.steps.iter().map(|step| step.write.operation().1).collect::<Vec<_>>();
     assert_eq!(operations(&decided(&with(at_rest(), &[1, 2]))), Vec::<&str>::new(), "kept, and nobody is told to wait");
