@@ -201,16 +201,13 @@ async fn remove(api: &Api<PrivateGenAIApp>, object: &Guarded<PrivateGenAIApp>, c
         remove_finalizer(api, meta).await?;
         return Ok(Pace::Rest);
     }
-    match report {
-        Some(mut report) => {
-            report.legs = legs;
-            report.write().await?;
-        }
-        None => {
-            let why: Vec<String> = legs.into_iter().map(|leg| leg.message).collect();
-            let problem = format!("it is being deleted: {}", why.join(" "));
-            explain_unreadable::<PrivateGenAIApp>(&ctx.client, meta, &problem).await?;
-        }
+    if let Some(mut report) = report {
+        report.legs = legs;
+        report.write().await?;
+    } else {
+        let why: Vec<String> = legs.into_iter().map(|leg| leg.message).collect();
+        let problem = format!("it is being deleted: {}", why.join(" "));
+        explain_unreadable::<PrivateGenAIApp>(&ctx.client, meta, &problem).await?;
     }
     Ok(pace)
 }

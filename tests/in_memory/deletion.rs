@@ -50,7 +50,7 @@ async fn interfaces_that_linger_for_hours_are_waited_for_with_the_roles_that_rel
         assert!(world.regions[&Scene::region()].endpoints.values().all(|endpoint| endpoint.state.is_ending()));
         assert_eq!(world.roles.len(), 2);
         scene.forget();
-        scene.kubernetes.until_gone(&network(&vpc), Duration::from_secs(4 * 3600)).await;
+        scene.kubernetes.until_gone(&network(&vpc), Duration::from_hours(4)).await;
         scene.assert_aws_is_empty();
         let calls = scene.aws.take_journal();
         assert!(calls.len() < 3 * 60 * 5, "waiting for hours is cheap: {} calls", calls.len());
@@ -137,7 +137,7 @@ async fn an_app_deleted_while_aws_does_not_list_its_role_yet_leaves_nothing() {
             scene.kubernetes.delete(&app("bot"));
             scene.until_gone("bot").await;
             scene.until_network_gone(&vpc).await;
-            scene.pass(Duration::from_secs(60)).await;
+            scene.pass(Duration::from_mins(1)).await;
             scene.assert_aws_is_empty();
         }
     })
