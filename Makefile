@@ -1,0 +1,149 @@
+# private-genai-operator. `make help` tells what there is; everything that is made lies in .local and target.
+
+LOCAL              ?= $(CURDIR)/.local
+PYTHON             ?= python3
+CARGO              ?= cargo
+CARGO_DENY_VERSION := 0.20.2
+
+# One build serves the demo and all tests: the tests switch on features of some dependencies, so a build of the program
+# alone would compile those once more.
+CARGO_TARGETS := --locked --bins --tests
+OPERATOR      := $(or $(CARGO_TARGET_DIR),target)/debug/private-genai-operator
+STACK         := $(PYTHON) tests/local/stack.py
+VENV          := $(LOCAL)/venv/bin/python
+DENY          := $(LOCAL)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
+RESULTS       := $(LOCAL)/results
+# What a runner says is shown, and kept for the closing lines.
+KEEP           = (mkdir -p $(RESULTS) && tee $(RESULTS)/$@.log)
+
+export PGAI_LOCAL_DIR          := $(LOCAL)
+export PGAI_NODE_MODULES       := $(LOCAL)/node/node_modules
+export PYTHONDONTWRITEBYTECODE := 1
+
+SHELL       := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS   += --no-print-directory
+
+.PHONY: help
+help: ## Tell what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: demo
+demo: build ## Show it working: from kubectl apply to text over a private path, and back to nothing
+	@$(VENV) tests/local/demo.py
+
+.PHONY: test
+test: ## Run every check and test, the fast ones first
+	@rm -rf $(RESULTS)
+	@$(MAKE) test-format
+	@$(MAKE) build
+	@$(MAKE) test-crds
+	@$(MAKE) test-handler
+	@$(MAKE) test-aws
+	@$(MAKE) test-chart
+	@$(MAKE) test-rust
+	@$(MAKE) test-stack
+	@$(MAKE) test-clippy
+	@$(MAKE) test-deny
+	@$(MAKE) results
+	@echo "==== all passed"
+
+.PHONY: lint
+lint: test-format test-clippy test-deny advisories ## Check format, lints, licences and sources (and advisories, with internet)
+
+.PHONY: crds
+crds: operator ## Write crds/ from the code
+	@mkdir -p crds
+	$(OPERATOR) crd --output-dir crds
+
+.PHONY: up
+up: ## Leave the local stack running, and print the exports to use it by hand
+	@$(STACK) up
+
+.PHONY: down
+down: ## Stop the stack that `up` left running
+	@$(STACK) down
+
+.PHONY: clean-local
+clean-local: ## Stop that stack and remove .local
+	@$(STACK) clean
+
+# ---- building
+
+.PHONY: build
+build: ## Build the operator, its tests and the local stack
+	@$(MAKE) --jobs=2 operator stack
+
+.PHONY: operator
+operator:
+	$(CARGO) build $(CARGO_TARGETS)
+
+.PHONY: stack
+stack:
+	$(STACK) build
+
+$(DENY):
+	$(CARGO) install --quiet --locked --debug --root $(LOCAL)/cargo-deny-$(CARGO_DENY_VERSION) --version $(CARGO_DENY_VERSION) cargo-deny
+
+# ---- the parts of `make test`
+
+.PHONY: test-format
+test-format:
+	@echo "==== format"
+	$(CARGO) fmt --check
+
+.PHONY: test-crds
+test-crds:
+	@echo "==== crds/ is what the code says"
+	@rm -rf $(LOCAL)/crds && mkdir -p $(LOCAL)/crds
+	@$(OPERATOR) crd --output-dir $(LOCAL)/crds
+	@diff -ru crds $(LOCAL)/crds || { echo "crds/ is out of date. Run: make crds"; exit 1; }
+
+.PHONY: test-handler
+test-handler:
+	@echo "==== the built-in handler, with the real AWS SDK"
+	node --test --test-reporter=spec tests/handler/ 2>&1 | $(KEEP)
+
+.PHONY: test-aws
+test-aws:
+	@echo "==== the local AWS"
+	PYTHON=$(VENV) tests/local/aws/run-tests discover --verbose 2>&1 | $(KEEP)
+
+.PHONY: test-stack
+test-stack:
+	@echo "==== the local stack"
+	$(PYTHON) tests/local/stack_test.py --verbose 2>&1 | $(KEEP)
+
+.PHONY: test-chart
+test-chart:
+	@echo "==== the chart and the examples, on the real API server"
+	$(PYTHON) tests/chart/chart_test.py 2>&1 | $(KEEP)
+
+.PHONY: test-rust
+test-rust:
+	@echo "==== unit tests, in-memory convergence, end to end"
+	$(CARGO) test --locked 2>&1 | $(KEEP)
+
+.PHONY: test-clippy
+test-clippy:
+	@echo "==== clippy"
+	$(CARGO) clippy --locked --all-targets -- --deny warnings 2>&1 | $(KEEP)
+
+.PHONY: test-deny
+test-deny: $(DENY)
+	@echo "==== licences, sources and bans of dependencies"
+	$(DENY) --log-level error check bans licenses sources 2>&1 | $(KEEP)
+
+.PHONY: advisories
+advisories: $(DENY)
+	@if GIT_TERMINAL_PROMPT=0 timeout 20 git ls-remote -q https://github.com/rustsec/advisory-db HEAD > /dev/null 2>&1; \
+	then $(DENY) check advisories; \
+	else echo "advisories: NOT checked, their database on github.com cannot be reached from here"; fi
+
+.PHONY: results
+results:
+	@printf '\n==== what the runners said\n'
+	@cd $(RESULTS) && grep --no-messages -E \
+	  '^(ℹ|#) (tests|pass|fail) |^Ran [0-9]+ tests|^(OK|FAILED)|Running |^test result|^Summary|^ *Finished|(bans|licenses|sources) (ok|FAILED)' \
+	  test-*.log | sed -e 's/^test-\([a-z]*\)\.log:/\1\t/' | expand -t 10
