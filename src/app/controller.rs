@@ -14,12 +14,12 @@ use crate::{
         condition::{ConditionType, Leg, Reason, Standing, find, is_true},
         network::NetworkKey,
     },
-    aws::{AwsError, Caller, EndpointState, MaxAge, NetworkInterfaceId, Snapshot, Write},
+    aws::{AwsError, Caller, EndpointState, FunctionDetail, MaxAge, NetworkInterfaceId, Snapshot, Write},
     controller::{
-        Context, Converged, Error, Freshness, Guarded, Pace, add_finalizer, apply_status, converge, explain_unreadable,
-        news, publish, remove_finalizer,
+        Context, Converged, Error, Freshness, Guarded, Pace, add_finalizer, apply_status, converge, drift::repairs,
+        explain_unreadable, remove_finalizer, tell,
     },
-    identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity},
+    identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity, TAG_RECREATED, missing_tags},
     network::{Service, accepted, check_subnets, implicit_name},
     plan::explain,
 };
@@ -114,9 +114,16 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     add_finalizer(api, &object.metadata).await?;
     let desired = Desired::new(&app, identity(object, &app.network, ctx), &caller, view.path.as_ref());
     let recorded = object.status.as_ref().and_then(|status| status.function.as_ref());
+    // A function that was found without its tags stays in doubt until it is looked at again.
+    let in_doubt = object.status.as_ref().is_some_and(|status| {
+        find(&status.conditions, ConditionType::FunctionReady)
+            .is_some_and(|leg| leg.reason == Reason::NameTaken.as_str())
+    });
+    let closely =
+        ctx.takes_closer_look(&format!("{}/{}", desired.identity.namespace, desired.identity.name)) || in_doubt;
     let Converged { observed, plan, error, done } = converge(
         &snapshot,
-        async |fresh| observe(&snapshot, &desired, &caller, recorded, fresh).await,
+        async |fresh| observe(&snapshot, &desired, &caller, recorded, closely, fresh).await,
         |observed| plan(&desired, observed),
         |_, _| false,
     )
@@ -129,6 +136,11 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     report.legs.extend(plan.legs.iter().cloned());
     report.facts.observe(&desired.identity, &observed, recorded);
     report.done = done;
+    let uid = object.uid().unwrap_or_default();
+    report.was_settled = ctx.settled(&uid, &desired);
+    if error.is_none() && plan.steps.is_empty() && report.legs.iter().all(|leg| leg.standing == Standing::Met) {
+        ctx.settle(&uid, &desired);
+    }
     report.write().await?;
     Ok(error.as_ref().map_or_else(|| Pace::of(&plan), Pace::after))
 }
@@ -139,6 +151,7 @@ async fn remove(api: &Api<PrivateGenAIApp>, object: &Guarded<PrivateGenAIApp>, c
     if !meta.finalizers.iter().flatten().any(|name| name == FINALIZER) {
         return Ok(Pace::Rest);
     }
+    ctx.unsettle(meta.uid.as_deref().unwrap_or_default());
     let mut report = object.0.as_ref().ok().map(|object| Report::new(api, object, ctx));
     let mut legs = Vec::new();
     let mut pace = Pace::Rest;
@@ -198,7 +211,10 @@ async fn remove_one(identity: &AppIdentity, caller: &Caller, ctx: &Context) -> C
             let log_group = match log_groups.get(&identity.log_group_name()) {
                 Some(group) => {
                     let tags = snapshot.log_group_tags(caller, &group.name).await?;
-                    tags.map(|tags| LogGroupFacts { group: group.clone(), ours: Some(identity.owns(&tags)) })
+                    tags.map(|tags| LogGroupFacts {
+                        group: group.clone(),
+                        ours: Some(identity.installation.owns(&tags)),
+                    })
                 }
                 None => None,
             };
@@ -263,6 +279,7 @@ async fn observe(
     desired: &Desired,
     caller: &Caller,
     recorded: Option<&FunctionStatus>,
+    closely: bool,
     fresh: &Freshness,
 ) -> Result<Observed, AwsError> {
     let name = desired.identity.function_name();
@@ -273,16 +290,22 @@ async fn observe(
     if listing.is_none() {
         listing = snapshot.functions(fresh.of(ConditionType::FunctionReady)).await?.get(&name).cloned();
     }
-    let (listing, detail) = if needs_detail(listing.as_ref(), desired.function.as_ref(), recorded) {
+    let role_is_new = role.as_ref().is_none_or(|role| role.tags.contains_key(TAG_RECREATED));
+    let needed =
+        (listing.is_some() && role_is_new) || needs_detail(listing.as_ref(), desired.function.as_ref(), recorded);
+    let (listing, detail) = if needed || (closely && listing.is_some()) {
         let detail = snapshot.function(&name).await?;
-        (detail.as_ref().map(|detail| detail.listing.clone()), detail)
+        let listing = detail.as_ref().map(|detail| detail.listing.clone());
+        // A closer look is for tags. That a function went idle is not acted on: it sleeps well until it is invoked.
+        let tells = |detail: &FunctionDetail| needed || !missing_tags(&desired.tags, &detail.tags).is_empty();
+        (listing, detail.filter(tells))
     } else {
         (listing, None)
     };
     let log_group = match group {
         Some(group) if group.retention_days != Some(desired.retention_days) => {
             let tags = snapshot.log_group_tags(caller, &group.name).await?;
-            tags.map(|tags| LogGroupFacts { group, ours: Some(desired.identity.owns(&tags)) })
+            tags.map(|tags| LogGroupFacts { group, ours: Some(desired.identity.installation.owns(&tags)) })
         }
         group => group.map(|group| LogGroupFacts { group, ours: None }),
     };
@@ -433,6 +456,8 @@ struct Report<'a> {
     legs: Vec<Leg>,
     facts: Facts,
     done: Vec<Write>,
+    /// All was there before, and the same was wanted.
+    was_settled: bool,
 }
 
 impl<'a> Report<'a> {
@@ -451,6 +476,7 @@ impl<'a> Report<'a> {
                 function: before.function,
             },
             done: Vec::new(),
+            was_settled: false,
         }
     }
 
@@ -470,9 +496,8 @@ impl<'a> Report<'a> {
         let before = self.object.status.as_ref();
         let after = status(before, self.object.metadata.generation, self.facts, &self.legs, Timestamp::now());
         let old = before.map_or(&[][..], |status| &status.conditions);
-        for (type_, reason, note) in news(old, &after.conditions, &self.done) {
-            publish(self.ctx, self.object, type_, reason, note).await;
-        }
+        let repairs = if self.was_settled { repairs(&self.done) } else { Vec::new() };
+        tell(self.ctx, self.object, (old, &after.conditions), &self.done, &repairs).await;
         if before.cloned().map(PrivateGenAIAppStatus::sorted) == Some(after.clone().sorted()) {
             return Ok(());
         }

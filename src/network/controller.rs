@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, Preconditions},
@@ -14,16 +14,16 @@ use crate::{
     api::{
         FINALIZER, PrivateGenAIApp, PrivateGenAINetwork, PrivateGenAINetworkStatus,
         app::App,
-        condition::{ConditionType, Leg, Reason, is_true},
+        condition::{ConditionType, Leg, Reason, Standing as LegStanding, is_true},
         network::NetworkKey,
     },
     aws::{AwsError, Caller, Failure, MaxAge, Role, Snapshot, Write, Written},
     controller::{
-        Context, Converged, Error, Freshness, Guarded, Pace, add_finalizer, apply_status, converge, explain_unreadable,
-        publish, remove_finalizer,
+        Context, Converged, Error, Freshness, Guarded, Pace, add_finalizer, apply_status, converge, drift::repairs,
+        explain_unreadable, remove_finalizer, tell,
     },
     identity::{FUNCTIONS_GROUP, NetworkIdentity, Retirement},
-    plan::{Plan, explain},
+    plan::explain,
     policy::ModelId,
 };
 
@@ -145,7 +145,10 @@ async fn keep(
     let pass = converge(
         &snapshot,
         async |fresh| observe(&snapshot, &identity, users.apps.is_empty(), fresh).await,
-        |observed| decide(&users, &identity, &caller, observed, network, ctx),
+        |observed| match wanted(&users, &identity, &caller, observed, network, ctx) {
+            Some(desired) => plan(&desired, observed, &ctx.hints(key)),
+            None => teardown(observed),
+        },
         |write, result| learn(key, write, result, ctx),
     )
     .await;
@@ -153,10 +156,13 @@ async fn keep(
         let error = pass.error.unwrap_or_else(|| unreachable!("a pass without observation ends with an error"));
         return unseen(api, network, ctx, &error).await;
     };
+    let uid = network.uid().unwrap_or_default();
+    let desired = wanted(&users, &identity, &caller, &observed, network, ctx);
     let gone = plan.steps.is_empty() && plan.legs.is_empty();
     if gone && (deleting || (is_implicit(network) && users.apps.is_empty())) {
         snapshot.uncover(&key.vpc);
         ctx.forget(key);
+        ctx.unsettle(&uid);
         // Deleted first: an app that comes now sees that this object goes, and brings up another when it is gone.
         if deleting {
             remove_finalizer(api, &network.metadata).await?;
@@ -185,7 +191,18 @@ async fn keep(
         &legs,
         Timestamp::now(),
     );
-    tell(ctx, network, &status, &done).await;
+    let repairs = if desired.as_ref().is_some_and(|desired| ctx.settled(&uid, desired)) {
+        // What a network writes to IAM is the end of roles that apps left to it, and no repair.
+        repairs(&done.iter().filter(|write| write.operation().0 == "ec2").cloned().collect::<Vec<_>>())
+    } else {
+        Vec::new()
+    };
+    tell(ctx, network, (conditions(network), &status.conditions), &done, &repairs).await;
+    if let Some(desired) = desired.filter(|_| {
+        error.is_none() && plan.steps.is_empty() && plan.legs.iter().all(|leg| leg.standing == LegStanding::Met)
+    }) {
+        ctx.settle(&uid, &desired);
+    }
     write_status(api, network, status, ctx).await?;
     Ok(error.as_ref().map_or_else(|| Pace::of(&plan), Pace::after))
 }
@@ -216,14 +233,15 @@ async fn observe(
     Ok(observed.with_remains(retired, interfaces))
 }
 
-fn decide(
+/// What the network should be; `None` when nobody demands it.
+fn wanted(
     users: &Users,
     identity: &NetworkIdentity,
     caller: &Caller,
     observed: &Observed,
     network: &PrivateGenAINetwork,
     ctx: &Context,
-) -> Plan {
+) -> Option<Desired> {
     let mut demands = users.demands(observed, identity, ctx);
     if users.unreadable {
         // Whoever cannot be read may demand what was demanded before: nothing is taken away on a guess.
@@ -233,13 +251,7 @@ fn decide(
             demands.push(Demand { models, subnets: BTreeSet::new() });
         }
     }
-    match Desired::union(identity.clone(), caller.clone(), &demands) {
-        Some(desired) => {
-            let key = NetworkKey { region: identity.region.clone(), vpc: identity.vpc.clone() };
-            plan(&desired, observed, &ctx.hints(&key))
-        }
-        None => teardown(observed),
-    }
+    Desired::union(identity.clone(), caller.clone(), &demands)
 }
 
 /// Remembers what only answers tell; `true` asks for another plan at once.
@@ -323,8 +335,7 @@ async fn unseen(
     ctx: &Context,
     error: &AwsError,
 ) -> Result<Pace, Error> {
-    let conditions = network.status.as_ref().map_or(&[][..], |status| &status.conditions);
-    if is_true(conditions, ConditionType::Ready) && ctx.attempt(&format!("look {}", network.name_any())) < 3 {
+    if is_true(conditions(network), ConditionType::Ready) && ctx.attempt(&format!("look {}", network.name_any())) < 3 {
         return Ok(Pace::after(error));
     }
     let legs = [
@@ -332,17 +343,13 @@ async fn unseen(
         explain(ConditionType::VpcReady, &network.spec.vpc_id, error),
     ];
     let status = status(network.status.as_ref(), network.metadata.generation, None, None, &legs, Timestamp::now());
-    tell(ctx, network, &status, &[]).await;
+    tell(ctx, network, (conditions(network), &status.conditions), &[], &[]).await;
     write_status(api, network, status, ctx).await?;
     Ok(Pace::after(error))
 }
 
-/// Publishes what was done and what turned.
-async fn tell(ctx: &Context, network: &PrivateGenAINetwork, status: &PrivateGenAINetworkStatus, done: &[Write]) {
-    let before = network.status.as_ref().map_or(&[][..], |status| &status.conditions);
-    for (type_, reason, note) in crate::controller::news(before, &status.conditions, done) {
-        publish(ctx, network, type_, reason, note).await;
-    }
+fn conditions(network: &PrivateGenAINetwork) -> &[Condition] {
+    network.status.as_ref().map_or(&[][..], |status| &status.conditions)
 }
 
 async fn write_status(
