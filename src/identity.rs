@@ -18,6 +18,8 @@ pub const TAG_REGION: &str = "privategenai.dev/region";
 pub const TAG_VPC: &str = "privategenai.dev/vpc";
 /// What a security group is for: [`FUNCTIONS_GROUP`] or [`ENDPOINTS_GROUP`].
 pub const TAG_COMPONENT: &str = "privategenai.dev/component";
+/// What the console shows in its lists.
+pub const TAG_NAME: &str = "Name";
 /// The service that an endpoint leads to.
 pub const TAG_SERVICE: &str = "privategenai.dev/service";
 /// The choice made about private DNS when the endpoint was created; it never flips by itself.
@@ -29,6 +31,10 @@ pub const TAG_APP_NAME: &str = "privategenai.dev/app-name";
 
 /// On the role of an app that is gone: the interfaces for whose release Lambda may still need the role.
 pub const TAG_RETIRED: &str = "privategenai.dev/retired";
+
+/// On a role that was created anew while its function was there already: the function is still to be given it again,
+/// because to AWS it is another principal under the same name.
+pub const TAG_RECREATED: &str = "privategenai.dev/recreated";
 
 /// The component of the group that functions carry.
 pub const FUNCTIONS_GROUP: &str = "functions";
@@ -81,9 +87,15 @@ impl InstallationId {
         (TAG_INSTALLATION, &self.0)
     }
 
-    /// The tags say that the resource is this installation's.
+    /// The tags say that the resource is this installation's. This one tag decides whose a resource is; the others say
+    /// what it is for, which is known from elsewhere too (a unique name, the service), and are put back when they are lost.
     pub fn owns(&self, tags: &Tags) -> bool {
         tags.get(TAG_INSTALLATION) == Some(&self.0)
+    }
+
+    /// What to do about a resource that seems to be this installation's and does not carry its tag.
+    pub fn how_to_tag(&self) -> String {
+        format!("tag it {TAG_INSTALLATION}={self}")
     }
 }
 
@@ -119,14 +131,12 @@ impl NetworkIdentity {
 
     /// The group is the network's for a component, such as [`FUNCTIONS_GROUP`].
     pub fn is_group(&self, group: &SecurityGroup, component: &str) -> bool {
-        group.vpc == self.vpc
-            && self.owns(&group.tags)
-            && group.tags.get(TAG_COMPONENT).is_some_and(|value| value == component)
+        group.vpc == self.vpc && self.installation.owns(&group.tags) && group.name == self.group_name(component)
     }
 
     /// The name of a security group: unique in the VPC, which makes a second one impossible.
     pub fn group_name(&self, component: &str) -> String {
-        format!("private-genai-{component}-{}", self.installation)
+        format!("{}{}", group_name_prefix(component), self.installation)
     }
 
     /// The client token under which an endpoint is created: the same one for the same purpose, so that a repeated
@@ -273,6 +283,24 @@ impl Retirement {
     }
 }
 
+/// What the name of the security group of a component begins with, whatever the installation.
+pub fn group_name_prefix(component: &str) -> String {
+    format!("private-genai-{component}-")
+}
+
+/// What of these tags a resource lacks, or says otherwise. A `Name` that somebody chose stays.
+pub fn missing_tags(wanted: &Tags, found: &Tags) -> Tags {
+    let as_wanted = |key: &String, value: &String| match found.get(key) {
+        Some(_) if key == TAG_NAME => true,
+        other => other == Some(value),
+    };
+    wanted
+        .iter()
+        .filter(|(key, value)| !as_wanted(key, value))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect()
+}
+
 /// The ARN that all roles of an installation match.
 pub fn role_arn_pattern(installation: &InstallationId, partition: Partition, account: &AccountId) -> String {
     format!("arn:{partition}:iam::{account}:role{}*", installation.role_path())
@@ -357,6 +385,20 @@ mod tests {
         assert!(!kept_for(40).is_over(&ids(1)) && kept_for(40).is_over(&ids(0)), "too many for a tag");
         assert_eq!(Retirement::from_tags(&Tags::new()), None);
         assert_eq!(Retirement::from_tags(&[(TAG_RETIRED.to_owned(), "?".to_owned())].into()), Some(Retirement::Any));
+    }
+
+    #[test]
+    fn tags_that_were_removed_or_changed_are_missing_and_a_name_that_somebody_chose_is_not() {
+        let tags = |pairs: &[(&str, &str)]| -> Tags {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        let wanted = tags(&[("Name", "ours"), ("a", "1"), ("b", "2")]);
+        assert_eq!(missing_tags(&wanted, &wanted), Tags::new());
+        assert_eq!(
+            missing_tags(&wanted, &tags(&[("Name", "theirs"), ("a", "9"), ("c", "3")])),
+            tags(&[("a", "1"), ("b", "2")])
+        );
+        assert_eq!(missing_tags(&wanted, &Tags::new()), wanted);
     }
 
     #[test]

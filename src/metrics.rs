@@ -12,6 +12,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+use crate::controller::drift;
+
 /// All metrics of the operator. Labels are bounded: operations and codes of AWS, the two kinds, never a name.
 pub struct Metrics {
     registry: Registry,
@@ -19,6 +21,7 @@ pub struct Metrics {
     aws_latency: Family<AwsOperation, Histogram>,
     reconciles: Family<Reconcile, Counter>,
     reconcile_duration: Family<Kind, Histogram>,
+    drift_repaired: Family<Kind, Counter>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -58,6 +61,7 @@ impl Default for Metrics {
             aws_latency: Family::new_with_constructor(latency),
             reconciles: Family::default(),
             reconcile_duration: Family::new_with_constructor(latency),
+            drift_repaired: Family::default(),
             registry: Registry::default(),
         };
         registry.register("aws_calls", "AWS API calls, by their error code or \"OK\"", metrics.aws_calls.clone());
@@ -73,6 +77,11 @@ impl Default for Metrics {
             "How long reconciles take",
             Unit::Seconds,
             metrics.reconcile_duration.clone(),
+        );
+        registry.register(
+            "drift_repaired",
+            "Changes that somebody made in AWS and the operator put right, by what was changed",
+            metrics.drift_repaired.clone(),
         );
         Self { registry, ..metrics }
     }
@@ -90,6 +99,11 @@ impl Metrics {
         let result = if finished { "finished" } else { "error" };
         self.reconciles.get_or_create(&Reconcile { kind, result }).inc();
         self.reconcile_duration.get_or_create(&Kind { kind }).observe(took.as_secs_f64());
+    }
+
+    /// Counts one kind of change to one resource that was put right.
+    pub fn drift_repaired(&self, kind: drift::Kind) {
+        self.drift_repaired.get_or_create(&Kind { kind: kind.as_str() }).inc();
     }
 
     /// All metrics in the OpenMetrics text format.
@@ -113,12 +127,14 @@ mod tests {
         metrics.aws_called("ec2", "CreateVpcEndpoint", "OK", Duration::from_millis(30));
         metrics.aws_called("ec2", "CreateVpcEndpoint", "RequestLimitExceeded", Duration::from_millis(30));
         metrics.reconciled("app", true, Duration::from_millis(3));
+        metrics.drift_repaired(drift::Kind::EndpointPolicy);
         let text = metrics.text().expect("text");
         for line in [
             "private_genai_operator_aws_calls_total{service=\"ec2\",operation=\"CreateVpcEndpoint\",code=\"OK\"} 1",
             "private_genai_operator_aws_call_duration_seconds_count{service=\"ec2\",operation=\"CreateVpcEndpoint\"} 2",
             "private_genai_operator_reconciles_total{kind=\"app\",result=\"finished\"} 1",
             "private_genai_operator_reconcile_duration_seconds_count{kind=\"app\"} 1",
+            "private_genai_operator_drift_repaired_total{kind=\"endpoint_policy\"} 1",
         ] {
             assert!(text.contains(line), "{line} is missing in\\n{text}");
         }

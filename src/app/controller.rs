@@ -14,12 +14,12 @@ use crate::{
         condition::{ConditionType, Leg, Reason, Standing, find, is_true},
         network::NetworkKey,
     },
-    aws::{AwsError, Caller, EndpointState, MaxAge, NetworkInterfaceId, Snapshot, Write},
+    aws::{AwsError, Caller, EndpointState, FunctionDetail, MaxAge, NetworkInterfaceId, Snapshot, Write},
     controller::{
         Context, Converged, Error, Freshness, Guarded, Pace, add_finalizer, apply_status, context::key, converge,
-        explain_unreadable, news, publish, remove_finalizer,
+        drift::repairs, explain_unreadable, remove_finalizer, tell,
     },
-    identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity},
+    identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity, TAG_RECREATED, missing_tags},
     network::{Service, accepted, check_subnets, implicit_name},
     plan::{explain, unseen},
 };
@@ -114,11 +114,18 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     add_finalizer(api, &object.metadata).await?;
     let desired = Desired::new(&app, identity(object, &app.network, ctx), &caller, view.path.as_ref());
     let recorded = object.status.as_ref().and_then(|status| status.function.as_ref());
+    // A function that was found without its tags stays in doubt until it is looked at again.
+    let in_doubt = object.status.as_ref().is_some_and(|status| {
+        find(&status.conditions, ConditionType::FunctionReady)
+            .is_some_and(|leg| leg.reason == Reason::NameTaken.as_str())
+    });
+    let closely =
+        ctx.takes_closer_look(&format!("{}/{}", desired.identity.namespace, desired.identity.name)) || in_doubt;
     let role = unseen_role(&desired.identity);
     let Converged { observed, plan, error, done } = converge(
         &snapshot,
         &ctx.stop,
-        async |fresh| observe(&snapshot, &desired, &caller, recorded, fresh).await,
+        async |fresh| observe(&snapshot, &desired, &caller, recorded, closely, fresh).await,
         |observed| {
             if observed.role.is_some() {
                 ctx.seen(&role);
@@ -149,6 +156,11 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     report.legs.extend(plan.legs.iter().cloned());
     report.facts.observe(&desired.identity, &observed, recorded);
     report.done = done;
+    let uid = object.uid().unwrap_or_default();
+    report.was_settled = ctx.settled(&uid, &desired);
+    if error.is_none() && plan.steps.is_empty() && report.legs.iter().all(|leg| leg.standing == Standing::Met) {
+        ctx.settle(&uid, &desired);
+    }
     report.write().await?;
     Ok(error.as_ref().map_or_else(|| Pace::of(&plan), Pace::after))
 }
@@ -159,6 +171,7 @@ async fn remove(api: &Api<PrivateGenAIApp>, object: &Guarded<PrivateGenAIApp>, c
     if !meta.finalizers.iter().flatten().any(|name| name == FINALIZER) {
         return Ok(Pace::Rest);
     }
+    ctx.unsettle(meta.uid.as_deref().unwrap_or_default());
     let mut report = object.0.as_ref().ok().map(|object| Report::new(api, object, ctx));
     let mut legs = Vec::new();
     let mut pace = Pace::Rest;
@@ -248,7 +261,10 @@ async fn remove_one(identity: &AppIdentity, caller: &Caller, ctx: &Context) -> C
             let log_group = match log_groups.get(&identity.log_group_name()) {
                 Some(group) => {
                     let tags = snapshot.log_group_tags(caller, &group.name).await?;
-                    tags.map(|tags| LogGroupFacts { group: group.clone(), ours: Some(identity.owns(&tags)) })
+                    tags.map(|tags| LogGroupFacts {
+                        group: group.clone(),
+                        ours: Some(identity.installation.owns(&tags)),
+                    })
                 }
                 None => None,
             };
@@ -329,6 +345,7 @@ async fn observe(
     desired: &Desired,
     caller: &Caller,
     recorded: Option<&FunctionStatus>,
+    closely: bool,
     fresh: &Freshness,
 ) -> Result<Observed, AwsError> {
     let name = desired.identity.function_name();
@@ -339,16 +356,22 @@ async fn observe(
     if listing.is_none() {
         listing = snapshot.functions(fresh.of(ConditionType::FunctionReady)).await?.get(&name).cloned();
     }
-    let (listing, detail) = if needs_detail(listing.as_ref(), desired.function.as_ref(), recorded) {
+    let role_is_new = role.as_ref().is_none_or(|role| role.tags.contains_key(TAG_RECREATED));
+    let needed =
+        (listing.is_some() && role_is_new) || needs_detail(listing.as_ref(), desired.function.as_ref(), recorded);
+    let (listing, detail) = if needed || (closely && listing.is_some()) {
         let detail = snapshot.function(&name).await?;
-        (detail.as_ref().map(|detail| detail.listing.clone()), detail)
+        let listing = detail.as_ref().map(|detail| detail.listing.clone());
+        // A closer look is for tags. That a function went idle is not acted on: it sleeps well until it is invoked.
+        let tells = |detail: &FunctionDetail| needed || !missing_tags(&desired.tags, &detail.tags).is_empty();
+        (listing, detail.filter(tells))
     } else {
         (listing, None)
     };
     let log_group = match group {
         Some(group) if group.retention_days != Some(desired.retention_days) => {
             let tags = snapshot.log_group_tags(caller, &group.name).await?;
-            tags.map(|tags| LogGroupFacts { group, ours: Some(desired.identity.owns(&tags)) })
+            tags.map(|tags| LogGroupFacts { group, ours: Some(desired.identity.installation.owns(&tags)) })
         }
         group => group.map(|group| LogGroupFacts { group, ours: None }),
     };
@@ -499,6 +522,8 @@ struct Report<'a> {
     legs: Vec<Leg>,
     facts: Facts,
     done: Vec<Write>,
+    /// All was there before, and the same was wanted.
+    was_settled: bool,
 }
 
 impl<'a> Report<'a> {
@@ -517,6 +542,7 @@ impl<'a> Report<'a> {
                 function: before.function,
             },
             done: Vec::new(),
+            was_settled: false,
         }
     }
 
@@ -542,9 +568,8 @@ impl<'a> Report<'a> {
         {
             self.ctx.latest_apps.remember(written);
         }
-        for (type_, reason, note) in news(old, &after.conditions, &self.done) {
-            publish(self.ctx, self.object, type_, reason, note).await;
-        }
+        let repairs = if self.was_settled { repairs(&self.done) } else { Vec::new() };
+        tell(self.ctx, self.object, (old, &after.conditions), &self.done, &repairs).await;
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use super::{Desired, LogGroupFacts, Observed, desired::DesiredFunction};
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
     aws::{FunctionDetail, FunctionState, NetworkInterfaceId, NewFunction, Role, UpdateStatus, Write},
-    identity::{AppIdentity, Retirement, TAG_RETIRED},
+    identity::{AppIdentity, Retirement, TAG_RECREATED, TAG_RETIRED, missing_tags},
     plan::Plan,
     policy::retired_policy,
 };
@@ -18,7 +18,7 @@ const POLICY_NAME: &str = "private-genai";
 /// log group, retention, function.
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     let mut plan = Plan::default();
-    let role = execution_role(desired, observed.role.as_ref(), &mut plan);
+    let role = execution_role(desired, observed, &mut plan);
     let role_is_blocked = role.reason == Reason::NameTaken;
     plan.legs.push(role);
     if role_is_blocked {
@@ -43,10 +43,10 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
 pub fn teardown(identity: &AppIdentity, observed: &Observed) -> Plan {
     let mut plan = Plan::default();
     let kind = ConditionType::FunctionReady;
-    let role = observed.role.as_ref().filter(|role| identity.owns(&role.tags));
+    let role = observed.role.as_ref().filter(|role| identity.installation.owns(&role.tags));
     if let Some(detail) = &observed.detail {
         let name = detail.listing.name.clone();
-        if identity.owns(&detail.tags) {
+        if identity.installation.owns(&detail.tags) {
             plan.legs.push(Leg::progressing(kind, Reason::Deleting, format!("Function {name} is being deleted.")));
             if detail.state != FunctionState::Other("Deleting".to_owned()) {
                 plan.step(kind, Write::DeleteFunction { name });
@@ -55,7 +55,7 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed) -> Plan {
         }
         // Somebody else's function holds up nothing, unless it runs as this app's role: then it lost its tags.
         if role.is_some_and(|role| role.arn == detail.listing.configuration.role_arn) {
-            plan.legs.push(not_ours(kind, "Function", name.as_str(), identity));
+            plan.legs.push(not_ours(identity, kind, "Function", name.as_str()));
             return plan;
         }
     }
@@ -69,7 +69,7 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed) -> Plan {
         if observed.interfaces.is_empty() {
             plan.delete_role(kind, role);
         } else {
-            retire(role, &observed.interfaces, &mut plan);
+            retire(identity, role, &observed.interfaces, &mut plan);
         }
         if plan.steps.len() > before {
             plan.legs.push(Leg::progressing(kind, Reason::Deleting, format!("Role {} is being removed.", role.name)));
@@ -80,7 +80,7 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed) -> Plan {
 
 /// Leaves a role with no more than Lambda needs to release the interfaces that the app may have caused, and hands it to
 /// the network, which deletes it when they are gone. A role that is handed over is nothing of the app's any more.
-fn retire(role: &Role, interfaces: &BTreeSet<NetworkInterfaceId>, plan: &mut Plan) {
+fn retire(identity: &AppIdentity, role: &Role, interfaces: &BTreeSet<NetworkInterfaceId>, plan: &mut Plan) {
     let kind = ConditionType::ExecutionRoleReady;
     let (name, document) = (role.name.clone(), retired_policy());
     for policy in role.inline_policies.keys().filter(|policy| *policy != POLICY_NAME) {
@@ -91,12 +91,14 @@ fn retire(role: &Role, interfaces: &BTreeSet<NetworkInterfaceId>, plan: &mut Pla
         plan.step(kind, Write::PutRolePolicy { role: name.clone(), policy: POLICY_NAME.to_owned(), document });
     }
     if Retirement::from_tags(&role.tags).is_none() {
-        let tags = [(TAG_RETIRED.to_owned(), Retirement::tag(interfaces))].into();
+        // The network finds the role by its tags: those that were lost are put back.
+        let mut tags = missing_tags(&identity.tags(), &role.tags);
+        tags.insert(TAG_RETIRED.to_owned(), Retirement::tag(interfaces));
         plan.step(kind, Write::TagRole { role: name, tags });
     }
 }
 
-fn execution_role(desired: &Desired, role: Option<&Role>, plan: &mut Plan) -> Leg {
+fn execution_role(desired: &Desired, observed: &Observed, plan: &mut Plan) -> Leg {
     let kind = ConditionType::ExecutionRoleReady;
     let name = desired.identity.role_name();
     let before = plan.steps.len();
@@ -105,7 +107,11 @@ fn execution_role(desired: &Desired, role: Option<&Role>, plan: &mut Plan) -> Le
         policy: POLICY_NAME.to_owned(),
         document: desired.execution_policy.clone(),
     };
-    let Some(role) = role else {
+    let Some(role) = &observed.role else {
+        let mut tags = desired.tags.clone();
+        if observed.listing.is_some() {
+            tags.insert(TAG_RECREATED.to_owned(), "true".to_owned());
+        }
         plan.step(
             kind,
             Write::CreateRole {
@@ -113,14 +119,18 @@ fn execution_role(desired: &Desired, role: Option<&Role>, plan: &mut Plan) -> Le
                 path: desired.identity.installation.role_path(),
                 trust_policy: desired.trust_policy.clone(),
                 description: description(&desired.identity),
-                tags: desired.tags.clone(),
+                tags,
             },
         );
         plan.step(kind, put_policy);
         return Leg::progressing(kind, Reason::Applying, format!("Role {name} is being created."));
     };
-    if !desired.identity.owns(&role.tags) {
-        return not_ours(kind, "Role", name.as_str(), &desired.identity);
+    if !desired.identity.installation.owns(&role.tags) {
+        return not_ours(&desired.identity, kind, "Role", name.as_str());
+    }
+    let tags = missing_tags(&desired.tags, &role.tags);
+    if !tags.is_empty() {
+        plan.step(kind, Write::TagRole { role: name.clone(), tags });
     }
     if Retirement::from_tags(&role.tags).is_some() {
         // An app of the same name was here before, and its role is still there.
@@ -161,13 +171,17 @@ fn log_group(desired: &Desired, facts: Option<&LogGroupFacts>, plan: &mut Plan) 
             None
         }
         // A group that nobody asked about counts as somebody else's.
-        Some(_) => Some(not_ours(kind, "Log group", name.as_str(), &desired.identity)),
+        Some(_) => Some(not_ours(&desired.identity, kind, "Log group", name.as_str())),
     }
 }
 
 fn function(desired: &Desired, function: &DesiredFunction, observed: &Observed, plan: &mut Plan) -> Leg {
     let kind = ConditionType::FunctionReady;
     let name = desired.identity.function_name();
+    // The role is another principal than the one that the function was given, whatever its name says.
+    let role_is_new = observed.role.as_ref().is_some_and(|role| role.tags.contains_key(TAG_RECREATED));
+    let give_role_once =
+        Write::UntagRole { role: desired.identity.role_name(), keys: [TAG_RECREATED.to_owned()].into() };
     let Some(listing) = &observed.listing else {
         plan.step(
             kind,
@@ -180,15 +194,28 @@ fn function(desired: &Desired, function: &DesiredFunction, observed: &Observed, 
                 tags: desired.tags.clone(),
             }),
         );
+        if role_is_new {
+            plan.step(kind, give_role_once);
+        }
         return Leg::progressing(kind, Reason::Applying, format!("Function {name} is being created."));
     };
     if let Some(leg) = observed.detail.as_ref().and_then(|detail| unsettled(desired, detail, plan)) {
         return leg;
     }
+    let before = plan.steps.len();
+    if let Some(detail) = &observed.detail {
+        let tags = missing_tags(&desired.tags, &detail.tags);
+        if !tags.is_empty() {
+            plan.step(kind, Write::TagFunction { arn: listing.arn.clone(), tags });
+        }
+    }
     // One update at a time: Lambda refuses the second while the first is under way.
-    if listing.configuration != function.configuration {
+    if listing.configuration != function.configuration || role_is_new {
         let configuration = function.configuration.clone();
         plan.step(kind, Write::UpdateFunctionConfiguration { name: name.clone(), configuration });
+        if role_is_new {
+            plan.step(kind, give_role_once);
+        }
     } else if listing.code_sha256 != function.package.sha256() || listing.architecture != function.architecture {
         plan.step(
             kind,
@@ -198,7 +225,7 @@ fn function(desired: &Desired, function: &DesiredFunction, observed: &Observed, 
                 architecture: function.architecture,
             },
         );
-    } else {
+    } else if plan.steps.len() == before {
         return match observed.detail.as_ref().map(|detail| (&detail.last_update, detail.last_update_reason.as_deref()))
         {
             Some((UpdateStatus::Failed, reason)) => Leg::blocked(
@@ -229,8 +256,8 @@ fn function(desired: &Desired, function: &DesiredFunction, observed: &Observed, 
 fn unsettled(desired: &Desired, detail: &FunctionDetail, plan: &mut Plan) -> Option<Leg> {
     let kind = ConditionType::FunctionReady;
     let name = &detail.listing.name;
-    if !desired.identity.owns(&detail.tags) {
-        return Some(not_ours(kind, "Function", name.as_str(), &desired.identity));
+    if !desired.identity.installation.owns(&detail.tags) {
+        return Some(not_ours(&desired.identity, kind, "Function", name.as_str()));
     }
     let why = detail.state_reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     match &detail.state {
@@ -268,12 +295,14 @@ fn unsettled(desired: &Desired, detail: &FunctionDetail, plan: &mut Plan) -> Opt
     }
 }
 
-fn not_ours(kind: ConditionType, what: &str, name: &str, identity: &AppIdentity) -> Leg {
-    let tags: Vec<String> = identity.tags().iter().map(|(key, value)| format!("{key}={value}")).collect();
+fn not_ours(identity: &AppIdentity, kind: ConditionType, what: &str, name: &str) -> Leg {
     Leg::blocked(
         kind,
         Reason::NameTaken,
-        format!("{what} {name} exists and does not carry this app's tags: remove it, or tag it {}.", tags.join(", ")),
+        format!(
+            "{what} {name} exists and does not carry this installation's tag: remove it, or {}.",
+            identity.installation.how_to_tag()
+        ),
     )
 }
 

@@ -1,7 +1,8 @@
 //! What a reconcile works with.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    hash::{DefaultHasher, Hash, Hasher as _},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -87,6 +88,8 @@ pub struct Context {
     attempts: Mutex<BTreeMap<String, (Pace, u32)>>,
     unseen: Mutex<BTreeMap<String, Instant>>,
     replaced: Mutex<BTreeMap<String, Instant>>,
+    settled: Mutex<BTreeMap<String, u64>>,
+    closer: Mutex<BTreeSet<String>>,
     /// Told when the operator is to end.
     pub stop: CancellationToken,
 }
@@ -102,9 +105,8 @@ impl Context {
         metrics: Arc<Metrics>,
         stop: CancellationToken,
     ) -> Self {
-        let reporter = Reporter { controller: "private-genai-operator".to_owned(), instance: None };
         Self {
-            events: Recorder::new(client.clone(), reporter),
+            events: recorder(&client),
             snapshots: Snapshots::new(aws, settings.installation.clone(), settings.region.clone()),
             client,
             settings,
@@ -115,10 +117,18 @@ impl Context {
             latest_networks: Latest::default(),
             hints: Mutex::default(),
             attempts: Mutex::default(),
+            settled: Mutex::default(),
+            closer: Mutex::default(),
             unseen: Mutex::default(),
             replaced: Mutex::default(),
             stop,
         }
+    }
+
+    /// Where Events go that are each told by themselves. [`Context::events`] takes Events of one reason on one object for
+    /// repetitions of the first, whatever their notes say.
+    pub fn separate_events(&self) -> Recorder {
+        recorder(&self.client)
     }
 
     /// What earlier answers told about a network.
@@ -146,6 +156,35 @@ impl Context {
         let before = *count;
         *count = count.saturating_add(1);
         before
+    }
+
+    /// All that is wanted for an object (by uid) was found to be there.
+    pub fn settle(&self, uid: &str, wanted: &impl Hash) {
+        let mut settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        settled.insert(uid.to_owned(), fingerprint(wanted));
+    }
+
+    /// The same was wanted when all was last there: what is missing now, somebody else took away or changed. Not
+    /// known of what was never seen at rest since the operator started, so a new version that wants something else
+    /// takes nobody for the cause.
+    pub fn settled(&self, uid: &str, wanted: &impl Hash) -> bool {
+        let settled = self.settled.lock().unwrap_or_else(PoisonError::into_inner);
+        settled.get(uid) == Some(&fingerprint(wanted))
+    }
+
+    /// Nothing is wanted for an object any more.
+    pub fn unsettle(&self, uid: &str) {
+        self.settled.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+
+    /// Asks for a look at what no table shows of an app (`namespace/name`), such as its function's tags and state.
+    pub fn look_closely(&self, app: String) {
+        self.closer.lock().unwrap_or_else(PoisonError::into_inner).insert(app);
+    }
+
+    /// A closer look was asked for; it is not asked for any more.
+    pub fn takes_closer_look(&self, app: &str) -> bool {
+        self.closer.lock().unwrap_or_else(PoisonError::into_inner).remove(app)
     }
 
     /// Remembers a resource that was created, until it is seen.
@@ -198,4 +237,14 @@ impl Context {
     pub fn rest(&self, object: &str) {
         self.attempts.lock().unwrap_or_else(PoisonError::into_inner).remove(object);
     }
+}
+
+fn recorder(client: &Client) -> Recorder {
+    Recorder::new(client.clone(), Reporter { controller: "private-genai-operator".to_owned(), instance: None })
+}
+
+fn fingerprint(wanted: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    wanted.hash(&mut hasher);
+    hasher.finish()
 }

@@ -2,6 +2,7 @@
 
 pub mod context;
 mod converge;
+pub mod drift;
 mod latest;
 mod objects;
 mod pace;
@@ -10,7 +11,7 @@ mod triggers;
 pub use context::{Context, Settings};
 pub use converge::{Converged, Freshness, converge};
 pub use latest::Latest;
-pub use objects::{Guarded, add_finalizer, apply_status, explain_unreadable, news, publish, remove_finalizer};
+pub use objects::{DRIFT_REPAIRED, Guarded, add_finalizer, apply_status, explain_unreadable, remove_finalizer, tell};
 pub use pace::Pace;
 pub use triggers::run;
 

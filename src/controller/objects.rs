@@ -12,7 +12,7 @@ use kube::{
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
 
-use super::{Context, Error};
+use super::{Context, Error, drift::Repair};
 use crate::api::{
     FINALIZER,
     condition::{ConditionType, Leg, Reason, find, fold},
@@ -166,35 +166,72 @@ fn without_values(problem: &str) -> String {
 
 /// Publishes an Event. An Event that is lost (in a namespace that is being deleted, say) loses nothing else, so the
 /// failure is logged and not returned.
-pub async fn publish<K>(ctx: &Context, object: &K, type_: EventType, reason: Reason, note: String)
+async fn publish<K>(ctx: &Context, object: &K, News { type_, reason, note }: News)
 where
     K: Resource<DynamicType = ()>,
 {
     let event = Event {
         type_,
-        reason: reason.as_str().to_owned(),
+        reason: reason.to_owned(),
         note: Some(note[..note.floor_char_boundary(NOTE_MAX)].to_owned()),
         action: "Reconcile".to_owned(),
         secondary: None,
     };
-    if let Err(error) = ctx.events.publish(&event, &object.object_ref(&())).await {
+    // Two repairs of one object are two things to know of, and not the first one twice.
+    let separate = (reason == DRIFT_REPAIRED).then(|| ctx.separate_events());
+    let recorder = separate.as_ref().unwrap_or(&ctx.events);
+    if let Err(error) = recorder.publish(&event, &object.object_ref(&())).await {
         tracing::warn!(object = object.name_any(), %error, "an Event was not published");
     }
 }
 
-/// What is worth an Event: what was done in AWS, and `Ready` turning.
-pub fn news(before: &[Condition], after: &[Condition], done: &[Write]) -> Vec<(EventType, Reason, String)> {
-    let mut news = Vec::new();
-    if !done.is_empty() {
-        let done: Vec<String> = done
-            .iter()
-            .map(|write| {
-                let (service, operation) = write.operation();
-                format!("{service}:{operation} {}", write.resource())
-            })
-            .collect();
-        news.push((EventType::Normal, Reason::Applying, done.join("; ")));
+/// The reason of an Event that tells what somebody changed in AWS and what was done about it. No condition has it.
+pub const DRIFT_REPAIRED: &str = "DriftRepaired";
+
+/// One Event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct News {
+    type_: EventType,
+    reason: &'static str,
+    note: String,
+}
+
+/// Publishes and counts what a pass did in AWS and what turned. `repairs` are what of it was drift.
+pub async fn tell<K>(
+    ctx: &Context,
+    object: &K,
+    (before, after): (&[Condition], &[Condition]),
+    done: &[Write],
+    repairs: &[Repair],
+) where
+    K: Resource<DynamicType = ()>,
+{
+    for news in news(before, after, done, repairs) {
+        publish(ctx, object, news).await;
     }
+    repairs.iter().flat_map(|repair| &repair.kinds).for_each(|kind| ctx.metrics.drift_repaired(*kind));
+}
+
+/// What is worth an Event: what was done in AWS (if it was repairs, what was changed, for each resource), and `Ready`
+/// turning.
+fn news(before: &[Condition], after: &[Condition], done: &[Write], repairs: &[Repair]) -> Vec<News> {
+    let mut news = match (repairs, done) {
+        ([], []) => Vec::new(),
+        ([], done) => {
+            let done: Vec<String> = done
+                .iter()
+                .map(|write| {
+                    let (service, operation) = write.operation();
+                    format!("{service}:{operation} {}", write.resource())
+                })
+                .collect();
+            vec![News { type_: EventType::Normal, reason: Reason::Applying.as_str(), note: done.join("; ") }]
+        }
+        (repairs, _) => repairs
+            .iter()
+            .map(|repair| News { type_: EventType::Warning, reason: DRIFT_REPAIRED, note: repair.note() })
+            .collect(),
+    };
     let told = |conditions: &[Condition]| {
         find(conditions, ConditionType::Ready).map(|ready| (ready.status.clone(), ready.reason.clone()))
     };
@@ -203,7 +240,7 @@ pub fn news(before: &[Condition], after: &[Condition], done: &[Write]) -> Vec<(E
         let stalled = find(after, ConditionType::Stalled).is_some();
         if let Some(reason) = Reason::from_wire(&ready.reason).filter(|_| stalled || ready.status == "True") {
             let type_ = if stalled { EventType::Warning } else { EventType::Normal };
-            news.push((type_, reason, ready.message.clone()));
+            news.push(News { type_, reason: reason.as_str(), note: ready.message.clone() });
         }
     }
     news
@@ -214,6 +251,7 @@ mod tests {
     use k8s_openapi::jiff::Timestamp;
 
     use super::*;
+    use crate::controller::drift::repairs;
 
     fn shown(leg: Leg) -> Vec<Condition> {
         fold(&[leg], &[], Some(1), Timestamp::UNIX_EPOCH)
@@ -232,9 +270,9 @@ mod tests {
     }
 
     fn told(before: &[Condition], after: &[Condition]) -> Option<(EventType, Reason)> {
-        let mut news = news(before, after, &[]);
+        let mut news = news(before, after, &[], &[]);
         assert!(news.len() <= 1, "{news:?}");
-        news.pop().map(|(type_, reason, _)| (type_, reason))
+        news.pop().map(|News { type_, reason, .. }| (type_, Reason::from_wire(reason).expect("a condition's reason")))
     }
 
     #[test]
@@ -269,8 +307,17 @@ mod tests {
             Write::DeleteRolePolicy { role: name(), policy: "private-genai".to_owned() },
             Write::DeleteRole { role: name() },
         ];
-        let news = news(&ready(), &ready(), &done);
+        let news = news(&ready(), &ready(), &done, &[]);
         let note = "iam:DeleteRolePolicy pgai-x; iam:DeleteRole pgai-x".to_owned();
-        assert_eq!(news, [(EventType::Normal, Reason::Applying, note)]);
+        assert_eq!(news, [News { type_: EventType::Normal, reason: "Applying", note }]);
+    }
+
+    #[test]
+    fn what_somebody_changed_is_a_warning_for_each_resource_that_was_put_right() {
+        let name = || "pgai-x".parse().expect("a role name");
+        let done = [Write::DeleteRolePolicy { role: name(), policy: "by-hand".to_owned() }];
+        let news = news(&ready(), &ready(), &done, &repairs(&done));
+        let note = "Role pgai-x: policy by-hand of somebody else deleted.".to_owned();
+        assert_eq!(news, [News { type_: EventType::Warning, reason: "DriftRepaired", note }]);
     }
 }

@@ -2,11 +2,12 @@
 //! woken, so that no change is missed and none is looked at before it can be seen.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     fmt::Debug,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
+    ops::Bound,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use futures::{
@@ -17,6 +18,7 @@ use futures::{
 };
 use kube::{
     Api, Client, Resource, ResourceExt as _,
+    core::ObjectMeta,
     runtime::{
         Config, WatchStreamExt as _, applier,
         controller::Action,
@@ -57,6 +59,7 @@ pub async fn run(
     let (networks, network_writer) = store();
     let (app_queue, app_requests) = unbounded();
     let (network_queue, network_requests) = unbounded();
+    let (touch_queue, mut touches) = unbounded();
     let resync = settings.resync;
     let concurrency = settings.concurrency;
     let queues = Queues {
@@ -65,6 +68,7 @@ pub async fn run(
         home: settings.region.clone(),
         app_queue,
         network_queue,
+        touch_queue,
         seen: Mutex::default(),
     };
     let context =
@@ -89,11 +93,36 @@ pub async fn run(
         ready.cancel();
         let mut ticks = tokio::time::interval_at(Instant::now() + resync, resync);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut looked_at = None;
         loop {
             ticks.tick().await;
             context.snapshots.resync();
+            // What no table shows is looked at in turn, one app each time: the cost does not follow their number.
+            looked_at = next_in_turn(&held_apps(&apps), looked_at.as_ref());
+            if let Some(app) = &looked_at {
+                context.look_closely(app.clone());
+            }
             queues.everything();
         }
+    };
+    let look_for_touches = async {
+        while let Some(first) = touches.next().await {
+            // Whoever touches a thousand objects gets one look a second at AWS, each after the touch that it is for.
+            let mut all = BTreeSet::from([first]);
+            while let Ok(more) = touches.try_recv() {
+                all.insert(more);
+            }
+            context.snapshots.resync();
+            for touch in all {
+                if let Touched::App(app) = &touch {
+                    context.look_closely(format!("{}/{}", app.0, app.1));
+                }
+                queues.wake(&touch);
+            }
+            tokio::time::sleep(TOUCHES_APART).await;
+        }
+        // The queues outlive the loop.
+        std::future::pending::<()>().await;
     };
     let reconcile_apps = control(
         "app",
@@ -115,7 +144,33 @@ pub async fn run(
         _ = join(reconcile_apps, reconcile_networks) => {}
         () = join(watch_apps, watch_networks).map(|_| ()) => unreachable!("a watch never ends"),
         () = resync => unreachable!("the resync never ends"),
+        () = look_for_touches => unreachable!("touches never end"),
     }
+}
+
+/// How long touches are gathered before AWS is looked at again for them.
+const TOUCHES_APART: Duration = Duration::from_secs(1);
+
+/// An object whose labels or annotations somebody changed, and nothing else: a request to look at AWS now.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Touched {
+    /// Namespace and name.
+    App((String, String)),
+    /// Name.
+    Network(String),
+}
+
+/// The apps (`namespace/name`) that have resources in AWS.
+fn held_apps(apps: &Store<Guarded<PrivateGenAIApp>>) -> BTreeSet<String> {
+    let apps = apps.state();
+    let held = apps.iter().filter(|app| app.finalizers().iter().any(|name| name == FINALIZER));
+    held.map(|app| format!("{}/{}", app.namespace().unwrap_or_default(), app.name_any())).collect()
+}
+
+/// The one after the last one, in a circle.
+fn next_in_turn(all: &BTreeSet<String>, last: Option<&String>) -> Option<String> {
+    let after = last.and_then(|last| all.range::<String, _>((Bound::Excluded(last), Bound::Unbounded)).next());
+    after.or_else(|| all.first()).cloned()
 }
 
 async fn both_listed(apps: &Store<Guarded<PrivateGenAIApp>>, networks: &Store<Guarded<PrivateGenAINetwork>>) {
@@ -180,7 +235,49 @@ struct Queues {
     home: Region,
     app_queue: UnboundedSender<AppRef>,
     network_queue: UnboundedSender<NetworkRef>,
-    seen: Mutex<BTreeMap<String, u64>>,
+    touch_queue: UnboundedSender<Touched>,
+    seen: Mutex<BTreeMap<String, Seen>>,
+}
+
+/// What was seen of an object. Status and finalizers are left out: what the operator itself writes wakes nobody.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Seen {
+    /// Which object, which spec, whether it is to go, and whether only others hold it still: what it demanded is free.
+    itself: (Option<String>, Option<i64>, bool, bool),
+    labels: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
+}
+
+impl Seen {
+    fn of(meta: &ObjectMeta) -> Self {
+        let goes = meta.deletion_timestamp.is_some();
+        let released = goes && !meta.finalizers.iter().flatten().any(|name| name == FINALIZER);
+        Self {
+            itself: (meta.uid.clone(), meta.generation, goes, released),
+            labels: meta.labels.clone(),
+            annotations: meta.annotations.clone(),
+        }
+    }
+
+    /// How it differs from what was seen before.
+    fn since(&self, before: Option<&Self>) -> Difference {
+        match before {
+            Some(before) if before == self => Difference::None,
+            Some(before) if before.itself == self.itself => Difference::Touched,
+            _ => Difference::Changed,
+        }
+    }
+}
+
+/// How an object differs from what was seen last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Difference {
+    /// In nothing that matters.
+    None,
+    /// In its labels or annotations only.
+    Touched,
+    /// It is new, or wants something else, or is to go.
+    Changed,
 }
 
 impl Queues {
@@ -193,25 +290,28 @@ impl Queues {
         drop(self.network_queue.unbounded_send(ObjectRef::from_obj(network)));
     }
 
-    fn everything(&self) {
-        self.networks.state().iter().for_each(|network| self.wake_network(network));
-        self.apps.state().iter().for_each(|app| self.wake_app(app));
+    fn wake(&self, touched: &Touched) {
+        match touched {
+            Touched::App((namespace, name)) => {
+                if let Some(app) = self.apps.get(&ObjectRef::new(name).within(namespace)) {
+                    self.wake_with_network(&app);
+                }
+            }
+            Touched::Network(name) => {
+                if let Some(network) = self.networks.get(&ObjectRef::new(name)) {
+                    self.wake_around(&network, true);
+                }
+            }
+        }
     }
 
-    /// An app that changed wakes itself and its network; one that cannot be read could be on any network.
-    fn app_changed(&self, change: Change<PrivateGenAIApp>) {
-        let app = match change {
-            Change::Listed => return self.everything(),
-            Change::One(app) if !self.differs(&app) => return,
-            Change::One(app) => {
-                self.wake_app(&app);
-                app
-            }
-            Change::Gone(app) => {
-                self.forget(&app);
-                app
-            }
-        };
+    /// Wakes an app and its network; one that cannot be read could be on any network.
+    fn wake_with_network(&self, app: &Guarded<PrivateGenAIApp>) {
+        self.wake_app(app);
+        self.wake_network_of(app);
+    }
+
+    fn wake_network_of(&self, app: &Guarded<PrivateGenAIApp>) {
         let key = app.0.as_ref().ok().and_then(|app| App::network(&app.spec, &self.home).ok());
         for network in self.networks.state() {
             if key.is_none() || key == key_of(&network) {
@@ -220,21 +320,65 @@ impl Queues {
         }
     }
 
+    fn touch(&self, touched: Touched) {
+        drop(self.touch_queue.unbounded_send(touched));
+    }
+
+    /// Everything is listed anew: what is seen from here on is compared with this.
+    fn listed(&self) {
+        self.apps.state().iter().for_each(|app| {
+            self.difference(app);
+        });
+        self.networks.state().iter().for_each(|network| {
+            self.difference(network);
+        });
+        self.everything();
+    }
+
+    fn everything(&self) {
+        self.networks.state().iter().for_each(|network| self.wake_network(network));
+        self.apps.state().iter().for_each(|app| self.wake_app(app));
+    }
+
+    /// An app that changed wakes itself and its network.
+    fn app_changed(&self, change: Change<PrivateGenAIApp>) {
+        match change {
+            Change::Listed => self.listed(),
+            Change::One(app) => match self.difference(&app) {
+                Difference::None => {}
+                Difference::Touched => {
+                    self.touch(Touched::App((app.namespace().unwrap_or_default(), app.name_any())));
+                }
+                Difference::Changed => self.wake_with_network(&app),
+            },
+            Change::Gone(app) => {
+                self.forget(&app);
+                self.wake_network_of(&app);
+            }
+        }
+    }
+
     /// A network that changed, in its status too, wakes its apps. One that went frees the VPC for another.
     fn network_changed(&self, change: Change<PrivateGenAINetwork>) {
         let (network, concerns_networks) = match change {
-            Change::Listed => return self.everything(),
-            Change::One(network) => {
-                let differs = self.differs(&network);
-                (network, differs)
-            }
+            Change::Listed => return self.listed(),
+            Change::One(network) => match self.difference(&network) {
+                Difference::None => (network, false),
+                Difference::Touched => return self.touch(Touched::Network(network.name_any())),
+                Difference::Changed => (network, true),
+            },
             Change::Gone(network) => {
                 self.forget(&network);
                 (network, true)
             }
         };
-        let key = key_of(&network);
-        if concerns_networks {
+        self.wake_around(&network, concerns_networks);
+    }
+
+    /// Wakes the apps on a network, and the networks that stand for the same VPC, itself included.
+    fn wake_around(&self, network: &Guarded<PrivateGenAINetwork>, networks_too: bool) {
+        let key = key_of(network);
+        if networks_too {
             self.networks
                 .state()
                 .iter()
@@ -249,17 +393,12 @@ impl Queues {
         }
     }
 
-    /// Something differs from what was seen last, other than the status and the finalizer: what the operator itself writes
-    /// wakes nobody.
-    fn differs<K: Resource<DynamicType = ()>>(&self, object: &Guarded<K>) -> bool {
-        let meta = object.meta();
-        let mut hasher = DefaultHasher::new();
-        let deletion = meta.deletion_timestamp.as_ref().map(|time| time.0);
-        // An object that goes and is held by somebody else only: what it demanded is free.
-        let released = deletion.is_some() && !meta.finalizers.iter().flatten().any(|name| name == FINALIZER);
-        (&meta.uid, meta.generation, deletion, released, &meta.labels, &meta.annotations).hash(&mut hasher);
+    fn difference<K: Resource<DynamicType = ()>>(&self, object: &Guarded<K>) -> Difference {
+        let now = Seen::of(object.meta());
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.insert(name_of(object), hasher.finish()) != Some(hasher.finish())
+        let difference = now.since(seen.get(&name_of(object)));
+        seen.insert(name_of(object), now);
+        difference
     }
 
     fn forget<K: Resource<DynamicType = ()>>(&self, object: &Guarded<K>) {
@@ -315,4 +454,42 @@ async fn control<K>(
         }
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_touch_is_a_change_of_labels_or_annotations_and_of_nothing_else() {
+        let seen = |uid: &str, generation: i64, note: &str| {
+            Seen::of(&ObjectMeta {
+                uid: Some(uid.to_owned()),
+                generation: Some(generation),
+                annotations: Some([("note".to_owned(), note.to_owned())].into()),
+                ..ObjectMeta::default()
+            })
+        };
+        let before = seen("u", 1, "a");
+        for (now, difference) in [
+            (seen("u", 1, "a"), Difference::None),
+            (seen("u", 1, "b"), Difference::Touched),
+            (seen("u", 2, "b"), Difference::Changed),
+            (seen("v", 1, "b"), Difference::Changed),
+        ] {
+            assert_eq!(now.since(Some(&before)), difference, "{now:?}");
+        }
+        assert_eq!(before.since(None), Difference::Changed);
+    }
+
+    #[test]
+    fn everybody_has_a_turn_whoever_comes_and_goes() {
+        let all = |names: &[&str]| -> BTreeSet<String> { names.iter().map(|name| (*name).to_owned()).collect() };
+        let next = |names: &[&str], last: Option<&str>| next_in_turn(&all(names), last.map(str::to_owned).as_ref());
+        assert_eq!(next(&["a", "b"], None).as_deref(), Some("a"));
+        assert_eq!(next(&["a", "b"], Some("a")).as_deref(), Some("b"));
+        assert_eq!(next(&["a", "b"], Some("b")).as_deref(), Some("a"));
+        assert_eq!(next(&["a", "c"], Some("b")).as_deref(), Some("c"));
+        assert_eq!(next(&[], Some("b")), None);
+    }
 }

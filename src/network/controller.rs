@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use k8s_openapi::jiff::Timestamp;
+use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 use kube::{
     Api, Resource as _, ResourceExt as _,
     api::{DeleteParams, Preconditions},
@@ -18,13 +18,13 @@ use crate::{
     api::{
         FINALIZER, PrivateGenAIApp, PrivateGenAINetwork, PrivateGenAINetworkStatus,
         app::App,
-        condition::{ConditionType, Leg, Reason, is_true},
+        condition::{ConditionType, Leg, Reason, Standing as LegStanding, is_true},
         network::NetworkKey,
     },
     aws::{AwsError, Caller, Failure, MaxAge, Role, Snapshot, Write, Written},
     controller::{
         Context, Converged, Error, Freshness, Guarded, Pace, add_finalizer, apply_status, context::key, converge,
-        explain_unreadable, publish, remove_finalizer,
+        drift::repairs, explain_unreadable, remove_finalizer, tell,
     },
     identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity, Retirement},
     plan::{Plan, unseen as unseen_legs},
@@ -159,10 +159,13 @@ async fn keep(
     };
     ctx.rest(&looks(network));
     let users = Users::of(key, ctx);
+    let uid = network.uid().unwrap_or_default();
+    let desired = wanted(key, &identity, &caller, &observed, ctx);
     let gone = plan.steps.is_empty() && plan.legs.is_empty();
     if gone && (deleting || (is_implicit(network) && users.is_empty())) {
         snapshot.uncover(&key.vpc);
         ctx.forget(key);
+        ctx.unsettle(&uid);
         // Deleted first: an app that comes now sees that this object goes, and brings up another when it is gone.
         if deleting {
             remove_finalizer(api, &network.metadata).await?;
@@ -199,9 +202,20 @@ async fn keep(
         &legs,
         Timestamp::now(),
     );
+    let repairs = if desired.as_ref().is_some_and(|desired| ctx.settled(&uid, desired)) {
+        // What a network writes to IAM is the end of roles that apps left to it, and no repair.
+        repairs(&done.iter().filter(|write| write.operation().0 == "ec2").cloned().collect::<Vec<_>>())
+    } else {
+        Vec::new()
+    };
     let told = status.clone();
+    if let Some(desired) = desired.filter(|_| {
+        error.is_none() && plan.steps.is_empty() && plan.legs.iter().all(|leg| leg.standing == LegStanding::Met)
+    }) {
+        ctx.settle(&uid, &desired);
+    }
     write_status(api, network, status, ctx).await?;
-    tell(ctx, network, &told, &done).await;
+    tell(ctx, network, (conditions(network), &told.conditions), &done, &repairs).await;
     Ok(error.as_ref().map_or_else(|| Pace::of(&plan), Pace::after))
 }
 
@@ -250,9 +264,7 @@ fn decide(key: &NetworkKey, identity: &NetworkIdentity, caller: &Caller, observe
     // The app's own controller takes its role back; the network must not delete it meanwhile.
     let mut observed = observed.clone();
     observed.retired_roles.retain(|role| !has_object(role, ctx));
-    let mut demands = Users::of(key, ctx).demands(&observed, identity, ctx);
-    demands.extend(left_behind(&observed, ctx).into_values().map(|models| Demand { models, subnets: BTreeSet::new() }));
-    let Some(desired) = Desired::union(identity.clone(), caller.clone(), &demands) else {
+    let Some(desired) = wanted(key, identity, caller, &observed, ctx) else {
         let mut plan = teardown(&observed);
         if plan.legs.is_empty() && ctx.may_be_invisible(&unseen_resource(key, "")) {
             plan.legs.push(Leg::progressing(
@@ -269,6 +281,19 @@ fn decide(key: &NetworkKey, identity: &NetworkIdentity, caller: &Caller, observe
         plan.hold(ConditionType::EndpointsReady);
     }
     plan
+}
+
+/// What the network should be by what is demanded now; `None` when nobody demands it.
+fn wanted(
+    key: &NetworkKey,
+    identity: &NetworkIdentity,
+    caller: &Caller,
+    observed: &Observed,
+    ctx: &Context,
+) -> Option<Desired> {
+    let mut demands = Users::of(key, ctx).demands(observed, identity, ctx);
+    demands.extend(left_behind(observed, ctx).into_values().map(|models| Demand { models, subnets: BTreeSet::new() }));
+    Desired::union(identity.clone(), caller.clone(), &demands)
 }
 
 /// Under what a resource that was created is remembered until it is seen.
@@ -408,9 +433,8 @@ async fn unseen(
     ctx: &Context,
     error: &AwsError,
 ) -> Result<Pace, Error> {
-    let conditions = network.status.as_ref().map_or(&[][..], |status| &status.conditions);
     let pace = Pace::after(error);
-    if is_true(conditions, ConditionType::Ready) && ctx.attempt(&looks(network), pace) < 3 {
+    if is_true(conditions(network), ConditionType::Ready) && ctx.attempt(&looks(network), pace) < 3 {
         return Ok(pace);
     }
     let kinds = [ConditionType::VpcReady, ConditionType::SecurityGroupsReady, ConditionType::EndpointsReady];
@@ -420,16 +444,12 @@ async fn unseen(
     let status = status(network.status.as_ref(), network.metadata.generation, None, None, &legs, Timestamp::now());
     let told = status.clone();
     write_status(api, network, status, ctx).await?;
-    tell(ctx, network, &told, &[]).await;
+    tell(ctx, network, (conditions(network), &told.conditions), &[], &[]).await;
     Ok(pace)
 }
 
-/// Publishes what was done and what turned.
-async fn tell(ctx: &Context, network: &PrivateGenAINetwork, status: &PrivateGenAINetworkStatus, done: &[Write]) {
-    let before = network.status.as_ref().map_or(&[][..], |status| &status.conditions);
-    for (type_, reason, note) in crate::controller::news(before, &status.conditions, done) {
-        publish(ctx, network, type_, reason, note).await;
-    }
+fn conditions(network: &PrivateGenAINetwork) -> &[Condition] {
+    network.status.as_ref().map_or(&[][..], |status| &status.conditions)
 }
 
 async fn write_status(

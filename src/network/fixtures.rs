@@ -126,6 +126,7 @@ pub(super) fn default_egress() -> BTreeSet<Rule> {
 pub(super) fn new_group(component: &str) -> SecurityGroup {
     let mut tags = identity().tags();
     tags.insert(TAG_COMPONENT.to_owned(), component.to_owned());
+    tags.insert("Name".to_owned(), identity().group_name(component));
     SecurityGroup {
         id: group_id(component),
         vpc: vpc_id(),
@@ -149,6 +150,7 @@ pub(super) fn endpoint(number: u32) -> VpcEndpoint {
     let mut tags = identity().tags();
     tags.insert(TAG_SERVICE.to_owned(), RUNTIME.as_str().to_owned());
     tags.insert(TAG_PRIVATE_DNS.to_owned(), "true".to_owned());
+    tags.insert("Name".to_owned(), "private-genai-bedrock-runtime-prod".to_owned());
     VpcEndpoint {
         id: endpoint_id(number),
         vpc: vpc_id(),

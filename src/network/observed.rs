@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     aws::{
-        EndpointState, Endpoints, NetworkInterface, NetworkInterfaceId, Role, SecurityGroup, Topology, Vpc, VpcEndpoint,
+        EndpointState, Endpoints, NetworkInterface, NetworkInterfaceId, Role, SecurityGroup, SecurityGroupId, Topology,
+        Vpc, VpcEndpoint,
     },
-    identity::{NetworkIdentity, TAG_COMPONENT, TAG_SERVICE},
+    identity::{NetworkIdentity, group_name_prefix},
     network::Service,
 };
 
@@ -44,12 +45,12 @@ impl Observed {
             .iter()
             .filter(|endpoint| endpoint.vpc == identity.vpc)
             .cloned()
-            .partition(|endpoint| identity.owns(&endpoint.tags));
+            .partition(|endpoint| identity.installation.owns(&endpoint.tags));
         Self {
             topology: topology.of(&identity.vpc),
             security_groups: security_groups
                 .iter()
-                .filter(|group| group.vpc == identity.vpc && identity.owns(&group.tags))
+                .filter(|group| group.vpc == identity.vpc && identity.installation.owns(&group.tags))
                 .cloned()
                 .collect(),
             live_roles: Vec::new(),
@@ -83,9 +84,19 @@ impl Observed {
         self.topology.vpcs.values().next()
     }
 
-    /// The group of a component, such as [`FUNCTIONS_GROUP`](crate::identity::FUNCTIONS_GROUP).
+    /// The group of a component, such as [`FUNCTIONS_GROUP`](crate::identity::FUNCTIONS_GROUP): by its name, which AWS
+    /// keeps unique in a VPC and lets nobody change.
     pub fn group(&self, component: &str) -> Option<&SecurityGroup> {
-        self.security_groups.iter().find(|group| group.tags.get(TAG_COMPONENT).is_some_and(|value| value == component))
+        let prefix = group_name_prefix(component);
+        self.security_groups.iter().find(|group| group.name.starts_with(&prefix))
+    }
+
+    /// An endpoint for a service that carries our endpoints' group and not our tag: nobody else has a reason to use the
+    /// group, so it is one of ours that lost its tags.
+    pub fn untagged_endpoint(&self, service: Service, group: &SecurityGroupId) -> Option<&VpcEndpoint> {
+        self.foreign_endpoints.iter().find(|endpoint| {
+            !endpoint.state.is_ending() && endpoint.security_groups.contains(group) && Self::serves(endpoint, service)
+        })
     }
 
     /// Our endpoints of a service that are not on their way out, the one to keep first: available before those that may
@@ -123,7 +134,7 @@ impl Observed {
     }
 
     fn serves(endpoint: &VpcEndpoint, service: Service) -> bool {
-        endpoint.tags.get(TAG_SERVICE).is_some_and(|value| value == service.as_str())
+        endpoint.service_name.rsplit('.').next() == Some(service.as_str())
     }
 }
 
@@ -171,7 +182,7 @@ mod tests {
     #[test]
     fn an_endpoint_of_ours_for_another_service_is_not_taken_for_this_one() {
         let mut observed = at_rest();
-        observed.endpoints[0].tags.insert(TAG_SERVICE.to_owned(), "sqs".to_owned());
+        observed.endpoints[0].service_name = "com.amazonaws.us-east-1.sqs".to_owned();
         assert_eq!(observed.endpoints_of(Service::BedrockRuntime), Vec::<&VpcEndpoint>::new());
     }
 }

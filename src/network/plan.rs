@@ -14,7 +14,8 @@ use crate::{
         SecurityGroupId, Tags, VpcEndpoint, VpcEndpointId, Write,
     },
     identity::{
-        ENDPOINTS_GROUP, FUNCTIONS_GROUP, NetworkIdentity, Retirement, TAG_COMPONENT, TAG_PRIVATE_DNS, TAG_SERVICE,
+        ENDPOINTS_GROUP, FUNCTIONS_GROUP, NetworkIdentity, Retirement, TAG_COMPONENT, TAG_NAME, TAG_PRIVATE_DNS,
+        TAG_SERVICE, missing_tags,
     },
     plan::Plan,
     policy::ENDPOINT_POLICY_MAX,
@@ -149,6 +150,9 @@ fn security_groups(identity: &NetworkIdentity, observed: &Observed, plan: &mut P
     };
     let before = plan.steps.len();
     let https = |peer: &SecurityGroupId| BTreeSet::from([Rule::tcp(HTTPS, Peer::Group(peer.clone()))]);
+    for (component, group) in [(FUNCTIONS_GROUP, functions), (ENDPOINTS_GROUP, endpoints)] {
+        restore_tags(leg, group.id.as_str(), &group_tags(identity, component), &group.tags, plan);
+    }
     reconcile_rules(functions, &BTreeSet::new(), &https(&endpoints.id), plan);
     reconcile_rules(endpoints, &https(&functions.id), &BTreeSet::new(), plan);
     plan.legs.push(if plan.steps.len() == before {
@@ -163,21 +167,33 @@ fn security_groups(identity: &NetworkIdentity, observed: &Observed, plan: &mut P
         Leg::progressing(
             leg,
             Reason::Applying,
-            format!("The rules of security groups {} and {} are being put right.", functions.id, endpoints.id),
+            format!("Security groups {} and {} are being put right.", functions.id, endpoints.id),
         )
     });
     Some(endpoints.id.clone())
 }
 
 fn create_group(identity: &NetworkIdentity, component: &str) -> Write {
-    let mut tags = identity.tags();
-    tags.insert(TAG_COMPONENT.to_owned(), component.to_owned());
-    tags.insert("Name".to_owned(), identity.group_name(component));
     Write::CreateSecurityGroup {
         vpc: identity.vpc.clone(),
         name: identity.group_name(component),
         description: format!("private-genai-operator: {component} of the private path to Amazon Bedrock"),
-        tags,
+        tags: group_tags(identity, component),
+    }
+}
+
+fn group_tags(identity: &NetworkIdentity, component: &str) -> Tags {
+    let mut tags = identity.tags();
+    tags.insert(TAG_COMPONENT.to_owned(), component.to_owned());
+    tags.insert(TAG_NAME.to_owned(), identity.group_name(component));
+    tags
+}
+
+/// Puts back tags that somebody removed or changed. What lost the installation's tag too is not seen here.
+fn restore_tags(leg: ConditionType, resource: &str, wanted: &Tags, found: &Tags, plan: &mut Plan) {
+    let tags = missing_tags(wanted, found);
+    if !tags.is_empty() {
+        plan.step(leg, Write::TagEc2 { resource: resource.to_owned(), tags });
     }
 }
 
@@ -229,6 +245,18 @@ fn endpoint(
     }
     let ours = observed.endpoints_of(service);
     let Some((endpoint, surplus)) = ours.split_first() else {
+        if let Some(lost) = observed.untagged_endpoint(service, group) {
+            return Leg::blocked(
+                kind,
+                Reason::NameTaken,
+                format!(
+                    "Endpoint {} carries this network's security group {group} but not this installation's tag: {}, or \
+                     delete it.",
+                    lost.id,
+                    desired.identity.installation.how_to_tag()
+                ),
+            );
+        }
         let private_dns = placement.private_dns_is_safe && !hints.private_dns_conflict.contains(&service);
         // Creating one now would fail, and creating it without private DNS would change what functions are told.
         if let Some(going) = observed.still_holds_the_name(service).filter(|_| private_dns) {
@@ -290,12 +318,18 @@ fn endpoint(
             );
         }
     }
-    match change(endpoint, placement, group, policy) {
-        None => Leg::met(kind, format!("Endpoint {id} is available.")),
-        Some(change) => {
-            plan.step(kind, Write::ModifyVpcEndpoint { endpoint: id.clone(), change });
-            Leg::progressing(kind, Reason::Applying, format!("Endpoint {id} is being changed to what it should be."))
-        }
+    let before = plan.steps.len();
+    // Where the choice about private DNS was lost with its tag, what there is becomes the choice: it never flips by itself.
+    let private_dns = chosen_private_dns(endpoint).unwrap_or(endpoint.private_dns);
+    let tags = endpoint_tags(&desired.identity, service, private_dns);
+    restore_tags(kind, id.as_str(), &tags, &endpoint.tags, plan);
+    if let Some(change) = change(endpoint, placement, group, policy) {
+        plan.step(kind, Write::ModifyVpcEndpoint { endpoint: id.clone(), change });
+    }
+    if plan.steps.len() == before {
+        Leg::met(kind, format!("Endpoint {id} is available."))
+    } else {
+        Leg::progressing(kind, Reason::Applying, format!("Endpoint {id} is being changed to what it should be."))
     }
 }
 
@@ -307,23 +341,27 @@ fn change(
     policy: PolicyDocument,
 ) -> Option<EndpointChange> {
     let groups = BTreeSet::from([group.clone()]);
-    let chosen = endpoint.tags.get(TAG_PRIVATE_DNS).map(|value| value == "true");
     let change = EndpointChange {
         add_subnets: placement.subnets.difference(&endpoint.subnets).cloned().collect(),
         remove_subnets: endpoint.subnets.difference(&placement.subnets).cloned().collect(),
         add_security_groups: groups.difference(&endpoint.security_groups).cloned().collect(),
         remove_security_groups: endpoint.security_groups.difference(&groups).cloned().collect(),
         policy: (endpoint.policy.as_ref() != Some(&policy)).then_some(policy),
-        private_dns: chosen.filter(|chosen| *chosen != endpoint.private_dns),
+        private_dns: chosen_private_dns(endpoint).filter(|chosen| *chosen != endpoint.private_dns),
     };
     (change != EndpointChange::default()).then_some(change)
+}
+
+/// What was chosen about private DNS when the endpoint was created, as its tag says.
+fn chosen_private_dns(endpoint: &VpcEndpoint) -> Option<bool> {
+    endpoint.tags.get(TAG_PRIVATE_DNS).and_then(|value| value.parse().ok())
 }
 
 fn endpoint_tags(identity: &NetworkIdentity, service: Service, private_dns: bool) -> Tags {
     let mut tags = identity.tags();
     tags.insert(TAG_SERVICE.to_owned(), service.as_str().to_owned());
     tags.insert(TAG_PRIVATE_DNS.to_owned(), private_dns.to_string());
-    tags.insert("Name".to_owned(), format!("private-genai-{}-{}", service.as_str(), identity.installation));
+    tags.insert(TAG_NAME.to_owned(), format!("private-genai-{}-{}", service.as_str(), identity.installation));
     tags
 }
 

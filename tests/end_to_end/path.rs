@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use private_genai_operator::aws::{Aws as _, PolicyDocument, Region, VpcEndpoint, sdk::SdkAws};
+use private_genai_operator::aws::{Aws as _, PolicyDocument, Region, VpcEndpoint};
 use serde_json::{Value, json};
 
 use crate::stack::{MODEL, Stack, app, app_with, condition};
@@ -10,14 +10,12 @@ use crate::stack::{MODEL, Stack, app, app_with, condition};
 /// What AWS shows of the endpoints in a VPC, read by the operator's own SDK implementation.
 async fn endpoints(stack: &Stack, vpc: &str) -> Vec<VpcEndpoint> {
     let region: Region = "us-east-1".parse().expect("a region");
-    let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
-        .region(aws_config::Region::new("us-east-1"))
-        .endpoint_url(&stack.aws)
-        .credentials_provider(aws_credential_types::Credentials::new("local", "local", None, None, "test"))
-        .load()
-        .await;
-    let aws = SdkAws::new(&config, std::sync::Arc::new(|_| ()));
-    aws.vpc_endpoints(&region, &BTreeSet::from([vpc.parse().expect("a VPC id")])).await.expect("an answer")
+    stack
+        .sdk()
+        .await
+        .vpc_endpoints(&region, &BTreeSet::from([vpc.parse().expect("a VPC id")]))
+        .await
+        .expect("an answer")
 }
 
 #[tokio::test]

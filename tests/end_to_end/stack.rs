@@ -6,7 +6,10 @@ use std::{
     io::{BufRead as _, BufReader, Write as _},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
     time::Duration,
 };
 
@@ -15,7 +18,10 @@ use kube::{
     config::{KubeConfigOptions, Kubeconfig},
     runtime::wait::{Condition, await_condition, conditions::is_deleted},
 };
-use private_genai_operator::api::{PrivateGenAIApp, PrivateGenAINetwork, crd};
+use private_genai_operator::{
+    api::{PrivateGenAIApp, PrivateGenAINetwork, crd},
+    aws::sdk::SdkAws,
+};
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
@@ -93,6 +99,11 @@ impl Stack {
 
     /// Starts an operator and waits until it is ready.
     pub async fn operator(&self, installation: &str) -> Operator {
+        self.operator_with(installation, &[]).await
+    }
+
+    /// The same with more arguments.
+    pub async fn operator_with(&self, installation: &str, arguments: &[&str]) -> Operator {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let log = self.directory.join(format!("operator-{number}.log"));
@@ -102,6 +113,7 @@ impl Stack {
             .arg(env!("CARGO_BIN_EXE_private-genai-operator"))
             .args(["run", "--installation-id", installation, "--region", "us-east-1", "--listen", "127.0.0.1:0"])
             .args(["--implicit-network-vpc-ids", ALLOWED_VPCS])
+            .args(arguments)
             .env("KUBECONFIG", &self.kubeconfig)
             .env("AWS_ENDPOINT_URL", &self.aws)
             .env("AWS_ACCESS_KEY_ID", "local")
@@ -176,6 +188,17 @@ impl Stack {
             value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
         };
         (vpc["vpcId"].as_str().expect("an id").to_owned(), texts(&vpc["subnetIds"]))
+    }
+
+    /// The operator's own SDK implementation, to look at AWS with and to change it behind the operator's back.
+    pub async fn sdk(&self) -> SdkAws {
+        let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
+            .region(aws_config::Region::new("us-east-1"))
+            .endpoint_url(&self.aws)
+            .credentials_provider(aws_credential_types::Credentials::new("local", "local", None, None, "test"))
+            .load()
+            .await;
+        SdkAws::new(&config, Arc::new(|_| ()))
     }
 
     /// Everything in the local AWS that an operator could have made.

@@ -76,12 +76,13 @@ async fn a_resync_of_a_hundred_apps_at_rest_costs_eight_calls_at_most_and_no_wri
                 "ec2:DescribeSecurityGroups",
                 "ec2:DescribeVpcEndpoints",
                 "iam:GetAccountAuthorizationDetails",
+                "lambda:GetFunction",
                 "lambda:ListFunctions",
                 "lambda:ListFunctions",
                 "logs:DescribeLogGroups",
                 "logs:DescribeLogGroups"
             ],
-            "50 functions and 50 log groups a page"
+            "50 functions and 50 log groups a page, and one app's function in turn"
         );
         assert!(made.len() <= 8);
         let journal = scene.kubernetes.take_journal();

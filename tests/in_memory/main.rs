@@ -11,6 +11,7 @@
 mod converges;
 mod counts;
 mod deletion;
+mod drift;
 #[path = "../memory/mod.rs"]
 mod memory;
 mod private_dns;

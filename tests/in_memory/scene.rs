@@ -33,6 +33,8 @@ pub const LONG: Duration = Duration::from_hours(1);
 pub struct Scene {
     pub kubernetes: ApiServer,
     pub aws: MemoryAws,
+    /// Of every operator that runs in the scene.
+    pub metrics: Arc<Metrics>,
     operator: Option<(JoinHandle<()>, CancellationToken)>,
     allowed: &'static str,
 }
@@ -48,6 +50,7 @@ impl Scene {
         Self {
             kubernetes: ApiServer::new(rules),
             aws: MemoryAws::new(&"123456789012".parse().expect("an account"), delays),
+            metrics: Arc::default(),
             operator: None,
             allowed: "vpc-*",
         }
@@ -84,7 +87,7 @@ impl Scene {
             self.kubernetes.client(),
             Arc::new(self.aws.clone()),
             settings,
-            Arc::new(Metrics::default()),
+            Arc::clone(&self.metrics),
             ready,
             stop.clone(),
         );

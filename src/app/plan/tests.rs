@@ -118,6 +118,49 @@ fn without_a_path_role_and_log_group_come_and_the_function_is_neither_created_no
     assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::WaitingForNetwork));
 }
 
+fn mark() -> Tags {
+    [(TAG_RECREATED.to_owned(), "true".to_owned())].into()
+}
+
+#[test]
+fn a_role_that_is_created_again_is_given_to_the_function_that_had_its_predecessor_and_not_before_that_is_done_forgotten()
+ {
+    let gone = writes(decided(&Observed { role: None, ..at_rest() }));
+    let [Write::CreateRole { tags, .. }, Write::PutRolePolicy { .. }] = &gone[..] else { panic!("{gone:?}") };
+    assert_eq!(tags.get(TAG_RECREATED).map(String::as_str), Some("true"), "whoever comes next knows");
+    let mut recreated = role();
+    recreated.tags.extend(mark());
+    let unmark = Write::UntagRole { role: identity().role_name(), keys: [TAG_RECREATED.to_owned()].into() };
+    let marked = |observed| writes(decided(&Observed { role: Some(recreated.clone()), ..observed }));
+    assert_eq!(marked(at_rest()), [put_configuration(), unmark.clone()]);
+    let anew = marked(Observed { listing: None, detail: None, ..at_rest() });
+    assert!(matches!(&anew[..], [Write::CreateFunction(_), last] if *last == unmark), "{anew:?}");
+    let busy = FunctionDetail { last_update: UpdateStatus::InProgress, ..detail() };
+    assert_eq!(marked(with_function(busy)), [], "one update at a time");
+    let first = writes(decided(&nothing()));
+    assert!(
+        matches!(&first[0], Write::CreateRole { tags, .. } if *tags == desired().tags),
+        "the first role is no other"
+    );
+}
+
+#[test]
+fn tags_that_were_lost_are_put_back_where_the_installation_s_own_is_left() {
+    let keep = |tags: &mut Tags| tags.retain(|key, _| key == crate::identity::TAG_INSTALLATION);
+    let mut lost = identity().tags();
+    lost.retain(|key, _| key != crate::identity::TAG_INSTALLATION);
+    let mut bare = role();
+    keep(&mut bare.tags);
+    let tag_role = Write::TagRole { role: identity().role_name(), tags: lost.clone() };
+    assert_eq!(writes(decided(&Observed { role: Some(bare), ..at_rest() })), [tag_role]);
+    let mut bare = detail();
+    keep(&mut bare.tags);
+    let tag_function = Write::TagFunction { arn: listing().arn, tags: lost };
+    assert_eq!(writes(decided(&with_function(bare.clone()))), [tag_function]);
+    let unasked = Observed { detail: None, ..with_function(bare) };
+    assert_eq!(writes(decided(&unasked)), [], "a listing shows no tags");
+}
+
 #[test]
 fn each_drift_of_the_role_or_the_log_group_is_put_right_by_one_write() {
     type Case = (&'static str, fn(&mut Role, &mut Option<LogGroupFacts>), Write);

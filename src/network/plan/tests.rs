@@ -318,7 +318,61 @@ fn the_choice_about_private_dns_never_flips_because_the_vpc_changes() {
     off.tags.insert(TAG_PRIVATE_DNS.to_owned(), "false".to_owned());
     assert_eq!(decided(&with_endpoints(vec![off.clone()])).steps, [], "and off when it loses its last one");
     off.tags.remove(TAG_PRIVATE_DNS);
-    assert_eq!(decided(&with_endpoints(vec![off])).steps, [], "an endpoint that lost the tag is left as it is");
+    let tags = [(TAG_PRIVATE_DNS.to_owned(), "false".to_owned())].into();
+    assert_eq!(
+        writes(decided(&with_endpoints(vec![off]))),
+        [Write::TagEc2 { resource: "vpce-00000001".to_owned(), tags }],
+        "an endpoint that lost the tag is left as it is, and that is its choice from now on"
+    );
+}
+
+#[test]
+fn tags_that_were_lost_are_put_back_where_the_installation_s_own_is_left() {
+    let keep = |tags: &mut Tags| tags.retain(|key, _| key == crate::identity::TAG_INSTALLATION);
+    let lost = |before: &Tags| -> Tags {
+        before
+            .iter()
+            .filter(|(key, _)| *key != crate::identity::TAG_INSTALLATION)
+            .map(|(k, v)| (k.clone(), v.clone()))
+            .collect()
+    };
+    let tag = |resource: &str, tags| Write::TagEc2 { resource: resource.to_owned(), tags };
+    let mut bare = at_rest();
+    keep(&mut bare.security_groups[0].tags);
+    assert_eq!(writes(decided(&bare)), [tag("sg-0000000f", lost(&exact_groups()[0].tags))]);
+    let mut bare = at_rest();
+    keep(&mut bare.endpoints[0].tags);
+    assert_eq!(writes(decided(&bare)), [tag("vpce-00000001", lost(&endpoint(1).tags))], "its choice is what it is");
+    let mut renamed = at_rest();
+    renamed.endpoints[0].tags.insert("Name".to_owned(), "my favourite".to_owned());
+    renamed.endpoints[0].tags.insert("cost-centre".to_owned(), "7".to_owned());
+    assert_eq!(decided(&renamed).steps, [], "people may name things, and tag them");
+}
+
+#[test]
+fn an_endpoint_that_lost_the_installation_s_tag_is_told_with_the_remedy_and_gets_no_twin() {
+    type Case = (&'static str, fn(&mut VpcEndpoint));
+    let foreign = |change: fn(&mut VpcEndpoint)| {
+        let mut endpoint = endpoint(1);
+        endpoint.tags.clear();
+        change(&mut endpoint);
+        decided(&Observed { foreign_endpoints: vec![endpoint], ..with_endpoints(vec![]) })
+    };
+    let lost = foreign(|_| ());
+    assert_eq!((lost.steps.len(), endpoints_leg(&lost)), (0, (Standing::Blocked, Reason::NameTaken)));
+    let message = &leg(&lost, ConditionType::EndpointsReady).message;
+    assert!(
+        message.contains("vpce-00000001") && message.contains("tag it privategenai.dev/installation=prod"),
+        "{message}"
+    );
+    let others: [Case; 3] = [
+        ("with groups of their own", |it| it.security_groups = ["sg-00000001".parse().expect("a group")].into()),
+        ("of another service", |it| it.service_name = "com.amazonaws.us-east-1.sqs".to_owned()),
+        ("that is going", |it| it.state = EndpointState::Deleting),
+    ];
+    for (what, change) in others {
+        assert_eq!(foreign(change).steps.len(), 1, "an endpoint {what} is in nobody's way");
+    }
 }
 
 #[test]

@@ -36,7 +36,7 @@ pub mod world;
 
 pub use by_hand::ByHand;
 pub use calls::{CallRecord, Fault};
-pub use drift::drifts;
+pub use drift::{Drift, drifts};
 pub use handle::MemoryAws;
 pub use setup::{Route, VpcShape};
 pub use step::{Action, Outcome, step};

@@ -19,6 +19,8 @@ from botocore.exceptions import ClientError
 
 PACKAGE = Path(__file__).resolve().parent.parent
 REGION = "us-east-1"
+# A delay: long enough to look at what is before it ends, on a busy machine too.
+SOON = 2
 T = TypeVar("T")
 _running: dict[str, Any] = {}
 

@@ -1,7 +1,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 
-from harness import Case, admin, client, eventually, make_vpc
+from harness import SOON, Case, admin, client, eventually, make_vpc
 
 BEDROCK = "com.amazonaws.us-east-1.bedrock-runtime"
 PUBLIC = "bedrock-runtime.us-east-1.amazonaws.com"
@@ -59,7 +59,7 @@ class Endpoints(Case):
         self.assertEqual(len(self.ec2.describe_vpc_endpoints(Filters=[self.in_vpc()])["VpcEndpoints"]), 1)
 
     def test_pending_until_the_delay_is_over(self):
-        admin("PUT", "delays", {"endpointAvailable": 0.3})
+        admin("PUT", "delays", {"endpointAvailable": SOON})
         endpoint = self.create()
         self.assertEqual(endpoint["State"], "pending")
         self.assertEqual(self.described(endpoint["VpcEndpointId"])["State"], "pending")
@@ -219,7 +219,7 @@ class Endpoints(Case):
         )
 
     def test_deleting(self):
-        admin("PUT", "delays", {"endpointDeleted": 0.15, "endpointForgotten": 0.15})
+        admin("PUT", "delays", {"endpointDeleted": SOON, "endpointForgotten": SOON})
         endpoint = self.create()
         answer = self.ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint["VpcEndpointId"], "vpce-0123456789abcdef0"])
         self.assertEqual(

@@ -5,7 +5,7 @@ import json
 import zipfile
 
 from botocore.exceptions import ClientError
-from harness import Case, admin, client, eventually, make_vpc
+from harness import SOON, Case, admin, client, eventually, make_vpc
 
 TRUST = json.dumps(
     {
@@ -145,7 +145,7 @@ class Functions(FunctionCase):
             self.assertFalse({"State", "StateReason", "LastUpdateStatus", "Tags"} & set(function))
 
     def test_the_role(self):
-        admin("PUT", "delays", {"roleUsable": 0.3})
+        admin("PUT", "delays", {"roleUsable": SOON})
         role = self.make_role(self.name + "-new")
         create, refused = self.functions.create_function, "InvalidParameterValueException"
         message = "The role defined for the function cannot be assumed by Lambda."
@@ -209,7 +209,7 @@ class Functions(FunctionCase):
         self.assertIn("tenancy", refused(**in_dedicated))
 
     def test_states_and_updates(self):
-        admin("PUT", "delays", {"functionActive": 0.25, "functionUpdated": 0.25})
+        admin("PUT", "delays", {"functionActive": SOON, "functionUpdated": SOON})
         created = self.create(Publish=True)
         self.assertEqual(created["Version"], "1")
         update = {"FunctionName": self.name, "Description": "new"}
@@ -241,7 +241,7 @@ class Functions(FunctionCase):
             self.ec2.delete_network_interface,
             NetworkInterfaceId=interfaces[0]["NetworkInterfaceId"],
         )
-        admin("PUT", "delays", {"interfaceReleased": 0.25})
+        admin("PUT", "delays", {"interfaceReleased": SOON})
         self.functions.delete_function(FunctionName=self.name)
         detached = {"SubnetIds": [], "SecurityGroupIds": []}
         updated = self.functions.update_function_configuration(FunctionName=self.name + "-2", VpcConfig=detached)
@@ -255,7 +255,7 @@ class Functions(FunctionCase):
         group, vpc_config = self.in_vpc(make_vpc())
         self.create(VpcConfig=vpc_config)
         ids = [i["NetworkInterfaceId"] for i in self.interfaces(group)]
-        admin("PUT", "delays", {"interfaceReleased": 0.1})
+        admin("PUT", "delays", {"interfaceReleased": SOON})
         self.functions.delete_function(FunctionName=self.name)
         self.create(FunctionName=self.name + "-2", VpcConfig=vpc_config)
         released = self.create(
@@ -265,7 +265,7 @@ class Functions(FunctionCase):
         self.assertEqual([i["NetworkInterfaceId"] for i in self.interfaces(group)], ids)
 
     def test_interfaces_are_left_behind_without_the_role(self):
-        admin("PUT", "delays", {"interfaceReleased": 0.1})
+        admin("PUT", "delays", {"interfaceReleased": SOON})
         group, vpc_config = self.in_vpc(make_vpc())
         self.create(VpcConfig=vpc_config)
         self.functions.delete_function(FunctionName=self.name)

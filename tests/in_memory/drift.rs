@@ -1,0 +1,424 @@
+//! What somebody changes or deletes in AWS behind the operator's back is as it was after the next resync, and told.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use private_genai_operator::{
+    aws::{EndpointState, Tags, VpcEndpoint, VpcId, Write},
+    identity::TAG_INSTALLATION,
+};
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::{
+    memory::aws::{Action, ByHand, Delays, Drift, Fault, VpcShape, World, by_hand::Tagged, drifts},
+    scene::{MODEL, RESYNC, Scene, app, condition, names, network, scene, writes},
+};
+
+/// After the resync, this much is enough for everything that AWS does not take its time for.
+const SOON: Duration = Duration::from_secs(30);
+
+/// What a drift is to lead to.
+enum Outcome {
+    /// These writes, told as these kinds.
+    Repaired(&'static [&'static str], &'static [&'static str]),
+    /// The same, where the writes depend on who of network and app looks first.
+    RepairedTogether(&'static [&'static str]),
+    /// Nobody can know whose the resource is: the app is not ready, for this reason, and nothing is created beside it.
+    Told(&'static str),
+    /// Nothing: AWS itself changed it, and an invocation changes it back.
+    Left,
+    /// Nothing that is seen: no table shows it, and nothing depends on it until the app is deleted.
+    Unseen,
+}
+
+/// Every kind of drift and what becomes of it.
+const OUTCOMES: &[(&str, Outcome)] = &[
+    ("code replaced", Outcome::Repaired(&["lambda:UpdateFunctionCode"], &["function_code"])),
+    ("configuration changed", Outcome::Repaired(&["lambda:UpdateFunctionConfiguration"], &["function_configuration"])),
+    // Had the rightful rule been revoked on the way, it would have had to be authorised again.
+    ("egress opened", Outcome::Repaired(&["ec2:RevokeSecurityGroupEgress"], &["rule"])),
+    ("egress rule deleted", Outcome::Repaired(&["ec2:AuthorizeSecurityGroupEgress"], &["rule"])),
+    // The first call brings up the deleted endpoint, by its client token.
+    ("endpoint deleted", Outcome::Repaired(&["ec2:CreateVpcEndpoint", "ec2:CreateVpcEndpoint"], &["endpoint"])),
+    ("endpoint policy opened", Outcome::Repaired(&["ec2:ModifyVpcEndpoint"], &["endpoint_policy"])),
+    ("endpoint vanished", Outcome::Repaired(&["ec2:CreateVpcEndpoint", "ec2:CreateVpcEndpoint"], &["endpoint"])),
+    ("endpoint's groups swapped", Outcome::Repaired(&["ec2:ModifyVpcEndpoint"], &["endpoint_groups"])),
+    ("endpoint's subnet removed", Outcome::Repaired(&["ec2:ModifyVpcEndpoint"], &["endpoint_subnets"])),
+    ("endpoint's tags removed", Outcome::Told("NameTaken")),
+    ("environment changed", Outcome::Repaired(&["lambda:UpdateFunctionConfiguration"], &["function_configuration"])),
+    ("foreign inline policy added", Outcome::Repaired(&["iam:DeleteRolePolicy"], &["foreign_policy"])),
+    ("foreign policy attached", Outcome::Repaired(&["iam:DetachRolePolicy"], &["foreign_policy"])),
+    ("function deleted", Outcome::Repaired(&["lambda:CreateFunction"], &["function"])),
+    ("function detached", Outcome::Repaired(&["lambda:UpdateFunctionConfiguration"], &["function_configuration"])),
+    ("function idle", Outcome::Left),
+    ("function's tags removed", Outcome::Told("NameTaken")),
+    ("group deleted", Outcome::RepairedTogether(&["group"])),
+    ("group's tags removed", Outcome::Told("NameTaken")),
+    ("ingress opened", Outcome::Repaired(&["ec2:RevokeSecurityGroupIngress"], &["rule"])),
+    ("ingress rule deleted", Outcome::Repaired(&["ec2:AuthorizeSecurityGroupIngress"], &["rule"])),
+    ("log group deleted", Outcome::Repaired(&["logs:CreateLogGroup", "logs:PutRetentionPolicy"], &["log_group"])),
+    ("log group's tags removed", Outcome::Unseen),
+    ("private DNS switched", Outcome::Repaired(&["ec2:ModifyVpcEndpoint"], &["private_dns"])),
+    ("retention changed", Outcome::Repaired(&["logs:PutRetentionPolicy"], &["retention"])),
+    ("retention removed", Outcome::Repaired(&["logs:PutRetentionPolicy"], &["retention"])),
+    (
+        "role deleted",
+        Outcome::Repaired(
+            &["iam:CreateRole", "iam:PutRolePolicy", "lambda:UpdateFunctionConfiguration", "iam:UntagRole"],
+            &["function_configuration", "role"],
+        ),
+    ),
+    ("role policy deleted", Outcome::Repaired(&["iam:PutRolePolicy"], &["role_policy"])),
+    ("role policy opened", Outcome::Repaired(&["iam:PutRolePolicy"], &["role_policy"])),
+    ("role's tags removed", Outcome::Told("NameTaken")),
+    ("trust policy changed", Outcome::Repaired(&["iam:UpdateAssumeRolePolicy"], &["trust_policy"])),
+];
+
+/// A world without what AWS gives anew to what is made anew: ids, times, counters. Security groups go by their names.
+fn shape(world: &World) -> BTreeSet<String> {
+    let region = &world.regions[&Scene::region()];
+    let mut shape: BTreeSet<String> = world.roles.values().map(|record| format!("{:?}", record.role)).collect();
+    shape.extend(region.groups.values().map(|group| format!("{group:?}")));
+    shape.extend(region.endpoints.values().filter(|endpoint| endpoint.state != EndpointState::Deleted).map(
+        |endpoint| {
+            let VpcEndpoint { service_name, state, private_dns, subnets, security_groups, policy, tags, .. } = endpoint;
+            format!("{service_name} {state:?} {private_dns} {subnets:?} {security_groups:?} {policy:?} {tags:?}")
+        },
+    ));
+    shape.extend(region.functions.values().map(|record| {
+        let detail = &record.detail;
+        let listing = &detail.listing;
+        let what = (&listing.arn, &listing.configuration, listing.configuration.environment.variables());
+        let state = (&detail.state, &detail.last_update, &detail.tags);
+        format!("{what:?} {:?} {} {state:?}", listing.architecture, listing.code_sha256)
+    }));
+    shape.extend(region.log_groups.values().map(|record| format!("{record:?}")));
+    for function in world.functions_without_their_role(&Scene::region()) {
+        shape.insert(format!("{function} runs as a role that is gone"));
+    }
+    let named = |text: String| region.groups.values().fold(text, |text, it| text.replace(it.id.as_str(), &it.name));
+    shape.into_iter().map(named).collect()
+}
+
+/// A scene with an app at rest.
+async fn at_rest_with(delays: Delays) -> (Scene, VpcId) {
+    let mut scene = Scene::new(delays);
+    let (vpc, _) = scene.vpc(&VpcShape::default());
+    scene.start();
+    scene.apply_app("bot", &vpc);
+    scene.until_ready("bot").await;
+    scene.pass(Duration::from_secs(5)).await;
+    assert_eq!(kinds(&scene), Vec::<String>::new(), "what is made for the first time is no drift");
+    scene.forget();
+    (scene, vpc)
+}
+
+async fn at_rest() -> (Scene, VpcId) {
+    at_rest_with(Delays::default()).await
+}
+
+/// The drifts of a name, in an order that is the same in every world that is set up the same way.
+fn named(scene: &Scene, name: &str) -> Vec<Drift> {
+    drifts(&scene.aws.world(), &Scene::installation()).into_iter().filter(|drift| drift.name == name).collect()
+}
+
+fn drift(scene: &Scene, name: &str) {
+    let drift = named(scene, name).remove(0);
+    scene.aws.act(&drift.action).expect("AWS lets it happen");
+}
+
+/// The kinds of drift that were counted.
+fn kinds(scene: &Scene) -> Vec<String> {
+    let text = scene.metrics.text().expect("text");
+    let mut kinds: Vec<String> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("private_genai_operator_drift_repaired_total{kind=\""))
+        .filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()))
+        .collect();
+    kinds.sort();
+    kinds
+}
+
+/// The notes of Events that tell of drift.
+fn told(scene: &Scene) -> Vec<String> {
+    let events = scene.kubernetes.list("events");
+    let drift = events.iter().filter(|event| event["reason"] == "DriftRepaired");
+    drift.map(|event| format!("{} {}", event["regarding"]["name"], event["note"])).collect()
+}
+
+fn ready(scene: &Scene) -> (String, String, String) {
+    condition(&scene.kubernetes.get(&app("bot")).expect("the app"), "Ready")
+}
+
+#[track_caller]
+fn assert_same(what: &str, before: &BTreeSet<String>, scene: &Scene) {
+    let after = shape(&scene.aws.world());
+    let (lost, new): (Vec<_>, Vec<_>) = (before.difference(&after).collect(), after.difference(before).collect());
+    assert!(lost.is_empty() && new.is_empty(), "{what}: lost {lost:#?}, new {new:#?}, {:?}", ready(scene));
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_drift_is_put_right_at_the_next_resync_and_told_or_told_with_the_remedy() {
+    scene(async {
+        let (scene, _) = at_rest().await;
+        let found: BTreeSet<&str> =
+            drifts(&scene.aws.world(), &Scene::installation()).iter().map(|drift| drift.name).collect();
+        let known: BTreeSet<&str> = OUTCOMES.iter().map(|(name, _)| *name).collect();
+        assert_eq!(found, known, "each kind of drift has an outcome");
+        for (name, outcome) in OUTCOMES {
+            for number in 0..named(&scene, name).len() {
+                one_drift(name, number, outcome).await;
+            }
+        }
+    })
+    .await;
+}
+
+async fn one_drift(name: &str, number: usize, outcome: &Outcome) {
+    let (mut scene, _) = at_rest().await;
+    let before = shape(&scene.aws.world());
+    let drift = named(&scene, name).remove(number);
+    scene.aws.act(&drift.action).expect("AWS lets it happen");
+    assert_ne!(shape(&scene.aws.world()), before, "{name} is a change");
+    scene.pass(RESYNC + SOON).await;
+    let done = writes(&scene.aws.take_journal());
+    match outcome {
+        Outcome::Repaired(_, expected) | Outcome::RepairedTogether(expected) => {
+            assert_same(name, &before, &scene);
+            assert_eq!(ready(&scene).0, "True", "{name}");
+            if let Outcome::Repaired(calls, _) = outcome {
+                assert_eq!(done, *calls, "{name}");
+                assert_eq!(kinds(&scene), *expected, "{name}");
+            }
+            for kind in *expected {
+                assert!(kinds(&scene).iter().any(|counted| counted == kind), "{name}: {:?}", kinds(&scene));
+            }
+            assert!(!told(&scene).is_empty(), "{name} is told in an Event");
+        }
+        Outcome::Told(reason) => {
+            let (status, told, message) = ready(&scene);
+            assert_eq!((status.as_str(), told.as_str()), ("False", *reason), "{name}: {message}");
+            assert!(message.contains("tag it"), "{name}: the remedy is in {message}");
+            assert!(kinds(&scene).is_empty(), "{name}: nothing was repaired");
+            let region = &scene.aws.world().regions[&Scene::region()];
+            assert_eq!((region.endpoints.len(), region.functions.len()), (1, 1), "{name}: no twin");
+            // The remedy.
+            retag(&scene, &drift.action);
+            scene.pass(RESYNC + SOON).await;
+            assert_same(name, &before, &scene);
+            assert_eq!(ready(&scene).0, "True", "{name} after the remedy");
+        }
+        Outcome::Left | Outcome::Unseen => {
+            assert_eq!((done, ready(&scene).0.as_str()), (vec![], "True"), "{name}");
+            return;
+        }
+    }
+    scene.forget();
+    scene.pass(RESYNC + SOON).await;
+    assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new(), "{name}: at rest afterwards");
+    assert_eq!(scene.kubernetes.take_journal().writes().len(), 0, "{name}: at rest afterwards");
+    scene.stop().await;
+}
+
+/// Does what the message asks for: the installation's tag alone.
+fn retag(scene: &Scene, drift: &Action) {
+    let Action::ByHand(region, ByHand::RemoveTags { from, .. }) = drift else { panic!("{drift:?}") };
+    let tags: Tags = [(TAG_INSTALLATION.to_owned(), Scene::installation().to_string())].into();
+    let write = match from {
+        Tagged::Group(id) => Write::TagEc2 { resource: id.to_string(), tags },
+        Tagged::Endpoint(id) => Write::TagEc2 { resource: id.to_string(), tags },
+        Tagged::Role(role) => Write::TagRole { role: role.clone(), tags },
+        Tagged::Function(name) => {
+            let arn = scene.aws.world().regions[region].functions[name].detail.listing.arn.clone();
+            Write::TagFunction { arn, tags }
+        }
+        Tagged::LogGroup(_) => panic!("nothing tags log groups"),
+    };
+    scene.aws.act(&Action::Write(region.clone(), write)).expect("tags are set");
+}
+
+#[tokio::test(start_paused = true)]
+async fn tags_that_were_lost_in_part_are_put_back() {
+    scene(async {
+        for name in
+            ["group's tags removed", "endpoint's tags removed", "role's tags removed", "function's tags removed"]
+        {
+            let (scene, _) = at_rest().await;
+            let before = shape(&scene.aws.world());
+            let Action::ByHand(region, ByHand::RemoveTags { from, .. }) = named(&scene, name).remove(0).action else {
+                panic!("{name}")
+            };
+            let others = before_keys(&scene).into_iter().filter(|key| key != TAG_INSTALLATION).collect();
+            let remove = ByHand::RemoveTags { from, keys: Some(others) };
+            scene.aws.act(&Action::ByHand(region, remove)).expect("tags are removed");
+            assert_ne!(shape(&scene.aws.world()), before, "{name}");
+            scene.pass(RESYNC + SOON).await;
+            assert_same(name, &before, &scene);
+            assert_eq!((ready(&scene).0.as_str(), kinds(&scene)), ("True", vec!["tags".to_owned()]), "{name}");
+            assert_eq!(writes(&scene.aws.take_journal()).len(), 1, "{name}");
+        }
+    })
+    .await;
+}
+
+/// Every key of a tag in the account.
+fn before_keys(scene: &Scene) -> BTreeSet<String> {
+    let world = scene.aws.world();
+    let region = &world.regions[&Scene::region()];
+    let groups = region.groups.values().flat_map(|group| group.tags.keys());
+    let endpoints = region.endpoints.values().flat_map(|endpoint| endpoint.tags.keys());
+    let functions = region.functions.values().flat_map(|function| function.detail.tags.keys());
+    groups.chain(endpoints).chain(functions).cloned().collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endpoint_that_takes_its_time_to_go_is_replaced_by_one_and_by_no_more() {
+    scene(async {
+        let slow =
+            Delays { endpoint_deleted: 90, endpoint_available: 60, endpoint_forgotten: 3600, ..Delays::default() };
+        let (scene, _) = at_rest_with(slow).await;
+        let before = shape(&scene.aws.world());
+        drift(&scene, "endpoint deleted");
+        scene.pass(RESYNC + Duration::from_secs(10)).await;
+        scene.pass(Duration::from_mins(4)).await;
+        assert_same("endpoint deleted", &before, &scene);
+        assert_eq!((ready(&scene).0.as_str(), kinds(&scene)), ("True", vec!["endpoint".to_owned()]));
+        let world = scene.aws.world();
+        assert_eq!(world.regions[&Scene::region()].endpoints.len(), 2, "the old one is still listed as deleted");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_was_created_again_is_set_on_the_function_whoever_is_killed_in_between() {
+    scene(async {
+        let (mut scene, _) = at_rest().await;
+        let before = shape(&scene.aws.world());
+        drift(&scene, "role deleted");
+        scene.aws.fail_next("UpdateFunctionConfiguration", Fault::access_denied());
+        scene.pass(RESYNC).await;
+        scene.kill().await;
+        assert_ne!(shape(&scene.aws.world()), before, "the function still has the role that is gone");
+        scene.aws.clear_faults();
+        scene.start();
+        scene.pass(SOON).await;
+        assert_same("role deleted", &before, &scene);
+        assert_eq!(ready(&scene).0, "True");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_event_names_the_resource_and_what_was_changed_about_it() {
+    scene(async {
+        let (scene, vpc) = at_rest().await;
+        let world = scene.aws.world();
+        let region = &world.regions[&Scene::region()];
+        let functions = region.groups.values().find(|group| group.name.contains("-functions-")).expect("a group");
+        let everywhere = named(&scene, "egress opened").into_iter().find(|drift| {
+            matches!(&drift.action, Action::Write(_, Write::AuthorizeEgress { group, .. }) if *group == functions.id)
+        });
+        scene.aws.act(&everywhere.expect("a drift").action).expect("a rule is added");
+        drift(&scene, "role policy deleted");
+        drift(&scene, "ingress rule deleted");
+        drift(&scene, "endpoint policy opened");
+        scene.pass(RESYNC + SOON).await;
+        let told = told(&scene);
+        let network = network(&vpc).rsplit('/').next().expect("a name").to_owned();
+        let role = world.roles.keys().next().expect("a role");
+        let endpoints = region.groups.values().find(|group| group.name.contains("-endpoints-")).expect("a group");
+        let endpoint = region.endpoints.keys().next().expect("an endpoint");
+        let expected = [
+            format!(
+                "\"{network}\" \"Security group {}: added to ingress again: tcp 443 {}.\"",
+                endpoints.id, functions.id
+            ),
+            format!("\"{network}\" \"Endpoint {endpoint}: policy set back.\""),
+            format!("\"{network}\" \"Security group {}: revoked from egress: all protocols 0.0.0.0/0.\"", functions.id),
+            format!("\"bot\" \"Role {role}: policy private-genai set back.\""),
+        ];
+        assert_eq!(told.iter().cloned().collect::<BTreeSet<_>>(), expected.into(), "{told:#?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_people_ask_for_is_no_drift() {
+    scene(async {
+        let (scene, vpc) = at_rest().await;
+        scene.apply(
+            "bot",
+            json!({"network": {"vpcId": vpc.as_str()}, "models": [MODEL, "a.model"], "function": {"memoryMiB": 1024}}),
+        );
+        scene.apply_app("another", &vpc);
+        scene.until_ready("another").await;
+        scene.pass(SOON).await;
+        assert!(writes(&scene.aws.take_journal()).contains(&"ec2:ModifyVpcEndpoint".to_owned()), "another model");
+        scene.kubernetes.delete(&app("another"));
+        scene.until_gone("another").await;
+        scene.pass(RESYNC + SOON).await;
+        assert_eq!((kinds(&scene), told(&scene)), (vec![], vec![]));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_touched_app_or_network_is_compared_with_aws_at_once() {
+    scene(async {
+        for path in [app("bot"), String::new()] {
+            let (scene, vpc) = at_rest().await;
+            let path = if path.is_empty() { network(&vpc) } else { path };
+            let before = shape(&scene.aws.world());
+            drift(&scene, "endpoint policy opened");
+            scene.pass(Duration::from_secs(10)).await;
+            assert_eq!(names(&scene.aws.take_journal()), Vec::<String>::new(), "nobody looks by himself");
+            let touched = Instant::now();
+            scene.kubernetes.edit(&path, |object| object["metadata"]["annotations"] = json!({"look": "now"}));
+            scene.pass(Duration::from_secs(2)).await;
+            assert!(touched.elapsed() < Duration::from_secs(3));
+            assert_same(&path, &before, &scene);
+            assert_eq!(writes(&scene.aws.take_journal()), ["ec2:ModifyVpcEndpoint"], "{path}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_touch_costs_one_look_and_a_hundred_touches_hardly_more() {
+    scene(async {
+        let (scene, vpc) = at_rest().await;
+        for n in 0..99 {
+            scene.apply_app(&format!("app-{n}"), &vpc);
+        }
+        for n in 0..99 {
+            scene.until_ready(&format!("app-{n}")).await;
+        }
+        scene.pass(Duration::from_secs(10)).await;
+        scene.forget();
+        let touch = |name: &str| {
+            scene.kubernetes.edit(&app(name), |object| object["metadata"]["annotations"] = json!({"look": "now"}));
+        };
+        touch("bot");
+        scene.pass(Duration::from_secs(5)).await;
+        let mut calls = names(&scene.aws.take_journal());
+        calls.sort();
+        let tables = [
+            "ec2:DescribeSecurityGroups",
+            "ec2:DescribeVpcEndpoints",
+            "iam:GetAccountAuthorizationDetails",
+            "lambda:GetFunction",
+            "lambda:ListFunctions",
+            "lambda:ListFunctions",
+            "logs:DescribeLogGroups",
+            "logs:DescribeLogGroups",
+        ];
+        assert_eq!(calls, tables);
+        (0..99).for_each(|n| touch(&format!("app-{n}")));
+        scene.pass(Duration::from_secs(10)).await;
+        let mut calls = names(&scene.aws.take_journal());
+        calls.retain(|call| call != "lambda:GetFunction");
+        assert!(calls.len() <= 3 * (tables.len() - 1), "{} calls but for the functions themselves", calls.len());
+        assert_eq!(scene.kubernetes.take_journal().writes().len(), 0);
+    })
+    .await;
+}
