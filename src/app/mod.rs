@@ -6,7 +6,10 @@ mod desired;
 mod fixtures;
 mod observed;
 mod plan;
+mod removal;
+mod report;
 mod status;
+mod view;
 
 pub use desired::{Desired, Path};
 pub use observed::{LogGroupFacts, Observed};

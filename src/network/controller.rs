@@ -1,23 +1,21 @@
 //! Keeps the networks true: gathers what the apps demand, looks at AWS, acts, and tells in the status.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 use kube::{
-    Api, Resource as _, ResourceExt as _,
+    Api, ResourceExt as _,
     api::{DeleteParams, Preconditions},
-    runtime::{controller::Action, reflector::ObjectRef},
+    runtime::controller::Action,
 };
 
-use super::{Demand, Desired, Observed, Service, accepted, check_subnets, is_implicit, plan, status, teardown};
+use super::{
+    Demand, Desired, Observed, Service, accepted, is_implicit, plan, status, teardown,
+    users::{Users, has_object, left_behind},
+};
 use crate::{
     api::{
-        FINALIZER, PrivateGenAIApp, PrivateGenAINetwork, PrivateGenAINetworkStatus,
-        app::App,
+        PrivateGenAINetwork, PrivateGenAINetworkStatus,
         condition::{ConditionType, Leg, Reason, Standing as LegStanding, is_true},
         network::NetworkKey,
     },
@@ -26,9 +24,8 @@ use crate::{
         Context, Converged, Error, Freshness, Guarded, Pace, add_finalizer, apply_status, context::key, converge,
         drift::repairs, explain_unreadable, remove_finalizer, tell,
     },
-    identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity, Retirement},
+    identity::{FUNCTIONS_GROUP, NetworkIdentity, Retirement},
     plan::{Plan, unseen as unseen_legs},
-    policy::{ModelId, allowed_models},
 };
 
 /// One look at one network, and what follows from it.
@@ -306,39 +303,6 @@ fn looks(network: &PrivateGenAINetwork) -> String {
     format!("look {}", key("network", network))
 }
 
-/// The app that a role belongs to has an object here, which still has to do with it.
-fn has_object(role: &Role, ctx: &Context) -> bool {
-    AppIdentity::from_tags(&ctx.settings.installation, &role.tags).is_some_and(|identity| {
-        let object = ObjectRef::new(&identity.name).within(&identity.namespace);
-        ctx.apps.get(&object).is_some_and(|app| {
-            app.meta().deletion_timestamp.is_none() || app.finalizers().iter().any(|name| name == FINALIZER)
-        })
-    })
-}
-
-/// Apps that have a role, and so most likely a function, but no object that could demand for them: one that cannot be
-/// read, or is not applied yet after the cluster was rebuilt, or lost its finalizer. What their roles allow is their
-/// demand, and their path stays.
-fn left_behind(observed: &Observed, ctx: &Context) -> BTreeMap<String, BTreeSet<ModelId>> {
-    observed
-        .live_roles
-        .iter()
-        .filter_map(|role| {
-            let identity = AppIdentity::from_tags(&ctx.settings.installation, &role.tags)?;
-            let object = ctx.apps.get(&ObjectRef::new(&identity.name).within(&identity.namespace));
-            let key = NetworkKey { region: identity.region, vpc: identity.vpc };
-            let demands_itself = object.is_some_and(|object| {
-                object
-                    .0
-                    .as_ref()
-                    .is_ok_and(|app| App::new(&app.spec, &ctx.settings.region).is_ok_and(|app| app.network == key))
-            });
-            let models = role.inline_policies.values().flat_map(allowed_models).collect();
-            (!demands_itself).then(|| (format!("{}/{}", identity.namespace, identity.name), models))
-        })
-        .collect()
-}
-
 /// Remembers what only answers tell; `true` asks for another plan at once.
 fn learn(key: &NetworkKey, write: &Write, result: &Result<Written, AwsError>, ctx: &Context) -> bool {
     match result {
@@ -365,64 +329,6 @@ fn learn(key: &NetworkKey, write: &Write, result: &Result<Written, AwsError>, ct
             true
         }
         _ => false,
-    }
-}
-
-/// The apps that name a network.
-struct Users {
-    apps: Vec<Arc<Guarded<PrivateGenAIApp>>>,
-}
-
-impl Users {
-    fn of(key: &NetworkKey, ctx: &Context) -> Self {
-        let uses = |app: &PrivateGenAIApp| {
-            let held = app.finalizers().iter().any(|name| name == FINALIZER);
-            // One that goes and is not held by us has nothing in AWS any more.
-            let comes = ctx.settings.allows(&key.vpc) && app.metadata.deletion_timestamp.is_none();
-            App::network(&app.spec, &ctx.settings.region).as_ref() == Ok(key) && (held || comes)
-        };
-        Self { apps: ctx.apps.state().into_iter().filter(|app| app.0.as_ref().is_ok_and(uses)).collect() }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.apps.is_empty()
-    }
-
-    /// Some app will create the implicit network again when this object is gone.
-    fn bring_another(&self, ctx: &Context) -> bool {
-        self.apps.iter().filter_map(|app| app.0.as_ref().ok()).any(|app| {
-            app.metadata.deletion_timestamp.is_none()
-                && App::new(&app.spec, &ctx.settings.region).is_ok_and(|app| ctx.settings.allows(&app.network.vpc))
-        })
-    }
-
-    /// What they demand. An app that has resources demands for them until it is gone, whatever becomes of its subnets;
-    /// one that has none yet demands nothing that it could not use.
-    fn demands(&self, observed: &Observed, identity: &NetworkIdentity, ctx: &Context) -> Vec<Demand> {
-        self.apps
-            .iter()
-            .filter_map(|app| app.0.as_ref().ok())
-            .filter_map(|object| {
-                let app = App::new(&object.spec, &ctx.settings.region).ok()?;
-                let held = object.finalizers().iter().any(|name| name == FINALIZER);
-                let usable = observed.vpc().is_none()
-                    || Service::ALL.iter().all(|service| {
-                        check_subnets(
-                            &identity.vpc,
-                            identity.region.as_str(),
-                            &observed.topology,
-                            *service,
-                            &app.subnets,
-                        )
-                        .is_ok()
-                    });
-                if !held && !usable {
-                    return None;
-                }
-                let subnets = if usable { app.subnets } else { BTreeSet::new() };
-                Some(Demand { models: app.models.into_iter().collect(), subnets })
-            })
-            .collect()
     }
 }
 

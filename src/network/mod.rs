@@ -9,6 +9,7 @@ mod observed;
 mod plan;
 mod preflight;
 mod status;
+mod users;
 
 pub use acceptance::{accepted, implicit_name, is_implicit};
 pub use desired::{Demand, Desired, Service};

@@ -198,11 +198,7 @@ async fn a_function_that_fails_again_and_again_is_told_and_made_anew_every_few_m
     use private_genai_operator::aws::FunctionState;
 
     scene(async {
-        let mut scene = Scene::new(Delays::default());
-        let (vpc, _) = scene.vpc(&VpcShape::default());
-        scene.start();
-        scene.apply_app("bot", &vpc);
-        scene.until_ready("bot").await;
+        let (scene, _) = Scene::with_app("bot", Delays::default()).await;
         scene.forget();
         // Whenever it comes up again, it fails again; a change of the spec makes the operator look.
         for n in 0..40 {

@@ -10,11 +10,7 @@ use crate::{
 #[tokio::test(start_paused = true)]
 async fn one_more_app_costs_five_writes_and_no_read_of_its_own_but_get_function() {
     scene(async {
-        let mut scene = Scene::new(Delays::default());
-        let (vpc, _) = scene.vpc(&VpcShape::default());
-        scene.start();
-        scene.apply_app("first", &vpc);
-        scene.until_ready("first").await;
+        let (scene, vpc) = Scene::with_app("first", Delays::default()).await;
         scene.pass(Duration::from_secs(5)).await;
         scene.forget();
 

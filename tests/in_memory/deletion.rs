@@ -12,11 +12,7 @@ use crate::{
 #[tokio::test(start_paused = true)]
 async fn a_deleted_app_leaves_nothing_in_aws_and_its_network_goes_with_it() {
     scene(async {
-        let mut scene = Scene::new(Delays { endpoint_deleted: 90, ..Delays::default() });
-        let (vpc, _) = scene.vpc(&VpcShape::default());
-        scene.start();
-        scene.apply_app("bot", &vpc);
-        scene.until_ready("bot").await;
+        let (scene, vpc) = Scene::with_app("bot", Delays { endpoint_deleted: 90, ..Delays::default() }).await;
         let deleted = tokio::time::Instant::now();
         scene.kubernetes.delete(&app("bot"));
         scene.until_gone("bot").await;
@@ -61,11 +57,7 @@ async fn interfaces_that_linger_for_hours_are_waited_for_with_the_roles_that_rel
 #[tokio::test(start_paused = true)]
 async fn an_app_that_comes_again_under_its_name_takes_its_role_back() {
     scene(async {
-        let mut scene = Scene::new(Delays { interfaces_released: 1200, ..Delays::default() });
-        let (vpc, _) = scene.vpc(&VpcShape::default());
-        scene.start();
-        scene.apply_app("other", &vpc);
-        scene.until_ready("other").await;
+        let (scene, vpc) = Scene::with_app("other", Delays { interfaces_released: 1200, ..Delays::default() }).await;
         for _ in 0..2 {
             scene.apply_app("bot", &vpc);
             scene.until_ready("bot").await;
@@ -82,11 +74,7 @@ async fn an_app_that_comes_again_under_its_name_takes_its_role_back() {
 #[tokio::test(start_paused = true)]
 async fn an_app_that_cannot_be_read_keeps_its_path_and_can_still_be_deleted() {
     scene(async {
-        let mut scene = Scene::new(Delays::default());
-        let (vpc, _) = scene.vpc(&VpcShape::default());
-        scene.start();
-        scene.apply_app("bot", &vpc);
-        scene.until_ready("bot").await;
+        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         scene.forget();
         scene.kubernetes.overwrite(&app("bot"), |app| app["spec"]["models"] = json!({"not": "a list"}));
         let told = |app: &serde_json::Value| condition(app, "Accepted").1 == "InvalidSpec";
@@ -108,11 +96,7 @@ async fn an_app_that_cannot_be_read_keeps_its_path_and_can_still_be_deleted() {
 #[tokio::test(start_paused = true)]
 async fn app_and_implicit_network_deleted_together_leave_nothing() {
     scene(async {
-        let mut scene = Scene::new(Delays::default());
-        let (vpc, _) = scene.vpc(&VpcShape::default());
-        scene.start();
-        scene.apply_app("bot", &vpc);
-        scene.until_ready("bot").await;
+        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         scene.kubernetes.delete(&app("bot"));
         scene.kubernetes.delete(&network(&vpc));
         scene.until_gone("bot").await;
@@ -147,11 +131,7 @@ async fn an_app_deleted_while_aws_does_not_list_its_role_yet_leaves_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_network_is_kept_for_functions_whose_app_is_not_here_and_lets_their_models_through() {
     scene(async {
-        let mut scene = Scene::new(Delays::default());
-        let (vpc, _) = scene.vpc(&VpcShape::default());
-        scene.start();
-        scene.apply_app("bot", &vpc);
-        scene.until_ready("bot").await;
+        let (mut scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         scene.stop().await;
         // The cluster is rebuilt: the explicit network comes back before the apps.
         let endpoints = scene.aws.world().regions[&Scene::region()].endpoints.clone();

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{
-    memory::aws::{Action, ByHand, Delays, Drift, Fault, VpcShape, World, by_hand::Tagged, drifts},
+    memory::aws::{Action, ByHand, Delays, Drift, Fault, World, by_hand::Tagged, drifts},
     scene::{MODEL, RESYNC, Scene, app, condition, names, network, scene, writes},
 };
 
@@ -102,11 +102,7 @@ fn shape(world: &World) -> BTreeSet<String> {
 
 /// A scene with an app at rest.
 async fn at_rest_with(delays: Delays) -> (Scene, VpcId) {
-    let mut scene = Scene::new(delays);
-    let (vpc, _) = scene.vpc(&VpcShape::default());
-    scene.start();
-    scene.apply_app("bot", &vpc);
-    scene.until_ready("bot").await;
+    let (scene, vpc) = Scene::with_app("bot", delays).await;
     scene.pass(Duration::from_secs(5)).await;
     assert_eq!(kinds(&scene), Vec::<String>::new(), "what is made for the first time is no drift");
     scene.forget();

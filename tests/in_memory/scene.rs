@@ -61,6 +61,16 @@ impl Scene {
         Self { allowed, ..Self::new(Delays::default()) }
     }
 
+    /// A running operator, and an app that is ready, in a VPC of its own.
+    pub async fn with_app(name: &str, delays: Delays) -> (Self, VpcId) {
+        let mut scene = Self::new(delays);
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        scene.start();
+        scene.apply_app(name, &vpc);
+        scene.until_ready(name).await;
+        (scene, vpc)
+    }
+
     pub fn region() -> Region {
         "us-east-1".parse().expect("a region")
     }

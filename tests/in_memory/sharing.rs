@@ -54,11 +54,7 @@ async fn two_apps_in_a_vpc_share_an_endpoint_and_the_last_one_out_turns_off_the_
 #[tokio::test(start_paused = true)]
 async fn the_endpoint_lets_through_the_models_of_all_apps_and_no_others() {
     scene(async {
-        let mut scene = Scene::new(Delays::default());
-        let (vpc, _) = scene.vpc(&VpcShape::default());
-        scene.start();
-        scene.apply_app("first", &vpc);
-        scene.until_ready("first").await;
+        let (scene, vpc) = Scene::with_app("first", Delays::default()).await;
         let other = "anthropic.claude-3-haiku-20240307-v1:0";
         scene.apply("second", json!({"network": {"vpcId": vpc.as_str()}, "models": [other]}));
         let second = scene.until_ready("second").await;
@@ -77,11 +73,9 @@ async fn the_endpoint_lets_through_the_models_of_all_apps_and_no_others() {
 #[tokio::test(start_paused = true)]
 async fn an_app_that_arrives_during_teardown_gets_a_path() {
     scene(async {
-        let mut scene = Scene::new(Delays { endpoint_deleted: 120, endpoint_forgotten: 600, ..Delays::default() });
-        let (vpc, _) = scene.vpc(&VpcShape::default());
-        scene.start();
-        scene.apply_app("first", &vpc);
-        scene.until_ready("first").await;
+        let (scene, vpc) =
+            Scene::with_app("first", Delays { endpoint_deleted: 120, endpoint_forgotten: 600, ..Delays::default() })
+                .await;
         scene.kubernetes.delete(&app("first"));
         scene.until_gone("first").await;
         let deleting = |network: &serde_json::Value| condition(network, "EndpointsReady").1 == "Deleting";
@@ -98,11 +92,7 @@ async fn an_app_that_arrives_during_teardown_gets_a_path() {
 #[tokio::test(start_paused = true)]
 async fn an_implicit_network_that_is_deleted_while_in_use_is_back_and_aws_is_not_written_to() {
     scene(async {
-        let mut scene = Scene::new(Delays::default());
-        let (vpc, _) = scene.vpc(&VpcShape::default());
-        scene.start();
-        scene.apply_app("bot", &vpc);
-        scene.until_ready("bot").await;
+        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         let uid = scene.kubernetes.get(&network(&vpc)).expect("the network")["metadata"]["uid"].clone();
         scene.forget();
         scene.kubernetes.delete(&network(&vpc));
@@ -121,11 +111,7 @@ async fn an_implicit_network_that_is_deleted_while_in_use_is_back_and_aws_is_not
 #[tokio::test(start_paused = true)]
 async fn an_explicit_network_takes_over_without_a_write_to_aws() {
     scene(async {
-        let mut scene = Scene::new(Delays::default());
-        let (vpc, _) = scene.vpc(&VpcShape::default());
-        scene.start();
-        scene.apply_app("bot", &vpc);
-        scene.until_ready("bot").await;
+        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         scene.forget();
         scene.kubernetes.apply(json!({
             "apiVersion": "privategenai.dev/v1alpha1",

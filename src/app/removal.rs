@@ -1,0 +1,183 @@
+//! Removing what an app stands for in AWS. Neither a readable spec nor a network is needed for it.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::{Api, Resource as _, ResourceExt as _};
+
+use super::{
+    LogGroupFacts, Observed,
+    controller::{identity, unseen_role},
+    report::Report,
+    teardown,
+};
+use crate::{
+    api::{
+        FINALIZER, PrivateGenAIApp,
+        app::App,
+        condition::{ConditionType, Leg, Reason},
+    },
+    aws::{AwsError, Caller, MaxAge, NetworkInterfaceId, Snapshot},
+    controller::{Context, Converged, Error, Guarded, Pace, converge, explain_unreadable, remove_finalizer},
+    identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity},
+    plan::explain,
+};
+
+/// Removes what an app stands for in AWS, then lets the object go. Neither a readable spec nor a network is needed.
+pub(super) async fn remove(
+    api: &Api<PrivateGenAIApp>,
+    object: &Guarded<PrivateGenAIApp>,
+    ctx: &Context,
+) -> Result<Pace, Error> {
+    let meta = object.meta();
+    if !meta.finalizers.iter().flatten().any(|name| name == FINALIZER) {
+        return Ok(Pace::Rest);
+    }
+    ctx.unsettle(meta.uid.as_deref().unwrap_or_default());
+    let mut report = object.0.as_ref().ok().map(|object| Report::new(api, object, ctx));
+    let mut legs = Vec::new();
+    let mut pace = Pace::Rest;
+    let result = match identities(object, ctx).await {
+        Ok(identities) => match ctx.snapshots.caller().await {
+            Ok(caller) => Ok((identities, caller)),
+            Err(error) => Err(error),
+        },
+        Err(error) => Err(error),
+    };
+    match result {
+        Err(error) => {
+            legs.push(explain(ConditionType::FunctionReady, &object.name_any(), &error));
+            pace = Pace::after(&error);
+        }
+        Ok((identities, caller)) => {
+            for identity in identities {
+                let pass = remove_one(&identity, &caller, ctx).await;
+                if let Some(report) = &mut report {
+                    report.done.extend(pass.done);
+                }
+                legs.extend(pass.plan.legs.iter().cloned());
+                if let Some(error) = &pass.error {
+                    if pass.observed.is_none() {
+                        legs.push(explain(ConditionType::FunctionReady, identity.function_name().as_str(), error));
+                    }
+                    pace = pace.max(Pace::after(error));
+                } else {
+                    pace = pace.max(Pace::of(&pass.plan));
+                }
+            }
+        }
+    }
+    if legs.is_empty() && is_young_and_unseen(object) {
+        let message = "The app is so young that AWS may not list what was created for it; it is looked for again.";
+        legs.push(Leg::progressing(ConditionType::ExecutionRoleReady, Reason::RolePropagating, message));
+        pace = Pace::Wait;
+    }
+    if legs.is_empty() {
+        remove_finalizer(api, meta).await?;
+        return Ok(Pace::Rest);
+    }
+    if let Some(mut report) = report {
+        report.legs = legs;
+        report.write().await?;
+    } else {
+        let why: Vec<String> = legs.into_iter().map(|leg| leg.message).collect();
+        let problem = format!("it is being deleted: {}", why.join(" "));
+        explain_unreadable::<PrivateGenAIApp>(&ctx.client, meta, &problem).await?;
+    }
+    Ok(pace)
+}
+
+/// Right after a restart nobody remembers what was created just before it. An app of less than a minute on which no role
+/// was recorded may have one that IAM does not list yet.
+fn is_young_and_unseen(object: &Guarded<PrivateGenAIApp>) -> bool {
+    const IAM_LISTS_WITHIN_SECONDS: i64 = 60;
+    let recorded = object.0.as_ref().ok().and_then(|app| app.status.as_ref()?.execution_role.as_ref()).is_some();
+    let created = object.meta().creation_timestamp.as_ref().map_or(0, |time| time.0.as_second());
+    !recorded && Timestamp::now().as_second() - created < IAM_LISTS_WITHIN_SECONDS
+}
+
+async fn remove_one(identity: &AppIdentity, caller: &Caller, ctx: &Context) -> Converged<Observed> {
+    let snapshot = ctx.snapshots.region(&identity.region);
+    let network = NetworkIdentity {
+        installation: identity.installation.clone(),
+        account: caller.account.clone(),
+        region: identity.region.clone(),
+        vpc: identity.vpc.clone(),
+    };
+    let role = unseen_role(identity);
+    converge(
+        &snapshot,
+        &ctx.stop,
+        async |fresh| {
+            let log_groups = snapshot.log_groups(fresh.of(ConditionType::FunctionReady)).await?;
+            let log_group = match log_groups.get(&identity.log_group_name()) {
+                Some(group) => {
+                    let tags = snapshot.log_group_tags(caller, &group.name).await?;
+                    tags.map(|tags| LogGroupFacts {
+                        group: group.clone(),
+                        ours: Some(identity.installation.owns(&tags)),
+                    })
+                }
+                None => None,
+            };
+            Ok(Observed {
+                role: snapshot
+                    .roles(fresh.of(ConditionType::ExecutionRoleReady))
+                    .await?
+                    .get(&identity.role_name())
+                    .cloned(),
+                log_group,
+                listing: None,
+                interfaces: interfaces(&snapshot, &network).await?,
+                detail: snapshot.function(&identity.function_name()).await?,
+            })
+        },
+        |observed| {
+            if observed.role.is_some() {
+                ctx.seen(&role);
+            }
+            let mut plan = teardown(identity, observed);
+            if plan.legs.is_empty() && ctx.may_be_invisible(&role) {
+                plan.legs.push(Leg::progressing(
+                    ConditionType::ExecutionRoleReady,
+                    Reason::RolePropagating,
+                    format!(
+                        "Role {} was created just now and is not listed yet; it is looked for again.",
+                        identity.role_name()
+                    ),
+                ));
+            }
+            plan
+        },
+        |_, _| false,
+    )
+    .await
+}
+
+/// The interfaces that Lambda holds for functions on a network.
+async fn interfaces(snapshot: &Snapshot, network: &NetworkIdentity) -> Result<BTreeSet<NetworkInterfaceId>, AwsError> {
+    let groups = snapshot.security_groups(MaxAge::Any).await?;
+    match groups.iter().find(|group| network.is_group(group, FUNCTIONS_GROUP)) {
+        Some(group) => snapshot.group_interfaces(&group.id).await,
+        None => Ok(BTreeSet::new()),
+    }
+}
+
+/// Where an app's resources are: where its spec says, and where the tags of roles say that it was.
+async fn identities(object: &Guarded<PrivateGenAIApp>, ctx: &Context) -> Result<BTreeSet<AppIdentity>, AwsError> {
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let mut identities = BTreeSet::new();
+    if let Ok(app) = &object.0
+        && let Ok(key) = App::network(&app.spec, &ctx.settings.region)
+    {
+        identities.insert(identity(app, &key, ctx));
+    }
+    let roles = ctx.snapshots.region(&ctx.settings.region).roles(MaxAge::Any).await?;
+    identities.extend(
+        roles
+            .values()
+            .filter_map(|role| AppIdentity::from_tags(&ctx.settings.installation, &role.tags))
+            .filter(|identity| identity.namespace == namespace && identity.name == name),
+    );
+    Ok(identities)
+}

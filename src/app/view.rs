@@ -1,0 +1,121 @@
+//! What an app sees of its network: only its status.
+
+use std::collections::BTreeSet;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt as _;
+
+use super::Path;
+use crate::{
+    api::{
+        EndpointStatus, PrivateGenAINetwork,
+        app::App,
+        condition::{ConditionType, Leg, Reason, Standing, find, is_true},
+        network::NetworkKey,
+    },
+    aws::EndpointState,
+    network::{Service, is_implicit},
+};
+
+pub(super) fn waiting(message: String) -> Leg {
+    Leg::progressing(ConditionType::NetworkReady, Reason::WaitingForNetwork, message)
+}
+
+pub(super) fn not_allowed(key: &NetworkKey) -> Leg {
+    Leg::blocked(
+        ConditionType::Accepted,
+        Reason::VpcNotAllowed,
+        format!(
+            "spec.network.vpcId: the operator does not let apps use VPC {}: ask whoever runs the operator to add it to \
+             implicitNetworks.vpcIds (--implicit-network-vpc-ids).",
+            key.vpc
+        ),
+    )
+}
+
+pub(super) fn name_conflict(name: &str, key: &NetworkKey) -> Leg {
+    Leg::blocked(
+        ConditionType::NetworkReady,
+        Reason::NameConflict,
+        format!(
+            "PrivateGenAINetwork {name} stands for another VPC than {}: delete it, or give it another name.",
+            key.vpc
+        ),
+    )
+}
+
+/// What an app sees of its network: only its status.
+pub(super) struct View {
+    pub(super) legs: Vec<Leg>,
+    pub(super) endpoints: Vec<EndpointStatus>,
+    pub(super) vpc_is_ready: bool,
+    /// Where functions are attached, once the endpoint lets this app's models through.
+    pub(super) path: Option<Path>,
+}
+
+impl View {
+    pub(super) fn new(network: &PrivateGenAINetwork, app: &App) -> Self {
+        let name = network.name_any();
+        let nothing = |leg| Self { legs: vec![leg], endpoints: Vec::new(), vpc_is_ready: false, path: None };
+        if network.metadata.deletion_timestamp.is_some() && is_implicit(network) {
+            return nothing(Leg::progressing(
+                ConditionType::NetworkReady,
+                Reason::NetworkDeleting,
+                format!("PrivateGenAINetwork {name} is being deleted and comes anew."),
+            ));
+        }
+        let Some(status) = network.status.as_ref().filter(|status| status.observed_generation.is_some()) else {
+            return nothing(waiting(format!("PrivateGenAINetwork {name} is being looked at.")));
+        };
+        let groups_are_ready = is_true(&status.conditions, ConditionType::SecurityGroupsReady);
+        let vpc_is_ready = is_true(&status.conditions, ConditionType::VpcReady);
+        let network_leg = if vpc_is_ready && groups_are_ready {
+            Leg::met(ConditionType::NetworkReady, format!("PrivateGenAINetwork {name} is ready."))
+        } else {
+            inherited(ConditionType::NetworkReady, &name, &status.conditions)
+        };
+        let models: BTreeSet<String> = app.models.iter().map(ToString::to_string).collect();
+        let missing = Service::ALL.iter().find(|service| {
+            !status.endpoints.iter().any(|endpoint| {
+                endpoint.service == service.as_str()
+                    && endpoint.state == EndpointState::Available.as_str()
+                    && models.iter().all(|model| endpoint.models.contains(model))
+            })
+        });
+        let endpoint_leg = match missing {
+            None => {
+                Leg::met(ConditionType::EndpointReady, "The endpoint is available and lets the app's models through.")
+            }
+            Some(_) if is_true(&status.conditions, ConditionType::EndpointsReady) => Leg::progressing(
+                ConditionType::EndpointReady,
+                Reason::EndpointUpdating,
+                "The endpoint does not let all of the app's models through yet; its policy is being changed.",
+            ),
+            Some(_) => inherited(ConditionType::EndpointReady, &name, &status.conditions),
+        };
+        let path = (network_leg.standing == Standing::Met && endpoint_leg.standing == Standing::Met)
+            .then(|| Path::new(status))
+            .flatten();
+        Self { legs: vec![network_leg, endpoint_leg], endpoints: status.endpoints.clone(), vpc_is_ready, path }
+    }
+}
+
+/// A leg that stands as the network stands.
+fn inherited(kind: ConditionType, network: &str, conditions: &[Condition]) -> Leg {
+    let Some(ready) = find(conditions, ConditionType::Ready).filter(|ready| ready.status != "True") else {
+        return Leg::progressing(
+            kind,
+            Reason::WaitingForNetwork,
+            format!("PrivateGenAINetwork {network} is being built."),
+        );
+    };
+    let reason = Reason::from_wire(&ready.reason).unwrap_or(Reason::WaitingForNetwork);
+    let message = format!("PrivateGenAINetwork {network}: {}", ready.message);
+    if find(conditions, ConditionType::Stalled).is_some() {
+        Leg::blocked(kind, reason, message)
+    } else if ready.status == "Unknown" {
+        Leg::unknown(kind, reason, message)
+    } else {
+        Leg::progressing(kind, reason, message)
+    }
+}

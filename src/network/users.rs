@@ -1,0 +1,108 @@
+//! Who uses a network: the apps that name it, and those that live in AWS without an object here.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use kube::{Resource as _, ResourceExt as _, runtime::reflector::ObjectRef};
+
+use super::{Demand, Observed, Service, check_subnets};
+use crate::{
+    api::{FINALIZER, PrivateGenAIApp, app::App, network::NetworkKey},
+    aws::Role,
+    controller::{Context, Guarded},
+    identity::{AppIdentity, NetworkIdentity},
+    policy::{ModelId, allowed_models},
+};
+
+/// The app that a role belongs to has an object here, which still has to do with it.
+pub(super) fn has_object(role: &Role, ctx: &Context) -> bool {
+    AppIdentity::from_tags(&ctx.settings.installation, &role.tags).is_some_and(|identity| {
+        let object = ObjectRef::new(&identity.name).within(&identity.namespace);
+        ctx.apps.get(&object).is_some_and(|app| {
+            app.meta().deletion_timestamp.is_none() || app.finalizers().iter().any(|name| name == FINALIZER)
+        })
+    })
+}
+
+/// Apps that have a role, and so most likely a function, but no object that could demand for them: one that cannot be
+/// read, or is not applied yet after the cluster was rebuilt, or lost its finalizer. What their roles allow is their
+/// demand, and their path stays.
+pub(super) fn left_behind(observed: &Observed, ctx: &Context) -> BTreeMap<String, BTreeSet<ModelId>> {
+    observed
+        .live_roles
+        .iter()
+        .filter_map(|role| {
+            let identity = AppIdentity::from_tags(&ctx.settings.installation, &role.tags)?;
+            let object = ctx.apps.get(&ObjectRef::new(&identity.name).within(&identity.namespace));
+            let key = NetworkKey { region: identity.region, vpc: identity.vpc };
+            let demands_itself = object.is_some_and(|object| {
+                object
+                    .0
+                    .as_ref()
+                    .is_ok_and(|app| App::new(&app.spec, &ctx.settings.region).is_ok_and(|app| app.network == key))
+            });
+            let models = role.inline_policies.values().flat_map(allowed_models).collect();
+            (!demands_itself).then(|| (format!("{}/{}", identity.namespace, identity.name), models))
+        })
+        .collect()
+}
+
+/// The apps that name a network.
+pub(super) struct Users {
+    pub(super) apps: Vec<Arc<Guarded<PrivateGenAIApp>>>,
+}
+
+impl Users {
+    pub(super) fn of(key: &NetworkKey, ctx: &Context) -> Self {
+        let uses = |app: &PrivateGenAIApp| {
+            let held = app.finalizers().iter().any(|name| name == FINALIZER);
+            // One that goes and is not held by us has nothing in AWS any more.
+            let comes = ctx.settings.allows(&key.vpc) && app.metadata.deletion_timestamp.is_none();
+            App::network(&app.spec, &ctx.settings.region).as_ref() == Ok(key) && (held || comes)
+        };
+        Self { apps: ctx.apps.state().into_iter().filter(|app| app.0.as_ref().is_ok_and(uses)).collect() }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.apps.is_empty()
+    }
+
+    /// Some app will create the implicit network again when this object is gone.
+    pub(super) fn bring_another(&self, ctx: &Context) -> bool {
+        self.apps.iter().filter_map(|app| app.0.as_ref().ok()).any(|app| {
+            app.metadata.deletion_timestamp.is_none()
+                && App::new(&app.spec, &ctx.settings.region).is_ok_and(|app| ctx.settings.allows(&app.network.vpc))
+        })
+    }
+
+    /// What they demand. An app that has resources demands for them until it is gone, whatever becomes of its subnets;
+    /// one that has none yet demands nothing that it could not use.
+    pub(super) fn demands(&self, observed: &Observed, identity: &NetworkIdentity, ctx: &Context) -> Vec<Demand> {
+        self.apps
+            .iter()
+            .filter_map(|app| app.0.as_ref().ok())
+            .filter_map(|object| {
+                let app = App::new(&object.spec, &ctx.settings.region).ok()?;
+                let held = object.finalizers().iter().any(|name| name == FINALIZER);
+                let usable = observed.vpc().is_none()
+                    || Service::ALL.iter().all(|service| {
+                        check_subnets(
+                            &identity.vpc,
+                            identity.region.as_str(),
+                            &observed.topology,
+                            *service,
+                            &app.subnets,
+                        )
+                        .is_ok()
+                    });
+                if !held && !usable {
+                    return None;
+                }
+                let subnets = if usable { app.subnets } else { BTreeSet::new() };
+                Some(Demand { models: app.models.into_iter().collect(), subnets })
+            })
+            .collect()
+    }
+}
