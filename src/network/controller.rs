@@ -5,7 +5,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, Preconditions},
+    api::{DeleteParams, DynamicObject, ObjectMeta, Preconditions},
+    core::ApiResource,
     runtime::controller::Action,
 };
 
@@ -15,7 +16,7 @@ use super::{
 };
 use crate::{
     api::{
-        PrivateGenAINetwork, PrivateGenAINetworkStatus,
+        PrivateGenAINetwork, PrivateGenAINetworkSpec, PrivateGenAINetworkStatus,
         condition::{ConditionType, Leg, Reason, Standing as LegStanding, is_true},
         network::NetworkKey,
     },
@@ -35,11 +36,17 @@ use crate::{
 pub async fn reconcile(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: Arc<Context>) -> Result<Action, Error> {
     let api = Api::<PrivateGenAINetwork>::all(ctx.client.clone());
     let object = ctx.latest_networks.newest(object);
+    let recovered;
     let network = match &object.0 {
         Ok(network) => network,
         Err(invalid) => {
-            explain_unreadable::<PrivateGenAINetwork>(&ctx.client, &invalid.metadata, &invalid.error).await?;
-            return Ok(Action::await_change());
+            let deleting = invalid.metadata.deletion_timestamp.is_some();
+            recovered = if deleting { recover(&invalid.metadata, &ctx).await? } else { None };
+            let Some(network) = &recovered else {
+                explain_unreadable::<PrivateGenAINetwork>(&ctx.client, &invalid.metadata, &invalid.error).await?;
+                return Ok(Action::await_change());
+            };
+            network
         }
     };
     let name = key("network", network);
@@ -68,6 +75,18 @@ pub async fn reconcile(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: Arc<Conte
         return Ok(Action::await_change());
     }
     Ok(pace.action(ctx.attempt(&name, pace), &name))
+}
+
+/// What deletion needs of an object that cannot be read: which VPC it stands for. Deleting is always possible.
+async fn recover(meta: &ObjectMeta, ctx: &Context) -> Result<Option<PrivateGenAINetwork>, Error> {
+    let resource = ApiResource::erase::<PrivateGenAINetwork>(&());
+    let api = Api::<DynamicObject>::all_with(ctx.client.clone(), &resource);
+    let raw = api.get_opt(meta.name.as_deref().unwrap_or_default()).await?;
+    Ok(raw.and_then(|raw| {
+        let text = |member: &str| raw.data["spec"][member].as_str().map(ToOwned::to_owned);
+        let spec = PrivateGenAINetworkSpec { vpc_id: text("vpcId")?, region: text("region")? };
+        Some(PrivateGenAINetwork { metadata: raw.metadata, spec, status: None })
+    }))
 }
 
 /// What an object is to its VPC.

@@ -129,3 +129,74 @@ async fn an_explicit_network_takes_over_without_a_write_to_aws() {
     })
     .await;
 }
+
+fn explicit(name: &str, vpc: &private_genai_operator::aws::VpcId) -> serde_json::Value {
+    json!({
+        "apiVersion": "privategenai.dev/v1alpha1",
+        "kind": "PrivateGenAINetwork",
+        "metadata": {"name": name},
+        "spec": {"vpcId": vpc.as_str(), "region": "us-east-1"},
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_networks_for_a_vpc_the_older_stands_and_the_other_says_why_it_does_nothing() {
+    scene(async {
+        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+        scene.kubernetes.apply(explicit("prod", &vpc));
+        scene.until_network_gone(&vpc).await;
+        scene.pass(Duration::from_secs(2)).await;
+        scene.forget();
+        scene.kubernetes.apply(explicit("another", &vpc));
+        let told = |network: &serde_json::Value| condition(network, "Accepted").1 == "VpcConflict";
+        let loser = scene.kubernetes.until("privategenainetworks/another", Duration::from_mins(1), told).await;
+        assert!(condition(&loser, "Accepted").2.contains("prod"), "{loser:#}");
+        assert_eq!(condition(&loser, "Stalled").0, "True");
+        // The winner goes: the other takes over, and AWS is not written to.
+        scene.kubernetes.delete("privategenainetworks/prod");
+        scene.kubernetes.until_gone("privategenainetworks/prod", Duration::from_mins(1)).await;
+        let ready = |network: &serde_json::Value| condition(network, "Ready").0 == "True";
+        scene.kubernetes.until("privategenainetworks/another", Duration::from_mins(1), ready).await;
+        let on_it = |app: &serde_json::Value| app["status"]["network"]["name"] == "another";
+        scene.kubernetes.until(&app("bot"), Duration::from_mins(1), on_it).await;
+        assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_explicit_network_that_is_deleted_while_in_use_is_held_and_its_path_kept() {
+    scene(async {
+        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+        scene.kubernetes.apply(explicit("prod", &vpc));
+        scene.until_network_gone(&vpc).await;
+        scene.forget();
+        scene.kubernetes.delete("privategenainetworks/prod");
+        let told = |network: &serde_json::Value| condition(network, "Accepted").1 == "InUse";
+        scene.kubernetes.until("privategenainetworks/prod", Duration::from_mins(1), told).await;
+        scene.pass(Duration::from_mins(10)).await;
+        assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
+        scene.until_ready("bot").await;
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+        scene.kubernetes.until_gone("privategenainetworks/prod", Duration::from_mins(1)).await;
+        scene.assert_aws_is_empty();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_network_that_cannot_be_read_can_still_be_deleted() {
+    scene(async {
+        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+        scene.kubernetes.apply(explicit("prod", &vpc));
+        scene.until_network_gone(&vpc).await;
+        scene.kubernetes.overwrite("privategenainetworks/prod", |network| network["status"]["subnetIds"] = json!("x"));
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+        scene.kubernetes.delete("privategenainetworks/prod");
+        scene.kubernetes.until_gone("privategenainetworks/prod", Duration::from_mins(1)).await;
+        scene.assert_aws_is_empty();
+    })
+    .await;
+}
