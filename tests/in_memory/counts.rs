@@ -111,3 +111,23 @@ async fn a_hundred_apps_at_once_share_their_reads() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_vpcs_look_like_is_on_a_slower_tier_than_drift_and_an_hour_at_rest_writes_nothing() {
+    scene(async {
+        let (scene, _) = Scene::with_app("bot", Delays::default()).await;
+        scene.pass(Duration::from_secs(10)).await;
+        scene.forget();
+        scene.pass(Duration::from_hours(1)).await;
+        let calls = scene.aws.take_journal();
+        assert_eq!(writes(&calls), Vec::<String>::new());
+        let made = |name: &str| names(&calls).iter().filter(|call| *call == name).count();
+        assert_eq!(made("ec2:DescribeVpcEndpoints"), 12, "drift: every five minutes");
+        for topology in ["ec2:DescribeVpcs", "ec2:DescribeSubnets", "ec2:DescribeRouteTables"] {
+            assert!((1..=2).contains(&made(topology)), "{topology}: every thirty minutes");
+        }
+        let journal = scene.kubernetes.take_journal();
+        assert_eq!((journal.writes().len(), journal.events().len()), (0, 0), "{journal:?}");
+    })
+    .await;
+}
