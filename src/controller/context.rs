@@ -222,7 +222,8 @@ impl Context {
     }
 
     /// An object is gone: nothing is remembered of it.
-    pub fn gone(&self, object: &str) {
+    pub fn gone(&self, object: &str, uid: &str) {
+        self.unsettle(uid);
         for key in [object.to_owned(), in_kubernetes(object), format!("look {object}")] {
             self.rest(&key);
         }

@@ -76,15 +76,17 @@ pub async fn run(
 
     let watch_apps = watch::<PrivateGenAIApp>(&client, app_writer, |change| {
         if let Change::Gone(app) = &change {
-            context.latest_apps.forget(app.uid().as_deref().unwrap_or_default());
-            context.gone(&key("app", app));
+            let uid = app.uid().unwrap_or_default();
+            context.latest_apps.forget(&uid);
+            context.gone(&key("app", app), &uid);
         }
         queues.app_changed(change);
     });
     let watch_networks = watch::<PrivateGenAINetwork>(&client, network_writer, |change| {
         if let Change::Gone(network) = &change {
-            context.latest_networks.forget(network.uid().as_deref().unwrap_or_default());
-            context.gone(&key("network", network));
+            let uid = network.uid().unwrap_or_default();
+            context.latest_networks.forget(&uid);
+            context.gone(&key("network", network), &uid);
         }
         queues.network_changed(change);
     });
