@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     api::{
-        FINALIZER, IMPLICIT_LABEL, PrivateGenAIApp, PrivateGenAINetwork, PrivateGenAINetworkSpec,
+        IMPLICIT_LABEL, PrivateGenAIApp, PrivateGenAINetwork, PrivateGenAINetworkSpec,
         app::{App, AppNetworkStatus, FunctionStatus},
         condition::{ConditionType, Leg, Reason, Standing, find},
         network::NetworkKey,
@@ -22,6 +22,7 @@ use crate::{
     aws::{AwsError, Caller, FunctionDetail, MaxAge, Snapshot, Write},
     controller::{
         Context, Converged, Error, Freshness, Guarded, Pace, add_finalizer, context::key, converge, explain_unreadable,
+        is_held,
     },
     identity::{AppIdentity, TAG_RECREATED, missing_tags},
     network::{Service, accepted, check_subnets, implicit_name},
@@ -96,7 +97,7 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         report.write().await?;
         return Ok(Pace::Rest);
     }
-    let held = object.finalizers().iter().any(|name| name == FINALIZER);
+    let held = is_held(&object.metadata);
     let snapshot = ctx.snapshots.region(&app.network.region);
     let caller = match ctx.snapshots.caller().await {
         Ok(caller) => caller,

@@ -13,12 +13,12 @@ use super::{
 };
 use crate::{
     api::{
-        FINALIZER, PrivateGenAIApp,
+        PrivateGenAIApp,
         app::App,
         condition::{ConditionType, Leg, Reason},
     },
     aws::{AwsError, Caller, MaxAge, NetworkInterfaceId, Snapshot},
-    controller::{Context, Converged, Error, Guarded, Pace, converge, explain_unreadable, remove_finalizer},
+    controller::{Context, Converged, Error, Guarded, Pace, converge, explain_unreadable, is_held, remove_finalizer},
     identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity},
     plan::explain,
 };
@@ -30,7 +30,7 @@ pub(super) async fn remove(
     ctx: &Context,
 ) -> Result<Pace, Error> {
     let meta = object.meta();
-    if !meta.finalizers.iter().flatten().any(|name| name == FINALIZER) {
+    if !is_held(meta) {
         return Ok(Pace::Rest);
     }
     ctx.unsettle(meta.uid.as_deref().unwrap_or_default());

@@ -11,7 +11,9 @@ mod triggers;
 pub use context::{Context, Settings};
 pub use converge::{Converged, Freshness, converge};
 pub use latest::Latest;
-pub use objects::{DRIFT_REPAIRED, Guarded, add_finalizer, apply_status, explain_unreadable, remove_finalizer, tell};
+pub use objects::{
+    DRIFT_REPAIRED, Guarded, add_finalizer, apply_status, explain_unreadable, is_held, remove_finalizer, tell,
+};
 pub use pace::Pace;
 pub use triggers::run;
 

@@ -28,6 +28,11 @@ const NOTE_MAX: usize = 1_000;
 /// The field manager of everything that the operator writes.
 const MANAGER: &str = "private-genai-operator";
 
+/// The object is held by us: something in AWS may belong to it.
+pub fn is_held(meta: &ObjectMeta) -> bool {
+    meta.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
+}
+
 /// Holds an object until its resources in AWS are gone. Nothing is written when it is held already.
 ///
 /// # Errors
@@ -36,10 +41,10 @@ pub async fn add_finalizer<K>(api: &Api<K>, meta: &ObjectMeta) -> Result<(), Err
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
-    let mut finalizers = meta.finalizers.clone().unwrap_or_default();
-    if finalizers.iter().any(|finalizer| finalizer == FINALIZER) {
+    if is_held(meta) {
         return Ok(());
     }
+    let mut finalizers = meta.finalizers.clone().unwrap_or_default();
     finalizers.push(FINALIZER.to_owned());
     set_finalizers(api, meta, &finalizers).await
 }
@@ -52,12 +57,11 @@ pub async fn remove_finalizer<K>(api: &Api<K>, meta: &ObjectMeta) -> Result<(), 
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
-    let mut finalizers = meta.finalizers.clone().unwrap_or_default();
-    let before = finalizers.len();
-    finalizers.retain(|finalizer| finalizer != FINALIZER);
-    if finalizers.len() == before {
+    if !is_held(meta) {
         return Ok(());
     }
+    let mut finalizers = meta.finalizers.clone().unwrap_or_default();
+    finalizers.retain(|finalizer| finalizer != FINALIZER);
     match set_finalizers(api, meta, &finalizers).await {
         Err(Error::Kubernetes(kube::Error::Api(status))) if status.is_not_found() => Ok(()),
         other => other,

@@ -33,9 +33,9 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, Error, Guarded, Pace, Settings, context::key};
+use super::{Context, Error, Guarded, Pace, Settings, context::key, is_held};
 use crate::{
-    api::{FINALIZER, PrivateGenAIApp, PrivateGenAINetwork, app::App, network::NetworkKey},
+    api::{PrivateGenAIApp, PrivateGenAINetwork, app::App, network::NetworkKey},
     app,
     aws::{Aws, Region},
     metrics::Metrics,
@@ -165,7 +165,7 @@ enum Touched {
 /// The apps (`namespace/name`) that have resources in AWS.
 fn held_apps(apps: &Store<Guarded<PrivateGenAIApp>>) -> BTreeSet<String> {
     let apps = apps.state();
-    let held = apps.iter().filter(|app| app.finalizers().iter().any(|name| name == FINALIZER));
+    let held = apps.iter().filter(|app| is_held(app.meta()));
     held.map(|app| format!("{}/{}", app.namespace().unwrap_or_default(), app.name_any())).collect()
 }
 
@@ -253,7 +253,7 @@ struct Seen {
 impl Seen {
     fn of(meta: &ObjectMeta) -> Self {
         let goes = meta.deletion_timestamp.is_some();
-        let released = goes && !meta.finalizers.iter().flatten().any(|name| name == FINALIZER);
+        let released = goes && !is_held(meta);
         Self {
             itself: (meta.uid.clone(), meta.generation, goes, released),
             labels: meta.labels.clone(),

@@ -134,7 +134,7 @@ async fn yield_to(
         format!("PrivateGenAINetwork {winner} stands for VPC {} already: delete one of the two.", network.spec.vpc_id);
     let legs = [Leg::blocked(ConditionType::Accepted, Reason::VpcConflict, message)];
     let status = status(network.status.as_ref(), network.metadata.generation, None, None, &legs, Timestamp::now());
-    write_status(api, network, status, ctx).await
+    write_status(api, network, &status, ctx).await
 }
 
 /// Looks, acts and tells for a network that stands for its VPC.
@@ -224,14 +224,13 @@ async fn keep(
     } else {
         Vec::new()
     };
-    let told = status.clone();
     if let Some(desired) = desired.filter(|_| {
         error.is_none() && plan.steps.is_empty() && plan.legs.iter().all(|leg| leg.standing == LegStanding::Met)
     }) {
         ctx.settle(&uid, &desired);
     }
-    write_status(api, network, status, ctx).await?;
-    tell(ctx, network, (conditions(network), &told.conditions), &done, &repairs).await;
+    write_status(api, network, &status, ctx).await?;
+    tell(ctx, network, (conditions(network), &status.conditions), &done, &repairs).await;
     Ok(error.as_ref().map_or_else(|| Pace::of(&plan), Pace::after))
 }
 
@@ -367,9 +366,8 @@ async fn unseen(
         vec![Leg::met(ConditionType::Accepted, format!("This network stands for VPC {}.", network.spec.vpc_id))];
     legs.extend(unseen_legs(&kinds, &network.spec.vpc_id, error));
     let status = status(network.status.as_ref(), network.metadata.generation, None, None, &legs, Timestamp::now());
-    let told = status.clone();
-    write_status(api, network, status, ctx).await?;
-    tell(ctx, network, (conditions(network), &told.conditions), &[], &[]).await;
+    write_status(api, network, &status, ctx).await?;
+    tell(ctx, network, (conditions(network), &status.conditions), &[], &[]).await;
     Ok(pace)
 }
 
@@ -380,13 +378,13 @@ fn conditions(network: &PrivateGenAINetwork) -> &[Condition] {
 async fn write_status(
     api: &Api<PrivateGenAINetwork>,
     network: &PrivateGenAINetwork,
-    status: PrivateGenAINetworkStatus,
+    status: &PrivateGenAINetworkStatus,
     ctx: &Context,
 ) -> Result<(), Error> {
     if network.status.clone().map(PrivateGenAINetworkStatus::sorted) == Some(status.clone().sorted()) {
         return Ok(());
     }
-    if let Some(written) = apply_status(api, &network.metadata, &status).await? {
+    if let Some(written) = apply_status(api, &network.metadata, status).await? {
         ctx.latest_networks.remember(written);
     }
     Ok(())

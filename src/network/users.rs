@@ -5,13 +5,13 @@ use std::{
     sync::Arc,
 };
 
-use kube::{Resource as _, ResourceExt as _, runtime::reflector::ObjectRef};
+use kube::{Resource as _, runtime::reflector::ObjectRef};
 
 use super::{Demand, Observed, Service, check_subnets};
 use crate::{
-    api::{FINALIZER, PrivateGenAIApp, app::App, network::NetworkKey},
+    api::{PrivateGenAIApp, app::App, network::NetworkKey},
     aws::Role,
-    controller::{Context, Guarded},
+    controller::{Context, Guarded, is_held},
     identity::{AppIdentity, NetworkIdentity},
     policy::{ModelId, allowed_models},
 };
@@ -20,9 +20,7 @@ use crate::{
 pub(super) fn has_object(role: &Role, ctx: &Context) -> bool {
     AppIdentity::from_tags(&ctx.settings.installation, &role.tags).is_some_and(|identity| {
         let object = ObjectRef::new(&identity.name).within(&identity.namespace);
-        ctx.apps.get(&object).is_some_and(|app| {
-            app.meta().deletion_timestamp.is_none() || app.finalizers().iter().any(|name| name == FINALIZER)
-        })
+        ctx.apps.get(&object).is_some_and(|app| app.meta().deletion_timestamp.is_none() || is_held(app.meta()))
     })
 }
 
@@ -57,7 +55,7 @@ pub(super) struct Users {
 impl Users {
     pub(super) fn of(key: &NetworkKey, ctx: &Context) -> Self {
         let uses = |app: &PrivateGenAIApp| {
-            let held = app.finalizers().iter().any(|name| name == FINALIZER);
+            let held = is_held(&app.metadata);
             // One that goes and is not held by us has nothing in AWS any more.
             let comes = ctx.settings.allows(&key.vpc) && app.metadata.deletion_timestamp.is_none();
             App::network(&app.spec, &ctx.settings.region).as_ref() == Ok(key) && (held || comes)
@@ -85,7 +83,7 @@ impl Users {
             .filter_map(|app| app.0.as_ref().ok())
             .filter_map(|object| {
                 let app = App::new(&object.spec, &ctx.settings.region).ok()?;
-                let held = object.finalizers().iter().any(|name| name == FINALIZER);
+                let held = is_held(&object.metadata);
                 let usable = observed.vpc().is_none()
                     || Service::ALL.iter().all(|service| {
                         check_subnets(
