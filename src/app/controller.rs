@@ -19,7 +19,7 @@ use crate::{
         condition::{ConditionType, Leg, Reason, Standing, find},
         network::NetworkKey,
     },
-    aws::{AwsError, Caller, FunctionDetail, MaxAge, Snapshot, Write},
+    aws::{AwsError, FunctionDetail, MaxAge, Snapshot, Write},
     controller::{
         Context, Converged, Error, Freshness, Guarded, Pace, add_finalizer, context::key, converge, explain_unreadable,
         is_held,
@@ -129,7 +129,7 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     let Converged { observed, plan, error, done } = converge(
         &snapshot,
         &ctx.stop,
-        async |fresh| observe(&snapshot, &desired, &caller, recorded, closely, fresh).await,
+        async |fresh| observe(&snapshot, &desired, recorded, closely, fresh).await,
         |observed| {
             if observed.role.is_some() {
                 ctx.seen(&role);
@@ -187,7 +187,6 @@ pub(super) fn identity(object: &PrivateGenAIApp, key: &NetworkKey, ctx: &Context
 async fn observe(
     snapshot: &Snapshot,
     desired: &Desired,
-    caller: &Caller,
     recorded: Option<&FunctionStatus>,
     closely: bool,
     fresh: &Freshness,
@@ -213,11 +212,10 @@ async fn observe(
         (listing, None)
     };
     let log_group = match group {
-        Some(group) if group.retention_days != Some(desired.retention_days) => {
-            let tags = snapshot.log_group_tags(caller, &group.name).await?;
-            tags.map(|tags| LogGroupFacts { group, ours: Some(desired.identity.installation.owns(&tags)) })
+        Some(group) if closely || listing.is_none() || group.retention_days != Some(desired.retention_days) => {
+            snapshot.log_group_tags(&group).await?.map(|tags| LogGroupFacts { group, tags: Some(tags) })
         }
-        group => group.map(|group| LogGroupFacts { group, ours: None }),
+        group => group.map(|group| LogGroupFacts { group, tags: None }),
     };
     Ok(Observed { role, log_group, listing, detail, interfaces: BTreeSet::new() })
 }

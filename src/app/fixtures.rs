@@ -8,7 +8,7 @@ use crate::{
         EndpointStatus, PrivateGenAIAppSpec, PrivateGenAINetworkStatus, SecurityGroupsStatus,
         app::{App, FunctionStatus},
     },
-    aws::{Caller, FunctionDetail, FunctionListing, FunctionState, LogGroup, Partition, Role, UpdateStatus},
+    aws::{Caller, FunctionDetail, FunctionListing, FunctionState, LogGroup, Partition, Role, Tags, UpdateStatus},
     identity::AppIdentity,
 };
 
@@ -88,8 +88,9 @@ pub(super) fn role() -> Role {
     }
 }
 
-pub(super) fn log_group(ours: Option<bool>) -> LogGroupFacts {
-    LogGroupFacts { group: LogGroup { name: identity().log_group_name(), retention_days: Some(30) }, ours }
+pub(super) fn log_group(tags: Option<Tags>) -> LogGroupFacts {
+    let arn = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/pgai-a".to_owned();
+    LogGroupFacts { group: LogGroup { name: identity().log_group_name(), arn, retention_days: Some(30) }, tags }
 }
 
 pub(super) fn listing() -> FunctionListing {

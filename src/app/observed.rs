@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     api::app::FunctionStatus,
-    aws::{FunctionDetail, FunctionListing, FunctionState, LogGroup, NetworkInterfaceId, Role, UpdateStatus},
+    aws::{FunctionDetail, FunctionListing, FunctionState, LogGroup, NetworkInterfaceId, Role, Tags, UpdateStatus},
 };
 
 use super::desired::DesiredFunction;
@@ -24,13 +24,13 @@ pub struct Observed {
     pub interfaces: BTreeSet<NetworkInterfaceId>,
 }
 
-/// A log group, and whose it is where that had to be asked for.
+/// A log group, and its tags where they had to be asked for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogGroupFacts {
     /// The group.
     pub group: LogGroup,
-    /// Its tags say that it is this app's; `None` where nobody asked.
-    pub ours: Option<bool>,
+    /// Its tags; `None` where nobody asked.
+    pub tags: Option<Tags>,
 }
 
 /// A listing tells neither state nor tags. It does when nothing has changed since the function was seen active, which

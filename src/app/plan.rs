@@ -59,7 +59,9 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed) -> Plan {
             return plan;
         }
     }
-    if let Some(LogGroupFacts { group, ours: Some(true) }) = &observed.log_group {
+    if let Some(LogGroupFacts { group, tags: Some(tags) }) = &observed.log_group
+        && identity.installation.owns(tags)
+    {
         plan.step(kind, Write::DeleteLogGroup { name: group.name.clone() });
         plan.legs.push(Leg::progressing(kind, Reason::Deleting, format!("Log group {} is being deleted.", group.name)));
     }
@@ -165,9 +167,15 @@ fn log_group(desired: &Desired, facts: Option<&LogGroupFacts>, plan: &mut Plan) 
             plan.step(kind, Write::PutRetentionPolicy { name, days });
             None
         }
-        Some(facts) if facts.group.retention_days == Some(days) => None,
-        Some(LogGroupFacts { ours: Some(true), .. }) => {
-            plan.step(kind, Write::PutRetentionPolicy { name, days });
+        Some(LogGroupFacts { group, tags: None }) if group.retention_days == Some(days) => None,
+        Some(LogGroupFacts { group, tags: Some(tags) }) if desired.identity.installation.owns(tags) => {
+            let tags = missing_tags(&desired.tags, tags);
+            if !tags.is_empty() {
+                plan.step(kind, Write::TagLogGroup { arn: group.arn.clone(), tags });
+            }
+            if group.retention_days != Some(days) {
+                plan.step(kind, Write::PutRetentionPolicy { name, days });
+            }
             None
         }
         // A group that nobody asked about counts as somebody else's.

@@ -112,11 +112,8 @@ async fn remove_one(identity: &AppIdentity, caller: &Caller, ctx: &Context) -> C
             let log_groups = snapshot.log_groups(fresh.of(ConditionType::FunctionReady)).await?;
             let log_group = match log_groups.get(&identity.log_group_name()) {
                 Some(group) => {
-                    let tags = snapshot.log_group_tags(caller, &group.name).await?;
-                    tags.map(|tags| LogGroupFacts {
-                        group: group.clone(),
-                        ours: Some(identity.installation.owns(&tags)),
-                    })
+                    let tags = snapshot.log_group_tags(group).await?;
+                    tags.map(|tags| LogGroupFacts { group: group.clone(), tags: Some(tags) })
                 }
                 None => None,
             };

@@ -473,6 +473,8 @@ impl UpdateStatus {
 pub struct LogGroup {
     /// Its name.
     pub name: LogGroupName,
+    /// Its ARN as tagging takes it, without `:*` behind it.
+    pub arn: String,
     /// How many days events are kept; `None` is for ever.
     pub retention_days: Option<u32>,
 }

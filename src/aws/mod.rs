@@ -81,12 +81,7 @@ pub trait Aws: Send + Sync + 'static {
     async fn log_groups(&self, region: &Region, prefix: &str) -> Result<Vec<LogGroup>, AwsError>;
 
     /// `logs:ListTagsForResource`; `None` when there is no such group.
-    async fn log_group_tags(
-        &self,
-        region: &Region,
-        caller: &Caller,
-        name: &LogGroupName,
-    ) -> Result<Option<Tags>, AwsError>;
+    async fn log_group_tags(&self, region: &Region, group: &LogGroup) -> Result<Option<Tags>, AwsError>;
 
     /// `iam:GetAccountAuthorizationDetails` for roles, reduced to those below `path` (which starts and ends with `/`).
     async fn roles(&self, region: &Region, path: &str) -> Result<Vec<Role>, AwsError>;

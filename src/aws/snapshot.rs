@@ -303,12 +303,13 @@ impl Snapshot {
         self.aws.function(&self.region, name).await
     }
 
-    /// The tags of a log group: never cached; needed once before a group that was there already is written to.
+    /// The tags of a log group: never cached; needed before a group that was there already is written to, and for a
+    /// closer look.
     ///
     /// # Errors
     /// As `ListTagsForResource`.
-    pub async fn log_group_tags(&self, caller: &Caller, name: &LogGroupName) -> Result<Option<Tags>, AwsError> {
-        self.aws.log_group_tags(&self.region, caller, name).await
+    pub async fn log_group_tags(&self, group: &LogGroup) -> Result<Option<Tags>, AwsError> {
+        self.aws.log_group_tags(&self.region, group).await
     }
 
     /// Carries out a change, and forgets what it may have changed, whether it succeeded or not.
@@ -342,6 +343,8 @@ impl Snapshot {
             Write::CreateLogGroup { .. } | Write::PutRetentionPolicy { .. } | Write::DeleteLogGroup { .. } => {
                 self.log_groups.invalidate();
             }
+            // The table shows no tags.
+            Write::TagLogGroup { .. } => {}
             Write::CreateFunction(_)
             | Write::UpdateFunctionConfiguration { .. }
             | Write::UpdateFunctionCode { .. }

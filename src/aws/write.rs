@@ -158,6 +158,13 @@ pub enum Write {
         /// One of the numbers of days that CloudWatch Logs allows.
         days: u32,
     },
+    /// `logs:TagResource`.
+    TagLogGroup {
+        /// The group's ARN, without `:*` behind it.
+        arn: String,
+        /// Tags to set.
+        tags: Tags,
+    },
     /// `logs:DeleteLogGroup`.
     DeleteLogGroup {
         /// The group.
@@ -315,6 +322,7 @@ impl Write {
             Self::DeleteRole { .. } => ("iam", "DeleteRole"),
             Self::CreateLogGroup { .. } => ("logs", "CreateLogGroup"),
             Self::PutRetentionPolicy { .. } => ("logs", "PutRetentionPolicy"),
+            Self::TagLogGroup { .. } => ("logs", "TagResource"),
             Self::DeleteLogGroup { .. } => ("logs", "DeleteLogGroup"),
             Self::CreateFunction(_) => ("lambda", "CreateFunction"),
             Self::UpdateFunctionConfiguration { .. } => ("lambda", "UpdateFunctionConfiguration"),
@@ -351,7 +359,7 @@ impl Write {
             Self::UpdateFunctionConfiguration { name, .. }
             | Self::UpdateFunctionCode { name, .. }
             | Self::DeleteFunction { name } => name.to_string(),
-            Self::TagFunction { arn, .. } => arn.clone(),
+            Self::TagFunction { arn, .. } | Self::TagLogGroup { arn, .. } => arn.clone(),
         }
     }
 }

@@ -129,6 +129,7 @@ fn is_done_already(write: &Write, error: &AwsError) -> bool {
         | Write::TagRole { .. }
         | Write::CreateLogGroup { .. }
         | Write::PutRetentionPolicy { .. }
+        | Write::TagLogGroup { .. }
         | Write::CreateFunction(_)
         | Write::UpdateFunctionConfiguration { .. }
         | Write::UpdateFunctionCode { .. }

@@ -133,7 +133,10 @@ fn noun(write: &Write) -> &'static str {
         | Write::TagRole { .. }
         | Write::UntagRole { .. }
         | Write::DeleteRole { .. } => "Role",
-        Write::CreateLogGroup { .. } | Write::PutRetentionPolicy { .. } | Write::DeleteLogGroup { .. } => "Log group",
+        Write::CreateLogGroup { .. }
+        | Write::PutRetentionPolicy { .. }
+        | Write::TagLogGroup { .. }
+        | Write::DeleteLogGroup { .. } => "Log group",
         Write::CreateFunction(_)
         | Write::UpdateFunctionConfiguration { .. }
         | Write::UpdateFunctionCode { .. }
@@ -154,9 +157,10 @@ fn describe(write: &Write) -> Vec<(Kind, String)> {
         Write::CreateVpcEndpoint(_) => again(Kind::Endpoint),
         Write::ModifyVpcEndpoint { change, .. } => changed(change),
         Write::DeleteVpcEndpoint { .. } => one(Kind::Endpoint, "it had failed, and was deleted".to_owned()),
-        Write::TagEc2 { tags, .. } | Write::TagRole { tags, .. } | Write::TagFunction { tags, .. } => {
-            one(Kind::Tags, format!("tagged again: {}", keys(tags)))
-        }
+        Write::TagEc2 { tags, .. }
+        | Write::TagRole { tags, .. }
+        | Write::TagLogGroup { tags, .. }
+        | Write::TagFunction { tags, .. } => one(Kind::Tags, format!("tagged again: {}", keys(tags))),
         Write::CreateRole { .. } => again(Kind::Role),
         Write::UpdateTrustPolicy { .. } => one(Kind::TrustPolicy, "trust policy set back".to_owned()),
         Write::PutRolePolicy { policy, .. } => one(Kind::RolePolicy, format!("policy {policy} set back")),

@@ -27,8 +27,6 @@ enum Outcome {
     Told(&'static str),
     /// Nothing: AWS itself changed it, and an invocation changes it back.
     Left,
-    /// Nothing that is seen: no table shows it, and nothing depends on it until the app is deleted.
-    Unseen,
 }
 
 /// Every kind of drift and what becomes of it.
@@ -57,7 +55,7 @@ const OUTCOMES: &[(&str, Outcome)] = &[
     ("ingress opened", Outcome::Repaired(&["ec2:RevokeSecurityGroupIngress"], &["rule"])),
     ("ingress rule deleted", Outcome::Repaired(&["ec2:AuthorizeSecurityGroupIngress"], &["rule"])),
     ("log group deleted", Outcome::Repaired(&["logs:CreateLogGroup", "logs:PutRetentionPolicy"], &["log_group"])),
-    ("log group's tags removed", Outcome::Unseen),
+    ("log group's tags removed", Outcome::Told("NameTaken")),
     ("private DNS switched", Outcome::Repaired(&["ec2:ModifyVpcEndpoint"], &["private_dns"])),
     ("retention changed", Outcome::Repaired(&["logs:PutRetentionPolicy"], &["retention"])),
     ("retention removed", Outcome::Repaired(&["logs:PutRetentionPolicy"], &["retention"])),
@@ -204,7 +202,7 @@ async fn one_drift(name: &str, number: usize, outcome: &Outcome) {
             assert_same(name, &before, &scene);
             assert_eq!(ready(&scene).0, "True", "{name} after the remedy");
         }
-        Outcome::Left | Outcome::Unseen => {
+        Outcome::Left => {
             assert_eq!((done, ready(&scene).0.as_str()), (vec![], "True"), "{name}");
             return;
         }
@@ -228,7 +226,10 @@ fn retag(scene: &Scene, drift: &Action) {
             let arn = scene.aws.world().regions[region].functions[name].detail.listing.arn.clone();
             Write::TagFunction { arn, tags }
         }
-        Tagged::LogGroup(_) => panic!("nothing tags log groups"),
+        Tagged::LogGroup(name) => {
+            let arn = scene.aws.world().regions[region].log_groups[name].group.arn.clone();
+            Write::TagLogGroup { arn, tags }
+        }
     };
     scene.aws.act(&Action::Write(region.clone(), write)).expect("tags are set");
 }
@@ -236,9 +237,13 @@ fn retag(scene: &Scene, drift: &Action) {
 #[tokio::test(start_paused = true)]
 async fn tags_that_were_lost_in_part_are_put_back() {
     scene(async {
-        for name in
-            ["group's tags removed", "endpoint's tags removed", "role's tags removed", "function's tags removed"]
-        {
+        for name in [
+            "group's tags removed",
+            "endpoint's tags removed",
+            "role's tags removed",
+            "function's tags removed",
+            "log group's tags removed",
+        ] {
             let (scene, _) = at_rest().await;
             let before = shape(&scene.aws.world());
             let Action::ByHand(region, ByHand::RemoveTags { from, .. }) = named(&scene, name).remove(0).action else {
@@ -407,13 +412,14 @@ async fn a_touch_costs_one_look_and_a_hundred_touches_hardly_more() {
             "lambda:ListFunctions",
             "logs:DescribeLogGroups",
             "logs:DescribeLogGroups",
+            "logs:ListTagsForResource",
         ];
         assert_eq!(calls, tables);
         (0..99).for_each(|n| touch(&format!("app-{n}")));
         scene.pass(Duration::from_secs(10)).await;
         let mut calls = names(&scene.aws.take_journal());
-        calls.retain(|call| call != "lambda:GetFunction");
-        assert!(calls.len() <= 3 * (tables.len() - 1), "{} calls but for the functions themselves", calls.len());
+        calls.retain(|call| call != "lambda:GetFunction" && call != "logs:ListTagsForResource");
+        assert!(calls.len() <= 3 * (tables.len() - 2), "{} calls but for the functions themselves", calls.len());
         assert_eq!(scene.kubernetes.take_journal().writes().len(), 0);
     })
     .await;

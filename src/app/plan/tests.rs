@@ -155,10 +155,14 @@ fn tags_that_were_lost_are_put_back_where_the_installation_s_own_is_left() {
     assert_eq!(writes(decided(&Observed { role: Some(bare), ..at_rest() })), [tag_role]);
     let mut bare = detail();
     keep(&mut bare.tags);
-    let tag_function = Write::TagFunction { arn: listing().arn, tags: lost };
+    let tag_function = Write::TagFunction { arn: listing().arn, tags: lost.clone() };
     assert_eq!(writes(decided(&with_function(bare.clone()))), [tag_function]);
     let unasked = Observed { detail: None, ..with_function(bare) };
     assert_eq!(writes(decided(&unasked)), [], "a listing shows no tags");
+    let mut bare = log_group(Some(identity().tags()));
+    bare.tags.iter_mut().for_each(keep);
+    let tag_group = Write::TagLogGroup { arn: bare.group.arn.clone(), tags: lost };
+    assert_eq!(writes(decided(&Observed { log_group: Some(bare), ..at_rest() })), [tag_group]);
 }
 
 #[test]
@@ -195,7 +199,7 @@ fn each_drift_of_the_role_or_the_log_group_is_put_right_by_one_write() {
         (
             "retention",
             |_, group| {
-                let mut facts = log_group(Some(true));
+                let mut facts = log_group(Some(identity().tags()));
                 facts.group.retention_days = None;
                 *group = Some(facts);
             },
@@ -339,8 +343,8 @@ fn a_function_of_somebody_else_is_told_and_never_touched() {
 
 #[test]
 fn a_log_group_of_somebody_else_is_told_never_touched_and_no_function_writes_into_it() {
-    for ours in [Some(false), None] {
-        let mut theirs = log_group(ours);
+    for tags in [Some(foreign()), None] {
+        let mut theirs = log_group(tags);
         theirs.group.retention_days = None;
         let plan = decided(&Observed { log_group: Some(theirs), listing: None, detail: None, ..at_rest() });
         assert_eq!(plan.steps, []);
@@ -357,7 +361,7 @@ fn an_app_that_goes_takes_its_function_first_and_the_rest_once_that_is_confirmed
     role.attached_policies.insert("arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned());
     let there = Observed {
         role: Some(role.clone()),
-        log_group: Some(log_group(Some(true))),
+        log_group: Some(log_group(Some(identity.tags()))),
         listing: None,
         detail: Some(detail()),
         interfaces: BTreeSet::new(),
@@ -429,7 +433,7 @@ fn an_app_that_goes_leaves_what_is_somebody_else_s_and_does_not_wait_for_it() {
     theirs.listing.configuration.role_arn = "arn:aws:iam::123456789012:role/theirs".to_owned();
     let all_foreign = Observed {
         role: Some(Role { tags: foreign(), ..role() }),
-        log_group: Some(log_group(Some(false))),
+        log_group: Some(log_group(Some(foreign()))),
         listing: None,
         detail: Some(theirs.clone()),
         interfaces: BTreeSet::new(),

@@ -8,7 +8,7 @@ use super::{
     calls::{Calls, OnCall},
     error::{Malformed, needed},
 };
-use crate::aws::{AwsError, Caller, Failure, LogGroup, LogGroupName, Region, Tags, Written};
+use crate::aws::{AwsError, Failure, LogGroup, LogGroupName, Tags, Written};
 
 /// `DescribeLogGroups` gives at most 50 groups a page.
 const PAGE: i32 = 50;
@@ -34,14 +34,8 @@ impl Logs {
         Ok(groups.into_iter().flatten().collect())
     }
 
-    pub(super) async fn tags(
-        &self,
-        region: &Region,
-        caller: &Caller,
-        name: &LogGroupName,
-    ) -> Result<Option<Tags>, AwsError> {
-        let arn = group_arn(region, caller, name);
-        let call = self.client.list_tags_for_resource().resource_arn(arn).send();
+    pub(super) async fn tags(&self, group: &LogGroup) -> Result<Option<Tags>, AwsError> {
+        let call = self.client.list_tags_for_resource().resource_arn(&group.arn).send();
         match self.calls.observed("ListTagsForResource", call).await {
             Ok(answer) => Ok(Some(answer.tags.unwrap_or_default().into_iter().collect())),
             Err(error) if error.failure == Failure::NotFound => Ok(None),
@@ -62,6 +56,12 @@ impl Logs {
         self.calls.observed(OPERATION, call).await.map(|_| Written::Done)
     }
 
+    pub(super) async fn tag(&self, arn: &str, tags: &Tags) -> Result<Written, AwsError> {
+        let tags: HashMap<_, _> = tags.clone().into_iter().collect();
+        let call = self.client.tag_resource().resource_arn(arn).set_tags(Some(tags)).send();
+        self.calls.observed("TagResource", call).await.map(|_| Written::Done)
+    }
+
     pub(super) async fn delete(&self, name: &LogGroupName) -> Result<Written, AwsError> {
         let call = self.client.delete_log_group().log_group_name(name.as_str()).send();
         self.calls.observed("DeleteLogGroup", call).await.map(|_| Written::Done)
@@ -73,35 +73,24 @@ fn group(group: &types::LogGroup) -> Result<Option<LogGroup>, Malformed> {
     let Ok(name) = needed(group.log_group_name(), "LogGroup.LogGroupName")?.parse() else { return Ok(None) };
     let retention_days = group.retention_in_days().map(u32::try_from).transpose();
     let retention_days = retention_days.map_err(|error| Malformed::wrong("LogGroup.RetentionInDays", &error))?;
-    Ok(Some(LogGroup { name, retention_days }))
-}
-
-/// The ARN that tagging takes: without the `:*` that `DescribeLogGroups` puts behind it.
-fn group_arn(region: &Region, Caller { account, partition }: &Caller, name: &LogGroupName) -> String {
-    format!("arn:{partition}:logs:{region}:{account}:log-group:{name}")
+    // `logGroupArn` is the ARN that tagging takes; `arn` has `:*` behind it.
+    let arn = needed(group.log_group_arn(), "LogGroup.LogGroupArn")?.to_owned();
+    Ok(Some(LogGroup { name, arn, retention_days }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::Partition;
 
     #[test]
-    fn tags_are_asked_for_by_an_arn_without_a_star() {
-        let caller = Caller { account: "123456789012".parse().expect("account"), partition: Partition::AwsCn };
-        let (region, name) = ("cn-north-1".parse().expect("region"), "/aws/lambda/pgai-a".parse().expect("name"));
-        assert_eq!(
-            group_arn(&region, &caller, &name),
-            "arn:aws-cn:logs:cn-north-1:123456789012:log-group:/aws/lambda/pgai-a"
-        );
-    }
-
-    #[test]
-    fn a_group_is_kept_for_ever_unless_it_says_otherwise() {
-        let wire = types::LogGroup::builder().log_group_name("/aws/lambda/pgai-a");
+    fn a_group_is_kept_for_ever_unless_it_says_otherwise_and_is_tagged_by_an_arn_without_a_star() {
+        let arn = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/pgai-a";
+        let wire = types::LogGroup::builder().log_group_name("/aws/lambda/pgai-a").arn(format!("{arn}:*"));
+        assert_eq!(group(&wire.clone().build()), Err(Malformed::missing("LogGroup.LogGroupArn")));
+        let wire = wire.log_group_arn(arn);
         let read = |wire: types::builders::LogGroupBuilder| group(&wire.build());
         assert!(read(wire.clone()).is_ok_and(|group| group.is_some_and(|group| group.retention_days.is_none())));
         let month = read(wire.retention_in_days(30)).expect("group").expect("a name of ours");
-        assert_eq!(month.retention_days, Some(30));
+        assert_eq!((month.retention_days, month.arn.as_str()), (Some(30), arn));
     }
 }

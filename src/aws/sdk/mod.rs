@@ -24,9 +24,9 @@ use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::Timeou
 pub use calls::{CallRecord, OnCall};
 
 use super::{
-    Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, LogGroup, LogGroupName,
-    NetworkInterface, NetworkInterfaceId, Region, Role, RouteTable, SecurityGroup, SecurityGroupId, Subnet, Tags, Vpc,
-    VpcEndpoint, VpcId, Write, Written,
+    Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, LogGroup, NetworkInterface,
+    NetworkInterfaceId, Region, Role, RouteTable, SecurityGroup, SecurityGroupId, Subnet, Tags, Vpc, VpcEndpoint,
+    VpcId, Write, Written,
 };
 
 /// To open a connection.
@@ -135,6 +135,7 @@ impl Services {
             Write::DeleteRole { role } => iam.delete_role(role).await,
             Write::CreateLogGroup { name, tags } => logs.create(name, tags).await,
             Write::PutRetentionPolicy { name, days } => logs.put_retention(name, *days).await,
+            Write::TagLogGroup { arn, tags } => logs.tag(arn, tags).await,
             Write::DeleteLogGroup { name } => logs.delete(name).await,
             Write::CreateFunction(new) => lambda.create(new).await,
             Write::UpdateFunctionConfiguration { name, configuration } => {
@@ -211,13 +212,8 @@ impl Aws for SdkAws {
         self.services(region).logs.groups(prefix).await
     }
 
-    async fn log_group_tags(
-        &self,
-        region: &Region,
-        caller: &Caller,
-        name: &LogGroupName,
-    ) -> Result<Option<Tags>, AwsError> {
-        self.services(region).logs.tags(region, caller, name).await
+    async fn log_group_tags(&self, region: &Region, group: &LogGroup) -> Result<Option<Tags>, AwsError> {
+        self.services(region).logs.tags(group).await
     }
 
     async fn roles(&self, region: &Region, path: &str) -> Result<Vec<Role>, AwsError> {

@@ -4,9 +4,9 @@ use std::{collections::BTreeSet, fmt::Display};
 
 use async_trait::async_trait;
 use private_genai_operator::aws::{
-    Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, LogGroup, LogGroupName,
-    NetworkInterface, NetworkInterfaceId, Region, Role, RouteTable, SecurityGroup, SecurityGroupId, Subnet, Tags, Vpc,
-    VpcEndpoint, VpcId, Write, Written,
+    Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, LogGroup, NetworkInterface,
+    NetworkInterfaceId, Region, Role, RouteTable, SecurityGroup, SecurityGroupId, Subnet, Tags, Vpc, VpcEndpoint,
+    VpcId, Write, Written,
 };
 
 use super::{
@@ -164,14 +164,9 @@ impl Aws for MemoryAws {
         .await
     }
 
-    async fn log_group_tags(
-        &self,
-        region: &Region,
-        _caller: &Caller,
-        name: &LogGroupName,
-    ) -> Result<Option<Tags>, AwsError> {
-        self.read(("logs", "ListTagsForResource"), region, name.to_string(), |_, state| {
-            (reads::log_group_tags(state, name), 1)
+    async fn log_group_tags(&self, region: &Region, group: &LogGroup) -> Result<Option<Tags>, AwsError> {
+        self.read(("logs", "ListTagsForResource"), region, group.name.to_string(), |_, state| {
+            (reads::log_group_tags(state, &group.arn), 1)
         })
         .await
     }

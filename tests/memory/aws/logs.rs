@@ -14,12 +14,13 @@ const RETENTION_DAYS: [u32; 22] =
 
 pub(super) fn create_group(world: &mut World, region: &Region, name: &LogGroupName, tags: &Tags) -> Answer {
     tags::check(tags, "InvalidParameterException")?;
+    let arn = format!("arn:{}:logs:{region}:{}:log-group:{name}", region.partition(), world.account);
     let groups = &mut world.region_mut(region).log_groups;
     if groups.contains_key(name) {
         return refuse("ResourceAlreadyExistsException", "The specified log group already exists");
     }
     // Without a retention policy, events are kept for ever.
-    let group = LogGroup { name: name.clone(), retention_days: None };
+    let group = LogGroup { name: name.clone(), arn, retention_days: None };
     groups.insert(name.clone(), LogGroupRecord { group, tags: tags.clone() });
     Ok(Written::Done)
 }
@@ -35,6 +36,15 @@ pub(super) fn set_retention(world: &mut World, region: &Region, name: &LogGroupN
     match world.region_mut(region).log_groups.get_mut(name) {
         Some(record) => record.group.retention_days = days,
         None => return refuse("ResourceNotFoundException", "The specified log group does not exist."),
+    }
+    Ok(Written::Done)
+}
+
+pub(super) fn tag(world: &mut World, region: &Region, arn: &str, tags: &Tags) -> Answer {
+    tags::check(tags, "InvalidParameterException")?;
+    match world.region_mut(region).log_groups.values_mut().find(|record| record.group.arn == arn) {
+        Some(record) => record.tags.extend(tags.clone()),
+        None => return refuse("ResourceNotFoundException", "The specified resource does not exist."),
     }
     Ok(Written::Done)
 }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use private_genai_operator::{
     aws::{
-        EndpointService, EndpointState, FunctionDetail, FunctionListing, FunctionName, LogGroup, LogGroupName,
-        NetworkInterface, NetworkInterfaceId, Role, RouteTable, SecurityGroup, SecurityGroupId, Subnet, SubnetId, Tags,
-        Vpc, VpcEndpoint, VpcId,
+        EndpointService, EndpointState, FunctionDetail, FunctionListing, FunctionName, LogGroup, NetworkInterface,
+        NetworkInterfaceId, Role, RouteTable, SecurityGroup, SecurityGroupId, Subnet, SubnetId, Tags, Vpc, VpcEndpoint,
+        VpcId,
     },
     identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX, TAG_INSTALLATION},
 };
@@ -70,8 +70,8 @@ pub fn log_groups(state: &RegionState, prefix: &str) -> Vec<LogGroup> {
     groups.filter(|group| group.name.as_str().starts_with(prefix)).cloned().collect()
 }
 
-pub fn log_group_tags(state: &RegionState, name: &LogGroupName) -> Option<Tags> {
-    state.log_groups.get(name).map(|record| record.tags.clone())
+pub fn log_group_tags(state: &RegionState, arn: &str) -> Option<Tags> {
+    state.log_groups.values().find(|record| record.group.arn == arn).map(|record| record.tags.clone())
 }
 
 /// All roles of the account, as IAM's lagging reads show them.

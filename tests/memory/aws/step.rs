@@ -113,6 +113,7 @@ fn carry_out(world: &mut World, region: &Region, write: &Write) -> Answer {
         Write::DeleteRole { role } => iam::delete_role(world, role),
         Write::CreateLogGroup { name, tags } => logs::create_group(world, region, name, tags),
         Write::PutRetentionPolicy { name, days } => logs::put_retention(world, region, name, *days),
+        Write::TagLogGroup { arn, tags } => logs::tag(world, region, arn, tags),
         Write::DeleteLogGroup { name } => logs::delete_group(world, region, name),
         Write::CreateFunction(new) => lambda::create(world, region, new),
         Write::UpdateFunctionConfiguration { name, configuration } => {

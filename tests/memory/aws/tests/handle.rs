@@ -1,7 +1,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use private_genai_operator::aws::{
-    Aws, AwsError, EndpointState, Failure, FunctionName, NewVpcEndpoint, VpcId, Write, Written,
+    Aws, AwsError, EndpointState, Failure, FunctionName, LogGroup, NewVpcEndpoint, VpcId, Write, Written,
 };
 
 use super::{
@@ -54,7 +54,8 @@ async fn every_call_that_aws_would_count_is_in_the_journal() {
     let name: FunctionName = "missing".parse().expect("a function name");
     assert_eq!(aws.function(&region, &name).await.expect("an answer"), None);
     assert_eq!(calls(&aws), one("lambda:GetFunction", 1));
-    assert_eq!(aws.log_group_tags(&region, &caller, &log_group("missing")).await.expect("an answer"), None);
+    let missing = LogGroup { name: log_group("missing"), arn: "arn:missing".into(), retention_days: None };
+    assert_eq!(aws.log_group_tags(&region, &missing).await.expect("an answer"), None);
     assert_eq!(calls(&aws), one("logs:ListTagsForResource", 1));
     for empty in [
         aws.vpcs(&region, &BTreeSet::new()).await.map(|found| found.len()),
