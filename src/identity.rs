@@ -32,10 +32,6 @@ pub const TAG_APP_NAME: &str = "privategenai.dev/app-name";
 /// On the role of an app that is gone: the interfaces for whose release Lambda may still need the role.
 pub const TAG_RETIRED: &str = "privategenai.dev/retired";
 
-/// On a role that was created anew while its function was there already: the function is still to be given it again,
-/// because to AWS it is another principal under the same name.
-pub const TAG_RECREATED: &str = "privategenai.dev/recreated";
-
 /// The component of the group that functions carry.
 pub const FUNCTIONS_GROUP: &str = "functions";
 /// The component of the group that endpoints carry.

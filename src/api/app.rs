@@ -243,6 +243,10 @@ pub struct FunctionStatus {
     pub last_update_status: String,
     /// Base64 of the SHA-256 of its code.
     pub code_sha256: String,
+    /// The unique id of the execution role that the function was given: a role that is created again under its name is
+    /// another principal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_role_id: Option<String>,
     /// When it was last changed, as AWS says: with an unchanged value the facts above hold.
     pub last_modified: String,
     /// Its log group.

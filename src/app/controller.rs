@@ -1,6 +1,6 @@
 //! Keeps the apps true: finds the network, looks at AWS, acts, and tells in the status.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{cell::RefCell, collections::BTreeSet, sync::Arc, time::Duration};
 
 use kube::{Api, Resource as _, ResourceExt as _, api::PostParams, runtime::controller::Action};
 
@@ -24,7 +24,7 @@ use crate::{
         Context, Converged, Error, Freshness, Guarded, Pace, add_finalizer, context::key, converge, explain_unreadable,
         is_held,
     },
-    identity::{AppIdentity, TAG_RECREATED, missing_tags},
+    identity::{AppIdentity, missing_tags},
     network::{Service, accepted, check_subnets, implicit_name},
 };
 
@@ -126,14 +126,18 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     let closely =
         ctx.takes_closer_look(&format!("{}/{}", desired.identity.namespace, desired.identity.name)) || in_doubt;
     let role = unseen_role(&desired.identity);
+    // Which principal the function runs as, and which one is to be had.
+    let given_role_id = RefCell::new(recorded.and_then(|function| function.execution_role_id.clone()));
+    let role_id = RefCell::new(None);
     let Converged { observed, plan, error, done } = converge(
         &snapshot,
         &ctx.stop,
-        async |fresh| observe(&snapshot, &desired, recorded, closely, fresh).await,
+        async |fresh| observe(&snapshot, &desired, recorded, given_role_id.borrow().clone(), closely, fresh).await,
         |observed| {
             if observed.role.is_some() {
                 ctx.seen(&role);
             }
+            *role_id.borrow_mut() = observed.role.as_ref().map(|role| role.id.clone());
             let mut plan = plan(&desired, observed);
             if plan.legs.iter().any(|leg| leg.reason == Reason::FunctionFailed)
                 && !plan.steps.is_empty()
@@ -144,8 +148,12 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
             plan
         },
         |write, result| {
-            if matches!((write, result), (Write::CreateRole { .. }, Ok(_))) {
-                ctx.created(&role);
+            match (write, result) {
+                (Write::CreateRole { .. }, Ok(_)) => ctx.created(&role),
+                (Write::CreateFunction(_) | Write::UpdateFunctionConfiguration { .. }, Ok(_)) => {
+                    given_role_id.replace(role_id.borrow().clone());
+                }
+                _ => {}
             }
             false
         },
@@ -188,6 +196,7 @@ async fn observe(
     snapshot: &Snapshot,
     desired: &Desired,
     recorded: Option<&FunctionStatus>,
+    given_role_id: Option<String>,
     closely: bool,
     fresh: &Freshness,
 ) -> Result<Observed, AwsError> {
@@ -199,9 +208,9 @@ async fn observe(
     if listing.is_none() {
         listing = snapshot.functions(fresh.of(ConditionType::FunctionReady)).await?.get(&name).cloned();
     }
-    let role_is_new = role.as_ref().is_none_or(|role| role.tags.contains_key(TAG_RECREATED));
+    let another_role = role.as_ref().map(|role| &role.id) != given_role_id.as_ref();
     let needed =
-        (listing.is_some() && role_is_new) || needs_detail(listing.as_ref(), desired.function.as_ref(), recorded);
+        (listing.is_some() && another_role) || needs_detail(listing.as_ref(), desired.function.as_ref(), recorded);
     let (listing, detail) = if needed || (closely && listing.is_some()) {
         let detail = snapshot.function(&name).await?;
         let listing = detail.as_ref().map(|detail| detail.listing.clone());
@@ -217,7 +226,7 @@ async fn observe(
         }
         group => group.map(|group| LogGroupFacts { group, tags: None }),
     };
-    Ok(Observed { role, log_group, listing, detail, interfaces: BTreeSet::new() })
+    Ok(Observed { role, given_role_id, log_group, listing, detail, interfaces: BTreeSet::new() })
 }
 
 /// Why the app's own subnets cannot be used, if they cannot.

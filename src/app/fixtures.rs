@@ -73,13 +73,21 @@ pub(super) fn desired_without_path() -> Desired {
 }
 
 pub(super) fn nothing() -> Observed {
-    Observed { role: None, log_group: None, listing: None, detail: None, interfaces: BTreeSet::new() }
+    Observed {
+        role: None,
+        given_role_id: None,
+        log_group: None,
+        listing: None,
+        detail: None,
+        interfaces: BTreeSet::new(),
+    }
 }
 
 pub(super) fn role() -> Role {
     let desired = desired();
     Role {
         name: identity().role_name(),
+        id: "AROAEXAMPLE".to_owned(),
         arn: identity().role_arn(&caller()),
         trust_policy: desired.trust_policy,
         inline_policies: BTreeMap::from([("private-genai".to_owned(), desired.execution_policy)]),
@@ -120,6 +128,7 @@ pub(super) fn detail() -> FunctionDetail {
 pub(super) fn at_rest() -> Observed {
     Observed {
         role: Some(role()),
+        given_role_id: Some(role().id),
         log_group: Some(log_group(None)),
         listing: Some(listing()),
         detail: Some(detail()),
@@ -141,6 +150,7 @@ pub(super) fn recorded() -> FunctionStatus {
         state: detail.state.as_str().to_owned(),
         last_update_status: detail.last_update.as_str().to_owned(),
         code_sha256: detail.listing.code_sha256,
+        execution_role_id: Some(role().id),
         last_modified: detail.listing.last_modified,
         log_group: identity().log_group_name().to_string(),
     }

@@ -14,6 +14,8 @@ use super::desired::DesiredFunction;
 pub struct Observed {
     /// Its execution role.
     pub role: Option<Role>,
+    /// The unique id of the role that the function was given, as far as it is known.
+    pub given_role_id: Option<String>,
     /// Its log group.
     pub log_group: Option<LogGroupFacts>,
     /// Its function, as listed.
@@ -22,6 +24,13 @@ pub struct Observed {
     pub detail: Option<FunctionDetail>,
     /// The interfaces that carry the functions' group, where the app is to go: Lambda may need its role to release them.
     pub interfaces: BTreeSet<NetworkInterfaceId>,
+}
+
+impl Observed {
+    /// The role is another principal than the one that the function was given, whatever its name says.
+    pub fn has_another_role(&self) -> bool {
+        self.role.as_ref().zip(self.given_role_id.as_ref()).is_some_and(|(role, given)| role.id != *given)
+    }
 }
 
 /// A log group, and its tags where they had to be asked for.

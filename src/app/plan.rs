@@ -6,7 +6,7 @@ use super::{Desired, LogGroupFacts, Observed, desired::DesiredFunction};
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
     aws::{FunctionDetail, FunctionState, NetworkInterfaceId, NewFunction, Role, UpdateStatus, Write},
-    identity::{AppIdentity, Retirement, TAG_RECREATED, TAG_RETIRED, missing_tags},
+    identity::{AppIdentity, Retirement, TAG_RETIRED, missing_tags},
     plan::Plan,
     policy::retired_policy,
 };
@@ -110,10 +110,6 @@ fn execution_role(desired: &Desired, observed: &Observed, plan: &mut Plan) -> Le
         document: desired.execution_policy.clone(),
     };
     let Some(role) = &observed.role else {
-        let mut tags = desired.tags.clone();
-        if observed.listing.is_some() {
-            tags.insert(TAG_RECREATED.to_owned(), "true".to_owned());
-        }
         plan.step(
             kind,
             Write::CreateRole {
@@ -121,7 +117,7 @@ fn execution_role(desired: &Desired, observed: &Observed, plan: &mut Plan) -> Le
                 path: desired.identity.installation.role_path(),
                 trust_policy: desired.trust_policy.clone(),
                 description: description(&desired.identity),
-                tags,
+                tags: desired.tags.clone(),
             },
         );
         plan.step(kind, put_policy);
@@ -186,10 +182,6 @@ fn log_group(desired: &Desired, facts: Option<&LogGroupFacts>, plan: &mut Plan) 
 fn function(desired: &Desired, function: &DesiredFunction, observed: &Observed, plan: &mut Plan) -> Leg {
     let kind = ConditionType::FunctionReady;
     let name = desired.identity.function_name();
-    // The role is another principal than the one that the function was given, whatever its name says.
-    let role_is_new = observed.role.as_ref().is_some_and(|role| role.tags.contains_key(TAG_RECREATED));
-    let give_role_once =
-        Write::UntagRole { role: desired.identity.role_name(), keys: [TAG_RECREATED.to_owned()].into() };
     let Some(listing) = &observed.listing else {
         plan.step(
             kind,
@@ -202,9 +194,6 @@ fn function(desired: &Desired, function: &DesiredFunction, observed: &Observed, 
                 tags: desired.tags.clone(),
             }),
         );
-        if role_is_new {
-            plan.step(kind, give_role_once);
-        }
         return Leg::progressing(kind, Reason::Applying, format!("Function {name} is being created."));
     };
     if let Some(leg) = observed.detail.as_ref().and_then(|detail| unsettled(desired, detail, plan)) {
@@ -218,12 +207,9 @@ fn function(desired: &Desired, function: &DesiredFunction, observed: &Observed, 
         }
     }
     // One update at a time: Lambda refuses the second while the first is under way.
-    if listing.configuration != function.configuration || role_is_new {
+    if listing.configuration != function.configuration || observed.has_another_role() {
         let configuration = function.configuration.clone();
         plan.step(kind, Write::UpdateFunctionConfiguration { name: name.clone(), configuration });
-        if role_is_new {
-            plan.step(kind, give_role_once);
-        }
     } else if listing.code_sha256 != function.package.sha256() || listing.architecture != function.architecture {
         plan.step(
             kind,

@@ -123,6 +123,7 @@ async fn remove_one(identity: &AppIdentity, caller: &Caller, ctx: &Context) -> C
                     .await?
                     .get(&identity.role_name())
                     .cloned(),
+                given_role_id: None,
                 log_group,
                 listing: None,
                 interfaces: interfaces(&snapshot, &network).await?,

@@ -29,6 +29,7 @@ impl Facts {
     /// Records what was observed of the app itself. What was not asked for anew stays as it was recorded.
     pub fn observe(&mut self, identity: &AppIdentity, observed: &Observed, before: Option<&FunctionStatus>) {
         self.execution_role = observed.role.as_ref().map(|role| ExecutionRoleStatus { arn: role.arn.clone() });
+        let given_role_id = observed.given_role_id.clone().or(observed.role.as_ref().map(|role| role.id.clone()));
         self.function = match (&observed.detail, &observed.listing) {
             (Some(detail), _) => Some(FunctionStatus {
                 name: detail.listing.name.to_string(),
@@ -36,10 +37,13 @@ impl Facts {
                 state: detail.state.as_str().to_owned(),
                 last_update_status: detail.last_update.as_str().to_owned(),
                 code_sha256: detail.listing.code_sha256.clone(),
+                execution_role_id: given_role_id,
                 last_modified: detail.listing.last_modified.clone(),
                 log_group: identity.log_group_name().to_string(),
             }),
-            (None, Some(_)) => before.cloned(),
+            (None, Some(_)) => {
+                before.cloned().map(|function| FunctionStatus { execution_role_id: given_role_id, ..function })
+            }
             (None, None) => None,
         };
     }

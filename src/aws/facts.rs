@@ -484,6 +484,9 @@ pub struct LogGroup {
 pub struct Role {
     /// Its name.
     pub name: RoleName,
+    /// Its unique id (`AROA…`). A role that is created again under its name has another one: it is another principal (IAM
+    /// User Guide, "IAM identifiers").
+    pub id: String,
     /// Its ARN, path included.
     pub arn: String,
     /// Who may assume it.

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use private_genai_operator::{
-    aws::{EndpointState, Tags, VpcEndpoint, VpcId, Write},
+    aws::{EndpointState, Role, Tags, VpcEndpoint, VpcId, Write},
     identity::TAG_INSTALLATION,
 };
 use serde_json::json;
@@ -62,10 +62,11 @@ const OUTCOMES: &[(&str, Outcome)] = &[
     (
         "role deleted",
         Outcome::Repaired(
-            &["iam:CreateRole", "iam:PutRolePolicy", "lambda:UpdateFunctionConfiguration", "iam:UntagRole"],
+            &["iam:CreateRole", "iam:PutRolePolicy", "lambda:UpdateFunctionConfiguration"],
             &["function_configuration", "role"],
         ),
     ),
+    ("role replaced", Outcome::Repaired(&["lambda:UpdateFunctionConfiguration"], &["function_configuration"])),
     ("role policy deleted", Outcome::Repaired(&["iam:PutRolePolicy"], &["role_policy"])),
     ("role policy opened", Outcome::Repaired(&["iam:PutRolePolicy"], &["role_policy"])),
     ("role's tags removed", Outcome::Told("NameTaken")),
@@ -75,7 +76,8 @@ const OUTCOMES: &[(&str, Outcome)] = &[
 /// A world without what AWS gives anew to what is made anew: ids, times, counters. Security groups go by their names.
 fn shape(world: &World) -> BTreeSet<String> {
     let region = &world.regions[&Scene::region()];
-    let mut shape: BTreeSet<String> = world.roles.values().map(|record| format!("{:?}", record.role)).collect();
+    let role = |role: &Role| format!("{:?}", Role { id: String::new(), ..role.clone() });
+    let mut shape: BTreeSet<String> = world.roles.values().map(|record| role(&record.role)).collect();
     shape.extend(region.groups.values().map(|group| format!("{group:?}")));
     shape.extend(region.endpoints.values().filter(|endpoint| endpoint.state != EndpointState::Deleted).map(
         |endpoint| {

@@ -125,6 +125,7 @@ fn role(role: &RoleDetail) -> Result<Role, Malformed> {
     }
     Ok(Role {
         name: parsed(role.role_name(), "RoleDetail.RoleName")?,
+        id: needed(role.role_id(), "RoleDetail.RoleId")?.to_owned(),
         arn: needed(role.arn(), "RoleDetail.Arn")?.to_owned(),
         trust_policy: document(role.assume_role_policy_document(), "RoleDetail.AssumeRolePolicyDocument")?,
         inline_policies,
@@ -164,6 +165,7 @@ mod tests {
     fn a_role_is_read_with_its_policies_and_tags() {
         let wire = RoleDetail::builder()
             .role_name("pgai-a")
+            .role_id("AROAEXAMPLE")
             .arn("arn:aws:iam::123456789012:role/private-genai/prod/pgai-a")
             .assume_role_policy_document("%7B%7D")
             .role_policy_list(PolicyDetail::builder().policy_name("p").policy_document("%7B%7D").build())

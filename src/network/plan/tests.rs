@@ -451,6 +451,7 @@ fn a_network_that_nobody_demands_goes_from_the_endpoint_to_the_groups() {
 fn the_role_of_an_app_that_is_gone_goes_with_the_last_interface_that_it_is_kept_for() {
     let eni = |n: u32| format!("eni-{n:08x}").parse().expect("an id");
     let role = crate::aws::Role {
+        id: "AROAEXAMPLE".to_owned(),
         name: "pgai-gone".parse().expect("a name"),
         arn: "arn:aws:iam::123456789012:role/private-genai/prod/pgai-gone".to_owned(),
         trust_policy: PolicyDocument::from_wire("{}"),

@@ -26,6 +26,8 @@ pub enum ByHand {
     AttachRolePolicy { role: RoleName, policy_arn: String },
     /// Deletes a role with all its policies.
     DeleteRole(RoleName),
+    /// Deletes a role and creates one that looks the same: another principal.
+    ReplaceRole(RoleName),
     /// Has events kept for ever.
     DeleteRetentionPolicy(LogGroupName),
     /// Makes an endpoint vanish: no deleting, no deleted.
@@ -74,6 +76,7 @@ impl ByHand {
             Self::RemoveTags { .. } => ("tagging", "UntagResources"),
             Self::AttachRolePolicy { .. } => ("iam", "AttachRolePolicy"),
             Self::DeleteRole(_) => ("iam", "DeleteRole"),
+            Self::ReplaceRole(_) => ("iam", "CreateRole"),
             Self::DeleteRetentionPolicy(_) => ("logs", "DeleteRetentionPolicy"),
             Self::ForgetEndpoint(_) => ("ec2", "DeleteVpcEndpoints"),
             Self::SetVpcDns { .. } => ("ec2", "ModifyVpcAttribute"),
@@ -101,6 +104,11 @@ pub(super) fn carry_out(world: &mut World, region: &Region, deed: &ByHand) -> An
         ByHand::DeleteRole(role) => {
             iam::found(world, role)?;
             iam::write(world, role, None);
+        }
+        ByHand::ReplaceRole(role) => {
+            let old = iam::found(world, role)?;
+            let record = iam::new_principal(world, &old.role);
+            iam::write(world, role, Some(record));
         }
         ByHand::DeleteRetentionPolicy(group) => return logs::set_retention(world, region, group, None),
         ByHand::ForgetEndpoint(id) => {

@@ -156,6 +156,7 @@ fn of_role(region: &Region, record: &RoleRecord, add: Add<'_>) {
     let attach = ByHand::AttachRolePolicy { role: role(), policy_arn };
     add("foreign policy attached", Action::ByHand(region.clone(), attach));
     add("role deleted", Action::ByHand(region.clone(), ByHand::DeleteRole(role())));
+    add("role replaced", Action::ByHand(region.clone(), ByHand::ReplaceRole(role())));
     add("role's tags removed", untagged(region, Tagged::Role(role())));
 }
 

@@ -46,15 +46,22 @@ pub(super) fn create_role(
     }
     let role = Role {
         name: name.clone(),
+        id: String::new(),
         arn: format!("arn:{}:iam::{}:role{path}{name}", region.partition(), world.account),
         trust_policy: trust_policy.clone(),
         inline_policies: BTreeMap::new(),
         attached_policies: BTreeSet::new(),
         tags: tags.clone(),
     };
-    let principal = world.count(format!("role {name}"));
-    write(world, name, Some(RoleRecord { role, principal }));
+    let record = new_principal(world, &role);
+    write(world, name, Some(record));
     Ok(Written::Done)
+}
+
+/// A role like this one, and none that there ever was.
+pub(super) fn new_principal(world: &mut World, role: &Role) -> RoleRecord {
+    let principal = world.count(format!("role {}", role.name));
+    RoleRecord { role: Role { id: format!("AROA-{}-{principal}", role.name), ..role.clone() }, principal }
 }
 
 pub(super) fn update_trust_policy(world: &mut World, name: &RoleName, trust_policy: &PolicyDocument) -> Answer {

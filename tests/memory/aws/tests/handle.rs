@@ -37,7 +37,7 @@ async fn every_call_that_aws_would_count_is_in_the_journal() {
     let region = region();
     let vpcs = BTreeSet::from([vpc.clone()]);
     let services = BTreeSet::from(["com.amazonaws.us-east-1.bedrock-runtime".to_owned()]);
-    let caller = aws.caller(&region).await.expect("the caller");
+    aws.caller(&region).await.expect("the caller");
     assert_eq!(calls(&aws), one("sts:GetCallerIdentity", 1));
     assert_eq!(aws.vpcs(&region, &vpcs).await.expect("a list").len(), 1);
     assert_eq!(calls(&aws), [one("ec2:DescribeVpcs", 1), one("ec2:DescribeVpcAttribute", 2)].concat());
