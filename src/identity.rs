@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::aws::{
     AccountId, Caller, FunctionName, InvalidId, LogGroupName, NetworkInterfaceId, Partition, Region, RoleName,
-    SecurityGroup, Tags, VpcEndpointId, VpcId,
+    SecurityGroup, Tags, VpcId,
 };
 
 /// The tag that makes a resource ours; its value is the installation id.
@@ -136,15 +136,16 @@ impl NetworkIdentity {
     }
 
     /// The client token under which an endpoint is created: the same one for the same purpose, so that a repeated
-    /// call finds the endpoint that the first one made; another one once that endpoint is being deleted.
-    pub fn endpoint_token(&self, service: &str, replaces: Option<&VpcEndpointId>) -> String {
+    /// call finds the endpoint that the first one made; another one once that endpoint is being deleted. `after` is what
+    /// came before: the id of that endpoint, or the token that is used up if nobody knows the id any more.
+    pub fn endpoint_token(&self, service: &str, after: Option<&str>) -> String {
         hash(&[
             &self.installation.0,
             self.account.as_str(),
             self.region.as_str(),
             self.vpc.as_str(),
             service,
-            replaces.map_or("", VpcEndpointId::as_str),
+            after.unwrap_or_default(),
         ])
     }
 }
@@ -408,8 +409,7 @@ mod tests {
         let first = network.endpoint_token("bedrock-runtime", None);
         assert_eq!(first, network.endpoint_token("bedrock-runtime", None));
         assert!(first.len() <= 64 && first.is_ascii());
-        let replaced = "vpce-0123456789abcdef0".parse().expect("endpoint");
-        assert_ne!(first, network.endpoint_token("bedrock-runtime", Some(&replaced)));
+        assert_ne!(first, network.endpoint_token("bedrock-runtime", Some("vpce-0123456789abcdef0")));
         assert_ne!(first, network.endpoint_token("bedrock", None));
     }
 

@@ -88,6 +88,7 @@ pub struct Context {
     attempts: Mutex<BTreeMap<String, (Pace, u32)>>,
     unseen: Mutex<BTreeMap<String, Instant>>,
     replaced: Mutex<BTreeMap<String, Instant>>,
+    refused_tokens: Mutex<BTreeMap<String, Instant>>,
     settled: Mutex<BTreeMap<String, u64>>,
     closer: Mutex<BTreeSet<String>>,
     /// Told when the operator is to end.
@@ -121,6 +122,7 @@ impl Context {
             closer: Mutex::default(),
             unseen: Mutex::default(),
             replaced: Mutex::default(),
+            refused_tokens: Mutex::default(),
             stop,
         }
     }
@@ -203,6 +205,13 @@ impl Context {
         let mut unseen = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
         unseen.retain(|_, created| created.elapsed() < VISIBLE_WITHIN);
         unseen.keys().any(|resource| resource.starts_with(beginning))
+    }
+
+    /// A client token that AWS refuses because it was used with other parameters. What it made is looked for by its tag
+    /// for as long as AWS may take to show it; then the token is spent.
+    pub fn token_is_spent(&self, token: &str) -> bool {
+        let mut refused = self.refused_tokens.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.entry(token.to_owned()).or_insert_with(Instant::now).elapsed() >= VISIBLE_WITHIN
     }
 
     /// What failed may be replaced: at once the first time, then every five minutes.

@@ -337,8 +337,14 @@ fn learn(key: &NetworkKey, write: &Write, result: &Result<Written, AwsError>, ct
     };
     match result {
         Ok(Written::VpcEndpoint(id, state)) if state.is_ending() => {
-            ctx.learn(key, |hints| drop(hints.replaced.insert(*service, id.clone())));
+            ctx.learn(key, |hints| drop(hints.spent.insert(*service, id.to_string())));
             false
+        }
+        // The endpoint exists, as it was wanted before something of it changed: it is waited for. One that is not seen for
+        // so long is gone, and its token would be refused for ever.
+        Err(error) if error.failure == Failure::TokenMismatch && ctx.token_is_spent(&new.client_token) => {
+            ctx.learn(key, |hints| drop(hints.spent.insert(*service, new.client_token.clone())));
+            true
         }
         Err(error) if error.failure == Failure::PrivateDnsConflict && new.private_dns => {
             ctx.learn(key, |hints| {

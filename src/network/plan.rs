@@ -11,7 +11,7 @@ use crate::{
     api::condition::{ConditionType, Leg, Reason},
     aws::{
         EndpointChange, EndpointState, NetworkInterfaceId, NewVpcEndpoint, Peer, PolicyDocument, Rule, SecurityGroup,
-        SecurityGroupId, Tags, VpcEndpoint, VpcEndpointId, Write,
+        SecurityGroupId, Tags, VpcEndpoint, Write,
     },
     identity::{
         ENDPOINTS_GROUP, FUNCTIONS_GROUP, NetworkIdentity, Retirement, TAG_COMPONENT, TAG_NAME, TAG_PRIVATE_DNS,
@@ -27,8 +27,9 @@ const HTTPS: u16 = 443;
 /// What only earlier answers told. Losing it costs a call, never correctness.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hints {
-    /// The endpoint that our client token brought up although it is deleted: the next token derives from it.
-    pub replaced: BTreeMap<Service, VpcEndpointId>,
+    /// What the next client token derives from: the endpoint that our token brought up although it is deleted, or the
+    /// token itself where AWS says no more than that it was used for something else.
+    pub spent: BTreeMap<Service, String>,
     /// AWS refused to enable private DNS although nothing that we see holds the name (a hosted zone, say).
     pub private_dns_conflict: BTreeSet<Service>,
 }
@@ -271,7 +272,8 @@ fn endpoint(
             );
         }
         if plan.steps.is_empty() {
-            let replaces = hints.replaced.get(&service).or(observed.last_ended(service).map(|ended| &ended.id));
+            let ended = observed.last_ended(service).map(|ended| ended.id.as_str());
+            let after = hints.spent.get(&service).map(String::as_str).or(ended);
             plan.step(
                 kind,
                 Write::CreateVpcEndpoint(NewVpcEndpoint {
@@ -281,7 +283,7 @@ fn endpoint(
                     security_groups: [group.clone()].into(),
                     private_dns,
                     policy,
-                    client_token: desired.identity.endpoint_token(service.as_str(), replaces),
+                    client_token: desired.identity.endpoint_token(service.as_str(), after),
                     tags: endpoint_tags(&desired.identity, service, private_dns),
                 }),
             );

@@ -237,6 +237,25 @@ fn retag(scene: &Scene, drift: &Action) {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_endpoint_that_vanished_comes_back_even_if_what_it_is_made_of_changed_meanwhile() {
+    scene(async {
+        let (scene, _) = at_rest().await;
+        let before = shape(&scene.aws.world());
+        // Its client token was used with the group that is gone too, and brings up nothing any more.
+        drift(&scene, "endpoint vanished");
+        for group in named(&scene, "group deleted") {
+            scene.aws.act(&group.action).expect("AWS lets it happen");
+        }
+        scene.pass(RESYNC + Duration::from_secs(50)).await;
+        assert_ne!(shape(&scene.aws.world()), before, "an endpoint that may only be invisible is waited for");
+        scene.pass(Duration::from_mins(1)).await;
+        assert_same("vanished", &before, &scene);
+        assert_eq!(ready(&scene).0, "True");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn tags_that_were_lost_in_part_are_put_back() {
     scene(async {
         for name in [

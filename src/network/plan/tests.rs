@@ -178,9 +178,9 @@ fn the_same_purpose_has_the_same_client_token_until_its_endpoint_is_replaced() {
         }
         created(plan(&desired(), &with_endpoints(ended), hints)).client_token
     };
-    let derived = |replaces: u32| identity().endpoint_token("bedrock-runtime", Some(&endpoint_id(replaces)));
+    let derived = |replaces: u32| identity().endpoint_token("bedrock-runtime", Some(endpoint_id(replaces).as_str()));
     let none = Hints::default();
-    let told = Hints { replaced: [(RUNTIME, endpoint_id(7))].into(), ..Hints::default() };
+    let told = Hints { spent: [(RUNTIME, endpoint_id(7).to_string())].into(), ..Hints::default() };
     assert_eq!(token(&none, vec![]), token(&none, vec![]));
     assert_eq!(token(&none, vec![endpoint_in(1, EndpointState::Deleting)]), derived(1));
     assert_eq!(token(&none, vec![endpoint_in(1, EndpointState::Deleted)]), derived(1));
