@@ -192,13 +192,17 @@ impl Stack {
 
     /// The operator's own SDK implementation, to look at AWS with and to change it behind the operator's back.
     pub async fn sdk(&self) -> SdkAws {
-        let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
+        SdkAws::new(&self.sdk_config().await, Arc::new(|_| ()))
+    }
+
+    /// For the SDK's own clients: people make calls that the operator does not.
+    pub async fn sdk_config(&self) -> aws_config::SdkConfig {
+        aws_config::defaults(aws_config::BehaviorVersion::latest())
             .region(aws_config::Region::new("us-east-1"))
             .endpoint_url(&self.aws)
             .credentials_provider(aws_credential_types::Credentials::new("local", "local", None, None, "test"))
             .load()
-            .await;
-        SdkAws::new(&config, Arc::new(|_| ()))
+            .await
     }
 
     /// Everything in the local AWS that an operator could have made.
