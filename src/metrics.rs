@@ -1,18 +1,26 @@
 //! What is counted, in the names under which Prometheus finds it.
 
-use std::time::Duration;
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError, atomic::AtomicU64},
+    time::Duration,
+};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text::encode},
     metrics::{
         counter::Counter,
         family::Family,
+        gauge::Gauge,
         histogram::{Histogram, exponential_buckets},
     },
     registry::{Registry, Unit},
 };
 
 use crate::controller::drift;
+
+/// Sets what is not kept up to date.
+type LookUp = Box<dyn Fn(&Metrics) + Send + Sync>;
 
 /// All metrics of the operator. Labels are bounded: operations and codes of AWS, the two kinds, never a name.
 pub struct Metrics {
@@ -22,6 +30,12 @@ pub struct Metrics {
     reconciles: Family<Reconcile, Counter>,
     reconcile_duration: Family<Kind, Histogram>,
     drift_repaired: Family<Kind, Counter>,
+    ready_after: Family<Kind, Histogram>,
+    queue: Family<Kind, Gauge>,
+    waiting: Mutex<BTreeSet<(&'static str, String)>>,
+    objects: Family<Standing, Gauge>,
+    snapshot_age: Family<Table, Gauge<f64, AtomicU64>>,
+    before_scrape: Mutex<Option<LookUp>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -48,6 +62,24 @@ struct Kind {
     kind: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Standing {
+    kind: &'static str,
+    condition: &'static str,
+    status: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Table {
+    region: String,
+    table: &'static str,
+}
+
+/// From half a second, which the local stack takes, to a quarter of a day.
+fn waits() -> Histogram {
+    Histogram::new(exponential_buckets(0.5, 2.0, 16))
+}
+
 /// From 5 ms to 40 s.
 fn latency() -> Histogram {
     Histogram::new(exponential_buckets(0.005, 2.0, 14))
@@ -62,6 +94,12 @@ impl Default for Metrics {
             reconciles: Family::default(),
             reconcile_duration: Family::new_with_constructor(latency),
             drift_repaired: Family::default(),
+            ready_after: Family::new_with_constructor(waits),
+            queue: Family::default(),
+            waiting: Mutex::default(),
+            objects: Family::default(),
+            snapshot_age: Family::default(),
+            before_scrape: Mutex::default(),
             registry: Registry::default(),
         };
         registry.register("aws_calls", "AWS API calls, by their error code or \"OK\"", metrics.aws_calls.clone());
@@ -82,6 +120,20 @@ impl Default for Metrics {
             "drift_repaired",
             "Changes that somebody made in AWS and the operator put right, by what was changed",
             metrics.drift_repaired.clone(),
+        );
+        registry.register_with_unit(
+            "ready_after",
+            "From the creation of an object, or from when it stopped being ready, until it was ready",
+            Unit::Seconds,
+            metrics.ready_after.clone(),
+        );
+        registry.register("queue", "Objects that wait to be looked at", metrics.queue.clone());
+        registry.register("objects", "Objects by the status of each of their conditions", metrics.objects.clone());
+        registry.register_with_unit(
+            "snapshot_age",
+            "How old the last good answer of AWS is, by what was asked for",
+            Unit::Seconds,
+            metrics.snapshot_age.clone(),
         );
         Self { registry, ..metrics }
     }
@@ -106,11 +158,54 @@ impl Metrics {
         self.drift_repaired.get_or_create(&Kind { kind: kind.as_str() }).inc();
     }
 
+    /// An object is ready, so long after it was created or stopped being so.
+    pub fn ready_after(&self, kind: &'static str, waited: Duration) {
+        self.ready_after.get_or_create(&Kind { kind }).observe(waited.as_secs_f64());
+    }
+
+    /// An object waits to be looked at. One that waits already waits once.
+    pub fn woken(&self, kind: &'static str, object: String) {
+        if self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert((kind, object)) {
+            self.queue.get_or_create(&Kind { kind }).inc();
+        }
+    }
+
+    /// An object is being looked at.
+    pub fn begun(&self, kind: &'static str, object: String) {
+        if self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&(kind, object)) {
+            self.queue.get_or_create(&Kind { kind }).dec();
+        }
+    }
+
+    /// What is looked up each time that somebody asks for the metrics, instead of being kept up to date. It replaces what
+    /// was given here before.
+    pub fn before_scrape(&self, look_up: impl Fn(&Self) + Send + Sync + 'static) {
+        *self.before_scrape.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(look_up));
+    }
+
+    /// Forgets how many objects there were, to count them anew.
+    pub fn recount_objects(&self) {
+        self.objects.clear();
+    }
+
+    /// Counts a condition of an object; `status` is `True`, `False` or `Unknown`.
+    pub fn count_object(&self, kind: &'static str, condition: &'static str, status: &'static str) {
+        self.objects.get_or_create(&Standing { kind, condition, status }).inc();
+    }
+
+    /// How old the last good answer for a table is.
+    pub fn snapshot_is(&self, region: &str, table: &'static str, age: Duration) {
+        self.snapshot_age.get_or_create(&Table { region: region.to_owned(), table }).set(age.as_secs_f64());
+    }
+
     /// All metrics in the OpenMetrics text format.
     ///
     /// # Errors
     /// When a metric cannot be written, which would be a bug of the library.
     pub fn text(&self) -> Result<String, std::fmt::Error> {
+        if let Some(look_up) = &*self.before_scrape.lock().unwrap_or_else(PoisonError::into_inner) {
+            look_up(self);
+        }
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)

@@ -7,9 +7,37 @@ use k8s_openapi::{
     jiff::Timestamp,
 };
 
-/// A condition type of either kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ConditionType {
+/// Enums whose variants are their names on the wire.
+macro_rules! names {
+    ($(#[$outer:meta])* enum $kind:ident; $($(#[$doc:meta])* $name:ident,)*) => {
+        $(#[$outer])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $kind {
+            $($(#[$doc])* $name,)*
+        }
+
+        impl $kind {
+            /// Every one, in the order of their declaration.
+            pub const ALL: &[Self] = &[$(Self::$name,)*];
+
+            /// The name on the wire.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$name => stringify!($name),)*
+                }
+            }
+
+            /// The one of that name.
+            pub fn from_wire(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|it| it.as_str() == name)
+            }
+        }
+    };
+}
+
+names! {
+    /// A condition type of either kind.
+    enum ConditionType;
     /// All legs are there: the path works.
     Ready,
     /// The object is one that the operator acts on.
@@ -34,53 +62,9 @@ pub enum ConditionType {
     Stalled,
 }
 
-impl ConditionType {
-    /// The name on the wire.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ready => "Ready",
-            Self::Accepted => "Accepted",
-            Self::VpcReady => "VpcReady",
-            Self::SecurityGroupsReady => "SecurityGroupsReady",
-            Self::EndpointsReady => "EndpointsReady",
-            Self::NetworkReady => "NetworkReady",
-            Self::EndpointReady => "EndpointReady",
-            Self::ExecutionRoleReady => "ExecutionRoleReady",
-            Self::FunctionReady => "FunctionReady",
-            Self::Reconciling => "Reconciling",
-            Self::Stalled => "Stalled",
-        }
-    }
-}
-
-macro_rules! reasons {
-    ($($(#[$doc:meta])* $name:ident,)*) => {
-        /// Why a condition is as it is. The README's troubleshooting has a line for each.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Reason {
-            $($(#[$doc])* $name,)*
-        }
-
-        impl Reason {
-            /// Every reason, in the order of their declaration.
-            pub const ALL: &[Self] = &[$(Self::$name,)*];
-
-            /// The name on the wire.
-            pub fn as_str(self) -> &'static str {
-                match self {
-                    $(Self::$name => stringify!($name),)*
-                }
-            }
-
-            /// The reason of that name.
-            pub fn from_wire(text: &str) -> Option<Self> {
-                Self::ALL.iter().copied().find(|reason| reason.as_str() == text)
-            }
-        }
-    };
-}
-
-reasons! {
+names! {
+    /// Why a condition is as it is. The README's troubleshooting has a line for each.
+    enum Reason;
     /// The leg is there.
     Ready,
     /// The object is acted on.

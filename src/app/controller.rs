@@ -132,7 +132,10 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     let Converged { observed, plan, error, done } = converge(
         &snapshot,
         &ctx.stop,
-        async |fresh| observe(&snapshot, &desired, recorded, given_role_id.borrow().clone(), closely, fresh).await,
+        async |fresh| {
+            let given = given_role_id.borrow().clone();
+            observe(&snapshot, &desired, recorded, given, closely, fresh).await
+        },
         |observed| {
             if observed.role.is_some() {
                 ctx.seen(&role);

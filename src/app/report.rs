@@ -10,7 +10,7 @@ use crate::{
         condition::{ConditionType, Leg, is_true},
     },
     aws::{AwsError, Write},
-    controller::{Context, Error, Pace, apply_status, context::key, drift::repairs, tell},
+    controller::{Context, Error, Pace, apply_status, context::key, drift::repairs, observe_ready, tell},
     plan::unseen,
 };
 
@@ -74,6 +74,7 @@ impl<'a> Report<'a> {
             self.ctx.latest_apps.remember(written);
         }
         let repairs = if self.was_settled { repairs(&self.done) } else { Vec::new() };
+        observe_ready(self.ctx, "app", &self.object.metadata, (old, &after.conditions));
         tell(self.ctx, self.object, (old, &after.conditions), &self.done, &repairs).await;
         Ok(())
     }

@@ -92,6 +92,25 @@ impl Snapshots {
         Arc::clone(snapshot)
     }
 
+    /// How old the last good answer of each table is, by region and table. What was never asked for is left out.
+    pub fn ages(&self) -> Vec<(Region, &'static str, Duration)> {
+        let regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
+        let tables = regions.values().flat_map(|snapshot| {
+            [
+                ("topology", snapshot.topology.age()),
+                ("endpoints", snapshot.endpoints.age()),
+                ("security_groups", snapshot.security_groups.age()),
+                ("functions", snapshot.functions.age()),
+                ("log_groups", snapshot.log_groups.age()),
+            ]
+            .map(|(table, age)| (snapshot.region.clone(), table, age))
+        });
+        tables
+            .chain([(self.home.clone(), "roles", self.roles.age())])
+            .filter_map(|(region, table, age)| Some((region, table, age?)))
+            .collect()
+    }
+
     /// Forgets what drift can change, so that the next question of each table reads it anew. The topology of VPCs has
     /// its own, slower clock.
     pub fn resync(&self) {
@@ -360,6 +379,8 @@ struct Table<T> {
     generation: AtomicU64,
     /// Held while reading: whoever asks meanwhile waits, and takes the same answer (single flight).
     last: tokio::sync::Mutex<Option<Answer<T>>>,
+    /// When the last good answer came. A lock of its own: whoever asks for its age does not wait for a read.
+    answered: Mutex<Option<Instant>>,
 }
 
 struct Answer<T> {
@@ -371,13 +392,17 @@ struct Answer<T> {
 
 impl<T> Default for Table<T> {
     fn default() -> Self {
-        Self { generation: AtomicU64::new(0), last: tokio::sync::Mutex::new(None) }
+        Self { generation: AtomicU64::new(0), last: tokio::sync::Mutex::new(None), answered: Mutex::default() }
     }
 }
 
 impl<T> Table<T> {
     fn invalidate(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    fn age(&self) -> Option<Duration> {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
     }
 
     /// The last answer if it will do, else a new one. `read` is given the last good answer.
@@ -401,7 +426,10 @@ impl<T> Table<T> {
         }
         let before = last.take().and_then(|answer| answer.value);
         let (value, error) = match read(before.clone()).await {
-            Ok(value) => (Some(Arc::new(value)), None),
+            Ok(value) => {
+                *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                (Some(Arc::new(value)), None)
+            }
             Err(error) => (before, Some(error)),
         };
         let result = match (&error, &value) {

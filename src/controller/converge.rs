@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use tokio_util::sync::CancellationToken;
+use tracing::{Instrument as _, field::Empty};
 
 use crate::{
     api::condition::{ConditionType, Standing},
@@ -83,17 +84,20 @@ pub async fn converge<O>(
                 return pass;
             }
             let (service, operation) = step.write.operation();
-            let result = snapshot.write(&step.write).await;
+            // The call writes its request id into the step.
+            let span =
+                tracing::info_span!("step", service, operation, resource = step.write.resource(), request_id = Empty);
+            let result = snapshot.write(&step.write).instrument(span.clone()).await;
             let again = learn(&step.write, &result);
             match result {
                 Ok(_) => {
-                    tracing::info!(service, operation, resource = step.write.resource(), "done");
+                    span.in_scope(|| tracing::info!("done"));
                     pass.done.push(step.write);
                 }
                 Err(error) if is_done_already(&step.write, &error) => pass.done.push(step.write),
                 Err(_) if again => continue 'stages,
                 Err(error) => {
-                    tracing::warn!(service, operation, resource = step.write.resource(), %error, "not done");
+                    span.in_scope(|| tracing::warn!(%error, "not done"));
                     pass.plan.blame(step.leg, &step.write.resource(), &error);
                     pass.error = Some(error);
                     return pass;

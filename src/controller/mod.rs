@@ -3,6 +3,7 @@
 pub mod context;
 mod converge;
 pub mod drift;
+mod gauges;
 mod latest;
 mod objects;
 mod pace;
@@ -10,6 +11,7 @@ mod triggers;
 
 pub use context::{Context, Settings};
 pub use converge::{Converged, Freshness, converge};
+pub use gauges::observe_ready;
 pub use latest::Latest;
 pub use objects::{
     DRIFT_REPAIRED, Guarded, add_finalizer, apply_status, explain_unreadable, is_held, remove_finalizer, tell,

@@ -33,7 +33,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, Error, Guarded, Pace, Settings, context::key, is_held};
+use super::{Context, Error, Guarded, Pace, Settings, context::key, gauges, is_held};
 use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork, app::App, network::NetworkKey},
     app,
@@ -70,9 +70,12 @@ pub async fn run(
         network_queue,
         touch_queue,
         seen: Mutex::default(),
+        metrics: Arc::clone(&metrics),
     };
     let context =
         Arc::new(Context::new(client.clone(), aws, settings, apps.clone(), networks.clone(), metrics, stop.clone()));
+
+    gauges::show(&context);
 
     let watch_apps = watch::<PrivateGenAIApp>(&client, app_writer, |change| {
         if let Change::Gone(app) = &change {
@@ -239,6 +242,7 @@ struct Queues {
     network_queue: UnboundedSender<NetworkRef>,
     touch_queue: UnboundedSender<Touched>,
     seen: Mutex<BTreeMap<String, Seen>>,
+    metrics: Arc<Metrics>,
 }
 
 /// What was seen of an object. Status and finalizers are left out: what the operator itself writes wakes nobody.
@@ -284,11 +288,13 @@ enum Difference {
 
 impl Queues {
     fn wake_app(&self, app: &Guarded<PrivateGenAIApp>) {
+        self.metrics.woken("app", key("app", app));
         // A closed queue belongs to an operator that is shutting down.
         drop(self.app_queue.unbounded_send(ObjectRef::from_obj(app)));
     }
 
     fn wake_network(&self, network: &Guarded<PrivateGenAINetwork>) {
+        self.metrics.woken("network", key("network", network));
         drop(self.network_queue.unbounded_send(ObjectRef::from_obj(network)));
     }
 
@@ -431,6 +437,7 @@ async fn control<K>(
         |object: Arc<Guarded<K>>, context: Arc<Context>| {
             let started = Instant::now();
             let (name, told) = (key(kind, &*object), Arc::clone(&context));
+            told.metrics.begun(kind, name.clone());
             reconcile(object, context)
                 .inspect(move |result| {
                     told.metrics.reconciled(kind, result.is_ok(), started.elapsed());

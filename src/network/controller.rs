@@ -23,7 +23,7 @@ use crate::{
     aws::{AwsError, Caller, Failure, MaxAge, Role, Snapshot, Write, Written},
     controller::{
         Context, Converged, Error, Freshness, Guarded, Pace, add_finalizer, apply_status, context::key, converge,
-        drift::repairs, explain_unreadable, remove_finalizer, tell,
+        drift::repairs, explain_unreadable, observe_ready, remove_finalizer, tell,
     },
     identity::{FUNCTIONS_GROUP, NetworkIdentity, Retirement},
     plan::{Plan, unseen as unseen_legs},
@@ -230,6 +230,7 @@ async fn keep(
         ctx.settle(&uid, &desired);
     }
     write_status(api, network, &status, ctx).await?;
+    observe_ready(ctx, "network", &network.metadata, (conditions(network), &status.conditions));
     tell(ctx, network, (conditions(network), &status.conditions), &done, &repairs).await;
     Ok(error.as_ref().map_or_else(|| Pace::of(&plan), Pace::after))
 }

@@ -1,6 +1,6 @@
 //! Starting, stopping, being asked how it goes.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     http,
@@ -32,6 +32,16 @@ async fn it_tells_how_it_goes_and_stopped_and_started_at_rest_it_writes_nothing(
         assert!(text.contains(line), "{line} is missing in\n{text}");
     }
     assert!(text.ends_with("# EOF\n"), "OpenMetrics ends so: {text}");
+    let log = std::fs::read_to_string(&operator.log).expect("a log");
+    let created = log
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find(|line| line["fields"]["message"] == "done" && line["span"]["operation"] == "CreateFunction");
+    let created = created.unwrap_or_else(|| panic!("the log tells of each step: {log}"));
+    assert_eq!(created["span"]["name"], "step");
+    assert_eq!(created["span"]["request_id"].as_str().map(str::len), Some(36), "for AWS's support: {created}");
+    let object = created["spans"][0]["object.ref"].as_str().unwrap_or_else(|| panic!("an object: {created}"));
+    assert!(object.starts_with("PrivateGenAIApp.") && object.ends_with(&format!(".{namespace}")), "{object}");
     assert!(operator.stop().await, "SIGTERM ends it in order");
 
     let versions = || {

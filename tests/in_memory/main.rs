@@ -12,6 +12,7 @@ mod converges;
 mod counts;
 mod deletion;
 mod drift;
+mod eyes;
 #[path = "../memory/mod.rs"]
 mod memory;
 mod private_dns;

@@ -120,6 +120,10 @@ impl Calls {
                 (error.code.clone().unwrap_or_else(|| format!("{:?}", error.failure)), error.request_id.as_deref())
             }
         };
+        if let Some(request_id) = request_id {
+            // Of the step that the call is for, if it is for one: the last of several calls.
+            tracing::Span::current().record("request_id", request_id);
+        }
         tracing::debug!(
             service = self.service,
             operation,
