@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -103,6 +103,9 @@ def demonstrate(stopped_at_the_end: ExitStack) -> None:
     with step("the probe looks along the private path"):
         probe(aws, function, status["endpoints"][0])
 
+    with step("somebody deletes the endpoint and opens a group → all as it was"):
+        repair(kubectl, aws, status)
+
     heading("what the operator made in AWS")
     print_inventory(aws.inventory())
     with step("delete → AWS empty again"):
@@ -148,6 +151,42 @@ def probe(aws: Aws, function: str, endpoint: dict[str, Any]) -> None:
     print(f"The function saw {', '.join(sorted(seen))}: private addresses of {endpoint['vpcEndpointId']}, and no others.")
 
 
+def repair(kubectl: Kubectl, aws: Aws, status: dict[str, Any]) -> None:
+    """Two changes by hand, behind the operator's back; both are found by comparing AWS with what is wanted."""
+    network, endpoint = f"pgain/{status['network']['name']}", status["endpoints"][0]["vpcEndpointId"]
+    group = kubectl.get(network)["status"]["securityGroups"]["functions"]
+    everywhere = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+    heading(f"somebody deletes {endpoint}, and lets {group} send everything everywhere")
+    aws.network.delete_vpc_endpoints(VpcEndpointIds=[endpoint])
+    aws.network.authorize_security_group_egress(GroupId=group, IpPermissions=[everywhere])
+    print_rules(aws, group)
+    print("Within five minutes the operator looks by itself. Touching an object makes it look now:")
+    kubectl.show("annotate", network, "look=now")
+    kubectl.until("another endpoint, and the app ready with it", lambda: repaired(kubectl, aws, endpoint, group))
+    print_rules(aws, group)
+    for event in kubectl.get("-A", "events", "--field-selector", "reason=DriftRepaired")["items"]:
+        print(f"{event['type']:8} {event['reason']:14} {event.get('note') or event.get('message', '')}")
+    probe(aws, status["function"]["name"], kubectl.get("-n", NAMESPACE, APP)["status"]["endpoints"][0])
+
+
+def repaired(kubectl: Kubectl, aws: Aws, endpoint: str, group: str) -> bool:
+    status = kubectl.get("-n", NAMESPACE, APP)["status"]
+    ready = next(condition for condition in status["conditions"] if condition["type"] == "Ready")
+    another = [each["vpcEndpointId"] for each in status["endpoints"] if each["state"] == "available"]
+    return ready["status"] == "True" and another not in ([], [endpoint]) and len(rules(aws, group)) == 1
+
+
+def rules(aws: Aws, group: str) -> list[dict[str, Any]]:
+    return list(aws.network.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissionsEgress"])
+
+
+def print_rules(aws: Aws, group: str) -> None:
+    for rule in rules(aws, group):
+        peers = [peer["CidrIp"] for peer in rule["IpRanges"]] + [peer["GroupId"] for peer in rule["UserIdGroupPairs"]]
+        ports = f"port {rule['FromPort']}" if "FromPort" in rule else "all ports"
+        print(f"  {group} may send to {', '.join(peers)}, {ports}")
+
+
 def print_inventory(inventory: dict[str, list[dict[str, Any]]]) -> None:
     for kind, things in inventory.items():
         print(f"  {kind:15} {len(things)}  {', '.join(thing['id'] for thing in things)}".rstrip())
@@ -158,10 +197,11 @@ class Aws:
 
     def __init__(self, stack: dict[str, str]) -> None:
         self._admin_url = stack["adminUrl"]
-        self.functions = boto3.client(
-            "lambda", region_name=stack["region"], endpoint_url=stack["awsEndpointUrl"],
-            aws_access_key_id="local", aws_secret_access_key="local",
-        )
+        local = {
+            "region_name": stack["region"], "endpoint_url": stack["awsEndpointUrl"],
+            "aws_access_key_id": "local", "aws_secret_access_key": "local",
+        }
+        self.functions, self.network = boto3.client("lambda", **local), boto3.client("ec2", **local)
 
     def admin(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
@@ -205,6 +245,15 @@ class Kubectl:
         if waiting.returncode != 0 and not ("--for=delete" in arguments and "NotFound" in said):
             subprocess.run([self._program, "describe", "pgai,pgain", "-A"], env=self._environment, check=False)
             raise Failed(said.strip())
+
+    def until(self, what: str, holds: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + READY_SECONDS
+        while not holds():
+            if self.operator and self.operator.poll() is not None:
+                raise Failed(f"the operator ended with status {self.operator.returncode}")
+            if time.monotonic() > deadline:
+                raise Failed(f"not so after {READY_SECONDS} s: {what}")
+            time.sleep(0.1)
 
     def get(self, *arguments: str) -> Any:
         answer = subprocess.run(
