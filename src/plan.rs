@@ -1,9 +1,21 @@
 //! What a controller decided: the next writes, and how each leg of the path stands.
 
+use std::fmt;
+
 use crate::{
     api::condition::{ConditionType, Leg, Reason, Standing},
     aws::{AwsError, Class, Failure, Role, Write},
 };
+
+/// Items for a message, the first ten of them.
+pub fn listed<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
+    const SHOWN: usize = 10;
+    let mut items: Vec<String> = items.into_iter().map(|item| item.to_string()).collect();
+    let more = items.len().saturating_sub(SHOWN);
+    items.truncate(SHOWN);
+    let shown = items.join(", ");
+    if more == 0 { shown } else { format!("{shown} and {more} more") }
+}
 
 /// One write, and the leg that it is for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -173,6 +185,12 @@ mod tests {
             );
             assert!(leg.message.contains(remedy), "{failure:?}: {}", leg.message);
         }
+    }
+
+    #[test]
+    fn a_message_names_ten_and_counts_the_rest() {
+        assert_eq!(listed(["a", "b"]), "a, b");
+        assert_eq!(listed(0..12), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::{
         app::App,
         condition::{ConditionType, Leg, Reason},
     },
-    aws::{AwsError, Caller, MaxAge, NetworkInterfaceId, Snapshot},
+    aws::{AwsError, Caller, InterfaceHolder, MaxAge, NetworkInterfaceId, Snapshot},
     controller::{Context, Converged, Error, Guarded, Pace, converge, explain_unreadable, is_held, remove_finalizer},
     identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity},
     plan::explain,
@@ -152,11 +152,14 @@ async fn remove_one(identity: &AppIdentity, caller: &Caller, ctx: &Context) -> C
     .await
 }
 
-/// The interfaces that Lambda holds for functions on a network.
+/// The interfaces that Lambda holds for functions on a network. Others that carry the group are not Lambda's to release.
 async fn interfaces(snapshot: &Snapshot, network: &NetworkIdentity) -> Result<BTreeSet<NetworkInterfaceId>, AwsError> {
     let groups = snapshot.security_groups(MaxAge::Any).await?;
     match groups.iter().find(|group| network.is_group(group, FUNCTIONS_GROUP)) {
-        Some(group) => snapshot.group_interfaces(&group.id).await,
+        Some(group) => {
+            let interfaces = snapshot.group_interfaces(&group.id).await?;
+            Ok(interfaces.into_values().filter(|it| it.holder == InterfaceHolder::Lambda).map(|it| it.id).collect())
+        }
         None => Ok(BTreeSet::new()),
     }
 }

@@ -137,6 +137,7 @@ impl Failure {
 fn by_message(code: &str, message: &str) -> Option<Failure> {
     let says = |words: &str| message.to_ascii_lowercase().contains(words);
     match code {
+        "InvalidParameterValue" if says("is currently in use") => Some(Failure::InUse),
         "InvalidParameter" if says("conflicting dns domain") => Some(Failure::PrivateDnsConflict),
         "InvalidParameterValueException"
             if says("cannot be assumed by lambda")
@@ -198,6 +199,12 @@ mod tests {
             ),
             (400, "InvalidParameterValueException", "Unsupported runtime", Failure::Invalid),
             (400, "DependencyViolation", "", Failure::InUse),
+            (
+                400,
+                "InvalidParameterValue",
+                "Network interface 'eni-0123456789abcdef0' is currently in use.",
+                Failure::InUse,
+            ),
             (409, "DeleteConflict", "", Failure::InUse),
             (400, "IdempotentParameterMismatch", "", Failure::TokenMismatch),
             (

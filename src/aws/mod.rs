@@ -16,8 +16,9 @@ use async_trait::async_trait;
 pub use error::{AwsError, Class, Failure};
 pub use facts::{
     Architecture, Caller, EndpointService, EndpointState, Environment, FunctionConfiguration, FunctionDetail,
-    FunctionListing, FunctionState, LogGroup, NetworkInterface, Peer, PolicyDocument, Protocol, Role, RouteTable,
-    RouteTarget, Rule, SecurityGroup, Subnet, Tags, Tenancy, UpdateStatus, Vpc, VpcDns, VpcEndpoint,
+    FunctionListing, FunctionState, InterfaceHolder, InterfaceState, LogGroup, NetworkInterface, Peer, PolicyDocument,
+    Protocol, Role, RouteTable, RouteTarget, Rule, SecurityGroup, Subnet, Tags, Tenancy, UpdateStatus, Vpc, VpcDns,
+    VpcEndpoint,
 };
 pub use ids::{
     AccountId, FunctionName, InvalidId, LogGroupName, NetworkInterfaceId, Partition, Region, RoleName, SecurityGroupId,
@@ -67,6 +68,9 @@ pub trait Aws: Send + Sync + 'static {
         region: &Region,
         group: &SecurityGroupId,
     ) -> Result<Vec<NetworkInterface>, AwsError>;
+
+    /// `ec2:DescribeSecurityGroups`, once for each direction, of those that have a rule which names this group.
+    async fn referring_groups(&self, region: &Region, group: &SecurityGroupId) -> Result<Vec<SecurityGroup>, AwsError>;
 
     /// `ec2:DescribeSecurityGroups` with this tag.
     async fn security_groups(&self, region: &Region, tag: (&str, &str)) -> Result<Vec<SecurityGroup>, AwsError>;

@@ -134,7 +134,7 @@ pub struct Snapshot {
     topology: Table<Topology>,
     endpoints: Table<Endpoints>,
     security_groups: Table<Vec<SecurityGroup>>,
-    functions: Table<BTreeMap<FunctionName, FunctionListing>>,
+    functions: Table<Functions>,
     log_groups: Table<BTreeMap<LogGroupName, LogGroup>>,
 }
 
@@ -162,6 +162,14 @@ impl Topology {
             services: self.services.clone(),
         }
     }
+}
+
+/// The functions of the account in a region.
+struct Functions {
+    /// Those whose name could be ours.
+    ours: Arc<BTreeMap<FunctionName, FunctionListing>>,
+    /// The set of groups of each function, whoever's it is.
+    group_sets: Arc<BTreeSet<BTreeSet<SecurityGroupId>>>,
 }
 
 /// The endpoints of the covered VPCs, ours and others', and the interfaces of ours.
@@ -267,14 +275,32 @@ impl Snapshot {
     /// # Errors
     /// As `ListFunctions`.
     pub async fn functions(&self, max_age: MaxAge) -> Result<Arc<BTreeMap<FunctionName, FunctionListing>>, AwsError> {
+        Ok(Arc::clone(&self.all_functions(max_age).await?.ours))
+    }
+
+    /// The sets of groups that functions of the account carry, whoever's they are: Lambda keeps interfaces by them.
+    ///
+    /// # Errors
+    /// As `ListFunctions`.
+    pub async fn function_group_sets(
+        &self,
+        max_age: MaxAge,
+    ) -> Result<Arc<BTreeSet<BTreeSet<SecurityGroupId>>>, AwsError> {
+        Ok(Arc::clone(&self.all_functions(max_age).await?.group_sets))
+    }
+
+    async fn all_functions(&self, max_age: MaxAge) -> Result<Arc<Functions>, AwsError> {
         self.functions
             .get(max_age, async |_| {
                 let functions = self.aws.functions(&self.region).await?;
-                Ok(functions
+                let group_sets =
+                    functions.iter().map(|function| function.configuration.security_groups.clone()).collect();
+                let ours = functions
                     .into_iter()
                     .filter(|function| function.name.as_str().starts_with(FUNCTION_PREFIX))
                     .map(|function| (function.name.clone(), function))
-                    .collect())
+                    .collect();
+                Ok(Functions { ours: Arc::new(ours), group_sets: Arc::new(group_sets) })
             })
             .await
     }
@@ -305,13 +331,25 @@ impl Snapshot {
             .await
     }
 
-    /// The ids of the interfaces that carry a group: never cached, and asked for only while something is to go.
+    /// The interfaces that carry a group: never cached, and asked for only while something is to go.
     ///
     /// # Errors
     /// As `DescribeNetworkInterfaces`.
-    pub async fn group_interfaces(&self, group: &SecurityGroupId) -> Result<BTreeSet<NetworkInterfaceId>, AwsError> {
+    pub async fn group_interfaces(
+        &self,
+        group: &SecurityGroupId,
+    ) -> Result<BTreeMap<NetworkInterfaceId, NetworkInterface>, AwsError> {
         let interfaces = self.aws.group_interfaces(&self.region, group).await?;
-        Ok(interfaces.into_iter().map(|interface| interface.id).collect())
+        Ok(interfaces.into_iter().map(|interface| (interface.id.clone(), interface)).collect())
+    }
+
+    /// The groups that have a rule which names a group: never cached, and asked for only when that cannot be deleted.
+    ///
+    /// # Errors
+    /// As `DescribeSecurityGroups`.
+    pub async fn referring_groups(&self, group: &SecurityGroupId) -> Result<BTreeSet<SecurityGroupId>, AwsError> {
+        let groups = self.aws.referring_groups(&self.region, group).await?;
+        Ok(groups.into_iter().map(|group| group.id).collect())
     }
 
     /// One function with its state and tags: never cached, so ask only where a listing does not do.
@@ -344,6 +382,8 @@ impl Snapshot {
             | Write::RevokeIngress { .. }
             | Write::RevokeEgress { .. }
             | Write::DeleteSecurityGroup { .. } => self.security_groups.invalidate(),
+            // Nobody keeps the list of interfaces.
+            Write::DeleteNetworkInterface { .. } => {}
             Write::CreateVpcEndpoint(_) | Write::ModifyVpcEndpoint { .. } | Write::DeleteVpcEndpoint { .. } => {
                 self.endpoints.invalidate();
             }

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt};
 
 use super::{
     facts::{Architecture, EndpointState, FunctionConfiguration, PolicyDocument, Rule, Tags},
-    ids::{FunctionName, LogGroupName, RoleName, SecurityGroupId, SubnetId, VpcEndpointId, VpcId},
+    ids::{FunctionName, LogGroupName, NetworkInterfaceId, RoleName, SecurityGroupId, SubnetId, VpcEndpointId, VpcId},
 };
 
 /// One mutating AWS call.
@@ -60,6 +60,11 @@ pub enum Write {
     DeleteSecurityGroup {
         /// The group.
         group: SecurityGroupId,
+    },
+    /// `ec2:DeleteNetworkInterface`; [`Failure::InUse`](super::Failure::InUse) while anything uses it.
+    DeleteNetworkInterface {
+        /// The interface.
+        interface: NetworkInterfaceId,
     },
     /// `ec2:CreateVpcEndpoint` of type Interface.
     CreateVpcEndpoint(NewVpcEndpoint),
@@ -308,6 +313,7 @@ impl Write {
             Self::RevokeIngress { .. } => ("ec2", "RevokeSecurityGroupIngress"),
             Self::RevokeEgress { .. } => ("ec2", "RevokeSecurityGroupEgress"),
             Self::DeleteSecurityGroup { .. } => ("ec2", "DeleteSecurityGroup"),
+            Self::DeleteNetworkInterface { .. } => ("ec2", "DeleteNetworkInterface"),
             Self::CreateVpcEndpoint(_) => ("ec2", "CreateVpcEndpoint"),
             Self::ModifyVpcEndpoint { .. } => ("ec2", "ModifyVpcEndpoint"),
             Self::DeleteVpcEndpoint { .. } => ("ec2", "DeleteVpcEndpoints"),
@@ -341,6 +347,7 @@ impl Write {
             | Self::RevokeIngress { group, .. }
             | Self::RevokeEgress { group, .. }
             | Self::DeleteSecurityGroup { group } => group.to_string(),
+            Self::DeleteNetworkInterface { interface } => interface.to_string(),
             Self::CreateVpcEndpoint(new) => format!("{} in {}", new.service_name, new.vpc),
             Self::ModifyVpcEndpoint { endpoint, .. } | Self::DeleteVpcEndpoint { endpoint } => endpoint.to_string(),
             Self::TagEc2 { resource, .. } => resource.clone(),

@@ -21,10 +21,10 @@ use wildmatch::WildMatch;
 use super::{Latest, Pace, objects::Guarded};
 use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
-    aws::{Aws, Region, Snapshots, VpcId},
+    aws::{Aws, NetworkInterfaceId, Region, Snapshots, VpcId},
     identity::InstallationId,
     metrics::Metrics,
-    network::Hints,
+    network::{Available, Hints, Interfaces},
 };
 
 fn in_kubernetes(object: &str) -> String {
@@ -85,6 +85,8 @@ pub struct Context {
     /// What is counted.
     pub metrics: Arc<Metrics>,
     hints: Mutex<BTreeMap<NetworkKey, Hints>>,
+    available: Mutex<BTreeMap<NetworkKey, Available>>,
+    started: Instant,
     attempts: Mutex<BTreeMap<String, (Pace, u32)>>,
     unseen: Mutex<BTreeMap<String, Instant>>,
     replaced: Mutex<BTreeMap<String, Instant>>,
@@ -117,6 +119,8 @@ impl Context {
             latest_apps: Latest::default(),
             latest_networks: Latest::default(),
             hints: Mutex::default(),
+            available: Mutex::default(),
+            started: Instant::now(),
             attempts: Mutex::default(),
             settled: Mutex::default(),
             closer: Mutex::default(),
@@ -143,8 +147,15 @@ impl Context {
         lesson(self.hints.lock().unwrap_or_else(PoisonError::into_inner).entry(network.clone()).or_default());
     }
 
+    /// Takes note of the interfaces of a network that are `available`; gives those that were so for long.
+    pub fn long_available(&self, network: &NetworkKey, interfaces: &Interfaces) -> BTreeSet<NetworkInterfaceId> {
+        let mut available = self.available.lock().unwrap_or_else(PoisonError::into_inner);
+        available.entry(network.clone()).or_default().look(interfaces, self.started.elapsed())
+    }
+
     /// Forgets what was remembered about a network that is gone.
     pub fn forget(&self, network: &NetworkKey) {
+        self.available.lock().unwrap_or_else(PoisonError::into_inner).remove(network);
         self.hints.lock().unwrap_or_else(PoisonError::into_inner).remove(network);
     }
 

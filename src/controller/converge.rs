@@ -114,6 +114,7 @@ fn is_done_already(write: &Write, error: &AwsError) -> bool {
         Write::RevokeIngress { .. }
         | Write::RevokeEgress { .. }
         | Write::DeleteSecurityGroup { .. }
+        | Write::DeleteNetworkInterface { .. }
         | Write::DeleteVpcEndpoint { .. }
         | Write::DeleteRolePolicy { .. }
         | Write::DetachRolePolicy { .. }

@@ -122,6 +122,7 @@ fn noun(write: &Write) -> &'static str {
         | Write::RevokeIngress { .. }
         | Write::RevokeEgress { .. }
         | Write::DeleteSecurityGroup { .. } => "Security group",
+        Write::DeleteNetworkInterface { .. } => "Network interface",
         Write::CreateVpcEndpoint(_) => "Endpoint for",
         Write::TagEc2 { resource, .. } if resource.starts_with("sg-") => "Security group",
         Write::ModifyVpcEndpoint { .. } | Write::DeleteVpcEndpoint { .. } | Write::TagEc2 { .. } => "Endpoint",
@@ -181,6 +182,7 @@ fn describe(write: &Write) -> Vec<(Kind, String)> {
         Write::UntagRole { .. }
         | Write::DeleteRole { .. }
         | Write::DeleteLogGroup { .. }
+        | Write::DeleteNetworkInterface { .. }
         | Write::DeleteSecurityGroup { .. } => Vec::new(),
     }
 }

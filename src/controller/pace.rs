@@ -18,6 +18,8 @@ use crate::{
 pub enum Pace {
     /// Nothing: a change or the resync wakes it.
     Rest,
+    /// AWS takes its time: minutes, or hours.
+    Linger,
     /// AWS is at work and tells nobody when it is done.
     Wait,
     /// A call failed that may succeed when repeated.
@@ -38,12 +40,16 @@ impl Pace {
 
     /// The pace of a plan whose steps are done. Waiting for the network is no wait: its status wakes the app.
     pub fn of(plan: &Plan) -> Self {
-        let stands =
-            |standing| plan.legs.iter().any(|leg| leg.standing == standing && leg.reason != Reason::WaitingForNetwork);
+        let calm = [Reason::WaitingForNetwork, Reason::ResourceInUse];
+        let stands = |standing| plan.legs.iter().any(|leg| leg.standing == standing && !calm.contains(&leg.reason));
+        let in_use =
+            |standing| plan.legs.iter().any(|leg| leg.standing == standing && leg.reason == Reason::ResourceInUse);
         if stands(Standing::Progressing) || stands(Standing::Unknown) {
             Self::Wait
-        } else if stands(Standing::Blocked) {
+        } else if stands(Standing::Blocked) || in_use(Standing::Blocked) {
             Self::Blocked
+        } else if in_use(Standing::Progressing) {
+            Self::Linger
         } else {
             Self::Rest
         }
@@ -54,6 +60,7 @@ impl Pace {
     pub fn delay(self, attempt: u32, object: &str) -> Option<Duration> {
         let (first, longest) = match self {
             Self::Rest => return None,
+            Self::Linger => (Duration::from_secs(5), Duration::from_mins(5)),
             Self::Wait => (Duration::from_secs(1), Duration::from_secs(15)),
             Self::Retry => (Duration::from_secs(1), Duration::from_mins(1)),
             Self::Blocked => (Duration::from_secs(15), Duration::from_mins(5)),
@@ -77,7 +84,7 @@ mod tests {
 
     #[test]
     fn delays_grow_to_a_bound_and_differ_between_objects() {
-        for pace in [Pace::Wait, Pace::Retry, Pace::Blocked] {
+        for pace in [Pace::Linger, Pace::Wait, Pace::Retry, Pace::Blocked] {
             let delays: Vec<Duration> = (0..40).map(|n| pace.delay(n, "app/a").expect("a delay")).collect();
             assert!(delays[0] < delays[3], "{pace:?}");
             assert!(delays.iter().all(|delay| *delay <= Duration::from_secs(375)), "{pace:?}");
@@ -100,6 +107,8 @@ mod tests {
             (vec![met.clone(), Leg::progressing(kind, Reason::WaitingForNetwork, "")], Pace::Rest),
             (vec![met.clone(), Leg::progressing(kind, Reason::FunctionPending, "")], Pace::Wait),
             (vec![Leg::unknown(kind, Reason::ObservationFailed, "")], Pace::Wait),
+            (vec![met.clone(), Leg::progressing(kind, Reason::ResourceInUse, "")], Pace::Linger),
+            (vec![met.clone(), Leg::blocked(kind, Reason::ResourceInUse, "")], Pace::Blocked),
             (vec![met, blocked.clone()], Pace::Blocked),
             (vec![blocked, Leg::progressing(kind, Reason::FunctionPending, "")], Pace::Wait),
         ] {

@@ -11,8 +11,10 @@ use kube::{
 };
 
 use super::{
-    Demand, Desired, Observed, Service, accepted, is_implicit, plan, status, teardown,
-    users::{Users, has_object, left_behind},
+    Demand, Desired, Interfaces, Observed, Service, accepted, is_implicit,
+    lingering::{keeps, left_behind},
+    plan, status, teardown,
+    users::{Users, apps_without_object, has_object},
 };
 use crate::{
     api::{
@@ -20,7 +22,7 @@ use crate::{
         condition::{ConditionType, Leg, Reason, Standing as LegStanding, is_true},
         network::NetworkKey,
     },
-    aws::{AwsError, Caller, Failure, MaxAge, Role, Snapshot, Write, Written},
+    aws::{AwsError, Caller, Failure, MaxAge, Role, SecurityGroupId, Snapshot, Write, Written},
     controller::{
         Context, Converged, Error, Freshness, Guarded, Pace, add_finalizer, apply_status, context::key, converge,
         drift::repairs, explain_unreadable, observe_ready, remove_finalizer, tell,
@@ -161,19 +163,34 @@ async fn keep(
         region: key.region.clone(),
         vpc: key.vpc.clone(),
     };
+    let mut kept = None;
     let pass = converge(
         &snapshot,
         &ctx.stop,
-        async |fresh| observe(&snapshot, &identity, Users::of(key, ctx).is_empty(), fresh).await,
+        async |fresh| observe(&snapshot, (key, &identity), Users::of(key, ctx).is_empty(), fresh, ctx).await,
         |observed| decide(key, &identity, &caller, observed, ctx),
-        |write, result| learn(key, write, result, ctx),
+        |write, result| {
+            kept = match (write, result) {
+                (Write::DeleteSecurityGroup { group }, Err(error)) if error.failure == Failure::InUse => {
+                    Some(group.clone())
+                }
+                _ => None,
+            };
+            learn(key, write, result, ctx)
+        },
     )
     .await;
-    let Converged { observed: Some(observed), plan, error, done } = pass else {
+    let Converged { observed: Some(observed), mut plan, error, done } = pass else {
         let error = pass.error.unwrap_or_else(|| unreachable!("a pass without observation ends with an error"));
         return unseen(api, network, ctx, &error).await;
     };
     ctx.rest(&looks(network));
+    let mut pace = error.as_ref().map_or_else(|| Pace::of(&plan), Pace::after);
+    if let Some(leg) = what_keeps(kept, &observed, &snapshot).await {
+        plan.legs.retain(|other| other.kind != leg.kind);
+        plan.legs.push(leg);
+        pace = Pace::of(&plan);
+    }
     let users = Users::of(key, ctx);
     let uid = network.uid().unwrap_or_default();
     let desired = wanted(key, &identity, &caller, &observed, ctx);
@@ -197,7 +214,7 @@ async fn keep(
             "Nothing is demanded of this network: its VPC is looked at when an app comes.",
         ));
     }
-    let left_behind: Vec<String> = left_behind(&observed, ctx).keys().map(ToString::to_string).collect();
+    let left_behind: Vec<String> = apps_without_object(&observed, ctx).keys().map(ToString::to_string).collect();
     if deleting && !users.is_empty() {
         let message = format!("The network is kept until its {} apps are gone: delete them first.", users.apps.len());
         legs[0] = Leg::progressing(ConditionType::Accepted, Reason::InUse, message);
@@ -232,14 +249,25 @@ async fn keep(
     write_status(api, network, &status, ctx).await?;
     observe_ready(ctx, "network", &network.metadata, (conditions(network), &status.conditions));
     tell(ctx, network, (conditions(network), &status.conditions), &done, &repairs).await;
-    Ok(error.as_ref().map_or_else(|| Pace::of(&plan), Pace::after))
+    Ok(pace)
+}
+
+/// What keeps a group that AWS refused to delete, if that can be found out.
+async fn what_keeps(group: Option<SecurityGroupId>, observed: &Observed, snapshot: &Snapshot) -> Option<Leg> {
+    let group = group?;
+    let interfaces = snapshot.group_interfaces(&group).await.ok()?;
+    let mut referring = snapshot.referring_groups(&group).await.ok()?;
+    // What our own two groups say of each other was revoked just now.
+    referring.retain(|other| observed.security_groups.iter().all(|ours| ours.id != *other));
+    keeps(&group, &interfaces, &referring)
 }
 
 async fn observe(
     snapshot: &Snapshot,
-    identity: &NetworkIdentity,
+    (key, identity): (&NetworkKey, &NetworkIdentity),
     ends: bool,
     fresh: &Freshness,
+    ctx: &Context,
 ) -> Result<Observed, AwsError> {
     let services: BTreeSet<String> =
         Service::ALL.iter().map(|service| service.endpoint_service(&identity.region)).collect();
@@ -264,9 +292,17 @@ async fn observe(
     // Only what is to go must know what is still in its way.
     let interfaces = match observed.group(FUNCTIONS_GROUP).filter(|_| ends || !retired.is_empty()) {
         Some(group) => snapshot.group_interfaces(&group.id).await?,
-        None => BTreeSet::new(),
+        None => Interfaces::new(),
     };
-    Ok(observed.with_roles(live, retired, interfaces))
+    let long_available = ctx.long_available(key, &interfaces);
+    let left = if long_available.is_empty() {
+        BTreeSet::new()
+    } else {
+        // By this one deletes: a function that came just now is to be seen.
+        let of_functions = snapshot.function_group_sets(MaxAge::Under(Duration::from_secs(1))).await?;
+        left_behind(&interfaces, &long_available, &of_functions)
+    };
+    Ok(Observed { left_interfaces: left, ..observed.with_roles(live, retired, interfaces) })
 }
 
 /// How old the route tables may be by which private DNS is decided.
@@ -308,7 +344,9 @@ fn wanted(
     ctx: &Context,
 ) -> Option<Desired> {
     let mut demands = Users::of(key, ctx).demands(observed, identity, ctx);
-    demands.extend(left_behind(observed, ctx).into_values().map(|models| Demand { models, subnets: BTreeSet::new() }));
+    demands.extend(
+        apps_without_object(observed, ctx).into_values().map(|models| Demand { models, subnets: BTreeSet::new() }),
+    );
     Desired::union(identity.clone(), caller.clone(), &demands)
 }
 

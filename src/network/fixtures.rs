@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Demand, Desired, Observed, Service};
 use crate::{
     aws::{
-        Caller, EndpointService, EndpointState, Partition, Peer, Protocol, RouteTable, RouteTarget, Rule,
-        SecurityGroup, SecurityGroupId, Subnet, SubnetId, Tenancy, Topology, Vpc, VpcDns, VpcEndpoint, VpcEndpointId,
-        VpcId, ZoneName,
+        Caller, EndpointService, EndpointState, InterfaceHolder, InterfaceState, NetworkInterface, Partition, Peer,
+        Protocol, RouteTable, RouteTarget, Rule, SecurityGroup, SecurityGroupId, Subnet, SubnetId, Tenancy, Topology,
+        Vpc, VpcDns, VpcEndpoint, VpcEndpointId, VpcId, ZoneName,
     },
     identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, NetworkIdentity, TAG_COMPONENT, TAG_PRIVATE_DNS, TAG_SERVICE},
 };
@@ -81,7 +81,8 @@ pub(super) fn bare() -> Observed {
     Observed {
         live_roles: Vec::new(),
         retired_roles: Vec::new(),
-        function_interfaces: BTreeSet::new(),
+        function_interfaces: BTreeMap::new(),
+        left_interfaces: BTreeSet::new(),
         topology: Topology {
             vpcs: [(vpc_id(), vpc)].into(),
             subnets: vec![subnet(0xa1), subnet(0xa2), subnet(0xb1)],
@@ -113,6 +114,19 @@ pub(super) fn group_id(component: &str) -> SecurityGroupId {
 
 pub(super) fn https(peer: &str) -> BTreeSet<Rule> {
     [Rule::tcp(443, Peer::Group(group_id(peer)))].into()
+}
+
+/// An interface that Lambda uses for the functions of the network.
+pub(super) fn interface(number: u32) -> NetworkInterface {
+    NetworkInterface {
+        id: format!("eni-{number:08x}").parse().expect("an interface id"),
+        subnet: subnet_id(0xa1),
+        zone: zone(0xa),
+        private_ip: "10.0.1.7".to_owned(),
+        groups: [group_id(FUNCTIONS_GROUP)].into(),
+        state: InterfaceState::InUse,
+        holder: InterfaceHolder::Lambda,
+    }
 }
 
 /// What AWS puts into every new group of a VPC that has IPv6 too.

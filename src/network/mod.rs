@@ -5,6 +5,7 @@ pub mod controller;
 mod desired;
 #[cfg(test)]
 mod fixtures;
+mod lingering;
 mod observed;
 mod plan;
 mod preflight;
@@ -13,6 +14,7 @@ mod users;
 
 pub use acceptance::{accepted, implicit_name, is_implicit};
 pub use desired::{Demand, Desired, Service};
+pub use lingering::{Available, Interfaces};
 pub use observed::Observed;
 pub use plan::{Hints, plan, teardown};
 pub use preflight::{Refusal, check_subnets};

@@ -27,7 +27,9 @@ pub struct Observed {
     /// Roles of apps that are gone, kept for the interfaces that Lambda still holds.
     pub retired_roles: Vec<Role>,
     /// The interfaces that carry the functions' group; empty where there was no reason to ask.
-    pub function_interfaces: BTreeSet<NetworkInterfaceId>,
+    pub function_interfaces: BTreeMap<NetworkInterfaceId, NetworkInterface>,
+    /// Those of them that Lambda left behind and nobody needs.
+    pub left_interfaces: BTreeSet<NetworkInterfaceId>,
     /// The interfaces of our endpoints.
     pub interfaces: BTreeMap<NetworkInterfaceId, NetworkInterface>,
 }
@@ -55,7 +57,8 @@ impl Observed {
                 .collect(),
             live_roles: Vec::new(),
             retired_roles: Vec::new(),
-            function_interfaces: BTreeSet::new(),
+            function_interfaces: BTreeMap::new(),
+            left_interfaces: BTreeSet::new(),
             interfaces: endpoints.interfaces.clone(),
             endpoints: ours,
             foreign_endpoints: foreign,
@@ -68,7 +71,7 @@ impl Observed {
         self,
         live_roles: Vec<Role>,
         retired_roles: Vec<Role>,
-        function_interfaces: BTreeSet<NetworkInterfaceId>,
+        function_interfaces: BTreeMap<NetworkInterfaceId, NetworkInterface>,
     ) -> Self {
         Self { live_roles, retired_roles, function_interfaces, ..self }
     }

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Desired, Observed, Service,
+    lingering::{of_lambda, waits},
     preflight::{Placement, place},
 };
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
     aws::{
-        EndpointChange, EndpointState, NetworkInterfaceId, NewVpcEndpoint, Peer, PolicyDocument, Rule, SecurityGroup,
-        SecurityGroupId, Tags, VpcEndpoint, Write,
+        EndpointChange, EndpointState, NewVpcEndpoint, Peer, PolicyDocument, Rule, SecurityGroup, SecurityGroupId,
+        Tags, VpcEndpoint, Write,
     },
     identity::{
         ENDPOINTS_GROUP, FUNCTIONS_GROUP, NetworkIdentity, Retirement, TAG_COMPONENT, TAG_NAME, TAG_PRIVATE_DNS,
@@ -64,8 +65,9 @@ pub fn plan(desired: &Desired, observed: &Observed, hints: &Hints) -> Plan {
 
 /// Roles of apps that are gone go with the last interface that Lambda may need them for.
 fn delete_retired_roles(observed: &Observed, plan: &mut Plan) {
+    let interfaces = of_lambda(&observed.function_interfaces);
     for role in &observed.retired_roles {
-        if Retirement::from_tags(&role.tags).is_some_and(|kept| kept.is_over(&observed.function_interfaces)) {
+        if Retirement::from_tags(&role.tags).is_some_and(|kept| kept.is_over(&interfaces)) {
             plan.delete_role(ConditionType::SecurityGroupsReady, role);
         }
     }
@@ -95,20 +97,14 @@ pub fn teardown(observed: &Observed) -> Plan {
         return plan;
     }
     let leg = ConditionType::SecurityGroupsReady;
-    if !observed.function_interfaces.is_empty() {
-        let ids: Vec<&str> = observed.function_interfaces.iter().map(NetworkInterfaceId::as_str).collect();
-        plan.legs.push(Leg::progressing(
-            leg,
-            Reason::ResourceInUse,
-            format!(
-                "Interfaces {} of functions that are gone are still there: Lambda releases them within twenty minutes or \
-                 more; the security groups and roles that they need go after them.",
-                ids.join(", ")
-            ),
-        ));
-        return plan;
+    for interface in &observed.left_interfaces {
+        plan.step(leg, Write::DeleteNetworkInterface { interface: interface.clone() });
     }
     delete_retired_roles(observed, &mut plan);
+    if !observed.function_interfaces.is_empty() {
+        plan.legs.push(waits(&observed.function_interfaces));
+        return plan;
+    }
     // Each of the two refers to the other, and a group that is referred to cannot be deleted.
     for group in &observed.security_groups {
         reconcile_rules(group, &BTreeSet::new(), &BTreeSet::new(), &mut plan);

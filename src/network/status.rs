@@ -88,8 +88,7 @@ mod tests {
     use crate::aws::PolicyDocument;
     use crate::{
         api::condition::{ConditionType, Reason},
-        aws::NetworkInterface,
-        network::fixtures::{at_rest, bare, demand, desired_by, identity, subnet_id, zone},
+        network::fixtures::{at_rest, bare, demand, desired_by, identity, interface},
     };
 
     fn written(before: Option<&PrivateGenAINetworkStatus>, observed: Option<&Observed>) -> PrivateGenAINetworkStatus {
@@ -100,12 +99,7 @@ mod tests {
 
     fn with_an_interface() -> Observed {
         let mut observed = at_rest();
-        let interface = NetworkInterface {
-            id: "eni-00000001".parse().expect("an interface"),
-            subnet: subnet_id(0xa1),
-            zone: zone(0xa),
-            private_ip: "10.0.1.7".to_owned(),
-        };
+        let interface = interface(1);
         observed.endpoints[0].interfaces.insert(interface.id.clone());
         observed.interfaces.insert(interface.id.clone(), interface);
         observed

@@ -27,7 +27,7 @@ pub(super) fn has_object(role: &Role, ctx: &Context) -> bool {
 /// Apps that have a role, and so most likely a function, but no object that could demand for them: one that cannot be
 /// read, or is not applied yet after the cluster was rebuilt, or lost its finalizer. What their roles allow is their
 /// demand, and their path stays.
-pub(super) fn left_behind(observed: &Observed, ctx: &Context) -> BTreeMap<String, BTreeSet<ModelId>> {
+pub(super) fn apps_without_object(observed: &Observed, ctx: &Context) -> BTreeMap<String, BTreeSet<ModelId>> {
     observed
         .live_roles
         .iter()

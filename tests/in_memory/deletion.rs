@@ -2,11 +2,12 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use private_genai_operator::aws::{NewFunction, Package, Tags, VpcId, Write};
+use serde_json::{Value, json};
 
 use crate::{
-    memory::aws::{Delays, VpcShape},
-    scene::{LONG, Scene, app, condition, network, scene, writes},
+    memory::aws::{Action, ByHand, Delays, VpcShape, world::Holder},
+    scene::{LONG, Scene, app, condition, names, network, scene, writes},
 };
 
 #[tokio::test(start_paused = true)]
@@ -39,7 +40,7 @@ async fn interfaces_that_linger_for_hours_are_waited_for_with_the_roles_that_rel
             scene.until_gone(name).await;
             assert!(deleted.elapsed() < Duration::from_secs(5), "the app goes in seconds: {:?}", deleted.elapsed());
         }
-        let told = |network: &serde_json::Value| condition(network, "SecurityGroupsReady").1 == "ResourceInUse";
+        let told = |network: &Value| condition(network, "SecurityGroupsReady").1 == "ResourceInUse";
         let waiting = scene.kubernetes.until(&network(&vpc), LONG, told).await;
         assert!(condition(&waiting, "SecurityGroupsReady").2.contains("eni-"), "the blockers are named: {waiting:#}");
         let world = scene.aws.world();
@@ -77,7 +78,7 @@ async fn an_app_that_cannot_be_read_keeps_its_path_and_can_still_be_deleted() {
         let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         scene.forget();
         scene.kubernetes.overwrite(&app("bot"), |app| app["spec"]["models"] = json!({"not": "a list"}));
-        let told = |app: &serde_json::Value| condition(app, "Accepted").1 == "InvalidSpec";
+        let told = |app: &Value| condition(app, "Accepted").1 == "InvalidSpec";
         scene.kubernetes.until(&app("bot"), LONG, told).await;
         scene.pass(Duration::from_secs(1000)).await;
         scene.kubernetes.edit_status(&network(&vpc), |status| *status = json!({}));
@@ -115,7 +116,7 @@ async fn an_app_deleted_while_aws_does_not_list_its_role_yet_leaves_nothing() {
             let (vpc, _) = scene.vpc(&VpcShape::default());
             scene.start();
             scene.apply_app("bot", &vpc);
-            let held = |app: &serde_json::Value| app["metadata"]["finalizers"][0].is_string();
+            let held = |app: &Value| app["metadata"]["finalizers"][0].is_string();
             scene.kubernetes.until(&app("bot"), LONG, held).await;
             scene.pass(Duration::from_secs(seconds)).await;
             scene.kubernetes.delete(&app("bot"));
@@ -146,7 +147,7 @@ async fn a_network_is_kept_for_functions_whose_app_is_not_here_and_lets_their_mo
             "metadata": {"name": "prod"},
             "spec": {"vpcId": vpc.as_str(), "region": "us-east-1"},
         }));
-        let told = |network: &serde_json::Value| condition(network, "Accepted").1 == "InUse";
+        let told = |network: &Value| condition(network, "Accepted").1 == "InUse";
         let kept = rebuilt.kubernetes.until("privategenainetworks/prod", LONG, told).await;
         assert!(condition(&kept, "Accepted").2.contains("team-a/bot"), "{kept:#}");
         rebuilt.pass(Duration::from_secs(1000)).await;
@@ -155,6 +156,114 @@ async fn a_network_is_kept_for_functions_whose_app_is_not_here_and_lets_their_mo
         rebuilt.apply_app("bot", &vpc);
         rebuilt.until_ready("bot").await;
         assert_eq!(writes(&rebuilt.aws.take_journal()), Vec::<String>::new(), "the same id takes over what is there");
+    })
+    .await;
+}
+
+/// Lambda's interfaces cannot be released, because somebody deleted the role that was kept for that.
+async fn left_behind(scene: &Scene, vpc: &VpcId) {
+    scene.kubernetes.delete(&app("bot"));
+    scene.until_gone("bot").await;
+    let waits = |network: &Value| condition(network, "SecurityGroupsReady").1 == "ResourceInUse";
+    scene.kubernetes.until(&network(vpc), LONG, waits).await;
+    let roles: Vec<_> = scene.aws.world().roles.keys().cloned().collect();
+    for role in roles {
+        scene.aws.act(&Action::ByHand(Scene::region(), ByHand::DeleteRole(role))).expect("AWS lets it happen");
+    }
+    let left = |network: &Value| condition(network, "SecurityGroupsReady").2.contains("left behind");
+    scene.kubernetes.until(&network(vpc), LONG, left).await;
+}
+
+fn deletions_of_interfaces(scene: &Scene) -> usize {
+    writes(&scene.aws.take_journal()).iter().filter(|call| *call == "ec2:DeleteNetworkInterface").count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn interfaces_that_lambda_left_behind_are_deleted_after_ten_minutes_and_not_before() {
+    scene(async {
+        let delays = Delays { interfaces_released: 1200, ..Delays::default() };
+        let (scene, vpc) = Scene::with_app("bot", delays).await;
+        left_behind(&scene, &vpc).await;
+        scene.forget();
+        scene.pass(Duration::from_secs(9 * 60)).await;
+        assert_eq!(deletions_of_interfaces(&scene), 0, "an interface may be on its way back into use");
+        scene.until_network_gone(&vpc).await;
+        assert_eq!(deletions_of_interfaces(&scene), 2);
+        scene.assert_aws_is_empty();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_ten_minutes_of_an_interface_begin_anew_when_the_operator_does() {
+    scene(async {
+        let delays = Delays { interfaces_released: 1200, ..Delays::default() };
+        let (mut scene, vpc) = Scene::with_app("bot", delays).await;
+        left_behind(&scene, &vpc).await;
+        scene.pass(Duration::from_secs(8 * 60)).await;
+        scene.kill().await;
+        scene.start();
+        scene.forget();
+        scene.pass(Duration::from_secs(9 * 60)).await;
+        assert_eq!(deletions_of_interfaces(&scene), 0);
+        scene.until_network_gone(&vpc).await;
+        scene.assert_aws_is_empty();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_interface_whose_groups_a_function_of_somebody_else_carries_is_left_to_it() {
+    scene(async {
+        let delays = Delays { interfaces_released: 1200, ..Delays::default() };
+        let (scene, vpc) = Scene::with_app("bot", delays).await;
+        // Somebody copied the function's configuration, under a name that is not ours.
+        let function = scene.aws.world().regions[&Scene::region()].functions.values().next().expect("it").clone();
+        let listing = function.detail.listing;
+        let copy = NewFunction {
+            name: "copied-by-hand".parse().expect("a name"),
+            description: String::new(),
+            configuration: listing.configuration,
+            architecture: listing.architecture,
+            package: Package::new(b"other code".to_vec()),
+            tags: Tags::new(),
+        };
+        scene.aws.act(&Action::Write(Scene::region(), Write::CreateFunction(copy))).expect("AWS lets it happen");
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+        let interfaces = scene.aws.world().regions[&Scene::region()].interfaces.clone();
+        for (id, _) in interfaces.into_iter().filter(|(_, it)| matches!(it.holder, Holder::Lambda { .. })) {
+            scene.aws.act(&Action::ByHand(Scene::region(), ByHand::LeaveInterface(id))).expect("AWS lets it happen");
+        }
+        scene.forget();
+        scene.pass(Duration::from_hours(1)).await;
+        assert_eq!(deletions_of_interfaces(&scene), 0);
+        let stays = scene.kubernetes.get(&network(&vpc)).expect("the network");
+        assert_eq!(condition(&stays, "SecurityGroupsReady").1, "ResourceInUse");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn six_hours_of_lingering_interfaces_cost_a_look_every_few_minutes_and_no_write() {
+    scene(async {
+        let (scene, vpc) = Scene::with_app("bot", Delays { interfaces_released: 7 * 3600, ..Delays::default() }).await;
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+        let waits = |network: &Value| condition(network, "SecurityGroupsReady").1 == "ResourceInUse";
+        scene.kubernetes.until(&network(&vpc), LONG, waits).await;
+        scene.pass(Duration::from_mins(1)).await;
+        scene.forget();
+        scene.pass(Duration::from_hours(6)).await;
+        let calls = scene.aws.take_journal();
+        assert_eq!(writes(&calls), Vec::<String>::new());
+        let looks = names(&calls).iter().filter(|call| *call == "ec2:DescribeNetworkInterfaces").count();
+        assert!((72..=150).contains(&looks), "a look at least with every resync, and few more: {looks}");
+        assert!(calls.len() < 6 * 100, "{} calls", calls.len());
+        let journal = scene.kubernetes.take_journal();
+        assert_eq!((journal.writes().len(), journal.events().len()), (0, 0), "a steady wait writes nothing");
+        scene.kubernetes.until_gone(&network(&vpc), Duration::from_hours(2)).await;
+        scene.assert_aws_is_empty();
     })
     .await;
 }

@@ -119,6 +119,7 @@ impl Services {
             Write::RevokeIngress { group, rules } => ec2.revoke_ingress(group, rules).await,
             Write::RevokeEgress { group, rules } => ec2.revoke_egress(group, rules).await,
             Write::DeleteSecurityGroup { group } => ec2.delete_security_group(group).await,
+            Write::DeleteNetworkInterface { interface } => ec2.delete_network_interface(interface).await,
             Write::CreateVpcEndpoint(new) => ec2.create_vpc_endpoint(new).await,
             Write::ModifyVpcEndpoint { endpoint, change } => ec2.modify_vpc_endpoint(endpoint, change).await,
             Write::DeleteVpcEndpoint { endpoint } => ec2.delete_vpc_endpoint(endpoint).await,
@@ -194,6 +195,10 @@ impl Aws for SdkAws {
         group: &SecurityGroupId,
     ) -> Result<Vec<NetworkInterface>, AwsError> {
         self.services(region).ec2.group_interfaces(group).await
+    }
+
+    async fn referring_groups(&self, region: &Region, group: &SecurityGroupId) -> Result<Vec<SecurityGroup>, AwsError> {
+        self.services(region).ec2.referring_groups(group).await
     }
 
     async fn security_groups(&self, region: &Region, tag: (&str, &str)) -> Result<Vec<SecurityGroup>, AwsError> {

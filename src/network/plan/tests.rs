@@ -6,7 +6,8 @@ use crate::{
         Demand,
         fixtures::{
             RUNTIME, at_rest, bare, default_egress, demand, desired, desired_by, endpoint, endpoint_id, endpoint_in,
-            exact_groups, group_id, https, identity, main_table, new_group, subnet_ids, vpc_id, with_endpoints,
+            exact_groups, group_id, https, identity, interface, main_table, new_group, subnet_ids, vpc_id,
+            with_endpoints,
         },
     },
     plan::Step,
@@ -449,7 +450,7 @@ fn a_network_that_nobody_demands_goes_from_the_endpoint_to_the_groups() {
 
 #[test]
 fn the_role_of_an_app_that_is_gone_goes_with_the_last_interface_that_it_is_kept_for() {
-    let eni = |n: u32| format!("eni-{n:08x}").parse().expect("an id");
+    let eni = |n: u32| interface(n).id;
     let role = crate::aws::Role {
         id: "AROAEXAMPLE".to_owned(),
         name: "pgai-gone".parse().expect("a name"),
@@ -460,7 +461,11 @@ fn the_role_of_an_app_that_is_gone_goes_with_the_last_interface_that_it_is_kept_
         tags: [(crate::identity::TAG_RETIRED.to_owned(), Retirement::tag(&[eni(1)].into()))].into(),
     };
     let with = |observed: Observed, interfaces: &[u32]| {
-        observed.with_roles(Vec::new(), vec![role.clone()], interfaces.iter().map(|n| eni(*n)).collect())
+        observed.with_roles(
+            Vec::new(),
+            vec![role.clone()],
+            interfaces.iter().map(|n| (eni(*n), interface(*n))).collect(),
+        )
     };
     let operations = |plan: &Plan| plan.steps.iter().map(|step| step.write.operation().1).collect::<Vec<_>>();
     assert_eq!(operations(&decided(&with(at_rest(), &[1, 2]))), Vec::<&str>::new(), "kept, and nobody is told to wait");
@@ -475,6 +480,19 @@ fn the_role_of_an_app_that_is_gone_goes_with_the_last_interface_that_it_is_kept_
     let free = operations(&teardown(&with(groups, &[])));
     assert_eq!(free[..2], ["DeleteRolePolicy", "DeleteRole"]);
     assert_eq!(free[free.len() - 2..], ["DeleteSecurityGroup", "DeleteSecurityGroup"]);
+}
+
+#[test]
+fn an_interface_that_was_left_behind_is_deleted_and_the_rest_waits_for_those_that_lambda_holds() {
+    let delete = |n| Write::DeleteNetworkInterface { interface: interface(n).id };
+    let interfaces: BTreeMap<_, _> = [1, 2].map(|n| (interface(n).id, interface(n))).into();
+    let left_interfaces = [interface(2).id].into();
+    let there =
+        Observed { function_interfaces: interfaces, left_interfaces, security_groups: exact_groups(), ..bare() };
+    let plan = teardown(&there);
+    assert_eq!(leg(&plan, ConditionType::SecurityGroupsReady).reason, Reason::ResourceInUse);
+    assert_eq!(writes(plan), [delete(2)]);
+    assert_eq!(writes(decided(&Observed { endpoints: vec![endpoint(1)], ..there })), [], "never while it is demanded");
 }
 
 #[test]

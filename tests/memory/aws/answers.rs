@@ -131,6 +131,21 @@ impl Aws for MemoryAws {
         .await
     }
 
+    async fn referring_groups(&self, region: &Region, group: &SecurityGroupId) -> Result<Vec<SecurityGroup>, AwsError> {
+        let mut found = Vec::new();
+        for egress in [false, true] {
+            found.extend(
+                self.read(("ec2", "DescribeSecurityGroups"), region, group.to_string(), |_, state| {
+                    let found = reads::referring_groups(state, group, egress);
+                    let pages = pages(found.len(), EC2_PAGE);
+                    (found, pages)
+                })
+                .await?,
+            );
+        }
+        Ok(found)
+    }
+
     async fn security_groups(&self, region: &Region, tag: (&str, &str)) -> Result<Vec<SecurityGroup>, AwsError> {
         let resource = format!("{}={}", tag.0, tag.1);
         self.read(("ec2", "DescribeSecurityGroups"), region, resource, |_, state| {

@@ -48,6 +48,8 @@ pub enum ByHand {
     DeleteVpc(VpcId),
     /// Runs an instance that carries these groups.
     RunInstance { subnet: SubnetId, groups: BTreeSet<SecurityGroupId> },
+    /// Lambda gives up on one of its interfaces: it stays, `available`.
+    LeaveInterface(NetworkInterfaceId),
     /// Deletes an interface that is not an endpoint's.
     DeleteInterface(NetworkInterfaceId),
     /// AWS offers a service, or offers it otherwise.
@@ -88,6 +90,7 @@ impl ByHand {
             Self::SetEndpointState { .. }
             | Self::SetFunctionState { .. }
             | Self::SetAddresses { .. }
+            | Self::LeaveInterface(_)
             | Self::Offer(_)
             | Self::Withdraw(_)
             | Self::SetDelays(_) => ("aws", "ChangesByItself"),
@@ -151,6 +154,12 @@ pub(super) fn carry_out(world: &mut World, region: &Region, deed: &ByHand) -> An
             known(state.subnets.get(subnet), subnet)?;
             interfaces::create(world, region, subnet, Holder::Instance { groups: groups.clone() });
         }
+        ByHand::LeaveInterface(id) => match &mut known(state.interfaces.get_mut(id), id)?.holder {
+            Holder::Lambda { orphaned, .. } => *orphaned = true,
+            Holder::Endpoint(_) | Holder::Instance { .. } => {
+                return refuse("InvalidParameterValue", format!("{id} is not Lambda's"));
+            }
+        },
         ByHand::DeleteInterface(id) => {
             let interface = known(state.interfaces.get(id), id)?;
             if !matches!(interface.holder, Holder::Instance { .. } | Holder::Lambda { orphaned: true, .. }) {

@@ -3,12 +3,14 @@
 use std::collections::BTreeSet;
 
 use private_genai_operator::aws::{
-    FunctionConfiguration, NetworkInterface, NetworkInterfaceId, Region, SecurityGroupId, SubnetId,
+    FunctionConfiguration, InterfaceHolder, InterfaceState, NetworkInterface, NetworkInterfaceId, Region,
+    SecurityGroupId, SubnetId, Written,
 };
 
 use super::{
     iam,
-    world::{Holder, Interface, Transition, World},
+    step::{Answer, refuse},
+    world::{Holder, Interface, RegionState, Transition, World},
 };
 
 /// An interface in a subnet, with the lowest address that is free.
@@ -21,9 +23,46 @@ pub(super) fn create(world: &mut World, region: &Region, subnet: &SubnetId, hold
         .map(|last| format!("{}.{last}", record.range))
         .find(|address| !taken.contains(address.as_str()))
         .expect("there are more numbers than interfaces");
-    let fact = NetworkInterface { id: id.clone(), subnet: subnet.clone(), zone: record.zone.clone(), private_ip };
+    let fact = NetworkInterface {
+        id: id.clone(),
+        subnet: subnet.clone(),
+        zone: record.zone.clone(),
+        private_ip,
+        groups: BTreeSet::new(),
+        state: InterfaceState::InUse,
+        holder: InterfaceHolder::Other(String::new()),
+    };
     state.interfaces.insert(id.clone(), Interface { fact, holder });
     id
+}
+
+/// What a call shows of an interface: what changes about it is its holder's.
+pub(super) fn shown(state: &RegionState, interface: &Interface) -> NetworkInterface {
+    let number = interface.fact.id.as_str().trim_start_matches("eni-");
+    let (holder, orphaned) = match &interface.holder {
+        Holder::Endpoint(_) => (InterfaceHolder::Endpoint, false),
+        Holder::Lambda { orphaned, .. } => (InterfaceHolder::Lambda, *orphaned),
+        Holder::Instance { .. } => (InterfaceHolder::Instance(format!("i-{number}")), false),
+    };
+    NetworkInterface {
+        groups: state.groups_of(interface).cloned().unwrap_or_default(),
+        state: if orphaned { InterfaceState::Available } else { InterfaceState::InUse },
+        holder,
+        ..interface.fact.clone()
+    }
+}
+
+/// `DeleteNetworkInterface`: only what nothing uses.
+pub(super) fn delete(world: &mut World, region: &Region, id: &NetworkInterfaceId) -> Answer {
+    let state = world.region_mut(region);
+    let Some(interface) = state.interfaces.get(id) else {
+        return refuse("InvalidNetworkInterfaceID.NotFound", format!("The networkInterface ID '{id}' does not exist"));
+    };
+    if shown(state, interface).state != InterfaceState::Available {
+        return refuse("InvalidParameterValue", format!("Network interface '{id}' is currently in use."));
+    }
+    state.interfaces.remove(id);
+    Ok(Written::Done)
 }
 
 fn purpose(holder: &Holder) -> String {

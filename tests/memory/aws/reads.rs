@@ -5,14 +5,15 @@ use std::collections::BTreeSet;
 use private_genai_operator::{
     aws::{
         EndpointService, EndpointState, FunctionDetail, FunctionListing, FunctionName, LogGroup, NetworkInterface,
-        NetworkInterfaceId, Role, RouteTable, SecurityGroup, SecurityGroupId, Subnet, SubnetId, Tags, Vpc, VpcEndpoint,
-        VpcId,
+        NetworkInterfaceId, Peer, Role, RouteTable, SecurityGroup, SecurityGroupId, Subnet, SubnetId, Tags, Vpc,
+        VpcEndpoint, VpcId,
     },
     identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX, TAG_INSTALLATION},
 };
 
 use super::{
     iam,
+    interfaces::shown,
     world::{FunctionRecord, Holder, Interface, LogGroupRecord, Reader, RegionState, RoleRecord, SubnetRecord, World},
 };
 
@@ -44,12 +45,19 @@ pub fn vpc_endpoints(state: &RegionState, vpcs: &BTreeSet<VpcId>) -> Vec<VpcEndp
 }
 
 pub fn network_interfaces(state: &RegionState, ids: &BTreeSet<NetworkInterfaceId>) -> Vec<NetworkInterface> {
-    ids.iter().filter_map(|id| state.interfaces.get(id)).map(|interface| interface.fact.clone()).collect()
+    ids.iter().filter_map(|id| state.interfaces.get(id)).map(|interface| shown(state, interface)).collect()
 }
 
 pub fn group_interfaces(state: &RegionState, group: &SecurityGroupId) -> Vec<NetworkInterface> {
     let carries = |interface: &&Interface| state.groups_of(interface).is_some_and(|groups| groups.contains(group));
-    state.interfaces.values().filter(carries).map(|interface| interface.fact.clone()).collect()
+    state.interfaces.values().filter(carries).map(|interface| shown(state, interface)).collect()
+}
+
+/// The groups that have a rule in a direction which names a group.
+pub fn referring_groups(state: &RegionState, id: &SecurityGroupId, egress: bool) -> Vec<SecurityGroup> {
+    let rules = |group: &SecurityGroup| if egress { group.egress.clone() } else { group.ingress.clone() };
+    let visible = state.groups.keys().filter_map(|group| state.group(group));
+    visible.filter(|group| rules(group).iter().any(|rule| rule.peer == Peer::Group(id.clone()))).cloned().collect()
 }
 
 pub fn security_groups(state: &RegionState, (key, value): (&str, &str)) -> Vec<SecurityGroup> {

@@ -97,6 +97,7 @@ fn carry_out(world: &mut World, region: &Region, write: &Write) -> Answer {
             security_groups::revoke(world, region, group, security_groups::Direction::Out, rules)
         }
         Write::DeleteSecurityGroup { group } => security_groups::delete(world, region, group),
+        Write::DeleteNetworkInterface { interface } => interfaces::delete(world, region, interface),
         Write::CreateVpcEndpoint(new) => endpoints::create(world, region, new),
         Write::ModifyVpcEndpoint { endpoint, change } => endpoints::modify(world, region, endpoint, change),
         Write::DeleteVpcEndpoint { endpoint } => endpoints::delete(world, region, endpoint),

@@ -130,6 +130,7 @@ pub struct SubnetRecord {
 /// An interface and who holds it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Interface {
+    /// Its id and place, which never change. [`reads`](super::reads) fills in what its holder says.
     pub fact: NetworkInterface,
     pub holder: Holder,
 }

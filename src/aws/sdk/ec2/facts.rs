@@ -4,8 +4,8 @@ use aws_sdk_ec2::types;
 
 use super::rules;
 use crate::aws::{
-    EndpointService, EndpointState, NetworkInterface, PolicyDocument, RouteTable, RouteTarget, SecurityGroup, Subnet,
-    Tags, Tenancy, VpcEndpoint, VpcEndpointId, VpcId,
+    EndpointService, EndpointState, InterfaceHolder, InterfaceState, NetworkInterface, PolicyDocument, RouteTable,
+    RouteTarget, SecurityGroup, Subnet, Tags, Tenancy, VpcEndpoint, VpcEndpointId, VpcId,
     sdk::error::{Malformed, all_parsed, counted, needed, parsed},
 };
 
@@ -129,7 +129,35 @@ pub(super) fn network_interface(interface: &types::NetworkInterface) -> Result<N
         subnet: parsed(interface.subnet_id(), "NetworkInterface.SubnetId")?,
         zone: parsed(interface.availability_zone(), "NetworkInterface.AvailabilityZone")?,
         private_ip: needed(interface.private_ip_address(), "NetworkInterface.PrivateIpAddress")?.to_owned(),
+        groups: interface
+            .groups()
+            .iter()
+            .map(|group| parsed(group.group_id(), "NetworkInterface.Groups.GroupId"))
+            .collect::<Result<_, _>>()?,
+        state: InterfaceState::from_wire(needed(interface.status(), "NetworkInterface.Status")?.as_str()),
+        holder: interface_holder(interface),
     })
+}
+
+/// Lambda's interfaces are of a type of their own. Those that it made before that type came say so in their
+/// description; what somebody has attached to an instance is not one of them, whatever it says.
+///
+/// Source: Lambda developer guide, "Giving Lambda functions access to resources in an Amazon VPC": "AWS Lambda VPC ENI".
+fn interface_holder(interface: &types::NetworkInterface) -> InterfaceHolder {
+    let kind = interface.interface_type().map(types::NetworkInterfaceType::as_str).unwrap_or_default();
+    let description = interface.description().unwrap_or_default();
+    if let Some(instance) = interface.attachment().and_then(|attachment| attachment.instance_id()) {
+        return InterfaceHolder::Instance(instance.to_owned());
+    }
+    match kind {
+        "lambda" => InterfaceHolder::Lambda,
+        "vpc_endpoint" => InterfaceHolder::Endpoint,
+        "interface" if description.starts_with("AWS Lambda VPC ENI") && interface.requester_id().is_some() => {
+            InterfaceHolder::Lambda
+        }
+        _ if description.is_empty() => InterfaceHolder::Other(format!("an interface of type {kind}")),
+        _ => InterfaceHolder::Other(format!("\"{description}\"")),
+    }
 }
 
 pub(super) fn security_group(group: &types::SecurityGroup) -> Result<SecurityGroup, Malformed> {
@@ -182,6 +210,36 @@ mod tests {
         assert_eq!(endpoint_service(&service("Gateway")), Ok(None));
         let offered = endpoint_service(&service("Interface")).expect("service").expect("interface");
         assert_eq!(offered.zones.len(), 1);
+    }
+
+    #[test]
+    fn an_interface_is_lambda_s_only_where_aws_says_so_and_nobody_else_uses_it() {
+        let interface = |kind: &str, description: &str, instance: Option<&str>| {
+            let attachment = instance.map(|id| types::NetworkInterfaceAttachment::builder().instance_id(id).build());
+            let wire = types::NetworkInterface::builder()
+                .network_interface_id("eni-0123456789abcdef0")
+                .subnet_id("subnet-0abc1234")
+                .availability_zone("us-east-1a")
+                .private_ip_address("10.0.0.4")
+                .interface_type(kind.into())
+                .description(description)
+                .set_requester_id(description.contains("ENI").then(|| "AROA1:f".to_owned()))
+                .set_attachment(attachment)
+                .groups(types::GroupIdentifier::builder().group_id("sg-0abc1234").build())
+                .status(types::NetworkInterfaceStatus::Available)
+                .build();
+            network_interface(&wire).expect("an interface")
+        };
+        let lambda = interface("lambda", "AWS Lambda VPC ENI-f-1", None);
+        assert_eq!((lambda.holder, lambda.state), (InterfaceHolder::Lambda, InterfaceState::Available));
+        assert_eq!(lambda.groups, ["sg-0abc1234".parse().expect("a group")].into());
+        let holder = |kind, description, instance| interface(kind, description, instance).holder;
+        assert_eq!(holder("interface", "AWS Lambda VPC ENI-f-1", None), InterfaceHolder::Lambda, "an old one");
+        assert_eq!(holder("vpc_endpoint", "VPC Endpoint Interface vpce-1", None), InterfaceHolder::Endpoint);
+        assert_eq!(holder("interface", "AWS Lambda VPC ENI", Some("i-1")), InterfaceHolder::Instance("i-1".to_owned()));
+        assert_eq!(holder("interface", "a spare", None), InterfaceHolder::Other("\"a spare\"".to_owned()));
+        let nameless = InterfaceHolder::Other("an interface of type efa".to_owned());
+        assert_eq!(holder("efa", "", None), nameless);
     }
 
     #[test]

@@ -179,6 +179,20 @@ impl Ec2 {
         self.calls.list(OPERATION, pages, interfaces, facts::network_interface).await
     }
 
+    /// Filters are combined by "and", so that each direction is a question of its own.
+    pub(super) async fn referring_groups(&self, group: &SecurityGroupId) -> Result<Vec<SecurityGroup>, AwsError> {
+        const OPERATION: &str = "DescribeSecurityGroups";
+        let groups = DescribeSecurityGroupsOutput::security_groups;
+        let mut found = Vec::new();
+        for rule in ["ip-permission.group-id", "egress.ip-permission.group-id"] {
+            let filter = Filter::builder().name(rule).values(group.as_str()).build();
+            let call = self.client.describe_security_groups().filters(filter);
+            let pages = call.into_paginator().page_size(PAGE).send();
+            found.extend(self.calls.list(OPERATION, pages, groups, facts::security_group).await?);
+        }
+        Ok(found)
+    }
+
     pub(super) async fn security_groups(&self, (key, value): (&str, &str)) -> Result<Vec<SecurityGroup>, AwsError> {
         const OPERATION: &str = "DescribeSecurityGroups";
         let filter = Filter::builder().name(format!("tag:{key}")).values(value).build();
@@ -255,6 +269,11 @@ impl Ec2 {
     pub(super) async fn delete_security_group(&self, group: &SecurityGroupId) -> Result<Written, AwsError> {
         let call = self.client.delete_security_group().group_id(group.as_str()).send();
         self.calls.observed("DeleteSecurityGroup", call).await.map(|_| Written::Done)
+    }
+
+    pub(super) async fn delete_network_interface(&self, interface: &NetworkInterfaceId) -> Result<Written, AwsError> {
+        let call = self.client.delete_network_interface().network_interface_id(interface.as_str()).send();
+        self.calls.observed("DeleteNetworkInterface", call).await.map(|_| Written::Done)
     }
 
     /// Leaves nothing to EC2's defaults: a Gateway endpoint, the VPC's default group, a policy that allows everything.

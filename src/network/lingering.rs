@@ -1,0 +1,222 @@
+//! What keeps the security groups of a network from going: interfaces that Lambda has not released, those that it left
+//! behind, and what others hang on the groups.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use crate::{
+    api::condition::{ConditionType, Leg, Reason},
+    aws::{InterfaceHolder, InterfaceState, NetworkInterface, NetworkInterfaceId, SecurityGroupId},
+    plan::listed,
+};
+
+/// The interfaces that carry a group.
+pub type Interfaces = BTreeMap<NetworkInterfaceId, NetworkInterface>;
+
+/// For so long an interface must have been seen `available` before it counts as left behind.
+const LEFT_AFTER: Duration = Duration::from_mins(10);
+
+/// Since when each interface has been seen `available`, on a clock that only goes forward: EC2 does not tell. It is
+/// forgotten at a restart, and the time begins anew.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Available(BTreeMap<NetworkInterfaceId, Duration>);
+
+impl Available {
+    /// Takes note of a look; gives what was available at every look for over ten minutes.
+    pub fn look(&mut self, interfaces: &Interfaces, now: Duration) -> BTreeSet<NetworkInterfaceId> {
+        let available = |id: &NetworkInterfaceId| {
+            interfaces.get(id).is_some_and(|interface| interface.state == InterfaceState::Available)
+        };
+        self.0.retain(|id, _| available(id));
+        for id in interfaces.keys().filter(|id| available(id)) {
+            self.0.entry(id.clone()).or_insert(now);
+        }
+        self.0.iter().filter(|(_, since)| now.saturating_sub(**since) > LEFT_AFTER).map(|(id, _)| id.clone()).collect()
+    }
+}
+
+/// The interfaces that Lambda could not delete (the role that it would have done it with was gone, say) and that no
+/// function needs: of those that were `available` for long, Lambda's, with a set of groups that no function carries.
+pub fn left_behind(
+    interfaces: &Interfaces,
+    long_available: &BTreeSet<NetworkInterfaceId>,
+    of_functions: &BTreeSet<BTreeSet<SecurityGroupId>>,
+) -> BTreeSet<NetworkInterfaceId> {
+    interfaces
+        .values()
+        .filter(|interface| {
+            let NetworkInterface { id, state, holder, groups, .. } = interface;
+            long_available.contains(id)
+                && *state == InterfaceState::Available
+                && *holder == InterfaceHolder::Lambda
+                && !of_functions.contains(groups)
+        })
+        .map(|interface| interface.id.clone())
+        .collect()
+}
+
+/// The ids of those that Lambda holds.
+pub fn of_lambda(interfaces: &Interfaces) -> BTreeSet<NetworkInterfaceId> {
+    interfaces.values().filter(|it| it.holder == InterfaceHolder::Lambda).map(|it| it.id.clone()).collect()
+}
+
+/// What the functions' group waits for, where interfaces still carry it.
+pub fn waits(interfaces: &Interfaces) -> Leg {
+    let (left, in_use): (Vec<_>, Vec<_>) = interfaces
+        .values()
+        .filter(|interface| interface.holder == InterfaceHolder::Lambda)
+        .partition(|interface| interface.state == InterfaceState::Available);
+    let ids = |interfaces: Vec<&NetworkInterface>| listed(interfaces.iter().map(|interface| &interface.id));
+    let mut sentences = Vec::new();
+    if !in_use.is_empty() {
+        sentences.push(format!(
+            "Interfaces {} of functions that are gone are still there: Lambda releases them within twenty minutes or more; \
+             the security groups and roles that they need go after them.",
+            ids(in_use)
+        ));
+    }
+    if !left.is_empty() {
+        sentences.push(format!(
+            "Interfaces {} were left behind by Lambda: they are deleted once that was so for ten minutes.",
+            ids(left)
+        ));
+    }
+    let foreign: Vec<String> = interfaces
+        .values()
+        .filter(|interface| interface.holder != InterfaceHolder::Lambda)
+        .map(|interface| format!("{} of {}", interface.id, interface.holder))
+        .collect();
+    if foreign.is_empty() {
+        return Leg::progressing(ConditionType::SecurityGroupsReady, Reason::ResourceInUse, sentences.join(" "));
+    }
+    sentences.push(format!(
+        "The security group of functions is on {}: take it off there; the group is deleted then.",
+        listed(foreign)
+    ));
+    Leg::blocked(ConditionType::SecurityGroupsReady, Reason::ResourceInUse, sentences.join(" "))
+}
+
+/// What keeps a group that AWS refused to delete: interfaces that carry it, and other groups with rules that name it.
+/// `None` when nothing shows: then AWS is behind.
+pub fn keeps(group: &SecurityGroupId, interfaces: &Interfaces, referring: &BTreeSet<SecurityGroupId>) -> Option<Leg> {
+    let mut sentences = Vec::new();
+    if !interfaces.is_empty() {
+        let held = interfaces.values().map(|interface| format!("{} of {}", interface.id, interface.holder));
+        sentences.push(format!("It is on {}: take it off there, or delete the interface.", listed(held)));
+    }
+    if !referring.is_empty() {
+        sentences.push(format!("Rules of {} name it: remove those rules.", listed(referring)));
+    }
+    if sentences.is_empty() {
+        return None;
+    }
+    let message = format!("Security group {group} cannot be deleted. {}", sentences.join(" "));
+    let by_itself = |interface: &NetworkInterface| match interface.holder {
+        InterfaceHolder::Lambda | InterfaceHolder::Endpoint => true,
+        InterfaceHolder::Instance(_) | InterfaceHolder::Other(_) => false,
+    };
+    let kind = ConditionType::SecurityGroupsReady;
+    Some(if referring.is_empty() && interfaces.values().all(by_itself) {
+        Leg::progressing(kind, Reason::ResourceInUse, message)
+    } else {
+        Leg::blocked(kind, Reason::ResourceInUse, message)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::condition::Standing,
+        network::fixtures::{group_id, interface},
+    };
+
+    fn all(interfaces: &[NetworkInterface]) -> Interfaces {
+        interfaces.iter().map(|interface| (interface.id.clone(), interface.clone())).collect()
+    }
+
+    fn available(number: u32) -> NetworkInterface {
+        NetworkInterface { state: InterfaceState::Available, ..interface(number) }
+    }
+
+    fn ids(interfaces: &[NetworkInterface]) -> BTreeSet<NetworkInterfaceId> {
+        interfaces.iter().map(|interface| interface.id.clone()).collect()
+    }
+
+    #[test]
+    fn ten_minutes_count_from_the_first_look_and_anew_when_an_interface_was_in_use_meanwhile() {
+        let minutes = |minutes: u64| Duration::from_mins(minutes);
+        let mut seen = Available::default();
+        assert_eq!(seen.look(&all(&[available(1)]), minutes(0)), ids(&[]));
+        assert_eq!(seen.look(&all(&[available(1), available(2)]), minutes(10)), ids(&[]), "not over ten minutes");
+        assert_eq!(seen.look(&all(&[available(1), available(2)]), minutes(11)), ids(&[available(1)]));
+        assert_eq!(seen.look(&all(&[interface(1), available(2)]), minutes(12)), ids(&[]), "in use again");
+        assert_eq!(seen.look(&all(&[available(1), available(2)]), minutes(21)), ids(&[available(2)]));
+        assert_eq!(seen.look(&all(&[available(2)]), minutes(32)), ids(&[available(2)]), "the other is gone");
+        assert_eq!(Available::default().look(&all(&[available(2)]), minutes(99)), ids(&[]), "a restart knows nothing");
+    }
+
+    #[test]
+    fn only_what_lambda_left_and_no_function_needs_counts_as_left_behind() {
+        let functions: BTreeSet<SecurityGroupId> = [group_id("functions")].into();
+        let more: BTreeSet<SecurityGroupId> = [group_id("functions"), group_id("endpoints")].into();
+        let left = available(1);
+        let of = |holder| NetworkInterface { holder, ..left.clone() };
+        let found = |interface: &NetworkInterface, long: bool, sets: &[&BTreeSet<SecurityGroupId>]| {
+            let long = if long { ids(std::slice::from_ref(interface)) } else { BTreeSet::new() };
+            let sets = sets.iter().map(|set| (*set).clone()).collect();
+            !left_behind(&all(std::slice::from_ref(interface)), &long, &sets).is_empty()
+        };
+        assert!(found(&left, true, &[]));
+        assert!(found(&left, true, &[&more]), "a function with another set of groups does not use it");
+        assert!(!found(&left, true, &[&functions]), "a function has this very set");
+        assert!(!found(&left, false, &[]), "not long enough");
+        assert!(!found(&interface(1), true, &[]), "in use");
+        assert!(!found(
+            &NetworkInterface { state: InterfaceState::Other("detaching".into()), ..left.clone() },
+            true,
+            &[]
+        ));
+        for holder in
+            [InterfaceHolder::Endpoint, InterfaceHolder::Instance("i-1".into()), InterfaceHolder::Other("x".into())]
+        {
+            assert!(!found(&of(holder.clone()), true, &[]), "{holder}");
+        }
+    }
+
+    #[test]
+    fn what_is_waited_for_is_named_and_what_others_hold_asks_them_to_act() {
+        let instance = NetworkInterface { holder: InterfaceHolder::Instance("i-7".into()), ..interface(3) };
+        let waiting = waits(&all(&[interface(1), available(2)]));
+        assert_eq!((waiting.standing, waiting.reason), (Standing::Progressing, Reason::ResourceInUse));
+        assert!(waiting.message.contains("eni-00000001 of functions that are gone"), "{}", waiting.message);
+        assert!(waiting.message.contains("eni-00000002 were left behind"), "{}", waiting.message);
+        let blocked = waits(&all(&[interface(1), instance]));
+        assert_eq!((blocked.standing, blocked.reason), (Standing::Blocked, Reason::ResourceInUse));
+        assert!(blocked.message.contains("eni-00000003 of instance i-7: take it off there"), "{}", blocked.message);
+    }
+
+    #[test]
+    fn what_keeps_a_group_is_named_with_who_holds_it_and_what_to_do() {
+        let group = group_id("endpoints");
+        let other: BTreeSet<SecurityGroupId> = ["sg-000000aa".parse().expect("a group")].into();
+        let of = |holder| all(&[NetworkInterface { holder, ..interface(3) }]);
+        let instance = of(InterfaceHolder::Instance("i-7".into()));
+        let ended = of(InterfaceHolder::Endpoint);
+        assert_eq!(keeps(&group, &BTreeMap::new(), &BTreeSet::new()), None);
+        let held = |interfaces: &Interfaces, referring: &BTreeSet<SecurityGroupId>| {
+            let leg = keeps(&group, interfaces, referring).expect("a leg");
+            assert_eq!((leg.kind, leg.reason), (ConditionType::SecurityGroupsReady, Reason::ResourceInUse));
+            assert!(leg.message.starts_with("Security group sg-0000000e cannot be deleted. "), "{}", leg.message);
+            (leg.standing, leg.message)
+        };
+        let (standing, message) = held(&instance, &other);
+        assert_eq!(standing, Standing::Blocked);
+        assert!(message.contains("It is on eni-00000003 of instance i-7: take it off there"), "{message}");
+        assert!(message.contains("Rules of sg-000000aa name it: remove those rules"), "{message}");
+        assert_eq!(held(&BTreeMap::new(), &other).0, Standing::Blocked);
+        assert_eq!(held(&ended, &BTreeSet::new()).0, Standing::Progressing, "they go with their endpoint");
+    }
+}
