@@ -143,6 +143,49 @@ names! {
     ObservationFailed,
 }
 
+impl Reason {
+    /// Somebody else is waited for, AWS or people, so that it matters since when. What the operator does itself is done at
+    /// once, and what a network waits for is told by the network.
+    fn is_wait_for_others(self) -> bool {
+        match self {
+            Self::Ready | Self::Accepted | Self::Pending | Self::WaitingForNetwork | Self::Applying => false,
+            Self::EndpointPending
+            | Self::EndpointUpdating
+            | Self::FunctionPending
+            | Self::RolePropagating
+            | Self::FunctionInactive
+            | Self::Deleting
+            | Self::ResourceInUse
+            | Self::InUse
+            | Self::NetworkDeleting
+            | Self::InvalidSpec
+            | Self::VpcNotAllowed
+            | Self::VpcConflict
+            | Self::NameConflict
+            | Self::VpcNotFound
+            | Self::DedicatedTenancy
+            | Self::ServiceNotOffered
+            | Self::TooFewZones
+            | Self::NoFreeAddresses
+            | Self::SubnetNotInVpc
+            | Self::SubnetNotPrivate
+            | Self::SubnetZoneNotOffered
+            | Self::DnsDisabled
+            | Self::PolicyTooLong
+            | Self::EndpointFailed
+            | Self::FunctionFailed
+            | Self::NameTaken
+            | Self::AccessDenied
+            | Self::CredentialsInvalid
+            | Self::QuotaReached
+            | Self::Throttled
+            | Self::AwsUnavailable
+            | Self::AwsRefused
+            | Self::ObservationFailed => true,
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
@@ -201,8 +244,11 @@ impl Leg {
 /// Folds legs into conditions: one each, `Ready` from the first that is not met, and `Reconciling` or `Stalled` while
 /// they are true (kstatus).
 ///
-/// A condition that keeps its status keeps its time, so the same legs give the same conditions and nothing is written.
+/// A condition that keeps its status keeps its time, so the same legs give the same conditions and nothing is written. A
+/// message about a wait for somebody else ends with the time since when that reason holds; it is kept in the message, so
+/// that it outlives the operator.
 pub fn fold(legs: &[Leg], before: &[Condition], generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
+    let legs: Vec<Leg> = legs.iter().map(|leg| since_when(leg, before, now)).collect();
     let worst = legs
         .iter()
         .find(|leg| leg.standing == Standing::Blocked)
@@ -231,7 +277,7 @@ pub fn fold(legs: &[Leg], before: &[Condition], generation: Option<i64>, now: Ti
         }
     };
     std::iter::once(&ready)
-        .chain(legs)
+        .chain(&legs)
         .map(|leg| {
             let status = match leg.standing {
                 Standing::Met => "True",
@@ -242,6 +288,26 @@ pub fn fold(legs: &[Leg], before: &[Condition], generation: Option<i64>, now: Ti
         })
         .chain(also.map(|(kind, leg)| condition(kind, "True", leg.reason, &leg.message)))
         .collect()
+}
+
+/// What stands before the time at the end of a message.
+const SINCE: &str = " Since ";
+
+/// The leg, with a message that tells since when somebody else is waited for. One that tells that already, because it
+/// repeats what a network says, stays as it is.
+fn since_when(leg: &Leg, before: &[Condition], now: Timestamp) -> Leg {
+    if leg.standing == Standing::Met || !leg.reason.is_wait_for_others() || says_since(&leg.message).is_some() {
+        return leg.clone();
+    }
+    let same = find(before, leg.kind).filter(|old| old.status != "True" && old.reason == leg.reason.as_str());
+    let since = same.map_or(now, |old| says_since(&old.message).unwrap_or(old.last_transition_time.0));
+    let to_the_second = Timestamp::from_second(since.as_second()).unwrap_or(since);
+    Leg { message: format!("{}{SINCE}{to_the_second}.", leg.message), ..leg.clone() }
+}
+
+/// Since when, as a message says at its end.
+fn says_since(message: &str) -> Option<Timestamp> {
+    message.rsplit_once(SINCE)?.1.strip_suffix('.')?.parse().ok()
 }
 
 /// A message up to and after the request id that an AWS error carries.
@@ -320,6 +386,32 @@ mod tests {
         let other =
             [Leg::blocked(ConditionType::VpcReady, Reason::AccessDenied, "Not at all (request id c). Allow it.")];
         assert_ne!(fold(&other, &first, Some(1), at(20)), first);
+    }
+
+    #[test]
+    fn a_wait_for_somebody_else_says_since_when_and_keeps_saying_it_while_its_reason_holds() {
+        let kind = ConditionType::SecurityGroupsReady;
+        let waits = |reason, message: &str| [Leg::progressing(kind, reason, message)];
+        let said = |conditions: &[Condition]| find(conditions, kind).expect("the leg").message.clone();
+        let first = fold(&waits(Reason::ResourceInUse, "eni-1 is there."), &[], Some(1), at(10));
+        assert_eq!(said(&first), "eni-1 is there. Since 1970-01-01T00:00:10Z.");
+        for told in [ConditionType::Ready, ConditionType::Reconciling] {
+            assert_eq!(find(&first, told).expect("a condition").message, said(&first));
+        }
+        assert_eq!(fold(&waits(Reason::ResourceInUse, "eni-1 is there."), &first, Some(1), at(20)), first);
+        let less = fold(&waits(Reason::ResourceInUse, "eni-2 is there."), &first, Some(1), at(30));
+        assert_eq!(said(&less), "eni-2 is there. Since 1970-01-01T00:00:10Z.", "other words for the same wait");
+        let blocked = fold(&[Leg::blocked(kind, Reason::ResourceInUse, "i-1.")], &less, Some(1), at(40));
+        assert_eq!(said(&blocked), "i-1. Since 1970-01-01T00:00:10Z.");
+        let other = fold(&waits(Reason::Deleting, "It goes."), &less, Some(1), at(40));
+        assert_eq!(said(&other), "It goes. Since 1970-01-01T00:00:40Z.", "another wait");
+        assert_eq!(said(&fold(&waits(Reason::Applying, "Soon."), &less, Some(1), at(40))), "Soon.", "its own work");
+        let repeated = waits(Reason::ResourceInUse, "Network n: eni-1 is there. Since 1970-01-01T00:00:05Z.");
+        assert_eq!(said(&fold(&repeated, &[], Some(1), at(50))), repeated[0].message, "as the network says");
+        let mut old = first.clone();
+        old.iter_mut().for_each(|condition| condition.message = "An older version said no time.".to_owned());
+        let dated = fold(&waits(Reason::ResourceInUse, "eni-1 is there."), &old, Some(1), at(60));
+        assert_eq!(said(&dated), "eni-1 is there. Since 1970-01-01T00:00:10Z.");
     }
 
     #[test]

@@ -28,7 +28,7 @@ use crate::{
         drift::repairs, explain_unreadable, observe_ready, remove_finalizer, tell,
     },
     identity::{FUNCTIONS_GROUP, NetworkIdentity, Retirement},
-    plan::{Plan, unseen as unseen_legs},
+    plan::{Plan, listed, unseen as unseen_legs},
 };
 
 /// One look at one network, and what follows from it.
@@ -216,13 +216,13 @@ async fn keep(
     }
     let left_behind: Vec<String> = apps_without_object(&observed, ctx).keys().map(ToString::to_string).collect();
     if deleting && !users.is_empty() {
-        let message = format!("The network is kept until its {} apps are gone: delete them first.", users.apps.len());
+        let message = format!("The network is kept until its apps are gone: delete {} first.", listed(users.names()));
         legs[0] = Leg::progressing(ConditionType::Accepted, Reason::InUse, message);
     } else if users.is_empty() && !left_behind.is_empty() {
         let message = format!(
             "The network is kept for {}, which have a role in AWS and no object here that can be read: apply them again, \
              or delete their functions and roles.",
-            left_behind.join(", ")
+            listed(&left_behind)
         );
         legs[0] = Leg::blocked(ConditionType::Accepted, Reason::InUse, message);
     }

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use kube::{Resource as _, runtime::reflector::ObjectRef};
+use kube::{Resource as _, ResourceExt as _, runtime::reflector::ObjectRef};
 
 use super::{Demand, Observed, Service, check_subnets};
 use crate::{
@@ -65,6 +65,11 @@ impl Users {
 
     pub(super) fn is_empty(&self) -> bool {
         self.apps.is_empty()
+    }
+
+    /// The apps, as `namespace/name`, in order.
+    pub(super) fn names(&self) -> BTreeSet<String> {
+        self.apps.iter().map(|app| format!("{}/{}", app.namespace().unwrap_or_default(), app.name_any())).collect()
     }
 
     /// Some app will create the implicit network again when this object is gone.

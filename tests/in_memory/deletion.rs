@@ -1,12 +1,15 @@
 //! Deleting is always possible, and takes away no more than what is ours.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
-use private_genai_operator::aws::{NewFunction, Package, Tags, VpcId, Write};
+use private_genai_operator::aws::{NewFunction, Package, Peer, Rule, SecurityGroup, Tags, VpcId, Write};
 use serde_json::{Value, json};
 
 use crate::{
-    memory::aws::{Action, ByHand, Delays, VpcShape, world::Holder},
+    memory::aws::{
+        Action, ByHand, Delays, VpcShape,
+        world::{Holder, Interface},
+    },
     scene::{LONG, Scene, app, condition, names, network, scene, writes},
 };
 
@@ -266,4 +269,79 @@ async fn six_hours_of_lingering_interfaces_cost_a_look_every_few_minutes_and_no_
         scene.assert_aws_is_empty();
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_others_hang_on_a_group_is_named_with_since_when_and_once_it_is_gone_the_network_goes() {
+    enum Blocker {
+        InstanceWith(&'static str),
+        RuleThatNames(&'static str),
+    }
+    for blocker in [
+        Blocker::InstanceWith("functions"),
+        Blocker::InstanceWith("endpoints"),
+        Blocker::RuleThatNames("functions"),
+        Blocker::RuleThatNames("endpoints"),
+    ] {
+        scene(async {
+            let (mut scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+            let (region, aws) = (Scene::region(), scene.aws.clone());
+            let group = |name: &str| {
+                let world = aws.world();
+                let is = |group: &&SecurityGroup| group.vpc == vpc && group.name.contains(name);
+                world.regions[&region].groups.values().find(is).expect("the group").id.clone()
+            };
+            let act = |action| aws.act(&action).expect("AWS lets it happen");
+            let write = |write| act(Action::Write(region.clone(), write));
+            let (named, undo): (String, Box<dyn Fn()>) = match &blocker {
+                Blocker::InstanceWith(component) => {
+                    let subnet = aws.world().regions[&region].subnets.keys().next().expect("a subnet").clone();
+                    let groups = [group(component)].into();
+                    act(Action::ByHand(region.clone(), ByHand::RunInstance { subnet, groups }));
+                    let world = aws.world();
+                    let is = |interface: &&Interface| matches!(interface.holder, Holder::Instance { .. });
+                    let id = world.regions[&region].interfaces.values().find(is).expect("it").fact.id.clone();
+                    let end = Action::ByHand(region.clone(), ByHand::DeleteInterface(id.clone()));
+                    (format!("{id} of instance i-"), Box::new(move || drop(act(end.clone()))))
+                }
+                Blocker::RuleThatNames(component) => {
+                    let (name, tags) = ("by-hand".to_owned(), Tags::new());
+                    let create =
+                        Write::CreateSecurityGroup { vpc: vpc.clone(), name, description: "by hand".into(), tags };
+                    write(create);
+                    let rules: BTreeSet<Rule> = [Rule::tcp(443, Peer::Group(group(component)))].into();
+                    let theirs = group("by-hand");
+                    write(Write::AuthorizeIngress { group: theirs.clone(), rules: rules.clone() });
+                    let end = Write::RevokeIngress { group: theirs.clone(), rules };
+                    (format!("Rules of {theirs} name it"), Box::new(move || drop(write(end.clone()))))
+                }
+            };
+            scene.kubernetes.delete(&app("bot"));
+            scene.until_gone("bot").await;
+            let told = |network: &Value| {
+                let (_, reason, message) = condition(network, "Ready");
+                reason == "ResourceInUse" && message.contains(&named)
+            };
+            let waiting = scene.kubernetes.until(&network(&vpc), LONG, told).await;
+            let (_, _, message) = condition(&waiting, "SecurityGroupsReady");
+            assert!(message.contains(" Since 20"), "{message}");
+            assert_eq!(condition(&waiting, "Stalled").0, "True", "somebody must act: {waiting:#}");
+            scene.pass(Duration::from_mins(1)).await;
+            scene.forget();
+            scene.pass(Duration::from_hours(1)).await;
+            let journal = scene.kubernetes.take_journal();
+            assert_eq!((journal.writes().len(), journal.events().len()), (0, 0), "a steady wait: {journal:?}");
+            let calls = scene.aws.take_journal().len();
+            assert!(calls < 300, "{calls} calls in an hour");
+            scene.kill().await;
+            scene.start();
+            scene.pass(Duration::from_mins(10)).await;
+            let again = scene.kubernetes.get(&network(&vpc)).expect("the network");
+            assert_eq!(condition(&again, "SecurityGroupsReady").2, message, "a restart forgets nothing");
+            undo();
+            scene.until_network_gone(&vpc).await;
+            scene.assert_aws_is_empty();
+        })
+        .await;
+    }
 }
