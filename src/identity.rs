@@ -32,6 +32,9 @@ pub const TAG_APP_NAME: &str = "privategenai.dev/app-name";
 /// On the role of an app that is gone: the interfaces for whose release Lambda may still need the role.
 pub const TAG_RETIRED: &str = "privategenai.dev/retired";
 
+/// On the role of an app that was deleted with `deletionPolicy: Retain`: it is there on purpose, with its function.
+pub const TAG_RETAINED: &str = "privategenai.dev/retained";
+
 /// The component of the group that functions carry.
 pub const FUNCTIONS_GROUP: &str = "functions";
 /// The component of the group that endpoints carry.

@@ -1,6 +1,6 @@
 //! What a controller decided: the next writes, and how each leg of the path stands.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use crate::{
     api::condition::{ConditionType, Leg, Reason, Standing},
@@ -46,6 +46,20 @@ impl Plan {
     pub fn unsettled(&self) -> bool {
         let settled = [Reason::WaitingForNetwork, Reason::ResourceInUse];
         self.legs.iter().any(|leg| leg.standing != Standing::Met && !settled.contains(&leg.reason))
+    }
+
+    /// Makes none of the writes: the legs that they are for say what would be done.
+    pub fn suspend(&mut self) {
+        let mut pending: BTreeMap<ConditionType, Vec<String>> = BTreeMap::new();
+        for Step { leg, write } in self.steps.drain(..) {
+            let (service, operation) = write.operation();
+            pending.entry(leg).or_default().push(format!("{service}:{operation} {}", write.resource()));
+        }
+        for (kind, writes) in pending {
+            let message = format!("The app is suspended. To be done: {}. Set spec.suspend to false.", listed(writes));
+            self.legs.retain(|leg| leg.kind != kind);
+            self.legs.push(Leg::blocked(kind, Reason::Suspended, message));
+        }
     }
 
     /// Replacing what failed is not tried again yet: the leg says that somebody should look at the cause.
@@ -185,6 +199,35 @@ mod tests {
             );
             assert!(leg.message.contains(remedy), "{failure:?}: {}", leg.message);
         }
+    }
+
+    #[test]
+    fn a_suspended_plan_writes_nothing_and_names_what_it_would_have_written() {
+        let (role, log_group) = ("pgai-x".parse().expect("a role"), "/aws/lambda/pgai-x".parse().expect("a group"));
+        let steps = vec![
+            Step { leg: ConditionType::ExecutionRoleReady, write: Write::DeleteRole { role } },
+            Step { leg: ConditionType::FunctionReady, write: Write::DeleteLogGroup { name: log_group } },
+        ];
+        let network = Leg::met(ConditionType::NetworkReady, "fine");
+        let before = Leg::progressing(ConditionType::ExecutionRoleReady, Reason::Applying, "soon");
+        let mut plan = Plan { steps, legs: vec![network.clone(), before] };
+        plan.suspend();
+        assert_eq!(plan.steps, []);
+        let told: Vec<_> = plan.legs.iter().map(|leg| (leg.kind, leg.standing, leg.reason)).collect();
+        let (blocked, suspended) = (Standing::Blocked, Reason::Suspended);
+        assert_eq!(
+            told,
+            [
+                (ConditionType::NetworkReady, Standing::Met, Reason::Ready),
+                (ConditionType::ExecutionRoleReady, blocked, suspended),
+                (ConditionType::FunctionReady, blocked, suspended),
+            ]
+        );
+        assert!(plan.legs[1].message.contains("iam:DeleteRole pgai-x"), "{}", plan.legs[1].message);
+        let mut at_rest = Plan { steps: vec![], legs: vec![network] };
+        let same = at_rest.clone();
+        at_rest.suspend();
+        assert_eq!(at_rest, same);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::{EndpointStatus, InvalidSpec, network::NetworkKey};
+use super::{DeletionPolicy, EndpointStatus, InvalidSpec, network::NetworkKey};
 use crate::{
     aws::{Environment, Region, SubnetId},
     policy::ModelId,
@@ -82,6 +82,14 @@ pub struct PrivateGenAIAppSpec {
     /// The function. Without it, the built-in handler runs with defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<FunctionSpec>,
+    /// What becomes of function, role and log group when this object is deleted: Delete (the default), or Retain: they
+    /// stay as they are, and so does the network that they need.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
+    /// Whether nothing is written to AWS for this app; false by default. The app keeps its place on its network, the
+    /// status says what would be done, and deletion proceeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
 }
 
 /// Where the function is attached.

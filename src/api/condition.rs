@@ -85,6 +85,8 @@ names! {
     RolePropagating,
     /// AWS has put the idle function to sleep; the next invocation wakes it.
     FunctionInactive,
+    /// The app is suspended, and something is to be done for it.
+    Suspended,
     /// The object is being deleted, and what it stands for in AWS with it.
     Deleting,
     /// Something in AWS still uses what is to be deleted.
@@ -154,6 +156,7 @@ impl Reason {
             | Self::FunctionPending
             | Self::RolePropagating
             | Self::FunctionInactive
+            | Self::Suspended
             | Self::Deleting
             | Self::ResourceInUse
             | Self::InUse

@@ -3,10 +3,12 @@
 pub mod app;
 pub mod condition;
 pub mod crd;
+mod deletion;
 pub mod network;
 mod status;
 
 pub use app::{PrivateGenAIApp, PrivateGenAIAppSpec, PrivateGenAIAppStatus};
+pub use deletion::DeletionPolicy;
 pub use network::{PrivateGenAINetwork, PrivateGenAINetworkSpec, PrivateGenAINetworkStatus};
 pub use status::{EndpointStatus, InterfaceStatus, SecurityGroupsStatus};
 

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::{EndpointStatus, InvalidSpec, SecurityGroupsStatus};
+use super::{DeletionPolicy, EndpointStatus, InvalidSpec, SecurityGroupsStatus};
 use crate::aws::{Region, VpcId};
 
 /// The private path inside one VPC, shared by all apps there: two security groups and the interface endpoints.
@@ -41,8 +41,9 @@ use crate::aws::{Region, VpcId};
 )]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("self == oldSelf").message(
-        "spec cannot be changed: a network is its VPC; write a new PrivateGenAINetwork for another VPC"
+    validation = Rule::new("self.vpcId == oldSelf.vpcId && self.region == oldSelf.region").message(
+        "spec.vpcId and spec.region cannot be changed: a network is its VPC; \
+         write a new PrivateGenAINetwork for another VPC"
     )
 )]
 pub struct PrivateGenAINetworkSpec {
@@ -62,6 +63,17 @@ pub struct PrivateGenAINetworkSpec {
         )
     )]
     pub region: String,
+    /// What becomes of endpoint and security groups when this object is deleted and no app uses it any more: Delete (the
+    /// default), or Retain: they stay as they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion_policy: Option<DeletionPolicy>,
+}
+
+impl PrivateGenAINetworkSpec {
+    /// A network for a VPC, with defaults.
+    pub fn of(key: &NetworkKey) -> Self {
+        Self { vpc_id: key.vpc.to_string(), region: key.region.to_string(), deletion_policy: None }
+    }
 }
 
 /// What is known of a network.

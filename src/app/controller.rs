@@ -114,8 +114,11 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
             Err(error) => return report.unseen(&error).await,
         }
     }
-    // Before anything is created, so that nothing created is ever forgotten.
-    add_finalizer(api, &object.metadata).await?;
+    let suspended = object.spec.suspend.unwrap_or_default();
+    if !suspended {
+        // Before anything is created, so that nothing created is ever forgotten.
+        add_finalizer(api, &object.metadata).await?;
+    }
     let desired = Desired::new(&app, identity(object, &app.network, ctx), &caller, view.path.as_ref());
     let recorded = object.status.as_ref().and_then(|status| status.function.as_ref());
     // A function that was found without its tags stays in doubt until it is looked at again.
@@ -126,6 +129,7 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     let closely =
         ctx.takes_closer_look(&format!("{}/{}", desired.identity.namespace, desired.identity.name)) || in_doubt;
     let role = unseen_role(&desired.identity);
+    ctx.seen(&retained_role(&desired.identity));
     // Which principal the function runs as, and which one is to be had.
     let given_role_id = RefCell::new(recorded.and_then(|function| function.execution_role_id.clone()));
     let role_id = RefCell::new(None);
@@ -142,6 +146,9 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
             }
             *role_id.borrow_mut() = observed.role.as_ref().map(|role| role.id.clone());
             let mut plan = plan(&desired, observed);
+            if suspended {
+                plan.suspend();
+            }
             if plan.legs.iter().any(|leg| leg.reason == Reason::FunctionFailed)
                 && !plan.steps.is_empty()
                 && !ctx.may_replace(&role)
@@ -167,6 +174,10 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         return report.unseen(&error).await;
     };
     ctx.rest(&looks(object));
+    if suspended && (observed.role.is_some() || observed.listing.is_some()) {
+        // What is there goes with the object when that is deleted.
+        add_finalizer(api, &object.metadata).await?;
+    }
     report.legs.extend(view.legs);
     report.legs.extend(plan.legs.iter().cloned());
     report.facts.observe(&desired.identity, &observed, recorded);
@@ -183,6 +194,11 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
 /// Under what a role that was created is remembered until it is seen.
 pub(super) fn unseen_role(identity: &AppIdentity) -> String {
     format!("role {}", identity.role_name())
+}
+
+/// Under what a role that was tagged as retained is remembered until everybody sees the tag.
+pub(crate) fn retained_role(identity: &AppIdentity) -> String {
+    format!("retained role {}", identity.role_name())
 }
 
 pub(super) fn identity(object: &PrivateGenAIApp, key: &NetworkKey, ctx: &Context) -> AppIdentity {
@@ -254,8 +270,7 @@ async fn subnets_refused(app: &App, snapshot: &Snapshot) -> Result<Option<Leg>, 
 const SUBNETS_MAX_AGE: Duration = Duration::from_secs(10);
 
 async fn create_network(key: &NetworkKey, name: &str, ctx: &Context) -> Result<(), Error> {
-    let spec = PrivateGenAINetworkSpec { vpc_id: key.vpc.to_string(), region: key.region.to_string() };
-    let mut network = PrivateGenAINetwork::new(name, spec);
+    let mut network = PrivateGenAINetwork::new(name, PrivateGenAINetworkSpec::of(key));
     network.labels_mut().insert(IMPLICIT_LABEL.to_owned(), "true".to_owned());
     match Api::all(ctx.client.clone()).create(&PostParams::default(), &network).await {
         Ok(_) => Ok(()),

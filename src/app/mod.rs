@@ -11,7 +11,8 @@ mod report;
 mod status;
 mod view;
 
+pub(crate) use controller::retained_role;
 pub use desired::{Desired, Path};
 pub use observed::{LogGroupFacts, Observed};
-pub use plan::{plan, teardown};
+pub use plan::{plan, retain, teardown};
 pub use status::{Facts, status};

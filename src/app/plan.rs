@@ -6,7 +6,7 @@ use super::{Desired, LogGroupFacts, Observed, desired::DesiredFunction};
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
     aws::{FunctionDetail, FunctionState, NetworkInterfaceId, NewFunction, Role, UpdateStatus, Write},
-    identity::{AppIdentity, Retirement, TAG_RETIRED, missing_tags},
+    identity::{AppIdentity, Retirement, TAG_RETAINED, TAG_RETIRED, missing_tags},
     plan::Plan,
     policy::retired_policy,
 };
@@ -80,6 +80,24 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed) -> Plan {
     plan
 }
 
+/// Decides about an app that is to be forgotten here and left in AWS: its role says that this is on purpose, and
+/// everything stays as it is. A role that was handed to the network already is nothing of the app's any more.
+pub fn retain(identity: &AppIdentity, role: Option<&Role>) -> Plan {
+    let mut plan = Plan::default();
+    let kind = ConditionType::ExecutionRoleReady;
+    let ours = role.filter(|role| identity.installation.owns(&role.tags));
+    let left = |role: &Role| role.tags.contains_key(TAG_RETAINED) || Retirement::from_tags(&role.tags).is_some();
+    if let Some(role) = ours.filter(|role| !left(role)) {
+        // The network finds the role by its tags: those that were lost are put back.
+        let mut tags = missing_tags(&identity.tags(), &role.tags);
+        tags.insert(TAG_RETAINED.to_owned(), "true".to_owned());
+        plan.step(kind, Write::TagRole { role: role.name.clone(), tags });
+        let message = format!("Role {} is being tagged as retained.", role.name);
+        plan.legs.push(Leg::progressing(kind, Reason::Applying, message));
+    }
+    plan
+}
+
 /// Leaves a role with no more than Lambda needs to release the interfaces that the app may have caused, and hands it to
 /// the network, which deletes it when they are gone. A role that is handed over is nothing of the app's any more.
 fn retire(identity: &AppIdentity, role: &Role, interfaces: &BTreeSet<NetworkInterfaceId>, plan: &mut Plan) {
@@ -130,9 +148,11 @@ fn execution_role(desired: &Desired, observed: &Observed, plan: &mut Plan) -> Le
     if !tags.is_empty() {
         plan.step(kind, Write::TagRole { role: name.clone(), tags });
     }
-    if Retirement::from_tags(&role.tags).is_some() {
-        // An app of the same name was here before, and its role is still there.
-        plan.step(kind, Write::UntagRole { role: name.clone(), keys: [TAG_RETIRED.to_owned()].into() });
+    // An app of the same name was here before, and its role is still there, or was left here on purpose.
+    let left: BTreeSet<String> =
+        [TAG_RETIRED, TAG_RETAINED].map(str::to_owned).into_iter().filter(|key| role.tags.contains_key(key)).collect();
+    if !left.is_empty() {
+        plan.step(kind, Write::UntagRole { role: name.clone(), keys: left });
     }
     if role.trust_policy != desired.trust_policy {
         let trust_policy = desired.trust_policy.clone();

@@ -7,23 +7,26 @@ use kube::{Api, Resource as _, ResourceExt as _};
 
 use super::{
     LogGroupFacts, Observed,
-    controller::{identity, unseen_role},
+    controller::{identity, retained_role, unseen_role},
     report::Report,
-    teardown,
+    retain, teardown,
 };
 use crate::{
     api::{
-        PrivateGenAIApp,
+        DeletionPolicy, PrivateGenAIApp,
         app::App,
         condition::{ConditionType, Leg, Reason},
     },
-    aws::{AwsError, Caller, InterfaceHolder, MaxAge, NetworkInterfaceId, Snapshot},
-    controller::{Context, Converged, Error, Guarded, Pace, converge, explain_unreadable, is_held, remove_finalizer},
+    aws::{AwsError, Caller, InterfaceHolder, MaxAge, NetworkInterfaceId, Snapshot, Write},
+    controller::{
+        Context, Converged, Error, Guarded, Pace, converge, explain_unreadable, is_held, raw_deletion_policy,
+        remove_finalizer,
+    },
     identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity},
-    plan::explain,
+    plan::{Plan, explain},
 };
 
-/// Removes what an app stands for in AWS, then lets the object go. Neither a readable spec nor a network is needed.
+/// Removes what an app stands for in AWS, or leaves it there on purpose, then lets the object go. Neither a readable spec nor a network is needed.
 pub(super) async fn remove(
     api: &Api<PrivateGenAIApp>,
     object: &Guarded<PrivateGenAIApp>,
@@ -35,6 +38,10 @@ pub(super) async fn remove(
     }
     ctx.unsettle(meta.uid.as_deref().unwrap_or_default());
     let mut report = object.0.as_ref().ok().map(|object| Report::new(api, object, ctx));
+    let policy = match &object.0 {
+        Ok(app) => app.spec.deletion_policy.unwrap_or_default(),
+        Err(_) => raw_deletion_policy::<PrivateGenAIApp>(&ctx.client, meta).await?,
+    };
     let mut legs = Vec::new();
     let mut pace = Pace::Rest;
     let result = match identities(object, ctx).await {
@@ -51,7 +58,10 @@ pub(super) async fn remove(
         }
         Ok((identities, caller)) => {
             for identity in identities {
-                let pass = remove_one(&identity, &caller, ctx).await;
+                let pass = match policy {
+                    DeletionPolicy::Delete => remove_one(&identity, &caller, ctx).await,
+                    DeletionPolicy::Retain => retain_one(&identity, ctx).await,
+                };
                 if let Some(report) = &mut report {
                     report.done.extend(pass.done);
                 }
@@ -96,6 +106,56 @@ fn is_young_and_unseen(object: &Guarded<PrivateGenAIApp>) -> bool {
     !recorded && Timestamp::now().as_second() - created < IAM_LISTS_WITHIN_SECONDS
 }
 
+/// Leaves an app's resources as they are, with a tag that says so.
+async fn retain_one(identity: &AppIdentity, ctx: &Context) -> Converged<Observed> {
+    let snapshot = ctx.snapshots.region(&identity.region);
+    let (unseen, retained) = (unseen_role(identity), retained_role(identity));
+    converge(
+        &snapshot,
+        &ctx.stop,
+        async |fresh| {
+            let roles = snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await?;
+            let role = roles.get(&identity.role_name()).cloned();
+            Ok(Observed {
+                role,
+                log_group: None,
+                listing: None,
+                detail: None,
+                interfaces: BTreeSet::new(),
+                given_role_id: None,
+            })
+        },
+        |observed| {
+            if observed.role.is_some() {
+                ctx.seen(&unseen);
+            }
+            if ctx.may_be_invisible(&retained) {
+                return Plan::default();
+            }
+            let mut plan = retain(identity, observed.role.as_ref());
+            if observed.role.is_none() && ctx.may_be_invisible(&unseen) {
+                plan.legs.push(not_listed_yet(identity));
+            }
+            plan
+        },
+        |write, result| {
+            if matches!((write, result), (Write::TagRole { .. }, Ok(_))) {
+                ctx.created(&retained);
+            }
+            false
+        },
+    )
+    .await
+}
+
+fn not_listed_yet(identity: &AppIdentity) -> Leg {
+    Leg::progressing(
+        ConditionType::ExecutionRoleReady,
+        Reason::RolePropagating,
+        format!("Role {} was created just now and is not listed yet; it is looked for again.", identity.role_name()),
+    )
+}
+
 async fn remove_one(identity: &AppIdentity, caller: &Caller, ctx: &Context) -> Converged<Observed> {
     let snapshot = ctx.snapshots.region(&identity.region);
     let network = NetworkIdentity {
@@ -136,14 +196,7 @@ async fn remove_one(identity: &AppIdentity, caller: &Caller, ctx: &Context) -> C
             }
             let mut plan = teardown(identity, observed);
             if plan.legs.is_empty() && ctx.may_be_invisible(&role) {
-                plan.legs.push(Leg::progressing(
-                    ConditionType::ExecutionRoleReady,
-                    Reason::RolePropagating,
-                    format!(
-                        "Role {} was created just now and is not listed yet; it is looked for again.",
-                        identity.role_name()
-                    ),
-                ));
+                plan.legs.push(not_listed_yet(identity));
             }
             plan
         },

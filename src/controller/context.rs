@@ -153,10 +153,13 @@ impl Context {
         available.entry(network.clone()).or_default().look(interfaces, self.started.elapsed())
     }
 
-    /// Forgets what was remembered about a network that is gone.
+    /// Forgets what was remembered about a network that is gone, but for what its client tokens brought up: AWS remembers
+    /// that too.
     pub fn forget(&self, network: &NetworkKey) {
         self.available.lock().unwrap_or_else(PoisonError::into_inner).remove(network);
-        self.hints.lock().unwrap_or_else(PoisonError::into_inner).remove(network);
+        if let Some(hints) = self.hints.lock().unwrap_or_else(PoisonError::into_inner).get_mut(network) {
+            hints.private_dns_conflict.clear();
+        }
     }
 
     /// Counts an attempt of an object that is not at rest; gives how many there were before at the same pace.

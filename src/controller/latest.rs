@@ -60,7 +60,11 @@ mod tests {
     use crate::api::{PrivateGenAINetwork, PrivateGenAINetworkSpec};
 
     fn network(version: &str) -> PrivateGenAINetwork {
-        let spec = PrivateGenAINetworkSpec { vpc_id: "vpc-0abc1234".into(), region: "us-east-1".into() };
+        let spec = PrivateGenAINetworkSpec {
+            vpc_id: "vpc-0abc1234".into(),
+            region: "us-east-1".into(),
+            deletion_policy: None,
+        };
         let mut network = PrivateGenAINetwork::new("n", spec);
         network.metadata.uid = Some("u".into());
         network.metadata.resource_version = Some(version.into());

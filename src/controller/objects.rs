@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{Context, Error, drift::Repair};
 use crate::api::{
-    FINALIZER,
+    DeletionPolicy, FINALIZER,
     condition::{ConditionType, Leg, Reason, find, fold},
 };
 use crate::aws::Write;
@@ -107,6 +107,23 @@ where
         Err(kube::Error::Api(status)) if gone(&status) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// What is to become of the resources of an object that cannot be read: deleting never depends on a valid spec.
+///
+/// # Errors
+/// The Kubernetes API's.
+pub async fn raw_deletion_policy<K>(client: &Client, meta: &ObjectMeta) -> Result<DeletionPolicy, Error>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let resource = ApiResource::erase::<K>(&());
+    let api: Api<DynamicObject> = match &meta.namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    };
+    let raw = api.get_opt(meta.name.as_deref().unwrap_or_default()).await?;
+    Ok(raw.map_or_else(DeletionPolicy::default, |raw| DeletionPolicy::of_raw(&raw.data)))
 }
 
 fn gone(status: &Status) -> bool {

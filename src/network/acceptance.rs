@@ -36,7 +36,11 @@ mod tests {
     use crate::api::PrivateGenAINetworkSpec;
 
     fn network(name: &str, implicit: bool, created: i64) -> PrivateGenAINetwork {
-        let spec = PrivateGenAINetworkSpec { vpc_id: "vpc-0abc1234".into(), region: "us-east-1".into() };
+        let spec = PrivateGenAINetworkSpec {
+            vpc_id: "vpc-0abc1234".into(),
+            region: "us-east-1".into(),
+            deletion_policy: None,
+        };
         let mut network = PrivateGenAINetwork::new(name, spec);
         network.metadata.creation_timestamp = Some(Time(Timestamp::from_second(created).expect("a time")));
         if implicit {

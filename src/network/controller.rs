@@ -14,18 +14,18 @@ use super::{
     Demand, Desired, Interfaces, Observed, Service, accepted, is_implicit,
     lingering::{keeps, left_behind},
     plan, status, teardown,
-    users::{Users, apps_without_object, has_object},
+    users::{Users, WithoutObject, apps_without_object, has_object},
 };
 use crate::{
     api::{
-        PrivateGenAINetwork, PrivateGenAINetworkSpec, PrivateGenAINetworkStatus,
+        DeletionPolicy, PrivateGenAINetwork, PrivateGenAINetworkSpec, PrivateGenAINetworkStatus,
         condition::{ConditionType, Leg, Reason, Standing as LegStanding, is_true},
         network::NetworkKey,
     },
     aws::{AwsError, Caller, Failure, MaxAge, Role, SecurityGroupId, Snapshot, Write, Written},
     controller::{
         Context, Converged, Error, Freshness, Guarded, Pace, add_finalizer, apply_status, context::key, converge,
-        drift::repairs, explain_unreadable, observe_ready, remove_finalizer, tell,
+        drift::repairs, explain_unreadable, observe_ready, raw_deletion_policy, remove_finalizer, tell,
     },
     identity::{FUNCTIONS_GROUP, NetworkIdentity, Retirement},
     plan::{Plan, listed, unseen as unseen_legs},
@@ -45,6 +45,14 @@ pub async fn reconcile(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: Arc<Conte
             let deleting = invalid.metadata.deletion_timestamp.is_some();
             recovered = if deleting { recover(&invalid.metadata, &ctx).await? } else { None };
             let Some(network) = &recovered else {
+                let retain = DeletionPolicy::Retain;
+                if deleting
+                    && raw_deletion_policy::<PrivateGenAINetwork>(&ctx.client, &invalid.metadata).await? == retain
+                {
+                    // Nobody can tell which VPC it stands for, and nothing there is to be touched.
+                    remove_finalizer(&api, &invalid.metadata).await?;
+                    return Ok(Action::await_change());
+                }
                 explain_unreadable::<PrivateGenAINetwork>(&ctx.client, &invalid.metadata, &invalid.error).await?;
                 return Ok(Action::await_change());
             };
@@ -86,7 +94,8 @@ async fn recover(meta: &ObjectMeta, ctx: &Context) -> Result<Option<PrivateGenAI
     let raw = api.get_opt(meta.name.as_deref().unwrap_or_default()).await?;
     Ok(raw.and_then(|raw| {
         let text = |member: &str| raw.data["spec"][member].as_str().map(ToOwned::to_owned);
-        let spec = PrivateGenAINetworkSpec { vpc_id: text("vpcId")?, region: text("region")? };
+        let deletion_policy = Some(DeletionPolicy::of_raw(&raw.data));
+        let spec = PrivateGenAINetworkSpec { vpc_id: text("vpcId")?, region: text("region")?, deletion_policy };
         Some(PrivateGenAINetwork { metadata: raw.metadata, spec, status: None })
     }))
 }
@@ -152,6 +161,13 @@ async fn keep(
         add_finalizer(api, &network.metadata).await?;
     }
     let snapshot = ctx.snapshots.region(&key.region);
+    if deleting && retains(network) && Users::of(key, ctx).is_empty() {
+        // Everything stays as it is, also what apps without an object here still need.
+        snapshot.uncover(&key.vpc);
+        ctx.forget(key);
+        remove_finalizer(api, &network.metadata).await?;
+        return Ok(Pace::Rest);
+    }
     snapshot.cover(&key.vpc);
     let caller = match ctx.snapshots.caller().await {
         Ok(caller) => caller,
@@ -214,17 +230,31 @@ async fn keep(
             "Nothing is demanded of this network: its VPC is looked at when an app comes.",
         ));
     }
-    let left_behind: Vec<String> = apps_without_object(&observed, ctx).keys().map(ToString::to_string).collect();
+    let (retained, lost): (Vec<_>, Vec<_>) =
+        apps_without_object(&observed, ctx).into_iter().partition(|(_, app)| app.retained);
+    let names = |apps: &[(String, WithoutObject)]| listed(apps.iter().map(|(name, _)| name));
     if deleting && !users.is_empty() {
         let message = format!("The network is kept until its apps are gone: delete {} first.", listed(users.names()));
         legs[0] = Leg::progressing(ConditionType::Accepted, Reason::InUse, message);
-    } else if users.is_empty() && !left_behind.is_empty() {
+    } else if users.is_empty() && !lost.is_empty() {
         let message = format!(
             "The network is kept for {}, which have a role in AWS and no object here that can be read: apply them again, \
              or delete their functions and roles.",
-            listed(&left_behind)
+            names(&lost)
         );
         legs[0] = Leg::blocked(ConditionType::Accepted, Reason::InUse, message);
+    } else if users.is_empty() && !retained.is_empty() {
+        let message = format!(
+            "This network stands for VPC {}, and is kept for retained apps {}: delete their functions and roles, or apply \
+             them again with deletionPolicy: Delete and delete them.",
+            key.vpc,
+            names(&retained)
+        );
+        legs[0] = if deleting {
+            Leg::progressing(ConditionType::Accepted, Reason::InUse, message)
+        } else {
+            Leg::met(ConditionType::Accepted, message)
+        };
     }
     legs.extend(plan.legs.iter().cloned());
     let status = status(
@@ -250,6 +280,10 @@ async fn keep(
     observe_ready(ctx, "network", &network.metadata, (conditions(network), &status.conditions));
     tell(ctx, network, (conditions(network), &status.conditions), &done, &repairs).await;
     Ok(pace)
+}
+
+fn retains(network: &PrivateGenAINetwork) -> bool {
+    network.spec.deletion_policy.unwrap_or_default() == DeletionPolicy::Retain
 }
 
 /// What keeps a group that AWS refused to delete, if that can be found out.
@@ -345,7 +379,9 @@ fn wanted(
 ) -> Option<Desired> {
     let mut demands = Users::of(key, ctx).demands(observed, identity, ctx);
     demands.extend(
-        apps_without_object(observed, ctx).into_values().map(|models| Demand { models, subnets: BTreeSet::new() }),
+        apps_without_object(observed, ctx)
+            .into_values()
+            .map(|app| Demand { models: app.models, subnets: BTreeSet::new() }),
     );
     Desired::union(identity.clone(), caller.clone(), &demands)
 }

@@ -10,9 +10,10 @@ use kube::{Resource as _, ResourceExt as _, runtime::reflector::ObjectRef};
 use super::{Demand, Observed, Service, check_subnets};
 use crate::{
     api::{PrivateGenAIApp, app::App, network::NetworkKey},
+    app::retained_role,
     aws::Role,
     controller::{Context, Guarded, is_held},
-    identity::{AppIdentity, NetworkIdentity},
+    identity::{AppIdentity, NetworkIdentity, TAG_RETAINED},
     policy::{ModelId, allowed_models},
 };
 
@@ -24,16 +25,25 @@ pub(super) fn has_object(role: &Role, ctx: &Context) -> bool {
     })
 }
 
+/// An app that lives in AWS without an object here.
+pub(super) struct WithoutObject {
+    /// The models that its role allows.
+    pub(super) models: BTreeSet<ModelId>,
+    /// Its object was deleted so that it stays.
+    pub(super) retained: bool,
+}
+
 /// Apps that have a role, and so most likely a function, but no object that could demand for them: one that cannot be
 /// read, or is not applied yet after the cluster was rebuilt, or lost its finalizer. What their roles allow is their
-/// demand, and their path stays.
-pub(super) fn apps_without_object(observed: &Observed, ctx: &Context) -> BTreeMap<String, BTreeSet<ModelId>> {
+/// demand, and their path stays. So it is for apps that were retained.
+pub(super) fn apps_without_object(observed: &Observed, ctx: &Context) -> BTreeMap<String, WithoutObject> {
     observed
         .live_roles
         .iter()
         .filter_map(|role| {
             let identity = AppIdentity::from_tags(&ctx.settings.installation, &role.tags)?;
             let object = ctx.apps.get(&ObjectRef::new(&identity.name).within(&identity.namespace));
+            let retained = role.tags.contains_key(TAG_RETAINED) || ctx.may_be_invisible(&retained_role(&identity));
             let key = NetworkKey { region: identity.region, vpc: identity.vpc };
             let demands_itself = object.is_some_and(|object| {
                 object
@@ -42,7 +52,8 @@ pub(super) fn apps_without_object(observed: &Observed, ctx: &Context) -> BTreeMa
                     .is_ok_and(|app| App::new(&app.spec, &ctx.settings.region).is_ok_and(|app| app.network == key))
             });
             let models = role.inline_policies.values().flat_map(allowed_models).collect();
-            (!demands_itself).then(|| (format!("{}/{}", identity.namespace, identity.name), models))
+            let app = format!("{}/{}", identity.namespace, identity.name);
+            (!demands_itself).then_some((app, WithoutObject { models, retained }))
         })
         .collect()
 }

@@ -17,5 +17,7 @@ mod eyes;
 mod memory;
 mod private_dns;
 mod refusals;
+mod retaining;
 mod scene;
 mod sharing;
+mod teardown;

@@ -1,0 +1,289 @@
+//! What stays when an object goes, and what waits while an app is suspended.
+
+use std::time::Duration;
+
+use private_genai_operator::{
+    aws::{VpcId, Write},
+    identity::{TAG_RETAINED, TAG_RETIRED},
+};
+use serde_json::{Value, json};
+
+use crate::{
+    memory::{
+        aws::{Action, ByHand, Delays, VpcShape, World, drifts},
+        kubernetes::APPS,
+    },
+    scene::{LONG, MODEL, Scene, app, condition, network, scene, writes},
+};
+
+const FINALIZER: &str = "privategenai.dev/aws-resources";
+
+fn spec(vpc: &VpcId, more: &Value) -> Value {
+    let mut spec = json!({"network": {"vpcId": vpc.as_str()}, "models": [MODEL]});
+    for (key, value) in more.as_object().into_iter().flatten() {
+        spec[key] = value.clone();
+    }
+    spec
+}
+
+/// The world without tags of roles: what retaining changes nothing about.
+fn untagged(mut world: World) -> World {
+    world.roles.values_mut().for_each(|record| record.role.tags.clear());
+    World { now: 0, counts: [].into(), believed: [].into(), due: [].into(), ..world }
+}
+
+fn role_has(scene: &Scene, tag: &str) -> bool {
+    scene.aws.world().roles.values().any(|record| record.role.tags.contains_key(tag))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retained_app_goes_in_seconds_keeps_its_path_and_is_taken_over_by_its_name() {
+    scene(async {
+        let (mut scene, vpc) = Scene::with_app("bot", Delays { role_visible: 8, ..Delays::default() }).await;
+        scene.pass(Duration::from_secs(20)).await;
+        scene.apply("bot", spec(&vpc, &json!({"deletionPolicy": "Retain"})));
+        scene.pass(Duration::from_secs(20)).await;
+        let before = scene.aws.world();
+        scene.forget();
+        let deleted = tokio::time::Instant::now();
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+        assert!(deleted.elapsed() < Duration::from_secs(5), "the app goes in seconds: {:?}", deleted.elapsed());
+        assert_eq!(writes(&scene.aws.take_journal()), ["iam:TagRole"]);
+        assert!(role_has(&scene, TAG_RETAINED));
+        assert!(untagged(scene.aws.world()) == untagged(before), "{:#?}", scene.aws.world());
+
+        let kept = |network: &Value| condition(network, "Accepted").2.contains("kept for retained apps team-a/bot:");
+        let object = scene.kubernetes.until(&network(&vpc), LONG, kept).await;
+        assert_eq!(condition(&object, "Ready").0, "True", "no alarm: {object:#}");
+        assert_eq!(condition(&object, "Stalled").0, "");
+        scene.pass(Duration::from_mins(1)).await;
+        scene.forget();
+        scene.pass(Duration::from_hours(1)).await;
+        scene.stop().await;
+        scene.start();
+        scene.pass(Duration::from_mins(10)).await;
+        assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
+        assert_eq!(scene.kubernetes.take_journal().writes().len(), 0);
+
+        scene.apply("bot", spec(&vpc, &json!({"deletionPolicy": "Delete"})));
+        scene.until_ready("bot").await;
+        scene.pass(Duration::from_secs(20)).await;
+        let mut written = writes(&scene.aws.take_journal());
+        written.dedup();
+        assert_eq!(written, ["iam:UntagRole"], "again and again, until IAM shows it, and nothing else");
+        assert!(!role_has(&scene, TAG_RETAINED));
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+        scene.until_network_gone(&vpc).await;
+        scene.assert_aws_is_empty();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_network_of_a_retained_app_goes_when_the_app_was_removed_by_hand() {
+    scene(async {
+        let mut scene = Scene::new(Delays::default());
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        scene.start();
+        scene.apply("bot", spec(&vpc, &json!({"deletionPolicy": "Retain"})));
+        scene.until_ready("bot").await;
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+        // Somebody deletes the network's object too: it is held for the app, and says so.
+        scene.kubernetes.delete(&network(&vpc));
+        let held = |network: &Value| condition(network, "Accepted").1 == "InUse";
+        scene.kubernetes.until(&network(&vpc), LONG, held).await;
+        let world = scene.aws.world();
+        let region = &world.regions[&Scene::region()];
+        let act = |action| scene.aws.act(&action).expect("AWS lets it happen");
+        for name in region.functions.keys().cloned() {
+            act(Action::Write(Scene::region(), Write::DeleteFunction { name }));
+        }
+        for name in region.log_groups.keys().cloned() {
+            act(Action::Write(Scene::region(), Write::DeleteLogGroup { name }));
+        }
+        for role in world.roles.keys().cloned() {
+            act(Action::ByHand(Scene::region(), ByHand::DeleteRole(role)));
+        }
+        scene.until_network_gone(&vpc).await;
+        scene.pass(Duration::from_mins(1)).await;
+        scene.assert_aws_is_empty();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_cannot_be_read_is_retained_if_it_says_so() {
+    scene(async {
+        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+        scene.pass(Duration::from_secs(5)).await;
+        scene.forget();
+        scene.kubernetes.overwrite(&app("bot"), |app| {
+            app["spec"]["models"] = json!({"not": "a list"});
+            app["spec"]["deletionPolicy"] = json!("Retain");
+        });
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+        scene.pass(Duration::from_mins(10)).await;
+        assert_eq!(writes(&scene.aws.take_journal()), ["iam:TagRole"]);
+        assert!(scene.kubernetes.get(&network(&vpc)).is_some());
+    })
+    .await;
+}
+
+fn explicit(name: &str, vpc: &VpcId, policy: &str) -> Value {
+    json!({
+        "apiVersion": "privategenai.dev/v1alpha1",
+        "kind": "PrivateGenAINetwork",
+        "metadata": {"name": name},
+        "spec": {"vpcId": vpc.as_str(), "region": "us-east-1", "deletionPolicy": policy},
+    })
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retained_network_goes_with_its_last_app_leaves_its_path_and_the_next_one_takes_that_over() {
+    scene(async {
+        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+        scene.kubernetes.apply(explicit("prod", &vpc, "Delete"));
+        scene.until_network_gone(&vpc).await;
+        // The policy can be changed, and counts as it is when the object goes.
+        scene.kubernetes.apply(explicit("prod", &vpc, "Retain"));
+        scene.kubernetes.delete("privategenainetworks/prod");
+        let held = |network: &Value| condition(network, "Accepted").1 == "InUse";
+        let object = scene.kubernetes.until("privategenainetworks/prod", LONG, held).await;
+        assert!(condition(&object, "Accepted").2.contains("team-a/bot"), "{object:#}");
+        scene.until_ready("bot").await;
+        let paths = |scene: &Scene| {
+            let world = scene.aws.world();
+            let region = &world.regions[&Scene::region()];
+            (region.endpoints.clone(), region.groups.clone())
+        };
+        let before = paths(&scene);
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+        scene.kubernetes.until_gone("privategenainetworks/prod", Duration::from_mins(1)).await;
+        scene.pass(Duration::from_mins(10)).await;
+        assert_eq!(paths(&scene), before);
+
+        scene.forget();
+        scene.kubernetes.apply(explicit("again", &vpc, "Delete"));
+        scene.apply_app("bot", &vpc);
+        scene.until_ready("bot").await;
+        assert_eq!(paths(&scene), before);
+        let network_writes: Vec<_> =
+            scene.aws.take_journal().into_iter().filter(|call| call.write && call.service == "ec2").collect();
+        assert_eq!(network_writes, []);
+        scene.kubernetes.delete("privategenainetworks/again");
+        scene.kubernetes.delete(&app("bot"));
+        scene.kubernetes.until_gone("privategenainetworks/again", Duration::from_mins(1)).await;
+        scene.assert_aws_is_empty();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suspended_app_at_rest_stays_ready_and_its_drift_is_told_and_not_put_right() {
+    scene(async {
+        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+        scene.apply("bot", spec(&vpc, &json!({"suspend": true})));
+        scene.pass(Duration::from_mins(10)).await;
+        assert_eq!(condition(&scene.kubernetes.get(&app("bot")).expect("the app"), "Ready").0, "True");
+        scene.forget();
+        for drift in drifts(&scene.aws.world(), &Scene::installation()) {
+            if ["foreign inline policy added", "configuration changed"].contains(&drift.name) {
+                scene.aws.act(&drift.action).expect("AWS lets it happen");
+            }
+        }
+        let suspended = |app: &Value| {
+            ["ExecutionRoleReady", "FunctionReady"].iter().all(|kind| condition(app, kind).1 == "Suspended")
+        };
+        let told = scene.kubernetes.until(&app("bot"), LONG, suspended).await;
+        let (_, _, role) = condition(&told, "ExecutionRoleReady");
+        let (_, _, function) = condition(&told, "FunctionReady");
+        assert!(role.contains("iam:DeleteRolePolicy pgai-team-a-bot-"), "{role}");
+        assert!(function.contains("lambda:UpdateFunctionConfiguration pgai-team-a-bot-"), "{function}");
+        assert!(function.contains(" Since 20"), "{function}");
+        scene.pass(Duration::from_mins(1)).await;
+        scene.kubernetes.take_journal();
+        scene.pass(Duration::from_hours(1)).await;
+        assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
+        assert_eq!(scene.kubernetes.take_journal().writes().len(), 0, "a steady wait");
+
+        scene.apply("bot", spec(&vpc, &json!({"suspend": false})));
+        scene.until_ready("bot").await;
+        assert_eq!(writes(&scene.aws.take_journal()), ["iam:DeleteRolePolicy", "lambda:UpdateFunctionConfiguration"]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_is_suspended_from_the_first_has_a_network_and_nothing_of_its_own() {
+    scene(async {
+        let mut scene = Scene::new(Delays::default());
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        scene.start();
+        scene.apply("bot", spec(&vpc, &json!({"suspend": true})));
+        let ready = |network: &Value| condition(network, "Ready").0 == "True";
+        scene.kubernetes.until(&network(&vpc), LONG, ready).await;
+        let told = |app: &Value| condition(app, "FunctionReady").2.contains("lambda:CreateFunction");
+        let object = scene.kubernetes.until(&app("bot"), LONG, told).await;
+        assert_eq!(object["metadata"]["finalizers"], Value::Null);
+        let world = scene.aws.world();
+        assert_eq!((world.roles.len(), world.regions[&Scene::region()].functions.len()), (0, 0));
+        assert_eq!(world.regions[&Scene::region()].endpoints.len(), 1, "it demands all the same");
+        scene.kubernetes.delete(&app("bot"));
+        assert_eq!(scene.kubernetes.get(&app("bot")), None, "nothing holds it");
+        scene.until_network_gone(&vpc).await;
+        scene.assert_aws_is_empty();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_suspended_app_can_be_deleted_also_where_its_resources_were_there_before_its_object() {
+    scene(async {
+        for rebuilt in [false, true] {
+            let (mut scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+            if rebuilt {
+                scene.stop().await;
+                let account = scene.aws.clone();
+                scene = Scene::new(Delays::default());
+                scene.aws = account;
+                scene.start();
+            }
+            scene.apply("bot", spec(&vpc, &json!({"suspend": true})));
+            let held = |app: &Value| app["metadata"]["finalizers"] == json!([FINALIZER]);
+            scene.kubernetes.until(&app("bot"), LONG, held).await;
+            scene.kubernetes.delete(&app("bot"));
+            scene.until_gone("bot").await;
+            scene.until_network_gone(&vpc).await;
+            scene.assert_aws_is_empty();
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_in_a_namespace_that_is_being_deleted_goes_although_events_are_refused_there() {
+    scene(async {
+        let mut scene = Scene::new(Delays { function_deleted: 20, ..Delays::default() });
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        scene.start();
+        scene.kubernetes.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "team-a"}}));
+        scene.apply_app("bot", &vpc);
+        scene.until_ready("bot").await;
+        scene.kubernetes.delete("namespaces/team-a");
+        let events = scene.kubernetes.list("events").len();
+        for object in scene.kubernetes.list(APPS) {
+            scene.kubernetes.delete(&app(object["metadata"]["name"].as_str().expect("a name")));
+        }
+        scene.until_gone("bot").await;
+        assert_eq!(scene.kubernetes.list("events").len(), events, "none was taken");
+        scene.until_network_gone(&vpc).await;
+        scene.assert_aws_is_empty();
+        assert!(!role_has(&scene, TAG_RETIRED));
+    })
+    .await;
+}

@@ -1,0 +1,138 @@
+//! An app that arrives while its network goes turns that around, however far it got.
+
+use std::time::Duration;
+
+use private_genai_operator::aws::{EndpointState, SecurityGroupId, VpcId};
+use serde_json::{Value, json};
+
+use crate::{
+    memory::aws::{Delays, Fault},
+    scene::{LONG, Scene, app, condition, network, scene},
+};
+
+/// How far a teardown got.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    EndpointDeleting,
+    EndpointDeleted,
+    WaitingForInterfaces,
+    RulesRevoked,
+    OneGroupDeleted,
+    ObjectTerminating,
+    ExplicitObjectTerminating,
+}
+
+const STAGES: [Stage; 7] = [
+    Stage::EndpointDeleting,
+    Stage::EndpointDeleted,
+    Stage::WaitingForInterfaces,
+    Stage::RulesRevoked,
+    Stage::OneGroupDeleted,
+    Stage::ObjectTerminating,
+    Stage::ExplicitObjectTerminating,
+];
+
+impl Stage {
+    fn delays(self) -> Delays {
+        let slow = Delays { endpoint_deleted: 120, endpoint_forgotten: 600, ..Delays::default() };
+        match self {
+            Self::EndpointDeleting | Self::ExplicitObjectTerminating => slow,
+            Self::EndpointDeleted => {
+                Delays { interfaces_released: 1200, endpoint_forgotten: 3600, ..Delays::default() }
+            }
+            Self::WaitingForInterfaces => Delays { interfaces_released: 1200, ..Delays::default() },
+            Self::RulesRevoked | Self::OneGroupDeleted | Self::ObjectTerminating => Delays::default(),
+        }
+    }
+
+    /// Deletes the only app, and gives the network once its teardown got so far.
+    async fn reach(self, scene: &Scene, vpc: &VpcId) -> String {
+        let object = network(vpc);
+        let until = async |path: &str, holds: fn(&Value) -> bool| {
+            scene.kubernetes.until(path, LONG, holds).await;
+        };
+        let deleting = |network: &Value| condition(network, "EndpointsReady").1 == "Deleting";
+        let waiting = |network: &Value| condition(network, "SecurityGroupsReady").1 == "ResourceInUse";
+        let delete = || scene.kubernetes.delete(&app("first"));
+        match self {
+            Self::EndpointDeleting => {
+                delete();
+                until(&object, deleting).await;
+            }
+            Self::EndpointDeleted | Self::WaitingForInterfaces => {
+                delete();
+                until(&object, waiting).await;
+            }
+            Self::RulesRevoked | Self::OneGroupDeleted => {
+                let all = groups(scene);
+                // They are deleted in the order of their ids.
+                let stays = if matches!(self, Self::RulesRevoked) { all.first() } else { all.last() };
+                let stays = stays.expect("a group").to_string();
+                scene.aws.fail_next("DeleteSecurityGroup", Fault::throttled().times(u32::MAX).only(stays));
+                delete();
+                until(&object, |network| condition(network, "SecurityGroupsReady").1 == "Throttled").await;
+                let left = if matches!(self, Self::RulesRevoked) { 2 } else { 1 };
+                assert_eq!(groups(scene).len(), left, "{self:?}");
+            }
+            Self::ObjectTerminating => {
+                scene.kubernetes.edit(&object, |network| {
+                    network["metadata"]["finalizers"].as_array_mut().expect("ours").push(json!("example.com/hold"));
+                });
+                delete();
+                until(&object, |network| network["metadata"]["finalizers"] == json!(["example.com/hold"])).await;
+            }
+            Self::ExplicitObjectTerminating => {
+                scene.kubernetes.apply(json!({
+                    "apiVersion": "privategenai.dev/v1alpha1",
+                    "kind": "PrivateGenAINetwork",
+                    "metadata": {"name": "prod"},
+                    "spec": {"vpcId": vpc.as_str(), "region": "us-east-1"},
+                }));
+                scene.until_network_gone(vpc).await;
+                let prod = "privategenainetworks/prod".to_owned();
+                scene.kubernetes.delete(&prod);
+                delete();
+                until(&prod, deleting).await;
+                return prod;
+            }
+        }
+        object
+    }
+}
+
+/// The groups of the network that are there.
+fn groups(scene: &Scene) -> Vec<SecurityGroupId> {
+    let world = scene.aws.world();
+    let groups = world.regions[&Scene::region()].groups.values();
+    groups.filter(|group| Scene::installation().owns(&group.tags)).map(|group| group.id.clone()).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_arrives_at_any_stage_of_teardown_gets_a_path_and_nothing_is_left_over() {
+    for stage in STAGES {
+        scene(async {
+            let (scene, vpc) = Scene::with_app("first", stage.delays()).await;
+            let object = stage.reach(&scene, &vpc).await;
+            scene.apply_app("second", &vpc);
+            scene.aws.clear_faults();
+            if matches!(stage, Stage::ObjectTerminating) {
+                let waits = |app: &Value| condition(app, "NetworkReady").1 == "NetworkDeleting";
+                scene.kubernetes.until(&app("second"), LONG, waits).await;
+                scene.kubernetes.drop_finalizers(&object);
+            }
+            scene.until_ready("second").await;
+            scene.pass(Duration::from_mins(30)).await;
+            let world = scene.aws.world();
+            let endpoints = world.regions[&Scene::region()].endpoints.values();
+            let states: Vec<_> = endpoints.filter(|it| !it.state.is_ending()).map(|it| it.state.clone()).collect();
+            assert_eq!(states, [EndpointState::Available], "{stage:?}: one endpoint, and no other");
+            assert_eq!(groups(&scene).len(), 2, "{stage:?}");
+            assert_eq!(world.regions[&Scene::region()].functions.len(), 1, "{stage:?}");
+            scene.until_ready("second").await;
+            scene.kubernetes.delete(&app("second"));
+            scene.kubernetes.until_gone(&object, LONG).await;
+            scene.assert_aws_is_empty();
+        })
+        .await;
+    }
+}
