@@ -52,6 +52,11 @@ async fn the_api_server_refuses_with_a_sentence_that_says_what_to_write() {
             function(json!({"logging": {"retentionDays": 2}})),
             "must be a number of days that CloudWatch Logs offers",
         ),
+        (
+            "odd policy",
+            json!({"network": network, "models": models, "deletionPolicy": "Keep"}),
+            "supported values: \"Delete\", \"Retain\"",
+        ),
         ("reserved variable", function(json!({"environment": {"AWS_REGION": "x"}})), "choose another name"),
         ("odd variable", function(json!({"environment": {"1x": "x"}})), "must have names that Lambda allows"),
     ];
@@ -70,6 +75,25 @@ async fn the_network_of_an_app_cannot_be_changed() {
     stack.apply(&app(&namespace, "bot", "vpc-0abc1234"));
     let said = stack.refused(&app(&namespace, "bot", "vpc-0abc5678"));
     assert!(said.contains("create another PrivateGenAIApp for another network"), "{said}");
+}
+
+#[tokio::test]
+async fn a_network_cannot_become_that_of_another_vpc_and_what_becomes_of_it_can_be_decided_later() {
+    let stack = Stack::shared().await;
+    let network = |vpc: &str, policy: &str| {
+        json!({
+            "apiVersion": "privategenai.dev/v1alpha1",
+            "kind": "PrivateGenAINetwork",
+            "metadata": {"name": "ruled"},
+            "spec": {"vpcId": vpc, "region": "us-east-1", "deletionPolicy": policy},
+        })
+        .to_string()
+    };
+    stack.apply(&network("vpc-0abc1234", "Delete"));
+    stack.apply(&network("vpc-0abc1234", "Retain"));
+    let said = stack.refused(&network("vpc-0abc5678", "Retain"));
+    assert!(said.contains("write a new PrivateGenAINetwork for another VPC"), "{said}");
+    assert!(stack.kubectl(&["delete", "pgain", "ruled", "--timeout=60s"]).status.success());
 }
 
 #[tokio::test]

@@ -414,6 +414,39 @@ fn a_role_that_lambda_may_still_need_is_reduced_to_releasing_interfaces_and_hand
 }
 
 #[test]
+fn an_app_that_is_retained_has_its_role_tagged_and_nothing_else_written() {
+    let tagged = |tags: &[&str]| {
+        let mut role = role();
+        role.tags.extend(tags.iter().map(|key| ((*key).to_owned(), "true".to_owned())));
+        role
+    };
+    let write = |role: Option<&Role>| writes(retain(&identity(), role));
+    let tags: Tags = [(TAG_RETAINED.to_owned(), "true".to_owned())].into();
+    assert_eq!(write(Some(&role())), [Write::TagRole { role: identity().role_name(), tags: tags.clone() }]);
+    let mut lost = role();
+    lost.tags.remove(crate::identity::TAG_VPC);
+    let put_back = [(crate::identity::TAG_VPC.to_owned(), identity().vpc.to_string())];
+    let all = tags.into_iter().chain(put_back).collect();
+    assert_eq!(write(Some(&lost)), [Write::TagRole { role: identity().role_name(), tags: all }], "it is found by them");
+    assert_eq!(retain(&identity(), Some(&tagged(&[TAG_RETAINED]))), Plan::default(), "done");
+    assert_eq!(retain(&identity(), Some(&tagged(&[TAG_RETIRED]))), Plan::default(), "the network's already");
+    assert_eq!(retain(&identity(), Some(&Role { tags: foreign(), ..role() })), Plan::default());
+    assert_eq!(retain(&identity(), None), Plan::default());
+}
+
+#[test]
+fn an_app_that_comes_again_takes_what_was_left_of_it_over() {
+    for tags in [&[TAG_RETAINED][..], &[TAG_RETIRED], &[TAG_RETAINED, TAG_RETIRED]] {
+        let mut observed = at_rest();
+        let keys = tags.iter().map(|key| (*key).to_owned());
+        let role = observed.role.as_mut().expect("a role");
+        role.tags.extend(keys.clone().map(|key| (key, "true".to_owned())));
+        let untag = Write::UntagRole { role: identity().role_name(), keys: keys.collect() };
+        assert_eq!(writes(decided(&observed)), [untag], "{tags:?}");
+    }
+}
+
+#[test]
 fn an_app_that_goes_leaves_what_is_somebody_else_s_and_does_not_wait_for_it() {
     let mut theirs = detail();
     theirs.tags = foreign();
