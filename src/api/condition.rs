@@ -411,8 +411,8 @@ mod tests {
         assert_eq!(said(&fold(&waits(Reason::Applying, "Soon."), &less, Some(1), at(40))), "Soon.", "its own work");
         let repeated = waits(Reason::ResourceInUse, "Network n: eni-1 is there. Since 1970-01-01T00:00:05Z.");
         assert_eq!(said(&fold(&repeated, &[], Some(1), at(50))), repeated[0].message, "as the network says");
-        let mut old = first.clone();
-        old.iter_mut().for_each(|condition| condition.message = "An older version said no time.".to_owned());
+        let silent = |old: &Condition| Condition { message: "An older version said no time.".into(), ..old.clone() };
+        let old: Vec<Condition> = first.iter().map(silent).collect();
         let dated = fold(&waits(Reason::ResourceInUse, "eni-1 is there."), &old, Some(1), at(60));
         assert_eq!(said(&dated), "eni-1 is there. Since 1970-01-01T00:00:10Z.");
     }

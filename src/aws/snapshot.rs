@@ -382,8 +382,6 @@ impl Snapshot {
             | Write::RevokeIngress { .. }
             | Write::RevokeEgress { .. }
             | Write::DeleteSecurityGroup { .. } => self.security_groups.invalidate(),
-            // Nobody keeps the list of interfaces.
-            Write::DeleteNetworkInterface { .. } => {}
             Write::CreateVpcEndpoint(_) | Write::ModifyVpcEndpoint { .. } | Write::DeleteVpcEndpoint { .. } => {
                 self.endpoints.invalidate();
             }
@@ -402,8 +400,8 @@ impl Snapshot {
             Write::CreateLogGroup { .. } | Write::PutRetentionPolicy { .. } | Write::DeleteLogGroup { .. } => {
                 self.log_groups.invalidate();
             }
-            // The table shows no tags.
-            Write::TagLogGroup { .. } => {}
+            // The table shows no tags, and nobody keeps the list of interfaces.
+            Write::TagLogGroup { .. } | Write::DeleteNetworkInterface { .. } => {}
             Write::CreateFunction(_)
             | Write::UpdateFunctionConfiguration { .. }
             | Write::UpdateFunctionCode { .. }

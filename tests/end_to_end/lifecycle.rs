@@ -198,8 +198,8 @@ async fn what_keeps_a_group_is_read_from_the_wire_and_told() {
         let found = aws.referring_groups(&region, group).await.expect("groups");
         found.into_iter().map(|group| group.id).collect::<Vec<_>>()
     };
-    assert_eq!(referring(&functions).await, [endpoints.clone()], "in");
-    assert_eq!(referring(&endpoints).await, [functions.clone()], "out");
+    assert_eq!(referring(&functions).await, std::slice::from_ref(&endpoints), "in");
+    assert_eq!(referring(&endpoints).await, std::slice::from_ref(&functions), "out");
 
     let create = Write::CreateSecurityGroup {
         vpc: vpc.parse().expect("a VPC"),

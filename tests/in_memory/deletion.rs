@@ -188,7 +188,7 @@ async fn interfaces_that_lambda_left_behind_are_deleted_after_ten_minutes_and_no
         let (scene, vpc) = Scene::with_app("bot", delays).await;
         left_behind(&scene, &vpc).await;
         scene.forget();
-        scene.pass(Duration::from_secs(9 * 60)).await;
+        scene.pass(Duration::from_mins(9)).await;
         assert_eq!(deletions_of_interfaces(&scene), 0, "an interface may be on its way back into use");
         scene.until_network_gone(&vpc).await;
         assert_eq!(deletions_of_interfaces(&scene), 2);
@@ -203,12 +203,13 @@ async fn the_ten_minutes_of_an_interface_begin_anew_when_the_operator_does() {
         let delays = Delays { interfaces_released: 1200, ..Delays::default() };
         let (mut scene, vpc) = Scene::with_app("bot", delays).await;
         left_behind(&scene, &vpc).await;
-        scene.pass(Duration::from_secs(8 * 60)).await;
+        scene.pass(Duration::from_mins(8)).await;
         scene.kill().await;
         scene.start();
         scene.forget();
-        scene.pass(Duration::from_secs(9 * 60)).await;
+        scene.pass(Duration::from_mins(9)).await;
         assert_eq!(deletions_of_interfaces(&scene), 0);
+        assert!(scene.kubernetes.get(&network(&vpc)).is_some());
         scene.until_network_gone(&vpc).await;
         scene.assert_aws_is_empty();
     })
