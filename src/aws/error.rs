@@ -97,6 +97,7 @@ impl Failure {
             | "ServiceException"
             | "ServiceFailure"
             | "ServiceUnavailableException"
+            | "EC2UnexpectedException"
             | "RequestTimeout"
             | "RequestTimeoutException" => Self::Unavailable,
             "NoSuchEntity" | "ResourceNotFoundException" => Self::NotFound,
@@ -123,6 +124,8 @@ impl Failure {
             | "OptInRequired"
             | "RequestExpired"
             | "InvalidSignatureException" => Self::Credentials,
+            // Lambda could not attach a function that it wakes.
+            "ENILimitReachedException" | "SubnetIPAddressLimitReachedException" => Self::QuotaReached,
             _ if code.ends_with(".NotFound") => Self::NotFound,
             _ if code.ends_with(".Duplicate") => Self::AlreadyExists,
             _ if code.ends_with("LimitExceeded") || code.ends_with("LimitExceededException") => Self::QuotaReached,
@@ -146,6 +149,8 @@ fn by_message(code: &str, message: &str) -> Option<Failure> {
         {
             Some(Failure::NotYet)
         }
+        // Lambda's, about the function's role: not about what the operator may do.
+        "AccessDeniedException" if says("cannot be assumed by lambda") => Some(Failure::NotYet),
         "ResourceConflictException" if says("in progress") || says("is currently in the following state") => {
             Some(Failure::NotYet)
         }
@@ -197,6 +202,14 @@ mod tests {
                 "The provided execution role does not have permissions to call CreateNetworkInterface on EC2",
                 Failure::NotYet,
             ),
+            (
+                403,
+                "AccessDeniedException",
+                "The role defined for the function cannot be assumed by Lambda.",
+                Failure::NotYet,
+            ),
+            (502, "ResourceNotReadyException", "The function is inactive", Failure::NotYet),
+            (502, "ENILimitReachedException", "", Failure::QuotaReached),
             (400, "InvalidParameterValueException", "Unsupported runtime", Failure::Invalid),
             (400, "DependencyViolation", "", Failure::InUse),
             (

@@ -5,6 +5,7 @@
 mod error;
 mod facts;
 mod ids;
+mod invocation;
 pub mod sdk;
 mod snapshot;
 mod write;
@@ -24,6 +25,7 @@ pub use ids::{
     AccountId, FunctionName, InvalidId, LogGroupName, NetworkInterfaceId, Partition, Region, RoleName, SecurityGroupId,
     SubnetId, VpcEndpointId, VpcId, ZoneName,
 };
+pub use invocation::{Answer, Evidence, FunctionError, Invocation, PROBE, ProbeError};
 pub use snapshot::{Endpoints, MaxAge, Snapshot, Snapshots, Topology};
 pub use write::{EndpointChange, NewFunction, NewVpcEndpoint, Package, Write, Written};
 
@@ -80,6 +82,10 @@ pub trait Aws: Send + Sync + 'static {
 
     /// `lambda:GetFunction`; `None` when there is no such function.
     async fn function(&self, region: &Region, name: &FunctionName) -> Result<Option<FunctionDetail>, AwsError>;
+
+    /// `lambda:Invoke` of a function with [`PROBE`], waiting for its answer, in one attempt. A function that sleeps is woken
+    /// by it: that is [`Failure::NotYet`].
+    async fn probe(&self, region: &Region, name: &FunctionName) -> Result<Invocation, AwsError>;
 
     /// `logs:DescribeLogGroups` with this prefix, 50 a page.
     async fn log_groups(&self, region: &Region, prefix: &str) -> Result<Vec<LogGroup>, AwsError>;

@@ -14,9 +14,9 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, LogGroup, LogGroupName,
-    NetworkInterface, NetworkInterfaceId, Region, Role, RoleName, RouteTable, SecurityGroup, SecurityGroupId, Subnet,
-    Tags, Vpc, VpcEndpoint, VpcId, Write, Written,
+    Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, Invocation, LogGroup,
+    LogGroupName, NetworkInterface, NetworkInterfaceId, Region, Role, RoleName, RouteTable, SecurityGroup,
+    SecurityGroupId, Subnet, Tags, Vpc, VpcEndpoint, VpcId, Write, Written,
 };
 use crate::identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX};
 
@@ -358,6 +358,14 @@ impl Snapshot {
     /// As `GetFunction`.
     pub async fn function(&self, name: &FunctionName) -> Result<Option<FunctionDetail>, AwsError> {
         self.aws.function(&self.region, name).await
+    }
+
+    /// Invokes a function's probe: it runs the function, so ask only when it is due.
+    ///
+    /// # Errors
+    /// As `Invoke`.
+    pub async fn probe(&self, name: &FunctionName) -> Result<Invocation, AwsError> {
+        self.aws.probe(&self.region, name).await
     }
 
     /// The tags of a log group: never cached; needed before a group that was there already is written to, and for a

@@ -2,21 +2,24 @@
 
 use std::collections::HashMap;
 
+use aws_config::{retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_lambda::{
-    Client,
+    Client, config,
     operation::{get_function::GetFunctionOutput, list_functions::ListFunctionsOutput},
     types::{self, FunctionCode, PackageType, Runtime, VpcConfig},
 };
+use aws_sdk_sts::operation::RequestId as _;
 use aws_smithy_types::Blob;
 
 use super::{
+    CONNECT_TIMEOUT, PROBE_TIMEOUT,
     calls::{Calls, OnCall},
     error::{Malformed, all_parsed, counted, needed, parsed},
     redact::redacted,
 };
 use crate::aws::{
     Architecture, AwsError, Environment, Failure, FunctionConfiguration, FunctionDetail, FunctionListing, FunctionName,
-    FunctionState, NewFunction, Package, Tags, UpdateStatus, Written,
+    FunctionState, Invocation, NewFunction, PROBE, Package, Tags, UpdateStatus, Written,
 };
 
 /// `ListFunctions` gives at most 50 functions a page.
@@ -56,6 +59,31 @@ impl Lambda {
             return Err(self.calls.refused(OPERATION, error.error_code(), error.message(), None));
         }
         detail(&answer).map(Some).map_err(|malformed| self.calls.malformed(OPERATION, malformed))
+    }
+}
+
+/// Invocations.
+impl Lambda {
+    /// Never repeated by the SDK: each attempt runs the function, and how often that happens is for the caller to decide.
+    pub(super) async fn probe(&self, name: &FunctionName) -> Result<Invocation, AwsError> {
+        let timeouts = TimeoutConfig::builder()
+            .connect_timeout(CONNECT_TIMEOUT)
+            .operation_attempt_timeout(PROBE_TIMEOUT)
+            .operation_timeout(PROBE_TIMEOUT)
+            .build();
+        let once = config::Builder::new().retry_config(RetryConfig::disabled()).timeout_config(timeouts);
+        let call = self
+            .client
+            .invoke()
+            .function_name(name.as_str())
+            .invocation_type(types::InvocationType::RequestResponse)
+            .payload(Blob::new(PROBE))
+            .customize()
+            .config_override(once)
+            .send();
+        let answer = self.calls.observed("Invoke", call).await?;
+        let payload = answer.payload().map(AsRef::as_ref).unwrap_or_default();
+        Ok(Invocation::read(answer.request_id(), answer.function_error().is_some(), payload))
     }
 }
 

@@ -24,9 +24,9 @@ use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::Timeou
 pub use calls::{CallRecord, OnCall};
 
 use super::{
-    Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, LogGroup, NetworkInterface,
-    NetworkInterfaceId, Region, Role, RouteTable, SecurityGroup, SecurityGroupId, Subnet, Tags, Vpc, VpcEndpoint,
-    VpcId, Write, Written,
+    Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, Invocation, LogGroup,
+    NetworkInterface, NetworkInterfaceId, Region, Role, RouteTable, SecurityGroup, SecurityGroupId, Subnet, Tags, Vpc,
+    VpcEndpoint, VpcId, Write, Written,
 };
 
 /// To open a connection.
@@ -36,6 +36,9 @@ const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
 /// For a whole call, all attempts and the pauses between them included. A leader holds its Lease for longer than that,
 /// so that no write of an old leader arrives after the new one has begun.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(25);
+/// For the one attempt at a probe: a cold start (Lambda gives it ten seconds) and the five seconds that a probe looks, and
+/// less than [`CALL_TIMEOUT`].
+const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
 /// The first attempt and two more, after throttling, 5xx answers and broken connections.
 const ATTEMPTS: u32 = 3;
 
@@ -211,6 +214,10 @@ impl Aws for SdkAws {
 
     async fn function(&self, region: &Region, name: &FunctionName) -> Result<Option<FunctionDetail>, AwsError> {
         self.services(region).lambda.function(name).await
+    }
+
+    async fn probe(&self, region: &Region, name: &FunctionName) -> Result<Invocation, AwsError> {
+        self.services(region).lambda.probe(name).await
     }
 
     async fn log_groups(&self, region: &Region, prefix: &str) -> Result<Vec<LogGroup>, AwsError> {

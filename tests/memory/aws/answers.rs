@@ -4,14 +4,14 @@ use std::{collections::BTreeSet, fmt::Display};
 
 use async_trait::async_trait;
 use private_genai_operator::aws::{
-    Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, LogGroup, NetworkInterface,
-    NetworkInterfaceId, Region, Role, RouteTable, SecurityGroup, SecurityGroupId, Subnet, Tags, Vpc, VpcEndpoint,
-    VpcId, Write, Written,
+    Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, Invocation, LogGroup,
+    NetworkInterface, NetworkInterfaceId, Region, Role, RouteTable, SecurityGroup, SecurityGroupId, Subnet, Tags, Vpc,
+    VpcEndpoint, VpcId, Write, Written,
 };
 
 use super::{
     handle::{Call, MemoryAws},
-    reads,
+    invoke, reads,
     step::{Action, step},
 };
 
@@ -168,6 +168,12 @@ impl Aws for MemoryAws {
     async fn function(&self, region: &Region, name: &FunctionName) -> Result<Option<FunctionDetail>, AwsError> {
         self.read(("lambda", "GetFunction"), region, name.to_string(), |_, state| (reads::function(state, name), 1))
             .await
+    }
+
+    async fn probe(&self, region: &Region, name: &FunctionName) -> Result<Invocation, AwsError> {
+        let (service, operation) = ("lambda", "Invoke");
+        let call = Call { service, operation, write: false, region, resource: name.to_string() };
+        self.call(call, |world| invoke::probe(world, region, name).map(|invocation| (invocation, 1))).await
     }
 
     async fn log_groups(&self, region: &Region, prefix: &str) -> Result<Vec<LogGroup>, AwsError> {

@@ -9,7 +9,9 @@ use private_genai_operator::aws::{
 };
 
 use super::{
-    endpoints, iam, interfaces, logs,
+    endpoints, iam, interfaces,
+    invoke::Behaviour,
+    logs,
     step::{Answer, refuse},
     world::{Delays, Holder, RegionState, World},
 };
@@ -36,6 +38,10 @@ pub enum ByHand {
     SetEndpointState { endpoint: VpcEndpointId, state: EndpointState, last_error: Option<String> },
     /// AWS puts a function in a state (idle for 14 days: Inactive), with its words for why.
     SetFunctionState { function: FunctionName, state: FunctionState, reason: Option<String> },
+    /// Gives a function other code, which its hash does not show.
+    SetBehaviour { function: FunctionName, behaviour: Behaviour },
+    /// Lets the network ACLs of a VPC drop everything, or nothing.
+    CloseNetwork { vpc: VpcId, closed: bool },
     /// Switches the DNS attributes of a VPC.
     SetVpcDns { vpc: VpcId, dns: VpcDns },
     /// Adds a route to every route table of a VPC.
@@ -81,6 +87,7 @@ impl ByHand {
             Self::ReplaceRole(_) => ("iam", "CreateRole"),
             Self::DeleteRetentionPolicy(_) => ("logs", "DeleteRetentionPolicy"),
             Self::ForgetEndpoint(_) => ("ec2", "DeleteVpcEndpoints"),
+            Self::CloseNetwork { .. } => ("ec2", "ReplaceNetworkAclEntry"),
             Self::SetVpcDns { .. } => ("ec2", "ModifyVpcAttribute"),
             Self::AddRoute { .. } => ("ec2", "CreateRoute"),
             Self::DeleteSubnet(_) => ("ec2", "DeleteSubnet"),
@@ -89,6 +96,7 @@ impl ByHand {
             Self::DeleteInterface(_) => ("ec2", "DeleteNetworkInterface"),
             Self::SetEndpointState { .. }
             | Self::SetFunctionState { .. }
+            | Self::SetBehaviour { .. }
             | Self::SetAddresses { .. }
             | Self::LeaveInterface(_)
             | Self::Offer(_)
@@ -129,6 +137,11 @@ pub(super) fn carry_out(world: &mut World, region: &Region, deed: &ByHand) -> An
             function.detail.state = after.clone();
             function.detail.state_reason.clone_from(reason);
         }
+        ByHand::SetBehaviour { function, behaviour } => {
+            known(state.functions.get_mut(function), function)?.behaviour = behaviour.clone();
+        }
+        ByHand::CloseNetwork { vpc, closed: true } => drop(state.closed_vpcs.insert(vpc.clone())),
+        ByHand::CloseNetwork { vpc, closed: false } => drop(state.closed_vpcs.remove(vpc)),
         ByHand::SetVpcDns { vpc, dns } => known(state.vpcs.get_mut(vpc), vpc)?.dns = *dns,
         ByHand::AddRoute { vpc, target } => {
             known(state.vpcs.get(vpc), vpc)?;

@@ -7,6 +7,7 @@ use private_genai_operator::aws::{
 
 use super::{
     interfaces::{self, Attached},
+    invoke::Behaviour,
     lambda_checks::{INVALID, check_configuration, check_package},
     step::{Answer, refuse_with},
     tags,
@@ -37,7 +38,7 @@ pub(super) fn create(world: &mut World, region: &Region, new: &NewFunction) -> A
         tags: new.tags.clone(),
     };
     let Attached { created, doomed } = interfaces::attach(world, region, &new.configuration);
-    let record = FunctionRecord { detail, principal, doomed };
+    let record = FunctionRecord { detail, principal, doomed, behaviour: Behaviour::default() };
     world.region_mut(region).functions.insert(new.name.clone(), record);
     let delay = world.delays.function_active.saturating_add(if created { world.delays.interfaces_created } else { 0 });
     world.schedule(Transition::FunctionActive(region.clone(), new.name.clone()), delay);
@@ -136,7 +137,7 @@ pub(super) fn be_gone(world: &mut World, region: &Region, name: &FunctionName) {
     interfaces::release_unused(world, region);
 }
 
-fn found(world: &mut World, region: &Region, name: &FunctionName) -> Answer<FunctionRecord> {
+pub(super) fn found(world: &mut World, region: &Region, name: &FunctionName) -> Answer<FunctionRecord> {
     match world.region_mut(region).functions.get(name) {
         Some(record) => Ok(record.clone()),
         None => refuse_with(404, "ResourceNotFoundException", format!("Function not found: {name}")),

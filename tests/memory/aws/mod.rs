@@ -10,6 +10,7 @@
 //!        ├─ security_groups, endpoints, interfaces, lambda, iam, logs, tags, policy
 //!        └─ by_hand, drift                  what somebody else does behind the operator's back
 //!   └─ reads                                what each read shows of a world
+//!   └─ invoke                               what a function's probe finds in a world
 //! world, setup                              the data, and what a test finds there at first
 //! ```
 
@@ -22,6 +23,7 @@ mod endpoints;
 mod handle;
 mod iam;
 mod interfaces;
+mod invoke;
 mod lambda;
 mod lambda_checks;
 mod logs;
@@ -38,6 +40,7 @@ pub use by_hand::ByHand;
 pub use calls::{CallRecord, Fault};
 pub use drift::{Drift, drifts};
 pub use handle::MemoryAws;
+pub use invoke::{Behaviour, probe};
 pub use setup::{Route, VpcShape};
 pub use step::{Action, Outcome, step};
 pub use world::{Delays, Transition, World};

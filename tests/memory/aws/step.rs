@@ -69,14 +69,14 @@ pub fn step(world: &mut World, action: &Action) -> Outcome {
         },
     };
     advance(world, 0);
-    answer.map_err(|Refusal { status, code, message }| AwsError {
-        service,
-        operation,
-        failure: Failure::classify(status, code, &message),
-        code: Some(code.to_owned()),
-        message,
-        request_id: None,
-    })
+    answer.map_err(|refusal| refused((service, operation), refusal))
+}
+
+/// The error that the operator sees.
+pub(super) fn refused((service, operation): (&'static str, &'static str), refusal: Refusal) -> AwsError {
+    let Refusal { status, code, message } = refusal;
+    let failure = Failure::classify(status, code, &message);
+    AwsError { service, operation, failure, code: Some(code.to_owned()), message, request_id: None }
 }
 
 fn carry_out(world: &mut World, region: &Region, write: &Write) -> Answer {
@@ -129,7 +129,7 @@ fn carry_out(world: &mut World, region: &Region, write: &Write) -> Answer {
 }
 
 /// Moves the clock. Each due transition happens at its own time, so that what it starts counts from there.
-fn advance(world: &mut World, seconds: u64) {
+pub(super) fn advance(world: &mut World, seconds: u64) {
     let until = world.now.saturating_add(seconds);
     while let Some((transition, at)) = next_due(world).filter(|(_, at)| *at <= until) {
         world.now = world.now.max(at);

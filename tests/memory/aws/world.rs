@@ -13,7 +13,7 @@ use private_genai_operator::aws::{
     SecurityGroupId, SubnetId, Tags, Vpc, VpcEndpoint, VpcEndpointId, VpcId, ZoneName,
 };
 
-use super::setup::offered;
+use super::{invoke::Behaviour, setup::offered};
 
 /// The moment at which every world begins, in seconds since the epoch.
 pub const STARTED_AT: i64 = 1_700_000_000;
@@ -114,6 +114,8 @@ pub struct RegionState {
     pub interfaces: BTreeMap<NetworkInterfaceId, Interface>,
     pub functions: BTreeMap<FunctionName, FunctionRecord>,
     pub log_groups: BTreeMap<LogGroupName, LogGroupRecord>,
+    /// VPCs whose network ACLs let nothing through.
+    pub closed_vpcs: BTreeSet<VpcId>,
 }
 
 /// A subnet and its addresses.
@@ -160,6 +162,8 @@ pub struct FunctionRecord {
     pub principal: u64,
     /// Why the creation or update under way is going to fail (`Code: reason`).
     pub doomed: Option<String>,
+    /// What its code does.
+    pub behaviour: Behaviour,
 }
 
 /// A role and what its API does not show.

@@ -5,6 +5,7 @@ mod drift;
 mod endpoints;
 mod functions;
 mod handle;
+mod invoke;
 mod roles_and_logs;
 mod security_groups;
 
@@ -16,7 +17,7 @@ use private_genai_operator::aws::{
 use private_genai_operator::identity::InstallationId;
 use serde_json::json;
 
-use super::{Action, ByHand, Delays, Outcome, Transition, VpcShape, World, step};
+use super::{Action, Behaviour, ByHand, Delays, Outcome, Transition, VpcShape, World, step};
 
 /// A world with one VPC of two subnets, and what the operator would put into it.
 struct Account {
