@@ -17,7 +17,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::controller::drift;
+use crate::{app::Found, controller::drift};
 
 /// Sets what is not kept up to date.
 type LookUp = Box<dyn Fn(&Metrics) + Send + Sync>;
@@ -36,6 +36,8 @@ pub struct Metrics {
     objects: Family<Standing, Gauge>,
     snapshot_age: Family<Table, Gauge<f64, AtomicU64>>,
     before_scrape: Mutex<Option<LookUp>>,
+    probes: Family<Probe, Counter>,
+    probe_duration: Histogram,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -80,6 +82,11 @@ fn waits() -> Histogram {
     Histogram::new(exponential_buckets(0.5, 2.0, 16))
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Probe {
+    result: &'static str,
+}
+
 /// From 5 ms to 40 s.
 fn latency() -> Histogram {
     Histogram::new(exponential_buckets(0.005, 2.0, 14))
@@ -100,6 +107,8 @@ impl Default for Metrics {
             objects: Family::default(),
             snapshot_age: Family::default(),
             before_scrape: Mutex::default(),
+            probes: Family::default(),
+            probe_duration: latency(),
             registry: Registry::default(),
         };
         registry.register("aws_calls", "AWS API calls, by their error code or \"OK\"", metrics.aws_calls.clone());
@@ -134,6 +143,17 @@ impl Default for Metrics {
             "How old the last good answer of AWS is, by what was asked for",
             Unit::Seconds,
             metrics.snapshot_age.clone(),
+        );
+        registry.register(
+            "probes",
+            "Invocations of functions that probe their path, by what came of them",
+            metrics.probes.clone(),
+        );
+        registry.register_with_unit(
+            "probe_duration",
+            "How long invocations of functions that probe their path take",
+            Unit::Seconds,
+            metrics.probe_duration.clone(),
         );
         Self { registry, ..metrics }
     }
@@ -198,6 +218,12 @@ impl Metrics {
         self.snapshot_age.get_or_create(&Table { region: region.to_owned(), table }).set(age.as_secs_f64());
     }
 
+    /// Counts a probe, by what it found.
+    pub fn probed(&self, found: Found, took: Duration) {
+        self.probes.get_or_create(&Probe { result: found.as_str() }).inc();
+        self.probe_duration.observe(took.as_secs_f64());
+    }
+
     /// All metrics in the OpenMetrics text format.
     ///
     /// # Errors
@@ -223,6 +249,7 @@ mod tests {
         metrics.aws_called("ec2", "CreateVpcEndpoint", "RequestLimitExceeded", Duration::from_millis(30));
         metrics.reconciled("app", true, Duration::from_millis(3));
         metrics.drift_repaired(drift::Kind::EndpointPolicy);
+        metrics.probed(Found::NotPrivate, Duration::from_millis(300));
         let text = metrics.text().expect("text");
         for line in [
             "private_genai_operator_aws_calls_total{service=\"ec2\",operation=\"CreateVpcEndpoint\",code=\"OK\"} 1",
@@ -230,6 +257,8 @@ mod tests {
             "private_genai_operator_reconciles_total{kind=\"app\",result=\"finished\"} 1",
             "private_genai_operator_reconcile_duration_seconds_count{kind=\"app\"} 1",
             "private_genai_operator_drift_repaired_total{kind=\"endpoint_policy\"} 1",
+            "private_genai_operator_probes_total{result=\"not_private\"} 1",
+            "private_genai_operator_probe_duration_seconds_count 1",
         ] {
             assert!(text.contains(line), "{line} is missing in\\n{text}");
         }

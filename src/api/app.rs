@@ -1,6 +1,9 @@
 //! `PrivateGenAIApp`: what an app team writes, and all that it needs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
@@ -90,6 +93,9 @@ pub struct PrivateGenAIAppSpec {
     /// status says what would be done, and deletion proceeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
+    /// How the path is proven again after it was proven once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health_check: Option<HealthCheckSpec>,
 }
 
 /// Where the function is attached.
@@ -179,6 +185,17 @@ pub struct LoggingSpec {
         )
     )]
     pub retention_days: Option<i32>,
+}
+
+/// How the path is proven again after it was proven once.
+#[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HealthCheckSpec {
+    /// How often the function is invoked to probe the path, in seconds, 60 to 86400; by default the apps of a network are
+    /// probed in turn, one at each resync.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 60, max = 86400))]
+    pub interval_seconds: Option<i32>,
 }
 
 /// What is known of an app.
@@ -272,6 +289,8 @@ pub struct App {
     pub models: Vec<ModelId>,
     /// The function.
     pub function: Function,
+    /// How often the path is probed; `None` is in turn with the other apps of the network.
+    pub probe_interval: Option<Duration>,
 }
 
 /// A validated function, defaults filled in.
@@ -291,6 +310,7 @@ impl App {
     const MEMORY_MIB: u32 = 512;
     const TIMEOUT_SECONDS: u32 = 120;
     const RETENTION_DAYS: u32 = 30;
+    const SHORTEST_INTERVAL: Duration = Duration::from_mins(1);
 
     /// Reads a spec; `home` is the region where none is named.
     ///
@@ -298,6 +318,7 @@ impl App {
     /// The first field that this version cannot work with.
     pub fn new(spec: &PrivateGenAIAppSpec, home: &Region) -> Result<Self, InvalidSpec> {
         let function = spec.function.clone().unwrap_or_default();
+        let interval = spec.health_check.as_ref().and_then(|check| check.interval_seconds);
         let retention = function.logging.and_then(|logging| logging.retention_days);
         let app = Self {
             network: Self::network(spec, home)?,
@@ -322,6 +343,10 @@ impl App {
                 environment: Environment::new(function.environment),
                 retention_days: or_default("spec.function.logging.retentionDays", retention, Self::RETENTION_DAYS)?,
             },
+            probe_interval: interval
+                .map(|seconds| positive("spec.healthCheck.intervalSeconds", seconds))
+                .transpose()?
+                .map(|seconds| Duration::from_secs(seconds.into()).max(Self::SHORTEST_INTERVAL)),
         };
         if app.models.is_empty() {
             return Err(InvalidSpec::new("spec.models", "list at least one model, such as amazon.nova-lite-v1:0"));
@@ -347,12 +372,14 @@ impl App {
 }
 
 fn or_default(field: &'static str, value: Option<i32>, default: u32) -> Result<u32, InvalidSpec> {
-    value.map_or(Ok(default), |value| {
-        u32::try_from(value)
-            .ok()
-            .filter(|value| *value > 0)
-            .ok_or_else(|| InvalidSpec::new(field, "write a positive number"))
-    })
+    value.map_or(Ok(default), |value| positive(field, value))
+}
+
+fn positive(field: &'static str, value: i32) -> Result<u32, InvalidSpec> {
+    u32::try_from(value)
+        .ok()
+        .filter(|value| *value > 0)
+        .ok_or_else(|| InvalidSpec::new(field, "write a positive number"))
 }
 
 #[cfg(test)]

@@ -56,6 +56,8 @@ names! {
     ExecutionRoleReady,
     /// The function is active, attached and up to date (app).
     FunctionReady,
+    /// A probe went from the function to the endpoint, and met nobody else (app).
+    Healthy,
     /// Present while the operator works on the object or waits for AWS (kstatus).
     Reconciling,
     /// Present while somebody else must act before it goes on (kstatus).
@@ -83,10 +85,12 @@ names! {
     FunctionPending,
     /// AWS does not yet know the new role everywhere.
     RolePropagating,
-    /// AWS has put the idle function to sleep; the next invocation wakes it.
+    /// AWS has put the idle function to sleep; the operator wakes it.
     FunctionInactive,
     /// The app is suspended, and something is to be done for it.
     Suspended,
+    /// The path has not been probed as it now is.
+    ProbePending,
     /// The object is being deleted, and what it stands for in AWS with it.
     Deleting,
     /// Something in AWS still uses what is to be deleted.
@@ -127,6 +131,14 @@ names! {
     EndpointFailed,
     /// The function failed to start or to update.
     FunctionFailed,
+    /// The function failed when it was probed.
+    FunctionError,
+    /// The function ran into its time limit when it was probed.
+    FunctionTimedOut,
+    /// The function does not reach the endpoint.
+    ProbeFailed,
+    /// The service's name leads the function to addresses that are not the endpoint's.
+    NotPrivate,
     /// A resource in AWS has the name that is needed, and is not ours.
     NameTaken,
     /// AWS does not let the operator make a call.
@@ -150,7 +162,12 @@ impl Reason {
     /// once, and what a network waits for is told by the network.
     fn is_wait_for_others(self) -> bool {
         match self {
-            Self::Ready | Self::Accepted | Self::Pending | Self::WaitingForNetwork | Self::Applying => false,
+            Self::Ready
+            | Self::Accepted
+            | Self::Pending
+            | Self::WaitingForNetwork
+            | Self::Applying
+            | Self::ProbePending => false,
             Self::EndpointPending
             | Self::EndpointUpdating
             | Self::FunctionPending
@@ -177,6 +194,10 @@ impl Reason {
             | Self::PolicyTooLong
             | Self::EndpointFailed
             | Self::FunctionFailed
+            | Self::FunctionError
+            | Self::FunctionTimedOut
+            | Self::ProbeFailed
+            | Self::NotPrivate
             | Self::NameTaken
             | Self::AccessDenied
             | Self::CredentialsInvalid

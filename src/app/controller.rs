@@ -8,6 +8,7 @@ use super::{
     Desired, LogGroupFacts, Observed,
     observed::needs_detail,
     plan,
+    probing::{Probe, Stage},
     removal::remove,
     report::{Report, looks},
     view::{View, name_conflict, not_allowed, waiting},
@@ -19,13 +20,14 @@ use crate::{
         condition::{ConditionType, Leg, Reason, Standing, find},
         network::NetworkKey,
     },
-    aws::{AwsError, FunctionDetail, MaxAge, Snapshot, Write},
+    aws::{AwsError, MaxAge, Snapshot, Write},
     controller::{
         Context, Converged, Error, Freshness, Guarded, Pace, add_finalizer, context::key, converge, explain_unreadable,
         is_held,
     },
-    identity::{AppIdentity, missing_tags},
+    identity::AppIdentity,
     network::{Service, accepted, check_subnets, implicit_name},
+    plan::Plan,
 };
 
 /// One look at one app, and what follows from it.
@@ -37,39 +39,52 @@ pub async fn reconcile(object: Arc<Guarded<PrivateGenAIApp>>, ctx: Arc<Context>)
     let namespace = object.namespace().unwrap_or_default();
     let name = key("app", &*object);
     let api = Api::<PrivateGenAIApp>::namespaced(ctx.client.clone(), &namespace);
-    let pace = if object.meta().deletion_timestamp.is_some() {
-        remove(&api, &object, &ctx).await?
+    let next = if object.meta().deletion_timestamp.is_some() {
+        remove(&api, &object, &ctx).await?.into()
     } else {
         match &object.0 {
             Ok(app) => keep(&api, app, &ctx).await?,
             Err(invalid) => {
                 explain_unreadable::<PrivateGenAIApp>(&ctx.client, &invalid.metadata, &invalid.error).await?;
-                Pace::Rest
+                Pace::Rest.into()
             }
         }
     };
-    if pace == Pace::Rest {
+    if next.pace == Pace::Rest {
         ctx.rest(&name);
-        return Ok(Action::await_change());
+        return Ok(next.probe.map_or_else(Action::await_change, Action::requeue));
     }
-    Ok(pace.action(ctx.attempt(&name, pace), &name))
+    Ok(next.pace.action(ctx.attempt(&name, next.pace), &name))
+}
+
+/// When to come back to an app.
+struct Next {
+    pace: Pace,
+    /// For the next probe, where nothing else is to do.
+    probe: Option<Duration>,
+}
+
+impl From<Pace> for Next {
+    fn from(pace: Pace) -> Self {
+        Self { pace, probe: None }
+    }
 }
 
 /// Looks, acts and tells for an app that should be there.
-async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Context) -> Result<Pace, Error> {
+async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Context) -> Result<Next, Error> {
     let mut report = Report::new(api, object, ctx);
     let app = match App::new(&object.spec, &ctx.settings.region) {
         Ok(app) => app,
         Err(problem) => {
             report.legs.push(Leg::blocked(ConditionType::Accepted, Reason::InvalidSpec, format!("{problem}.")));
             report.write().await?;
-            return Ok(Pace::Rest);
+            return Ok(Pace::Rest.into());
         }
     };
     if !ctx.settings.allows(&app.network.vpc) {
         report.legs.push(not_allowed(&app.network));
         report.write().await?;
-        return Ok(Pace::Rest);
+        return Ok(Pace::Rest.into());
     }
     report.legs.push(Leg::met(ConditionType::Accepted, format!("The app may use VPC {}.", app.network.vpc)));
     let all = ctx.networks.state();
@@ -83,7 +98,7 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
             waiting(format!("PrivateGenAINetwork {name} is being created."))
         });
         report.write().await?;
-        return Ok(Pace::Rest);
+        return Ok(Pace::Rest.into());
     };
     let view = View::new(network, &app);
     report.facts.network = Some(AppNetworkStatus {
@@ -94,14 +109,17 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     report.facts.endpoints.clone_from(&view.endpoints);
     if !view.vpc_is_ready {
         report.legs.extend(view.legs);
+        if report.legs.iter().any(|leg| leg.standing == Standing::Unknown) {
+            report.keep_proof();
+        }
         report.write().await?;
-        return Ok(Pace::Rest);
+        return Ok(Pace::Rest.into());
     }
     let held = is_held(&object.metadata);
     let snapshot = ctx.snapshots.region(&app.network.region);
     let caller = match ctx.snapshots.caller().await {
         Ok(caller) => caller,
-        Err(error) => return report.unseen(&error).await,
+        Err(error) => return report.unseen(&error).await.map(Next::from),
     };
     if !held && !app.subnets.is_empty() {
         match subnets_refused(&app, &snapshot).await {
@@ -109,9 +127,9 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
             Ok(Some(leg)) => {
                 report.legs.push(leg);
                 report.write().await?;
-                return Ok(Pace::Blocked);
+                return Ok(Pace::Blocked.into());
             }
-            Err(error) => return report.unseen(&error).await,
+            Err(error) => return report.unseen(&error).await.map(Next::from),
         }
     }
     let suspended = object.spec.suspend.unwrap_or_default();
@@ -126,8 +144,8 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         find(&status.conditions, ConditionType::FunctionReady)
             .is_some_and(|leg| leg.reason == Reason::NameTaken.as_str())
     });
-    let closely =
-        ctx.takes_closer_look(&format!("{}/{}", desired.identity.namespace, desired.identity.name)) || in_doubt;
+    let look = ctx.takes_closer_look(&format!("{}/{}", desired.identity.namespace, desired.identity.name));
+    let closely = look.is_some() || in_doubt;
     let role = unseen_role(&desired.identity);
     ctx.seen(&retained_role(&desired.identity));
     // Which principal the function runs as, and which one is to be had.
@@ -171,7 +189,7 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     .await;
     let Some(observed) = observed else {
         let error = error.unwrap_or_else(|| unreachable!("a pass without observation ends with an error"));
-        return report.unseen(&error).await;
+        return report.unseen(&error).await.map(Next::from);
     };
     ctx.rest(&looks(object));
     if suspended && (observed.role.is_some() || observed.listing.is_some()) {
@@ -187,8 +205,35 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     if error.is_none() && plan.steps.is_empty() && report.legs.iter().all(|leg| leg.standing == Standing::Met) {
         ctx.settle(&uid, &desired);
     }
+    let pace = error.as_ref().map_or_else(|| Pace::of(&plan), Pace::after);
+    let (subject, stage) = (report.subject(&app.network.region), stage(&report.legs, &plan, error.is_some()));
+    let probe = Probe {
+        ctx,
+        snapshot: &snapshot,
+        region: &app.network.region,
+        uid: &uid,
+        function: &desired.identity.function_name(),
+        interval: app.probe_interval,
+        before: object.status.as_ref(),
+    };
+    let (leg, probe) = probe.leg(subject, stage, look).await;
+    report.legs.push(leg);
     report.write().await?;
-    Ok(error.as_ref().map_or_else(|| Pace::of(&plan), Pace::after))
+    Ok(Next { pace, probe })
+}
+
+/// How far the path is that a probe would go.
+fn stage(legs: &[Leg], plan: &Plan, failed: bool) -> Stage {
+    let function = legs.iter().find(|leg| leg.kind == ConditionType::FunctionReady);
+    match function {
+        Some(leg) if leg.reason == Reason::FunctionInactive && !failed => Stage::Asleep,
+        Some(leg) if leg.standing == Standing::Met => {
+            let all = !failed && plan.steps.is_empty() && legs.iter().all(|leg| leg.standing == Standing::Met);
+            if all { Stage::Built } else { Stage::Amiss }
+        }
+        Some(_) | None if legs.iter().any(|leg| leg.standing == Standing::Unknown) => Stage::Unseen,
+        Some(_) | None => Stage::Building,
+    }
 }
 
 /// Under what a role that was created is remembered until it is seen.
@@ -232,10 +277,7 @@ async fn observe(
         (listing.is_some() && another_role) || needs_detail(listing.as_ref(), desired.function.as_ref(), recorded);
     let (listing, detail) = if needed || (closely && listing.is_some()) {
         let detail = snapshot.function(&name).await?;
-        let listing = detail.as_ref().map(|detail| detail.listing.clone());
-        // A closer look is for tags. That a function went idle is not acted on: it sleeps well until it is invoked.
-        let tells = |detail: &FunctionDetail| needed || !missing_tags(&desired.tags, &detail.tags).is_empty();
-        (listing, detail.filter(tells))
+        (detail.as_ref().map(|detail| detail.listing.clone()), detail)
     } else {
         (listing, None)
     };

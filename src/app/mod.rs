@@ -4,8 +4,10 @@ pub mod controller;
 mod desired;
 #[cfg(test)]
 mod fixtures;
+mod health;
 mod observed;
 mod plan;
+mod probing;
 mod removal;
 mod report;
 mod status;
@@ -13,6 +15,8 @@ mod view;
 
 pub(crate) use controller::retained_role;
 pub use desired::{Desired, Path};
+pub use health::{Found, Last, Subject, Verdict};
 pub use observed::{LogGroupFacts, Observed};
 pub use plan::{plan, retain, teardown};
+pub use probing::Probes;
 pub use status::{Facts, status};

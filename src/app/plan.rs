@@ -285,10 +285,12 @@ fn unsettled(desired: &Desired, detail: &FunctionDetail, plan: &mut Plan) -> Opt
             ));
         }
         FunctionState::Inactive => {
-            return Some(Leg::blocked(
+            return Some(Leg::progressing(
                 kind,
                 Reason::FunctionInactive,
-                format!("Function {name} was idle for days and sleeps{why}: invoke it once to wake it."),
+                format!(
+                    "Function {name} was idle for days and sleeps{why}: it is being woken, which takes up to some minutes."
+                ),
             ));
         }
         state @ (FunctionState::Pending | FunctionState::Other(_)) => {

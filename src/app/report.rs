@@ -3,13 +3,13 @@
 use k8s_openapi::jiff::Timestamp;
 use kube::{Api, ResourceExt as _};
 
-use super::{Facts, status};
+use super::{Facts, Subject, health::pending, status};
 use crate::{
     api::{
         PrivateGenAIApp, PrivateGenAIAppStatus,
-        condition::{ConditionType, Leg, is_true},
+        condition::{ConditionType, Leg, find, is_true},
     },
-    aws::{AwsError, Write},
+    aws::{AwsError, Region, Write},
     controller::{Context, Error, Pace, apply_status, context::key, drift::repairs, observe_ready, tell},
     plan::unseen,
 };
@@ -51,6 +51,18 @@ impl<'a> Report<'a> {
         }
     }
 
+    /// What was proven of a path is no less true for AWS's API being out of reach.
+    pub(super) fn keep_proof(&mut self) {
+        let before = self.object.status.as_ref();
+        let proof = before.filter(|status| status.endpoints == self.facts.endpoints).and_then(|status| {
+            find(&status.conditions, ConditionType::Healthy).filter(|condition| condition.status == "True")
+        });
+        self.legs.push(match proof {
+            Some(proof) => Leg::met(ConditionType::Healthy, proof.message.clone()),
+            None => pending("The path is probed once AWS can be looked at."),
+        });
+    }
+
     /// AWS could not be looked at: what was recorded holds for three looks, then nothing is claimed any more.
     pub(super) async fn unseen(mut self, error: &AwsError) -> Result<Pace, Error> {
         let conditions = self.object.status.as_ref().map_or(&[][..], |status| &status.conditions);
@@ -58,13 +70,23 @@ impl<'a> Report<'a> {
         if !is_true(conditions, ConditionType::Ready) || self.ctx.attempt(&looks(self.object), pace) >= 3 {
             let kinds = [ConditionType::ExecutionRoleReady, ConditionType::FunctionReady];
             self.legs.extend(unseen(&kinds, &self.object.name_any(), error));
+            self.keep_proof();
             self.write().await?;
         }
         Ok(pace)
     }
 
+    /// What a probe would be about, by what will be in the status.
+    pub(super) fn subject(&self, region: &Region) -> Option<Subject> {
+        self.facts.function.as_ref().and_then(|function| Subject::new(region, &self.facts.endpoints, function))
+    }
+
     /// Writes the status if it differs, and Events for what is new.
     pub(super) async fn write(self) -> Result<(), Error> {
+        if !self.legs.iter().any(|leg| leg.kind == ConditionType::Healthy) {
+            // Nothing is claimed of the path any more: if it comes back, it is proven anew.
+            self.ctx.probes.forget(&self.object.uid().unwrap_or_default());
+        }
         let before = self.object.status.as_ref();
         let after = status(before, self.object.metadata.generation, self.facts, &self.legs, Timestamp::now());
         let old = before.map_or(&[][..], |status| &status.conditions);

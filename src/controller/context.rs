@@ -21,6 +21,7 @@ use wildmatch::WildMatch;
 use super::{Latest, Pace, objects::Guarded};
 use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
+    app::Probes,
     aws::{Aws, NetworkInterfaceId, Region, Snapshots, VpcId},
     identity::InstallationId,
     metrics::Metrics,
@@ -64,6 +65,15 @@ impl Settings {
     }
 }
 
+/// Why an app is looked at more closely than the tables show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Look {
+    /// It is its turn among the apps of its network.
+    InTurn,
+    /// Somebody touched the app.
+    Asked,
+}
+
 /// What a reconcile works with: one for both controllers.
 pub struct Context {
     /// The Kubernetes API.
@@ -92,7 +102,9 @@ pub struct Context {
     replaced: Mutex<BTreeMap<String, Instant>>,
     refused_tokens: Mutex<BTreeMap<String, Instant>>,
     settled: Mutex<BTreeMap<String, u64>>,
-    closer: Mutex<BTreeSet<String>>,
+    closer: Mutex<BTreeMap<String, Look>>,
+    /// What came of the last probes.
+    pub probes: Probes,
     /// Told when the operator is to end.
     pub stop: CancellationToken,
 }
@@ -124,6 +136,7 @@ impl Context {
             attempts: Mutex::default(),
             settled: Mutex::default(),
             closer: Mutex::default(),
+            probes: Probes::default(),
             unseen: Mutex::default(),
             replaced: Mutex::default(),
             refused_tokens: Mutex::default(),
@@ -193,13 +206,15 @@ impl Context {
         self.settled.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 
-    /// Asks for a look at what no table shows of an app (`namespace/name`), such as its function's tags and state.
-    pub fn look_closely(&self, app: String) {
-        self.closer.lock().unwrap_or_else(PoisonError::into_inner).insert(app);
+    /// Asks for a look at what no table shows of an app (`namespace/name`), such as its function's tags and state, and what
+    /// only a probe shows.
+    pub fn look_closely(&self, app: String, look: Look) {
+        let mut closer = self.closer.lock().unwrap_or_else(PoisonError::into_inner);
+        closer.entry(app).and_modify(|asked| *asked = look.max(*asked)).or_insert(look);
     }
 
-    /// A closer look was asked for; it is not asked for any more.
-    pub fn takes_closer_look(&self, app: &str) -> bool {
+    /// Why a closer look was asked for, if it was; it is not asked for any more.
+    pub fn takes_closer_look(&self, app: &str) -> Option<Look> {
         self.closer.lock().unwrap_or_else(PoisonError::into_inner).remove(app)
     }
 
@@ -247,6 +262,7 @@ impl Context {
     /// An object is gone: nothing is remembered of it.
     pub fn gone(&self, object: &str, uid: &str) {
         self.unsettle(uid);
+        self.probes.forget(uid);
         for key in [object.to_owned(), in_kubernetes(object), format!("look {object}")] {
             self.rest(&key);
         }

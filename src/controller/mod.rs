@@ -9,7 +9,7 @@ mod objects;
 mod pace;
 mod triggers;
 
-pub use context::{Context, Settings};
+pub use context::{Context, Look, Settings};
 pub use converge::{Converged, Freshness, converge};
 pub use gauges::observe_ready;
 pub use latest::Latest;

@@ -33,7 +33,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, Error, Guarded, Pace, Settings, context::key, gauges, is_held};
+use super::{Context, Error, Guarded, Look, Pace, Settings, context::key, gauges, is_held};
 use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork, app::App, network::NetworkKey},
     app,
@@ -98,14 +98,20 @@ pub async fn run(
         ready.cancel();
         let mut ticks = tokio::time::interval_at(Instant::now() + resync, resync);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut looked_at = None;
+        let mut looked_at = BTreeMap::new();
         loop {
             ticks.tick().await;
             context.snapshots.resync();
-            // What no table shows is looked at in turn, one app each time: the cost does not follow their number.
-            looked_at = next_in_turn(&held_apps(&apps), looked_at.as_ref());
-            if let Some(app) = &looked_at {
-                context.look_closely(app.clone());
+            // What no table shows is looked at in turn, one app of each network each time: the cost does not follow the
+            // number of apps.
+            let turns = held_apps(&apps, &queues.home).into_iter();
+            let turns = turns.filter_map(|(network, apps)| {
+                let next = next_in_turn(&apps, looked_at.get(&network))?;
+                Some((network, next))
+            });
+            looked_at = turns.collect();
+            for app in looked_at.values() {
+                context.look_closely(app.clone(), Look::InTurn);
             }
             queues.everything();
         }
@@ -120,7 +126,7 @@ pub async fn run(
             context.snapshots.resync();
             for touch in all {
                 if let Touched::App(app) = &touch {
-                    context.look_closely(format!("{}/{}", app.0, app.1));
+                    context.look_closely(format!("{}/{}", app.0, app.1), Look::Asked);
                 }
                 queues.wake(&touch);
             }
@@ -165,11 +171,16 @@ enum Touched {
     Network(String),
 }
 
-/// The apps (`namespace/name`) that have resources in AWS.
-fn held_apps(apps: &Store<Guarded<PrivateGenAIApp>>) -> BTreeSet<String> {
-    let apps = apps.state();
-    let held = apps.iter().filter(|app| is_held(app.meta()));
-    held.map(|app| format!("{}/{}", app.namespace().unwrap_or_default(), app.name_any())).collect()
+/// The apps (`namespace/name`) that have resources in AWS and can be read, by their network.
+fn held_apps(apps: &Store<Guarded<PrivateGenAIApp>>, home: &Region) -> BTreeMap<NetworkKey, BTreeSet<String>> {
+    let mut held: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    for app in apps.state().iter().filter(|app| is_held(app.meta())) {
+        if let Some(network) = app.0.as_ref().ok().and_then(|app| App::network(&app.spec, home).ok()) {
+            let name = format!("{}/{}", app.namespace().unwrap_or_default(), app.name_any());
+            held.entry(network).or_default().insert(name);
+        }
+    }
+    held
 }
 
 /// The one after the last one, in a circle.

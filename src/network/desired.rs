@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    aws::{Caller, PolicyDocument, Region, SubnetId},
+    aws::{Caller, Partition, PolicyDocument, Region, SubnetId},
     identity::NetworkIdentity,
     policy::{ModelId, bedrock_runtime_endpoint_policy},
 };
@@ -29,6 +29,15 @@ impl Service {
     /// The name of the endpoint service in a region.
     pub fn endpoint_service(self, region: &Region) -> String {
         format!("com.amazonaws.{region}.{}", self.as_str())
+    }
+
+    /// The service's public name in a region ("Service endpoints" of the AWS General Reference).
+    pub fn public_name(self, region: &Region) -> String {
+        let domain = match region.partition() {
+            Partition::Aws | Partition::AwsUsGov => "amazonaws.com",
+            Partition::AwsCn => "amazonaws.com.cn",
+        };
+        format!("{}.{region}.{domain}", self.as_str())
     }
 
     /// The variable by which AWS SDKs take another address for the service ("Service-specific endpoints" of the AWS

@@ -22,7 +22,7 @@ async fn three_lines_become_a_path_without_waiting_for_any_timer() {
         // The queue's own clock ticks in milliseconds; a timer of ours would be a second at least.
         assert!(applied.elapsed() < Duration::from_millis(100), "it took {:?} of virtual time", applied.elapsed());
 
-        for kind in ["Accepted", "NetworkReady", "EndpointReady", "ExecutionRoleReady", "FunctionReady"] {
+        for kind in ["Accepted", "NetworkReady", "EndpointReady", "ExecutionRoleReady", "FunctionReady", "Healthy"] {
             assert_eq!(condition(&object, kind).0, "True", "{kind} of {object:#}");
         }
         for absent in ["Reconciling", "Stalled"] {

@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[tokio::test(start_paused = true)]
-async fn one_more_app_costs_five_writes_and_no_read_of_its_own_but_get_function() {
+async fn one_more_app_costs_five_writes_and_no_call_of_its_own_besides_but_get_function_and_one_probe() {
     scene(async {
         let (scene, vpc) = Scene::with_app("first", Delays::default()).await;
         scene.pass(Duration::from_secs(5)).await;
@@ -35,10 +35,11 @@ async fn one_more_app_costs_five_writes_and_no_read_of_its_own_but_get_function(
             [
                 "iam:GetAccountAuthorizationDetails",
                 "lambda:GetFunction",
+                "lambda:Invoke",
                 "lambda:ListFunctions",
                 "logs:DescribeLogGroups"
             ],
-            "three tables, each once for everybody, and the new function"
+            "three tables, each once for everybody, and the new function with its probe"
         );
         let kubernetes = scene.kubernetes.take_journal().writes();
         assert!(kubernetes.iter().all(|call| call.name == "second"), "only the app itself is written: {kubernetes:?}");
@@ -47,7 +48,7 @@ async fn one_more_app_costs_five_writes_and_no_read_of_its_own_but_get_function(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resync_of_a_hundred_apps_at_rest_costs_nine_calls_at_most_and_no_write() {
+async fn a_resync_of_a_hundred_apps_at_rest_costs_ten_calls_at_most_and_no_write() {
     scene(async {
         let mut scene = Scene::new(Delays::default());
         let (vpc, _) = scene.vpc(&VpcShape::default());
@@ -73,15 +74,16 @@ async fn a_resync_of_a_hundred_apps_at_rest_costs_nine_calls_at_most_and_no_writ
                 "ec2:DescribeVpcEndpoints",
                 "iam:GetAccountAuthorizationDetails",
                 "lambda:GetFunction",
+                "lambda:Invoke",
                 "lambda:ListFunctions",
                 "lambda:ListFunctions",
                 "logs:DescribeLogGroups",
                 "logs:DescribeLogGroups",
                 "logs:ListTagsForResource"
             ],
-            "50 functions and 50 log groups a page, and one app's function and log group in turn"
+            "50 functions and 50 log groups a page, and one app's function, probe and log group in turn"
         );
-        assert!(made.len() <= 9);
+        assert!(made.len() <= 10);
         let journal = scene.kubernetes.take_journal();
         assert_eq!((journal.writes().len(), journal.events().len()), (0, 0), "{journal:?}");
     })

@@ -13,6 +13,7 @@ mod counts;
 mod deletion;
 mod drift;
 mod eyes;
+mod health;
 #[path = "../memory/mod.rs"]
 mod memory;
 mod private_dns;

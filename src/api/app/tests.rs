@@ -40,6 +40,7 @@ fn the_smallest_app_is_complete() {
                 environment: Environment::default(),
                 retention_days: 30
             },
+            probe_interval: None,
         }
     );
 }
@@ -60,6 +61,7 @@ fn what_is_written_is_what_is_meant() {
                 "environment": {"GREETING": "hello"},
                 "logging": {"retentionDays": 1},
             },
+            "healthCheck": {"intervalSeconds": 900},
         })),
         &home(),
     )
@@ -69,6 +71,7 @@ fn what_is_written_is_what_is_meant() {
     let models: Vec<String> = app.models.iter().map(ToString::to_string).collect();
     assert_eq!(models, ["z.model", "a.model"], "the first is the default one");
     assert_eq!((app.function.memory_mib, app.function.timeout_seconds, app.function.retention_days), (128, 900, 1));
+    assert_eq!(app.probe_interval, Some(Duration::from_mins(15)));
     assert_eq!(app.function.environment.variables().get("GREETING").map(String::as_str), Some("hello"));
 }
 
@@ -98,6 +101,7 @@ fn a_field_that_cannot_be_read_is_named_and_a_remedy_with_it() {
             "spec.function.logging.retentionDays",
             "positive",
         ),
+        (with("healthCheck", json!({"intervalSeconds": 0})), "spec.healthCheck.intervalSeconds", "positive"),
     ] {
         let problem = App::new(&spec(spec_), &home()).expect_err(field);
         assert_eq!(problem.field, field);

@@ -263,9 +263,7 @@ fn a_function_that_aws_is_at_work_on_is_waited_for_and_not_written_to() {
     waits(|it| it.state = FunctionState::Pending, Reason::FunctionPending, "Pending (Why: because)");
     waits(|it| it.state = FunctionState::from_wire("Deleting"), Reason::FunctionPending, "Deleting");
     waits(|it| it.state = FunctionState::from_wire("Deactivated"), Reason::FunctionPending, "Deactivated");
-    // Only an invocation ends it, and looking often does not help.
-    let asleep: fn(&mut FunctionDetail) = |it| it.state = FunctionState::Inactive;
-    stands(asleep, Standing::Blocked, Reason::FunctionInactive, "invoke it once");
+    waits(|it| it.state = FunctionState::Inactive, Reason::FunctionInactive, "being woken");
     waits(|it| it.last_update = UpdateStatus::InProgress, Reason::FunctionPending, "under way");
     waits(|it| it.last_update = UpdateStatus::from_wire("Odd"), Reason::FunctionPending, "under way");
 }

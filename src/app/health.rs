@@ -1,0 +1,422 @@
+//! Whether the path is proven: what a probe has to show, what its findings mean, and when the next one is due.
+
+use std::{
+    collections::BTreeSet,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    net::IpAddr,
+    time::Duration,
+};
+
+use crate::{
+    api::{
+        EndpointStatus, PrivateGenAIAppStatus,
+        app::FunctionStatus,
+        condition::{ConditionType, Leg, Reason, Standing, is_true},
+    },
+    aws::{Answer, AwsError, Class, Evidence, Failure, FunctionError, Invocation, ProbeError, Region},
+    controller::{Look, Pace},
+    network::Service,
+    plan::explain,
+};
+
+/// So many failures on the way may be DNS and routes that AWS still makes known, which takes minutes: they are waited for,
+/// for about two minutes. Then somebody must act.
+const PATIENCE: u32 = 7;
+
+/// What a probe is about: the function as it is, and the endpoint that it must meet. What was proven holds while this stays
+/// the same. All of it is in status, so that it holds for the next operator too.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Subject {
+    function: String,
+    arn: String,
+    last_modified: String,
+    code_sha256: String,
+    log_group: String,
+    endpoint: String,
+    /// The name under which the function finds the service.
+    host: String,
+    addresses: BTreeSet<IpAddr>,
+}
+
+impl Subject {
+    /// What is to be proven of a function and the endpoints as status shows them; `None` while there is no endpoint with
+    /// addresses.
+    pub fn new(region: &Region, endpoints: &[EndpointStatus], function: &FunctionStatus) -> Option<Self> {
+        let service = Service::BedrockRuntime;
+        let endpoint = endpoints.iter().find(|endpoint| endpoint.service == service.as_str())?;
+        let host = if endpoint.private_dns_enabled {
+            service.public_name(region)
+        } else {
+            endpoint.dns_names.first()?.clone()
+        };
+        let addresses: BTreeSet<IpAddr> =
+            endpoint.private_ip_addresses.iter().map(|address| address.parse().ok()).collect::<Option<_>>()?;
+        if addresses.is_empty() {
+            return None;
+        }
+        Some(Self {
+            function: function.name.clone(),
+            arn: function.arn.clone(),
+            last_modified: function.last_modified.clone(),
+            code_sha256: function.code_sha256.clone(),
+            log_group: function.log_group.clone(),
+            endpoint: endpoint.vpc_endpoint_id.clone(),
+            host,
+            addresses,
+        })
+    }
+
+    /// The same was proven when this status was written.
+    pub fn is_proven_by(&self, region: &Region, status: &PrivateGenAIAppStatus) -> bool {
+        is_true(&status.conditions, ConditionType::Healthy)
+            && status
+                .function
+                .as_ref()
+                .and_then(|function| Self::new(region, &status.endpoints, function))
+                .is_some_and(|recorded| recorded == *self)
+    }
+
+    /// The leg that says what was proven. Nothing that differs from probe to probe is in it.
+    pub fn proven(&self) -> Leg {
+        let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
+        Leg::met(
+            ConditionType::Healthy,
+            format!(
+                "From function {}, {} leads to private addresses of endpoint {} ({}) and to no others, and TLS connects \
+                 there with a certificate that is verified.",
+                self.function,
+                self.host,
+                self.endpoint,
+                addresses.join(", ")
+            ),
+        )
+    }
+
+    /// What an invocation means, after so many in a row that proved nothing.
+    pub fn judge(&self, result: &Result<Invocation, AwsError>, failures: u32) -> Verdict {
+        let (finding, request_id) = match result {
+            Err(error) => return self.not_invoked(error, failures),
+            Ok(Invocation { request_id, answer }) => (self.finding(answer), request_id.as_deref()),
+        };
+        let (found, reason, what, remedy) = match finding {
+            Finding::Proven => return Verdict { found: Found::Proven, leg: self.proven(), again: None },
+            Finding::Way(way) => {
+                let (what, remedy) = self.explain_way(way);
+                (Found::Unreachable, Reason::ProbeFailed, what, remedy)
+            }
+            Finding::Elsewhere { public } => (
+                Found::NotPrivate,
+                Reason::NotPrivate,
+                format!(
+                    "{} leads to {} that are not endpoint {}'s",
+                    self.host,
+                    if public { "public addresses" } else { "private addresses" },
+                    self.endpoint
+                ),
+                "Check the endpoint's private DNS, and the hosted zones and name servers of the VPC.".to_owned(),
+            ),
+            Finding::OtherName => (
+                Found::NotPrivate,
+                Reason::NotPrivate,
+                format!("it looks for the service under another name than {}", self.host),
+                format!(
+                    "Check its code and its variable {}; the operator puts them back at the next resync.",
+                    Service::BedrockRuntime.endpoint_url_variable()
+                ),
+            ),
+            Finding::TimedOut => (
+                Found::TimedOut,
+                Reason::FunctionTimedOut,
+                "it ran into its time limit".to_owned(),
+                "Raise spec.function.timeoutSeconds if that is short; its log tells how far it came.".to_owned(),
+            ),
+            Finding::Failed(type_) => (
+                Found::FunctionError,
+                Reason::FunctionError,
+                type_.map_or_else(|| "it failed".to_owned(), |type_| format!("it failed with {type_}")),
+                "Its log tells where: correct its code or its configuration.".to_owned(),
+            ),
+            Finding::Unreadable => (
+                Found::Unreadable,
+                Reason::FunctionError,
+                "it answered something that is no answer to a probe".to_owned(),
+                "See whether its code is the built-in handler; the operator puts it back at the next resync."
+                    .to_owned(),
+            ),
+        };
+        let request = request_id.map(|id| format!(" (request id {id})")).unwrap_or_default();
+        let message =
+            format!("Function {}: {what}{request}. {remedy} Its log group is {}.", self.function, self.log_group);
+        let may_pass = matches!(reason, Reason::ProbeFailed | Reason::NotPrivate);
+        let kind = ConditionType::Healthy;
+        let (leg, again) = match failures.checked_sub(if may_pass { PATIENCE } else { 0 }) {
+            None => (Leg::progressing(kind, reason, message), (Pace::Retry, failures)),
+            Some(failures) => (Leg::blocked(kind, reason, message), (Pace::Blocked, failures)),
+        };
+        Verdict { found, leg, again: Some(again) }
+    }
+
+    /// The function was not invoked: Lambda refused, or could not be asked.
+    fn not_invoked(&self, error: &AwsError, failures: u32) -> Verdict {
+        let (kind, name) = (ConditionType::Healthy, &self.function);
+        let (found, leg, pace) = match error.failure {
+            Failure::NotYet => {
+                let message = format!("Function {name} cannot be invoked yet: {error}. It is probed again.");
+                (Found::NotReady, Leg::progressing(kind, Reason::ProbePending, message), Pace::Retry)
+            }
+            // Each further attempt would add to what throttles.
+            Failure::Throttled => {
+                let message = format!(
+                    "{name}: {error}. It is probed again, less often each time. If it stays, see what concurrency is \
+                     reserved for the function and left in the account."
+                );
+                (Found::Throttled, Leg::progressing(kind, Reason::Throttled, message), Pace::Blocked)
+            }
+            Failure::AccessDenied => {
+                let message = format!(
+                    "{name}: {error}. Allow the operator's role lambda:InvokeFunction on function:pgai-*; it is probed \
+                     again."
+                );
+                (Found::Refused, Leg::blocked(kind, Reason::AccessDenied, message), Pace::Blocked)
+            }
+            Failure::Unavailable
+            | Failure::NotFound
+            | Failure::AlreadyExists
+            | Failure::InUse
+            | Failure::TokenMismatch
+            | Failure::PrivateDnsConflict
+            | Failure::Credentials
+            | Failure::QuotaReached
+            | Failure::Invalid
+            | Failure::Malformed => {
+                let pace = match error.failure.class() {
+                    Class::Retry | Class::Wait => Pace::Retry,
+                    Class::UserMustAct => Pace::Blocked,
+                };
+                (Found::Refused, explain(kind, name, error), pace)
+            }
+        };
+        Verdict { found, leg, again: Some((pace, failures)) }
+    }
+
+    fn finding(&self, answer: &Answer) -> Finding {
+        match answer {
+            Answer::Evidence(evidence) => self.weigh(evidence),
+            Answer::Refused(error) => ended_by(*error),
+            Answer::Failed(FunctionError::TimedOut) => Finding::TimedOut,
+            Answer::Failed(FunctionError::Type(type_)) => Finding::Failed(Some(type_.clone())),
+            Answer::Failed(FunctionError::Unnamed) => Finding::Failed(None),
+            Answer::Unreadable => Finding::Unreadable,
+        }
+    }
+
+    /// Where the way leads comes first: a way that leads elsewhere is none of ours, whether it ends there or not.
+    fn weigh(&self, evidence: &Evidence) -> Finding {
+        if evidence.host.as_ref().is_some_and(|host| !host.eq_ignore_ascii_case(&self.host)) {
+            return Finding::OtherName;
+        }
+        let mut met = evidence.addresses.iter().chain(&evidence.connected_to);
+        let foreign: BTreeSet<&IpAddr> = met.by_ref().filter(|address| !self.addresses.contains(*address)).collect();
+        if !foreign.is_empty() {
+            return Finding::Elsewhere { public: foreign.into_iter().any(is_public) };
+        }
+        match (evidence.error, &evidence.host, evidence.connected_to) {
+            (Some(error), ..) => ended_by(error),
+            (None, Some(_), Some(_)) if !evidence.addresses.is_empty() => {
+                if evidence.verified {
+                    Finding::Proven
+                } else {
+                    Finding::Way(Way::Tls)
+                }
+            }
+            (None, ..) => Finding::Unreadable,
+        }
+    }
+
+    fn explain_way(&self, way: Way) -> (String, String) {
+        let Self { host, endpoint, .. } = self;
+        match way {
+            Way::NoName => (
+                format!("the name {host} does not exist in the VPC"),
+                format!(
+                    "Check that endpoint {endpoint} exists, and the VPC's attributes enableDnsSupport and \
+                     enableDnsHostnames."
+                ),
+            ),
+            Way::NoLookup => (
+                format!("the name {host} could not be looked up"),
+                "Check the DHCP options and the name servers of the VPC.".to_owned(),
+            ),
+            Way::Silence => (
+                format!("{host} does not answer on port 443"),
+                format!(
+                    "Check the network ACLs between the function's subnets and endpoint {endpoint}; the operator itself \
+                     keeps the security groups."
+                ),
+            ),
+            Way::Refused => (
+                format!("{host} takes no connections on port 443"),
+                format!("Check what answers at the addresses of endpoint {endpoint}."),
+            ),
+            Way::Tls => (
+                format!("the connection to {host} cannot be trusted"),
+                "Check that nothing on the way replaces the certificate.".to_owned(),
+            ),
+            Way::Lost => (
+                format!("the connection to {host} breaks off"),
+                "Check network ACLs and firewalls on the way.".to_owned(),
+            ),
+        }
+    }
+}
+
+/// Nothing is known of the path as it now is.
+pub fn pending(message: impl Into<String>) -> Leg {
+    Leg::progressing(ConditionType::Healthy, Reason::ProbePending, message)
+}
+
+/// What a probe showed.
+enum Finding {
+    Proven,
+    /// The way ends before the endpoint.
+    Way(Way),
+    /// The name leads past the endpoint.
+    Elsewhere {
+        public: bool,
+    },
+    /// The function would call another name.
+    OtherName,
+    TimedOut,
+    /// The function failed, with an error of this type.
+    Failed(Option<String>),
+    Unreadable,
+}
+
+/// Where the way ends.
+#[derive(Clone, Copy)]
+enum Way {
+    NoName,
+    NoLookup,
+    Silence,
+    Refused,
+    Tls,
+    Lost,
+}
+
+fn ended_by(error: ProbeError) -> Finding {
+    match error {
+        ProbeError::DnsNotFound => Finding::Way(Way::NoName),
+        ProbeError::DnsFailed => Finding::Way(Way::NoLookup),
+        ProbeError::ConnectTimeout => Finding::Way(Way::Silence),
+        ProbeError::ConnectionRefused => Finding::Way(Way::Refused),
+        ProbeError::TlsFailed => Finding::Way(Way::Tls),
+        ProbeError::ConnectionLost => Finding::Way(Way::Lost),
+        ProbeError::DeadlineExceeded => Finding::TimedOut,
+        ProbeError::Misconfigured | ProbeError::Internal => Finding::Failed(Some(format!("{error:?}"))),
+        ProbeError::Other => Finding::Failed(None),
+    }
+}
+
+fn is_public(address: &IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => !(address.is_private() || address.is_link_local() || address.is_loopback()),
+        IpAddr::V6(address) => !(address.is_unique_local() || address.is_unicast_link_local() || address.is_loopback()),
+    }
+}
+
+/// What is counted of a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Found {
+    /// The path is private, and there.
+    Proven,
+    /// The name leads past the endpoint.
+    NotPrivate,
+    /// The way ends before the endpoint.
+    Unreachable,
+    /// The function failed.
+    FunctionError,
+    /// The function ran into its time limit.
+    TimedOut,
+    /// The function answered something else.
+    Unreadable,
+    /// The function sleeps, or changes.
+    NotReady,
+    /// Lambda throttled the invocation.
+    Throttled,
+    /// Lambda refused the invocation otherwise, or did not answer.
+    Refused,
+}
+
+impl Found {
+    /// The name in metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Proven => "proven",
+            Self::NotPrivate => "not_private",
+            Self::Unreachable => "unreachable",
+            Self::FunctionError => "function_error",
+            Self::TimedOut => "timed_out",
+            Self::Unreadable => "unreadable",
+            Self::NotReady => "not_ready",
+            Self::Throttled => "throttled",
+            Self::Refused => "refused",
+        }
+    }
+}
+
+/// What an invocation means.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Verdict {
+    /// In a word.
+    pub found: Found,
+    /// For the status.
+    pub leg: Leg,
+    /// How soon to probe again: the pace, and the attempt at it. `None` after a proof.
+    pub again: Option<(Pace, u32)>,
+}
+
+/// The last verdict about an app, as long as the operator runs.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Last {
+    /// What it was about.
+    pub subject: Subject,
+    /// The function slept: it was invoked to wake it.
+    pub asleep: bool,
+    /// How many invocations in a row have proven nothing.
+    pub failures: u32,
+    /// What the status says.
+    pub leg: Leg,
+    /// When to probe again, from then on; `None`: at the app's own interval, or in turn.
+    pub wait: Option<Duration>,
+}
+
+impl Last {
+    /// What an operator begins with that finds a proof on record. Apps with intervals of their own do not begin together.
+    pub fn on_record(subject: Subject, interval: Option<Duration>) -> Self {
+        let mut hasher = DefaultHasher::new();
+        subject.arn.hash(&mut hasher);
+        let share = u32::try_from(hasher.finish() % 256).unwrap_or_default() + 1;
+        let wait = interval.map(|interval| interval / 256 * share);
+        Self { leg: subject.proven(), subject, asleep: false, failures: 0, wait }
+    }
+
+    /// How long until the next probe, this long after the last one; `None`: not before something changes or it is the
+    /// app's turn.
+    pub fn due_in(&self, age: Duration, interval: Option<Duration>) -> Option<Duration> {
+        let interval = interval.filter(|_| self.leg.standing == Standing::Met);
+        self.wait.or(interval).map(|wait| wait.saturating_sub(age))
+    }
+
+    /// A probe is due, this long after the last one. What failed keeps its pace whoever's turn it is.
+    pub fn is_due(&self, age: Duration, interval: Option<Duration>, look: Option<Look>) -> bool {
+        let due = self.due_in(age, interval).is_some_and(|left| left.is_zero());
+        match look {
+            Some(Look::Asked) => true,
+            Some(Look::InTurn) => due || (interval.is_none() && self.leg.standing == Standing::Met),
+            None => due,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

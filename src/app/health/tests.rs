@@ -1,0 +1,277 @@
+use k8s_openapi::jiff::Timestamp;
+
+use super::*;
+use crate::{
+    api::condition::fold,
+    app::fixtures::{identity, network_status, recorded},
+};
+
+const OURS: [&str; 2] = ["10.0.0.4", "10.0.16.4"];
+const HOST: &str = "bedrock-runtime.us-east-1.amazonaws.com";
+
+fn endpoints(private_dns: bool) -> Vec<EndpointStatus> {
+    let mut endpoints = network_status(private_dns).endpoints;
+    endpoints[0].private_ip_addresses = OURS.map(str::to_owned).to_vec();
+    endpoints
+}
+
+fn subject() -> Subject {
+    Subject::new(&identity().region, &endpoints(true), &recorded()).expect("a subject")
+}
+
+fn addresses(of: &[&str]) -> BTreeSet<IpAddr> {
+    of.iter().map(|address| address.parse().expect("an address")).collect()
+}
+
+fn evidence() -> Evidence {
+    Evidence {
+        host: Some(HOST.to_owned()),
+        addresses: addresses(&OURS),
+        connected_to: Some(OURS[1].parse().expect("an address")),
+        verified: true,
+        error: None,
+    }
+}
+
+fn ended(error: ProbeError) -> Answer {
+    Answer::Evidence(Evidence { connected_to: None, verified: false, error: Some(error), ..evidence() })
+}
+
+fn answered(answer: Answer) -> Invocation {
+    Invocation { request_id: Some("4f7-9a".to_owned()), answer }
+}
+
+fn refused(failure: Failure) -> AwsError {
+    AwsError {
+        service: "lambda",
+        operation: "Invoke",
+        failure,
+        code: Some("SomeCode".to_owned()),
+        message: "AWS's words".to_owned(),
+        request_id: Some("4f7-9a".to_owned()),
+    }
+}
+
+fn judged(answer: Answer) -> Verdict {
+    subject().judge(&Ok(answered(answer)), 0)
+}
+
+#[test]
+fn the_path_is_proven_by_a_name_that_leads_to_the_endpoint_alone_and_a_verified_connection_there() {
+    let proven = judged(Answer::Evidence(evidence()));
+    assert_eq!((proven.found, proven.leg.standing, &proven.again), (Found::Proven, Standing::Met, &None));
+    for part in [HOST, "vpce-00000001", "10.0.0.4, 10.0.16.4", "TLS", identity().function_name().as_str()] {
+        assert!(proven.leg.message.contains(part), "{part} is missing in {}", proven.leg.message);
+    }
+    let elsewhere = Evidence { addresses: addresses(&OURS[..1]), connected_to: OURS[0].parse().ok(), ..evidence() };
+    assert_eq!(judged(Answer::Evidence(elsewhere)), proven, "nothing that may differ from probe to probe is told");
+    let shouting = Evidence { host: Some(HOST.to_uppercase()), ..evidence() };
+    assert_eq!(judged(Answer::Evidence(shouting)), proven);
+}
+
+#[test]
+fn without_private_dns_the_endpoint_s_own_name_is_what_must_lead_there() {
+    let own = Subject::new(&identity().region, &endpoints(false), &recorded()).expect("a subject");
+    let by = |host: &str| {
+        let found = Evidence { host: Some(host.to_owned()), ..evidence() };
+        own.judge(&Ok(answered(Answer::Evidence(found))), 0).found
+    };
+    assert_eq!(by("vpce-1.example"), Found::Proven);
+    assert_eq!(by(HOST), Found::NotPrivate, "the public name leads out of the VPC");
+}
+
+#[test]
+fn each_way_of_failing_has_its_reason_and_names_log_group_request_and_remedy() {
+    let met = |to: &[&str], at: &str| {
+        let connected_to = at.parse().ok();
+        Answer::Evidence(Evidence { addresses: addresses(to), connected_to, ..evidence() })
+    };
+    let failed = |name: &str| Answer::Failed(FunctionError::Type(name.to_owned()));
+    let unverified = Answer::Evidence(Evidence { verified: false, ..evidence() });
+    let unfinished = Answer::Evidence(Evidence { connected_to: None, ..evidence() });
+    let silent_elsewhere = Answer::Evidence(Evidence {
+        addresses: addresses(&["192.0.2.1"]),
+        connected_to: None,
+        error: Some(ProbeError::ConnectTimeout),
+        ..evidence()
+    });
+    let other_name = Answer::Evidence(Evidence { host: Some("other.example".to_owned()), ..evidence() });
+    for (answer, found, reason, says) in [
+        (ended(ProbeError::DnsNotFound), Found::Unreachable, Reason::ProbeFailed, "does not exist in the VPC"),
+        (ended(ProbeError::DnsFailed), Found::Unreachable, Reason::ProbeFailed, "could not be looked up"),
+        (ended(ProbeError::ConnectTimeout), Found::Unreachable, Reason::ProbeFailed, "network ACLs"),
+        (ended(ProbeError::ConnectionRefused), Found::Unreachable, Reason::ProbeFailed, "takes no connections"),
+        (ended(ProbeError::TlsFailed), Found::Unreachable, Reason::ProbeFailed, "cannot be trusted"),
+        (ended(ProbeError::ConnectionLost), Found::Unreachable, Reason::ProbeFailed, "breaks off"),
+        (unverified, Found::Unreachable, Reason::ProbeFailed, "cannot be trusted"),
+        (met(&["10.0.0.4", "192.0.2.1"], "10.0.0.4"), Found::NotPrivate, Reason::NotPrivate, "public addresses"),
+        (met(&["10.9.9.9"], "10.9.9.9"), Found::NotPrivate, Reason::NotPrivate, "private addresses that are not"),
+        (met(&OURS, "10.9.9.9"), Found::NotPrivate, Reason::NotPrivate, "private addresses that are not"),
+        (silent_elsewhere, Found::NotPrivate, Reason::NotPrivate, "public addresses"),
+        (other_name, Found::NotPrivate, Reason::NotPrivate, "under another name"),
+        (failed("Runtime.ExitError"), Found::FunctionError, Reason::FunctionError, "failed with Runtime.ExitError"),
+        (Answer::Failed(FunctionError::Unnamed), Found::FunctionError, Reason::FunctionError, "it failed"),
+        (Answer::Refused(ProbeError::Misconfigured), Found::FunctionError, Reason::FunctionError, "Misconfigured"),
+        (Answer::Refused(ProbeError::Other), Found::FunctionError, Reason::FunctionError, "it failed"),
+        (Answer::Failed(FunctionError::TimedOut), Found::TimedOut, Reason::FunctionTimedOut, "timeoutSeconds"),
+        (Answer::Refused(ProbeError::DeadlineExceeded), Found::TimedOut, Reason::FunctionTimedOut, "time limit"),
+        (Answer::Unreadable, Found::Unreadable, Reason::FunctionError, "no answer to a probe"),
+        (unfinished, Found::Unreadable, Reason::FunctionError, "no answer to a probe"),
+    ] {
+        let verdict = judged(answer.clone());
+        assert_eq!((verdict.found, verdict.leg.reason), (found, reason), "{answer:?}");
+        let log_group = identity().log_group_name();
+        for part in [says, "(request id 4f7-9a)", log_group.as_str(), identity().function_name().as_str()] {
+            assert!(verdict.leg.message.contains(part), "{part} is missing in {}", verdict.leg.message);
+        }
+        assert!(!verdict.leg.message.contains("192.0.2.1") && !verdict.leg.message.contains("other.example"));
+    }
+}
+
+#[test]
+fn what_keeps_lambda_from_invoking_is_told_apart() {
+    use Standing::{Blocked, Progressing};
+    for (failure, standing, reason, says) in [
+        (Failure::NotYet, Progressing, Reason::ProbePending, "probed again"),
+        (Failure::Throttled, Progressing, Reason::Throttled, "concurrency"),
+        (Failure::AccessDenied, Blocked, Reason::AccessDenied, "lambda:InvokeFunction"),
+        (Failure::Unavailable, Progressing, Reason::AwsUnavailable, "tried again"),
+        (Failure::QuotaReached, Blocked, Reason::QuotaReached, "Raise the quota"),
+        (Failure::Invalid, Blocked, Reason::AwsRefused, "AWS's message"),
+        (Failure::Credentials, Blocked, Reason::CredentialsInvalid, "credentials"),
+        (Failure::NotFound, Progressing, Reason::Applying, "looked for again"),
+    ] {
+        let verdict = subject().judge(&Err(refused(failure)), 0);
+        assert_eq!((verdict.leg.standing, verdict.leg.reason), (standing, reason), "{failure:?}");
+        for part in [says, "(request id 4f7-9a)", identity().function_name().as_str()] {
+            assert!(verdict.leg.message.contains(part), "{part} is missing in {}", verdict.leg.message);
+        }
+    }
+}
+
+/// When the probes of an hour are made, if each gives this.
+fn an_hour_of(result: &Result<Invocation, AwsError>) -> Vec<(Duration, Standing)> {
+    let (mut at, mut probes) = (Duration::ZERO, Vec::new());
+    for failures in 0.. {
+        let verdict = subject().judge(result, failures);
+        probes.push((at, verdict.leg.standing));
+        let (pace, attempt) = verdict.again.expect("it failed");
+        at += pace.delay(attempt, "pgai-x").expect("a delay");
+        if at > Duration::from_hours(1) {
+            break;
+        }
+    }
+    probes
+}
+
+#[test]
+fn what_may_be_on_its_way_is_waited_for_two_minutes_and_then_somebody_must_act() {
+    for answer in [ended(ProbeError::DnsNotFound), ended(ProbeError::ConnectTimeout)] {
+        let probes = an_hour_of(&Ok(answered(answer)));
+        let waits = probes.iter().take_while(|(_, standing)| *standing == Standing::Progressing).count();
+        assert!(probes[waits..].iter().all(|(_, standing)| *standing == Standing::Blocked), "{probes:?}");
+        assert_eq!(waits, 7);
+        let patience = probes[waits].0;
+        assert!((Duration::from_mins(2)..Duration::from_mins(3)).contains(&patience), "{patience:?}");
+    }
+    let broken = an_hour_of(&Ok(answered(Answer::Failed(FunctionError::Unnamed))));
+    assert!(broken.iter().all(|(_, standing)| *standing == Standing::Blocked), "code does not come right by itself");
+}
+
+#[test]
+fn whatever_fails_is_probed_a_few_times_an_hour_and_a_few_dozen_at_most() {
+    for (result, most) in [
+        (Ok(answered(ended(ProbeError::ConnectTimeout))), 24),
+        (Ok(answered(Answer::Failed(FunctionError::TimedOut))), 17),
+        (Ok(answered(Answer::Unreadable)), 17),
+        (Err(refused(Failure::AccessDenied)), 17),
+        (Err(refused(Failure::Throttled)), 17),
+        (Err(refused(Failure::Unavailable)), 66),
+        (Err(refused(Failure::NotYet)), 66),
+    ] {
+        let probes = an_hour_of(&result).len();
+        assert!((10..=most).contains(&probes), "{probes} probes an hour of {result:?}");
+    }
+}
+
+#[test]
+fn what_is_on_record_holds_for_the_same_function_and_endpoint_and_for_nothing_else() {
+    type Case = (&'static str, fn(&mut PrivateGenAIAppStatus));
+    let status = |legs: &[Leg]| PrivateGenAIAppStatus {
+        conditions: fold(legs, &[], Some(1), Timestamp::UNIX_EPOCH),
+        endpoints: endpoints(true),
+        function: Some(recorded()),
+        ..PrivateGenAIAppStatus::default()
+    };
+    let region = identity().region;
+    let proven = status(&[subject().proven()]);
+    assert!(subject().is_proven_by(&region, &proven));
+    assert!(!subject().is_proven_by(&region, &status(&[])), "never probed");
+    assert!(!subject().is_proven_by(&region, &status(&[pending("")])));
+    let cases: [Case; 7] = [
+        ("another function", |it| it.function.as_mut().expect("a function").arn.push('x')),
+        ("changed", |it| it.function.as_mut().expect("a function").last_modified.push('x')),
+        ("other code", |it| it.function.as_mut().expect("a function").code_sha256.clear()),
+        ("no function", |it| it.function = None),
+        ("another endpoint", |it| it.endpoints[0].vpc_endpoint_id.push('0')),
+        ("other addresses", |it| drop(it.endpoints[0].private_ip_addresses.pop())),
+        ("another name", |it| it.endpoints[0].private_dns_enabled = false),
+    ];
+    for (what, change) in cases {
+        let mut other = proven.clone();
+        change(&mut other);
+        assert!(!subject().is_proven_by(&region, &other), "{what}");
+    }
+    let mut same = proven;
+    same.endpoints[0].models.clear();
+    same.endpoints[0].private_ip_addresses.reverse();
+    assert!(subject().is_proven_by(&region, &same), "models and order say nothing about the way");
+}
+
+#[test]
+fn there_is_nothing_to_prove_while_the_endpoint_has_no_addresses() {
+    let mut endpoints = endpoints(true);
+    endpoints[0].private_ip_addresses.clear();
+    assert_eq!(Subject::new(&identity().region, &endpoints, &recorded()), None);
+    assert_eq!(Subject::new(&identity().region, &[], &recorded()), None);
+}
+
+#[test]
+fn a_probe_is_due_in_turn_at_the_app_s_own_interval_or_when_a_failure_s_wait_is_over() {
+    let seconds = Duration::from_secs;
+    let proven = Last { wait: None, ..Last::on_record(subject(), None) };
+    let leg = Leg::blocked(ConditionType::Healthy, Reason::FunctionError, "");
+    let failed = Last { leg, wait: Some(seconds(60)), failures: 3, ..proven.clone() };
+    let (turn, asked) = (Some(Look::InTurn), Some(Look::Asked));
+    let own = Some(seconds(600));
+    for (last, age, interval, look, due) in [
+        (&proven, 9999, None, None, false),
+        (&proven, 0, None, turn, true),
+        (&proven, 0, None, asked, true),
+        (&proven, 599, own, None, false),
+        (&proven, 600, own, None, true),
+        (&proven, 0, own, turn, false),
+        (&proven, 0, own, asked, true),
+        (&failed, 59, None, None, false),
+        (&failed, 60, None, None, true),
+        (&failed, 59, own, turn, false),
+        (&failed, 59, None, turn, false),
+        (&failed, 1, None, asked, true),
+    ] {
+        let shown = (last.leg.standing, age, interval, look);
+        assert_eq!(last.is_due(seconds(age), interval, look), due, "{shown:?}");
+    }
+    assert_eq!(proven.due_in(seconds(599), own), Some(seconds(1)));
+    assert_eq!(proven.due_in(seconds(0), None), None);
+    assert_eq!(failed.due_in(seconds(20), own), Some(seconds(40)));
+}
+
+#[test]
+fn apps_with_intervals_of_their_own_do_not_all_begin_at_once_after_a_restart() {
+    let interval = Duration::from_mins(10);
+    let waits: BTreeSet<Duration> = (0..100)
+        .filter_map(|n| Last::on_record(Subject { arn: format!("arn-{n}"), ..subject() }, Some(interval)).wait)
+        .collect();
+    assert!(waits.len() > 50 && waits.iter().all(|wait| !wait.is_zero() && *wait <= interval), "{waits:?}");
+    assert_eq!(Last::on_record(subject(), None).wait, None);
+}

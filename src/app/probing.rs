@@ -1,0 +1,145 @@
+//! Probes an app's path when that is due, and remembers what came of it.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::health::{Last, Subject, pending};
+use crate::{
+    api::{
+        PrivateGenAIAppStatus,
+        condition::{Leg, Standing},
+    },
+    aws::{FunctionName, Region, Snapshot},
+    controller::{Context, Look},
+};
+
+/// The last verdicts, by the uid of the app. They are lost with the operator: what is proven is on record in the status.
+#[derive(Default)]
+pub struct Probes(Mutex<BTreeMap<String, (Last, Instant)>>);
+
+impl Probes {
+    fn last(&self, uid: &str) -> Option<(Last, Duration)> {
+        let probes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        probes.get(uid).map(|(last, at)| (last.clone(), at.elapsed()))
+    }
+
+    fn remember(&self, uid: &str, last: Last) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned(), (last, Instant::now()));
+    }
+
+    /// An app is gone.
+    pub fn forget(&self, uid: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    }
+}
+
+/// How far the rest of the path is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// The network cannot be looked at: what was proven is no less true for that.
+    Unseen,
+    /// The network or the function is not as it should be. What was proven is to be proven anew when it is.
+    Building,
+    /// The function sleeps: an invocation wakes it.
+    Asleep,
+    /// The function is as it should be, and something else is not.
+    Amiss,
+    /// All of it is there.
+    Built,
+}
+
+/// An app whose path is to be proven.
+pub(super) struct Probe<'a> {
+    pub(super) ctx: &'a Context,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) region: &'a Region,
+    pub(super) uid: &'a str,
+    pub(super) function: &'a FunctionName,
+    pub(super) interval: Option<Duration>,
+    pub(super) before: Option<&'a PrivateGenAIAppStatus>,
+}
+
+impl Probe<'_> {
+    /// How the leg stands, and when to come back for the next probe by oneself. Invokes the function only if that is due,
+    /// and not while the operator stops.
+    pub(super) async fn leg(
+        &self,
+        subject: Option<Subject>,
+        stage: Stage,
+        look: Option<Look>,
+    ) -> (Leg, Option<Duration>) {
+        if stage == Stage::Building {
+            self.ctx.probes.forget(self.uid);
+        }
+        let Some(subject) = subject.filter(|_| stage != Stage::Building) else {
+            return (pending("The path is probed once the network is ready and the function active."), None);
+        };
+        let asleep = stage == Stage::Asleep;
+        let last = self.last(&subject, asleep);
+        if matches!(stage, Stage::Amiss | Stage::Unseen) {
+            return (
+                last.map_or_else(|| pending("The path is probed once the rest is there."), |(last, _)| last.leg),
+                None,
+            );
+        }
+        let is_due = last.as_ref().is_none_or(|(last, age)| last.is_due(*age, self.interval, look));
+        if is_due && !self.ctx.stop.is_cancelled() {
+            let failures = last.map_or(0, |(last, _)| last.failures);
+            let last = self.invoke(subject, asleep, failures).await;
+            return (last.leg.clone(), last.due_in(Duration::ZERO, self.interval));
+        }
+        match last {
+            Some((last, age)) => {
+                let next = last.due_in(age, self.interval);
+                (last.leg, next)
+            }
+            None => (pending("The path is probed when the operator is back."), None),
+        }
+    }
+
+    /// The last verdict about just this; what is on record counts as one.
+    fn last(&self, subject: &Subject, asleep: bool) -> Option<(Last, Duration)> {
+        let probes = &self.ctx.probes;
+        let same = |(last, _): &(Last, Duration)| last.subject == *subject && last.asleep == asleep;
+        probes.last(self.uid).filter(same).or_else(|| {
+            let on_record = !asleep && self.before.is_some_and(|status| subject.is_proven_by(self.region, status));
+            on_record.then(|| {
+                let last = Last::on_record(subject.clone(), self.interval);
+                probes.remember(self.uid, last.clone());
+                (last, Duration::ZERO)
+            })
+        })
+    }
+
+    async fn invoke(&self, subject: Subject, asleep: bool, failures: u32) -> Last {
+        let began = Instant::now();
+        let result = self.snapshot.probe(self.function).await;
+        let mut verdict = subject.judge(&result, failures);
+        self.ctx.metrics.probed(verdict.found, began.elapsed());
+        let request_id = match &result {
+            Ok(invocation) => invocation.request_id.as_deref(),
+            Err(error) => error.request_id.as_deref(),
+        };
+        tracing::info!(function = %self.function, result = verdict.found.as_str(), request_id, "probed");
+        if asleep && verdict.leg.standing != Standing::Blocked {
+            verdict.leg = pending("The path is probed once the function is awake.");
+            // One call wakes it. If that got lost, the next one is not needed soon.
+            verdict.again = Some((crate::controller::Pace::Blocked, failures));
+        }
+        let proven = verdict.leg.standing == Standing::Met;
+        let last = Last {
+            asleep,
+            failures: if proven { 0 } else { failures.saturating_add(1) },
+            leg: verdict.leg,
+            wait: verdict.again.and_then(|(pace, attempt)| pace.delay(attempt, self.function.as_str())),
+            subject,
+        };
+        self.ctx.probes.remember(self.uid, last.clone());
+        last
+    }
+}
