@@ -9,6 +9,7 @@
 )]
 
 mod drift;
+mod health;
 mod http;
 mod lifecycle;
 mod manifests;

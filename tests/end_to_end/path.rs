@@ -25,7 +25,7 @@ async fn three_lines_become_a_function_that_reaches_the_model_over_the_endpoint_
     let (vpc, subnets) = stack.vpc(json!({"azs": ["a", "b"], "route": "isolated"})).await;
     stack.apply(&app(&namespace, "bot", &vpc));
     let ready = stack.until_ready(&namespace, "bot").await;
-    for kind in ["Accepted", "NetworkReady", "EndpointReady", "ExecutionRoleReady", "FunctionReady"] {
+    for kind in ["Accepted", "NetworkReady", "EndpointReady", "ExecutionRoleReady", "FunctionReady", "Healthy"] {
         assert_eq!(condition(Some(&ready), kind).0, "True", "{kind}: {ready:#?}");
     }
     let status = ready.status.as_ref().expect("a status");

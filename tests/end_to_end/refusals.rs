@@ -48,6 +48,16 @@ async fn the_api_server_refuses_with_a_sentence_that_says_what_to_write() {
         ("no time", function(json!({"timeoutSeconds": 0})), "greater than or equal to 1"),
         ("much time", function(json!({"timeoutSeconds": 901})), "less than or equal to 900"),
         (
+            "probed all the time",
+            json!({"network": network, "models": models, "healthCheck": {"intervalSeconds": 59}}),
+            "greater than or equal to 60",
+        ),
+        (
+            "hardly ever probed",
+            json!({"network": network, "models": models, "healthCheck": {"intervalSeconds": 86401}}),
+            "less than or equal to 86400",
+        ),
+        (
             "odd retention",
             function(json!({"logging": {"retentionDays": 2}})),
             "must be a number of days that CloudWatch Logs offers",

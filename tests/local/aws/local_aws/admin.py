@@ -33,6 +33,7 @@ class Admin:
             ("DELETE", "faults"): self._clear_faults,
             ("GET", "settings"): lambda _: self._settings(),
             ("PUT", "settings"): self._set_settings,
+            ("PUT", "vpc"): self._set_vpc,
             ("PUT", "endpoint"): self._set_endpoint,
             ("PUT", "function"): self._set_function,
             ("GET", "inventory"): lambda asked: self._inventory(self._region(asked)),
@@ -96,6 +97,12 @@ class Admin:
         world.service_zones = asked.get("serviceZones", world.service_zones)
         world.services_without_policy = set(asked.get("servicesWithoutPolicy", world.services_without_policy))
         return self._settings()
+
+    def _set_vpc(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """{"id", "closed"}: whether the network ACLs of a VPC drop everything"""
+        region = self._region(asked)
+        (region.closed_vpcs.add if asked["closed"] else region.closed_vpcs.discard)(asked["id"])
+        return {"closed": sorted(region.closed_vpcs)}
 
     def _set_endpoint(self, asked: dict[str, Any]) -> dict[str, Any]:
         """{"id", "state"}: states that PrivateLink enters by itself: failed, rejected, partial, …"""

@@ -26,6 +26,7 @@ class Region:
     endpoints: dict[str, Any] = field(default_factory=dict)  # id -> ec2.endpoints.Endpoint
     endpoint_tokens: dict[str, tuple[str, Any]] = field(default_factory=dict)  # token -> (parameters, Endpoint)
     functions: dict[str, Any] = field(default_factory=dict)  # name -> functions.model.Function
+    closed_vpcs: set[str] = field(default_factory=set)  # their network ACLs drop everything
     hyperplane: dict[tuple[str, frozenset[str]], Any] = field(default_factory=dict)  # -> functions.hyperplane
 
     def group(self, group_id: str) -> Any | None:

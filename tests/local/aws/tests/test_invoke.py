@@ -144,6 +144,10 @@ class Invoke(FunctionCase):
         self.assertTrue(reach(PUBLIC).get("authorized"))
         open_now = admin("GET", f"reachable?function={self.name}")
         self.assertEqual((set(open_now["open"]), PUBLIC in open_now["hosts"]), (addresses, True))
+        vpc = endpoint["VpcId"]
+        self.assertEqual(admin("PUT", "vpc", {"id": vpc, "closed": True}), {"closed": [vpc]})
+        self.assertEqual(admin("GET", f"reachable?function={self.name}")["open"], [])
+        self.assertEqual(admin("PUT", "vpc", {"id": vpc, "closed": False}), {"closed": []})
 
     @unittest.skipUnless("PGAI_NODE_MODULES" in os.environ, "needs PGAI_NODE_MODULES")
     def test_the_sdk_of_the_runtime_is_found(self):

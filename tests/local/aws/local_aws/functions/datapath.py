@@ -38,6 +38,8 @@ def _addresses_of_name(region: Region, endpoint: Endpoint, name: str) -> list[st
 
 def _passes(region: Region, function: Function, endpoint: Endpoint, address: str) -> bool:
     """Out of one of the function's groups, and into one of the endpoint's. Answers come back: groups are stateful."""
+    if endpoint.vpc_id in region.closed_vpcs:
+        return False
     function_groups = set(function.vpc["SecurityGroupIds"])
     out = any(
         _allows(rule, set(endpoint.group_ids), [address])

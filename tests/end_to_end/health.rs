@@ -1,0 +1,88 @@
+//! What a probe proves, and what it tells when it cannot.
+
+use private_genai_operator::api::PrivateGenAIApp;
+use serde_json::{Value, json};
+
+use crate::{
+    http,
+    stack::{MODEL, Stack, app_with, condition, eventually},
+};
+
+/// Asks the operator to look now.
+fn touch(stack: &Stack, namespace: &str, why: &str) {
+    let note = format!("look={why}");
+    assert!(stack.kubectl(&["-n", namespace, "annotate", "--overwrite", "pgai/bot", &note]).status.success());
+}
+
+fn healthy(is: &'static str, reason: &'static str) -> impl Fn(Option<&PrivateGenAIApp>) -> bool {
+    move |app: Option<&PrivateGenAIApp>| {
+        let (status, told, _) = condition(app, "Healthy");
+        (status.as_str(), told.as_str()) == (is, reason)
+    }
+}
+
+async fn local(stack: &Stack, method: &str, what: &str, asked: &Value) {
+    http::json(method, &format!("{}/_local/{what}", stack.aws), Some(asked)).await;
+}
+
+#[tokio::test]
+async fn healthy_names_the_endpoint_s_addresses_and_each_failure_its_reason_until_it_is_gone() {
+    let stack = Stack::start();
+    let operator = stack.operator("health").await;
+    let namespace = stack.namespace("health");
+    let (vpc, _) = stack.vpc(json!({"azs": ["a", "b"], "route": "isolated"})).await;
+    let spec = json!({"network": {"vpcId": vpc}, "models": [MODEL], "function": {"timeoutSeconds": 5}});
+    stack.apply(&app_with(&namespace, "bot", spec));
+    let ready = stack.until_ready(&namespace, "bot").await;
+    let status = ready.status.as_ref().expect("a status");
+    let endpoint = &status.endpoints[0];
+    let mut addresses = endpoint.private_ip_addresses.clone();
+    addresses.sort();
+    let (_, _, proof) = condition(Some(&ready), "Healthy");
+    let told = format!("endpoint {} ({}) and to no others", endpoint.vpc_endpoint_id, addresses.join(", "));
+    assert!(proof.contains(&told), "{told} is missing in {proof}");
+    let function = status.function.as_ref().expect("a function");
+
+    // Asleep: the first call wakes it, the second one proves the path.
+    let since = stack.journal_position().await;
+    local(&stack, "PUT", "function", &json!({"name": function.name, "state": "Inactive"})).await;
+    touch(&stack, &namespace, "asleep");
+    stack.until(&namespace, "bot", "is woken", healthy("False", "ProbePending")).await;
+    stack.until_ready(&namespace, "bot").await;
+    let journal = stack.journal(since).await;
+    let calls = journal["calls"].as_array().expect("calls");
+    let answers: Vec<&Value> =
+        calls.iter().filter(|call| call["operation"] == "Invoke").map(|call| &call["errorCode"]).collect();
+    assert_eq!(answers, [&json!("ResourceNotReadyException"), &Value::Null]);
+
+    for (status, code, reason) in
+        [(403, "AccessDeniedException", "AccessDenied"), (429, "TooManyRequestsException", "Throttled")]
+    {
+        let refused = json!({"service": "lambda", "operation": "Invoke", "errorCode": code, "status": status});
+        local(&stack, "POST", "faults", &refused).await;
+        touch(&stack, &namespace, reason);
+        stack.until(&namespace, "bot", reason, healthy("False", reason)).await;
+        touch(&stack, &namespace, &format!("after-{reason}"));
+        stack.until_ready(&namespace, "bot").await;
+    }
+
+    // Cut where the operator has no hand: no group, rule, route or policy differs.
+    local(&stack, "PUT", "vpc", &json!({"id": vpc, "closed": true})).await;
+    touch(&stack, &namespace, "cut");
+    let cut = stack.until(&namespace, "bot", "is cut off", healthy("False", "ProbeFailed")).await;
+    let (_, _, message) = condition(Some(&cut), "Healthy");
+    for part in [function.log_group.as_str(), "(request id ", "network ACLs", &endpoint.vpc_endpoint_id] {
+        assert!(message.contains(part), "{part} is missing in {message}");
+    }
+    local(&stack, "PUT", "vpc", &json!({"id": vpc, "closed": false})).await;
+    stack.until_ready(&namespace, "bot").await;
+
+    let base = operator.address().await;
+    eventually("all of it is counted", async || {
+        let (_, metrics) = http::request("GET", &format!("{base}/metrics"), None).await;
+        let counted = |result| metrics.contains(&format!("private_genai_operator_probes_total{{result=\"{result}\"}}"));
+        ["proven", "not_ready", "refused", "throttled", "unreachable"].into_iter().all(counted).then_some(())
+    })
+    .await;
+    assert!(operator.stop().await);
+}
