@@ -10,6 +10,7 @@ use crate::{
     api::crd,
     aws::{
         Region,
+        pacing::Pacer,
         sdk::{CallRecord, SdkAws},
     },
     controller::{self, Settings},
@@ -156,8 +157,13 @@ impl Run {
         let counted = Arc::clone(&metrics);
         let count = move |call: &CallRecord| {
             counted.aws_called(call.service, call.operation, &call.code, call.duration);
+            if call.throttled {
+                counted.aws_throttled(call.service, call.operation);
+            }
         };
-        let aws = SdkAws::load(&self.region, Arc::new(count)).await;
+        let counted = Arc::clone(&metrics);
+        let pacer = Pacer::new(Arc::new(move |held| counted.aws_held_back(held)));
+        let aws = SdkAws::load(&self.region, Arc::new(count)).await.paced_by(Arc::new(pacer));
         let settings = Settings {
             installation: self.installation_id,
             allowed_vpcs: self.implicit_network_vpc_ids.iter().map(|glob| WildMatch::new(glob.trim())).collect(),

@@ -17,7 +17,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::{app::Found, controller::drift};
+use crate::{app::Found, aws::pacing::Held, controller::drift};
 
 /// Sets what is not kept up to date.
 type LookUp = Box<dyn Fn(&Metrics) + Send + Sync>;
@@ -27,6 +27,9 @@ pub struct Metrics {
     registry: Registry,
     aws_calls: Family<AwsCall, Counter>,
     aws_latency: Family<AwsOperation, Histogram>,
+    aws_throttles: Family<AwsOperation, Counter>,
+    aws_held_back: Family<AwsService, Histogram>,
+    aws_put_off: Family<AwsOperation, Counter>,
     reconciles: Family<Reconcile, Counter>,
     reconcile_duration: Family<Kind, Histogram>,
     drift_repaired: Family<Kind, Counter>,
@@ -51,6 +54,11 @@ struct AwsCall {
 struct AwsOperation {
     service: &'static str,
     operation: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct AwsService {
+    service: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -98,6 +106,9 @@ impl Default for Metrics {
         let metrics = Self {
             aws_calls: Family::default(),
             aws_latency: Family::new_with_constructor(latency),
+            aws_throttles: Family::default(),
+            aws_held_back: Family::new_with_constructor(latency),
+            aws_put_off: Family::default(),
             reconciles: Family::default(),
             reconcile_duration: Family::new_with_constructor(latency),
             drift_repaired: Family::default(),
@@ -117,6 +128,18 @@ impl Default for Metrics {
             "How long AWS API calls take",
             Unit::Seconds,
             metrics.aws_latency.clone(),
+        );
+        registry.register("aws_throttles", "AWS API calls that AWS throttled", metrics.aws_throttles.clone());
+        registry.register_with_unit(
+            "aws_held_back",
+            "How long AWS API calls waited for their turn, to keep to AWS's rates; calls that did not wait are left out",
+            Unit::Seconds,
+            metrics.aws_held_back.clone(),
+        );
+        registry.register(
+            "aws_put_off",
+            "AWS API calls that were not made because their turn would have come too late",
+            metrics.aws_put_off.clone(),
         );
         registry.register("reconciles", "Reconciles, by how they ended", metrics.reconciles.clone());
         registry.register_with_unit(
@@ -164,6 +187,20 @@ impl Metrics {
     pub fn aws_called(&self, service: &'static str, operation: &'static str, code: &str, took: Duration) {
         self.aws_calls.get_or_create(&AwsCall { service, operation, code: code.to_owned() }).inc();
         self.aws_latency.get_or_create(&AwsOperation { service, operation }).observe(took.as_secs_f64());
+    }
+
+    /// Counts an AWS call that AWS throttled.
+    pub fn aws_throttled(&self, service: &'static str, operation: &'static str) {
+        self.aws_throttles.get_or_create(&AwsOperation { service, operation }).inc();
+    }
+
+    /// Counts an AWS call that had to wait for its turn, or was not made.
+    pub fn aws_held_back(&self, held: Held) {
+        let Held { service, operation, wait } = held;
+        match wait {
+            Some(wait) => self.aws_held_back.get_or_create(&AwsService { service }).observe(wait.as_secs_f64()),
+            None => drop(self.aws_put_off.get_or_create(&AwsOperation { service, operation }).inc()),
+        }
     }
 
     /// Counts a reconcile of an object of a kind.
@@ -247,6 +284,10 @@ mod tests {
         let metrics = Metrics::default();
         metrics.aws_called("ec2", "CreateVpcEndpoint", "OK", Duration::from_millis(30));
         metrics.aws_called("ec2", "CreateVpcEndpoint", "RequestLimitExceeded", Duration::from_millis(30));
+        metrics.aws_throttled("ec2", "CreateVpcEndpoint");
+        for wait in [Some(Duration::from_secs(1)), None] {
+            metrics.aws_held_back(Held { service: "ec2", operation: "CreateVpcEndpoint", wait });
+        }
         metrics.reconciled("app", true, Duration::from_millis(3));
         metrics.drift_repaired(drift::Kind::EndpointPolicy);
         metrics.probed(Found::NotPrivate, Duration::from_millis(300));
@@ -254,6 +295,9 @@ mod tests {
         for line in [
             "private_genai_operator_aws_calls_total{service=\"ec2\",operation=\"CreateVpcEndpoint\",code=\"OK\"} 1",
             "private_genai_operator_aws_call_duration_seconds_count{service=\"ec2\",operation=\"CreateVpcEndpoint\"} 2",
+            "private_genai_operator_aws_throttles_total{service=\"ec2\",operation=\"CreateVpcEndpoint\"} 1",
+            "private_genai_operator_aws_held_back_seconds_sum{service=\"ec2\"} 1.0",
+            "private_genai_operator_aws_put_off_total{service=\"ec2\",operation=\"CreateVpcEndpoint\"} 1",
             "private_genai_operator_reconciles_total{kind=\"app\",result=\"finished\"} 1",
             "private_genai_operator_reconcile_duration_seconds_count{kind=\"app\"} 1",
             "private_genai_operator_drift_repaired_total{kind=\"endpoint_policy\"} 1",

@@ -6,6 +6,7 @@ mod error;
 mod facts;
 mod ids;
 mod invocation;
+pub mod pacing;
 pub mod sdk;
 mod snapshot;
 mod write;

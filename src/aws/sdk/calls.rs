@@ -1,5 +1,5 @@
-//! The one place that every AWS call passes: it times the call, tells whoever counts calls, and turns an SDK error into
-//! an [`AwsError`].
+//! The one place that every AWS call passes: it lets the call wait for its turn, times it, tells whoever counts calls, and
+//! turns an SDK error into an [`AwsError`].
 //!
 //! Neither requests nor answers are ever printed: they hold environment values of functions.
 
@@ -17,7 +17,7 @@ use aws_smithy_runtime_api::client::{orchestrator::HttpResponse, result::SdkErro
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use super::error::{self, Malformed};
-use crate::aws::AwsError;
+use crate::aws::{AwsError, Failure, Region, pacing::Pacer};
 
 /// One call that was made, its transport retries included. Each page of a list is a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,23 +28,66 @@ pub struct CallRecord {
     pub operation: &'static str,
     /// `OK`, AWS's error code, or the name of the [`Failure`](crate::aws::Failure) when AWS gave none.
     pub code: String,
-    /// From the first attempt to the end of the last one.
+    /// AWS answered that there are too many calls.
+    pub throttled: bool,
+    /// From the first attempt to the end of the last one. Waiting for the call's turn is not in it.
     pub duration: Duration,
 }
 
 /// Is told of every call; it must not block.
 pub type OnCall = Arc<dyn Fn(&CallRecord) + Send + Sync>;
 
-/// What the calls of one service have in common.
+/// What all calls in one region have in common.
+#[derive(Clone)]
+pub(super) struct Line {
+    pub(super) region: Region,
+    pub(super) pacer: Arc<Pacer>,
+    pub(super) on_call: OnCall,
+}
+
+/// What the calls of one service in one region have in common.
 #[derive(Clone)]
 pub(super) struct Calls {
     service: &'static str,
-    on_call: OnCall,
+    line: Line,
+}
+
+/// One answer of several that make up a list.
+pub(super) trait Page {
+    /// There is another page after it.
+    fn has_next(&self) -> bool;
+}
+
+macro_rules! pages {
+    ($($page:ty: $next:ident),* $(,)?) => {
+        $(impl Page for $page {
+            fn has_next(&self) -> bool {
+                self.$next().is_some_and(|next| !next.is_empty())
+            }
+        })*
+    };
+}
+
+pages! {
+    aws_sdk_ec2::operation::describe_network_interfaces::DescribeNetworkInterfacesOutput: next_token,
+    aws_sdk_ec2::operation::describe_route_tables::DescribeRouteTablesOutput: next_token,
+    aws_sdk_ec2::operation::describe_security_groups::DescribeSecurityGroupsOutput: next_token,
+    aws_sdk_ec2::operation::describe_subnets::DescribeSubnetsOutput: next_token,
+    aws_sdk_ec2::operation::describe_vpc_endpoints::DescribeVpcEndpointsOutput: next_token,
+    aws_sdk_ec2::operation::describe_vpcs::DescribeVpcsOutput: next_token,
+    aws_sdk_lambda::operation::list_functions::ListFunctionsOutput: next_marker,
+    aws_sdk_cloudwatchlogs::operation::describe_log_groups::DescribeLogGroupsOutput: next_token,
+    aws_sdk_iam::operation::get_account_authorization_details::GetAccountAuthorizationDetailsOutput: marker,
 }
 
 impl Calls {
-    pub(super) fn of(service: &'static str, on_call: &OnCall) -> Self {
-        Self { service, on_call: Arc::clone(on_call) }
+    pub(super) fn of(service: &'static str, line: &Line) -> Self {
+        Self { service, line: line.clone() }
+    }
+
+    /// Waits until a call may be made.
+    async fn turn(&self, operation: &'static str) -> Result<(), AwsError> {
+        self.line.pacer.turn(&self.line.region, self.service, operation).await
     }
 
     /// Makes one call.
@@ -53,27 +96,31 @@ impl Calls {
         operation: &'static str,
         call: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
     ) -> Result<T, AwsError> {
+        self.turn(operation).await?;
         let begun = Instant::now();
         let answer = call.await;
         self.ended(operation, begun, answer)
     }
 
     /// Makes the calls that read all pages of a list.
-    pub(super) async fn pages<T: RequestId, E: Error + ProvideErrorMetadata + 'static>(
+    pub(super) async fn pages<T: Page + RequestId, E: Error + ProvideErrorMetadata + 'static>(
         &self,
         operation: &'static str,
         mut pages: PaginationStream<Result<T, SdkError<E, HttpResponse>>>,
     ) -> Result<Vec<T>, AwsError> {
-        let mut all = Vec::new();
-        loop {
+        let mut all: Vec<T> = Vec::new();
+        // Nothing is asked of AWS to find out that a page was the last one: it says so itself.
+        while all.last().is_none_or(Page::has_next) {
+            self.turn(operation).await?;
             let begun = Instant::now();
-            let Some(page) = pages.next().await else { return Ok(all) };
+            let Some(page) = pages.next().await else { break };
             all.push(self.ended(operation, begun, page)?);
         }
+        Ok(all)
     }
 
     /// Reads all pages of a list into facts: `items` takes them from a page, `fact` reads one.
-    pub(super) async fn list<P: RequestId, E: Error + ProvideErrorMetadata + 'static, S, T>(
+    pub(super) async fn list<P: Page + RequestId, E: Error + ProvideErrorMetadata + 'static, S, T>(
         &self,
         operation: &'static str,
         pages: PaginationStream<Result<P, SdkError<E, HttpResponse>>>,
@@ -132,7 +179,10 @@ impl Calls {
             duration_ms = duration.as_millis(),
             "aws"
         );
-        (self.on_call)(&CallRecord { service: self.service, operation, code, duration });
+        let failure = answer.as_ref().err().map(|error| error.failure);
+        self.line.pacer.ended(&self.line.region, self.service, operation, failure);
+        let throttled = failure == Some(Failure::Throttled);
+        (self.line.on_call)(&CallRecord { service: self.service, operation, code, throttled, duration });
         answer
     }
 }

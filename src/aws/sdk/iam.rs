@@ -10,7 +10,7 @@ use aws_sdk_iam::{
 use percent_encoding::percent_decode_str;
 
 use super::{
-    calls::{Calls, OnCall},
+    calls::{Calls, Line},
     error::{Malformed, needed, parsed},
 };
 use crate::aws::{AwsError, PolicyDocument, Role, RoleName, Tags, Written};
@@ -25,8 +25,8 @@ pub(super) struct Iam {
 }
 
 impl Iam {
-    pub(super) fn new(client: Client, on_call: &OnCall) -> Self {
-        Self { client, calls: Calls::of("iam", on_call) }
+    pub(super) fn new(client: Client, line: &Line) -> Self {
+        Self { client, calls: Calls::of("iam", line) }
     }
 
     /// One paginated call for roles with all their policies and tags, where `ListRoles` needs three more for each role.

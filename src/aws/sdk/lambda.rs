@@ -13,7 +13,7 @@ use aws_smithy_types::Blob;
 
 use super::{
     CONNECT_TIMEOUT, PROBE_TIMEOUT,
-    calls::{Calls, OnCall},
+    calls::{Calls, Line},
     error::{Malformed, all_parsed, counted, needed, parsed},
     redact::redacted,
 };
@@ -33,8 +33,8 @@ pub(super) struct Lambda {
 
 /// Reads.
 impl Lambda {
-    pub(super) fn new(client: Client, on_call: &OnCall) -> Self {
-        Self { client, calls: Calls::of("lambda", on_call) }
+    pub(super) fn new(client: Client, line: &Line) -> Self {
+        Self { client, calls: Calls::of("lambda", line) }
     }
 
     pub(super) async fn functions(&self) -> Result<Vec<FunctionListing>, AwsError> {

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_cloudwatchlogs::{Client, operation::describe_log_groups::DescribeLogGroupsOutput, types};
 
 use super::{
-    calls::{Calls, OnCall},
+    calls::{Calls, Line},
     error::{Malformed, needed},
 };
 use crate::aws::{AwsError, Failure, LogGroup, LogGroupName, Tags, Written};
@@ -20,8 +20,8 @@ pub(super) struct Logs {
 }
 
 impl Logs {
-    pub(super) fn new(client: Client, on_call: &OnCall) -> Self {
-        Self { client, calls: Calls::of("logs", on_call) }
+    pub(super) fn new(client: Client, line: &Line) -> Self {
+        Self { client, calls: Calls::of("logs", line) }
     }
 
     pub(super) async fn groups(&self, prefix: &str) -> Result<Vec<LogGroup>, AwsError> {

@@ -10,7 +10,10 @@ mod iam;
 mod lambda;
 mod logs;
 mod redact;
+mod retries;
 mod sts;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -21,25 +24,30 @@ use std::{
 use async_trait::async_trait;
 use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 
+use calls::Line;
 pub use calls::{CallRecord, OnCall};
+use retries::ThrottlesAreNotRepeated;
 
 use super::{
     Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, Invocation, LogGroup,
     NetworkInterface, NetworkInterfaceId, Region, Role, RouteTable, SecurityGroup, SecurityGroupId, Subnet, Tags, Vpc,
     VpcEndpoint, VpcId, Write, Written,
+    pacing::{LONGEST_HOLD, Pacer},
 };
 
 /// To open a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 /// For one attempt at a call.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
-/// For a whole call, all attempts and the pauses between them included. A leader holds its Lease for longer than that,
-/// so that no write of an old leader arrives after the new one has begun.
+/// For a whole call, all attempts and the pauses between them included.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(25);
 /// For the one attempt at a probe: a cold start (Lambda gives it ten seconds) and the five seconds that a probe looks, and
 /// less than [`CALL_TIMEOUT`].
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
-/// The first attempt and two more, after throttling, 5xx answers and broken connections.
+/// From the moment at which a write is asked for to its end: its turn comes first. A leader holds its Lease for longer than
+/// that, so that no write of an old leader arrives after the new one has begun.
+pub const WRITE_TIMEOUT: Duration = LONGEST_HOLD.saturating_add(CALL_TIMEOUT);
+/// The first attempt and two more, after 5xx answers and broken connections.
 const ATTEMPTS: u32 = 3;
 
 /// AWS, by its SDK.
@@ -49,6 +57,7 @@ const ATTEMPTS: u32 = 3;
 pub struct SdkAws {
     config: SdkConfig,
     on_call: OnCall,
+    pacer: Arc<Pacer>,
     services: Mutex<BTreeMap<Region, Arc<Services>>>,
 }
 
@@ -64,16 +73,24 @@ impl SdkAws {
     /// Uses this configuration, with our time-outs and retries, and for each call with the region of that call.
     pub fn new(config: &SdkConfig, on_call: OnCall) -> Self {
         let config = config.to_builder().timeout_config(timeouts()).retry_config(retries()).build();
-        Self { config, on_call, services: Mutex::default() }
+        Self { config, on_call, pacer: Arc::default(), services: Mutex::default() }
+    }
+
+    /// With a pacer that tells somebody what it holds back. Before the first call: later it changes nothing.
+    #[must_use]
+    pub fn paced_by(self, pacer: Arc<Pacer>) -> Self {
+        Self { pacer, ..self }
     }
 
     /// The clients of a region, made when it is first needed.
     fn services(&self, region: &Region) -> Arc<Services> {
         let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
         let of_region = services.entry(region.clone()).or_insert_with(|| {
+            let line =
+                Line { region: region.clone(), pacer: Arc::clone(&self.pacer), on_call: Arc::clone(&self.on_call) };
             let region = aws_config::Region::new(region.as_str().to_owned());
             let config = self.config.to_builder().region(region).build();
-            Arc::new(Services::new(&config, &self.on_call))
+            Arc::new(Services::new(&config, &line))
         });
         Arc::clone(of_region)
     }
@@ -101,13 +118,20 @@ struct Services {
 }
 
 impl Services {
-    fn new(config: &SdkConfig, on_call: &OnCall) -> Self {
+    fn new(config: &SdkConfig, line: &Line) -> Self {
+        macro_rules! client {
+            ($sdk:ident) => {
+                $sdk::Client::from_conf(
+                    $sdk::config::Builder::from(config).retry_classifier(ThrottlesAreNotRepeated).build(),
+                )
+            };
+        }
         Self {
-            ec2: ec2::Ec2::new(aws_sdk_ec2::Client::new(config), on_call),
-            iam: iam::Iam::new(aws_sdk_iam::Client::new(config), on_call),
-            lambda: lambda::Lambda::new(aws_sdk_lambda::Client::new(config), on_call),
-            logs: logs::Logs::new(aws_sdk_cloudwatchlogs::Client::new(config), on_call),
-            sts: sts::Sts::new(aws_sdk_sts::Client::new(config), on_call),
+            ec2: ec2::Ec2::new(client!(aws_sdk_ec2), line),
+            iam: iam::Iam::new(client!(aws_sdk_iam), line),
+            lambda: lambda::Lambda::new(client!(aws_sdk_lambda), line),
+            logs: logs::Logs::new(client!(aws_sdk_cloudwatchlogs), line),
+            sts: sts::Sts::new(client!(aws_sdk_sts), line),
         }
     }
 

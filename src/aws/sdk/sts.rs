@@ -3,7 +3,7 @@
 use aws_sdk_sts::{Client, operation::get_caller_identity::GetCallerIdentityOutput};
 
 use super::{
-    calls::{Calls, OnCall},
+    calls::{Calls, Line},
     error::{Malformed, needed, parsed},
 };
 use crate::aws::{AwsError, Caller, Partition};
@@ -15,8 +15,8 @@ pub(super) struct Sts {
 }
 
 impl Sts {
-    pub(super) fn new(client: Client, on_call: &OnCall) -> Self {
-        Self { client, calls: Calls::of("sts", on_call) }
+    pub(super) fn new(client: Client, line: &Line) -> Self {
+        Self { client, calls: Calls::of("sts", line) }
     }
 
     pub(super) async fn caller(&self) -> Result<Caller, AwsError> {

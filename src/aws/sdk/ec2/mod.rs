@@ -20,7 +20,7 @@ use aws_sdk_ec2::{
 use aws_sdk_sts::operation::RequestId;
 
 use super::{
-    calls::{Calls, OnCall},
+    calls::{Calls, Line},
     error::{Malformed, needed, parsed},
 };
 use crate::aws::{
@@ -44,8 +44,8 @@ pub(super) struct Ec2 {
 
 /// Reads. Ids are always filters, because a describe by id fails as a whole when one of them does not exist.
 impl Ec2 {
-    pub(super) fn new(client: Client, on_call: &OnCall) -> Self {
-        Self { client, calls: Calls::of("ec2", on_call) }
+    pub(super) fn new(client: Client, line: &Line) -> Self {
+        Self { client, calls: Calls::of("ec2", line) }
     }
 
     pub(super) async fn vpcs(&self, ids: &BTreeSet<VpcId>) -> Result<Vec<Vpc>, AwsError> {

@@ -1,0 +1,292 @@
+//! How fast AWS may be called: token buckets at the rates that AWS publishes, slowed down when AWS throttles all the same.
+//!
+//! The account shares these rates with everybody else who calls AWS from it, so the published rate is the most that is
+//! ever taken: each throttled answer halves it, and answers that are not throttled raise it again, step by step. [`Pacer`]
+//! is where a call waits for its token; everything else here is pure, and takes the time as an argument.
+
+mod pacer;
+
+use std::time::Duration;
+
+pub use pacer::{Held, OnHold, Pacer};
+
+/// The longest that a call is held back. A call whose token would come later is not made: a wait is a value, and whatever
+/// the call was for comes back later by its own pace.
+pub const LONGEST_HOLD: Duration = Duration::from_secs(5);
+
+/// How often a rate is changed at most: calls that were under way together are throttled together, and count once.
+const CHANGES_APART: Duration = Duration::from_secs(1);
+
+/// A rate is never slowed down to less than this part of what is published.
+const SLOWEST: u64 = 8;
+
+/// By which part of what is published a slowed rate is raised.
+const RAISED_BY: u64 = 16;
+
+/// One token. Levels are in billionths of a token, because that is what a rate in thousandths of a token for each second
+/// gives in a microsecond.
+const TOKEN: i64 = 1_000_000_000;
+
+/// How many calls may be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rate {
+    /// At once, after a while without any.
+    burst: u32,
+    /// In a thousand seconds.
+    sustained: u64,
+}
+
+impl Rate {
+    /// So many at once, and then so many in each second.
+    const fn per_second(burst: u32, sustained: u32) -> Self {
+        Self { burst, sustained: sustained as u64 * 1_000 }
+    }
+
+    /// So many at once, and then so many in each thousand seconds.
+    const fn per_thousand_seconds(burst: u32, sustained: u32) -> Self {
+        Self { burst, sustained: sustained as u64 }
+    }
+
+    /// So many in each second, where AWS publishes no bucket: one second's worth may come at once.
+    const fn even(sustained: u32) -> Self {
+        Self::per_second(sustained, sustained)
+    }
+}
+
+/// The calls that share a bucket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Family {
+    /// The service prefix, as IAM names it.
+    service: &'static str,
+    /// Which of its calls.
+    calls: &'static str,
+    /// The bucket is one for all regions.
+    global: bool,
+    /// What AWS publishes for them.
+    rate: Rate,
+}
+
+impl Family {
+    /// The family of a call; `None` for one that is not paced.
+    ///
+    /// - *EC2*: "Request throttling for the Amazon EC2 API", `ec2/latest/devguide/ec2-api-throttling.html`: each action has
+    ///   a bucket of its own, for each account and region. All describes here are filtered or paginated, and so take from
+    ///   the larger buckets.
+    /// - *Lambda*: "Lambda quotas", `lambda/latest/dg/gettingstarted-limits.html`: `GetFunction` 100 a second, `GetPolicy`
+    ///   15, all other calls of the control plane 15 together. `Invoke` counts against concurrency, and is not paced.
+    /// - *CloudWatch Logs*: "CloudWatch Logs quotas", `AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html`: for each
+    ///   action; what it does not list is taken for the smallest that it lists.
+    /// - *STS*: "IAM and AWS STS quotas", `IAM/latest/UserGuide/reference_iam-quotas.html`: 600 a second, all together.
+    /// - *IAM*: AWS publishes no rates. These are guesses, on the low side of what other operators report to get through.
+    pub fn of(service: &'static str, operation: &'static str) -> Option<Self> {
+        let own = |rate| Some(Self { service, calls: operation, global: false, rate });
+        let reads = ["Describe", "Get", "List", "Search"].iter().any(|verb| operation.starts_with(verb));
+        match (service, operation) {
+            ("ec2", "CreateVpcEndpoint" | "ModifyVpcEndpoint" | "DeleteVpcEndpoints") => {
+                own(Rate::per_thousand_seconds(4, 300))
+            }
+            ("ec2", "CreateTags" | "DeleteTags") => own(Rate::per_second(100, 10)),
+            ("ec2", "DeleteNetworkInterface") => own(Rate::per_second(100, 5)),
+            ("ec2", _) if reads => own(Rate::per_second(100, 20)),
+            ("ec2", _) => own(Rate::per_second(50, 5)),
+            ("lambda", "Invoke" | "InvokeAsync" | "InvokeWithResponseStream") => None,
+            ("lambda", "GetFunction") => own(Rate::even(100)),
+            ("lambda", "GetPolicy") => own(Rate::even(15)),
+            ("lambda", _) => Some(Self { service, calls: "control plane", global: false, rate: Rate::even(15) }),
+            ("logs", "CreateLogGroup" | "DeleteLogGroup" | "DescribeLogGroups") => own(Rate::even(10)),
+            ("logs", _) => own(Rate::even(5)),
+            ("sts", _) => Some(Self { service, calls: "all", global: false, rate: Rate::even(600) }),
+            ("iam", _) if reads => Some(Self { service, calls: "reads", global: true, rate: Rate::per_second(20, 10) }),
+            ("iam", _) => Some(Self { service, calls: "writes", global: true, rate: Rate::per_second(10, 5) }),
+            _ => None,
+        }
+    }
+}
+
+/// A token bucket that can run into debt: whoever takes a token that is not there yet waits for it, and whoever comes
+/// later waits longer. So tokens are given out in the order in which they were asked for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Bucket {
+    published: Rate,
+    /// How fast it fills now, in tokens for each thousand seconds.
+    sustained: u64,
+    /// How much is in it, in billionths of a token; negative when tokens are promised that are still to come.
+    level: i64,
+    /// When that was so.
+    at: Duration,
+    /// When the rate was changed last.
+    changed: Option<Duration>,
+}
+
+impl Bucket {
+    /// A full bucket. All times are since the same moment.
+    pub fn full(published: Rate, now: Duration) -> Self {
+        let level = i64::from(published.burst).saturating_mul(TOKEN);
+        Self { published, sustained: published.sustained, level, at: now, changed: None }
+    }
+
+    /// Takes a token, and gives how long to wait for it.
+    ///
+    /// # Errors
+    /// How long it would have been, when that is longer than `at_most`: then no token is taken.
+    pub fn take(&mut self, now: Duration, at_most: Duration) -> Result<Duration, Duration> {
+        self.fill(now);
+        let after = self.level.saturating_sub(TOKEN);
+        let debt = u64::try_from(after.saturating_neg()).unwrap_or(0);
+        let wait = Duration::from_micros(debt.div_ceil(self.sustained.max(1)));
+        if wait > at_most {
+            return Err(wait);
+        }
+        self.level = after;
+        Ok(wait)
+    }
+
+    /// AWS throttled a call: its own bucket is empty, and others take from it too.
+    pub fn throttled(&mut self, now: Duration) {
+        self.fill(now);
+        self.level = self.level.min(0);
+        if self.may_change(now) {
+            self.sustained = (self.sustained / 2).max(self.published.sustained / SLOWEST).max(1);
+        }
+    }
+
+    /// AWS took a call.
+    pub fn accepted(&mut self, now: Duration) {
+        self.fill(now);
+        let raised = self.sustained + (self.published.sustained / RAISED_BY).max(1);
+        if self.sustained < self.published.sustained && self.may_change(now) {
+            self.sustained = raised.min(self.published.sustained);
+        }
+    }
+
+    fn may_change(&mut self, now: Duration) -> bool {
+        let may = self.changed.is_none_or(|changed| now.saturating_sub(changed) >= CHANGES_APART);
+        if may {
+            self.changed = Some(now);
+        }
+        may
+    }
+
+    fn fill(&mut self, now: Duration) {
+        let elapsed = u64::try_from(now.saturating_sub(self.at).as_micros()).unwrap_or(u64::MAX);
+        let more = i64::try_from(elapsed.saturating_mul(self.sustained)).unwrap_or(i64::MAX);
+        let full = i64::from(self.published.burst).saturating_mul(TOKEN);
+        self.level = self.level.saturating_add(more).min(full);
+        self.at = self.at.max(now);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ENDPOINTS: Rate = Rate::per_thousand_seconds(4, 300);
+
+    fn at(milliseconds: u64) -> Duration {
+        Duration::from_millis(milliseconds)
+    }
+
+    /// How many tokens can be had within a time by somebody who always waits.
+    fn within(bucket: &mut Bucket, from: Duration, time: Duration) -> usize {
+        (0..).take_while(|_| bucket.take(from, time).is_ok()).count()
+    }
+
+    #[test]
+    fn every_call_has_the_rate_that_aws_publishes_for_it() {
+        let table = [
+            ("ec2", "CreateVpcEndpoint", Some((4, 300))),
+            ("ec2", "ModifyVpcEndpoint", Some((4, 300))),
+            ("ec2", "DeleteVpcEndpoints", Some((4, 300))),
+            ("ec2", "DescribeVpcEndpoints", Some((100, 20_000))),
+            ("ec2", "DescribeSecurityGroups", Some((100, 20_000))),
+            ("ec2", "CreateSecurityGroup", Some((50, 5_000))),
+            ("ec2", "AuthorizeSecurityGroupIngress", Some((50, 5_000))),
+            ("ec2", "CreateTags", Some((100, 10_000))),
+            ("ec2", "DeleteNetworkInterface", Some((100, 5_000))),
+            ("lambda", "GetFunction", Some((100, 100_000))),
+            ("lambda", "ListFunctions", Some((15, 15_000))),
+            ("lambda", "CreateFunction", Some((15, 15_000))),
+            ("lambda", "Invoke", None),
+            ("logs", "CreateLogGroup", Some((10, 10_000))),
+            ("logs", "DescribeLogGroups", Some((10, 10_000))),
+            ("logs", "PutRetentionPolicy", Some((5, 5_000))),
+            ("logs", "ListTagsForResource", Some((5, 5_000))),
+            ("sts", "GetCallerIdentity", Some((600, 600_000))),
+        ];
+        for (service, operation, rate) in table {
+            let family = Family::of(service, operation);
+            assert_eq!(family.map(|family| (family.rate.burst, family.rate.sustained)), rate, "{service}:{operation}");
+        }
+    }
+
+    #[test]
+    fn reads_and_writes_of_lambda_share_a_bucket_calls_of_ec2_have_their_own_and_iam_has_no_region() {
+        let family = |service, operation| Family::of(service, operation).expect("a family");
+        assert_eq!(family("lambda", "ListFunctions"), family("lambda", "CreateFunction"));
+        assert_ne!(family("lambda", "ListFunctions"), family("lambda", "GetFunction"));
+        assert_ne!(family("ec2", "DescribeVpcs"), family("ec2", "DescribeSubnets"));
+        assert_eq!(family("iam", "CreateRole"), family("iam", "PutRolePolicy"));
+        assert_ne!(family("iam", "CreateRole"), family("iam", "GetRole"));
+        assert!(family("iam", "GetRole").global && !family("ec2", "DescribeVpcs").global);
+    }
+
+    #[test]
+    fn as_many_as_fit_go_at_once_and_the_others_one_after_the_other() {
+        let mut bucket = Bucket::full(Rate::per_second(3, 2), at(0));
+        let waits: Vec<_> = (0..6).map(|_| bucket.take(at(0), LONGEST_HOLD)).collect();
+        assert_eq!(waits, [0, 0, 0, 500, 1_000, 1_500].map(|wait| Ok(at(wait))), "in the order of asking");
+        assert_eq!(bucket.take(at(1_500), LONGEST_HOLD), Ok(at(500)), "promised tokens are not given twice");
+        assert_eq!(bucket.take(at(10_000), LONGEST_HOLD), Ok(at(0)), "and it fills up again");
+        let mut bucket = Bucket::full(Rate::per_second(3, 2), at(0));
+        assert_eq!(within(&mut bucket, at(86_400_000), at(0)), 3, "but not to more than it holds");
+    }
+
+    #[test]
+    fn a_token_that_would_come_too_late_is_not_taken() {
+        let mut bucket = Bucket::full(ENDPOINTS, at(0));
+        assert_eq!(within(&mut bucket, at(0), LONGEST_HOLD), 5, "four at once, one within five seconds");
+        let refused = bucket.take(at(0), LONGEST_HOLD).expect_err("too late");
+        assert!(refused > at(6_000) && refused < at(7_000), "{refused:?}");
+        let before = bucket.clone();
+        assert!(bucket.take(at(0), LONGEST_HOLD).is_err());
+        assert_eq!(bucket, before, "whoever is refused takes nothing from those who wait");
+        assert_eq!(bucket.take(at(7_000), LONGEST_HOLD), Ok(at(0)));
+    }
+
+    #[test]
+    fn a_throttled_answer_halves_the_rate_once_a_second_and_never_to_nothing() {
+        let mut bucket = Bucket::full(Rate::per_second(8, 8), at(0));
+        let seen: Vec<u64> = [0, 10, 20, 1_000, 1_100, 2_000, 3_000, 4_000]
+            .map(|now| {
+                bucket.throttled(at(now));
+                bucket.sustained
+            })
+            .into();
+        assert_eq!(seen, [4_000, 4_000, 4_000, 2_000, 2_000, 1_000, 1_000, 1_000]);
+        assert_eq!(bucket.take(at(4_000), LONGEST_HOLD), Ok(at(1_000)), "AWS's own bucket is empty");
+    }
+
+    #[test]
+    fn answers_raise_the_rate_again_step_by_step_to_what_is_published_and_no_further() {
+        let mut bucket = Bucket::full(Rate::per_second(16, 16), at(0));
+        bucket.throttled(at(0));
+        let mut seen = Vec::new();
+        for second in 1..=9 {
+            bucket.accepted(at(second * 1_000));
+            bucket.accepted(at(second * 1_000 + 1));
+            seen.push(bucket.sustained / 1_000);
+        }
+        assert_eq!(seen, [9, 10, 11, 12, 13, 14, 15, 16, 16]);
+        bucket.throttled(at(9_500));
+        assert_eq!(bucket.sustained, 8_000, "it slows down at once: full speed was no change");
+    }
+
+    #[test]
+    fn no_time_and_no_rate_overflows() {
+        let mut bucket = Bucket::full(Rate::even(u32::MAX), at(0));
+        let far = Duration::from_secs(u64::MAX / 2);
+        assert_eq!(bucket.take(far, LONGEST_HOLD), Ok(at(0)));
+        bucket.throttled(far);
+        assert_eq!(bucket.take(at(0), LONGEST_HOLD).map(|wait| wait < at(1)), Ok(true), "a clock never goes back");
+    }
+}

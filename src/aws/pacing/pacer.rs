@@ -1,0 +1,161 @@
+//! Where calls wait for their tokens.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::{Instant, sleep};
+
+use super::{Bucket, Family, LONGEST_HOLD};
+use crate::aws::{AwsError, Failure, Region};
+
+/// A call that had to wait for its token, or was not made because the token would have come too late.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Held {
+    /// The service prefix, as IAM names it.
+    pub service: &'static str,
+    /// The operation, as AWS's API reference names it.
+    pub operation: &'static str,
+    /// How long it waits; `None` when it is not made.
+    pub wait: Option<Duration>,
+}
+
+/// Is told of every call that is held back; it must not block.
+pub type OnHold = Arc<dyn Fn(Held) + Send + Sync>;
+
+/// The buckets of all regions: one for a whole process, because they are AWS's for the whole account.
+pub struct Pacer {
+    started: Instant,
+    buckets: Mutex<BTreeMap<(Option<Region>, Family), Bucket>>,
+    on_hold: OnHold,
+}
+
+impl Pacer {
+    /// Full buckets.
+    pub fn new(on_hold: OnHold) -> Self {
+        Self { started: Instant::now(), buckets: Mutex::default(), on_hold }
+    }
+
+    /// Waits until a call may be made, for at most [`LONGEST_HOLD`]. Calls of a family go in the order in which they asked,
+    /// whoever they are for.
+    ///
+    /// # Errors
+    /// [`Failure::Throttled`] when it would take longer: then the call is not to be made.
+    pub async fn turn(&self, region: &Region, service: &'static str, operation: &'static str) -> Result<(), AwsError> {
+        let take = |bucket: &mut Bucket, now| bucket.take(now, LONGEST_HOLD);
+        match self.with_bucket(region, service, operation, take) {
+            None | Some(Ok(Duration::ZERO)) => Ok(()),
+            Some(Ok(wait)) => {
+                (self.on_hold)(Held { service, operation, wait: Some(wait) });
+                sleep(wait).await;
+                Ok(())
+            }
+            Some(Err(_)) => {
+                (self.on_hold)(Held { service, operation, wait: None });
+                // How long it would be is left out: the message is in a status, which must not change each time.
+                Err(AwsError {
+                    service,
+                    operation,
+                    failure: Failure::Throttled,
+                    code: None,
+                    message: format!(
+                        "the operator itself holds the call back, to keep to the rate of {service}:{operation} that AWS \
+                         allows the account"
+                    ),
+                    request_id: None,
+                })
+            }
+        }
+    }
+
+    /// Learns from the end of a call that was made: `None` when it succeeded.
+    pub fn ended(&self, region: &Region, service: &'static str, operation: &'static str, failure: Option<Failure>) {
+        self.with_bucket(region, service, operation, |bucket, now| match failure {
+            Some(Failure::Throttled) => bucket.throttled(now),
+            // Nobody says that AWS took the call.
+            Some(Failure::Unavailable | Failure::Malformed | Failure::Credentials) => {}
+            None
+            | Some(
+                Failure::NotFound
+                | Failure::AlreadyExists
+                | Failure::InUse
+                | Failure::NotYet
+                | Failure::TokenMismatch
+                | Failure::PrivateDnsConflict
+                | Failure::AccessDenied
+                | Failure::QuotaReached
+                | Failure::Invalid,
+            ) => bucket.accepted(now),
+        });
+    }
+
+    fn with_bucket<T>(
+        &self,
+        region: &Region,
+        service: &'static str,
+        operation: &'static str,
+        change: impl FnOnce(&mut Bucket, Duration) -> T,
+    ) -> Option<T> {
+        let family = Family::of(service, operation)?;
+        let now = self.started.elapsed();
+        let region = (!family.global).then(|| region.clone());
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        let bucket = buckets.entry((region, family)).or_insert_with(|| Bucket::full(family.rate, now));
+        Some(change(bucket, now))
+    }
+}
+
+impl Default for Pacer {
+    /// A pacer that tells nobody.
+    fn default() -> Self {
+        Self::new(Arc::new(|_| ()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn region(name: &str) -> Region {
+        name.parse().expect("a region")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_of_a_family_go_in_the_order_in_which_they_asked_and_those_of_another_region_at_once() {
+        let held = Arc::new(Mutex::new(Vec::new()));
+        let told = Arc::clone(&held);
+        let pacer = Pacer::new(Arc::new(move |one| told.lock().expect("a lock").push(one)));
+        let (here, there) = (region("us-east-1"), region("eu-west-1"));
+        let order = Mutex::new(Vec::new());
+        // Five logs calls a second, and five at once.
+        let all = (0..32).map(async |n| {
+            let turn = pacer.turn(&here, "logs", "PutRetentionPolicy").await;
+            order.lock().expect("a lock").push((n, turn.is_ok()));
+        });
+        let begun = Instant::now();
+        futures::future::join_all(all).await;
+        assert_eq!(begun.elapsed(), LONGEST_HOLD);
+        let order = order.into_inner().expect("a lock");
+        let made: Vec<i32> = order.iter().filter(|(_, made)| *made).map(|(n, _)| *n).collect();
+        assert_eq!(made, (0..30).collect::<Vec<_>>(), "five at once, five in each second");
+        let held = held.lock().expect("a lock");
+        assert_eq!(held.iter().filter(|held| held.wait.is_some()).count(), 25);
+        assert_eq!(held.iter().filter(|held| held.wait.is_none()).count(), 2, "the last two are told to come back");
+        let begun = Instant::now();
+        pacer.turn(&there, "logs", "PutRetentionPolicy").await.expect("another region has its own bucket");
+        assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_is_held_back_too_long_fails_and_says_that_the_operator_does_it() {
+        let pacer = Pacer::default();
+        let region = region("us-east-1");
+        let all = (0..6).map(|_| pacer.turn(&region, "ec2", "CreateVpcEndpoint"));
+        let error = futures::future::join_all(all).await.into_iter().find_map(Result::err).expect("one too many");
+        assert_eq!((error.failure, error.code.clone()), (Failure::Throttled, None));
+        let told = error.to_string();
+        assert!(told.contains("the operator itself holds") && told.contains("ec2:CreateVpcEndpoint"), "{told}");
+    }
+}
