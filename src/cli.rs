@@ -143,14 +143,14 @@ impl Cli {
 impl Run {
     async fn execute(self) -> Result<(), Failure> {
         telemetry::start(&self.log, self.log_format)?;
-        let (ready, stop) = (CancellationToken::new(), CancellationToken::new());
+        let (ready, stop) = (Arc::<server::Readiness>::default(), CancellationToken::new());
         let metrics = Arc::new(Metrics::default());
         let listener = tokio::net::TcpListener::bind(self.listen)
             .await
             .map_err(|source| Failure::Listen { address: self.listen, source })?;
         let address = listener.local_addr().unwrap_or(self.listen);
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), installation = %self.installation_id, "started");
-        let server = tokio::spawn(server::serve(listener, Arc::clone(&metrics), ready.clone(), stop.clone()));
+        let server = tokio::spawn(server::serve(listener, Arc::clone(&metrics), Arc::clone(&ready), stop.clone()));
         tokio::spawn(stop_on_signal(stop.clone())?);
 
         let client = kube::Client::try_default().await?;

@@ -265,8 +265,11 @@ async fn observe(
     fresh: &Freshness,
 ) -> Result<Observed, AwsError> {
     let name = desired.identity.function_name();
-    let role =
-        snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await?.get(&desired.identity.role_name()).cloned();
+    let role_age = fresh.of(ConditionType::ExecutionRoleReady);
+    if closely || role_age != MaxAge::Any {
+        snapshot.doubt_role(&desired.identity.role_name());
+    }
+    let role = snapshot.roles(role_age).await?.get(&desired.identity.role_name()).cloned();
     let group = snapshot.log_groups(MaxAge::Any).await?.get(&desired.identity.log_group_name()).cloned();
     let mut listing = snapshot.functions(MaxAge::Any).await?.get(&name).cloned();
     if listing.is_none() {

@@ -551,6 +551,19 @@ pub struct Role {
     pub tags: Tags,
 }
 
+/// What a list shows of an IAM role.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoleListing {
+    /// Its name.
+    pub name: RoleName,
+    /// Its unique id, as [`Role::id`].
+    pub id: String,
+    /// Its ARN, path included.
+    pub arn: String,
+    /// Who may assume it.
+    pub trust_policy: PolicyDocument,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,7 @@
 //!
 //! `aws_sdk_*` is imported in [`sdk`] only.
 
+mod credentials;
 mod error;
 mod facts;
 mod ids;
@@ -15,12 +16,13 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 
+pub use credentials::{Credentials, Standing};
 pub use error::{AwsError, Class, Failure};
 pub use facts::{
     Architecture, Caller, EndpointService, EndpointState, Environment, FunctionConfiguration, FunctionDetail,
     FunctionListing, FunctionState, InterfaceHolder, InterfaceState, LogGroup, NetworkInterface, Peer, PolicyDocument,
-    Protocol, Role, RouteTable, RouteTarget, Rule, SecurityGroup, Subnet, Tags, Tenancy, UpdateStatus, Vpc, VpcDns,
-    VpcEndpoint,
+    Protocol, Role, RoleListing, RouteTable, RouteTarget, Rule, SecurityGroup, Subnet, Tags, Tenancy, UpdateStatus,
+    Vpc, VpcDns, VpcEndpoint,
 };
 pub use ids::{
     AccountId, FunctionName, InvalidId, LogGroupName, NetworkInterfaceId, Partition, Region, RoleName, SecurityGroupId,
@@ -96,6 +98,13 @@ pub trait Aws: Send + Sync + 'static {
 
     /// `iam:GetAccountAuthorizationDetails` for roles, reduced to those below `path` (which starts and ends with `/`).
     async fn roles(&self, region: &Region, path: &str) -> Result<Vec<Role>, AwsError>;
+
+    /// `iam:ListRoles` below `path`: what it shows of each role, which is neither its policies nor its tags.
+    async fn role_listings(&self, region: &Region, path: &str) -> Result<Vec<RoleListing>, AwsError>;
+
+    /// One role, by `iam:GetRole`, `ListRolePolicies`, a `GetRolePolicy` for each, and `ListAttachedRolePolicies`; `None`
+    /// when there is no such role.
+    async fn role(&self, region: &Region, name: &RoleName) -> Result<Option<Role>, AwsError>;
 
     /// Carries out one change. An error with [`Failure::Unavailable`] leaves open whether it was done.
     async fn write(&self, region: &Region, write: &Write) -> Result<Written, AwsError>;

@@ -1,6 +1,8 @@
 //! One look at AWS that serves every object: each table is read at most once for everybody who asks at the same time,
 //! is kept until a write of ours (or a resync) invalidates it, and is read by one paginated call, never one per app.
 
+mod roles;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::Future,
@@ -13,10 +15,12 @@ use std::{
 
 use tokio::time::Instant;
 
+use roles::RoleReader;
+
 use super::{
-    Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, Invocation, LogGroup,
-    LogGroupName, NetworkInterface, NetworkInterfaceId, Region, Role, RoleName, RouteTable, SecurityGroup,
-    SecurityGroupId, Subnet, Tags, Vpc, VpcEndpoint, VpcId, Write, Written,
+    AccountId, Aws, AwsError, Caller, Credentials, EndpointService, Failure, FunctionDetail, FunctionListing,
+    FunctionName, Invocation, LogGroup, LogGroupName, NetworkInterface, NetworkInterfaceId, Region, Role, RoleName,
+    RouteTable, SecurityGroup, SecurityGroupId, Subnet, Tags, Vpc, VpcEndpoint, VpcId, Write, Written,
 };
 use crate::identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX};
 
@@ -40,9 +44,10 @@ impl MaxAge {
     }
 }
 
-/// For how long an error is everybody's answer: long enough that a hundred objects that wait for the same table do not
-/// each make the failing call, short enough that a retry is a real one.
-const ERROR_IS_SHARED_FOR: Duration = Duration::from_millis(500);
+/// For how long an error is everybody's answer, the first time and at most: long enough that a hundred objects that wait
+/// for the same table do not each make the failing call, short enough that a retry is a real one. It doubles each time, so
+/// that a call that goes on failing is made about twice a minute, however many objects wait for it.
+const ERROR_IS_SHARED_FOR: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
 /// The slow tier: what VPCs look like changes rarely.
 const TOPOLOGY_MAX_AGE: Duration = Duration::from_mins(30);
@@ -52,24 +57,79 @@ pub struct Snapshots {
     aws: Arc<dyn Aws>,
     installation: InstallationId,
     home: Region,
+    credentials: Arc<Credentials>,
     caller: Table<Caller>,
+    /// The account that the first answer named.
+    account: Mutex<Option<AccountId>>,
     /// Roles have no region.
     roles: Arc<Table<BTreeMap<RoleName, Role>>>,
+    role_reader: Arc<RoleReader>,
     regions: Mutex<BTreeMap<Region, Arc<Snapshot>>>,
 }
 
 impl Snapshots {
     /// Nothing is read yet. Calls that have no region are made in `home`.
     pub fn new(aws: Arc<dyn Aws>, installation: InstallationId, home: Region) -> Self {
-        Self { aws, installation, home, caller: Table::default(), roles: Arc::default(), regions: Mutex::default() }
+        let credentials = Arc::<Credentials>::default();
+        Self {
+            aws,
+            installation,
+            home,
+            caller: Table::new(&credentials),
+            account: Mutex::default(),
+            roles: Arc::new(Table::new(&credentials)),
+            role_reader: Arc::default(),
+            regions: Mutex::default(),
+            credentials,
+        }
     }
 
-    /// Who the operator is to AWS. Asked once, then remembered.
+    /// Who the operator is to AWS. Asked once, then remembered. Whoever works for an object asks this first: while AWS
+    /// does not take the credentials, no further call is made for anybody.
     ///
     /// # Errors
     /// As `sts:GetCallerIdentity`.
     pub async fn caller(&self) -> Result<Arc<Caller>, AwsError> {
-        self.caller.get(MaxAge::Any, |_| self.aws.caller(&self.home)).await
+        match self.credentials.refusal() {
+            Some(refusal) => Err(refusal),
+            None => self.caller.get(MaxAge::Any, |_| self.ask()).await,
+        }
+    }
+
+    /// The same, asked anew.
+    ///
+    /// # Errors
+    /// As `sts:GetCallerIdentity`; and when the credentials are of another account than they were.
+    pub async fn identify(&self) -> Result<Arc<Caller>, AwsError> {
+        self.caller.invalidate();
+        self.caller.get(MaxAge::Any, |_| self.ask()).await
+    }
+
+    /// Whether AWS takes the operator's credentials.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// Nothing is ever made in two accounts: an operator works in the one in which it began.
+    async fn ask(&self) -> Result<Caller, AwsError> {
+        let caller = self.aws.caller(&self.home).await?;
+        let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = account.get_or_insert_with(|| caller.account.clone());
+        if *first == caller.account {
+            return Ok(caller);
+        }
+        Err(AwsError {
+            service: "sts",
+            operation: "GetCallerIdentity",
+            failure: Failure::Credentials,
+            code: None,
+            message: format!(
+                "the credentials are of account {} now, and this operator works in account {first}: give it credentials of \
+                 {first}, or restart it to leave everything there and work in {}",
+                caller.account, caller.account
+            ),
+            request_id: None,
+        })
     }
 
     /// The snapshot of a region.
@@ -80,13 +140,15 @@ impl Snapshots {
                 aws: Arc::clone(&self.aws),
                 installation: self.installation.clone(),
                 region: region.clone(),
+                credentials: Arc::clone(&self.credentials),
                 roles: Arc::clone(&self.roles),
+                role_reader: Arc::clone(&self.role_reader),
                 covered: Mutex::default(),
-                topology: Table::default(),
-                endpoints: Table::default(),
-                security_groups: Table::default(),
-                functions: Table::default(),
-                log_groups: Table::default(),
+                topology: Table::new(&self.credentials),
+                endpoints: Table::new(&self.credentials),
+                security_groups: Table::new(&self.credentials),
+                functions: Table::new(&self.credentials),
+                log_groups: Table::new(&self.credentials),
             })
         });
         Arc::clone(snapshot)
@@ -114,6 +176,7 @@ impl Snapshots {
     /// Forgets what drift can change, so that the next question of each table reads it anew. The topology of VPCs has
     /// its own, slower clock.
     pub fn resync(&self) {
+        self.role_reader.take_turns();
         self.roles.invalidate();
         for snapshot in self.regions.lock().unwrap_or_else(PoisonError::into_inner).values() {
             snapshot.endpoints.invalidate();
@@ -129,7 +192,9 @@ pub struct Snapshot {
     aws: Arc<dyn Aws>,
     installation: InstallationId,
     region: Region,
+    credentials: Arc<Credentials>,
     roles: Arc<Table<BTreeMap<RoleName, Role>>>,
+    role_reader: Arc<RoleReader>,
     covered: Mutex<BTreeSet<VpcId>>,
     topology: Table<Topology>,
     endpoints: Table<Endpoints>,
@@ -318,17 +383,21 @@ impl Snapshot {
             .await
     }
 
-    /// The roles below this installation's path.
+    /// The roles below this installation's path. Where IAM shows them one by one only, what others changed on a role may
+    /// be some resyncs old, unless the role is in [doubt](Self::doubt_role).
     ///
     /// # Errors
-    /// As `GetAccountAuthorizationDetails`.
+    /// As `GetAccountAuthorizationDetails`, or the calls that stand in for it.
     pub async fn roles(&self, max_age: MaxAge) -> Result<Arc<BTreeMap<RoleName, Role>>, AwsError> {
-        self.roles
-            .get(max_age, async |_| {
-                let roles = self.aws.roles(&self.region, &self.installation.role_path()).await?;
-                Ok(roles.into_iter().map(|role| (role.name.clone(), role)).collect())
-            })
-            .await
+        let path = self.installation.role_path();
+        self.roles.get(max_age, async |_| self.role_reader.read(&*self.aws, &self.region, &path).await).await
+    }
+
+    /// The next look at roles is to show this one as it is then, also where roles are read one by one.
+    pub fn doubt_role(&self, name: &RoleName) {
+        if self.role_reader.doubt(name) {
+            self.roles.invalidate();
+        }
     }
 
     /// The interfaces that carry a group: never cached, and asked for only while something is to go.
@@ -339,7 +408,7 @@ impl Snapshot {
         &self,
         group: &SecurityGroupId,
     ) -> Result<BTreeMap<NetworkInterfaceId, NetworkInterface>, AwsError> {
-        let interfaces = self.aws.group_interfaces(&self.region, group).await?;
+        let interfaces = self.attend(self.aws.group_interfaces(&self.region, group).await)?;
         Ok(interfaces.into_iter().map(|interface| (interface.id.clone(), interface)).collect())
     }
 
@@ -348,7 +417,7 @@ impl Snapshot {
     /// # Errors
     /// As `DescribeSecurityGroups`.
     pub async fn referring_groups(&self, group: &SecurityGroupId) -> Result<BTreeSet<SecurityGroupId>, AwsError> {
-        let groups = self.aws.referring_groups(&self.region, group).await?;
+        let groups = self.attend(self.aws.referring_groups(&self.region, group).await)?;
         Ok(groups.into_iter().map(|group| group.id).collect())
     }
 
@@ -357,7 +426,7 @@ impl Snapshot {
     /// # Errors
     /// As `GetFunction`.
     pub async fn function(&self, name: &FunctionName) -> Result<Option<FunctionDetail>, AwsError> {
-        self.aws.function(&self.region, name).await
+        self.attend(self.aws.function(&self.region, name).await)
     }
 
     /// Invokes a function's probe: it runs the function, so ask only when it is due.
@@ -365,7 +434,7 @@ impl Snapshot {
     /// # Errors
     /// As `Invoke`.
     pub async fn probe(&self, name: &FunctionName) -> Result<Invocation, AwsError> {
-        self.aws.probe(&self.region, name).await
+        self.attend(self.aws.probe(&self.region, name).await)
     }
 
     /// The tags of a log group: never cached; needed before a group that was there already is written to, and for a
@@ -374,7 +443,12 @@ impl Snapshot {
     /// # Errors
     /// As `ListTagsForResource`.
     pub async fn log_group_tags(&self, group: &LogGroup) -> Result<Option<Tags>, AwsError> {
-        self.aws.log_group_tags(&self.region, group).await
+        self.attend(self.aws.log_group_tags(&self.region, group).await)
+    }
+
+    /// A call that was refused because of its credentials makes them suspect.
+    fn attend<T>(&self, answer: Result<T, AwsError>) -> Result<T, AwsError> {
+        answer.inspect_err(|error| self.credentials.suspect(error))
     }
 
     /// Carries out a change, and forgets what it may have changed, whether it succeeded or not.
@@ -382,7 +456,10 @@ impl Snapshot {
     /// # Errors
     /// As the call.
     pub async fn write(&self, write: &Write) -> Result<Written, AwsError> {
-        let result = self.aws.write(&self.region, write).await;
+        let result = self.attend(self.aws.write(&self.region, write).await);
+        if result.as_ref().is_err_and(changed_nothing) {
+            return result;
+        }
         match write {
             Write::CreateSecurityGroup { .. }
             | Write::AuthorizeIngress { .. }
@@ -397,14 +474,17 @@ impl Snapshot {
                 self.endpoints.invalidate();
                 self.security_groups.invalidate();
             }
-            Write::CreateRole { .. }
-            | Write::UpdateTrustPolicy { .. }
-            | Write::PutRolePolicy { .. }
-            | Write::DeleteRolePolicy { .. }
-            | Write::DetachRolePolicy { .. }
-            | Write::TagRole { .. }
-            | Write::UntagRole { .. }
-            | Write::DeleteRole { .. } => self.roles.invalidate(),
+            Write::CreateRole { name: role, .. }
+            | Write::UpdateTrustPolicy { role, .. }
+            | Write::PutRolePolicy { role, .. }
+            | Write::DeleteRolePolicy { role, .. }
+            | Write::DetachRolePolicy { role, .. }
+            | Write::TagRole { role, .. }
+            | Write::UntagRole { role, .. }
+            | Write::DeleteRole { role } => {
+                self.role_reader.doubt(role);
+                self.roles.invalidate();
+            }
             Write::CreateLogGroup { .. } | Write::PutRetentionPolicy { .. } | Write::DeleteLogGroup { .. } => {
                 self.log_groups.invalidate();
             }
@@ -420,8 +500,25 @@ impl Snapshot {
     }
 }
 
+/// AWS refused a write without a look at the resource: everything is as it was, and needs no further look.
+fn changed_nothing(error: &AwsError) -> bool {
+    match error.failure {
+        Failure::Throttled | Failure::AccessDenied | Failure::Credentials | Failure::QuotaReached => true,
+        Failure::Unavailable
+        | Failure::NotFound
+        | Failure::AlreadyExists
+        | Failure::InUse
+        | Failure::NotYet
+        | Failure::TokenMismatch
+        | Failure::PrivateDnsConflict
+        | Failure::Invalid
+        | Failure::Malformed => false,
+    }
+}
+
 /// One table: its last answer and the generation that the answer is of.
 struct Table<T> {
+    credentials: Arc<Credentials>,
     generation: AtomicU64,
     /// Held while reading: whoever asks meanwhile waits, and takes the same answer (single flight).
     last: tokio::sync::Mutex<Option<Answer<T>>>,
@@ -434,15 +531,24 @@ struct Answer<T> {
     at: Instant,
     value: Option<Arc<T>>,
     error: Option<AwsError>,
+    /// How often in a row it could not be read.
+    failures: u32,
 }
 
-impl<T> Default for Table<T> {
-    fn default() -> Self {
-        Self { generation: AtomicU64::new(0), last: tokio::sync::Mutex::new(None), answered: Mutex::default() }
+impl<T> Answer<T> {
+    /// Until when an error is everybody's answer.
+    fn error_is_shared_for(&self) -> Duration {
+        let (first, longest) = ERROR_IS_SHARED_FOR;
+        first.saturating_mul(2_u32.saturating_pow(self.failures.saturating_sub(1))).min(longest)
     }
 }
 
 impl<T> Table<T> {
+    fn new(credentials: &Arc<Credentials>) -> Self {
+        let (generation, last) = (AtomicU64::new(0), tokio::sync::Mutex::new(None));
+        Self { credentials: Arc::clone(credentials), generation, last, answered: Mutex::default() }
+    }
+
     fn invalidate(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);
     }
@@ -463,27 +569,32 @@ impl<T> Table<T> {
         if let Some(answer) = last.as_ref().filter(|answer| answer.generation == generation) {
             let age = answer.at.elapsed();
             match (&answer.error, &answer.value) {
-                (Some(error), _) if age < ERROR_IS_SHARED_FOR => return Err(error.clone()),
+                (Some(error), _) if age < answer.error_is_shared_for() => return Err(error.clone()),
                 (None, Some(value)) if max_age == MaxAge::Any || MaxAge::Under(age) < max_age => {
                     return Ok(Arc::clone(value));
                 }
                 _ => {}
             }
         }
+        let failures = last.as_ref().map_or(0, |answer| answer.failures);
         let before = last.take().and_then(|answer| answer.value);
         let (value, error) = match read(before.clone()).await {
             Ok(value) => {
                 *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
                 (Some(Arc::new(value)), None)
             }
-            Err(error) => (before, Some(error)),
+            Err(error) => {
+                self.credentials.suspect(&error);
+                (before, Some(error))
+            }
         };
+        let failures = if error.is_some() { failures.saturating_add(1) } else { 0 };
         let result = match (&error, &value) {
             (None, Some(value)) => Ok(Arc::clone(value)),
             (Some(error), _) => Err(error.clone()),
             (None, None) => unreachable!("a read gives a value or an error"),
         };
-        *last = Some(Answer { generation, at: Instant::now(), value, error });
+        *last = Some(Answer { generation, at: Instant::now(), value, error, failures });
         result
     }
 }

@@ -38,6 +38,31 @@ const VISIBLE_WITHIN: Duration = Duration::from_mins(1);
 /// How often a resource that fails again and again is deleted and created again.
 const REPLACE_EVERY: Duration = Duration::from_mins(5);
 
+/// How often an object was looked at without coming to rest.
+#[derive(Clone, Copy, Debug)]
+struct Attempts {
+    /// At which pace, retries apart.
+    pace: Pace,
+    count: u32,
+    /// How often a call failed that may succeed when repeated, since another answer came. Such a failure says nothing about
+    /// the object: what is refused is not asked for more often because the refusal is throttled now and then.
+    retries: u32,
+}
+
+impl Attempts {
+    /// Counts an attempt; gives how many there were before at the same pace.
+    fn count(&mut self, pace: Pace) -> u32 {
+        if pace == Pace::Retry {
+            let before = self.retries;
+            self.retries = before.saturating_add(1);
+            return before;
+        }
+        let before = if self.pace == pace { self.count } else { 0 };
+        *self = Self { pace, count: before.saturating_add(1), retries: 0 };
+        before
+    }
+}
+
 /// Under what attempts at an object are counted.
 pub fn key(kind: &str, object: &impl ResourceExt) -> String {
     format!("{kind} {}/{}", object.namespace().unwrap_or_default(), object.name_any())
@@ -97,7 +122,7 @@ pub struct Context {
     hints: Mutex<BTreeMap<NetworkKey, Hints>>,
     available: Mutex<BTreeMap<NetworkKey, Available>>,
     started: Instant,
-    attempts: Mutex<BTreeMap<String, (Pace, u32)>>,
+    attempts: Mutex<BTreeMap<String, Attempts>>,
     unseen: Mutex<BTreeMap<String, Instant>>,
     replaced: Mutex<BTreeMap<String, Instant>>,
     refused_tokens: Mutex<BTreeMap<String, Instant>>,
@@ -178,13 +203,7 @@ impl Context {
     /// Counts an attempt of an object that is not at rest; gives how many there were before at the same pace.
     pub fn attempt(&self, object: &str, pace: Pace) -> u32 {
         let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
-        let (at, count) = attempts.entry(object.to_owned()).or_insert((pace, 0));
-        if *at != pace {
-            (*at, *count) = (pace, 0);
-        }
-        let before = *count;
-        *count = count.saturating_add(1);
-        before
+        attempts.entry(object.to_owned()).or_insert(Attempts { pace, count: 0, retries: 0 }).count(pace)
     }
 
     /// All that is wanted for an object (by uid) was found to be there.
@@ -287,4 +306,29 @@ fn fingerprint(wanted: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
     wanted.hash(&mut hasher);
     hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_blocked_stays_so_although_a_call_is_throttled_now_and_then() {
+        use Pace::{Blocked, Retry, Wait};
+        let mut attempts = Attempts { pace: Blocked, count: 0, retries: 0 };
+        let table = [
+            (Blocked, 0),
+            (Blocked, 1),
+            (Retry, 0),
+            (Retry, 1),
+            (Blocked, 2),
+            (Retry, 0),
+            (Wait, 0),
+            (Wait, 1),
+            (Blocked, 0),
+        ];
+        for (nth, (pace, before)) in table.into_iter().enumerate() {
+            assert_eq!(attempts.count(pace), before, "attempt {nth}");
+        }
+    }
 }

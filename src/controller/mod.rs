@@ -2,6 +2,7 @@
 
 pub mod context;
 mod converge;
+mod credentials;
 pub mod drift;
 mod gauges;
 mod latest;

@@ -33,26 +33,27 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, Error, Guarded, Look, Pace, Settings, context::key, gauges, is_held};
+use super::{Context, Error, Guarded, Look, Pace, Settings, context::key, credentials, gauges, is_held};
 use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork, app::App, network::NetworkKey},
     app,
     aws::{Aws, Region},
     metrics::Metrics,
     network,
+    server::Readiness,
 };
 
 type AppRef = ObjectRef<Guarded<PrivateGenAIApp>>;
 type NetworkRef = ObjectRef<Guarded<PrivateGenAINetwork>>;
 
-/// Watches, reconciles, and resyncs until `stop`; then ends what is under way and returns. `ready` is cancelled (which
-/// here means told) once both kinds have been listed.
+/// Watches, reconciles, and resyncs until `stop`; then ends what is under way and returns. `ready` is told once both kinds
+/// have been listed, and whether AWS takes the operator's credentials.
 pub async fn run(
     client: Client,
     aws: Arc<dyn Aws>,
     settings: Settings,
     metrics: Arc<Metrics>,
-    ready: CancellationToken,
+    ready: Arc<Readiness>,
     stop: CancellationToken,
 ) {
     let (apps, app_writer) = store();
@@ -95,7 +96,7 @@ pub async fn run(
     });
     let resync = async {
         both_listed(&apps, &networks).await;
-        ready.cancel();
+        ready.listed();
         let mut ticks = tokio::time::interval_at(Instant::now() + resync, resync);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut looked_at = BTreeMap::new();
@@ -156,6 +157,7 @@ pub async fn run(
         () = join(watch_apps, watch_networks).map(|_| ()) => unreachable!("a watch never ends"),
         () = resync => unreachable!("the resync never ends"),
         () = look_for_touches => unreachable!("touches never end"),
+        () = credentials::watch(&context, &ready, || queues.everything()) => unreachable!("credentials are always watched"),
     }
 }
 

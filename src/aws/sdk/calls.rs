@@ -78,6 +78,9 @@ pages! {
     aws_sdk_lambda::operation::list_functions::ListFunctionsOutput: next_marker,
     aws_sdk_cloudwatchlogs::operation::describe_log_groups::DescribeLogGroupsOutput: next_token,
     aws_sdk_iam::operation::get_account_authorization_details::GetAccountAuthorizationDetailsOutput: marker,
+    aws_sdk_iam::operation::list_attached_role_policies::ListAttachedRolePoliciesOutput: marker,
+    aws_sdk_iam::operation::list_role_policies::ListRolePoliciesOutput: marker,
+    aws_sdk_iam::operation::list_roles::ListRolesOutput: marker,
 }
 
 impl Calls {

@@ -1,5 +1,7 @@
 //! IAM: the roles below one path. IAM has no region; the client's region chooses the partition.
 
+mod one_by_one;
+
 use std::collections::BTreeSet;
 
 use aws_sdk_iam::{

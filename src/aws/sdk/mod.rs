@@ -30,8 +30,8 @@ use retries::ThrottlesAreNotRepeated;
 
 use super::{
     Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, Invocation, LogGroup,
-    NetworkInterface, NetworkInterfaceId, Region, Role, RouteTable, SecurityGroup, SecurityGroupId, Subnet, Tags, Vpc,
-    VpcEndpoint, VpcId, Write, Written,
+    NetworkInterface, NetworkInterfaceId, Region, Role, RoleListing, RoleName, RouteTable, SecurityGroup,
+    SecurityGroupId, Subnet, Tags, Vpc, VpcEndpoint, VpcId, Write, Written,
     pacing::{LONGEST_HOLD, Pacer},
 };
 
@@ -254,6 +254,14 @@ impl Aws for SdkAws {
 
     async fn roles(&self, region: &Region, path: &str) -> Result<Vec<Role>, AwsError> {
         self.services(region).iam.roles(path).await
+    }
+
+    async fn role_listings(&self, region: &Region, path: &str) -> Result<Vec<RoleListing>, AwsError> {
+        self.services(region).iam.role_listings(path).await
+    }
+
+    async fn role(&self, region: &Region, name: &RoleName) -> Result<Option<Role>, AwsError> {
+        self.services(region).iam.role(name).await
     }
 
     async fn write(&self, region: &Region, write: &Write) -> Result<Written, AwsError> {

@@ -5,14 +5,15 @@ use std::{collections::BTreeSet, fmt::Display};
 use async_trait::async_trait;
 use private_genai_operator::aws::{
     Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, Invocation, LogGroup,
-    NetworkInterface, NetworkInterfaceId, Region, Role, RouteTable, SecurityGroup, SecurityGroupId, Subnet, Tags, Vpc,
-    VpcEndpoint, VpcId, Write, Written,
+    NetworkInterface, NetworkInterfaceId, Region, Role, RoleListing, RoleName, RouteTable, SecurityGroup,
+    SecurityGroupId, Subnet, Tags, Vpc, VpcEndpoint, VpcId, Write, Written,
 };
 
 use super::{
     handle::{Call, MemoryAws},
     invoke, reads,
     step::{Action, step},
+    world::{RegionState, World},
 };
 
 /// Page sizes of the calls that the operator makes, and how many values EC2 takes in one filter.
@@ -200,6 +201,28 @@ impl Aws for MemoryAws {
             (all.into_iter().filter(|role| role.arn.contains(&below)).collect(), pages)
         })
         .await
+    }
+
+    async fn role_listings(&self, region: &Region, path: &str) -> Result<Vec<RoleListing>, AwsError> {
+        self.read(("iam", "ListRoles"), region, path.to_owned(), |world, _| {
+            let below = format!(":role{path}");
+            let listed: Vec<_> =
+                reads::role_listings(world).into_iter().filter(|role| role.arn.contains(&below)).collect();
+            let pages = pages(listed.len(), ROLES_PAGE);
+            (listed, pages)
+        })
+        .await
+    }
+
+    async fn role(&self, region: &Region, name: &RoleName) -> Result<Option<Role>, AwsError> {
+        let look =
+            |world: &World, _: &RegionState| (reads::roles(world).into_iter().find(|role| role.name == *name), 1);
+        let Some(role) = self.read(("iam", "GetRole"), region, name.to_string(), look).await? else { return Ok(None) };
+        self.read(("iam", "ListRolePolicies"), region, name.to_string(), look).await?;
+        for policy in role.inline_policies.keys() {
+            self.read(("iam", "GetRolePolicy"), region, format!("{name}/{policy}"), look).await?;
+        }
+        self.read(("iam", "ListAttachedRolePolicies"), region, name.to_string(), look).await
     }
 
     async fn write(&self, region: &Region, write: &Write) -> Result<Written, AwsError> {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use private_genai_operator::{
-    aws::{AccountId, AwsError, Region, SubnetId, VpcId},
+    aws::{AccountId, AwsError, Region, SubnetId, VpcId, pacing::Pacer},
     identity::InstallationId,
 };
 use tokio::{task::yield_now, time::Instant};
@@ -20,6 +20,7 @@ use super::{
 #[derive(Clone)]
 pub struct MemoryAws {
     started: Instant,
+    pacer: Option<Arc<Pacer>>,
     inside: Arc<Mutex<Inside>>,
 }
 
@@ -52,7 +53,12 @@ impl MemoryAws {
     pub fn of(world: World) -> Self {
         let skipped = world.now;
         let inside = Inside { world, skipped, journal: Vec::new(), faults: Vec::new(), errors: 0 };
-        Self { started: Instant::now(), inside: Arc::new(Mutex::new(inside)) }
+        Self { started: Instant::now(), pacer: None, inside: Arc::new(Mutex::new(inside)) }
+    }
+
+    /// The same account, asked no faster than the operator's own pacer lets it, call for call and page for page.
+    pub fn paced(self) -> Self {
+        Self { pacer: Some(Arc::default()), ..self }
     }
 
     /// Sets up a VPC with its subnets.
@@ -120,6 +126,11 @@ impl MemoryAws {
         inside
     }
 
+    /// The account belongs to somebody else from now on: what the credentials are for, and nothing in it.
+    pub fn become_account(&self, account: &AccountId) {
+        self.lock().world.account = account.clone();
+    }
+
     /// Makes one call. It can be dropped before the work and between the work and the answer, as a process can be
     /// killed there; other tasks run at both points.
     pub(super) async fn call<T>(
@@ -128,7 +139,11 @@ impl MemoryAws {
         work: impl FnOnce(&mut World) -> Result<(T, usize), AwsError> + Send,
     ) -> Result<T, AwsError> {
         yield_now().await;
-        let answer = {
+        let (region, service, operation) = (call.region, call.service, call.operation);
+        if let Some(pacer) = &self.pacer {
+            pacer.turn(region, service, operation).await?;
+        }
+        let (answer, pages) = {
             let mut inside = self.lock();
             let fault = inside.take_fault(&call);
             let failed = fault.as_ref().map(|fault| fault.error(call.service, call.operation));
@@ -139,6 +154,12 @@ impl MemoryAws {
             inside.record(call, answer)
         };
         yield_now().await;
+        if let Some(pacer) = &self.pacer {
+            pacer.ended(region, service, operation, answer.as_ref().err().map(|error| error.failure));
+            for _ in 1..pages {
+                pacer.turn(region, service, operation).await?;
+            }
+        }
         answer
     }
 
@@ -176,7 +197,7 @@ impl Inside {
         Some(taken)
     }
 
-    fn record<T>(&mut self, call: Call<'_>, answer: Result<(T, usize), AwsError>) -> Result<T, AwsError> {
+    fn record<T>(&mut self, call: Call<'_>, answer: Result<(T, usize), AwsError>) -> (Result<T, AwsError>, usize) {
         let Call { service, operation, write, region, resource } = call;
         let (answer, pages) = match answer {
             Ok((value, pages)) => (Ok(value), pages),
@@ -190,6 +211,6 @@ impl Inside {
         let error_code = answer.as_ref().err().map(|error| error.code.clone().unwrap_or_else(no_code));
         let record = CallRecord { service, operation, write, region: region.clone(), resource, error_code };
         self.journal.extend(std::iter::repeat_n(record, pages));
-        answer
+        (answer, pages)
     }
 }

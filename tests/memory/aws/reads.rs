@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use private_genai_operator::{
     aws::{
         EndpointService, EndpointState, FunctionDetail, FunctionListing, FunctionName, LogGroup, NetworkInterface,
-        NetworkInterfaceId, Peer, Role, RouteTable, SecurityGroup, SecurityGroupId, Subnet, SubnetId, Tags, Vpc,
-        VpcEndpoint, VpcId,
+        NetworkInterfaceId, Peer, Role, RoleListing, RouteTable, SecurityGroup, SecurityGroupId, Subnet, SubnetId,
+        Tags, Vpc, VpcEndpoint, VpcId,
     },
     identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX, TAG_INSTALLATION},
 };
@@ -85,6 +85,17 @@ pub fn log_group_tags(state: &RegionState, arn: &str) -> Option<Tags> {
 /// All roles of the account, as IAM's lagging reads show them.
 pub fn roles(world: &World) -> Vec<Role> {
     iam::roles_seen_by(world, Reader::Iam).into_iter().map(|record| record.role.clone()).collect()
+}
+
+/// What a list shows of them.
+pub fn role_listings(world: &World) -> Vec<RoleListing> {
+    let listing = |record: &RoleRecord| RoleListing {
+        name: record.role.name.clone(),
+        id: record.role.id.clone(),
+        arn: record.role.arn.clone(),
+        trust_policy: record.role.trust_policy.clone(),
+    };
+    iam::roles_seen_by(world, Reader::Iam).into_iter().map(listing).collect()
 }
 
 /// Everything that an installation has left in the account, whether the operator's own reads would find it or not: what

@@ -1,0 +1,214 @@
+//! The installation's roles, all at once where IAM lets the operator, else one by one.
+//!
+//! `GetAccountAuthorizationDetails` gives every role with its policies and tags, a thousand a page, and shows all the
+//! account's permissions with them: some accounts do not allow it. Then the roles are listed by their path, and what a
+//! listing does not show is read role by role: of roles that are new or were written to, and of a few others in turn at each
+//! resync. So the cost of a resync does not follow the number of apps, and what somebody changes is found in turn.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::time::Instant;
+
+use crate::aws::{Aws, AwsError, Failure, Region, Role, RoleListing, RoleName};
+
+/// How long a denial is taken for granted.
+const DENIED_FOR: Duration = Duration::from_hours(1);
+
+/// How many roles are read in turn at each resync. Each is four calls.
+const IN_TURN: usize = 5;
+
+/// How many roles are read at the same time.
+const AT_ONCE: usize = 4;
+
+/// Reads roles by the way that is open.
+#[derive(Default)]
+pub(super) struct RoleReader(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    /// When IAM last denied to show all roles at once.
+    denied: Option<Instant>,
+    known: BTreeMap<RoleName, Known>,
+    /// What may have changed since it was read.
+    doubted: BTreeSet<RoleName>,
+    /// A resync has come since roles were last read in turn.
+    turn: bool,
+    /// Whose turn it was last.
+    last: Option<RoleName>,
+}
+
+/// A role as it was read, and how it was listed then.
+struct Known {
+    listing: RoleListing,
+    role: Role,
+}
+
+impl RoleReader {
+    /// All roles below a path.
+    pub(super) async fn read(
+        &self,
+        aws: &dyn Aws,
+        region: &Region,
+        path: &str,
+    ) -> Result<BTreeMap<RoleName, Role>, AwsError> {
+        if self.may_read_all() {
+            match aws.roles(region, path).await {
+                Ok(roles) => {
+                    if std::mem::take(&mut *self.lock()).denied.is_some() {
+                        tracing::info!("IAM shows all roles at once again");
+                    }
+                    return Ok(roles.into_iter().map(|role| (role.name.clone(), role)).collect());
+                }
+                Err(error) if error.failure == Failure::AccessDenied => {
+                    if self.lock().denied.replace(Instant::now()).is_none() {
+                        tracing::warn!(%error, "roles are read one by one; changes by others are found in turn");
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.one_by_one(aws, region, path).await
+    }
+
+    async fn one_by_one(
+        &self,
+        aws: &dyn Aws,
+        region: &Region,
+        path: &str,
+    ) -> Result<BTreeMap<RoleName, Role>, AwsError> {
+        let listed = aws.role_listings(region, path).await?;
+        let listed: BTreeMap<_, _> = listed.into_iter().map(|listing| (listing.name.clone(), listing)).collect();
+        let wanted = self.wanted(&listed);
+        stream::iter(wanted.into_iter().filter_map(|name| listed.get(&name).cloned()))
+            .map(async |listing| Ok((aws.role(region, &listing.name).await?, listing)))
+            .buffer_unordered(AT_ONCE)
+            .try_for_each(async |(role, listing)| {
+                self.learn(listing, role);
+                Ok(())
+            })
+            .await?;
+        let state = self.lock();
+        Ok(state.known.iter().map(|(name, known)| (name.clone(), known.role.clone())).collect())
+    }
+
+    /// What IAM's answers may no longer show of a role; `false` where all roles are read at once anyway.
+    pub(super) fn doubt(&self, name: &RoleName) -> bool {
+        let mut state = self.lock();
+        state.doubted.insert(name.clone());
+        state.denied.is_some()
+    }
+
+    /// A resync: some roles are to be read although nobody doubts them.
+    pub(super) fn take_turns(&self) {
+        self.lock().turn = true;
+    }
+
+    fn may_read_all(&self) -> bool {
+        self.lock().denied.is_none_or(|denied| denied.elapsed() >= DENIED_FOR)
+    }
+
+    /// The roles to read, of those that are listed. They are doubted no more from here on: who doubts one while it is read
+    /// has it read again.
+    fn wanted(&self, listed: &BTreeMap<RoleName, RoleListing>) -> BTreeSet<RoleName> {
+        let mut state = self.lock();
+        let State { known, doubted, turn, last, .. } = &mut *state;
+        known.retain(|name, known| listed.get(name) == Some(&known.listing) && !doubted.contains(name));
+        doubted.clear();
+        let mut wanted: BTreeSet<RoleName> = listed.keys().filter(|name| !known.contains_key(*name)).cloned().collect();
+        if std::mem::take(turn) {
+            let names: BTreeSet<&RoleName> = listed.keys().collect();
+            let in_turn = in_turn(&names, last.as_ref());
+            *last = in_turn.last().cloned().or(last.take());
+            wanted.extend(in_turn);
+        }
+        wanted
+    }
+
+    fn learn(&self, listing: RoleListing, role: Option<Role>) {
+        let mut state = self.lock();
+        match role {
+            Some(role) => drop(state.known.insert(listing.name.clone(), Known { listing, role })),
+            // It went after it was listed.
+            None => drop(state.known.remove(&listing.name)),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The next few after the last one, in a circle.
+fn in_turn(names: &BTreeSet<&RoleName>, last: Option<&RoleName>) -> Vec<RoleName> {
+    let is_behind = |name: &&&RoleName| last.is_none_or(|last| **name > last);
+    let behind = names.iter().filter(is_behind);
+    let before = names.iter().filter(|name| !is_behind(name));
+    behind.chain(before).take(IN_TURN).map(|name| (*name).clone()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(n: usize) -> RoleName {
+        format!("pgai-{n:02}").parse().expect("a role name")
+    }
+
+    #[test]
+    fn every_role_has_its_turn_a_few_at_a_time() {
+        let names: Vec<RoleName> = (0..12).map(name).collect();
+        let all: BTreeSet<&RoleName> = names.iter().collect();
+        let turns = |from: Option<usize>| in_turn(&all, from.map(name).as_ref());
+        assert_eq!(turns(None), names[..5]);
+        assert_eq!(turns(Some(4)), names[5..10]);
+        assert_eq!(turns(Some(9)), [10, 11, 0, 1, 2].map(name));
+        assert_eq!(turns(Some(11)), names[..5]);
+        assert_eq!(in_turn(&BTreeSet::new(), Some(&name(3))), []);
+        let few: BTreeSet<&RoleName> = names[..2].iter().collect();
+        assert_eq!(in_turn(&few, Some(&name(0))), [1, 0].map(name), "nobody twice");
+        assert_eq!(in_turn(&few, Some(&name(7))), [0, 1].map(name), "whoever has gone since");
+    }
+
+    #[test]
+    fn a_role_is_read_when_it_is_new_listed_otherwise_doubted_or_in_turn() {
+        let listing = |n: usize, id: &str| RoleListing {
+            name: name(n),
+            id: id.to_owned(),
+            arn: format!("arn:aws:iam::123456789012:role/{}", name(n)),
+            trust_policy: crate::aws::PolicyDocument::from_wire("{}"),
+        };
+        let role = |n: usize| Role {
+            name: name(n),
+            id: String::new(),
+            arn: String::new(),
+            trust_policy: crate::aws::PolicyDocument::from_wire("{}"),
+            inline_policies: BTreeMap::new(),
+            attached_policies: BTreeSet::new(),
+            tags: crate::aws::Tags::new(),
+        };
+        let listed = |ids: [&str; 3]| -> BTreeMap<RoleName, RoleListing> {
+            ids.iter().enumerate().map(|(n, id)| (name(n), listing(n, id))).collect()
+        };
+        let reader = RoleReader::default();
+        let wanted = |ids| reader.wanted(&listed(ids)).into_iter().collect::<Vec<_>>();
+        assert_eq!(wanted(["a", "b", "c"]), [0, 1, 2].map(name), "all are new");
+        for n in 0..3 {
+            reader.learn(listing(n, ["a", "b", "c"][n]), Some(role(n)));
+        }
+        assert_eq!(wanted(["a", "b", "c"]), []);
+        assert_eq!(wanted(["a", "other", "c"]), [name(1)], "created again by somebody");
+        reader.learn(listing(1, "other"), Some(role(1)));
+        reader.doubt(&name(2));
+        assert_eq!(wanted(["a", "other", "c"]), [name(2)]);
+        reader.learn(listing(2, "c"), Some(role(2)));
+        assert_eq!(wanted(["a", "other", "c"]), [], "doubted once, read once");
+        reader.take_turns();
+        assert_eq!(wanted(["a", "other", "c"]), [0, 1, 2].map(name));
+        assert_eq!(wanted(["a", "other", "c"]), [], "once for each resync");
+    }
+}

@@ -1,0 +1,153 @@
+//! What is throttled or refused makes little work, however many apps wait for it, and heals by itself. Counts are for each
+//! minute, long after it began.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use crate::{
+    memory::aws::{Delays, Fault, VpcShape},
+    scene::{Scene, app, condition, names, scene},
+};
+use private_genai_operator::aws::VpcId;
+
+/// How long a state has lasted before its calls are counted.
+const SETTLED: Duration = Duration::from_mins(15);
+
+/// How long they are counted.
+const COUNTED: Duration = Duration::from_mins(30);
+
+/// How many resyncs there are meanwhile.
+const RESYNCS: usize = 6;
+
+/// What resyncs and a look at the VPCs cost at most, with fewer than 50 functions.
+const READS: usize = 8 * RESYNCS + 7;
+
+fn name(n: usize) -> String {
+    format!("app-{n:03}")
+}
+
+fn apply(scene: &Scene, vpc: &VpcId, apps: std::ops::Range<usize>) {
+    for n in apps {
+        scene.apply_app(&name(n), vpc);
+    }
+}
+
+async fn until_ready(scene: &Scene, apps: std::ops::Range<usize>) {
+    for n in apps {
+        scene.until_ready(&name(n)).await;
+    }
+}
+
+async fn with_apps(apps: usize) -> (Scene, VpcId) {
+    let mut scene = Scene::new(Delays::default());
+    let (vpc, _) = scene.vpc(&VpcShape::default());
+    scene.start();
+    apply(&scene, &vpc, 0..apps);
+    until_ready(&scene, 0..apps).await;
+    (scene, vpc)
+}
+
+/// How often each call was made in half an hour, once what lasts has lasted for a while.
+async fn calls_in_half_an_hour(scene: &Scene) -> BTreeMap<String, usize> {
+    scene.pass(SETTLED).await;
+    scene.forget();
+    scene.pass(COUNTED).await;
+    let mut counts = BTreeMap::new();
+    for name in names(&scene.aws.take_journal()) {
+        *counts.entry(name).or_default() += 1;
+    }
+    counts
+}
+
+fn always(fault: Fault) -> Fault {
+    fault.times(u32::MAX)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_account_is_asked_a_few_times_a_minute_however_many_apps_there_are() {
+    scene(async {
+        let (scene, vpc) = with_apps(50).await;
+        scene.aws.fail_next("*", always(Fault::throttled()));
+        apply(&scene, &vpc, 50..60);
+        let counts = calls_in_half_an_hour(&scene).await;
+        let all: usize = counts.values().sum();
+        assert!(all <= 30 + 6, "the network's look, and no app's: {counts:?}");
+        scene.aws.clear_faults();
+        until_ready(&scene, 0..60).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_write_is_made_no_faster_than_the_slowest_pace_and_everybody_is_served_when_it_ends() {
+    scene(async {
+        let (scene, vpc) = with_apps(1).await;
+        scene.aws.fail_next("CreateRole", always(Fault::throttled()));
+        apply(&scene, &vpc, 1..51);
+        let counts = calls_in_half_an_hour(&scene).await;
+        // An eighth of five a second.
+        assert!(counts["iam:CreateRole"] <= 30 * 60 * 5 / 8, "{counts:?}");
+        assert!(counts.values().sum::<usize>() - counts["iam:CreateRole"] <= READS, "{counts:?}");
+        scene.aws.clear_faults();
+        until_ready(&scene, 1..51).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_write_is_tried_by_each_app_every_few_minutes_and_nothing_is_read_for_it() {
+    scene(async {
+        let (scene, vpc) = with_apps(1).await;
+        scene.aws.fail_next("CreateRole", always(Fault::access_denied()));
+        apply(&scene, &vpc, 1..101);
+        let counts = calls_in_half_an_hour(&scene).await;
+        // Each resync is a look, and five minutes (and up to a quarter more) after a look there is another.
+        let writes = counts["iam:CreateRole"];
+        assert!((100 * 5..=100 * 12).contains(&writes), "{counts:?}");
+        assert!(counts.values().sum::<usize>() - writes <= READS, "reads are those of the resyncs: {counts:?}");
+        scene.aws.clear_faults();
+        let begun = tokio::time::Instant::now();
+        until_ready(&scene, 1..101).await;
+        assert!(begun.elapsed() < Duration::from_secs(400), "{:?}", begun.elapsed());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_account_that_refuses_everything_is_asked_a_few_times_a_minute() {
+    scene(async {
+        let (scene, vpc) = with_apps(100).await;
+        scene.aws.fail_next("*", always(Fault::access_denied()));
+        apply(&scene, &vpc, 100..101);
+        let counts = calls_in_half_an_hour(&scene).await;
+        assert!(counts.values().sum::<usize>() <= 30, "{counts:?}");
+        let object = scene.kubernetes.get(&app(&name(0))).expect("an app");
+        assert_eq!(condition(&object, "Ready").1, "AccessDenied");
+        scene.aws.clear_faults();
+        let begun = tokio::time::Instant::now();
+        until_ready(&scene, 0..101).await;
+        assert!(begun.elapsed() < Duration::from_secs(450), "{:?}", begun.elapsed());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_used_up_quota_of_endpoints_is_tried_every_few_minutes_once_for_all_apps() {
+    scene(async {
+        let mut scene = Scene::new(Delays::default());
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        let full = Fault::new(400, "VpcEndpointLimitExceeded", "The maximum number of VPC endpoints has been reached.");
+        scene.aws.fail_next("CreateVpcEndpoint", always(full));
+        scene.start();
+        apply(&scene, &vpc, 0..100);
+        let message = scene.until_refused(&name(99), "QuotaReached").await;
+        assert!(message.contains("Service Quotas"), "{message}");
+        let counts = calls_in_half_an_hour(&scene).await;
+        assert!((4..=2 * RESYNCS).contains(&counts["ec2:CreateVpcEndpoint"]), "{counts:?}");
+        assert!(counts.values().sum::<usize>() <= 16 * 2 * RESYNCS, "{counts:?}");
+        scene.aws.clear_faults();
+        let begun = tokio::time::Instant::now();
+        until_ready(&scene, 0..100).await;
+        assert!(begun.elapsed() < Duration::from_secs(450), "{:?}", begun.elapsed());
+    })
+    .await;
+}
