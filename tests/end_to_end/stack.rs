@@ -104,6 +104,27 @@ impl Stack {
 
     /// The same with more arguments.
     pub async fn operator_with(&self, installation: &str, arguments: &[&str]) -> Operator {
+        let key = [("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")];
+        let operator = self.launch(installation, arguments, &key);
+        let base = operator.address().await;
+        eventually("the operator is ready", async || {
+            (http::request("GET", &format!("{base}/readyz"), None).await.0 == 200).then_some(())
+        })
+        .await;
+        operator
+    }
+
+    /// Starts an operator for which the default chain finds no credentials, and waits for nothing.
+    pub fn operator_without_credentials(&self, installation: &str) -> Operator {
+        let nowhere = [
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+            ("AWS_CONFIG_FILE", "/nonexistent"),
+            ("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent"),
+        ];
+        self.launch(installation, &[], &nowhere)
+    }
+
+    fn launch(&self, installation: &str, arguments: &[&str], credentials: &[(&str, &str)]) -> Operator {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let log = self.directory.join(format!("operator-{number}.log"));
@@ -116,20 +137,28 @@ impl Stack {
             .args(arguments)
             .env("KUBECONFIG", &self.kubeconfig)
             .env("AWS_ENDPOINT_URL", &self.aws)
-            .env("AWS_ACCESS_KEY_ID", "local")
-            .env("AWS_SECRET_ACCESS_KEY", "local")
+            .env_remove("AWS_ACCESS_KEY_ID")
+            .env_remove("AWS_SECRET_ACCESS_KEY")
+            .env_remove("AWS_PROFILE")
+            .envs(credentials.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(File::create(&log).expect("a log file"))
             .spawn()
             .expect("the operator starts");
-        let operator = Operator { process, log };
-        let base = operator.address().await;
-        eventually("the operator is ready", async || {
-            (http::request("GET", &format!("{base}/readyz"), None).await.0 == 200).then_some(())
-        })
-        .await;
-        operator
+        Operator { process, log }
+    }
+
+    /// Makes calls to the local AWS fail from now on with a 403 of this code; `*` is any service or operation.
+    pub async fn deny(&self, service: &str, operation: &str, code: &str) {
+        let fault =
+            json!({"service": service, "operation": operation, "errorCode": code, "status": 403, "count": 1_000_000});
+        http::json("POST", &format!("{}/_local/faults", self.aws), Some(&fault)).await;
+    }
+
+    /// Nothing is denied any more.
+    pub async fn deny_nothing(&self) {
+        http::json("DELETE", &format!("{}/_local/faults", self.aws), None).await;
     }
 
     /// A client that belongs to the calling test's runtime.
