@@ -140,7 +140,7 @@ mod tests {
         let order = order.into_inner().expect("a lock");
         let made: Vec<i32> = order.iter().filter(|(_, made)| *made).map(|(n, _)| *n).collect();
         assert_eq!(made, (0..30).collect::<Vec<_>>(), "five at once, five in each second");
-        let held = held.lock().expect("a lock");
+        let held = std::mem::take(&mut *held.lock().expect("a lock"));
         assert_eq!(held.iter().filter(|held| held.wait.is_some()).count(), 25);
         assert_eq!(held.iter().filter(|held| held.wait.is_none()).count(), 2, "the last two are told to come back");
         let begun = Instant::now();
