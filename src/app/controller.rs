@@ -285,7 +285,13 @@ async fn observe(
         (listing, None)
     };
     let log_group = match group {
-        Some(group) if closely || listing.is_none() || group.retention_days != Some(desired.retention_days) => {
+        // A group that was there before its function may be somebody else's. While the function waits for its network,
+        // that can wait too: else each look of each app would cost a call.
+        Some(group)
+            if closely
+                || (listing.is_none() && desired.function.is_some())
+                || group.retention_days != Some(desired.retention_days) =>
+        {
             snapshot.log_group_tags(&group).await?.map(|tags| LogGroupFacts { group, tags: Some(tags) })
         }
         group => group.map(|group| LogGroupFacts { group, tags: None }),
