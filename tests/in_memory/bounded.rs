@@ -151,3 +151,18 @@ async fn a_used_up_quota_of_endpoints_is_tried_every_few_minutes_once_for_all_ap
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_list_is_asked_for_twice_a_minute_at_most_however_many_apps_wait_for_it() {
+    scene(async {
+        let (scene, _) = with_apps(100).await;
+        scene.aws.fail_next("ListFunctions", always(Fault::access_denied()));
+        let counts = calls_in_half_an_hour(&scene).await;
+        // Each resync asks anew, and the answer is everybody's for up to thirty seconds.
+        assert!((RESYNCS..=60 + RESYNCS).contains(&counts["lambda:ListFunctions"]), "{counts:?}");
+        assert!(counts.values().sum::<usize>() - counts["lambda:ListFunctions"] <= READS, "{counts:?}");
+        scene.aws.clear_faults();
+        until_ready(&scene, 0..100).await;
+    })
+    .await;
+}

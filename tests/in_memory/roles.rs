@@ -1,9 +1,9 @@
 //! Where IAM does not show all roles at once, they are read one by one: all works the same, at a cost that does not follow
 //! the number of apps.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use private_genai_operator::aws::{PolicyDocument, Write};
+use private_genai_operator::aws::{MaxAge, PolicyDocument, Snapshots, Write};
 
 use crate::{
     memory::aws::{Action, Delays, Fault, VpcShape},
@@ -124,6 +124,24 @@ async fn what_somebody_changes_on_any_of_thirty_roles_is_put_right_within_six_re
         }
         scene.pass(Duration::from_secs(30)).await;
         assert_eq!(scene.aws.world().roles, before);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_written_to_a_role_shows_at_the_next_look() {
+    scene(async {
+        let mut scene = with_apps(1, Delays::default()).await;
+        scene.stop().await;
+        let snapshots = Snapshots::new(Arc::new(scene.aws.clone()), Scene::installation(), Scene::region());
+        let snapshot = snapshots.region(&Scene::region());
+        let roles = snapshot.roles(MaxAge::Any).await.expect("roles");
+        let (role, shown) = roles.first_key_value().expect("a role");
+        let (policy, _) = shown.inline_policies.first_key_value().expect("its policy");
+        let write = Write::DeleteRolePolicy { role: role.clone(), policy: policy.clone() };
+        snapshot.write(&write).await.expect("done");
+        let roles = snapshot.roles(MaxAge::Any).await.expect("roles");
+        assert!(roles[role].inline_policies.is_empty(), "{roles:?}");
     })
     .await;
 }
