@@ -1,22 +1,25 @@
 //! The command line.
 
-use std::{io::Write as _, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use wildmatch::WildMatch;
 
 use crate::{
     api::crd,
     aws::{
-        Region,
+        Aws, Region,
         pacing::Pacer,
         sdk::{CallRecord, SdkAws},
     },
     controller::{self, Settings},
     identity::InstallationId,
+    leadership::{Leadership, LeaseFlags, Standing},
     metrics::Metrics,
     server, telemetry,
+    uninstall::{self, Orphan, Teardown},
 };
 
 /// Keeps the path from applications to Amazon Bedrock private.
@@ -36,6 +39,10 @@ pub struct Cli {
 enum Command {
     /// Run the operator.
     Run(Box<Run>),
+    /// Uninstall with everything: delete all apps and networks, and wait until their resources in AWS are gone.
+    Teardown(Box<Teardown>),
+    /// Uninstall without touching AWS: let all apps and networks go, so that deleting them deletes nothing there.
+    Orphan(Box<Orphan>),
     /// Print the CustomResourceDefinitions, or write them to files.
     Crd(Crd),
 }
@@ -68,6 +75,13 @@ struct Run {
     /// Where `/healthz`, `/readyz` and `/metrics` are served. Port 0 takes a free one, which the log tells.
     #[arg(long, env = "PGAI_LISTEN", default_value = "0.0.0.0:8080")]
     listen: SocketAddr,
+
+    /// Act only while holding a Lease, so that of several replicas one acts. Without it, run one.
+    #[arg(long, env = "PGAI_LEADER_ELECT", default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    leader_elect: bool,
+
+    #[command(flatten)]
+    lease: LeaseFlags,
 
     /// The form of the log on standard error.
     #[arg(long, env = "PGAI_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
@@ -114,6 +128,9 @@ pub enum Failure {
     /// A signal handler cannot be installed.
     #[error("cannot listen to signals: {0}")]
     Signals(std::io::Error),
+    /// Not uninstalled.
+    #[error("{0}")]
+    Uninstall(#[from] uninstall::Failure),
     /// A definition cannot be written.
     #[error("cannot write {path}: {source}")]
     Write {
@@ -127,6 +144,16 @@ pub enum Failure {
     Yaml(#[from] serde_saphyr::ser::Error),
 }
 
+impl Failure {
+    /// What the program ends with: 2 when it was not told to go on, like for wrong arguments, and else 1.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Uninstall(uninstall::Failure::NotConfirmed) => ExitCode::from(2),
+            _ => ExitCode::FAILURE,
+        }
+    }
+}
+
 impl Cli {
     /// Does what the command line says.
     ///
@@ -135,6 +162,8 @@ impl Cli {
     pub async fn execute(self) -> Result<(), Failure> {
         match self.command {
             Command::Run(run) => run.execute().await,
+            Command::Teardown(teardown) => Ok(teardown.execute(until_signal()?).await?),
+            Command::Orphan(orphan) => Ok(orphan.execute(until_signal()?).await?),
             Command::Crd(crd) => crd.execute(),
         }
     }
@@ -171,7 +200,19 @@ impl Run {
             resync: Duration::from_secs(self.resync_seconds),
             concurrency: self.concurrency,
         };
-        controller::run(client, Arc::new(aws), settings, metrics, ready, stop.clone()).await;
+        let aws: Arc<dyn Aws> = Arc::new(aws);
+        let work = async |leadership: Leadership, stop: CancellationToken| {
+            let (client, aws, settings) = (client.clone(), Arc::clone(&aws), settings.clone());
+            controller::run(client, aws, settings, Arc::clone(&metrics), leadership, ready.clone(), stop).await;
+        };
+        if self.leader_elect {
+            let (standing, told) = watch::channel(Standing::default());
+            tokio::spawn(tell_standing(told, Arc::clone(&metrics), ready.clone()));
+            self.lease.election(&client).campaign(&standing, &stop, work).await;
+        } else {
+            metrics.leads(true);
+            work(Leadership::always(), stop.clone()).await;
+        }
         tracing::info!("stopped: nothing is under way any more");
         stop.cancel();
         if let Err(error) = server.await {
@@ -179,6 +220,29 @@ impl Run {
         }
         Ok(())
     }
+}
+
+/// Counts who leads. A replica that stands by is ready: it has seen the Lease, and there is nothing more for it to do. So a
+/// rolling update goes on, although the new replica does not lead before the old one has gone.
+async fn tell_standing(mut standing: watch::Receiver<Standing>, metrics: Arc<Metrics>, ready: Arc<server::Readiness>) {
+    loop {
+        let now = standing.borrow_and_update().clone();
+        metrics.leads(now == Standing::Leads);
+        match now {
+            Standing::StandsBy { .. } => ready.stands_by(),
+            Standing::Unknown | Standing::Leads => {}
+        }
+        if standing.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// A token that a signal cancels.
+fn until_signal() -> Result<CancellationToken, Failure> {
+    let stop = CancellationToken::new();
+    tokio::spawn(stop_on_signal(stop.clone())?);
+    Ok(stop)
 }
 
 /// One token stops everything, in order: no more work is taken, what is under way ends, then the program does.

@@ -19,6 +19,8 @@
 //! - [`api`]: the two kinds and their conditions; [`plan`]: what a decision is; [`function`]: the built-in handler;
 //! - [`network`] and [`app`]: two controllers with one floor plan — desired, observed, plan, status, controller;
 //! - [`controller`]: what both share — triggers, one pass of look–decide–write, pace;
+//! - [`leadership`]: which replica acts, and until when it may write;
+//! - [`uninstall`]: everything removed, or everything let go;
 //! - [`metrics`], [`telemetry`], [`server`], [`cli`].
 
 pub mod api;
@@ -28,9 +30,11 @@ pub mod cli;
 pub mod controller;
 pub mod function;
 pub mod identity;
+pub mod leadership;
 pub mod metrics;
 pub mod network;
 pub mod plan;
 pub mod policy;
 pub mod server;
 pub mod telemetry;
+pub mod uninstall;

@@ -17,7 +17,7 @@ async fn main() -> ExitCode {
             {
                 eprintln!("private-genai-operator: {failure}.");
             }
-            ExitCode::FAILURE
+            failure.exit_code()
         }
     }
 }

@@ -41,6 +41,7 @@ pub struct Metrics {
     before_scrape: Mutex<Option<LookUp>>,
     probes: Family<Probe, Counter>,
     probe_duration: Histogram,
+    leader: Gauge,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -120,6 +121,7 @@ impl Default for Metrics {
             before_scrape: Mutex::default(),
             probes: Family::default(),
             probe_duration: latency(),
+            leader: Gauge::default(),
             registry: Registry::default(),
         };
         registry.register("aws_calls", "AWS API calls, by their error code or \"OK\"", metrics.aws_calls.clone());
@@ -178,6 +180,7 @@ impl Default for Metrics {
             Unit::Seconds,
             metrics.probe_duration.clone(),
         );
+        registry.register("leader", "1 while this replica holds the Lease, else 0", metrics.leader.clone());
         Self { registry, ..metrics }
     }
 }
@@ -261,6 +264,11 @@ impl Metrics {
         self.probe_duration.observe(took.as_secs_f64());
     }
 
+    /// Whether this replica acts.
+    pub fn leads(&self, leads: bool) {
+        self.leader.set(i64::from(leads));
+    }
+
     /// All metrics in the OpenMetrics text format.
     ///
     /// # Errors
@@ -291,6 +299,7 @@ mod tests {
         metrics.reconciled("app", true, Duration::from_millis(3));
         metrics.drift_repaired(drift::Kind::EndpointPolicy);
         metrics.probed(Found::NotPrivate, Duration::from_millis(300));
+        metrics.leads(true);
         let text = metrics.text().expect("text");
         for line in [
             "private_genai_operator_aws_calls_total{service=\"ec2\",operation=\"CreateVpcEndpoint\",code=\"OK\"} 1",
@@ -303,6 +312,7 @@ mod tests {
             "private_genai_operator_drift_repaired_total{kind=\"endpoint_policy\"} 1",
             "private_genai_operator_probes_total{result=\"not_private\"} 1",
             "private_genai_operator_probe_duration_seconds_count 1",
+            "private_genai_operator_leader 1",
         ] {
             assert!(text.contains(line), "{line} is missing in\\n{text}");
         }

@@ -34,14 +34,23 @@ pub struct Readiness(Mutex<Known>);
 
 #[derive(Debug, Default)]
 struct Known {
+    /// Another replica leads, or has until just now.
+    stands_by: bool,
     listed: bool,
     aws: Aws,
 }
 
 impl Readiness {
-    /// Both kinds are listed.
+    /// Another replica leads: nothing is known here, and there is nothing to do.
+    pub fn stands_by(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Known { stands_by: true, ..Known::default() };
+    }
+
+    /// Both kinds are listed: this replica is at work.
     pub fn listed(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).listed = true;
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.listed = true;
+        known.stands_by = false;
     }
 
     /// AWS gave another answer.
@@ -60,6 +69,7 @@ impl Readiness {
             Aws::RefusesCredentials(error) => Err(format!(
                 "AWS does not take the operator's credentials: {error}. Check IRSA or EKS Pod Identity of its ServiceAccount"
             )),
+            _ if known.stands_by => Ok(()),
             _ if !known.listed => Err("the objects are not listed yet".to_owned()),
             Aws::NotAsked => Err("AWS has not answered yet".to_owned()),
             Aws::TakesCredentials | Aws::DoesNotAnswer => Ok(()),
@@ -86,7 +96,8 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, ready: Arc<Read
     }
 }
 
-/// Ready once both kinds are listed and AWS was asked, unless it refuses the credentials, until the operator is told to stop.
+/// Ready once both kinds are listed and AWS was asked, unless it refuses the credentials, or another replica was seen to lead;
+/// until the operator is told to stop.
 async fn readyz(State(told): State<Told>) -> impl IntoResponse {
     if told.stop.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned());

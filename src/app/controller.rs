@@ -153,7 +153,7 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     let role_id = RefCell::new(None);
     let Converged { observed, plan, error, done } = converge(
         &snapshot,
-        &ctx.stop,
+        ctx,
         async |fresh| {
             let given = given_role_id.borrow().clone();
             observe(&snapshot, &desired, recorded, given, closely, fresh).await

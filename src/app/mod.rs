@@ -19,4 +19,5 @@ pub use health::{Found, Last, Subject, Verdict};
 pub use observed::{LogGroupFacts, Observed};
 pub use plan::{plan, retain, teardown};
 pub use probing::Probes;
+pub use removal::look_after;
 pub use status::{Facts, status};

@@ -66,7 +66,7 @@ pub(super) struct Probe<'a> {
 
 impl Probe<'_> {
     /// How the leg stands, and when to come back for the next probe by oneself. Invokes the function only if that is due,
-    /// and not while the operator stops.
+    /// and not while the operator stops or does not lead.
     pub(super) async fn leg(
         &self,
         subject: Option<Subject>,
@@ -88,7 +88,7 @@ impl Probe<'_> {
             );
         }
         let is_due = last.as_ref().is_none_or(|(last, age)| last.is_due(*age, self.interval, look));
-        if is_due && !self.ctx.stop.is_cancelled() {
+        if is_due && !self.ctx.stop.is_cancelled() && self.ctx.leadership.may_write() {
             let failures = last.map_or(0, |(last, _)| last.failures);
             let last = self.invoke(subject, asleep, failures).await;
             return (last.leg.clone(), last.due_in(Duration::ZERO, self.interval));

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::jiff::Timestamp;
-use kube::{Api, Resource as _, ResourceExt as _};
+use kube::{Api, Resource as _, ResourceExt as _, runtime::reflector::ObjectRef};
 
 use super::{
     LogGroupFacts, Observed,
@@ -19,10 +19,10 @@ use crate::{
     },
     aws::{AwsError, Caller, InterfaceHolder, MaxAge, NetworkInterfaceId, Snapshot, Write},
     controller::{
-        Context, Converged, Error, Guarded, Pace, converge, explain_unreadable, is_held, raw_deletion_policy,
+        Context, Converged, Departed, Error, Guarded, Pace, converge, explain_unreadable, is_held, raw_deletion_policy,
         remove_finalizer,
     },
-    identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity},
+    identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity, TAG_RETAINED},
     plan::{Plan, explain},
 };
 
@@ -44,6 +44,7 @@ pub(super) async fn remove(
     };
     let mut legs = Vec::new();
     let mut pace = Pace::Rest;
+    let mut places = BTreeSet::new();
     let result = match identities(object, ctx).await {
         Ok(identities) => match ctx.snapshots.caller().await {
             Ok(caller) => Ok((identities, caller)),
@@ -57,6 +58,7 @@ pub(super) async fn remove(
             pace = Pace::after(&error);
         }
         Ok((identities, caller)) => {
+            places.clone_from(&identities);
             for identity in identities {
                 let pass = match policy {
                     DeletionPolicy::Delete => remove_one(&identity, &caller, ctx).await,
@@ -84,6 +86,12 @@ pub(super) async fn remove(
     }
     if legs.is_empty() {
         remove_finalizer(api, meta).await?;
+        for place in places {
+            match policy {
+                DeletionPolicy::Delete => ctx.departures.tell(Departed::App(place)),
+                DeletionPolicy::Retain => ctx.departures.forget(&Departed::App(place)),
+            }
+        }
         return Ok(Pace::Rest);
     }
     if let Some(mut report) = report {
@@ -95,6 +103,28 @@ pub(super) async fn remove(
         explain_unreadable::<PrivateGenAIApp>(&ctx.client, meta, &problem).await?;
     }
     Ok(pace)
+}
+
+/// Removes what another operator was late to create for an app that is gone. `true` when there was nothing, or when an object
+/// of that name is there again, which sees to it.
+pub async fn look_after(identity: &AppIdentity, ctx: &Context) -> bool {
+    let object = ObjectRef::new(&identity.name).within(&identity.namespace);
+    if ctx.apps.get(&object).is_some() {
+        return true;
+    }
+    let Ok(caller) = ctx.snapshots.caller().await else {
+        return false;
+    };
+    // One of the same name came meanwhile, and went with its resources retained.
+    match ctx.snapshots.region(&identity.region).roles(MaxAge::Any).await {
+        Ok(roles) if roles.get(&identity.role_name()).is_some_and(|role| role.tags.contains_key(TAG_RETAINED)) => {
+            return true;
+        }
+        Ok(_) => {}
+        Err(_) => return false,
+    }
+    let pass = remove_one(identity, &caller, ctx).await;
+    pass.error.is_none() && pass.done.is_empty() && pass.plan.legs.is_empty()
 }
 
 /// Right after a restart nobody remembers what was created just before it. An app of less than a minute on which no role
@@ -112,7 +142,7 @@ async fn retain_one(identity: &AppIdentity, ctx: &Context) -> Converged<Observed
     let (unseen, retained) = (unseen_role(identity), retained_role(identity));
     converge(
         &snapshot,
-        &ctx.stop,
+        ctx,
         async |fresh| {
             let roles = snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await?;
             let role = roles.get(&identity.role_name()).cloned();
@@ -167,7 +197,7 @@ async fn remove_one(identity: &AppIdentity, caller: &Caller, ctx: &Context) -> C
     let role = unseen_role(identity);
     converge(
         &snapshot,
-        &ctx.stop,
+        ctx,
         async |fresh| {
             let log_groups = snapshot.log_groups(fresh.of(ConditionType::FunctionReady)).await?;
             let log_group = match log_groups.get(&identity.log_group_name()) {

@@ -18,12 +18,13 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wildmatch::WildMatch;
 
-use super::{Latest, Pace, objects::Guarded};
+use super::{Departures, Latest, Pace, objects::Guarded};
 use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
     app::Probes,
     aws::{Aws, NetworkInterfaceId, Region, Snapshots, VpcId},
     identity::InstallationId,
+    leadership::Leadership,
     metrics::Metrics,
     network::{Available, Hints, Interfaces},
 };
@@ -130,12 +131,17 @@ pub struct Context {
     closer: Mutex<BTreeMap<String, Look>>,
     /// What came of the last probes.
     pub probes: Probes,
+    /// Apps and networks that went lately.
+    pub departures: Departures,
+    /// The right to write.
+    pub leadership: Leadership,
     /// Told when the operator is to end.
     pub stop: CancellationToken,
 }
 
 impl Context {
     /// A context that has seen nothing yet.
+    #[expect(clippy::too_many_arguments, reason = "each is another part of the world, and there is one caller")]
     pub fn new(
         client: Client,
         aws: Arc<dyn Aws>,
@@ -143,6 +149,7 @@ impl Context {
         apps: Store<Guarded<PrivateGenAIApp>>,
         networks: Store<Guarded<PrivateGenAINetwork>>,
         metrics: Arc<Metrics>,
+        leadership: Leadership,
         stop: CancellationToken,
     ) -> Self {
         Self {
@@ -165,6 +172,8 @@ impl Context {
             unseen: Mutex::default(),
             replaced: Mutex::default(),
             refused_tokens: Mutex::default(),
+            departures: Departures::default(),
+            leadership,
             stop,
         }
     }

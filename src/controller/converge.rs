@@ -2,12 +2,13 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use tokio_util::sync::CancellationToken;
 use tracing::{Instrument as _, field::Empty};
 
 use crate::{
     api::condition::{ConditionType, Standing},
     aws::{AwsError, Failure, MaxAge, Snapshot, Write, Written},
+    controller::Context,
+    leadership::NotLeading,
     plan::Plan,
 };
 
@@ -45,10 +46,11 @@ pub struct Converged<O> {
 }
 
 /// Makes a pass. `learn` is told every answer to a write, and says whether the plan is to be made anew although the
-/// call failed. No step is begun once `stop` says so: the next operator takes it up.
+/// call failed. No step is begun once the operator is told to stop, or without the right to write: the next operator
+/// takes it up.
 pub async fn converge<O>(
     snapshot: &Snapshot,
-    stop: &CancellationToken,
+    ctx: &Context,
     mut observe: impl AsyncFnMut(&Freshness) -> Result<O, AwsError>,
     mut decide: impl FnMut(&O) -> Plan,
     mut learn: impl FnMut(&Write, &Result<Written, AwsError>) -> bool,
@@ -80,14 +82,17 @@ pub async fn converge<O>(
             return pass;
         }
         for step in pass.plan.steps.clone() {
-            if stop.is_cancelled() {
+            if ctx.stop.is_cancelled() {
                 return pass;
             }
             let (service, operation) = step.write.operation();
             // The call writes its request id into the step.
             let span =
                 tracing::info_span!("step", service, operation, resource = step.write.resource(), request_id = Empty);
-            let result = snapshot.write(&step.write).instrument(span.clone()).await;
+            let result = match ctx.leadership.write(snapshot.write(&step.write).instrument(span.clone())).await {
+                Ok(result) => result,
+                Err(NotLeading) => return pass,
+            };
             let again = learn(&step.write, &result);
             match result {
                 Ok(_) => {

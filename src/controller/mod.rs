@@ -3,6 +3,7 @@
 pub mod context;
 mod converge;
 mod credentials;
+mod departed;
 pub mod drift;
 mod gauges;
 mod latest;
@@ -12,6 +13,7 @@ mod triggers;
 
 pub use context::{Context, Look, Settings};
 pub use converge::{Converged, Freshness, converge};
+pub use departed::{Departed, Departures};
 pub use gauges::observe_ready;
 pub use latest::Latest;
 pub use objects::{

@@ -13,7 +13,7 @@ use std::{
 use futures::{
     FutureExt as _, Stream, StreamExt as _,
     channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded},
-    future::{LocalBoxFuture, join},
+    future::{LocalBoxFuture, join, join3},
     stream,
 };
 use kube::{
@@ -33,11 +33,14 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Context, Error, Guarded, Look, Pace, Settings, context::key, credentials, gauges, is_held};
+use super::{
+    Context, Error, Guarded, Look, Pace, Settings, context::key, credentials, departed::look_after, gauges, is_held,
+};
 use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork, app::App, network::NetworkKey},
     app,
     aws::{Aws, Region},
+    leadership::Leadership,
     metrics::Metrics,
     network,
     server::Readiness,
@@ -47,15 +50,17 @@ type AppRef = ObjectRef<Guarded<PrivateGenAIApp>>;
 type NetworkRef = ObjectRef<Guarded<PrivateGenAINetwork>>;
 
 /// Watches, reconciles, and resyncs until `stop`; then ends what is under way and returns. `ready` is told once both kinds
-/// have been listed, and whether AWS takes the operator's credentials.
+/// have been listed, and whether AWS takes the operator's credentials. Nothing is written without `leadership`.
 pub async fn run(
     client: Client,
     aws: Arc<dyn Aws>,
     settings: Settings,
     metrics: Arc<Metrics>,
+    leadership: Leadership,
     ready: Arc<Readiness>,
     stop: CancellationToken,
 ) {
+    let client = leadership.fence(&client);
     let (apps, app_writer) = store();
     let (networks, network_writer) = store();
     let (app_queue, app_requests) = unbounded();
@@ -73,8 +78,16 @@ pub async fn run(
         seen: Mutex::default(),
         metrics: Arc::clone(&metrics),
     };
-    let context =
-        Arc::new(Context::new(client.clone(), aws, settings, apps.clone(), networks.clone(), metrics, stop.clone()));
+    let context = Arc::new(Context::new(
+        client.clone(),
+        aws,
+        settings,
+        apps.clone(),
+        networks.clone(),
+        metrics,
+        leadership,
+        stop.clone(),
+    ));
 
     gauges::show(&context);
 
@@ -153,7 +166,7 @@ pub async fn run(
         concurrency,
     );
     tokio::select! {
-        _ = join(reconcile_apps, reconcile_networks) => {}
+        _ = join3(reconcile_apps, reconcile_networks, look_after(&context)) => {}
         () = join(watch_apps, watch_networks).map(|_| ()) => unreachable!("a watch never ends"),
         () = resync => unreachable!("the resync never ends"),
         () = look_for_touches => unreachable!("touches never end"),

@@ -24,8 +24,8 @@ use crate::{
     },
     aws::{AwsError, Caller, Failure, MaxAge, Role, SecurityGroupId, Snapshot, Write, Written},
     controller::{
-        Context, Converged, Error, Freshness, Guarded, Pace, add_finalizer, apply_status, context::key, converge,
-        drift::repairs, explain_unreadable, observe_ready, raw_deletion_policy, remove_finalizer, tell,
+        Context, Converged, Departed, Error, Freshness, Guarded, Pace, add_finalizer, apply_status, context::key,
+        converge, drift::repairs, explain_unreadable, observe_ready, raw_deletion_policy, remove_finalizer, tell,
     },
     identity::{FUNCTIONS_GROUP, NetworkIdentity, Retirement},
     plan::{Plan, listed, unseen as unseen_legs},
@@ -165,6 +165,7 @@ async fn keep(
         // Everything stays as it is, also what apps without an object here still need.
         snapshot.uncover(&key.vpc);
         ctx.forget(key);
+        ctx.departures.forget(&Departed::Network(key.clone()));
         remove_finalizer(api, &network.metadata).await?;
         return Ok(Pace::Rest);
     }
@@ -182,7 +183,7 @@ async fn keep(
     let mut kept = None;
     let pass = converge(
         &snapshot,
-        &ctx.stop,
+        ctx,
         async |fresh| observe(&snapshot, (key, &identity), Users::of(key, ctx).is_empty(), fresh, ctx).await,
         |observed| decide(key, &identity, &caller, observed, ctx),
         |write, result| {
@@ -215,6 +216,7 @@ async fn keep(
         snapshot.uncover(&key.vpc);
         ctx.forget(key);
         ctx.unsettle(&uid);
+        ctx.departures.tell(Departed::Network(key.clone()));
         // Deleted first: an app that comes now sees that this object goes, and brings up another when it is gone.
         if deleting {
             remove_finalizer(api, &network.metadata).await?;
@@ -294,6 +296,43 @@ async fn what_keeps(group: Option<SecurityGroupId>, observed: &Observed, snapsho
     // What our own two groups say of each other was revoked just now.
     referring.retain(|other| observed.security_groups.iter().all(|ours| ours.id != *other));
     keeps(&group, &interfaces, &referring)
+}
+
+/// Removes what another operator was late to create for a network that is gone. `true` when there was nothing, or when
+/// somebody else sees to it: an object that stands for the VPC again, an app that will bring one up, or one whose role is
+/// there.
+pub async fn look_after(key: &NetworkKey, ctx: &Context) -> bool {
+    let taken = || {
+        ctx.networks.state().iter().any(|network| {
+            network.0.as_ref().is_ok_and(|network| NetworkKey::try_from(&network.spec).as_ref() == Ok(key))
+        })
+    };
+    if taken() || !Users::of(key, ctx).is_empty() {
+        return true;
+    }
+    let Ok(caller) = ctx.snapshots.caller().await else {
+        return false;
+    };
+    let identity = NetworkIdentity {
+        installation: ctx.settings.installation.clone(),
+        account: caller.account.clone(),
+        region: key.region.clone(),
+        vpc: key.vpc.clone(),
+    };
+    let snapshot = ctx.snapshots.region(&key.region);
+    snapshot.cover(&key.vpc);
+    let pass = converge(
+        &snapshot,
+        ctx,
+        async |fresh| observe(&snapshot, (key, &identity), true, fresh, ctx).await,
+        |observed| if observed.live_roles.is_empty() { teardown(observed) } else { Plan::default() },
+        |_, _| false,
+    )
+    .await;
+    if !taken() {
+        snapshot.uncover(&key.vpc);
+    }
+    pass.error.is_none() && pass.done.is_empty() && pass.plan.legs.is_empty()
 }
 
 async fn observe(

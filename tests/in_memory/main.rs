@@ -16,6 +16,7 @@ mod deletion;
 mod drift;
 mod eyes;
 mod health;
+mod leadership;
 #[path = "../memory/mod.rs"]
 mod memory;
 mod private_dns;
@@ -25,3 +26,5 @@ mod roles;
 mod scene;
 mod sharing;
 mod teardown;
+mod two_writers;
+mod uninstall;

@@ -6,6 +6,7 @@ use private_genai_operator::{
     aws::{Region, SubnetId, VpcId},
     controller::{self, Settings},
     identity::InstallationId,
+    leadership::Leadership,
     metrics::Metrics,
     server::Readiness,
 };
@@ -87,22 +88,28 @@ impl Scene {
         self.aws.add_vpc(&Self::region(), shape)
     }
 
-    /// Starts the operator, as a new process would.
-    pub fn start(&mut self) {
-        let stop = CancellationToken::new();
-        self.ready = Arc::default();
-        let settings = Settings {
+    /// What an operator of the scene is told.
+    pub fn settings(&self) -> Settings {
+        Settings {
             installation: Self::installation(),
             region: Self::region(),
             allowed_vpcs: vec![WildMatch::new(self.allowed)],
             resync: RESYNC,
             concurrency: 32,
-        };
+        }
+    }
+
+    /// Starts the operator, as a new process would.
+    pub fn start(&mut self) {
+        let stop = CancellationToken::new();
+        self.ready = Arc::default();
+        let settings = self.settings();
         let run = controller::run(
             self.kubernetes.client(),
             Arc::new(self.aws.clone()),
             settings,
             Arc::clone(&self.metrics),
+            Leadership::always(),
             Arc::clone(&self.ready),
             stop.clone(),
         );

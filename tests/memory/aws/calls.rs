@@ -5,6 +5,8 @@ use private_genai_operator::aws::{AwsError, Failure, Region};
 /// One call to AWS: each page is one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallRecord {
+    /// Which replica made it; empty where it does not matter.
+    pub by: &'static str,
     /// The service prefix, as IAM names it.
     pub service: &'static str,
     /// The operation, as CloudTrail names it.

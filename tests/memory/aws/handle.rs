@@ -1,6 +1,10 @@
 //! The handle that tests and the operator hold: the world behind a lock, with a clock, a journal and faults.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use private_genai_operator::{
     aws::{AccountId, AwsError, Region, SubnetId, VpcId, pacing::Pacer},
@@ -22,6 +26,10 @@ pub struct MemoryAws {
     started: Instant,
     pacer: Option<Arc<Pacer>>,
     inside: Arc<Mutex<Inside>>,
+    /// Who calls, for the journal.
+    by: &'static str,
+    /// Calls take their time, which follows from this.
+    dawdles: Option<u64>,
 }
 
 struct Inside {
@@ -53,12 +61,34 @@ impl MemoryAws {
     pub fn of(world: World) -> Self {
         let skipped = world.now;
         let inside = Inside { world, skipped, journal: Vec::new(), faults: Vec::new(), errors: 0 };
-        Self { started: Instant::now(), pacer: None, inside: Arc::new(Mutex::new(inside)) }
+        let (started, inside) = (Instant::now(), Arc::new(Mutex::new(inside)));
+        Self { started, pacer: None, inside, by: "", dawdles: None }
     }
 
     /// The same account, asked no faster than the operator's own pacer lets it, call for call and page for page.
     pub fn paced(self) -> Self {
         Self { pacer: Some(Arc::default()), ..self }
+    }
+
+    /// A handle whose calls the journal knows as this replica's.
+    pub fn seen_by(&self, by: &'static str) -> Self {
+        Self { by, ..self.clone() }
+    }
+
+    /// A handle whose calls take up to 100 ms before the work and up to 100 ms after it: how much each takes follows from
+    /// the seed, so that each seed is another interleaving with the calls of others.
+    pub fn dawdling(&self, seed: u64) -> Self {
+        Self { dawdles: Some(seed), ..self.clone() }
+    }
+
+    /// Others have their turn.
+    async fn pause(&self, when: &str) {
+        let Some(seed) = self.dawdles else {
+            return yield_now().await;
+        };
+        let mut hasher = DefaultHasher::new();
+        (seed, self.by, self.calls(), when).hash(&mut hasher);
+        tokio::time::sleep(Duration::from_millis(hasher.finish() % 100)).await;
     }
 
     /// Sets up a VPC with its subnets.
@@ -138,7 +168,7 @@ impl MemoryAws {
         call: Call<'_>,
         work: impl FnOnce(&mut World) -> Result<(T, usize), AwsError> + Send,
     ) -> Result<T, AwsError> {
-        yield_now().await;
+        self.pause("before").await;
         let (region, service, operation) = (call.region, call.service, call.operation);
         if let Some(pacer) = &self.pacer {
             pacer.turn(region, service, operation).await?;
@@ -151,9 +181,9 @@ impl MemoryAws {
                 (Some(fault), Some(error)) if !fault.after => Err(error),
                 (_, failed) => work(&mut inside.world).and_then(|done| failed.map_or(Ok(done), Err)),
             };
-            inside.record(call, answer)
+            inside.record(self.by, call, answer)
         };
-        yield_now().await;
+        self.pause("after").await;
         if let Some(pacer) = &self.pacer {
             pacer.ended(region, service, operation, answer.as_ref().err().map(|error| error.failure));
             for _ in 1..pages {
@@ -197,7 +227,12 @@ impl Inside {
         Some(taken)
     }
 
-    fn record<T>(&mut self, call: Call<'_>, answer: Result<(T, usize), AwsError>) -> (Result<T, AwsError>, usize) {
+    fn record<T>(
+        &mut self,
+        by: &'static str,
+        call: Call<'_>,
+        answer: Result<(T, usize), AwsError>,
+    ) -> (Result<T, AwsError>, usize) {
         let Call { service, operation, write, region, resource } = call;
         let (answer, pages) = match answer {
             Ok((value, pages)) => (Ok(value), pages),
@@ -209,7 +244,7 @@ impl Inside {
         };
         let no_code = || "NoAnswer".to_owned();
         let error_code = answer.as_ref().err().map(|error| error.code.clone().unwrap_or_else(no_code));
-        let record = CallRecord { service, operation, write, region: region.clone(), resource, error_code };
+        let record = CallRecord { by, service, operation, write, region: region.clone(), resource, error_code };
         self.journal.extend(std::iter::repeat_n(record, pages));
         (answer, pages)
     }

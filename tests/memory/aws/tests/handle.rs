@@ -157,6 +157,7 @@ async fn faults_come_once_or_often_before_or_after_the_work() {
     assert!(error.request_id.is_some());
     let last = aws.journal().pop().expect("a call");
     let expected = CallRecord {
+        by: "",
         service: "ec2",
         operation: "DescribeSecurityGroups",
         write: false,

@@ -1,0 +1,189 @@
+//! What to do about the Lease, given what it says and since when it says so. The semantics are those of client-go's
+//! `leaderelection`: a Lease has run out when it has not changed for its duration *by the observer's own clock*. Times
+//! that others wrote into it are for people; no clock of one machine is compared with that of another.
+
+use std::time::Duration;
+
+/// A moment of this process's own clock, which never jumps: the time since some moment of the process.
+pub type Moment = Duration;
+
+/// What a Lease says.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Record {
+    /// Who holds it; empty when it was released.
+    pub holder: String,
+    /// For how long after a renewal it holds.
+    pub duration: Duration,
+    /// When it was acquired, by the holder's wall clock, in microseconds since the epoch.
+    pub acquired: Option<i64>,
+    /// When it was renewed last, by the holder's wall clock.
+    pub renewed: Option<i64>,
+    /// How often it went from one to another.
+    pub transitions: i32,
+}
+
+/// A record, and since when it has been seen unchanged.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Sighting {
+    /// What it says.
+    pub record: Record,
+    /// When it was first seen to say so.
+    pub since: Moment,
+}
+
+impl Sighting {
+    /// What is known after the Lease was seen again.
+    #[must_use]
+    pub fn of(record: Record, now: Moment, before: Option<Self>) -> Self {
+        match before {
+            Some(before) if before.record == record => before,
+            Some(_) | None => Self { record, since: now },
+        }
+    }
+}
+
+/// What to do next.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Next {
+    /// There is no Lease: create it.
+    Create,
+    /// Nobody holds it, or its holder has let it run out: take it.
+    Take,
+    /// It is ours: renew it.
+    Renew,
+    /// Somebody else holds it, until then at least.
+    Wait {
+        /// When it runs out, if it does not change until then.
+        until: Moment,
+    },
+}
+
+/// Decides what `me` does now about a Lease as it was seen.
+pub fn decide(now: Moment, me: &str, seen: Option<&Sighting>) -> Next {
+    let Some(Sighting { record, since }) = seen else {
+        return Next::Create;
+    };
+    let until = since.saturating_add(record.duration);
+    if record.holder == me {
+        Next::Renew
+    } else if record.holder.is_empty() || now >= until {
+        Next::Take
+    } else {
+        Next::Wait { until }
+    }
+}
+
+/// What the Lease says once `me` has acquired or renewed it. `wall` is what the wall clock shows.
+#[must_use]
+pub fn held(before: Option<&Record>, me: &str, duration: Duration, wall: i64) -> Record {
+    let ours = before.filter(|before| before.holder == me);
+    Record {
+        holder: me.to_owned(),
+        duration,
+        acquired: ours.map_or(Some(wall), |before| before.acquired),
+        renewed: Some(wall),
+        transitions: match (before, ours) {
+            (None, _) => 0,
+            (Some(before), Some(_)) => before.transitions,
+            (Some(before), None) => before.transitions.saturating_add(1),
+        },
+    }
+}
+
+/// What the Lease says once its holder has released it. The short duration is for candidates that look at nothing else.
+#[must_use]
+pub fn released(before: &Record, wall: i64) -> Record {
+    Record {
+        holder: String::new(),
+        duration: Duration::from_secs(1),
+        acquired: Some(wall),
+        renewed: Some(wall),
+        transitions: before.transitions,
+    }
+}
+
+/// When a candidate looks again, after so many looks: spread by its name, so that candidates do not collide each time.
+pub fn look_again(every: Duration, candidate: &str, looks: u64) -> Duration {
+    use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+    let mut hasher = DefaultHasher::new();
+    (candidate, looks).hash(&mut hasher);
+    // Up to a quarter more.
+    every + every / 256 * u32::try_from(hasher.finish() % 64).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MINUTE: Duration = Duration::from_mins(1);
+
+    fn at(seconds: u64) -> Moment {
+        Duration::from_secs(seconds)
+    }
+
+    fn record(holder: &str, renewed: i64) -> Record {
+        Record { holder: holder.into(), duration: MINUTE, acquired: Some(1), renewed: Some(renewed), transitions: 3 }
+    }
+
+    fn seen(holder: &str, since: u64) -> Sighting {
+        Sighting { record: record(holder, 7), since: at(since) }
+    }
+
+    #[test]
+    fn a_lease_is_taken_when_nobody_holds_it_and_waited_for_until_it_runs_out() {
+        for (now, seen, next) in [
+            (0, None, Next::Create),
+            (0, Some(seen("", 0)), Next::Take),
+            (100, Some(seen("me", 0)), Next::Renew),
+            (100, Some(seen("other", 100)), Next::Wait { until: at(160) }),
+            (159, Some(seen("other", 100)), Next::Wait { until: at(160) }),
+            (160, Some(seen("other", 100)), Next::Take),
+            (9999, Some(seen("other", 100)), Next::Take),
+        ] {
+            assert_eq!(decide(at(now), "me", seen.as_ref()), next, "at {now} s, {seen:?}");
+        }
+    }
+
+    #[test]
+    fn the_clocks_of_others_do_not_count_only_whether_the_lease_changed() {
+        for renewed in [i64::MIN, 0, i64::MAX] {
+            let first = Sighting::of(record("other", renewed), at(10), None);
+            let again = Sighting::of(record("other", renewed), at(50), Some(first.clone()));
+            assert_eq!(again, first, "seen unchanged since 10 s");
+            assert_eq!(decide(at(69), "me", Some(&again)), Next::Wait { until: at(70) });
+            assert_eq!(decide(at(70), "me", Some(&again)), Next::Take);
+            let renewed = Sighting::of(record("other", 8), at(69), Some(again));
+            assert_eq!(decide(at(70), "me", Some(&renewed)), Next::Wait { until: at(129) });
+        }
+        // A clock that is set back writes an older time: it is a renewal all the same.
+        let set_back = Sighting::of(record("other", -5), at(40), Some(seen("other", 0)));
+        assert_eq!(set_back.since, at(40));
+    }
+
+    #[test]
+    fn the_duration_that_counts_is_the_one_that_the_holder_wrote() {
+        let long = Record { duration: Duration::from_mins(5), ..record("other", 7) };
+        let seen = Sighting { record: long, since: at(0) };
+        assert_eq!(decide(at(299), "me", Some(&seen)), Next::Wait { until: at(300) });
+    }
+
+    #[test]
+    fn a_lease_tells_people_since_when_who_holds_it_and_how_often_it_went_over() {
+        let first = held(None, "a", MINUTE, 10);
+        assert_eq!((first.acquired, first.renewed, first.transitions), (Some(10), Some(10), 0));
+        let renewed = held(Some(&first), "a", MINUTE, 20);
+        assert_eq!((renewed.acquired, renewed.renewed, renewed.transitions), (Some(10), Some(20), 0));
+        let taken = held(Some(&renewed), "b", MINUTE, 90);
+        assert_eq!((taken.holder.as_str(), taken.acquired, taken.transitions), ("b", Some(90), 1));
+        let free = released(&taken, 95);
+        assert_eq!((free.holder.as_str(), free.duration, free.transitions), ("", Duration::from_secs(1), 1));
+        assert_eq!(held(Some(&free), "a", MINUTE, 96).transitions, 2);
+    }
+
+    #[test]
+    fn candidates_look_at_different_moments() {
+        let looks = |name: &str| (0..5).map(|n| look_again(at(2), name, n)).collect::<Vec<_>>();
+        assert_ne!(looks("a"), looks("b"));
+        assert!(looks("a").iter().all(|look| *look >= at(2) && *look <= Duration::from_millis(2500)));
+    }
+}

@@ -1,0 +1,111 @@
+//! The two subcommands on the command line.
+
+use std::{io::Write as _, sync::Arc, time::Duration};
+
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use super::{Failure, orphan, teardown};
+use crate::{
+    aws::{Aws, Region, sdk::SdkAws},
+    cli::LogFormat,
+    controller::Settings,
+    identity::InstallationId,
+    leadership::LeaseFlags,
+    telemetry,
+};
+
+/// How the log is written; what is for people goes to standard output.
+#[derive(Args, Debug)]
+struct Log {
+    /// The form of the log on standard error.
+    #[arg(long, env = "PGAI_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+
+    /// What is logged, as `tracing` directives, such as `info` or `private_genai_operator=debug`.
+    #[arg(long, env = "PGAI_LOG", default_value = "warn")]
+    log: String,
+}
+
+/// Removes everything, objects and AWS.
+#[derive(Args, Debug)]
+pub struct Teardown {
+    /// Whose resources these are: what the operator was given.
+    #[arg(long, env = "PGAI_INSTALLATION_ID")]
+    installation_id: InstallationId,
+
+    /// The region of VPCs for which an app names none: what the operator was given.
+    #[arg(long, env = "AWS_REGION")]
+    region: Region,
+
+    /// Do it. Without this, what would be deleted is told, and the status is 2.
+    #[arg(long)]
+    yes: bool,
+
+    #[command(flatten)]
+    lease: LeaseFlags,
+
+    #[command(flatten)]
+    log: Log,
+}
+
+/// Lets the objects go, and leaves AWS as it is.
+#[derive(Args, Debug)]
+pub struct Orphan {
+    /// Whose resources these are: what the operator was given, and is to be given again to take them over.
+    #[arg(long, env = "PGAI_INSTALLATION_ID")]
+    installation_id: InstallationId,
+
+    /// How long an operator that holds the Lease is waited for, in seconds. One that was killed holds it for a minute.
+    #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
+
+    /// Go on although there is no Lease, because you have made sure that no operator runs.
+    #[arg(long)]
+    no_lease: bool,
+
+    #[command(flatten)]
+    lease: LeaseFlags,
+
+    #[command(flatten)]
+    log: Log,
+}
+
+fn say(line: &str) -> std::io::Result<()> {
+    writeln!(std::io::stdout(), "{line}")
+}
+
+impl Teardown {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When not all is gone, and why.
+    pub async fn execute(self, stop: CancellationToken) -> Result<(), Failure> {
+        telemetry::start(&self.log.log, self.log.log_format)?;
+        let client = kube::Client::try_default().await?;
+        let aws: Arc<dyn Aws> = Arc::new(SdkAws::load(&self.region, Arc::new(|_| ())).await);
+        let settings = Settings {
+            installation: self.installation_id,
+            region: self.region,
+            // No app gets anything any more.
+            allowed_vpcs: Vec::new(),
+            resync: Duration::from_mins(1),
+            concurrency: 32,
+        };
+        let election = self.lease.election(&client);
+        teardown(client, aws, settings, election, self.yes, stop, |line| say(&line)).await
+    }
+}
+
+impl Orphan {
+    /// Does it.
+    ///
+    /// # Errors
+    /// When an operator runs, or may, or not all objects could be let go.
+    pub async fn execute(self, stop: CancellationToken) -> Result<(), Failure> {
+        telemetry::start(&self.log.log, self.log.log_format)?;
+        let client = kube::Client::try_default().await?;
+        let (election, timeout) = (self.lease.election(&client), Duration::from_secs(self.timeout));
+        orphan(client, election, &self.installation_id, timeout, !self.no_lease, stop, |line| say(&line)).await
+    }
+}

@@ -1,0 +1,144 @@
+//! Removing everything: the objects of both kinds, and by that their resources in AWS.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use futures::future::join;
+use kube::{
+    Api, Client,
+    api::{DeleteParams, DynamicObject, Preconditions},
+    core::ApiResource,
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Failure, Item, Kind, Next,
+    audit::{Places, audit},
+    left, next, objects, plan,
+};
+use crate::{
+    api::{PrivateGenAIApp, PrivateGenAINetwork},
+    aws::Aws,
+    controller::{self, Settings},
+    leadership::{Election, Leadership, Standing},
+};
+
+/// How often what is left is looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// Deletes all apps, then all networks, and waits until they are gone; then tells what AWS still has. Whoever holds the Lease
+/// does the work in AWS: an operator that runs, or this process once it holds it. `tell` is given lines for people.
+///
+/// # Errors
+/// When not all is gone, and why.
+pub async fn teardown(
+    client: Client,
+    aws: Arc<dyn Aws>,
+    settings: Settings,
+    election: Election,
+    confirmed: bool,
+    stop: CancellationToken,
+    mut tell: impl FnMut(String) -> std::io::Result<()>,
+) -> Result<(), Failure> {
+    let items = objects(&client).await?;
+    if !confirmed && !items.is_empty() {
+        plan(&items).into_iter().try_for_each(&mut tell)?;
+        return Err(Failure::NotConfirmed);
+    }
+    let mut places = Places::new();
+    if !items.is_empty() {
+        let done = stop.child_token();
+        let (standing, _) = watch::channel(Standing::default());
+        let work = async |leadership: Leadership, stop: CancellationToken| {
+            let (client, aws, ready) = (client.clone(), Arc::clone(&aws), Arc::default());
+            controller::run(client, aws, settings.clone(), Arc::default(), leadership, ready, stop).await;
+        };
+        let removing = async {
+            let _over = done.clone().drop_guard();
+            remove_all(&client, &settings, &mut places, &stop, &mut tell).await
+        };
+        join(election.campaign(&standing, &done, work), removing).await.1?;
+    }
+    tell("No app and no network is left.".to_owned())?;
+    let found = audit(&*aws, &settings.installation, &settings.region, places).await.map_err(Failure::Audit)?;
+    let (tag, id) = settings.installation.tag();
+    if found.is_empty() {
+        tell(format!("Nothing in AWS carries the tag {tag}={id} where this installation has been."))?;
+    } else {
+        tell(format!("In AWS these still carry the tag {tag}={id}; nobody looks after them now:"))?;
+        found.into_iter().map(|what| format!("  {what}")).try_for_each(&mut tell)?;
+    }
+    Ok(())
+}
+
+async fn remove_all(
+    client: &Client,
+    settings: &Settings,
+    places: &mut Places,
+    stop: &CancellationToken,
+    tell: &mut impl FnMut(String) -> std::io::Result<()>,
+) -> Result<(), Failure> {
+    let mut told: Vec<String> = Vec::new();
+    loop {
+        let items = match objects(client).await {
+            Ok(items) => items,
+            Err(error @ kube::Error::Api(_)) => return Err(error.into()),
+            // It may take an hour: a connection that breaks meanwhile is no reason to give up.
+            Err(error) => {
+                tracing::warn!(%error, "what is left could not be looked at; it is tried again");
+                pause(stop).await?;
+                continue;
+            }
+        };
+        for item in &items {
+            let region = item.region.as_ref().map_or(Ok(settings.region.clone()), |region| region.parse());
+            if let (Ok(region), Some(Ok(vpc))) = (region, item.vpc.as_ref().map(|vpc| vpc.parse())) {
+                places.entry(region).or_default().insert(vpc);
+            }
+        }
+        match next(&items) {
+            Next::Done => return Ok(()),
+            Next::Wait => {}
+            Next::Delete(items) => {
+                let mut deleted = BTreeSet::new();
+                for item in items {
+                    delete(client, item).await?;
+                    deleted.insert(item);
+                }
+                deleted.into_iter().map(|item| format!("Deleting {item}.")).try_for_each(&mut *tell)?;
+            }
+        }
+        // What is told already is not told again.
+        let now = left(&items);
+        if now != told {
+            now.iter().filter(|line| !told.contains(line)).cloned().try_for_each(&mut *tell)?;
+            told = now;
+        }
+        pause(stop).await?;
+    }
+}
+
+async fn pause(stop: &CancellationToken) -> Result<(), Failure> {
+    tokio::select! {
+        () = stop.cancelled() => Err(Failure::Interrupted),
+        () = tokio::time::sleep(LOOK_EVERY) => Ok(()),
+    }
+}
+
+/// Deletes an object; one that is gone, or another one of its name, is left alone.
+async fn delete(client: &Client, item: &Item) -> Result<(), Failure> {
+    let resource = match item.kind {
+        Kind::App => ApiResource::erase::<PrivateGenAIApp>(&()),
+        Kind::Network => ApiResource::erase::<PrivateGenAINetwork>(&()),
+    };
+    let api: Api<DynamicObject> = match &item.namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    };
+    let same = Preconditions { uid: Some(item.uid.clone()), resource_version: None };
+    match api.delete(&item.name, &DeleteParams::default().preconditions(same)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}

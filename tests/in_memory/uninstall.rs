@@ -1,0 +1,241 @@
+//! Uninstalling: everything goes, or nothing in AWS is touched.
+
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+
+use private_genai_operator::{
+    controller::Settings,
+    uninstall::{Failure, orphan, teardown},
+};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    leadership::{LEASE, Replica, callers, election},
+    memory::aws::{Delays, VpcShape},
+    scene::{Scene, app, condition, scene, writes},
+};
+
+/// What a command said.
+type Said = Rc<RefCell<Vec<String>>>;
+
+async fn tears_down(scene: &Scene, confirmed: bool, stop: &CancellationToken) -> (Result<(), Failure>, Vec<String>) {
+    let said = Said::default();
+    let client = scene.kubernetes.client();
+    let settings = Settings { allowed_vpcs: Vec::new(), ..scene.settings() };
+    let aws = Arc::new(scene.aws.seen_by("teardown"));
+    let election = election(&client, "teardown");
+    let tell = |line: String| {
+        said.borrow_mut().push(line);
+        Ok(())
+    };
+    let result = Box::pin(teardown(client, aws, settings, election, confirmed, stop.clone(), tell)).await;
+    (result, said.take())
+}
+
+async fn orphans(scene: &Scene, lease: bool) -> (Result<(), Failure>, Vec<String>) {
+    let said = Said::default();
+    let client = scene.kubernetes.client();
+    let election = election(&client, "orphan");
+    let tell = |line: String| {
+        said.borrow_mut().push(line);
+        Ok(())
+    };
+    let (timeout, stop) = (Duration::from_secs(90), CancellationToken::new());
+    let result = Box::pin(orphan(client, election, &Scene::installation(), timeout, lease, stop, tell)).await;
+    (result, said.take())
+}
+
+/// Two apps that are ready, of an operator that has the Lease.
+async fn two_apps(delays: Delays) -> (Scene, Replica) {
+    let scene = Scene::new(delays);
+    let mut operator = Replica::start(&scene, "operator");
+    operator.until_leads().await;
+    for name in ["one", "two"] {
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        scene.apply_app(name, &vpc);
+        scene.until_ready(name).await;
+    }
+    (scene, operator)
+}
+
+fn count(scene: &Scene) -> usize {
+    scene.kubernetes.list("privategenaiapps").len() + scene.kubernetes.list("privategenainetworks").len()
+}
+
+#[tokio::test(start_paused = true)]
+async fn teardown_tells_what_it_would_delete_and_deletes_nothing_without_being_told_to() {
+    scene(async {
+        let (scene, operator) = two_apps(Delays::default()).await;
+        operator.stop().await;
+        scene.forget();
+        let (result, said) = tears_down(&scene, false, &CancellationToken::new()).await;
+        assert!(matches!(result, Err(Failure::NotConfirmed)), "{result:?}");
+        assert_eq!(said[..3], ["2 apps, 2 networks would be deleted:", "  app team-a/one", "  app team-a/two"]);
+        assert_eq!((count(&scene), scene.aws.calls(), scene.kubernetes.writes()), (4, 0, 0));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn teardown_removes_everything_by_itself_when_no_operator_runs() {
+    scene(async {
+        let delays = Delays { endpoint_deleted: 60, interfaces_released: 600, ..Delays::default() };
+        let (scene, operator) = two_apps(delays).await;
+        operator.stop().await;
+        scene.forget();
+        let (result, said) = tears_down(&scene, true, &CancellationToken::new()).await;
+        result.expect("all is gone");
+        assert_eq!(count(&scene), 0);
+        scene.assert_aws_is_empty();
+        assert_eq!(callers(&scene), ["teardown"]);
+        let says = |text: &str| said.iter().any(|line| line.contains(text));
+        assert!(says("Deleting app team-a/one."), "{said:#?}");
+        assert!(says("0 apps, 2 networks left."), "{said:#?}");
+        assert!(says("eni-"), "what a network waits for is told: {said:#?}");
+        assert!(said.last().is_some_and(|line| line.starts_with("Nothing in AWS carries the tag")), "{said:#?}");
+        assert!(said.len() < 40, "each thing is told once: {said:#?}");
+        let lease = scene.kubernetes.get(LEASE).expect("a Lease");
+        assert_eq!(lease["spec"]["holderIdentity"], "", "released");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn teardown_leaves_the_work_to_an_operator_that_runs() {
+    scene(async {
+        let (scene, operator) = two_apps(Delays { endpoint_deleted: 60, ..Delays::default() }).await;
+        scene.forget();
+        let (result, said) = tears_down(&scene, true, &CancellationToken::new()).await;
+        result.expect("all is gone");
+        scene.assert_aws_is_empty();
+        let calls = scene.aws.take_journal();
+        assert!(calls.iter().filter(|call| call.write).all(|call| call.by == operator.name), "{said:#?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn teardown_can_be_interrupted_and_run_again_and_takes_along_what_cannot_be_read() {
+    scene(async {
+        let delays =
+            Delays { endpoint_deleted: 60, function_deleted: 5, interfaces_released: 100, ..Delays::default() };
+        let (scene, operator) = two_apps(delays).await;
+        operator.stop().await;
+        scene.kubernetes.overwrite(&app("two"), |app| app["spec"]["models"] = json!({"not": "a list"}));
+        let mut runs = 0;
+        for seconds in [1, 3, 6, 20, 50, 4000] {
+            runs += 1;
+            let stop = CancellationToken::new();
+            let interrupted = async {
+                tokio::time::sleep(Duration::from_secs(seconds)).await;
+                stop.cancel();
+                std::future::pending::<()>().await;
+            };
+            let result = tokio::select! {
+                (result, _) = tears_down(&scene, true, &stop) => result,
+                () = interrupted => unreachable!("it ends when it is told to"),
+            };
+            match result {
+                Ok(()) => break,
+                Err(Failure::Interrupted) => {}
+                Err(other) => panic!("{other}"),
+            }
+        }
+        assert!((3..=6).contains(&runs), "{runs} runs");
+        assert_eq!(count(&scene), 0);
+        scene.assert_aws_is_empty();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn orphaned_objects_go_at_once_aws_stays_as_it_is_and_the_same_installation_takes_it_over() {
+    scene(async {
+        let (scene, operator) = two_apps(Delays::default()).await;
+        operator.stop().await;
+        scene.kubernetes.overwrite(&app("two"), |app| app["spec"]["models"] = json!({"not": "a list"}));
+        let specs = ["one", "two"].map(|name| {
+            let object = scene.kubernetes.get(&app(name)).expect("an app");
+            (name, object["spec"]["network"].clone())
+        });
+        let before = scene.aws.world();
+        scene.forget();
+        let (result, said) = orphans(&scene, true).await;
+        result.expect("all are released");
+        assert_eq!(said.iter().filter(|line| line.starts_with("Released")).count(), 4, "{said:#?}");
+        assert!(said.last().is_some_and(|line| line.contains("installation id test")), "{said:#?}");
+        assert_eq!(scene.aws.calls(), 0, "AWS is not even asked");
+        assert_eq!(count(&scene), 4, "no object is deleted");
+
+        for path in ["one", "two"].map(app) {
+            scene.kubernetes.delete(&path);
+        }
+        for object in scene.kubernetes.list("privategenainetworks") {
+            let name = object["metadata"]["name"].as_str().expect("a name");
+            scene.kubernetes.delete(&format!("privategenainetworks/{name}"));
+        }
+        assert_eq!(count(&scene), 0, "at once");
+
+        let (result, said) = tears_down(&scene, true, &CancellationToken::new()).await;
+        result.expect("no object is left");
+        for what in [
+            "role pgai-",
+            "us-east-1: function pgai-",
+            "us-east-1: VPC endpoint",
+            "us-east-1: log group",
+            "security group",
+        ] {
+            assert!(said.iter().any(|line| line.contains(what)), "{what} is told: {said:#?}");
+        }
+        assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
+        assert_eq!(scene.aws.world().regions, before.regions);
+
+        let operator = Replica::start(&scene, "again");
+        for (name, network) in specs {
+            scene.apply(name, json!({"network": network, "models": [crate::scene::MODEL]}));
+        }
+        for name in ["one", "two"] {
+            scene.until_ready(name).await;
+        }
+        assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new(), "the same id takes over what is there");
+        assert_eq!(scene.aws.world().regions, before.regions);
+        operator.stop().await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn nothing_is_orphaned_while_an_operator_runs_or_may_run() {
+    scene(async {
+        let (scene, operator) = two_apps(Delays::default()).await;
+        let (result, said) = orphans(&scene, true).await;
+        assert!(matches!(&result, Err(Failure::Led { leader, .. }) if leader == "operator"), "{result:?}");
+        assert!(said[0].contains("scale it to zero"), "{said:#?}");
+        operator.stop().await;
+        let (result, _) = orphans(&scene, true).await;
+        result.expect("nobody runs");
+
+        let nowhere = Scene::new(Delays::default());
+        let (result, _) = orphans(&nowhere, true).await;
+        assert!(matches!(&result, Err(Failure::NoLease(name)) if name == "operator/private-genai-operator"));
+        let (result, _) = orphans(&nowhere, false).await;
+        result.expect("somebody has made sure");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_that_died_is_waited_for_until_its_lease_has_run_out() {
+    scene(async {
+        let (scene, operator) = two_apps(Delays::default()).await;
+        operator.kill().await;
+        let (result, _) = orphans(&scene, true).await;
+        result.expect("90 seconds are more than a Lease");
+        for name in ["one", "two"] {
+            let object = scene.kubernetes.get(&app(name)).expect("an app");
+            assert_eq!(object["metadata"]["finalizers"], json!(null));
+            assert_eq!(condition(&object, "Ready").0, "True", "nothing else of it changed");
+        }
+    })
+    .await;
+}
