@@ -30,6 +30,7 @@ FULL = {
     **MINIMAL,
     "image": {"repository": "registry.example/operator", "tag": "main", "pullPolicy": "Always"},
     "implicitNetworks": {"vpcIds": ["vpc-0abc*", "vpc-0def5678"]},
+    "replicas": 3,
     "resyncSeconds": 60,
     "concurrency": 8,
     "log": {"format": "text", "filter": "private_genai_operator=debug,info"},
@@ -94,7 +95,8 @@ class ChartTest(unittest.TestCase):
         for values, expected in (
             ({}, "missing properties 'installationId', 'region'"),
             ({**MINIMAL, "installationId": "Not this"}, "at '/installationId'"),
-            ({**MINIMAL, "replicas": 2}, "'replicas' not allowed"),
+            ({**MINIMAL, "leaderElection": True}, "'leaderElection' not allowed"),
+            ({**MINIMAL, "replicas": -1}, "at '/replicas'"),
             ({**MINIMAL, "implicitNetworks": {"vpcIds": "vpc-1"}}, "at '/implicitNetworks/vpcIds'"),
         ):
             answer = self.helm("template", "pgai", values=values)
@@ -104,7 +106,7 @@ class ChartTest(unittest.TestCase):
     def test_the_operator_takes_the_arguments_that_the_chart_writes(self) -> None:
         manifests = self.rendered(FULL)
         arguments = [line.strip()[2:].strip('"') for line in manifests.splitlines() if re.match(r' +- "?--[a-z]', line)]
-        self.assertEqual(len(arguments), 8)
+        self.assertEqual(len(arguments), 10)
         # Parsed, and then stopped by the missing cluster.
         arguments = [argument for argument in arguments if not argument.startswith("--listen")]
         answer = subprocess.run([OPERATOR, "run", *arguments, "--listen=127.0.0.1:0"], capture_output=True, text=True,
@@ -121,9 +123,12 @@ class ChartTest(unittest.TestCase):
 
         small, tuned = self.example("app.yaml"), self.example("tuned.yaml")
 
+        # The Lease that the chart names, which is the only one that its permissions are about.
+        lease = re.findall(r"--lease-[a-z]+=\S+", self.rendered(MINIMAL))
+        self.assertEqual(len(lease), 2)
         log_file = self.folder / "operator.log"
         command = [OPERATOR, "run", "--installation-id=prod", "--region=us-east-1", "--implicit-network-vpc-ids=vpc-*",
-            "--listen=127.0.0.1:0", "--log=info,kube_runtime=debug"]
+            "--listen=127.0.0.1:0", "--log=info,kube_runtime=debug", *lease]
         environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "AWS_ENDPOINT_URL": self.stack["awsEndpointUrl"],
             "AWS_ACCESS_KEY_ID": "local", "AWS_SECRET_ACCESS_KEY": "local"}
         with open(log_file, "wb") as log, subprocess.Popen(command, env=environment, stderr=log) as operator:
@@ -140,6 +145,9 @@ class ChartTest(unittest.TestCase):
                 operator.terminate()
         said = log_file.read_text()
         self.assertEqual(operator.returncode, 0, said)
+        holder = self.kubectl("-n", "operator", "get", "lease", "pgai-private-genai-operator",
+            "-o", "jsonpath={.spec.holderIdentity}/{.spec.leaseTransitions}").stdout
+        self.assertEqual(holder, "/0", "held once, and released")
         self.assertNotRegex(said.lower(), "forbidden|cannot (get|list|watch|create|patch|delete)")
 
     def example(self, name: str) -> str:

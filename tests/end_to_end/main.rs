@@ -17,4 +17,6 @@ mod manifests;
 mod operation;
 mod path;
 mod refusals;
+mod replicas;
 mod stack;
+mod uninstall;

@@ -128,9 +128,14 @@ impl Stack {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let log = self.directory.join(format!("operator-{number}.log"));
-        // The operator ends when its supervisor's standard input does: also when the test process is gone.
+        // The operator ends when its supervisor's standard input does: also when the test process is gone. A line there
+        // names another signal than SIGTERM.
         let process = Command::new("sh")
-            .args(["-c", r#""$@" & operator=$!; cat > /dev/null; kill -TERM $operator; wait $operator"#, "sh"])
+            .args([
+                "-c",
+                r#""$@" & operator=$!; read -r signal; kill -${signal:-TERM} $operator; wait $operator"#,
+                "sh",
+            ])
             .arg(env!("CARGO_BIN_EXE_private-genai-operator"))
             .args(["run", "--installation-id", installation, "--region", "us-east-1", "--listen", "127.0.0.1:0"])
             .args(["--implicit-network-vpc-ids", ALLOWED_VPCS])
@@ -159,6 +164,19 @@ impl Stack {
     /// Nothing is denied any more.
     pub async fn deny_nothing(&self) {
         http::json("DELETE", &format!("{}/_local/faults", self.aws), None).await;
+    }
+
+    /// Runs the program with these arguments to its end.
+    pub async fn run(&self, arguments: &[&str]) -> Output {
+        let ends = tokio::process::Command::new(env!("CARGO_BIN_EXE_private-genai-operator"))
+            .args(arguments)
+            .env("KUBECONFIG", &self.kubeconfig)
+            .env("AWS_ENDPOINT_URL", &self.aws)
+            .env("AWS_ACCESS_KEY_ID", "local")
+            .env("AWS_SECRET_ACCESS_KEY", "local")
+            .kill_on_drop(true)
+            .output();
+        tokio::time::timeout(DEADLINE, ends).await.expect("it ends").expect("it starts")
     }
 
     /// A client that belongs to the calling test's runtime.
@@ -314,6 +332,15 @@ impl Operator {
         drop(self.process.stdin.take());
         let process = &mut self.process;
         eventually("the operator ends", async || process.try_wait().expect("a status")).await.success()
+    }
+}
+
+impl Operator {
+    /// Kills it, wherever it is.
+    pub async fn kill(mut self) {
+        self.process.stdin.take().expect("a pipe").write_all(b"KILL\n").expect("the supervisor reads");
+        let process = &mut self.process;
+        eventually("the operator is killed", async || process.try_wait().expect("a status")).await;
     }
 }
 

@@ -1,0 +1,92 @@
+//! The two ways to uninstall, by the program itself.
+
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::stack::{Stack, app};
+
+const AS: [&str; 4] = ["--installation-id", "uninstall", "--region", "us-east-1"];
+
+fn said(output: &Output) -> (Option<i32>, String) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (output.status.code(), text(&output.stdout) + &text(&output.stderr))
+}
+
+/// Everything in the local AWS, but for what changes by itself.
+async fn inventory(stack: &Stack) -> String {
+    stack.inventory().await.to_string()
+}
+
+fn is_empty(inventory: &Value) -> bool {
+    inventory.as_object().expect("kinds").values().all(|items| items.as_array().is_some_and(Vec::is_empty))
+}
+
+#[tokio::test]
+async fn teardown_removes_everything_with_an_operator_that_runs_and_without_one() {
+    let stack = Stack::start();
+    let namespace = stack.namespace("teardown");
+    let operator = stack.operator("uninstall").await;
+    let (vpc, _) = stack.vpc(json!({"azs": ["a", "b"], "route": "isolated"})).await;
+    stack.apply(&app(&namespace, "bot", &vpc));
+    stack.until_ready(&namespace, "bot").await;
+
+    let (status, text) = said(&stack.run(&[&["teardown"], &AS[..]].concat()).await);
+    assert_eq!(status, Some(2), "{text}");
+    assert!(text.contains("1 app, 1 network would be deleted") && text.contains("app teardown/bot"), "{text}");
+    stack.until_ready(&namespace, "bot").await;
+
+    let (status, text) = said(&stack.run(&[&["teardown", "--yes"], &AS[..]].concat()).await);
+    assert_eq!(status, Some(0), "{text}");
+    assert!(text.contains("Nothing in AWS carries the tag privategenai.dev/installation=uninstall"), "{text}");
+    assert!(is_empty(&stack.inventory().await), "{}", inventory(&stack).await);
+
+    let (other, _) = stack.vpc(json!({"azs": ["a", "b"], "route": "isolated"})).await;
+    stack.apply(&app(&namespace, "again", &other));
+    stack.until_ready(&namespace, "again").await;
+    assert!(operator.stop().await);
+    let (status, text) = said(&stack.run(&[&["teardown", "--yes"], &AS[..]].concat()).await);
+    assert_eq!(status, Some(0), "{text}");
+    assert!(is_empty(&stack.inventory().await), "{}", inventory(&stack).await);
+}
+
+#[tokio::test]
+async fn orphaned_apps_are_deleted_at_once_aws_stays_and_the_same_installation_takes_it_over() {
+    let stack = Stack::start();
+    let namespace = stack.namespace("orphan");
+    let orphan = ["orphan", "--installation-id", "uninstall", "--timeout", "2"];
+    let (status, text) = said(&stack.run(&orphan).await);
+    assert_eq!(status, Some(1), "{text}");
+    assert!(text.contains("there is no Lease default/private-genai-operator"), "{text}");
+
+    let operator = stack.operator("uninstall").await;
+    let (vpc, _) = stack.vpc(json!({"azs": ["a", "b"], "route": "isolated"})).await;
+    let manifest = app(&namespace, "bot", &vpc);
+    stack.apply(&manifest);
+    stack.until_ready(&namespace, "bot").await;
+    let (status, text) = said(&stack.run(&orphan).await);
+    assert_eq!(status, Some(1), "{text}");
+    assert!(text.contains("scale the operator to zero"), "{text}");
+    assert!(operator.stop().await);
+
+    let (before, position) = (inventory(&stack).await, stack.journal_position().await);
+    let (status, text) = said(&stack.run(&orphan).await);
+    assert_eq!(status, Some(0), "{text}");
+    assert!(text.contains("Released app orphan/bot.") && text.contains(&format!("Released network {vpc}-us-east-1.")));
+    for kind in ["pgai", "pgain"] {
+        let deleted = stack.kubectl(&["delete", kind, "--all", "-A", "--timeout=20s"]);
+        assert!(deleted.status.success(), "{}", String::from_utf8_lossy(&deleted.stderr));
+    }
+    assert_eq!(inventory(&stack).await, before);
+    assert_eq!(stack.journal(position).await["calls"], json!([]), "AWS is not even asked");
+
+    let operator = stack.operator("uninstall").await;
+    stack.apply(&manifest);
+    stack.until_ready(&namespace, "bot").await;
+    let journal = stack.journal(position).await;
+    let writes: Vec<&Value> =
+        journal["calls"].as_array().into_iter().flatten().filter(|call| call["write"] == true).collect();
+    assert_eq!(writes, Vec::<&Value>::new());
+    assert_eq!(inventory(&stack).await, before);
+    assert!(operator.stop().await);
+}
