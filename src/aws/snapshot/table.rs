@@ -1,0 +1,132 @@
+//! One table of a snapshot: read at most once for everybody who asks at the same time, and kept until it is invalidated.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use crate::aws::{AwsError, Credentials};
+
+/// How old an answer may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaxAge {
+    /// As old as it is, if nothing of ours has changed it since.
+    Any,
+    /// At most this old.
+    Under(Duration),
+}
+
+impl MaxAge {
+    /// The stricter of this and a bound.
+    #[must_use]
+    pub fn bounded_by(self, bound: Duration) -> Duration {
+        match self {
+            Self::Any => bound,
+            Self::Under(age) => age.min(bound),
+        }
+    }
+}
+
+impl PartialOrd for MaxAge {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        match (self, other) {
+            (Self::Under(left), Self::Under(right)) => left.partial_cmp(right),
+            (Self::Any, Self::Any) => Some(std::cmp::Ordering::Equal),
+            (Self::Any, Self::Under(_)) => Some(std::cmp::Ordering::Greater),
+            (Self::Under(_), Self::Any) => Some(std::cmp::Ordering::Less),
+        }
+    }
+}
+
+/// For how long an error is everybody's answer, the first time and at most: long enough that a hundred objects that wait
+/// for the same table do not each make the failing call, short enough that a retry is a real one. It doubles each time, so
+/// that a call that goes on failing is made about twice a minute, however many objects wait for it.
+const ERROR_IS_SHARED_FOR: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
+
+/// One table: its last answer and the generation that the answer is of.
+pub(super) struct Table<T> {
+    credentials: Arc<Credentials>,
+    generation: AtomicU64,
+    /// Held while reading: whoever asks meanwhile waits, and takes the same answer (single flight).
+    last: tokio::sync::Mutex<Option<Answer<T>>>,
+    /// When the last good answer came. A lock of its own: whoever asks for its age does not wait for a read.
+    answered: Mutex<Option<Instant>>,
+}
+
+struct Answer<T> {
+    generation: u64,
+    at: Instant,
+    value: Option<Arc<T>>,
+    error: Option<AwsError>,
+    /// How often in a row it could not be read.
+    failures: u32,
+}
+
+impl<T> Answer<T> {
+    /// Until when an error is everybody's answer.
+    fn error_is_shared_for(&self) -> Duration {
+        let (first, longest) = ERROR_IS_SHARED_FOR;
+        first.saturating_mul(2_u32.saturating_pow(self.failures.saturating_sub(1))).min(longest)
+    }
+}
+
+impl<T> Table<T> {
+    pub(super) fn new(credentials: &Arc<Credentials>) -> Self {
+        let (generation, last) = (AtomicU64::new(0), tokio::sync::Mutex::new(None));
+        Self { credentials: Arc::clone(credentials), generation, last, answered: Mutex::default() }
+    }
+
+    pub(super) fn invalidate(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(super) fn age(&self) -> Option<Duration> {
+        self.answered.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
+    }
+
+    /// The last answer if it will do, else a new one. `read` is given the last good answer.
+    pub(super) async fn get<F: Future<Output = Result<T, AwsError>>>(
+        &self,
+        max_age: MaxAge,
+        read: impl FnOnce(Option<Arc<T>>) -> F,
+    ) -> Result<Arc<T>, AwsError> {
+        let mut last = self.last.lock().await;
+        // Taken before the read: a write that ends during the read makes its answer stale.
+        let generation = self.generation.load(Ordering::SeqCst);
+        if let Some(answer) = last.as_ref().filter(|answer| answer.generation == generation) {
+            let age = answer.at.elapsed();
+            match (&answer.error, &answer.value) {
+                (Some(error), _) if age < answer.error_is_shared_for() => return Err(error.clone()),
+                (None, Some(value)) if max_age == MaxAge::Any || MaxAge::Under(age) < max_age => {
+                    return Ok(Arc::clone(value));
+                }
+                _ => {}
+            }
+        }
+        let failures = last.as_ref().map_or(0, |answer| answer.failures);
+        let before = last.take().and_then(|answer| answer.value);
+        let (value, error) = match read(before.clone()).await {
+            Ok(value) => {
+                *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+                (Some(Arc::new(value)), None)
+            }
+            Err(error) => {
+                self.credentials.suspect(&error);
+                (before, Some(error))
+            }
+        };
+        let failures = if error.is_some() { failures.saturating_add(1) } else { 0 };
+        let result = match (&error, &value) {
+            (None, Some(value)) => Ok(Arc::clone(value)),
+            (Some(error), _) => Err(error.clone()),
+            (None, None) => unreachable!("a read gives a value or an error"),
+        };
+        *last = Some(Answer { generation, at: Instant::now(), value, error, failures });
+        result
+    }
+}
