@@ -56,7 +56,7 @@ impl Lambda {
         };
         // Without lambda:ListTags the answer has no tags: that must not read as "not ours".
         if let Some(error) = answer.tags_error() {
-            return Err(self.calls.refused(OPERATION, error.error_code(), error.message(), None));
+            return Err(self.calls.refused("ListTags", error.error_code(), error.message(), answer.request_id()));
         }
         detail(&answer).map(Some).map_err(|malformed| self.calls.malformed(OPERATION, malformed))
     }

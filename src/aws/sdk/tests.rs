@@ -103,6 +103,18 @@ async fn a_throttled_answer_is_handed_back_at_once_and_slows_down_the_calls_that
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_function_whose_tags_may_not_be_read_is_told_by_the_permission_that_lacks() {
+    let (aws, _) = aws(|_| {
+        let error = r#"{"ErrorCode":"AccessDeniedException","Message":"not authorized to perform: lambda:ListTags"}"#;
+        let function = r#"{"FunctionName":"pgai-a","State":"Active"}"#;
+        (200, format!(r#"{{"Configuration":{function},"TagsError":{error}}}"#))
+    });
+    let name = "pgai-a".parse().expect("a name");
+    let error = aws.function(&region(), &name).await.expect_err("whose it is cannot be known");
+    assert_eq!((error.service, error.operation, error.failure), ("lambda", "ListTags", Failure::AccessDenied));
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_service_that_is_unwell_is_asked_again_within_the_call() {
     let (aws, seen) = aws(|_| (500, ec2_error("InternalError")));
     let error = aws.security_groups(&region(), ("key", "value")).await.expect_err("unwell");
