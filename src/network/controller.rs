@@ -25,7 +25,8 @@ use crate::{
     aws::{AwsError, Caller, Failure, MaxAge, Role, SecurityGroupId, Snapshot, Write, Written},
     controller::{
         Context, Converged, Departed, Error, Freshness, Guarded, Pace, add_finalizer, apply_status, context::key,
-        converge, drift::repairs, explain_unreadable, observe_ready, raw_deletion_policy, remove_finalizer, tell,
+        converge, drift::repairs, explain_unreadable, is_held, observe_ready, raw_deletion_policy, remove_finalizer,
+        tell,
     },
     identity::{FUNCTIONS_GROUP, NetworkIdentity, Retirement},
     plan::{Plan, listed, unseen as unseen_legs},
@@ -156,10 +157,6 @@ async fn keep(
     ctx: &Context,
 ) -> Result<Pace, Error> {
     let deleting = network.metadata.deletion_timestamp.is_some();
-    if !deleting && !Users::of(key, ctx).is_empty() {
-        // Before anything is created, so that nothing created is ever forgotten.
-        add_finalizer(api, &network.metadata).await?;
-    }
     let snapshot = ctx.snapshots.region(&key.region);
     if deleting && retains(network) && Users::of(key, ctx).is_empty() {
         // Everything stays as it is, also what apps without an object here still need.
@@ -180,6 +177,14 @@ async fn keep(
         region: key.region.clone(),
         vpc: key.vpc.clone(),
     };
+    if !deleting && !is_held(&network.metadata) && !Users::of(key, ctx).is_empty() {
+        // Before anything is created, so that nothing created is ever forgotten; and not before AWS was seen, so that a
+        // network in a region that does not exist can be deleted.
+        if let Err(error) = observe(&snapshot, (key, &identity), false, &Freshness::default(), ctx).await {
+            return unseen(api, network, ctx, &error).await;
+        }
+        add_finalizer(api, &network.metadata).await?;
+    }
     let mut kept = None;
     let pass = converge(
         &snapshot,
@@ -478,6 +483,12 @@ async fn unseen(
     error: &AwsError,
 ) -> Result<Pace, Error> {
     let pace = Pace::after(error);
+    let unused = NetworkKey::try_from(&network.spec).is_ok_and(|key| Users::of(&key, ctx).is_empty());
+    if is_implicit(network) && unused && !is_held(&network.metadata) && network.metadata.deletion_timestamp.is_none() {
+        // It was made for an app that is gone, and nothing was made for it.
+        delete(api, network).await?;
+        return Ok(Pace::Rest);
+    }
     if is_true(conditions(network), ConditionType::Ready) && ctx.attempt(&looks(network), pace) < 3 {
         return Ok(pace);
     }

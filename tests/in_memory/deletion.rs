@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     memory::aws::{
-        Action, ByHand, Delays, VpcShape,
+        Action, ByHand, Delays, Fault, VpcShape,
         world::{Holder, Interface},
     },
     scene::{LONG, Scene, app, condition, names, network, scene, writes},
@@ -345,4 +345,21 @@ async fn what_others_hang_on_a_group_is_named_with_since_when_and_once_it_is_gon
         })
         .await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_in_a_region_that_does_not_answer_is_deleted_with_its_network_and_nothing_was_held() {
+    scene(async {
+        let mut scene = Scene::new(Delays::default());
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        scene.aws.fail_next("DescribeVpcs", Fault::unreachable().times(u32::MAX));
+        scene.start();
+        scene.apply_app("bot", &vpc);
+        let unseen = |object: &Value| condition(object, "Ready").1 == "ObservationFailed";
+        scene.kubernetes.until(&network(&vpc), LONG, unseen).await;
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+        scene.until_network_gone(&vpc).await;
+    })
+    .await;
 }
