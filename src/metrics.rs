@@ -243,9 +243,16 @@ impl Metrics {
         *self.before_scrape.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(look_up));
     }
 
-    /// Forgets how many objects there were, to count them anew.
-    pub fn recount_objects(&self) {
+    /// Forgets how many objects there were and how old what is known of AWS is, to look anew.
+    pub fn forget_objects(&self) {
         self.objects.clear();
+        self.snapshot_age.clear();
+    }
+
+    /// Nobody waits: whoever does so now waits for another operator.
+    pub fn forget_queue(&self) {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.queue.clear();
     }
 
     /// Counts a condition of an object; `status` is `True`, `False` or `Unknown`.

@@ -126,7 +126,8 @@ pub struct Context {
     attempts: Mutex<BTreeMap<String, Attempts>>,
     unseen: Mutex<BTreeMap<String, Instant>>,
     replaced: Mutex<BTreeMap<String, Instant>>,
-    refused_tokens: Mutex<BTreeMap<String, Instant>>,
+    /// When each was refused first, and last.
+    refused_tokens: Mutex<BTreeMap<String, (Instant, Instant)>>,
     settled: Mutex<BTreeMap<String, u64>>,
     closer: Mutex<BTreeMap<String, Look>>,
     /// What came of the last probes.
@@ -268,7 +269,11 @@ impl Context {
     /// for as long as AWS may take to show it; then the token is spent.
     pub fn token_is_spent(&self, token: &str) -> bool {
         let mut refused = self.refused_tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.entry(token.to_owned()).or_insert_with(Instant::now).elapsed() >= VISIBLE_WITHIN
+        // One that was not refused for a while was not needed meanwhile: what it made was found.
+        refused.retain(|_, (_, last)| last.elapsed() < REPLACE_EVERY);
+        let (first, last) = refused.entry(token.to_owned()).or_insert_with(|| (Instant::now(), Instant::now()));
+        *last = Instant::now();
+        first.elapsed() >= VISIBLE_WITHIN
     }
 
     /// What failed may be replaced: at once the first time, then every five minutes.

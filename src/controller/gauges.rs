@@ -17,11 +17,12 @@ use crate::{
     metrics::Metrics,
 };
 
-/// From now on the metrics show the objects and snapshots of this context, until it is gone.
+/// From now on the metrics show the objects and snapshots of this context, until it is gone: a replica that does not lead
+/// any more knows of none.
 pub fn show(context: &Arc<Context>) {
     let watched: Weak<Context> = Arc::downgrade(context);
     context.metrics.before_scrape(move |metrics| {
-        metrics.recount_objects();
+        metrics.forget_objects();
         if let Some(context) = watched.upgrade() {
             count(metrics, &context);
         }
