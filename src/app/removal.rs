@@ -45,11 +45,9 @@ pub(super) async fn remove(
     let mut legs = Vec::new();
     let mut pace = Pace::Rest;
     let mut places = BTreeSet::new();
-    let result = match identities(object, ctx).await {
-        Ok(identities) => match ctx.snapshots.caller().await {
-            Ok(caller) => Ok((identities, caller)),
-            Err(error) => Err(error),
-        },
+    // In which account this is comes first: what is not found in another one is not gone.
+    let result = match ctx.snapshots.caller().await {
+        Ok(caller) => identities(object, ctx).await.map(|identities| (identities, caller)),
         Err(error) => Err(error),
     };
     match result {

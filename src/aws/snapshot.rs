@@ -77,6 +77,15 @@ impl Snapshots {
         self.caller.get(MaxAge::Any, |_| self.ask()).await
     }
 
+    /// The objects say in which account they were built: credentials of another one are refused, whoever was asked before.
+    pub fn work_in(&self, recorded: AccountId) {
+        let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
+        if account.as_ref() != Some(&recorded) {
+            *account = Some(recorded);
+            self.caller.invalidate();
+        }
+    }
+
     /// Whether AWS takes the operator's credentials.
     pub fn credentials(&self) -> &Credentials {
         &self.credentials
@@ -96,9 +105,8 @@ impl Snapshots {
             failure: Failure::Credentials,
             code: None,
             message: format!(
-                "the credentials are of account {} now, and this operator works in account {first}: give it credentials of \
-                 {first}, or restart it to leave everything there and work in {}",
-                caller.account, caller.account
+                "the credentials are of account {}, and this operator works in account {first}: give it credentials of {first}",
+                caller.account
             ),
             request_id: None,
         })

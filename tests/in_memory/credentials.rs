@@ -120,13 +120,35 @@ async fn credentials_of_another_account_are_refused_and_nothing_is_made_there() 
         let other = scene.kubernetes.until(&app("other"), LONG, |app| told(app).contains("999999999999")).await;
         assert!(told(&other).contains("this operator works in account 123456789012"), "{other:#}");
         let why = scene.ready.verdict().expect_err("not ready");
-        assert!(why.contains("999999999999") && why.contains("restart"), "{why}");
+        assert!(why.contains("999999999999") && why.contains("give it credentials of 123456789012"), "{why}");
         scene.pass(RESYNC).await;
         assert!(names(&scene.aws.take_journal()).iter().all(|call| call == "sts:GetCallerIdentity"));
 
         scene.aws.become_account(&"123456789012".parse().expect("an account"));
         scene.until_ready("other").await;
         assert_eq!(scene.ready.verdict(), Ok(()));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_that_starts_with_credentials_of_another_account_forgets_nothing_in_the_old_one() {
+    scene(async {
+        let (mut scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+        scene.stop().await;
+        scene.aws.become_account(&"999999999999".parse().expect("an account"));
+        scene.kubernetes.delete(&app("bot"));
+        scene.forget();
+        scene.start();
+        scene.pass(RESYNC).await;
+        assert!(names(&scene.aws.take_journal()).iter().all(|call| call == "sts:GetCallerIdentity"));
+        let object = scene.kubernetes.get(&app("bot")).expect("it is held: its resources are in the other account");
+        assert_eq!(condition(&object, "Ready").1, "CredentialsInvalid", "{object:#}");
+
+        scene.aws.become_account(&"123456789012".parse().expect("an account"));
+        scene.until_gone("bot").await;
+        scene.until_network_gone(&vpc).await;
+        scene.assert_aws_is_empty();
     })
     .await;
 }

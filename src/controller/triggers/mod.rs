@@ -40,7 +40,7 @@ use super::{
 use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork, app::App, network::NetworkKey},
     app,
-    aws::{Aws, Region},
+    aws::{AccountId, Aws, Region},
     leadership::Leadership,
     metrics::Metrics,
     network,
@@ -87,6 +87,7 @@ pub async fn run(
         stop.clone(),
     ));
 
+    context.metrics.forget_queue();
     gauges::show(&context);
 
     let watch_apps = watch::<PrivateGenAIApp>(&client, app_writer, |change| {
@@ -102,6 +103,11 @@ pub async fn run(
             let uid = network.uid().unwrap_or_default();
             context.latest_networks.forget(&uid);
             context.gone(&key("network", network), &uid);
+        }
+        if let Change::Listed = &change
+            && let Some(account) = recorded_account(&networks)
+        {
+            context.snapshots.work_in(account);
         }
         queues.network_changed(change);
     });
@@ -185,6 +191,13 @@ fn held_apps(apps: &Store<Guarded<PrivateGenAIApp>>, home: &Region) -> BTreeMap<
         }
     }
     held
+}
+
+/// The account in which the networks were built, as their statuses say.
+fn recorded_account(networks: &Store<Guarded<PrivateGenAINetwork>>) -> Option<AccountId> {
+    let networks = networks.state();
+    let mut statuses = networks.iter().filter_map(|network| network.0.as_ref().ok()?.status.as_ref());
+    statuses.find_map(|status| status.account_id.as_ref()?.parse().ok())
 }
 
 /// The one after the last one, in a circle.
