@@ -74,7 +74,7 @@ const OUTCOMES: &[(&str, Outcome)] = &[
 ];
 
 /// A world without what AWS gives anew to what is made anew: ids, times, counters. Security groups go by their names.
-fn shape(world: &World) -> BTreeSet<String> {
+pub fn shape(world: &World) -> BTreeSet<String> {
     let region = &world.regions[&Scene::region()];
     let role = |role: &Role| format!("{:?}", Role { id: String::new(), ..role.clone() });
     let mut shape: BTreeSet<String> = world.roles.values().map(|record| role(&record.role)).collect();

@@ -15,6 +15,7 @@ mod credentials;
 mod deletion;
 mod drift;
 mod eyes;
+mod faults;
 mod health;
 mod leadership;
 #[path = "../memory/mod.rs"]

@@ -1,0 +1,198 @@
+//! One cell of the table: what becomes of a life in which one call meets one fault.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::time::sleep;
+
+use super::{
+    kinds::{Call, Kind, Trouble},
+    lives::{Life, Part},
+};
+use crate::memory::aws::CallRecord;
+
+/// For how long a fault lasts, and at which end of that calls are counted.
+const LASTS: Duration = Duration::from_mins(15);
+const COUNTED: Duration = Duration::from_mins(5);
+
+/// How soon a path is there once a fault is over: the longest pause, five minutes and a quarter, one resync, and what
+/// AWS itself takes.
+pub const HEALS_WITHIN: Duration = Duration::from_mins(12);
+
+/// Calls per minute at most, of the operation that fails and of all: an app and its network each try.
+pub const CALLS_A_MINUTE: usize = 4;
+pub const ALL_CALLS_A_MINUTE: usize = 40;
+
+/// What a fault that lasts leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Lasting {
+    /// The work is done all the same.
+    NoMatter,
+    /// A condition names the call, for this reason.
+    Told(String),
+    /// A condition with this reason says that something is waited for.
+    Waits(String),
+    /// Nobody is told anything.
+    Silent,
+}
+
+/// What was found.
+#[derive(Clone, Debug)]
+pub struct Cell {
+    pub lasting: Lasting,
+    /// Of the operation, and of all, in [`COUNTED`].
+    pub calls: (usize, usize),
+    /// How long after the fault.
+    pub healed: Option<Duration>,
+    /// How long a life took in which the fault came three times.
+    pub thrice: Option<Duration>,
+    pub problems: Vec<String>,
+}
+
+impl Cell {
+    /// As the table shows it.
+    pub fn shown(&self) -> String {
+        let lasting = match &self.lasting {
+            Lasting::NoMatter => "no matter".to_owned(),
+            Lasting::Told(reason) => format!("told {reason}"),
+            Lasting::Waits(reason) => format!("waits: {reason}"),
+            Lasting::Silent => "SILENT".to_owned(),
+        };
+        let seconds = |time: Duration| format!("{} s", time.as_secs());
+        let minutes = COUNTED.as_secs() / 60;
+        let rate = format!("{}.{}/min", self.calls.0 as u64 / minutes, self.calls.0 as u64 * 10 / minutes % 10);
+        let healed = self.healed.map_or_else(|| "NOT HEALED".to_owned(), |time| format!("healed in {}", seconds(time)));
+        let thrice = self.thrice.map(|time| format!("3x: through in {}; ", seconds(time))).unwrap_or_default();
+        let amiss = if self.problems.is_empty() { String::new() } else { format!(" !! {}", self.problems.join("; ")) };
+        format!("{thrice}{lasting}, {rate}, {healed}{amiss}")
+    }
+}
+
+/// Lives through it.
+pub async fn live(part: Part, call: Call<'_>, kind: Kind, trouble: &Trouble) -> Cell {
+    let mut problems = Vec::new();
+    let thrice = if kind.is_passing() { thrice(part, call, trouble, &mut problems).await } else { None };
+
+    let mut life = part.prepare().await;
+    life.scene.forget();
+    trouble.begin(&life.scene, call, u32::MAX);
+    life.begin();
+    sleep(LASTS - COUNTED).await;
+    let before = life.scene.aws.take_journal();
+    sleep(COUNTED).await;
+    let last = life.scene.aws.take_journal();
+    let hit = |calls: &[CallRecord]| calls.iter().any(|it| is(it, call) && it.error_code.is_some());
+    if matches!(trouble, Trouble::Fault(_)) && !hit(&before) && !hit(&last) {
+        problems.push("the call was never made".to_owned());
+    }
+    let lasting = lasting(&life, call, trouble);
+    let calls = (last.iter().filter(|it| is(it, call)).count(), last.len());
+    problems.extend(judge(kind, &lasting, calls, &life));
+    problems.extend(life.duplicates());
+
+    trouble.end(&life.scene);
+    let healed = life.until_through(HEALS_WITHIN).await;
+    if healed.is_none() {
+        let told: Vec<String> = life.objects().iter().flat_map(unmet).map(|(reason, says)| reason + ": " + &says).collect();
+        problems.push(format!("not healed: {}", told.join(" | ")));
+    }
+    problems.extend(life.duplicates());
+    problems.extend(life.end().await.into_iter().map(|left| format!("left: {left}")));
+    Cell { lasting, calls, healed, thrice, problems }
+}
+
+/// The fault comes three times.
+async fn thrice(part: Part, call: Call<'_>, trouble: &Trouble, problems: &mut Vec<String>) -> Option<Duration> {
+    let mut life = part.prepare().await;
+    trouble.begin(&life.scene, call, 3);
+    life.begin();
+    if part == Part::Rest {
+        // Nothing sets it off but the resync.
+        sleep(Duration::from_mins(6)).await;
+    }
+    let through = life.until_through(HEALS_WITHIN).await;
+    if through.is_none() {
+        problems.push("not through although the fault came three times only".to_owned());
+    }
+    trouble.end(&life.scene);
+    problems.extend(life.duplicates());
+    problems.extend(life.end().await.into_iter().map(|left| format!("left after three: {left}")));
+    through
+}
+
+fn is(record: &CallRecord, (service, operation): Call<'_>) -> bool {
+    record.service == service && record.operation == operation
+}
+
+/// The legs that are not met: reason and message.
+fn unmet(object: &Value) -> Vec<(String, String)> {
+    let text = |condition: &Value, key: &str| condition[key].as_str().unwrap_or_default().to_owned();
+    let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
+    conditions
+        .filter(|it| it["status"] != "True")
+        .map(|it| (text(it, "reason"), text(it, "message")))
+        .collect()
+}
+
+fn lasting(life: &Life, (service, operation): Call<'_>, trouble: &Trouble) -> Lasting {
+    let objects = life.objects();
+    let unmet: Vec<(String, String)> = objects.iter().flat_map(unmet).collect();
+    let words = match trouble {
+        Trouble::Fault(_) => format!("{service}:{operation} failed"),
+        Trouble::EndpointState | Trouble::FunctionState => "ibernating".to_owned(),
+    };
+    if let Some((reason, _)) = unmet.iter().find(|(_, message)| message.contains(&words)) {
+        return Lasting::Told(reason.clone());
+    }
+    if life.is_through() {
+        return Lasting::NoMatter;
+    }
+    unmet
+        .iter()
+        .find(|(reason, message)| !message.is_empty() && reason != "WaitingForNetwork")
+        .map_or(Lasting::Silent, |(reason, _)| Lasting::Waits(reason.clone()))
+}
+
+fn judge(kind: Kind, lasting: &Lasting, (calls, all): (usize, usize), life: &Life) -> Vec<String> {
+    let mut problems = Vec::new();
+    let minutes = usize::try_from(COUNTED.as_secs() / 60).expect("a few minutes");
+    if calls > CALLS_A_MINUTE * minutes {
+        problems.push(format!("{calls} calls of it in {minutes} minutes"));
+    }
+    if all > ALL_CALLS_A_MINUTE * minutes {
+        problems.push(format!("{all} calls in {minutes} minutes"));
+    }
+    let reason = match lasting {
+        Lasting::Told(reason) => Some(reason.as_str()),
+        Lasting::NoMatter | Lasting::Waits(_) => None,
+        Lasting::Silent => {
+            problems.push("nobody is told".to_owned());
+            None
+        }
+    };
+    let expected: &[&str] = match kind {
+        Kind::AccessDenied => &["AccessDenied"],
+        Kind::QuotaReached => &["QuotaReached"],
+        Kind::Throttled
+        | Kind::ServerError
+        | Kind::TimedOut
+        | Kind::ResetAfterTheWork
+        | Kind::NotFound
+        | Kind::AlreadyExists
+        | Kind::Malformed
+        | Kind::UnknownState => &[],
+    };
+    if kind.needs_somebody() && reason.is_none_or(|reason| !expected.contains(&reason)) {
+        problems.push(format!("{expected:?} is not told"));
+    }
+    const REMEDIES: [&str; 6] =
+        ["tried again", "looked for again", "probed again", "waited for", "Allow the operator's role", "Raise the quota"];
+    if reason.is_some() && kind != Kind::UnknownState {
+        for (_, message) in life.objects().iter().flat_map(unmet).filter(|(_, message)| message.contains(" failed: ")) {
+            if !REMEDIES.iter().any(|remedy| message.contains(remedy)) {
+                problems.push(format!("no remedy in: {message}"));
+            }
+        }
+    }
+    problems
+}

@@ -1,0 +1,177 @@
+//! Every call that the operator makes meets every fault: what may pass heals, the rest is told with its remedy, costs a
+//! few calls a minute, and heals once the cause is gone. The table is written to `.local/results/fault-table.txt`.
+
+mod cells;
+mod kinds;
+mod lives;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    io::Write as _,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::PathBuf,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::time::sleep;
+
+use self::{
+    cells::{ALL_CALLS_A_MINUTE, CALLS_A_MINUTE, Cell, HEALS_WITHIN, Lasting, live},
+    kinds::{Kind, Trouble},
+    lives::Part,
+};
+use crate::scene::scene;
+
+/// A row: a call in one part of a life.
+type Row = (Part, (&'static str, &'static str));
+
+/// Runs one life under a clock of its own.
+fn run<T>(life: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime").block_on(scene(life))
+}
+
+/// The calls of a part when nothing fails, and whether each is a write.
+fn calls_of(part: Part) -> BTreeMap<(&'static str, &'static str), bool> {
+    run(async {
+        let mut life = part.prepare().await;
+        life.scene.forget();
+        life.begin();
+        if part == Part::Rest {
+            sleep(Duration::from_mins(6)).await;
+        }
+        life.until_through(HEALS_WITHIN).await.unwrap_or_else(|| panic!("{part:?} does not end: {:#?}", life.objects()));
+        let journal = life.scene.aws.take_journal();
+        assert!(journal.iter().all(|call| call.error_code.is_none() || call.service == "ec2"), "nothing fails: {journal:#?}");
+        assert_eq!(life.end().await, Vec::<String>::new());
+        journal.iter().map(|call| ((call.service, call.operation), call.write)).collect()
+    })
+}
+
+/// Every call, in the parts of life in which it means something else.
+fn rows() -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut seen = BTreeSet::new();
+    for part in [Part::Create, Part::Rest, Part::Delete, Part::Change, Part::Drift, Part::Return, Part::LeftBehind] {
+        let whole = matches!(part, Part::Create | Part::Rest | Part::Delete);
+        for (call, _) in calls_of(part) {
+            if seen.insert(call) || whole {
+                rows.push((part, call));
+            }
+        }
+    }
+    rows
+}
+
+/// The calls that the operator's code names: `Write::operation`, and the documentation of the trait.
+fn named_in_the_code() -> BTreeSet<String> {
+    let writes = include_str!("../../../src/aws/write.rs").lines().filter_map(|line| {
+        let (service, operation) = line.trim().split_once("=> (\"")?.1.split_once("\", \"")?;
+        Some(format!("{service}:{}", operation.split_once('"')?.0))
+    });
+    let reads = include_str!("../../../src/aws/mod.rs").split('`').skip(1).step_by(2).filter(|it| {
+        let is_call = |(service, operation): (&str, &str)| {
+            ["ec2", "iam", "lambda", "logs", "sts"].contains(&service) && operation.chars().all(char::is_alphanumeric)
+        };
+        it.split_once(':').is_some_and(is_call)
+    });
+    writes.chain(reads.map(str::to_owned)).collect()
+}
+
+#[test]
+fn every_call_meets_every_fault_and_heals_or_is_told_without_haste_and_heals_then() {
+    let rows = rows();
+    let made: BTreeSet<String> = rows.iter().map(|(_, (service, operation))| format!("{service}:{operation}")).collect();
+    assert_eq!(made, named_in_the_code(), "a life makes every call that the code names, and no other");
+
+    let only = std::env::var("FAULTS").unwrap_or_default();
+    let cells: Vec<(Row, Kind)> = rows
+        .iter()
+        .flat_map(|row| Kind::ALL.map(|kind| (*row, kind)))
+        .filter(|cell| format!("{cell:?}").contains(&only))
+        .collect();
+    let (next, results) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    std::thread::scope(|threads| {
+        for _ in 0..2 {
+            threads.spawn(|| {
+                while let Some(((part, call), kind)) = cells.get(next.fetch_add(1, Ordering::SeqCst)) {
+                    let found = kind.of(*call).map(|trouble| lived(*part, *call, *kind, &trouble));
+                    results.lock().unwrap().insert((*part, *call, *kind), found);
+                }
+            });
+        }
+    });
+    let results = results.into_inner().unwrap();
+    tell(&results);
+    let amiss: Vec<String> = results
+        .iter()
+        .filter_map(|((part, (_, operation), kind), cell)| {
+            let problems = &cell.as_ref().ok()?.problems;
+            (!problems.is_empty()).then(|| format!("{part:?} {operation}, {}: {}", kind.title(), problems.join("; ")))
+        })
+        .collect();
+    assert!(amiss.is_empty(), "{} of {} cells:\n{}", amiss.len(), results.len(), amiss.join("\n"));
+    assert_eq!(results.len(), cells.len(), "no cell is empty");
+}
+
+fn lived(part: Part, call: (&'static str, &'static str), kind: Kind, trouble: &Trouble) -> Cell {
+    catch_unwind(AssertUnwindSafe(|| run(live(part, call, kind, trouble)))).unwrap_or_else(|_| Cell {
+        lasting: Lasting::Silent,
+        calls: (0, 0),
+        healed: None,
+        thrice: None,
+        problems: vec!["a panic".to_owned()],
+    })
+}
+
+/// Writes the table to a file, and one line about it where the runner's capture does not swallow it.
+fn tell(results: &BTreeMap<(Part, (&'static str, &'static str), Kind), Result<Cell, &'static str>>) {
+    let mut table = String::new();
+    let mut before = None;
+    for ((part, call, kind), cell) in results {
+        if before != Some((part, call)) {
+            let _ = writeln!(table, "\n{part:?}: {}:{}", call.0, call.1);
+            before = Some((part, call));
+        }
+        let shown = cell.as_ref().map_or_else(|why| format!("— {why}"), Cell::shown);
+        let _ = writeln!(table, "  {:<21}{shown}", kind.title());
+    }
+    let lived: Vec<&Cell> = results.values().filter_map(|cell| cell.as_ref().ok()).collect();
+    let count = |is: fn(&Lasting) -> bool| lived.iter().filter(|cell| is(&cell.lasting)).count();
+    let calls: BTreeSet<_> = results.keys().map(|(_, call, _)| call).collect();
+    let summary = format!(
+        "fault table: {} calls x {} faults in {} rows = {} cells: {} lived, {} make no sense, 0 empty; while it lasts {} told, \
+         {} wait, {} no matter; 3 times only: {} of {} through; healed afterwards {} of {}, after {} s at most (bound {} s); \
+         at most {} calls of the failing operation in 5 min (bound {}), {} of all (bound {})\n",
+        calls.len(),
+        Kind::ALL.len(),
+        results.keys().map(|(part, call, _)| (part, call)).collect::<BTreeSet<_>>().len(),
+        results.len(),
+        lived.len(),
+        results.len() - lived.len(),
+        count(|it| matches!(it, Lasting::Told(_))),
+        count(|it| matches!(it, Lasting::Waits(_))),
+        count(|it| matches!(it, Lasting::NoMatter)),
+        lived.iter().filter(|cell| cell.thrice.is_some()).count(),
+        results.iter().filter(|((_, _, kind), cell)| kind.is_passing() && cell.is_ok()).count(),
+        lived.iter().filter(|cell| cell.healed.is_some()).count(),
+        lived.len(),
+        lived.iter().filter_map(|cell| cell.healed).max().unwrap_or_default().as_secs(),
+        HEALS_WITHIN.as_secs(),
+        lived.iter().map(|cell| cell.calls.0).max().unwrap_or_default(),
+        CALLS_A_MINUTE * 5,
+        lived.iter().map(|cell| cell.calls.1).max().unwrap_or_default(),
+        ALL_CALLS_A_MINUTE * 5,
+    );
+    let local = std::env::var_os("PGAI_LOCAL_DIR")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".local"), PathBuf::from);
+    let results = local.join("results");
+    std::fs::create_dir_all(&results).expect("a directory for the table");
+    std::fs::write(results.join("fault-table.txt"), format!("{summary}{table}")).expect("the table is written");
+    std::io::stdout().write_all(format!("\n{summary}").as_bytes()).expect("the summary is written");
+}
