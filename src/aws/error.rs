@@ -126,6 +126,8 @@ impl Failure {
             | "InvalidSignatureException" => Self::Credentials,
             // Lambda could not attach a function that it wakes.
             "ENILimitReachedException" | "SubnetIPAddressLimitReachedException" => Self::QuotaReached,
+            // All the code of the account's functions in the region; tags on one resource.
+            "CodeStorageExceededException" | "TooManyTagsException" => Self::QuotaReached,
             _ if code.ends_with(".NotFound") => Self::NotFound,
             _ if code.ends_with(".Duplicate") => Self::AlreadyExists,
             _ if code.ends_with("LimitExceeded") || code.ends_with("LimitExceededException") => Self::QuotaReached,
@@ -166,6 +168,8 @@ mod tests {
     fn every_documented_code_has_one_meaning() {
         let table = [
             (503, "RequestLimitExceeded", "", Failure::Throttled),
+            (400, "CodeStorageExceededException", "Code storage limit exceeded.", Failure::QuotaReached),
+            (400, "TooManyTagsException", "", Failure::QuotaReached),
             (429, "TooManyRequestsException", "", Failure::Throttled),
             (400, "Throttling", "Rate exceeded", Failure::Throttled),
             (500, "InternalError", "", Failure::Unavailable),
