@@ -188,6 +188,10 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     )
     .await;
     let Some(observed) = observed else {
+        // What only a closer look shows was not seen: the next attempt takes that look, or its failure would be forgotten.
+        if let Some(look) = look {
+            ctx.look_closely(format!("{}/{}", desired.identity.namespace, desired.identity.name), look);
+        }
         let error = error.unwrap_or_else(|| unreachable!("a pass without observation ends with an error"));
         return report.unseen(&error).await.map(Next::from);
     };
