@@ -125,6 +125,11 @@ test-rust:
 	@echo "==== unit tests, in-memory convergence, end to end"
 	$(CARGO) test --locked 2>&1 | $(KEEP)
 
+.PHONY: fault-table
+fault-table: ## Print what becomes of every AWS call that meets every fault
+	@$(CARGO) test --locked --test in_memory faults:: > /dev/null
+	@cat $(RESULTS)/fault-table.txt
+
 .PHONY: test-clippy
 test-clippy:
 	@echo "==== clippy"
@@ -145,5 +150,5 @@ advisories: $(DENY)
 results:
 	@printf '\n==== what the runners said\n'
 	@cd $(RESULTS) && grep --no-messages -E \
-	  '^(ℹ|#) (tests|pass|fail) |^Ran [0-9]+ tests|^(OK|FAILED)|Running |^test result|^Summary|^ *Finished|(bans|licenses|sources) (ok|FAILED)' \
+	  '^(ℹ|#) (tests|pass|fail) |^Ran [0-9]+ tests|^(OK|FAILED)|Running |^test result|^fault table:|^Summary|^ *Finished|(bans|licenses|sources) (ok|FAILED)' \
 	  test-*.log | sed -e 's/^test-\([a-z]*\)\.log:/\1\t/' | expand -t 10

@@ -111,10 +111,16 @@ impl Kind {
 
 fn not_found((service, operation): Call<'_>) -> Result<&'static str, &'static str> {
     match operation {
-        "GetFunction" | "ListTagsForResource" | "GetRole" | "ListRolePolicies" | "GetRolePolicy"
+        "GetFunction"
+        | "ListTagsForResource"
+        | "GetRole"
+        | "ListRolePolicies"
+        | "GetRolePolicy"
         | "ListAttachedRolePolicies" => Err("an answer, not an error: the resource is not there"),
         "GetCallerIdentity" | "GetAccountAuthorizationDetails" => Err("names no resource"),
-        _ if operation.starts_with("Describe") || operation.starts_with("List") => Err("a list leaves out what is not there"),
+        _ if operation.starts_with("Describe") || operation.starts_with("List") => {
+            Err("a list leaves out what is not there")
+        }
         "CreateRole" | "CreateLogGroup" => Err("refers to nothing that could be missing"),
         "CreateSecurityGroup" => Ok("InvalidVpcID.NotFound"),
         "CreateVpcEndpoint" => Ok("InvalidSecurityGroupID.NotFound"),
@@ -163,9 +169,9 @@ pub enum Trouble {
 }
 
 impl Trouble {
-    pub fn begin(&self, scene: &Scene, (_, operation): Call<'_>, times: u32) {
+    pub fn begin(&self, scene: &Scene, (service, operation): Call<'_>, times: u32) {
         match self {
-            Self::Fault(fault) => scene.aws.fail_next(operation, fault.clone().times(times)),
+            Self::Fault(fault) => scene.aws.fail_next(&format!("{service}:{operation}"), fault.clone().times(times)),
             Self::EndpointState => put_endpoints(scene, &EndpointState::Unknown("hibernating".into())),
             Self::FunctionState => put_functions(scene, &FunctionState::Other("Hibernating".into())),
         }

@@ -32,15 +32,8 @@ pub enum Part {
 }
 
 impl Part {
-    pub const ALL: [Self; 7] = [
-        Self::Create,
-        Self::Rest,
-        Self::Change,
-        Self::Drift,
-        Self::Delete,
-        Self::Return,
-        Self::LeftBehind,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Create, Self::Rest, Self::Delete, Self::Change, Self::Drift, Self::Return, Self::LeftBehind];
 
     /// It ends with nothing left.
     fn ends(self) -> bool {
@@ -172,7 +165,13 @@ impl Life {
         [app("bot"), network(&self.vpc)].iter().filter_map(|path| self.scene.kubernetes.get(path)).collect()
     }
 
-    /// Endpoints and functions beyond those that there may be.
+    /// Deletes the app, wherever it is.
+    pub fn give_up(&mut self) {
+        self.scene.kubernetes.delete(&app("bot"));
+        self.part = Part::Delete;
+    }
+
+    /// Endpoints beyond the one that there may be.
     pub fn duplicates(&self) -> Vec<String> {
         let world = self.scene.aws.world();
         let region = &world.regions[&Scene::region()];

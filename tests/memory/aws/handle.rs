@@ -133,7 +133,7 @@ impl MemoryAws {
         std::mem::take(&mut self.lock().journal)
     }
 
-    /// Makes the next calls of an operation (`CreateVpcEndpoint`; `*` is any) fail. Faults of the same operation come
+    /// Makes the next calls of an operation (`CreateVpcEndpoint`, or `logs:TagResource`; `*` is any) fail. Faults of the same operation come
     /// one after the other, in the order in which they were asked for.
     pub fn fail_next(&self, operation: &str, fault: Fault) {
         self.lock().faults.push((operation.to_owned(), fault));
@@ -213,7 +213,9 @@ impl MemoryAws {
 impl Inside {
     fn take_fault(&mut self, call: &Call<'_>) -> Option<Fault> {
         let position = self.faults.iter().position(|(operation, fault)| {
-            (operation == "*" || operation == call.operation)
+            let name =
+                operation.strip_prefix(call.service).and_then(|rest| rest.strip_prefix(':')).unwrap_or(operation);
+            (name == "*" || name == call.operation)
                 && fault.resource.as_ref().is_none_or(|resource| *resource == call.resource)
         })?;
         let (_, fault) = &mut self.faults[position];
