@@ -94,11 +94,20 @@ identifier!(
 identifier!(
     /// The code of an AWS region.
     Region, "an AWS region such as us-east-1", |t| {
-        let parts: Vec<&str> = t.split('-').collect();
-        parts.len() >= 3
-            && parts.iter().all(|part| is_name(part, 16, ""))
-            && t.bytes().all(|b| !b.is_ascii_uppercase())
-            && parts.last().is_some_and(|number| number.bytes().all(|b| b.is_ascii_digit()))
+        // As the rule of the definitions in Kubernetes has it.
+        let letters = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
+        let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+        match t.split('-').collect::<Vec<_>>().as_slice() {
+            [area, places @ .., number] => {
+                t.len() <= 32
+                    && area.len() >= 2
+                    && letters(area)
+                    && !places.is_empty()
+                    && places.iter().all(|place| letters(place))
+                    && digits(number)
+            }
+            _ => false,
+        }
     }
 );
 identifier!(
@@ -170,7 +179,7 @@ mod tests {
         assert_eq!(partition("eu-central-1"), Partition::Aws);
         assert_eq!(partition("cn-north-1"), Partition::AwsCn);
         assert_eq!(partition("us-gov-west-1"), Partition::AwsUsGov);
-        for wrong in ["", "us-east", "US-EAST-1", "us-east-1/", "us--1"] {
+        for wrong in ["", "us-east", "US-EAST-1", "us-east-1/", "us--1", "us-1", "u-east-1", "us1-east-1", "us-east-"] {
             assert!(wrong.parse::<Region>().is_err(), "{wrong}");
         }
     }
