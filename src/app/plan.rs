@@ -322,8 +322,10 @@ fn not_ours(identity: &AppIdentity, kind: ConditionType, what: &str, name: &str)
     )
 }
 
+/// What the console shows. Lambda takes 256 characters, and names in Kubernetes can be longer: the tags have them whole.
 fn description(identity: &AppIdentity) -> String {
-    format!("private-genai-operator: PrivateGenAIApp {}/{}", identity.namespace, identity.name)
+    let whole = format!("private-genai-operator: PrivateGenAIApp {}/{}", identity.namespace, identity.name);
+    whole.chars().take(256).collect()
 }
 
 #[cfg(test)]
