@@ -1,0 +1,396 @@
+//! Hostile input: whatever is written into a spec, a name, a tag, a glob or an answer, nothing panics, nothing hangs, no
+//! policy says more than the models that are named, and the definitions and the code agree about what is valid.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that finds something missing fails, and says where"
+)]
+
+use std::{collections::BTreeSet, sync::LazyLock, time::Duration};
+
+use kube_cel::Validator;
+use private_genai_operator::{
+    api::{PrivateGenAIAppSpec, app::App, crd},
+    app::{Desired, Observed, plan},
+    aws::{
+        AccountId, Caller, Failure, FunctionName, Invocation, LogGroupName, NetworkInterfaceId, PolicyDocument, Region,
+        RoleName, SecurityGroupId, SubnetId, Tags, VpcId, Write,
+    },
+    controller::Settings,
+    identity::{AppIdentity, InstallationId, NetworkIdentity, Retirement},
+    policy::{self, ModelId},
+};
+use proptest::{collection, prelude::*};
+use serde_json::{Value, json};
+use wildmatch::WildMatch;
+
+/// What somebody would try: quotes, escapes, wildcards and variables of IAM, separators of ARNs, control and wide
+/// characters, and right answers.
+const HOSTILE: &str = r#"["'\\{}$*?,:/@<>%&|;`~ .a-zA-Z0-9_\-\n\r\t\u{0}\u{200b}\u{202e}é漢]{0,40}"#;
+
+fn model() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => "(amazon|anthropic|meta|ai21)[.][a-z0-9.-]{1,40}(-v[0-9]:[0-9])?",
+        2 => "[a-z0-9-]{1,20}[.][A-Za-z0-9._:-]{1,100}",
+        2 => "(us|eu|global|us-gov)[.][a-z]{1,10}[.][a-z-]{1,20}",
+        1 => "[a-z0-9.-]{0,10}[.]?[A-Za-z0-9._:*?$-]{0,20}",
+        2 => HOSTILE,
+        1 => Just("amazon.*".to_owned()),
+        1 => Just("amazon.nova\n".to_owned()),
+        1 => Just("amazon.${aws:username}".to_owned()),
+        1 => Just("arn:aws:bedrock:us-east-1::foundation-model/*".to_owned()),
+        1 => Just(".model".to_owned()),
+        1 => Just("amazon.".to_owned()),
+    ]
+}
+
+fn valid_model() -> impl Strategy<Value = ModelId> {
+    "[a-z0-9-]{1,27}[.][A-Za-z0-9._:-]{1,100}".prop_map(|id| id.parse().expect("a model id"))
+}
+
+fn region() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => "(us|eu|ap|cn|us-gov|us-iso|eusc)-[a-z]{2,9}-[1-9]",
+        2 => "[a-z0-9]{0,12}(-[a-z0-9]{0,6}){0,3}-?[0-9]{0,2}",
+        1 => "[a-z]{2,20}-[a-z]{1,6}-[0-9]{1,3}",
+        1 => HOSTILE.prop_map(|text| text.chars().take(32).collect::<String>()),
+    ]
+}
+
+fn ec2_id(prefix: &'static str) -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => "[0-9a-f]{8}".prop_map(move |id| format!("{prefix}-{id}")),
+        2 => "[0-9a-f]{17}".prop_map(move |id| format!("{prefix}-{id}")),
+        1 => "[0-9a-fA-F*?]{7,18}".prop_map(move |id| format!("{prefix}-{id}")),
+        1 => HOSTILE.prop_map(|text| text.chars().take(32).collect::<String>()),
+    ]
+}
+
+/// A label and a subdomain of RFC 1123: what Kubernetes lets a namespace and a name be.
+fn namespace() -> impl Strategy<Value = String> {
+    prop_oneof!["[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", "[a-z]-?[a-z]", Just("a".repeat(63))]
+}
+
+fn name() -> impl Strategy<Value = String> {
+    let label = "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?";
+    let dotted = collection::vec(label, 1..5).prop_map(|labels| labels.join("."));
+    prop_oneof![
+        dotted.prop_filter("a name has 253 characters at most", |name| name.len() <= 253),
+        "[a-z]-?[a-z]",
+        Just("b".repeat(253))
+    ]
+}
+
+fn vpc() -> impl Strategy<Value = VpcId> {
+    "vpc-[0-9a-f]{17}".prop_map(|id| id.parse().expect("a VPC id"))
+}
+
+fn valid_region() -> impl Strategy<Value = Region> {
+    prop_oneof!["us-east-[1-2]", "cn-north-1", "us-gov-west-1", "[a-z]{2}(-[a-z]{1,8}){1,2}-[0-9]{1,2}"]
+        .prop_map(|region| region.parse().expect("a region"))
+}
+
+fn identity() -> impl Strategy<Value = AppIdentity> {
+    ("[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?", valid_region(), vpc(), namespace(), name()).prop_map(
+        |(installation, region, vpc, namespace, name)| AppIdentity {
+            installation: installation.parse().expect("an installation id"),
+            region,
+            vpc,
+            namespace,
+            name,
+        },
+    )
+}
+
+fn caller(region: &Region) -> Caller {
+    Caller { account: "123456789012".parse().expect("an account"), partition: region.partition() }
+}
+
+fn home() -> Region {
+    "eu-central-1".parse().expect("a region")
+}
+
+/// What the rules of the definition say of a spec, without its limits on sizes.
+fn rules_allow(spec: &Value) -> Result<(), String> {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(|| {
+        let [app, _] = crd::definitions();
+        let schema = app.spec.versions[0].schema.as_ref().and_then(|schema| schema.open_api_v3_schema.as_ref());
+        serde_json::to_value(schema.expect("a schema")).expect("JSON")
+    });
+    let object = json!({
+        "apiVersion": "privategenai.dev/v1alpha1", "kind": "PrivateGenAIApp",
+        "metadata": {"name": "bot", "namespace": "team-a"}, "spec": spec,
+    });
+    Validator::new().validate(&SCHEMA, &object, None).map_err(|errors| errors.to_string())
+}
+
+fn read(spec: &Value) -> Result<App, String> {
+    let spec: PrivateGenAIAppSpec = serde_json::from_value(spec.clone()).map_err(|error| error.to_string())?;
+    App::new(&spec, &home()).map_err(|error| error.to_string())
+}
+
+fn statements(policy: &PolicyDocument) -> Vec<Value> {
+    let document: Value = serde_json::from_str(policy.as_str()).expect("a policy is JSON");
+    let members: Vec<&String> = document.as_object().expect("an object").keys().collect();
+    assert_eq!(members, ["Statement", "Version"]);
+    document["Statement"].as_array().expect("statements").clone()
+}
+
+fn texts(value: &Value) -> BTreeSet<String> {
+    let list = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
+    list.iter().map(|text| text.as_str().expect("a text").to_owned()).collect()
+}
+
+/// Nothing in it means more to IAM than itself.
+fn is_literal(text: &str) -> bool {
+    !text.contains(['*', '?', '$', '"', '\\', '{', '}']) && text.chars().all(|c| c.is_ascii_graphic())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_definition_and_the_code_agree_about_networks_and_models(
+        vpc in ec2_id("vpc"),
+        region in proptest::option::of(region()),
+        subnets in collection::btree_set(ec2_id("subnet"), 0..3),
+        models in collection::btree_set(model(), 0..3),
+    ) {
+        let mut spec = json!({"network": {"vpcId": vpc, "subnetIds": subnets}, "models": models});
+        if let Some(region) = region {
+            spec["network"]["region"] = json!(region);
+        }
+        let (by_rules, by_code) = (rules_allow(&spec), read(&spec));
+        // Profiles are refused by the definition alone: a later version reads them.
+        let of_a_profile = by_rules.as_ref().is_err_and(|error| error.contains("inference profiles are not supported"));
+        if of_a_profile {
+            return Ok(());
+        }
+        prop_assert_eq!(by_rules.is_ok(), by_code.is_ok(), "{}: {:?}, {:?}", spec, by_rules, by_code);
+    }
+
+    #[test]
+    fn what_the_definition_lets_through_the_code_can_work_with(
+        environment in collection::btree_map(prop_oneof![3 => "[a-zA-Z][a-zA-Z0-9_]{1,20}", 1 => HOSTILE], HOSTILE, 0..4),
+        memory in proptest::option::of(128..=10240_i32),
+        timeout in proptest::option::of(1..=900_i32),
+        interval in proptest::option::of(60..=86400_i32),
+        retention in proptest::option::of(prop_oneof![Just(1), Just(30), Just(3653), any::<i32>()]),
+        suspend in any::<Option<bool>>(),
+    ) {
+        let spec = json!({
+            "network": {"vpcId": "vpc-0abc1234"}, "models": ["amazon.nova-lite-v1:0"], "suspend": suspend,
+            "function": {
+                "environment": environment, "memoryMiB": memory, "timeoutSeconds": timeout,
+                "logging": {"retentionDays": retention},
+            },
+            "healthCheck": {"intervalSeconds": interval},
+        });
+        if rules_allow(&without_nulls(spec.clone())).is_ok() {
+            let app = read(&spec);
+            prop_assert!(app.is_ok(), "{}: {:?}", spec, app);
+        }
+    }
+
+    #[test]
+    fn a_model_id_is_either_refused_or_means_only_itself(text in prop_oneof![model(), any::<String>()]) {
+        if let Ok(model) = text.parse::<ModelId>() {
+            prop_assert!(is_literal(&model.to_string()) && !text.contains('/'), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn an_execution_policy_names_the_models_and_the_log_of_its_app_and_nothing_else(
+        app in identity(),
+        models in collection::btree_set(valid_model(), 1..=32),
+    ) {
+        let caller = caller(&app.region);
+        let document = policy::execution_policy(&app, &caller, &models);
+        prop_assert!(document.as_str().len() <= 10_240, "IAM takes no longer one: {}", document.as_str().len());
+        let statements = statements(&document);
+        let kinds: Vec<_> = statements.iter().map(|it| (it["Sid"].as_str().unwrap(), it["Effect"].as_str().unwrap())).collect();
+        prop_assert_eq!(kinds, [
+            ("WriteOwnLog", "Allow"), ("AttachToVpc", "Allow"), ("CallModels", "Allow"),
+            ("CodeLeavesInterfacesAlone", "Deny"), ("ModelsThroughTheVpcOnly", "Deny"),
+        ]);
+        let (partition, region) = (caller.partition, &app.region);
+        let expected: BTreeSet<String> =
+            models.iter().map(|model| format!("arn:{partition}:bedrock:{region}::foundation-model/{model}")).collect();
+        let resources = texts(&statements[2]["Resource"]);
+        prop_assert!(resources.iter().all(|arn| is_literal(arn)), "{resources:?}");
+        prop_assert_eq!(resources, expected);
+        let log = format!("arn:{partition}:logs:{region}:123456789012:log-group:{}:", app.log_group_name());
+        prop_assert!(is_literal(&log));
+        prop_assert_eq!(texts(&statements[0]["Resource"]), BTreeSet::from([format!("{log}*")]));
+        for number in [1, 3] {
+            let interfaces = texts(&statements[number]["Action"]).iter().all(|action| action.starts_with("ec2:") && is_literal(action));
+            prop_assert!(interfaces);
+        }
+        let function = app.function_arn(&caller);
+        prop_assert!(is_literal(&function));
+        prop_assert_eq!(&statements[3]["Condition"]["ArnEquals"]["lambda:SourceFunctionArn"], &json!(function));
+        prop_assert_eq!(&statements[4]["Condition"]["StringNotEquals"]["aws:SourceVpc"], &json!(app.vpc.as_str()));
+    }
+
+    #[test]
+    fn an_endpoint_policy_lets_our_roles_through_to_the_models_that_are_named(
+        app in identity(),
+        models in collection::btree_set(valid_model(), 1..=32),
+    ) {
+        let caller = caller(&app.region);
+        let document = policy::bedrock_runtime_endpoint_policy(&app.installation, &caller, &app.region, &models);
+        let statements = statements(&document);
+        prop_assert_eq!(statements.len(), 1);
+        let resources = texts(&statements[0]["Resource"]);
+        prop_assert_eq!(resources.len(), models.len());
+        prop_assert!(resources.iter().all(|arn| is_literal(arn)), "{resources:?}");
+        let roles = format!("arn:{}:iam::123456789012:role/private-genai/{}/", caller.partition, app.installation);
+        prop_assert!(is_literal(&roles));
+        prop_assert_eq!(&statements[0]["Condition"], &json!({"ArnLike": {"aws:PrincipalArn": format!("{roles}*")}}));
+        prop_assert_eq!(policy::allowed_models(&document), models, "what was written is read back");
+    }
+
+    #[test]
+    fn names_and_tags_fit_and_are_read_back(app in identity()) {
+        let name = app.function_name().to_string();
+        prop_assert!(name.len() <= 64 && name.starts_with("pgai-"), "{name}");
+        prop_assert!(name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-'), "{name}");
+        prop_assert_eq!(app.role_name().to_string(), name.clone());
+        prop_assert_eq!(app.log_group_name().to_string(), format!("/aws/lambda/{name}"));
+        let network = NetworkIdentity {
+            installation: app.installation.clone(),
+            account: "123456789012".parse::<AccountId>().expect("an account"),
+            region: app.region.clone(),
+            vpc: app.vpc.clone(),
+        };
+        prop_assert!(network.group_name("functions").len() <= 255);
+        prop_assert_eq!(network.endpoint_token("bedrock-runtime", None).len(), 64);
+        for (key, value) in app.tags().into_iter().chain(network.tags()) {
+            let fits = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || " _.:/=+-@".contains(c));
+            prop_assert!(key.len() <= 128 && value.len() <= 256 && fits(&key) && fits(&value), "{key}={value}");
+        }
+        prop_assert_eq!(AppIdentity::from_tags(&app.installation, &app.tags()), Some(app));
+    }
+
+    #[test]
+    fn two_identities_never_share_a_name(
+        app in identity(), other in identity(), namespace in "[a-z]{1,3}(-[a-z]{1,2}){0,2}", cut in any::<prop::sample::Index>(),
+    ) {
+        prop_assert!(app == other || app.function_name() != other.function_name());
+        // The same text, divided otherwise; the same text, where a dot became a hyphen; another installation, region, VPC.
+        let text: Vec<char> = format!("{namespace}-x-y").chars().collect();
+        let at = 1 + cut.index(text.len() - 1);
+        let cut = |at: usize| AppIdentity {
+            namespace: text[..at].iter().collect(), name: text[at..].iter().collect(), ..app.clone()
+        };
+        let mut identities = BTreeSet::from([app.clone(), other.clone(), cut(1), cut(at)]);
+        identities.insert(AppIdentity { installation: "another".parse().unwrap(), ..app.clone() });
+        identities.insert(AppIdentity { region: other.region.clone(), ..app.clone() });
+        identities.insert(AppIdentity { vpc: other.vpc.clone(), ..app.clone() });
+        identities.insert(AppIdentity { name: app.name.replace('.', "-"), ..app.clone() });
+        identities.insert(AppIdentity { name: format!("{}x", app.name), ..app.clone() });
+        let names: BTreeSet<FunctionName> = identities.iter().map(AppIdentity::function_name).collect();
+        prop_assert_eq!(names.len(), identities.len(), "{:?}", identities);
+    }
+
+    #[test]
+    fn what_is_planned_for_an_app_fits_what_aws_takes(app in identity(), models in collection::vec(valid_model(), 1..4)) {
+        let spec = json!({
+            "network": {"vpcId": app.vpc.as_str(), "region": app.region.as_str()},
+            "models": models.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        });
+        let read = read(&spec).map_err(TestCaseError::fail)?;
+        let desired = Desired::new(&read, app.clone(), &caller(&app.region), None);
+        let mut observed = Observed {
+            role: None, given_role_id: None, log_group: None, listing: None, detail: None, interfaces: BTreeSet::new(),
+        };
+        observed.given_role_id = None;
+        for step in plan(&desired, &observed).steps {
+            match step.write {
+                Write::CreateRole { description, path, .. } => {
+                    prop_assert!(description.chars().count() <= 256, "Lambda's limit, and IAM's is 1,000");
+                    prop_assert!(path.len() <= 512 && path.starts_with('/') && path.ends_with('/'));
+                }
+                Write::CreateFunction(new) => prop_assert!(new.description.chars().count() <= 256),
+                write => prop_assert!(!write.resource().is_empty()),
+            }
+        }
+    }
+
+    #[test]
+    fn no_text_makes_an_id_or_a_tag_panic(text in prop_oneof![HOSTILE, any::<String>()]) {
+        let _ = (text.parse::<VpcId>(), text.parse::<Region>(), text.parse::<SubnetId>(), text.parse::<SecurityGroupId>());
+        let _ = (text.parse::<RoleName>(), text.parse::<LogGroupName>(), text.parse::<InstallationId>());
+        let _ = (text.parse::<NetworkInterfaceId>(), text.parse::<AccountId>(), Failure::classify(400, &text, &text));
+        let installation: InstallationId = "prod".parse().unwrap();
+        let keys = ["installation", "region", "vpc", "app-namespace", "app-name", "retired"];
+        let mut tags: Tags = keys.map(|key| (format!("privategenai.dev/{key}"), text.clone())).into();
+        let _ = (AppIdentity::from_tags(&installation, &tags), Retirement::from_tags(&tags));
+        // Whoever tags a role of ours can say any namespace and name.
+        for (key, value) in [("installation", "prod"), ("region", "us-east-1"), ("vpc", "vpc-0abc1234")] {
+            tags.insert(format!("privategenai.dev/{key}"), value.to_owned());
+        }
+        let app = AppIdentity::from_tags(&installation, &tags).expect("an identity");
+        prop_assert!(is_literal(app.function_name().as_str()) && app.role_name().as_str().len() <= 64);
+    }
+
+    #[test]
+    fn no_answer_makes_a_probe_or_a_policy_panic(bytes in any::<Vec<u8>>(), text in HOSTILE, failed in any::<bool>()) {
+        let _ = Invocation::read(None, failed, &bytes);
+        let probe = json!({"probe": {"host": text, "port": bytes.len(), "address": text, "error": {"type": text}}});
+        let _ = Invocation::read(Some(&text), failed, probe.to_string().as_bytes());
+        for document in [text.clone(), json!({"Statement": text}).to_string(), json!({"Statement": [{"Resource": [text, 1]}]}).to_string()] {
+            let _ = policy::allowed_models(&PolicyDocument::from_wire(&document));
+        }
+    }
+
+    #[test]
+    fn interfaces_always_fit_into_the_tag_of_a_retired_role(ids in collection::btree_set("eni-[0-9a-f]{17}", 0..40)) {
+        let ids: BTreeSet<NetworkInterfaceId> = ids.iter().map(|id| id.parse().unwrap()).collect();
+        let tag = Retirement::tag(&ids);
+        prop_assert!(tag.len() <= 256);
+        let tags: Tags = [("privategenai.dev/retired".to_owned(), tag)].into();
+        let back = Retirement::from_tags(&tags).expect("a retirement");
+        prop_assert!(back == Retirement::Any || back == Retirement::Interfaces(ids.clone()));
+        prop_assert!(ids.is_empty() || !back.is_over(&ids), "a role that is needed is kept");
+    }
+
+    #[test]
+    fn every_glob_comes_to_an_end(vpc in vpc(), glob in "[*?a-f0-9vpc-]{0,200}") {
+        let _ = allowing(&glob).allows(&vpc);
+    }
+}
+
+fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(key, value)| (key, without_nulls(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        other => other,
+    }
+}
+
+fn allowing(glob: &str) -> Settings {
+    Settings {
+        installation: "prod".parse().unwrap(),
+        region: home(),
+        allowed_vpcs: vec![WildMatch::new(glob)],
+        resync: Duration::from_mins(5),
+        concurrency: 1,
+    }
+}
+
+#[test]
+fn a_glob_that_backtracks_everywhere_comes_to_an_end() {
+    let vpc: VpcId = "vpc-aaaaaaaaaaaaaaaaa".parse().unwrap();
+    for glob in ["*a".repeat(10_000) + "b", "*".repeat(10_000) + "b", "*a?".repeat(10_000), "?*".repeat(10_000) + "x"] {
+        assert!(!allowing(&glob).allows(&vpc), "{}…", &glob[..10]);
+    }
+    assert!(allowing(&("*a".repeat(17) + "*")).allows(&vpc));
+    assert!(!allowing("").allows(&vpc) && !allowing("vpc-").allows(&vpc));
+}
