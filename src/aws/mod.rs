@@ -102,8 +102,8 @@ pub trait Aws: Send + Sync + 'static {
     /// `iam:ListRoles` below `path`: what it shows of each role, which is neither its policies nor its tags.
     async fn role_listings(&self, region: &Region, path: &str) -> Result<Vec<RoleListing>, AwsError>;
 
-    /// One role, by `iam:GetRole`, `ListRolePolicies`, a `GetRolePolicy` for each, and `ListAttachedRolePolicies`; `None`
-    /// when there is no such role.
+    /// One role, by `iam:GetRole`, `iam:ListRolePolicies`, an `iam:GetRolePolicy` for each, and
+    /// `iam:ListAttachedRolePolicies`; `None` when there is no such role.
     async fn role(&self, region: &Region, name: &RoleName) -> Result<Option<Role>, AwsError>;
 
     /// Carries out one change. An error with [`Failure::Unavailable`] leaves open whether it was done.

@@ -8,7 +8,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     drift::shape,
-    memory::aws::{Action, ByHand, Delays, Drift, VpcShape, by_hand::Tagged, drifts},
+    memory::aws::{Action, ByHand, Delays, Drift, Fault, VpcShape, by_hand::Tagged, drifts},
     scene::{LONG, MODEL, Scene, app, condition, network},
 };
 
@@ -29,11 +29,21 @@ pub enum Part {
     Return,
     /// Lambda left interfaces behind.
     LeftBehind,
+    /// An app comes where IAM never shows all roles at once.
+    OneByOne,
 }
 
 impl Part {
-    pub const ALL: [Self; 7] =
-        [Self::Create, Self::Rest, Self::Delete, Self::Change, Self::Drift, Self::Return, Self::LeftBehind];
+    pub const ALL: [Self; 8] = [
+        Self::Create,
+        Self::Rest,
+        Self::Delete,
+        Self::Change,
+        Self::Drift,
+        Self::Return,
+        Self::LeftBehind,
+        Self::OneByOne,
+    ];
 
     /// It ends with nothing left.
     fn ends(self) -> bool {
@@ -45,7 +55,7 @@ impl Part {
         let (linger, come) = match self {
             Self::Return | Self::LeftBehind => (1200, 0),
             Self::Delete => (60, 0),
-            Self::Create => (0, 5),
+            Self::Create | Self::OneByOne => (0, 5),
             Self::Rest | Self::Change | Self::Drift => (0, 0),
         };
         let delays = Delays {
@@ -58,7 +68,7 @@ impl Part {
         let (vpc, _) = scene.vpc(&VpcShape::default());
         let mut life = Life { part: self, vpc: vpc.clone(), shape: BTreeSet::new(), scene };
         scene = {
-            if self != Self::Create {
+            if !matches!(self, Self::Create | Self::OneByOne) {
                 life.scene.start();
                 life.scene.apply_app("bot", &vpc);
                 life.scene.until_ready("bot").await;
@@ -67,7 +77,7 @@ impl Part {
             life.scene
         };
         match self {
-            Self::Create | Self::Rest | Self::Change | Self::Delete => {}
+            Self::Create | Self::Rest | Self::Change | Self::Delete | Self::OneByOne => {}
             Self::Drift => life.shape = shape(&scene.aws.world()),
             Self::Return => {
                 scene.apply_app("other", &vpc);
@@ -111,6 +121,12 @@ impl Life {
         let Self { scene, vpc, .. } = self;
         match self.part {
             Part::Create => {
+                scene.start();
+                scene.apply_app("bot", vpc);
+            }
+            Part::OneByOne => {
+                let denied = Fault::new(403, "AccessDenied", "AWS's words").times(u32::MAX);
+                scene.aws.fail_next("iam:GetAccountAuthorizationDetails", denied);
                 scene.start();
                 scene.apply_app("bot", vpc);
             }
@@ -218,7 +234,7 @@ fn tamper(scene: &Scene) {
         act(scene, &all.iter().find(is_it).expect("it can be changed").action);
     }
     let region = &world.regions[&Scene::region()];
-    let mut untag = |from: Tagged, tags: &Tags| {
+    let untag = |from: Tagged, tags: &Tags| {
         let keys = tags.keys().filter(|key| *key != private_genai_operator::identity::TAG_INSTALLATION);
         // One tag that only tells people something.
         let keys = keys.filter(|key| **key != "Name").take(1).cloned().collect();

@@ -49,10 +49,6 @@ fn calls_of(part: Part) -> BTreeMap<(&'static str, &'static str), bool> {
             .await
             .unwrap_or_else(|| panic!("{part:?} does not end: {:#?}", life.objects()));
         let journal = life.scene.aws.take_journal();
-        assert!(
-            journal.iter().all(|call| call.error_code.is_none() || call.service == "ec2"),
-            "nothing fails: {journal:#?}"
-        );
         assert_eq!(life.end().await, Vec::<String>::new());
         journal.iter().map(|call| ((call.service, call.operation), call.write)).collect()
     })
