@@ -124,10 +124,12 @@ impl Failure {
             | "OptInRequired"
             | "RequestExpired"
             | "InvalidSignatureException" => Self::Credentials,
-            // Lambda could not attach a function that it wakes.
-            "ENILimitReachedException" | "SubnetIPAddressLimitReachedException" => Self::QuotaReached,
-            // All the code of the account's functions in the region; tags on one resource.
-            "CodeStorageExceededException" | "TooManyTagsException" => Self::QuotaReached,
+            // Lambda could not attach a function that it wakes; all the code of the account's functions in the region; tags
+            // on one resource.
+            "ENILimitReachedException"
+            | "SubnetIPAddressLimitReachedException"
+            | "CodeStorageExceededException"
+            | "TooManyTagsException" => Self::QuotaReached,
             _ if code.ends_with(".NotFound") => Self::NotFound,
             _ if code.ends_with(".Duplicate") => Self::AlreadyExists,
             _ if code.ends_with("LimitExceeded") || code.ends_with("LimitExceededException") => Self::QuotaReached,

@@ -9,14 +9,13 @@ use super::{
     kinds::{Call, Kind, Trouble},
     lives::{Life, Part},
 };
-use crate::memory::aws::CallRecord;
+use crate::{memory::aws::CallRecord, scene::condition};
 
-/// For how long a fault lasts, and at which end of that calls are counted.
-const LASTS: Duration = Duration::from_mins(15);
-const COUNTED: Duration = Duration::from_mins(5);
-
-/// When what comes late, such as the end of lingering interfaces, has not yet made the call needless.
+/// A fault lasts fifteen minutes. Early, what comes late, such as the end of lingering interfaces, has not yet made the
+/// call needless; in the last five minutes calls are counted.
 const EARLY: Duration = Duration::from_secs(45);
+const BETWEEN: Duration = Duration::from_secs(555);
+const COUNTED: Duration = Duration::from_mins(5);
 
 /// How soon a path is there once a fault is over: the longest pause, five minutes and a quarter, one resync, and what
 /// AWS itself takes.
@@ -91,7 +90,7 @@ pub async fn live(part: Part, call: Call<'_>, kind: Kind, trouble: &Trouble) -> 
     }
     sleep(EARLY).await;
     let early = lasting(&life, call, trouble);
-    sleep(LASTS - COUNTED - EARLY).await;
+    sleep(BETWEEN).await;
     life.scene.kubernetes.take_journal();
     let before = life.scene.aws.take_journal();
     sleep(COUNTED).await;
@@ -173,6 +172,10 @@ fn lasting(life: &Life, (service, operation): Call<'_>, trouble: &Trouble) -> La
         .map_or(Lasting::Silent, |(reason, _)| Lasting::Waits(reason.clone()))
 }
 
+/// What a message about a failed call says will happen, or is to be done.
+const REMEDIES: [&str; 6] =
+    ["tried again", "looked for again", "probed again", "waited for", "Allow the operator's role", "Raise the quota"];
+
 fn judge(kind: Kind, lasting: &Lasting, (calls, all): (usize, usize), life: &Life) -> Vec<String> {
     let mut problems = Vec::new();
     let minutes = usize::try_from(COUNTED.as_secs() / 60).expect("a few minutes");
@@ -207,14 +210,10 @@ fn judge(kind: Kind, lasting: &Lasting, (calls, all): (usize, usize), life: &Lif
     {
         problems.push(format!("{expected:?} is not told"));
     }
-    const REMEDIES: [&str; 6] = [
-        "tried again",
-        "looked for again",
-        "probed again",
-        "waited for",
-        "Allow the operator's role",
-        "Raise the quota",
-    ];
+    let stalls = |object: &Value| condition(object, "Stalled").0 == "True";
+    if kind.needs_somebody() && reason.is_some() && !life.is_through() && !life.objects().iter().any(stalls) {
+        problems.push("nothing stalls although somebody must act".to_owned());
+    }
     if reason.is_some() && kind != Kind::UnknownState {
         for (_, message) in life.objects().iter().flat_map(unmet).filter(|(_, message)| message.contains(" failed: ")) {
             if !REMEDIES.iter().any(|remedy| message.contains(remedy)) {

@@ -30,6 +30,9 @@ use crate::scene::scene;
 /// A row: a call in one part of a life.
 type Row = (Part, (&'static str, &'static str));
 
+/// What was found in each cell, or why there is nothing to find.
+type Table = BTreeMap<(Part, (&'static str, &'static str), Kind), Result<Cell, &'static str>>;
+
 /// Runs one life under a clock of its own.
 fn run<T>(life: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
@@ -97,7 +100,7 @@ fn every_call_meets_every_fault_and_heals_or_is_told_without_haste_and_heals_the
         .flat_map(|row| Kind::ALL.map(|kind| (*row, kind)))
         .filter(|cell| format!("{cell:?}").contains(&only))
         .collect();
-    let (next, results) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
+    let (next, results) = (AtomicUsize::new(0), Mutex::new(Table::new()));
     std::thread::scope(|threads| {
         for _ in 0..2 {
             threads.spawn(|| {
@@ -152,7 +155,7 @@ fn lived(part: Part, call: (&'static str, &'static str), kind: Kind, trouble: &T
 }
 
 /// Writes the table to a file, and one line about it where the runner's capture does not swallow it.
-fn tell(results: &BTreeMap<(Part, (&'static str, &'static str), Kind), Result<Cell, &'static str>>) {
+fn tell(results: &Table) {
     let mut table = String::new();
     let mut before = None;
     for ((part, call, kind), cell) in results {
