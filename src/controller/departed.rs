@@ -10,7 +10,7 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use super::Context;
+use super::{Context, Pace};
 use crate::{api::network::NetworkKey, app, identity::AppIdentity, network};
 
 /// A call may be late by less than this.
@@ -28,18 +28,41 @@ pub enum Departed {
     Network(NetworkKey),
 }
 
-/// Those that went lately, and when each of their places was last found not to be empty.
+/// Those that went lately.
 #[derive(Default)]
 pub struct Departures {
-    watched: Mutex<BTreeMap<Departed, Instant>>,
+    watched: Mutex<BTreeMap<Departed, Watch>>,
     told: Notify,
+}
+
+/// When a place is looked at.
+struct Watch {
+    due: Instant,
+    until: Instant,
+    /// How often in a row it was found not to be empty.
+    found: u32,
 }
 
 impl Departures {
     /// The object was let go just now.
     pub fn tell(&self, departed: Departed) {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner).insert(departed, Instant::now());
+        self.watched
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(departed, Watch { due: Instant::now(), until: Instant::now() + WATCHED_FOR, found: 0 });
         self.told.notify_one();
+    }
+
+    /// Its place was not empty: it is looked at until it was empty for a while. What cannot be removed, because AWS does not
+    /// let the operator, is tried at the pace of everything that somebody must see to.
+    fn found(&self, departed: &Departed) {
+        let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(watch) = watched.get_mut(departed) {
+            let delay = Pace::Blocked.delay(watch.found, &format!("{departed:?}")).unwrap_or(LOOK_EVERY);
+            watch.found = watch.found.saturating_add(1);
+            watch.due = Instant::now() + delay;
+            watch.until = watch.due + WATCHED_FOR;
+        }
     }
 
     /// What is there now is to stay.
@@ -47,11 +70,16 @@ impl Departures {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(departed);
     }
 
-    fn watched(&self) -> Vec<Departed> {
+    fn is_empty(&self) -> bool {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        watched.retain(|_, since| since.elapsed() <= WATCHED_FOR);
+        watched.retain(|_, watch| Instant::now() <= watch.until);
+        watched.is_empty()
+    }
+
+    fn due(&self) -> Vec<Departed> {
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         // Apps come first in their order: a network's groups go after the functions that carry them.
-        watched.keys().cloned().collect()
+        watched.iter().filter(|(_, watch)| watch.due <= Instant::now()).map(|(departed, _)| departed.clone()).collect()
     }
 }
 
@@ -59,8 +87,7 @@ impl Departures {
 pub(super) async fn look_after(ctx: &Context) {
     let looking = async {
         loop {
-            let watched = ctx.departures.watched();
-            if watched.is_empty() {
+            if ctx.departures.is_empty() {
                 ctx.departures.told.notified().await;
             }
             tokio::time::sleep(LOOK_EVERY).await;
@@ -74,16 +101,19 @@ pub(super) async fn look_after(ctx: &Context) {
 }
 
 async fn look(ctx: &Context) {
-    // What another operator writes does not make our tables stale.
-    ctx.snapshots.resync();
-    for departed in ctx.departures.watched() {
+    let due = ctx.departures.due();
+    if !due.is_empty() {
+        // What another operator writes does not make our tables stale.
+        ctx.snapshots.resync();
+    }
+    for departed in due {
         let empty = match &departed {
             Departed::App(identity) => app::look_after(identity, ctx).await,
             Departed::Network(key) => network::controller::look_after(key, ctx).await,
         };
         if !empty {
             tracing::warn!(?departed, "something was created here after all was gone; it is removed");
-            ctx.departures.tell(departed);
+            ctx.departures.found(&departed);
         }
     }
 }
