@@ -20,7 +20,7 @@ use crate::{
         condition::{ConditionType, Leg, Reason, Standing, find},
         network::NetworkKey,
     },
-    aws::{AwsError, MaxAge, Snapshot, Write},
+    aws::{AwsError, Class, MaxAge, Snapshot, Write},
     controller::{
         Context, Converged, Error, Freshness, Guarded, Pace, add_finalizer, context::key, converge, explain_unreadable,
         is_held,
@@ -189,7 +189,8 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     .await;
     let Some(observed) = observed else {
         // What only a closer look shows was not seen: the next attempt takes that look, or its failure would be forgotten.
-        if let Some(look) = look {
+        let must_act = error.as_ref().is_some_and(|error| error.failure.class() == Class::UserMustAct);
+        if let Some(look) = look.filter(|_| must_act) {
             ctx.look_closely(format!("{}/{}", desired.identity.namespace, desired.identity.name), look);
         }
         let error = error.unwrap_or_else(|| unreachable!("a pass without observation ends with an error"));
