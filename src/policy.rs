@@ -132,13 +132,19 @@ fn attach_to_vpc() -> Value {
 /// What an endpoint for Bedrock's runtime lets through: our roles, to the models of the apps on the network.
 ///
 /// All roles of the installation at once, by their path: a further app whose model is allowed already changes nothing
-/// here, and which role may call which model is decided by the roles.
+/// here, and which role may call which model is decided by the roles. No model at all (the only app is one without an
+/// object here, whose role allows none) lets nothing through.
 pub fn bedrock_runtime_endpoint_policy(
     installation: &InstallationId,
     caller: &Caller,
     region: &Region,
     models: &BTreeSet<ModelId>,
 ) -> PolicyDocument {
+    if models.is_empty() {
+        // A statement about no resource is not valid, and a policy without statements neither.
+        let deny = json!({"Sid": "NoModelYet", "Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"});
+        return PolicyDocument::new(&document(&[deny]));
+    }
     PolicyDocument::new(&document(&[json!({
         "Sid": "OurRolesCallTheirModels",
         "Effect": "Allow",
@@ -231,6 +237,16 @@ mod tests {
         assert_eq!(denied[1]["Condition"]["StringNotEquals"]["aws:SourceVpc"], "vpc-0abc1234");
         assert_eq!(denied[1]["Action"], json!(INVOKE_MODEL));
         assert_eq!(denied[1]["Resource"], "arn:aws:bedrock:*::foundation-model/*");
+    }
+
+    #[test]
+    fn an_endpoint_without_models_lets_nothing_through_by_a_policy_that_aws_takes() {
+        let (installation, region) = ("prod".parse().expect("id"), "us-east-1".parse().expect("region"));
+        let policy = bedrock_runtime_endpoint_policy(&installation, &caller(), &region, &models(&[]));
+        let statements = statements(&policy);
+        assert_eq!(statements.len(), 1);
+        assert_eq!((&statements[0]["Effect"], &statements[0]["Resource"]), (&json!("Deny"), &json!("*")));
+        assert!(allowed_models(&policy).is_empty());
     }
 
     #[test]

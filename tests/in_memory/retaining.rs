@@ -36,6 +36,29 @@ fn role_has(scene: &Scene, tag: &str) -> bool {
     scene.aws.world().roles.values().any(|record| record.role.tags.contains_key(tag))
 }
 
+/// Found by simulation: the endpoint's policy would have been one about no model, which AWS does not take.
+#[tokio::test(start_paused = true)]
+async fn a_retained_app_whose_role_allows_no_model_any_more_leaves_its_network_ready() {
+    scene(async {
+        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+        scene.apply("bot", spec(&vpc, &json!({"deletionPolicy": "Retain"})));
+        scene.pass(Duration::from_secs(20)).await;
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+        for drift in drifts(&scene.aws.world(), &Scene::installation()) {
+            if drift.name == "role policy deleted" {
+                scene.aws.act(&drift.action).expect("AWS lets it happen");
+            }
+        }
+        scene.forget();
+        scene.pass(Duration::from_mins(15)).await;
+        assert_eq!(writes(&scene.aws.take_journal()), ["ec2:ModifyVpcEndpoint"], "once, and AWS takes it");
+        let object = scene.kubernetes.get(&network(&vpc)).expect("the network");
+        assert_eq!(condition(&object, "Ready").0, "True", "{object:#}");
+    })
+    .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_retained_app_goes_in_seconds_keeps_its_path_and_is_taken_over_by_its_name() {
     scene(async {
