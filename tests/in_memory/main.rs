@@ -26,6 +26,7 @@ mod retaining;
 mod roles;
 mod scene;
 mod sharing;
+mod simulate;
 mod teardown;
 mod two_writers;
 mod uninstall;

@@ -12,7 +12,6 @@ use private_genai_operator::aws::{
 use super::{
     handle::{Call, MemoryAws},
     invoke, reads,
-    step::{Action, step},
     world::{RegionState, World},
 };
 
@@ -228,8 +227,7 @@ impl Aws for MemoryAws {
     async fn write(&self, region: &Region, write: &Write) -> Result<Written, AwsError> {
         let (service, operation) = write.operation();
         let call = Call { service, operation, write: true, region, resource: write.resource() };
-        self.call(call, |world| step(world, &Action::Write(region.clone(), write.clone())).map(|written| (written, 1)))
-            .await
+        self.call(call, |world| self.carry_out(world, region, write).map(|written| (written, 1))).await
     }
 }
 

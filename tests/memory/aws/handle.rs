@@ -7,7 +7,7 @@ use std::{
 };
 
 use private_genai_operator::{
-    aws::{AccountId, AwsError, Region, SubnetId, VpcId, pacing::Pacer},
+    aws::{AccountId, AwsError, Region, SubnetId, VpcId, Write, Written, pacing::Pacer},
     identity::InstallationId,
 };
 use tokio::{task::yield_now, time::Instant};
@@ -25,12 +25,17 @@ use super::{
 pub struct MemoryAws {
     started: Instant,
     pacer: Option<Arc<Pacer>>,
+    witness: Arc<Mutex<Option<Witness>>>,
     inside: Arc<Mutex<Inside>>,
     /// Who calls, for the journal.
     by: &'static str,
     /// Calls take their time, which follows from this.
     dawdles: Option<u64>,
 }
+
+/// Told of each write of the operator that AWS carried out: the account before, the write, what AWS answered, and the
+/// account after.
+pub type Witness = Box<dyn FnMut(&World, &Write, &Written, &World) + Send>;
 
 struct Inside {
     world: World,
@@ -62,7 +67,7 @@ impl MemoryAws {
         let skipped = world.now;
         let inside = Inside { world, skipped, journal: Vec::new(), faults: Vec::new(), errors: 0 };
         let (started, inside) = (Instant::now(), Arc::new(Mutex::new(inside)));
-        Self { started, pacer: None, inside, by: "", dawdles: None }
+        Self { started, pacer: None, witness: Arc::default(), inside, by: "", dawdles: None }
     }
 
     /// The same account, asked no faster than the operator's own pacer lets it, call for call and page for page.
@@ -159,6 +164,22 @@ impl MemoryAws {
     /// The account belongs to somebody else from now on: what the credentials are for, and nothing in it.
     pub fn become_account(&self, account: &AccountId) {
         self.lock().world.account = account.clone();
+    }
+
+    /// Has somebody told of each write as it happens, also of those whose answers are lost.
+    pub fn watched_by(&self, witness: Witness) {
+        *self.witness.lock().unwrap_or_else(PoisonError::into_inner) = Some(witness);
+    }
+
+    /// Carries out a write of the operator, before the eyes of the witness.
+    pub(super) fn carry_out(&self, world: &mut World, region: &Region, write: &Write) -> Outcome {
+        let action = Action::Write(region.clone(), write.clone());
+        let mut witness = self.witness.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(witness) = witness.as_mut() else { return step(world, &action) };
+        let before = world.clone();
+        let written = step(world, &action)?;
+        witness(&before, write, &written, world);
+        Ok(written)
     }
 
     /// Makes one call. It can be dropped before the work and between the work and the answer, as a process can be
