@@ -45,11 +45,11 @@ pub fn play(history: &History) -> Result<u64, String> {
     let runtime = runtime.map_err(|error| error.to_string())?;
     LocalSet::new().block_on(&runtime, async {
         let mut player = Player::new(history.delays);
-        let played = player.play(history).await;
+        let outcome = player.play(history).await;
         if player.running {
             player.scene.kill().await;
         }
-        played.map(|()| player.witness.writes())
+        outcome.map(|()| player.witness.writes())
     })
 }
 
