@@ -9,7 +9,7 @@
 //!
 //! The idea is deterministic simulation testing (FoundationDB, TigerBeetle) of an operator under faults (Sieve, Acto). One seed is one
 //! history, and time is virtual. What Rust's hash maps and tokio's `select!` do in random order is not drawn from the seed:
-//! a replay is attempted several times where that matters.
+//! a failure that hangs on that order may need its seed played more than once.
 
 mod history;
 mod play;
