@@ -23,6 +23,9 @@ use crate::{
 /// for about two minutes. Then somebody must act.
 const PATIENCE: u32 = 7;
 
+/// So many invocations in a row that were not made leave a proof as it is.
+const MISSED: u32 = 3;
+
 /// What a probe is about: the function as it is, and the endpoint that it must meet. What was proven holds while this stays
 /// the same. All of it is in status, so that it holds for the next operator too.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -400,6 +403,19 @@ impl Last {
         Self { leg: subject.proven(), subject, asleep: false, failures: 0, wait }
     }
 
+    /// The leg after one more invocation, for which `told` speaks. One that was not made, for a cause that may pass, says
+    /// nothing about the path: what was proven holds for a few of them, and then nothing is claimed any more.
+    pub fn leg_after(&self, result: &Result<Invocation, AwsError>, told: Leg) -> Leg {
+        let Err(AwsError { failure, .. }) = result else { return told };
+        match (failure.class(), self.leg.standing) {
+            (Class::Retry | Class::Wait, Standing::Met) if self.failures < MISSED => self.leg.clone(),
+            (Class::Retry | Class::Wait, Standing::Met | Standing::Unknown) if *failure != Failure::Throttled => {
+                Leg::unknown(told.kind, Reason::ObservationFailed, told.message)
+            }
+            (Class::Retry | Class::Wait | Class::UserMustAct, _) => told,
+        }
+    }
+
     /// How long until the next probe, this long after the last one; `None`: not before something changes or it is the
     /// app's turn.
     pub fn due_in(&self, age: Duration, interval: Option<Duration>) -> Option<Duration> {
@@ -412,7 +428,9 @@ impl Last {
         let due = self.due_in(age, interval).is_some_and(|left| left.is_zero());
         match look {
             Some(Look::Asked) => true,
-            Some(Look::InTurn) => due || (interval.is_none() && self.leg.standing == Standing::Met),
+            Some(Look::InTurn) => {
+                due || (interval.is_none() && self.failures == 0 && self.leg.standing == Standing::Met)
+            }
             None => due,
         }
     }

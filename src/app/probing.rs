@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::health::{Last, Subject, pending};
+use super::health::{Found, Last, Subject, pending};
 use crate::{
     api::{
         PrivateGenAIAppStatus,
@@ -89,8 +89,7 @@ impl Probe<'_> {
         }
         let is_due = last.as_ref().is_none_or(|(last, age)| last.is_due(*age, self.interval, look));
         if is_due && !self.ctx.stop.is_cancelled() && self.ctx.leadership.may_write() {
-            let failures = last.map_or(0, |(last, _)| last.failures);
-            let last = self.invoke(subject, asleep, failures).await;
+            let last = self.invoke(subject, asleep, last.map(|(last, _)| last)).await;
             return (last.leg.clone(), last.due_in(Duration::ZERO, self.interval));
         }
         match last {
@@ -116,7 +115,8 @@ impl Probe<'_> {
         })
     }
 
-    async fn invoke(&self, subject: Subject, asleep: bool, failures: u32) -> Last {
+    async fn invoke(&self, subject: Subject, asleep: bool, before: Option<Last>) -> Last {
+        let failures = before.as_ref().map_or(0, |before| before.failures);
         let began = Instant::now();
         let result = self.snapshot.probe(self.function).await;
         let mut verdict = subject.judge(&result, failures);
@@ -126,15 +126,18 @@ impl Probe<'_> {
             Err(error) => error.request_id.as_deref(),
         };
         tracing::info!(function = %self.function, result = verdict.found.as_str(), request_id, "probed");
+        let proven = verdict.found == Found::Proven;
+        if let Some(before) = before {
+            verdict.leg = before.leg_after(&result, verdict.leg);
+        }
         if asleep && verdict.leg.standing != Standing::Blocked {
             verdict.leg = pending("The path is probed once the function is awake.");
             // One call wakes it. If that got lost, the next one is not needed soon.
             verdict.again = Some((crate::controller::Pace::Blocked, failures));
         }
-        let proven = verdict.leg.standing == Standing::Met;
         let last = Last {
             asleep,
-            failures: if proven { 0 } else { failures.saturating_add(1) },
+            failures: if proven && !asleep { 0 } else { failures.saturating_add(1) },
             leg: verdict.leg,
             wait: verdict.again.and_then(|(pace, attempt)| pace.delay(attempt, self.function.as_str())),
             subject,

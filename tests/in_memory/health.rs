@@ -301,6 +301,29 @@ async fn a_refused_invocation_is_told_apart_from_a_throttled_one_which_is_a_wait
 }
 
 #[tokio::test(start_paused = true)]
+async fn three_invocations_in_a_row_that_were_not_made_leave_a_proven_app_ready() {
+    scene(async {
+        let throttled = Fault::new(429, "TooManyRequestsException", "Rate Exceeded.");
+        for fault in [throttled, Fault::unavailable(), Fault::unreachable()] {
+            let (mut scene, _) = at_rest().await;
+            scene.aws.fail_next("Invoke", fault.times(3));
+            scene.pass(RESYNC + Duration::from_mins(3)).await;
+            assert_eq!(probed(&scene.aws.take_journal()).len(), 4, "it is probed again until that succeeds");
+            assert_eq!(scene.kubernetes.take_journal().writes().len(), 0, "nothing is told that is not so");
+            assert_eq!(healthy(&scene, "bot").0, "True");
+            scene.stop().await;
+        }
+        let (scene, _) = at_rest().await;
+        scene.aws.fail_next("Invoke", Fault::unavailable().times(u32::MAX));
+        until_healthy_is(&scene, "bot", "Unknown", "ObservationFailed").await;
+        assert_eq!(probed(&scene.aws.take_journal()).len(), 4);
+        scene.aws.clear_faults();
+        scene.until_ready("bot").await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_way_that_is_closed_where_the_operator_has_no_hand_is_waited_for_then_told_and_not_hammered() {
     scene(async {
         let (scene, vpc) = at_rest().await;

@@ -275,3 +275,31 @@ fn apps_with_intervals_of_their_own_do_not_all_begin_at_once_after_a_restart() {
     assert!(waits.len() > 50 && waits.iter().all(|wait| !wait.is_zero() && *wait <= interval), "{waits:?}");
     assert_eq!(Last::on_record(subject(), None).wait, None);
 }
+
+#[test]
+fn a_proof_outlives_three_invocations_in_a_row_that_were_not_made_and_then_nothing_is_claimed() {
+    use Reason::{AccessDenied, ObservationFailed, Ready, Throttled};
+    let err = |failure| Err(refused(failure));
+    let proof = Last::on_record(subject(), None);
+    for (result, reasons) in [
+        (err(Failure::Throttled), [Ready, Ready, Ready, Throttled, Throttled]),
+        (err(Failure::Unavailable), [Ready, Ready, Ready, ObservationFailed, ObservationFailed]),
+        (err(Failure::NotYet), [Ready, Ready, Ready, ObservationFailed, ObservationFailed]),
+        (err(Failure::AccessDenied), [AccessDenied; 5]),
+        (Ok(answered(Answer::Failed(FunctionError::Unnamed))), [Reason::FunctionError; 5]),
+    ] {
+        let mut last = proof.clone();
+        for (failures, reason) in (0..).zip(reasons) {
+            let leg = last.leg_after(&result, subject().judge(&result, failures).leg);
+            assert_eq!(leg.reason, reason, "{result:?}, after {failures}");
+            assert_eq!(leg.standing == Standing::Met, reason == Ready);
+            assert_eq!(leg.standing == Standing::Unknown, reason == ObservationFailed);
+            last = Last { leg, failures: failures + 1, ..last };
+        }
+        let unproven = Last { leg: pending("not yet"), ..proof.clone() };
+        let told = subject().judge(&result, 0).leg;
+        assert_eq!(unproven.leg_after(&result, told.clone()), told, "nothing was proven that could hold");
+    }
+    let missed = Last { failures: 1, wait: Some(Duration::from_secs(9)), ..proof };
+    assert!(!missed.is_due(Duration::ZERO, None, Some(Look::InTurn)), "its wait holds when its turn comes too");
+}
