@@ -42,13 +42,14 @@ impl Plan {
     }
 
     /// Something is not as it should be for a cause that lies in AWS, where a fresh look may find it gone. What is in use
-    /// was looked at afresh already: nobody keeps the list of interfaces.
+    /// was looked at afresh already: nobody keeps the list of interfaces. What is suspended waits for its object.
     pub fn unsettled(&self) -> bool {
-        let settled = [Reason::WaitingForNetwork, Reason::ResourceInUse];
+        let settled = [Reason::WaitingForNetwork, Reason::ResourceInUse, Reason::Suspended];
         self.legs.iter().any(|leg| leg.standing != Standing::Met && !settled.contains(&leg.reason))
     }
 
-    /// Makes none of the writes: the legs that they are for say what would be done.
+    /// Makes none of the writes: the legs that they are for say what would be done. A function that sleeps is not waited
+    /// for: nothing wakes it.
     pub fn suspend(&mut self) {
         let mut pending: BTreeMap<ConditionType, Vec<String>> = BTreeMap::new();
         for Step { leg, write } in self.steps.drain(..) {
@@ -59,6 +60,10 @@ impl Plan {
             let message = format!("The app is suspended. To be done: {}. Set spec.suspend to false.", listed(writes));
             self.legs.retain(|leg| leg.kind != kind);
             self.legs.push(Leg::blocked(kind, Reason::Suspended, message));
+        }
+        for leg in self.legs.iter_mut().filter(|leg| leg.reason == Reason::FunctionInactive) {
+            let message = "The app is suspended: its function sleeps and is not woken. Set spec.suspend to false.";
+            *leg = Leg::blocked(leg.kind, Reason::Suspended, message);
         }
     }
 
@@ -266,5 +271,6 @@ mod tests {
         );
         assert!(unsettled(Leg::progressing(kind, Reason::FunctionPending, "")));
         assert!(unsettled(Leg::blocked(kind, Reason::NameTaken, "")));
+        assert!(!unsettled(Leg::blocked(kind, Reason::Suspended, "")), "its object wakes it");
     }
 }

@@ -211,7 +211,8 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         ctx.settle(&uid, &desired);
     }
     let pace = error.as_ref().map_or_else(|| Pace::of(&plan), Pace::after);
-    let (subject, stage) = (report.subject(&app.network.region), stage(&report.legs, &plan, error.is_some()));
+    let subject = report.subject(&app.network.region);
+    let stage = if suspended { Stage::Suspended } else { stage(&report.legs, &plan, error.is_some()) };
     let probe = Probe {
         ctx,
         snapshot: &snapshot,

@@ -278,6 +278,12 @@ pub fn pending(message: impl Into<String>) -> Leg {
     Leg::progressing(ConditionType::Healthy, Reason::ProbePending, message)
 }
 
+/// Nothing is known of the path as it now is, and nothing is invoked.
+pub fn suspended() -> Leg {
+    let message = "The app is suspended: its path is not probed. Set spec.suspend to false.";
+    Leg::blocked(ConditionType::Healthy, Reason::Suspended, message)
+}
+
 /// What a probe showed.
 enum Finding {
     Proven,

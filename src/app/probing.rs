@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::health::{Found, Last, Subject, pending};
+use super::health::{Found, Last, Subject, pending, suspended};
 use crate::{
     api::{
         PrivateGenAIAppStatus,
@@ -41,6 +41,8 @@ impl Probes {
 /// How far the rest of the path is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
+    /// The app is suspended: its function is neither woken nor probed, and what was proven of it as it is holds.
+    Suspended,
     /// The network cannot be looked at: what was proven is no less true for that.
     Unseen,
     /// The network or the function is not as it should be. What was proven is to be proven anew when it is.
@@ -75,6 +77,10 @@ impl Probe<'_> {
     ) -> (Leg, Option<Duration>) {
         if stage == Stage::Building {
             self.ctx.probes.forget(self.uid);
+        }
+        if stage == Stage::Suspended {
+            let last = subject.and_then(|subject| self.last(&subject, false));
+            return (last.map_or_else(suspended, |(last, _)| last.leg), None);
         }
         let Some(subject) = subject.filter(|_| stage != Stage::Building) else {
             return (pending("The path is probed once the network is ready and the function active."), None);

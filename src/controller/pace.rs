@@ -38,9 +38,10 @@ impl Pace {
         }
     }
 
-    /// The pace of a plan whose steps are done. Waiting for the network is no wait: its status wakes the app.
+    /// The pace of a plan whose steps are done. Waiting for the network is no wait: its status wakes the app. So does the
+    /// change that ends a suspension.
     pub fn of(plan: &Plan) -> Self {
-        let calm = [Reason::WaitingForNetwork, Reason::ResourceInUse];
+        let calm = [Reason::WaitingForNetwork, Reason::ResourceInUse, Reason::Suspended];
         let stands = |standing| plan.legs.iter().any(|leg| leg.standing == standing && !calm.contains(&leg.reason));
         let in_use =
             |standing| plan.legs.iter().any(|leg| leg.standing == standing && leg.reason == Reason::ResourceInUse);
@@ -109,6 +110,7 @@ mod tests {
             (vec![Leg::unknown(kind, Reason::ObservationFailed, "")], Pace::Wait),
             (vec![met.clone(), Leg::progressing(kind, Reason::ResourceInUse, "")], Pace::Linger),
             (vec![met.clone(), Leg::blocked(kind, Reason::ResourceInUse, "")], Pace::Blocked),
+            (vec![met.clone(), Leg::blocked(kind, Reason::Suspended, "")], Pace::Rest),
             (vec![met, blocked.clone()], Pace::Blocked),
             (vec![blocked, Leg::progressing(kind, Reason::FunctionPending, "")], Pace::Wait),
         ] {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use private_genai_operator::{
-    aws::{VpcId, Write},
+    aws::{FunctionState, VpcId, Write},
     identity::{TAG_RETAINED, TAG_RETIRED},
 };
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::{
         aws::{Action, ByHand, Delays, VpcShape, World, drifts},
         kubernetes::APPS,
     },
-    scene::{LONG, MODEL, Scene, app, condition, network, scene, writes},
+    scene::{LONG, MODEL, RESYNC, Scene, app, condition, network, scene, writes},
 };
 
 const FINALIZER: &str = "privategenai.dev/aws-resources";
@@ -241,6 +241,48 @@ async fn a_suspended_app_at_rest_stays_ready_and_its_drift_is_told_and_not_put_r
     .await;
 }
 
+/// Twenty suspended apps that have something to be done cost what none of them would: the looks of each resync.
+#[tokio::test(start_paused = true)]
+async fn suspended_apps_wait_for_their_objects_at_no_cost_and_are_neither_woken_nor_probed() {
+    scene(async {
+        let mut scene = Scene::new(Delays::default());
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        scene.start();
+        let names: Vec<String> = (0..20).map(|n| format!("app-{n:02}")).collect();
+        for name in &names {
+            scene.apply_app(name, &vpc);
+        }
+        for name in &names {
+            scene.until_ready(name).await;
+        }
+        for (name, memory) in names.iter().zip([1024; 10].into_iter().chain([512; 10])) {
+            scene.apply(name, spec(&vpc, &json!({"suspend": true, "function": {"memoryMiB": memory}})));
+        }
+        let functions = scene.aws.world().regions[&Scene::region()].functions.clone();
+        let sleeps = functions.keys().find(|function| function.as_str().contains("-app-19-")).expect("a function");
+        let asleep =
+            ByHand::SetFunctionState { function: sleeps.clone(), state: FunctionState::Inactive, reason: None };
+        scene.aws.act(&Action::ByHand(Scene::region(), asleep)).expect("AWS lets it happen");
+        scene.pass(RESYNC * 25).await;
+        scene.forget();
+        scene.pass(Duration::from_hours(1)).await;
+        let calls = scene.aws.take_journal();
+        let count = |name: &str| calls.iter().filter(|call| call.name() == name).count();
+        assert_eq!(count("lambda:Invoke"), 0);
+        assert_eq!(writes(&calls), Vec::<String>::new());
+        assert_eq!(count("iam:GetAccountAuthorizationDetails"), 12, "once at each resync, for all of them");
+        assert_eq!(count("lambda:ListFunctions"), 12);
+        assert_eq!(scene.kubernetes.take_journal().writes().len(), 0);
+        for name in &names {
+            let object = scene.kubernetes.get(&app(name)).expect("the app");
+            assert_eq!(condition(&object, "Healthy").0, "True", "{name}: what is on record");
+        }
+        let sleeping = scene.kubernetes.get(&app("app-19")).expect("the app");
+        assert_eq!(condition(&sleeping, "FunctionReady").1, "Suspended");
+    })
+    .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_app_that_is_suspended_from_the_first_has_a_network_and_nothing_of_its_own() {
     scene(async {
@@ -253,6 +295,7 @@ async fn an_app_that_is_suspended_from_the_first_has_a_network_and_nothing_of_it
         let told = |app: &Value| condition(app, "FunctionReady").2.contains("lambda:CreateFunction");
         let object = scene.kubernetes.until(&app("bot"), LONG, told).await;
         assert_eq!(object["metadata"]["finalizers"], Value::Null);
+        assert_eq!(condition(&object, "Healthy").1, "Suspended");
         let world = scene.aws.world();
         assert_eq!((world.roles.len(), world.regions[&Scene::region()].functions.len()), (0, 0));
         assert_eq!(world.regions[&Scene::region()].endpoints.len(), 1, "it demands all the same");
