@@ -462,7 +462,7 @@ impl Snapshot {
             | Write::TagRole { role, .. }
             | Write::UntagRole { role, .. }
             | Write::DeleteRole { role } => {
-                self.role_reader.doubt(role);
+                self.role_reader.wrote(role);
                 self.roles.invalidate();
             }
             Write::CreateLogGroup { .. } | Write::PutRetentionPolicy { .. } | Write::DeleteLogGroup { .. } => {

@@ -147,6 +147,34 @@ async fn what_was_written_to_a_role_shows_at_the_next_look() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_iam_did_not_show_yet_right_after_a_write_is_read_again_a_minute_later_though_it_is_nobody_s_turn() {
+    scene(async {
+        let mut scene = with_apps(12, Delays { role_visible: 20, ..Delays::default() }).await;
+        scene.stop().await;
+        let snapshots = Snapshots::new(Arc::new(scene.aws.clone()), Scene::installation(), Scene::region());
+        let snapshot = snapshots.region(&Scene::region());
+        let roles = snapshot.roles(MaxAge::Any).await.expect("roles");
+        let (role, shown) = roles.last_key_value().expect("a role");
+        let (policy, _) = shown.inline_policies.first_key_value().expect("its policy");
+        let write = Write::DeleteRolePolicy { role: role.clone(), policy: policy.clone() };
+        snapshot.write(&write).await.expect("done");
+        let roles = snapshot.roles(MaxAge::Any).await.expect("roles");
+        assert!(!roles[role].inline_policies.is_empty(), "IAM does not show it yet");
+        scene.pass(Duration::from_secs(61)).await;
+        // The turn of the first five.
+        snapshots.resync();
+        let roles = snapshot.roles(MaxAge::Any).await.expect("roles");
+        assert!(roles[role].inline_policies.is_empty(), "{roles:?}");
+        scene.forget();
+        snapshot.doubt_role(roles.first_key_value().expect("a role").0);
+        snapshot.roles(MaxAge::Any).await.expect("roles");
+        let read = iam_calls(&scene).into_iter().filter(|call| call == "iam:GetRole").count();
+        assert_eq!(read, 1, "and then no more");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_app_that_is_touched_has_its_role_looked_at_now() {
     scene(async {
         let scene = with_apps(12, Delays::default()).await;

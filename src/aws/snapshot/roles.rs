@@ -19,6 +19,9 @@ use crate::aws::{Aws, AwsError, Failure, Region, Role, RoleListing, RoleName};
 /// How long a denial is taken for granted.
 const DENIED_FOR: Duration = Duration::from_hours(1);
 
+/// IAM is consistent eventually: only so long after a write is its answer taken for good.
+const SETTLED_AFTER: Duration = Duration::from_mins(1);
+
 /// How many roles are read in turn at each resync. Each is four calls.
 const IN_TURN: usize = 5;
 
@@ -36,6 +39,8 @@ struct State {
     known: BTreeMap<RoleName, Known>,
     /// What may have changed since it was read.
     doubted: BTreeSet<RoleName>,
+    /// When a role was last written to: what is read soon after may be older than the write, and is read once more.
+    written: BTreeMap<RoleName, Instant>,
     /// A resync has come since roles were last read in turn.
     turn: bool,
     /// Whose turn it was last.
@@ -103,6 +108,13 @@ impl RoleReader {
         state.denied.is_some()
     }
 
+    /// A write to a role: it is to be read now, and again when IAM is sure to show what was written.
+    pub(super) fn wrote(&self, name: &RoleName) {
+        let mut state = self.lock();
+        state.doubted.insert(name.clone());
+        state.written.insert(name.clone(), Instant::now());
+    }
+
     /// A resync: some roles are to be read although nobody doubts them.
     pub(super) fn take_turns(&self) {
         self.lock().turn = true;
@@ -116,7 +128,14 @@ impl RoleReader {
     /// has it read again.
     fn wanted(&self, listed: &BTreeMap<RoleName, RoleListing>) -> BTreeSet<RoleName> {
         let mut state = self.lock();
-        let State { known, doubted, turn, last, .. } = &mut *state;
+        let State { known, doubted, written, turn, last, .. } = &mut *state;
+        written.retain(|name, at| {
+            let unsettled = at.elapsed() < SETTLED_AFTER;
+            if !unsettled {
+                doubted.insert(name.clone());
+            }
+            unsettled
+        });
         known.retain(|name, known| listed.get(name) == Some(&known.listing) && !doubted.contains(name));
         doubted.clear();
         let mut wanted: BTreeSet<RoleName> = listed.keys().filter(|name| !known.contains_key(*name)).cloned().collect();
