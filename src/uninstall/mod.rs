@@ -5,6 +5,7 @@ pub mod audit;
 pub mod flags;
 mod objects;
 mod orphan;
+mod retained;
 mod teardown;
 
 use kube::{

@@ -5,9 +5,10 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use futures::future::join;
 use kube::{
     Api, Client,
-    api::{DeleteParams, DynamicObject, Preconditions},
+    api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions},
     core::ApiResource,
 };
+use serde_json::json;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -15,9 +16,10 @@ use super::{
     Failure, Item, Kind, Next,
     audit::{Places, audit},
     left, next, objects, plan,
+    retained::Retained,
 };
 use crate::{
-    api::{PrivateGenAIApp, PrivateGenAINetwork},
+    api::{DeletionPolicy, PrivateGenAIApp, PrivateGenAINetwork},
     aws::Aws,
     controller::{self, Settings},
     leadership::{Election, Leadership, Standing},
@@ -55,7 +57,8 @@ pub async fn teardown(
         };
         let removing = async {
             let _over = done.clone().drop_guard();
-            remove_all(&client, &settings, &mut places, &stop, &mut tell).await
+            let retained = Retained::new(Arc::clone(&aws), &settings);
+            remove_all(&client, &settings, (&mut places, retained), &stop, &mut tell).await
         };
         join(election.campaign(&standing, &done, work), removing).await.1?;
     }
@@ -74,7 +77,7 @@ pub async fn teardown(
 async fn remove_all(
     client: &Client,
     settings: &Settings,
-    places: &mut Places,
+    (places, mut retained): (&mut Places, Retained),
     stop: &CancellationToken,
     tell: &mut impl FnMut(String) -> std::io::Result<()>,
 ) -> Result<(), Failure> {
@@ -95,6 +98,14 @@ async fn remove_all(
             if let (Ok(region), Some(Ok(vpc))) = (region, item.vpc.as_ref().map(|vpc| vpc.parse())) {
                 places.entry(region).or_default().insert(vpc);
             }
+        }
+        // Before it is deleted: without resources to remove, nothing holds it.
+        for (item, apps) in retained.networks(&items).await {
+            keep_resources(client, item).await?;
+            tell(format!(
+                "{item}: deletionPolicy is set to Retain, because its endpoints and security groups are those of retained \
+                 apps {apps} too."
+            ))?;
         }
         match next(&items) {
             Next::Done => return Ok(()),
@@ -122,6 +133,18 @@ async fn pause(stop: &CancellationToken) -> Result<(), Failure> {
     tokio::select! {
         () = stop.cancelled() => Err(Failure::Interrupted),
         () = tokio::time::sleep(LOOK_EVERY) => Ok(()),
+    }
+}
+
+/// Lets a network go without its resources; one that is gone, or another one of its name, is left alone.
+async fn keep_resources(client: &Client, item: &Item) -> Result<(), Failure> {
+    let api = Api::<PrivateGenAINetwork>::all(client.clone());
+    let patch = json!({"metadata": {"uid": item.uid}, "spec": {"deletionPolicy": DeletionPolicy::Retain}});
+    // Its metadata is all that is asked back, so that it need not be readable.
+    match api.patch_metadata(&item.name, &PatchParams::default(), &Patch::Merge(patch)).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     leadership::{LEASE, Replica, callers, election},
     memory::aws::{Delays, VpcShape},
-    scene::{Scene, app, condition, scene, writes},
+    scene::{LONG, Scene, app, condition, scene, writes},
 };
 
 /// What a command said.
@@ -96,6 +96,55 @@ async fn teardown_removes_everything_by_itself_when_no_operator_runs() {
         assert!(said.len() < 40, "each thing is told once: {said:#?}");
         let lease = scene.kubernetes.get(LEASE).expect("a Lease");
         assert_eq!(lease["spec"]["holderIdentity"], "", "released");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn teardown_ends_where_apps_are_retained_leaves_their_networks_too_and_names_what_is_left() {
+    scene(async {
+        for tag_shows_after in [0, 20] {
+            let (scene, operator) = two_apps(Delays { role_visible: tag_shows_after, ..Delays::default() }).await;
+            scene.kubernetes.overwrite(&app("two"), |app| app["spec"]["deletionPolicy"] = json!("Retain"));
+            scene.pass(Duration::from_mins(1)).await;
+            operator.stop().await;
+            let vpc = scene.kubernetes.get(&app("two")).expect("an app")["spec"]["network"]["vpcId"].clone();
+            let vpc = vpc.as_str().expect("a VPC").to_owned();
+            let ended = tokio::time::timeout(LONG, tears_down(&scene, true, &CancellationToken::new())).await;
+            let (result, said) = ended.expect("it ends");
+            result.expect("all objects are gone");
+            assert_eq!(count(&scene), 0);
+            let says = |text: &str| said.iter().any(|line| line.contains(text));
+            let region = scene.aws.world().regions.remove(&Scene::region()).expect("the region");
+            assert_eq!((region.functions.len(), region.endpoints.len()), (1, 1), "of one app: {said:#?}");
+            assert!(region.endpoints.values().all(|record| record.vpc.as_str() == vpc), "{said:#?}");
+            assert!(says("deletionPolicy is set to Retain") && says("retained apps team-a/two"), "{said:#?}");
+            for what in ["role pgai-team-a-two", "function pgai-team-a-two", "VPC endpoint", "security group"] {
+                assert!(says(what), "{what} is told: {said:#?}");
+            }
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn teardown_finds_an_app_that_was_retained_before_it_ran() {
+    scene(async {
+        let (scene, operator) = two_apps(Delays::default()).await;
+        scene.kubernetes.overwrite(&app("two"), |app| app["spec"]["deletionPolicy"] = json!("Retain"));
+        scene.pass(Duration::from_secs(20)).await;
+        scene.kubernetes.delete(&app("two"));
+        scene.until_gone("two").await;
+        for object in scene.kubernetes.list("privategenainetworks") {
+            // Somebody tried by hand, and the network waits.
+            let name = object["metadata"]["name"].as_str().expect("a name");
+            scene.kubernetes.delete(&format!("privategenainetworks/{name}"));
+        }
+        operator.stop().await;
+        let ended = tokio::time::timeout(LONG, tears_down(&scene, true, &CancellationToken::new())).await;
+        let (result, said) = ended.expect("it ends");
+        result.expect("all objects are gone");
+        assert_eq!(count(&scene), 0, "{said:#?}");
     })
     .await;
 }

@@ -1,0 +1,90 @@
+//! Networks that retained apps go on using. One that is torn down would wait for those apps for ever.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use super::{Item, Kind};
+use crate::{
+    api::network::NetworkKey,
+    aws::{Aws, MaxAge, Region, Role, Snapshots},
+    controller::Settings,
+    identity::{AppIdentity, InstallationId, TAG_RETAINED},
+    plan::listed,
+};
+
+/// How old the roles may be by which retained apps are found.
+const ROLES_MAX_AGE: Duration = Duration::from_secs(30);
+
+/// Retained apps: those that were seen here, and those that roles tell of.
+pub(super) struct Retained {
+    snapshots: Snapshots,
+    installation: InstallationId,
+    home: Region,
+    /// IAM may be late to show the tags of these.
+    seen: BTreeSet<(String, String)>,
+    /// Networks by their uid.
+    kept: BTreeSet<String>,
+}
+
+impl Retained {
+    pub(super) fn new(aws: Arc<dyn Aws>, settings: &Settings) -> Self {
+        let (installation, home) = (settings.installation.clone(), settings.region.clone());
+        let snapshots = Snapshots::new(aws, installation.clone(), home.clone());
+        Self { snapshots, installation, home, seen: BTreeSet::new(), kept: BTreeSet::new() }
+    }
+
+    /// The networks that are to go without their resources, each once, and the retained apps on them. None as long as there
+    /// are apps: they are to say in AWS first that they are retained.
+    pub(super) async fn networks<'a>(&mut self, items: &'a [Item]) -> Vec<(&'a Item, String)> {
+        let apps = items.iter().filter(|item| item.kind == Kind::App);
+        self.seen.extend(
+            apps.clone()
+                .filter(|app| app.retained)
+                .map(|app| (app.namespace.clone().unwrap_or_default(), app.name.clone())),
+        );
+        if apps.count() > 0 || items.iter().all(|network| network.retained || self.kept.contains(&network.uid)) {
+            return Vec::new();
+        }
+        let roles = match self.snapshots.region(&self.home).roles(MaxAge::Under(ROLES_MAX_AGE)).await {
+            Ok(roles) => roles,
+            // The networks wait, and say for whom: it is looked again.
+            Err(error) => {
+                tracing::warn!(%error, "whether retained apps use the networks could not be looked at");
+                return Vec::new();
+            }
+        };
+        let users = users(roles.values(), &self.installation, &self.seen);
+        let networks: Vec<_> = items
+            .iter()
+            .filter(|network| !network.retained && !self.kept.contains(&network.uid))
+            .filter_map(|network| Some((network, listed(users.get(&key(network, &self.home)?)?))))
+            .collect();
+        self.kept.extend(networks.iter().map(|(network, _)| network.uid.clone()));
+        networks
+    }
+}
+
+/// The retained apps that have a role, by their network.
+fn users<'a>(
+    roles: impl Iterator<Item = &'a Role>,
+    installation: &InstallationId,
+    seen: &BTreeSet<(String, String)>,
+) -> BTreeMap<NetworkKey, BTreeSet<String>> {
+    let mut users = BTreeMap::<_, BTreeSet<String>>::new();
+    for role in roles {
+        let Some(app) = AppIdentity::from_tags(installation, &role.tags) else { continue };
+        let name = format!("{}/{}", app.namespace, app.name);
+        if role.tags.contains_key(TAG_RETAINED) || seen.contains(&(app.namespace, app.name)) {
+            users.entry(NetworkKey { region: app.region, vpc: app.vpc }).or_default().insert(name);
+        }
+    }
+    users
+}
+
+fn key(network: &Item, home: &Region) -> Option<NetworkKey> {
+    let region = network.region.as_ref().map_or(Some(home.clone()), |region| region.parse().ok())?;
+    Some(NetworkKey { region, vpc: network.vpc.as_ref()?.parse().ok()? })
+}
