@@ -17,11 +17,16 @@ use crate::{
     policy::{ModelId, allowed_models},
 };
 
-/// The app that a role belongs to has an object here, which still has to do with it.
+/// The app that a role belongs to has an object here, which still has to do with it. One of its name in another VPC has not;
+/// one that cannot be read may have.
 pub(super) fn has_object(role: &Role, ctx: &Context) -> bool {
     AppIdentity::from_tags(&ctx.settings.installation, &role.tags).is_some_and(|identity| {
         let object = ObjectRef::new(&identity.name).within(&identity.namespace);
-        ctx.apps.get(&object).is_some_and(|app| app.meta().deletion_timestamp.is_none() || is_held(app.meta()))
+        let key = NetworkKey { region: identity.region, vpc: identity.vpc };
+        ctx.apps.get(&object).is_some_and(|app| {
+            let here = app.0.as_ref().ok().and_then(|app| App::network(&app.spec, &ctx.settings.region).ok());
+            here.is_none_or(|here| here == key) && (app.meta().deletion_timestamp.is_none() || is_held(app.meta()))
+        })
     })
 }
 

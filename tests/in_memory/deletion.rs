@@ -76,6 +76,22 @@ async fn an_app_that_comes_again_under_its_name_takes_its_role_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_app_that_comes_again_in_another_vpc_does_not_keep_what_it_had_in_the_first() {
+    scene(async {
+        let (scene, first) = Scene::with_app("bot", Delays { interfaces_released: 1200, ..Delays::default() }).await;
+        let (second, _) = scene.vpc(&VpcShape::default());
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+        scene.apply_app("bot", &second);
+        scene.until_ready("bot").await;
+        scene.until_network_gone(&first).await;
+        assert_eq!(scene.aws.world().roles.len(), 1, "the one in the second VPC");
+        scene.until_ready("bot").await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_app_that_cannot_be_read_keeps_its_path_and_can_still_be_deleted() {
     scene(async {
         let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
