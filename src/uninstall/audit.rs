@@ -1,9 +1,12 @@
 //! What in AWS still carries an installation's tag.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use crate::{
-    aws::{Aws, AwsError, Region, VpcId},
+    aws::{Aws, AwsError, MaxAge, Region, Snapshots, VpcId},
     identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX, TAG_REGION, TAG_VPC},
 };
 
@@ -16,14 +19,16 @@ pub type Places = BTreeMap<Region, BTreeSet<VpcId>>;
 /// # Errors
 /// AWS's.
 pub async fn audit(
-    aws: &dyn Aws,
+    aws: Arc<dyn Aws>,
     installation: &InstallationId,
     home: &Region,
     mut places: Places,
 ) -> Result<BTreeSet<String>, AwsError> {
     let mut found = BTreeSet::new();
     places.entry(home.clone()).or_default();
-    for role in aws.roles(home, &installation.role_path()).await? {
+    // As the operator does: one by one where IAM does not show all at once.
+    let snapshots = Snapshots::new(Arc::clone(&aws), installation.clone(), home.clone());
+    for role in snapshots.region(home).roles(MaxAge::Any).await?.values() {
         if installation.owns(&role.tags) {
             let tag = |key: &str| role.tags.get(key);
             if let (Some(Ok(region)), Some(Ok(vpc))) =

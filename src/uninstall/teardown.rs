@@ -63,7 +63,7 @@ pub async fn teardown(
         join(election.campaign(&standing, &done, work), removing).await.1?;
     }
     tell("No app and no network is left.".to_owned())?;
-    let found = audit(&*aws, &settings.installation, &settings.region, places).await.map_err(Failure::Audit)?;
+    let found = audit(aws, &settings.installation, &settings.region, places).await.map_err(Failure::Audit)?;
     let (tag, id) = settings.installation.tag();
     if found.is_empty() {
         tell(format!("Nothing in AWS carries the tag {tag}={id} where this installation has been."))?;

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     leadership::{LEASE, Replica, callers, election},
-    memory::aws::{Delays, VpcShape},
+    memory::aws::{Delays, Fault, VpcShape},
     scene::{LONG, Scene, app, condition, scene, writes},
 };
 
@@ -123,6 +123,22 @@ async fn teardown_ends_where_apps_are_retained_leaves_their_networks_too_and_nam
                 assert!(says(what), "{what} is told: {said:#?}");
             }
         }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn teardown_names_the_roles_that_are_left_also_where_iam_does_not_show_all_at_once() {
+    scene(async {
+        let (scene, operator) = two_apps(Delays::default()).await;
+        scene.kubernetes.overwrite(&app("two"), |app| app["spec"]["deletionPolicy"] = json!("Retain"));
+        scene.pass(Duration::from_secs(20)).await;
+        operator.stop().await;
+        scene.aws.fail_next("GetAccountAuthorizationDetails", Fault::access_denied().times(u32::MAX));
+        let ended = tokio::time::timeout(LONG, tears_down(&scene, true, &CancellationToken::new())).await;
+        let (result, said) = ended.expect("it ends");
+        result.expect("what is left could be looked at");
+        assert!(said.iter().any(|line| line.contains("role pgai-team-a-two")), "{said:#?}");
     })
     .await;
 }
