@@ -52,7 +52,7 @@ test: ## Run every check and test, the fast ones first
 .PHONY: simulate
 simulate: ## Play any number of random histories: make simulate SEEDS=10000 FIRST=1
 	PGAI_SIMULATE_SEEDS=$(or $(SEEDS),10000) PGAI_SIMULATE_FIRST=$(or $(FIRST),1) \
-	  $(CARGO) test --locked --test in_memory simulate::
+	  $(CARGO) test --locked --test in_memory simulate:: -- --include-ignored
 
 .PHONY: lint
 lint: test-format test-clippy test-deny advisories ## Check format, lints, licences and sources (and advisories, with internet)
@@ -155,5 +155,5 @@ advisories: $(DENY)
 results:
 	@printf '\n==== what the runners said\n'
 	@cd $(RESULTS) && grep --no-messages -E \
-	  '^(ℹ|#) (tests|pass|fail) |^Ran [0-9]+ tests|^(OK|FAILED)|Running |^test result|^fault table:|^simulated|^Summary|^ *Finished|(bans|licenses|sources) (ok|FAILED)' \
+	  '^(ℹ|#) (tests|pass|fail) |^Ran [0-9]+ tests|^(OK|FAILED)|Running |^test result|^fault table:|^Summary|^ *Finished|(bans|licenses|sources) (ok|FAILED)' \
 	  test-*.log | sed -e 's/^test-\([a-z]*\)\.log:/\1\t/' | expand -t 10
