@@ -59,7 +59,7 @@ pub(super) async fn remove(
             places.clone_from(&identities);
             for identity in identities {
                 let pass = match policy {
-                    DeletionPolicy::Delete => remove_one(&identity, &caller, ctx).await,
+                    DeletionPolicy::Delete => remove_one(&identity, &caller, || false, ctx).await,
                     DeletionPolicy::Retain => retain_one(&identity, ctx).await,
                 };
                 if let Some(report) = &mut report {
@@ -106,8 +106,8 @@ pub(super) async fn remove(
 /// Removes what another operator was late to create for an app that is gone. `true` when there was nothing, or when an object
 /// of that name is there again, which sees to it.
 pub async fn look_after(identity: &AppIdentity, ctx: &Context) -> bool {
-    let object = ObjectRef::new(&identity.name).within(&identity.namespace);
-    if ctx.apps.get(&object).is_some() {
+    let is_back = || ctx.apps.get(&ObjectRef::new(&identity.name).within(&identity.namespace)).is_some();
+    if is_back() {
         return true;
     }
     let Ok(caller) = ctx.snapshots.caller().await else {
@@ -121,7 +121,7 @@ pub async fn look_after(identity: &AppIdentity, ctx: &Context) -> bool {
         Ok(_) => {}
         Err(_) => return false,
     }
-    let pass = remove_one(identity, &caller, ctx).await;
+    let pass = remove_one(identity, &caller, is_back, ctx).await;
     pass.error.is_none() && pass.done.is_empty() && pass.plan.legs.is_empty()
 }
 
@@ -184,7 +184,13 @@ fn not_listed_yet(identity: &AppIdentity) -> Leg {
     )
 }
 
-async fn remove_one(identity: &AppIdentity, caller: &Caller, ctx: &Context) -> Converged<Observed> {
+/// `is_back` is asked at each decision: from when an object is there again, nothing is removed.
+async fn remove_one(
+    identity: &AppIdentity,
+    caller: &Caller,
+    is_back: impl Fn() -> bool,
+    ctx: &Context,
+) -> Converged<Observed> {
     let snapshot = ctx.snapshots.region(&identity.region);
     let network = NetworkIdentity {
         installation: identity.installation.clone(),
@@ -221,6 +227,9 @@ async fn remove_one(identity: &AppIdentity, caller: &Caller, ctx: &Context) -> C
         |observed| {
             if observed.role.is_some() {
                 ctx.seen(&role);
+            }
+            if is_back() {
+                return Plan::default();
             }
             let mut plan = teardown(identity, observed);
             if plan.legs.is_empty() && ctx.may_be_invisible(&role) {

@@ -312,7 +312,8 @@ pub async fn look_after(key: &NetworkKey, ctx: &Context) -> bool {
             network.0.as_ref().is_ok_and(|network| NetworkKey::try_from(&network.spec).as_ref() == Ok(key))
         })
     };
-    if taken() || !Users::of(key, ctx).is_empty() {
+    let is_back = || taken() || !Users::of(key, ctx).is_empty();
+    if is_back() {
         return true;
     }
     let Ok(caller) = ctx.snapshots.caller().await else {
@@ -330,7 +331,8 @@ pub async fn look_after(key: &NetworkKey, ctx: &Context) -> bool {
         &snapshot,
         ctx,
         async |fresh| observe(&snapshot, (key, &identity), true, fresh, ctx).await,
-        |observed| if observed.live_roles.is_empty() { teardown(observed) } else { Plan::default() },
+        // Whoever came while AWS was looked at has begun to build.
+        |observed| if observed.live_roles.is_empty() && !is_back() { teardown(observed) } else { Plan::default() },
         |_, _| false,
     )
     .await;
