@@ -55,16 +55,26 @@ async fn healthy_names_the_endpoint_s_addresses_and_each_failure_its_reason_unti
         calls.iter().filter(|call| call["operation"] == "Invoke").map(|call| &call["errorCode"]).collect();
     assert_eq!(answers, [&json!("ResourceNotReadyException"), &Value::Null]);
 
-    for (status, code, reason) in
-        [(403, "AccessDeniedException", "AccessDenied"), (429, "TooManyRequestsException", "Throttled")]
-    {
+    let refuse = async |status: u16, code: &str| {
         let refused = json!({"service": "lambda", "operation": "Invoke", "errorCode": code, "status": status});
         local(&stack, "POST", "faults", &refused).await;
-        touch(&stack, &namespace, reason);
-        stack.until(&namespace, "bot", reason, healthy("False", reason)).await;
-        touch(&stack, &namespace, &format!("after-{reason}"));
-        stack.until_ready(&namespace, "bot").await;
-    }
+        touch(&stack, &namespace, code);
+    };
+    refuse(403, "AccessDeniedException").await;
+    stack.until(&namespace, "bot", "is told that it is denied", healthy("False", "AccessDenied")).await;
+    touch(&stack, &namespace, "allowed");
+    stack.until_ready(&namespace, "bot").await;
+
+    // One invocation that was not made says nothing about the path.
+    let base = operator.address().await;
+    refuse(429, "TooManyRequestsException").await;
+    eventually("the probe is throttled", async || {
+        let (_, metrics) = http::request("GET", &format!("{base}/metrics"), None).await;
+        metrics.contains(r#"private_genai_operator_probes_total{result="throttled"}"#).then_some(())
+    })
+    .await;
+    let kept = stack.until_ready(&namespace, "bot").await;
+    assert_eq!(condition(Some(&kept), "Healthy"), condition(Some(&ready), "Healthy"), "the proof is kept");
 
     // Cut where the operator has no hand: no group, rule, route or policy differs.
     local(&stack, "PUT", "vpc", &json!({"id": vpc, "closed": true})).await;
@@ -77,7 +87,6 @@ async fn healthy_names_the_endpoint_s_addresses_and_each_failure_its_reason_unti
     local(&stack, "PUT", "vpc", &json!({"id": vpc, "closed": false})).await;
     stack.until_ready(&namespace, "bot").await;
 
-    let base = operator.address().await;
     eventually("all of it is counted", async || {
         let (_, metrics) = http::request("GET", &format!("{base}/metrics"), None).await;
         let counted = |result| metrics.contains(&format!("private_genai_operator_probes_total{{result=\"{result}\"}}"));
