@@ -93,12 +93,14 @@ async fn a_resync_costs_the_same_few_calls_for_ten_apps_and_for_thirty_and_write
             assert_eq!(writes(&calls), Vec::<String>::new());
             let iam: Vec<String> = names(&calls).into_iter().filter(|call| call.starts_with("iam:")).collect();
             let count = |name: &str| iam.iter().filter(|call| *call == name).count();
-            // Five in turn, and the app whose function is looked at closely.
-            assert_eq!(count("iam:ListRoles"), 2, "{iam:?}");
+            // Five in turn, and the app whose function is looked at closely: in one look with the others or in one of its
+            // own, whichever object comes first.
+            let looks = count("iam:ListRoles");
+            assert!((1..=2).contains(&looks), "{iam:?}");
             assert_eq!(count("iam:GetRole"), 6, "{iam:?}");
-            costs.push(iam.len());
+            costs.push(iam.len() - looks);
         }
-        assert_eq!(costs, [26, 26]);
+        assert_eq!(costs, [24, 24]);
     })
     .await;
 }
