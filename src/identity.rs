@@ -201,6 +201,11 @@ impl AppIdentity {
         })
     }
 
+    /// The app, as `namespace/name`.
+    pub fn app(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
     /// The name of the function.
     pub fn function_name(&self) -> FunctionName {
         self.unique_name().parse().unwrap_or_else(|error| unreachable!("a unique name is a function name: {error}"))

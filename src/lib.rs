@@ -37,4 +37,5 @@ pub mod plan;
 pub mod policy;
 pub mod server;
 pub mod telemetry;
+pub mod turns;
 pub mod uninstall;

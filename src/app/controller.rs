@@ -144,7 +144,7 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         find(&status.conditions, ConditionType::FunctionReady)
             .is_some_and(|leg| leg.reason == Reason::NameTaken.as_str())
     });
-    let look = ctx.takes_closer_look(&format!("{}/{}", desired.identity.namespace, desired.identity.name));
+    let look = ctx.takes_closer_look(&desired.identity.app());
     let closely = look.is_some() || in_doubt;
     let role = unseen_role(&desired.identity);
     ctx.seen(&retained_role(&desired.identity));
@@ -191,7 +191,7 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         // What only a closer look shows was not seen: the next attempt takes that look, or its failure would be forgotten.
         let must_act = error.as_ref().is_some_and(|error| error.failure.class() == Class::UserMustAct);
         if let Some(look) = look.filter(|_| must_act) {
-            ctx.look_closely(format!("{}/{}", desired.identity.namespace, desired.identity.name), look);
+            ctx.look_closely(desired.identity.app(), look);
         }
         let error = error.unwrap_or_else(|| unreachable!("a pass without observation ends with an error"));
         return report.unseen(&error).await.map(Next::from);

@@ -17,12 +17,13 @@ use crate::{
         app::App,
         condition::{ConditionType, Leg, Reason},
     },
-    aws::{AwsError, Caller, InterfaceHolder, MaxAge, NetworkInterfaceId, Snapshot, Write},
+    aws::{AwsError, Caller, MaxAge, NetworkInterfaceId, Snapshot, Write},
     controller::{
         Context, Converged, Departed, Error, Guarded, Pace, converge, explain_unreadable, is_held, raw_deletion_policy,
         remove_finalizer,
     },
     identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity, TAG_RETAINED},
+    network::of_lambda,
     plan::{Plan, explain},
 };
 
@@ -246,10 +247,7 @@ async fn remove_one(
 async fn interfaces(snapshot: &Snapshot, network: &NetworkIdentity) -> Result<BTreeSet<NetworkInterfaceId>, AwsError> {
     let groups = snapshot.security_groups(MaxAge::Any).await?;
     match groups.iter().find(|group| network.is_group(group, FUNCTIONS_GROUP)) {
-        Some(group) => {
-            let interfaces = snapshot.group_interfaces(&group.id).await?;
-            Ok(interfaces.into_values().filter(|it| it.holder == InterfaceHolder::Lambda).map(|it| it.id).collect())
-        }
+        Some(group) => Ok(of_lambda(&snapshot.group_interfaces(&group.id).await?)),
         None => Ok(BTreeSet::new()),
     }
 }

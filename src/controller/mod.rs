@@ -17,8 +17,8 @@ pub use departed::{Departed, Departures};
 pub use gauges::observe_ready;
 pub use latest::Latest;
 pub use objects::{
-    DRIFT_REPAIRED, Guarded, add_finalizer, apply_status, explain_unreadable, is_held, raw_deletion_policy,
-    remove_finalizer, tell,
+    DRIFT_REPAIRED, Guarded, add_finalizer, apply_status, explain_unreadable, is_held, network_of, raw,
+    raw_deletion_policy, remove_finalizer, tell,
 };
 pub use pace::Pace;
 pub use triggers::run;

@@ -14,10 +14,12 @@ use serde_json::json;
 
 use super::{Context, Error, drift::Repair};
 use crate::api::{
-    DeletionPolicy, FINALIZER,
+    DeletionPolicy, FINALIZER, PrivateGenAIApp,
+    app::App,
     condition::{ConditionType, Leg, Reason, find, fold},
+    network::NetworkKey,
 };
-use crate::aws::Write;
+use crate::aws::{Region, Write};
 
 /// An object that may be unreadable: then it keeps its metadata, and does not stop the watch.
 pub type Guarded<K> = DeserializeGuard<K>;
@@ -31,6 +33,23 @@ const MANAGER: &str = "private-genai-operator";
 /// The object is held by us: something in AWS may belong to it.
 pub fn is_held(meta: &ObjectMeta) -> bool {
     meta.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
+}
+
+/// The network that an app is on; `None` for one that cannot be read, or names none.
+pub fn network_of(app: &Guarded<PrivateGenAIApp>, home: &Region) -> Option<NetworkKey> {
+    app.0.as_ref().ok().and_then(|app| App::network(&app.spec, home).ok())
+}
+
+/// Access to objects of a kind as they are stored, readable or not.
+pub fn raw<K>(client: &Client, namespace: Option<&str>) -> Api<DynamicObject>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let resource = ApiResource::erase::<K>(&());
+    match namespace {
+        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
+        None => Api::all_with(client.clone(), &resource),
+    }
 }
 
 /// Holds an object until its resources in AWS are gone. Nothing is written when it is held already.
@@ -117,11 +136,7 @@ pub async fn raw_deletion_policy<K>(client: &Client, meta: &ObjectMeta) -> Resul
 where
     K: Resource<DynamicType = ()>,
 {
-    let resource = ApiResource::erase::<K>(&());
-    let api: Api<DynamicObject> = match &meta.namespace {
-        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
-        None => Api::all_with(client.clone(), &resource),
-    };
+    let api = raw::<K>(client, meta.namespace.as_deref());
     let raw = api.get_opt(meta.name.as_deref().unwrap_or_default()).await?;
     Ok(raw.map_or_else(DeletionPolicy::default, |raw| DeletionPolicy::of_raw(&raw.data)))
 }
@@ -143,11 +158,7 @@ where
         "This version of the operator cannot read the object ({problem}): correct it. Its resources in AWS stay as they are."
     );
     let leg = Leg::blocked(ConditionType::Accepted, Reason::InvalidSpec, message);
-    let resource = ApiResource::erase::<K>(&());
-    let api: Api<DynamicObject> = match &meta.namespace {
-        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
-        None => Api::all_with(client.clone(), &resource),
-    };
+    let api = raw::<K>(client, meta.namespace.as_deref());
     let name = meta.name.as_deref().unwrap_or_default();
     let Some(current) = api.get_opt(name).await? else {
         return Ok(());
@@ -164,8 +175,8 @@ where
     }));
     status["conditions"] = serde_json::to_value(conditions)?;
     let patch = json!({
-        "apiVersion": resource.api_version,
-        "kind": resource.kind,
+        "apiVersion": K::api_version(&()),
+        "kind": K::kind(&()),
         "metadata": {"name": name, "uid": meta.uid},
         "status": status,
     });

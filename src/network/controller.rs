@@ -5,8 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, DynamicObject, ObjectMeta, Preconditions},
-    core::ApiResource,
+    api::{DeleteParams, ObjectMeta, Preconditions},
     runtime::controller::Action,
 };
 
@@ -25,8 +24,8 @@ use crate::{
     aws::{AwsError, Caller, Failure, MaxAge, Role, SecurityGroupId, Snapshot, Write, Written},
     controller::{
         Context, Converged, Departed, Error, Freshness, Guarded, Pace, add_finalizer, apply_status, context::key,
-        converge, drift::repairs, explain_unreadable, is_held, observe_ready, raw_deletion_policy, remove_finalizer,
-        tell,
+        converge, drift::repairs, explain_unreadable, is_held, observe_ready, raw, raw_deletion_policy,
+        remove_finalizer, tell,
     },
     identity::{FUNCTIONS_GROUP, NetworkIdentity, Retirement},
     plan::{Plan, listed, unseen as unseen_legs},
@@ -90,9 +89,7 @@ pub async fn reconcile(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: Arc<Conte
 
 /// What deletion needs of an object that cannot be read: which VPC it stands for. Deleting is always possible.
 async fn recover(meta: &ObjectMeta, ctx: &Context) -> Result<Option<PrivateGenAINetwork>, Error> {
-    let resource = ApiResource::erase::<PrivateGenAINetwork>(&());
-    let api = Api::<DynamicObject>::all_with(ctx.client.clone(), &resource);
-    let raw = api.get_opt(meta.name.as_deref().unwrap_or_default()).await?;
+    let raw = raw::<PrivateGenAINetwork>(&ctx.client, None).get_opt(meta.name.as_deref().unwrap_or_default()).await?;
     Ok(raw.and_then(|raw| {
         let text = |member: &str| raw.data["spec"][member].as_str().map(ToOwned::to_owned);
         let deletion_policy = Some(DeletionPolicy::of_raw(&raw.data));

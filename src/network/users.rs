@@ -12,7 +12,7 @@ use crate::{
     api::{PrivateGenAIApp, app::App, network::NetworkKey},
     app::retained_role,
     aws::Role,
-    controller::{Context, Guarded, is_held},
+    controller::{Context, Guarded, is_held, network_of},
     identity::{AppIdentity, NetworkIdentity, TAG_RETAINED},
     policy::{ModelId, allowed_models},
 };
@@ -24,8 +24,8 @@ pub(super) fn has_object(role: &Role, ctx: &Context) -> bool {
         let object = ObjectRef::new(&identity.name).within(&identity.namespace);
         let key = NetworkKey { region: identity.region, vpc: identity.vpc };
         ctx.apps.get(&object).is_some_and(|app| {
-            let here = app.0.as_ref().ok().and_then(|app| App::network(&app.spec, &ctx.settings.region).ok());
-            here.is_none_or(|here| here == key) && (app.meta().deletion_timestamp.is_none() || is_held(app.meta()))
+            network_of(&app, &ctx.settings.region).is_none_or(|here| here == key)
+                && (app.meta().deletion_timestamp.is_none() || is_held(app.meta()))
         })
     })
 }
@@ -49,6 +49,7 @@ pub(super) fn apps_without_object(observed: &Observed, ctx: &Context) -> BTreeMa
             let identity = AppIdentity::from_tags(&ctx.settings.installation, &role.tags)?;
             let object = ctx.apps.get(&ObjectRef::new(&identity.name).within(&identity.namespace));
             let retained = role.tags.contains_key(TAG_RETAINED) || ctx.may_be_invisible(&retained_role(&identity));
+            let app = identity.app();
             let key = NetworkKey { region: identity.region, vpc: identity.vpc };
             let demands_itself = object.is_some_and(|object| {
                 object
@@ -57,7 +58,6 @@ pub(super) fn apps_without_object(observed: &Observed, ctx: &Context) -> BTreeMa
                     .is_ok_and(|app| App::new(&app.spec, &ctx.settings.region).is_ok_and(|app| app.network == key))
             });
             let models = role.inline_policies.values().flat_map(allowed_models).collect();
-            let app = format!("{}/{}", identity.namespace, identity.name);
             (!demands_itself).then_some((app, WithoutObject { models, retained }))
         })
         .collect()

@@ -9,9 +9,8 @@ mod retained;
 mod teardown;
 
 use kube::{
-    Api, Client, Resource, ResourceExt as _,
+    Client, Resource, ResourceExt as _,
     api::{DynamicObject, ListParams},
-    core::ApiResource,
 };
 
 pub use flags::{Orphan, Teardown};
@@ -77,8 +76,7 @@ pub async fn objects(client: &Client) -> Result<Vec<Item>, kube::Error> {
 }
 
 async fn of_kind<K: Resource<DynamicType = ()>>(client: &Client, kind: Kind) -> Result<Vec<Item>, kube::Error> {
-    let api = Api::<DynamicObject>::all_with(client.clone(), &ApiResource::erase::<K>(&()));
-    match api.list(&ListParams::default()).await {
+    match controller::raw::<K>(client, None).list(&ListParams::default()).await {
         Ok(list) => Ok(list.items.into_iter().map(|object| item(kind, &object)).collect()),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
         Err(error) => Err(error),

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeSet, fmt};
 
+use crate::{api::network::NetworkKey, aws::Region};
+
 /// One of the two kinds, in the order in which they go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -32,6 +34,14 @@ pub struct Item {
     pub vpc: Option<String>,
     /// The region of that VPC, where the object names it.
     pub region: Option<String>,
+}
+
+impl Item {
+    /// The network that it is, or is on; `None` if that cannot be read.
+    pub fn network(&self, home: &Region) -> Option<NetworkKey> {
+        let region = self.region.as_ref().map_or(Some(home.clone()), |region| region.parse().ok())?;
+        Some(NetworkKey { region, vpc: self.vpc.as_ref()?.parse().ok()? })
+    }
 }
 
 impl fmt::Display for Item {

@@ -60,7 +60,7 @@ impl Retained {
         let networks: Vec<_> = items
             .iter()
             .filter(|network| !network.retained && !self.kept.contains(&network.uid))
-            .filter_map(|network| Some((network, listed(users.get(&key(network, &self.home)?)?))))
+            .filter_map(|network| Some((network, listed(users.get(&network.network(&self.home)?)?))))
             .collect();
         self.kept.extend(networks.iter().map(|(network, _)| network.uid.clone()));
         networks
@@ -76,15 +76,10 @@ fn users<'a>(
     let mut users = BTreeMap::<_, BTreeSet<String>>::new();
     for role in roles {
         let Some(app) = AppIdentity::from_tags(installation, &role.tags) else { continue };
-        let name = format!("{}/{}", app.namespace, app.name);
+        let name = app.app();
         if role.tags.contains_key(TAG_RETAINED) || seen.contains(&(app.namespace, app.name)) {
             users.entry(NetworkKey { region: app.region, vpc: app.vpc }).or_default().insert(name);
         }
     }
     users
-}
-
-fn key(network: &Item, home: &Region) -> Option<NetworkKey> {
-    let region = network.region.as_ref().map_or(Some(home.clone()), |region| region.parse().ok())?;
-    Some(NetworkKey { region, vpc: network.vpc.as_ref()?.parse().ok()? })
 }

@@ -5,8 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use futures::future::join;
 use kube::{
     Api, Client,
-    api::{DeleteParams, DynamicObject, Patch, PatchParams, Preconditions},
-    core::ApiResource,
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
 };
 use serde_json::json;
 use tokio::sync::watch;
@@ -21,7 +20,7 @@ use super::{
 use crate::{
     api::{DeletionPolicy, PrivateGenAIApp, PrivateGenAINetwork},
     aws::Aws,
-    controller::{self, Settings},
+    controller::{self, Settings, raw},
     leadership::{Election, Leadership, Standing},
 };
 
@@ -94,9 +93,8 @@ async fn remove_all(
             }
         };
         for item in &items {
-            let region = item.region.as_ref().map_or(Ok(settings.region.clone()), |region| region.parse());
-            if let (Ok(region), Some(Ok(vpc))) = (region, item.vpc.as_ref().map(|vpc| vpc.parse())) {
-                places.entry(region).or_default().insert(vpc);
+            if let Some(network) = item.network(&settings.region) {
+                places.entry(network.region).or_default().insert(network.vpc);
             }
         }
         // Before it is deleted: without resources to remove, nothing holds it.
@@ -150,13 +148,9 @@ async fn keep_resources(client: &Client, item: &Item) -> Result<(), Failure> {
 
 /// Deletes an object; one that is gone, or another one of its name, is left alone.
 async fn delete(client: &Client, item: &Item) -> Result<(), Failure> {
-    let resource = match item.kind {
-        Kind::App => ApiResource::erase::<PrivateGenAIApp>(&()),
-        Kind::Network => ApiResource::erase::<PrivateGenAINetwork>(&()),
-    };
-    let api: Api<DynamicObject> = match &item.namespace {
-        Some(namespace) => Api::namespaced_with(client.clone(), namespace, &resource),
-        None => Api::all_with(client.clone(), &resource),
+    let api = match item.kind {
+        Kind::App => raw::<PrivateGenAIApp>(client, item.namespace.as_deref()),
+        Kind::Network => raw::<PrivateGenAINetwork>(client, None),
     };
     let same = Preconditions { uid: Some(item.uid.clone()), resource_version: None };
     match api.delete(&item.name, &DeleteParams::default().preconditions(same)).await {

@@ -14,7 +14,10 @@ use std::{
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::Instant;
 
-use crate::aws::{Aws, AwsError, Failure, Region, Role, RoleListing, RoleName};
+use crate::{
+    aws::{Aws, AwsError, Failure, Region, Role, RoleListing, RoleName},
+    turns::in_turn,
+};
 
 /// How long a denial is taken for granted.
 const DENIED_FOR: Duration = Duration::from_hours(1);
@@ -141,7 +144,7 @@ impl RoleReader {
         let mut wanted: BTreeSet<RoleName> = listed.keys().filter(|name| !known.contains_key(*name)).cloned().collect();
         if std::mem::take(turn) {
             let names: BTreeSet<&RoleName> = listed.keys().collect();
-            let in_turn = in_turn(&names, last.as_ref());
+            let in_turn: Vec<RoleName> = in_turn(&names, last.as_ref().as_ref(), IN_TURN).copied().cloned().collect();
             *last = in_turn.last().cloned().or(last.take());
             wanted.extend(in_turn);
         }
@@ -162,35 +165,12 @@ impl RoleReader {
     }
 }
 
-/// The next few after the last one, in a circle.
-fn in_turn(names: &BTreeSet<&RoleName>, last: Option<&RoleName>) -> Vec<RoleName> {
-    let is_behind = |name: &&&RoleName| last.is_none_or(|last| **name > last);
-    let behind = names.iter().filter(is_behind);
-    let before = names.iter().filter(|name| !is_behind(name));
-    behind.chain(before).take(IN_TURN).map(|name| (*name).clone()).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn name(n: usize) -> RoleName {
         format!("pgai-{n:02}").parse().expect("a role name")
-    }
-
-    #[test]
-    fn every_role_has_its_turn_a_few_at_a_time() {
-        let names: Vec<RoleName> = (0..12).map(name).collect();
-        let all: BTreeSet<&RoleName> = names.iter().collect();
-        let turns = |from: Option<usize>| in_turn(&all, from.map(name).as_ref());
-        assert_eq!(turns(None), names[..5]);
-        assert_eq!(turns(Some(4)), names[5..10]);
-        assert_eq!(turns(Some(9)), [10, 11, 0, 1, 2].map(name));
-        assert_eq!(turns(Some(11)), names[..5]);
-        assert_eq!(in_turn(&BTreeSet::new(), Some(&name(3))), []);
-        let few: BTreeSet<&RoleName> = names[..2].iter().collect();
-        assert_eq!(in_turn(&few, Some(&name(0))), [1, 0].map(name), "nobody twice");
-        assert_eq!(in_turn(&few, Some(&name(7))), [0, 1].map(name), "whoever has gone since");
     }
 
     #[test]

@@ -8,7 +8,6 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     fmt::Debug,
-    ops::Bound,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -36,15 +35,17 @@ use self::{
 };
 use super::{
     Context, Error, Guarded, Look, Pace, Settings, context::key, credentials, departed::look_after, gauges, is_held,
+    network_of,
 };
 use crate::{
-    api::{PrivateGenAIApp, PrivateGenAINetwork, app::App, network::NetworkKey},
+    api::{PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
     app,
     aws::{AccountId, Aws, Region},
     leadership::Leadership,
     metrics::Metrics,
     network,
     server::Readiness,
+    turns::in_turn,
 };
 
 /// Watches, reconciles, and resyncs until `stop`; then ends what is under way and returns. `ready` is told once both kinds
@@ -124,7 +125,7 @@ pub async fn run(
             // number of apps.
             let turns = held_apps(&apps, &queues.home).into_iter();
             let turns = turns.filter_map(|(network, apps)| {
-                let next = next_in_turn(&apps, looked_at.get(&network))?;
+                let next = in_turn(&apps, looked_at.get(&network), 1).next()?.clone();
                 Some((network, next))
             });
             looked_at = turns.collect();
@@ -185,7 +186,7 @@ const TOUCHES_APART: Duration = Duration::from_secs(1);
 fn held_apps(apps: &Store<Guarded<PrivateGenAIApp>>, home: &Region) -> BTreeMap<NetworkKey, BTreeSet<String>> {
     let mut held: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
     for app in apps.state().iter().filter(|app| is_held(app.meta())) {
-        if let Some(network) = app.0.as_ref().ok().and_then(|app| App::network(&app.spec, home).ok()) {
+        if let Some(network) = network_of(app, home) {
             let name = format!("{}/{}", app.namespace().unwrap_or_default(), app.name_any());
             held.entry(network).or_default().insert(name);
         }
@@ -198,12 +199,6 @@ fn recorded_account(networks: &Store<Guarded<PrivateGenAINetwork>>) -> Option<Ac
     let networks = networks.state();
     let mut statuses = networks.iter().filter_map(|network| network.0.as_ref().ok()?.status.as_ref());
     statuses.find_map(|status| status.account_id.as_ref()?.parse().ok())
-}
-
-/// The one after the last one, in a circle.
-fn next_in_turn(all: &BTreeSet<String>, last: Option<&String>) -> Option<String> {
-    let after = last.and_then(|last| all.range::<String, _>((Bound::Excluded(last), Bound::Unbounded)).next());
-    after.or_else(|| all.first()).cloned()
 }
 
 async fn both_listed(apps: &Store<Guarded<PrivateGenAIApp>>, networks: &Store<Guarded<PrivateGenAINetwork>>) {
@@ -270,20 +265,4 @@ async fn control<K>(
         }
     })
     .await;
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn everybody_has_a_turn_whoever_comes_and_goes() {
-        let all = |names: &[&str]| -> BTreeSet<String> { names.iter().map(|name| (*name).to_owned()).collect() };
-        let next = |names: &[&str], last: Option<&str>| next_in_turn(&all(names), last.map(str::to_owned).as_ref());
-        assert_eq!(next(&["a", "b"], None).as_deref(), Some("a"));
-        assert_eq!(next(&["a", "b"], Some("a")).as_deref(), Some("b"));
-        assert_eq!(next(&["a", "b"], Some("b")).as_deref(), Some("a"));
-        assert_eq!(next(&["a", "c"], Some("b")).as_deref(), Some("c"));
-        assert_eq!(next(&[], Some("b")), None);
-    }
 }

@@ -14,9 +14,9 @@ use kube::{
 
 use super::watch::Change;
 use crate::{
-    api::{PrivateGenAIApp, PrivateGenAINetwork, app::App, network::NetworkKey},
+    api::{PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
     aws::Region,
-    controller::{Guarded, context::key, is_held},
+    controller::{Guarded, context::key, is_held, network_of},
     metrics::Metrics,
 };
 
@@ -119,7 +119,7 @@ impl Queues {
     }
 
     fn wake_network_of(&self, app: &Guarded<PrivateGenAIApp>) {
-        let key = app.0.as_ref().ok().and_then(|app| App::network(&app.spec, &self.home).ok());
+        let key = network_of(app, &self.home);
         for network in self.networks.state() {
             if key.is_none() || key == key_of(&network) {
                 self.wake_network(&network);
@@ -193,8 +193,7 @@ impl Queues {
                 .for_each(|other| self.wake_network(other));
         }
         for app in self.apps.state() {
-            let on = app.0.as_ref().ok().and_then(|app| App::network(&app.spec, &self.home).ok());
-            if key.is_none() || on == key {
+            if key.is_none() || network_of(&app, &self.home) == key {
                 self.wake_app(&app);
             }
         }
