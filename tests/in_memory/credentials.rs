@@ -146,9 +146,7 @@ async fn an_operator_that_starts_with_credentials_of_another_account_forgets_not
         assert_eq!(condition(&object, "Ready").1, "CredentialsInvalid", "{object:#}");
 
         scene.aws.become_account(&"123456789012".parse().expect("an account"));
-        scene.until_gone("bot").await;
-        scene.until_network_gone(&vpc).await;
-        scene.assert_aws_is_empty();
+        scene.until_nothing_is_left("bot", &vpc).await;
     })
     .await;
 }

@@ -106,9 +106,7 @@ async fn an_app_that_cannot_be_read_keeps_its_path_and_can_still_be_deleted() {
         assert!(scene.kubernetes.get(&network(&vpc)).is_some());
 
         scene.kubernetes.delete(&app("bot"));
-        scene.until_gone("bot").await;
-        scene.until_network_gone(&vpc).await;
-        scene.assert_aws_is_empty();
+        scene.until_nothing_is_left("bot", &vpc).await;
     })
     .await;
 }
@@ -119,9 +117,7 @@ async fn app_and_implicit_network_deleted_together_leave_nothing() {
         let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         scene.kubernetes.delete(&app("bot"));
         scene.kubernetes.delete(&network(&vpc));
-        scene.until_gone("bot").await;
-        scene.until_network_gone(&vpc).await;
-        scene.assert_aws_is_empty();
+        scene.until_nothing_is_left("bot", &vpc).await;
     })
     .await;
 }

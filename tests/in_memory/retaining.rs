@@ -97,9 +97,7 @@ async fn a_retained_app_goes_in_seconds_keeps_its_path_and_is_taken_over_by_its_
         assert_eq!(written, ["iam:UntagRole"], "again and again, until IAM shows it, and nothing else");
         assert!(!role_has(&scene, TAG_RETAINED));
         scene.kubernetes.delete(&app("bot"));
-        scene.until_gone("bot").await;
-        scene.until_network_gone(&vpc).await;
-        scene.assert_aws_is_empty();
+        scene.until_nothing_is_left("bot", &vpc).await;
     })
     .await;
 }
@@ -323,9 +321,7 @@ async fn a_suspended_app_can_be_deleted_also_where_its_resources_were_there_befo
             let held = |app: &Value| app["metadata"]["finalizers"] == json!([FINALIZER]);
             scene.kubernetes.until(&app("bot"), LONG, held).await;
             scene.kubernetes.delete(&app("bot"));
-            scene.until_gone("bot").await;
-            scene.until_network_gone(&vpc).await;
-            scene.assert_aws_is_empty();
+            scene.until_nothing_is_left("bot", &vpc).await;
         }
     })
     .await;

@@ -166,6 +166,13 @@ impl Scene {
         self.kubernetes.until_gone(&network(vpc), LONG).await;
     }
 
+    /// Waits until an app and the implicit network of its VPC are gone; then nothing of ours is in AWS.
+    pub async fn until_nothing_is_left(&self, name: &str, vpc: &VpcId) {
+        self.until_gone(name).await;
+        self.until_network_gone(vpc).await;
+        self.assert_aws_is_empty();
+    }
+
     /// Lets this much virtual time pass.
     pub async fn pass(&self, time: Duration) {
         let until = Instant::now() + time;

@@ -44,9 +44,7 @@ async fn two_apps_in_a_vpc_share_an_endpoint_and_the_last_one_out_turns_off_the_
         assert!(kubernetes.iter().all(|call| call.name == "first"), "the second app is untouched: {kubernetes:?}");
 
         scene.kubernetes.delete(&app("second"));
-        scene.until_gone("second").await;
-        scene.until_network_gone(&vpc).await;
-        scene.assert_aws_is_empty();
+        scene.until_nothing_is_left("second", &vpc).await;
     })
     .await;
 }
