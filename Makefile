@@ -157,3 +157,8 @@ results:
 	@cd $(RESULTS) && grep --no-messages -E \
 	  '^(ℹ|#) (tests|pass|fail) |^Ran [0-9]+ tests|^(OK|FAILED)|Running |^test result|^fault table:|^Summary|^ *Finished|(bans|licenses|sources) (ok|FAILED)' \
 	  test-*.log | sed -e 's/^test-\([a-z]*\)\.log:/\1\t/' | expand -t 10
+	@printf '\n==== nothing is lost: what was tried in this run (docs/reliability.md)\n'
+	@cat $(RESULTS)/tried/* | awk -F '\t' ' \
+	  BEGIN {printf "%-5s%-58s%-6s%s\n", "part", "what was tried", "lost", "how many"} \
+	  {printf "%-5s%-58s%-6s%s\n", $$1, $$2, $$4, $$3; seen[$$1] = 1; lost += $$4} \
+	  END {for (part = 1; part <= 6; part++) if (!(part in seen)) print "part " part " told nothing"; exit lost > 0}'

@@ -16,6 +16,8 @@ mod deletion;
 mod drift;
 mod eyes;
 mod faults;
+#[path = "../figures/mod.rs"]
+mod figures;
 mod health;
 mod leadership;
 #[path = "../memory/mod.rs"]

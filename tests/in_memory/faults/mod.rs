@@ -10,7 +10,6 @@ use std::{
     fmt::Write as _,
     io::Write as _,
     panic::{AssertUnwindSafe, catch_unwind},
-    path::PathBuf,
     sync::{
         Mutex,
         atomic::{AtomicUsize, Ordering},
@@ -25,7 +24,7 @@ use self::{
     kinds::{Kind, Trouble},
     lives::Part,
 };
-use crate::scene::scene;
+use crate::{figures, scene::scene};
 
 /// A row: a call in one part of a life.
 type Row = (Part, (&'static str, &'static str));
@@ -120,6 +119,8 @@ fn every_call_meets_every_fault_and_heals_or_is_told_without_haste_and_heals_the
             (!problems.is_empty()).then(|| format!("{part:?} {operation}, {}: {}", kind.title(), problems.join("; ")))
         })
         .collect();
+    let how_many = format!("{} calls x {} faults = {} cells", made.len(), Kind::ALL.len(), results.len());
+    figures::tell(figures::Part::Faults, "every AWS call meets every fault", &how_many, amiss.len());
     assert!(amiss.is_empty(), "{} of {} cells:\n{}", amiss.len(), results.len(), amiss.join("\n"));
     assert_eq!(results.len(), cells.len(), "no cell is empty");
 }
@@ -200,10 +201,6 @@ fn tell(results: &Table) {
         lived.iter().map(|cell| cell.calls.1).max().unwrap_or_default(),
         ALL_CALLS_A_MINUTE * 5,
     );
-    let local = std::env::var_os("PGAI_LOCAL_DIR")
-        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(".local"), PathBuf::from);
-    let results = local.join("results");
-    std::fs::create_dir_all(&results).expect("a directory for the table");
-    std::fs::write(results.join("fault-table.txt"), format!("{summary}{table}")).expect("the table is written");
+    std::fs::write(figures::results().join("fault-table.txt"), format!("{summary}{table}")).expect("the table is written");
     std::io::stdout().write_all(format!("\n{summary}").as_bytes()).expect("the summary is written");
 }
