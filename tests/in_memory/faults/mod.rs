@@ -201,6 +201,7 @@ fn tell(results: &Table) {
         lived.iter().map(|cell| cell.calls.1).max().unwrap_or_default(),
         ALL_CALLS_A_MINUTE * 5,
     );
-    std::fs::write(figures::results().join("fault-table.txt"), format!("{summary}{table}")).expect("the table is written");
+    std::fs::write(figures::results().join("fault-table.txt"), format!("{summary}{table}"))
+        .expect("the table is written");
     std::io::stdout().write_all(format!("\n{summary}").as_bytes()).expect("the summary is written");
 }

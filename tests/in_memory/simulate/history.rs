@@ -17,12 +17,7 @@ pub const MODELS: [&str; 3] =
 
 /// Drifts that leave something without the tag of the installation are not drawn: nobody can know whose it is then, and the
 /// operator waits for people to say so (tests/in_memory/drift.rs shows that it tells them).
-///
-/// "group deleted" is not drawn because of what simulation found, which is not mended: when somebody deletes the functions'
-/// group while its app is being deleted, Lambda's interfaces carry the VPC's default group from then on. The operator
-/// looks for interfaces by its own group, finds none, and deletes the role that Lambda would have released them with: they
-/// stay, `available`.
-pub const DRIFTS: [&str; 25] = [
+pub const DRIFTS: [&str; 26] = [
     "code replaced",
     "configuration changed",
     "egress opened",
@@ -38,6 +33,7 @@ pub const DRIFTS: [&str; 25] = [
     "function deleted",
     "function detached",
     "function idle",
+    "group deleted",
     "ingress opened",
     "ingress rule deleted",
     "log group deleted",

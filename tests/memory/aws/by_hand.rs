@@ -197,6 +197,16 @@ fn delete_group(world: &mut World, region: &Region, id: &SecurityGroupId) -> Ans
     let Some(default) = state.default_group(&vpc).filter(|default| default != id) else {
         return refuse("CannotDelete", "The default group cannot be deleted");
     };
+    // Since 2023 nobody but Lambda changes the groups of its interfaces (terraform-provider-aws#31520): those that no function
+    // needs any more keep the group until they are released. Those that a function needs follow its configuration.
+    let held = state.interfaces.values().find(|interface| match &interface.holder {
+        Holder::Lambda { groups, orphaned, .. } => groups.contains(id) && (*orphaned || !state.is_needed(interface)),
+        Holder::Endpoint(_) | Holder::Instance { .. } => false,
+    });
+    if let Some(interface) = held {
+        let message = format!("resource {id} has a dependent object: {}", interface.fact.id);
+        return refuse("DependencyViolation", message);
+    }
     let replace = |groups: &mut BTreeSet<SecurityGroupId>| {
         if groups.remove(id) && groups.is_empty() {
             groups.insert(default.clone());

@@ -111,20 +111,24 @@ fn is_shared_by(holder: &Holder, set: &BTreeSet<SecurityGroupId>) -> bool {
     matches!(holder, Holder::Lambda { groups, orphaned: false, .. } if groups == set)
 }
 
-/// Schedules the release of the interfaces that no function needs any more.
-pub(super) fn release_unused(world: &mut World, region: &Region) {
-    let state = world.region_mut(region);
-    let is_needed = |interface: &Interface| {
-        state.functions.values().map(|function| &function.detail.listing.configuration).any(|configuration| {
+impl RegionState {
+    /// Whether some function uses this interface.
+    pub(super) fn is_needed(&self, interface: &Interface) -> bool {
+        self.functions.values().map(|function| &function.detail.listing.configuration).any(|configuration| {
             configuration.subnets.contains(&interface.fact.subnet)
                 && is_shared_by(&interface.holder, &configuration.security_groups)
         })
-    };
+    }
+}
+
+/// Schedules the release of the interfaces that no function needs any more.
+pub(super) fn release_unused(world: &mut World, region: &Region) {
+    let state = world.region_mut(region);
     let unused: Vec<_> = state
         .interfaces
         .values()
         .filter(|interface| matches!(interface.holder, Holder::Lambda { orphaned: false, .. }))
-        .filter(|interface| !is_needed(interface))
+        .filter(|interface| !state.is_needed(interface))
         .map(|interface| Transition::InterfaceReleased(region.clone(), interface.fact.id.clone()))
         .collect();
     for release in unused {

@@ -82,13 +82,20 @@ impl Open {
         loop {
             // Seen before it is looked at, so that nothing in between is slept through.
             self.signal.borrow_and_update();
-            let line = match self.look() {
+            match self.look() {
                 Sight::Broken => return None,
-                Sight::Held => None,
-                Sight::Clear => self.lines.pop_front(),
-            };
-            if let Some(line) = line {
-                return Some((Ok(line), self));
+                // What is to be told before the end is held too: a stream that ended without it would be opened again at
+                // once, and again.
+                Sight::Held if !self.lines.is_empty() => {
+                    self.signal.changed().await.ok()?;
+                    continue;
+                }
+                Sight::Held => {}
+                Sight::Clear => {
+                    if let Some(line) = self.lines.pop_front() {
+                        return Some((Ok(line), self));
+                    }
+                }
             }
             if self.closing {
                 return None;

@@ -22,6 +22,17 @@ fn what_carries_a_deleted_group_has_the_default_group_then_and_rules_that_named_
 }
 
 #[test]
+fn a_group_that_lambda_still_has_interfaces_with_cannot_be_deleted() {
+    let delays = Delays { interfaces_released: 1_200, ..Delays::default() };
+    let mut account = Account::with(delays, &VpcShape::default());
+    let group = account.group("a");
+    let function = account.function("one", &group);
+    account.write(Write::DeleteFunction { name: function }).expect("the function");
+    let refused = account.by_hand(ByHand::DeleteGroup(group)).expect_err("interfaces are released late");
+    assert!(format!("{refused:?}").contains("DependencyViolation"), "{refused:?}");
+}
+
+#[test]
 fn tags_are_removed_one_by_one_or_all() {
     let mut account = Account::new();
     let group = account.group("a");

@@ -183,6 +183,20 @@ async fn held_watches_show_the_past_until_they_are_released() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_watch_of_forgotten_history_is_held_too_and_says_so_once_released() {
+    let server = server();
+    let mut events = watch(apps(&server));
+    tells(&mut events, ["init", "listed all"]).await;
+    server.hold_watches();
+    server.apply(app("support-bot"));
+    server.forget_history();
+    server.break_watches();
+    tells_nothing(&mut events).await;
+    server.release_watches();
+    tells(&mut events, ["error 410", "init", "listed support-bot", "listed all"]).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_reflector_follows_through_errors_of_the_server() {
     let server = server();
     let writer = reflector::store::Writer::new(resource("PrivateGenAIApp"));
