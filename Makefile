@@ -43,6 +43,7 @@ test: ## Run every check and test, the fast ones first
 	@$(MAKE) test-aws
 	@$(MAKE) test-chart
 	@$(MAKE) test-rust
+	@$(MAKE) test-simulation
 	@$(MAKE) test-stack
 	@$(MAKE) test-clippy
 	@$(MAKE) test-deny
@@ -52,7 +53,7 @@ test: ## Run every check and test, the fast ones first
 .PHONY: simulate
 simulate: ## Play any number of random histories: make simulate SEEDS=10000 FIRST=1
 	PGAI_SIMULATE_SEEDS=$(or $(SEEDS),10000) PGAI_SIMULATE_FIRST=$(or $(FIRST),1) \
-	  $(CARGO) test --locked --test in_memory simulate:: -- --include-ignored
+	  $(CARGO) test --locked --test in_memory simulate::
 
 .PHONY: lint
 lint: test-format test-clippy test-deny advisories ## Check format, lints, licences and sources (and advisories, with internet)
@@ -130,6 +131,11 @@ test-rust:
 	@echo "==== unit tests, in-memory convergence, end to end"
 	$(CARGO) test --locked 2>&1 | $(KEEP)
 
+.PHONY: test-simulation
+test-simulation:
+	@echo "==== random histories, for five minutes"
+	PGAI_SIMULATE_SECONDS=300 $(CARGO) test --locked --test in_memory simulate:: 2>&1 | $(KEEP)
+
 .PHONY: fault-table
 fault-table: ## Print what becomes of every AWS call that meets every fault
 	@$(CARGO) test --locked --test in_memory faults:: > /dev/null
@@ -155,7 +161,7 @@ advisories: $(DENY)
 results:
 	@printf '\n==== what the runners said\n'
 	@cd $(RESULTS) && grep --no-messages -E \
-	  '^(ℹ|#) (tests|pass|fail) |^Ran [0-9]+ tests|^(OK|FAILED)|Running |^test result|^fault table:|^Summary|^ *Finished|(bans|licenses|sources) (ok|FAILED)' \
+	  '^(ℹ|#) (tests|pass|fail) |^Ran [0-9]+ tests|^(OK|FAILED)|Running |^test result|^fault table:|^simulated:|^Summary|^ *Finished|(bans|licenses|sources) (ok|FAILED)' \
 	  test-*.log | sed -e 's/^test-\([a-z]*\)\.log:/\1\t/' | expand -t 10
 	@printf '\n==== nothing is lost: what was tried in this run (docs/reliability.md)\n'
 	@cat $(RESULTS)/tried/* | awk -F '\t' ' \

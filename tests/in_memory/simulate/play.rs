@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::task::{LocalSet, yield_now};
 
 use super::{
+    asked::is_as_asked,
     history::{APPS, Action, AppSpec, AwsFault, History, KubernetesFault, MODELS, NETWORKS},
     witness::{Witness, live_endpoints},
 };
@@ -392,6 +393,9 @@ impl Player {
             let fine = if deleting { kept } else { as_wanted || kept || implicit_or_explicit_loses };
             if !fine {
                 return Err(format!("{path} is {status} {reason}, deleting: {deleting}: {object:#}"));
+            }
+            if object["kind"] == "PrivateGenAIApp" && !deleting && object["spec"]["suspend"] != true {
+                is_as_asked(&object, &world).map_err(|wrong| format!("{path}: {wrong}"))?;
             }
         }
         Ok(())

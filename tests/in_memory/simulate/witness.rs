@@ -7,14 +7,17 @@ use std::{
 
 use private_genai_operator::{
     aws::{
-        EndpointState, Peer, PolicyDocument, Protocol, Rule, SecurityGroup, SecurityGroupId, VpcEndpointId, VpcId,
-        Write, Written,
+        EndpointState, Peer, PolicyDocument, Protocol, RoleName, Rule, SecurityGroup, SecurityGroupId, VpcEndpointId,
+        VpcId, Write, Written,
     },
     identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, InstallationId, TAG_SERVICE, group_name_prefix},
 };
 
 use crate::{
-    memory::aws::{MemoryAws, World, world::RegionState},
+    memory::aws::{
+        MemoryAws, World,
+        world::{Holder, RegionState},
+    },
     scene::Scene,
 };
 
@@ -86,6 +89,9 @@ fn group_of<'a>(state: &'a RegionState, vpc: &VpcId, component: &str) -> Option<
 
 impl Seen {
     fn judge(&self, write: &Write, before: &World, written: &Written, after: &World) -> Result<(), String> {
+        if let Write::DeleteRole { role } = write {
+            return needed_by_no_interface(before, role);
+        }
         let (before, after) = (&before.regions[&Scene::region()], &after.regions[&Scene::region()]);
         match write {
             Write::AuthorizeIngress { group, rules } => rightful(after, group, rules, true),
@@ -149,6 +155,17 @@ impl Seen {
             return Err(format!("{} still lets everything out", group.id));
         }
         Ok(())
+    }
+}
+
+/// Lambda releases the interfaces that a function caused with the role of that function.
+fn needed_by_no_interface(world: &World, role: &RoleName) -> Result<(), String> {
+    let Some(arn) = world.roles.get(role).map(|record| &record.role.arn) else { return Ok(()) };
+    let needs = |holder: &Holder| matches!(holder, Holder::Lambda { role_arn, orphaned: false, .. } if role_arn == arn);
+    let mut interfaces = world.regions.values().flat_map(|state| state.interfaces.values());
+    match interfaces.find(|interface| needs(&interface.holder)) {
+        Some(interface) => Err(format!("Lambda needs this role for {}", interface.fact.id)),
+        None => Ok(()),
     }
 }
 

@@ -1,0 +1,118 @@
+//! Whether AWS is what an app asks for: judged by its spec alone, whatever the operator says of it.
+
+use std::collections::BTreeSet;
+
+use private_genai_operator::{
+    aws::{EndpointState, FunctionState, Peer, PolicyDocument, Rule, SecurityGroup, SecurityGroupId, VpcId},
+    identity::{AppIdentity, ENDPOINTS_GROUP, FUNCTIONS_GROUP, group_name_prefix},
+};
+use serde_json::Value;
+
+use crate::{
+    memory::aws::{World, world::RegionState},
+    scene::Scene,
+};
+
+/// What an app gets that does not say how much memory (the README's tables).
+const MEMORY_MIB: u64 = 512;
+
+/// How many days its log is kept, where it does not say so.
+const RETENTION_DAYS: u64 = 30;
+
+/// AWS has what an app that is there, not suspended and ready, asks for.
+///
+/// # Errors
+/// What is otherwise.
+pub fn is_as_asked(app: &Value, world: &World) -> Result<(), String> {
+    let state = &world.regions[&Scene::region()];
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let spec = &app["spec"];
+    let vpc: VpcId = text(&spec["network"]["vpcId"]).parse().map_err(|_| "no VPC")?;
+    let identity = AppIdentity {
+        installation: Scene::installation(),
+        region: Scene::region(),
+        vpc: vpc.clone(),
+        namespace: text(&app["metadata"]["namespace"]),
+        name: text(&app["metadata"]["name"]),
+    };
+    let models: BTreeSet<String> = spec["models"].as_array().into_iter().flatten().map(text).collect();
+    let (functions, endpoints) = groups(state, &vpc)?;
+
+    let function = state.functions.get(&identity.function_name()).ok_or("no function")?;
+    let role = &world.roles.get(&identity.role_name()).ok_or("no role")?.role;
+    let configuration = &function.detail.listing.configuration;
+    is("the function's state", &function.detail.state, &FunctionState::Active)?;
+    is("the function's role", &configuration.role_arn, &role.arn)?;
+    is("the function's groups", &configuration.security_groups, &BTreeSet::from([functions.clone()]))?;
+    let memory = spec["function"]["memoryMiB"].as_u64().unwrap_or(MEMORY_MIB);
+    is("the function's memory", &u64::from(configuration.memory_mib), &memory)?;
+    let password = spec["function"]["environment"]["PASSWORD"].as_str();
+    // Compared without being shown.
+    is(
+        "the function's variable is as asked",
+        &(configuration.environment.variables().get("PASSWORD").map(String::as_str) == password),
+        &true,
+    )?;
+    let wanted: BTreeSet<String> = spec["network"]["subnetIds"].as_array().into_iter().flatten().map(text).collect();
+    let attached: BTreeSet<String> = configuration.subnets.iter().map(ToString::to_string).collect();
+    if !wanted.is_empty() {
+        is("the function's subnets", &attached, &wanted)?;
+    }
+    if attached.len() < 2 {
+        return Err(format!("attached to {attached:?}"));
+    }
+
+    is("the role's models", &allowed_models(role.inline_policies.values()), &models)?;
+    is("how many inline policies", &role.inline_policies.len(), &1)?;
+    is("the role's further policies", &role.attached_policies, &BTreeSet::new())?;
+    let log_group = &state.log_groups.get(&identity.log_group_name()).ok_or("no log group")?.group;
+    let days = spec["function"]["logging"]["retentionDays"].as_u64();
+    let days = days.unwrap_or(RETENTION_DAYS);
+    is("the log group's retention", &log_group.retention_days.map(u64::from), &Some(days))?;
+
+    let serves = state.endpoints.values().any(|endpoint| {
+        let allowed = allowed_models(&endpoint.policy);
+        endpoint.vpc == vpc
+            && Scene::installation().owns(&endpoint.tags)
+            && endpoint.state == EndpointState::Available
+            && endpoint.security_groups == BTreeSet::from([endpoints.clone()])
+            && configuration.subnets.is_subset(&endpoint.subnets)
+            && models.is_subset(&allowed)
+    });
+    if serves { Ok(()) } else { Err(format!("no endpoint serves it: {:#?}", state.endpoints)) }
+}
+
+/// The two groups of a VPC, which let through what a path needs and nothing else.
+fn groups(state: &RegionState, vpc: &VpcId) -> Result<(SecurityGroupId, SecurityGroupId), String> {
+    let group = |component: &str| -> Result<&SecurityGroup, String> {
+        let name = format!("{}{}", group_name_prefix(component), Scene::installation());
+        let found = state.groups.values().find(|group| group.vpc == *vpc && group.name == name);
+        found.ok_or(format!("no group for {component}"))
+    };
+    let (functions, endpoints) = (group(FUNCTIONS_GROUP)?, group(ENDPOINTS_GROUP)?);
+    let https = |peer: &SecurityGroupId| BTreeSet::from([Rule::tcp(443, Peer::Group(peer.clone()))]);
+    is("what functions may send", &functions.egress, &https(&endpoints.id))?;
+    is("what functions may receive", &functions.ingress, &BTreeSet::new())?;
+    is("what endpoints may send", &endpoints.egress, &BTreeSet::new())?;
+    is("what endpoints may receive", &endpoints.ingress, &https(&functions.id))?;
+    Ok((functions.id.clone(), endpoints.id.clone()))
+}
+
+/// The models that policies allow, by the end of their ARNs.
+fn allowed_models<'a>(policies: impl IntoIterator<Item = &'a PolicyDocument>) -> BTreeSet<String> {
+    let mut models = BTreeSet::new();
+    for policy in policies {
+        let policy: Value = serde_json::from_str(policy.as_str()).expect("a policy is JSON");
+        let statements = policy["Statement"].as_array().expect("statements").iter();
+        for statement in statements.filter(|statement| statement["Effect"] == "Allow") {
+            let said = statement["Resource"].to_string();
+            let arns = said.split('"').filter_map(|arn| arn.split_once(":foundation-model/"));
+            models.extend(arns.map(|(_, model)| model.to_owned()));
+        }
+    }
+    models
+}
+
+fn is<T: PartialEq + std::fmt::Debug>(what: &str, found: &T, wanted: &T) -> Result<(), String> {
+    if found == wanted { Ok(()) } else { Err(format!("{what}: {found:?} instead of {wanted:?}")) }
+}
