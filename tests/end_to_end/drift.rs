@@ -16,7 +16,7 @@ use private_genai_operator::{
 use serde_json::{Value, json};
 
 use crate::{
-    http,
+    facts, http,
     stack::{Operator, Stack, app, eventually},
 };
 
@@ -84,31 +84,12 @@ impl Scene {
         functions.into_iter().find(|function| function.name.as_str().starts_with(FUNCTION_PREFIX)).expect("a function")
     }
 
-    /// What the installation has in AWS, less the ids and times that AWS gives anew to what is made anew. Security
-    /// groups go by their names.
+    /// What the installation has in AWS. Security groups go by their names.
     async fn facts(&self) -> BTreeSet<String> {
         let Self { aws, region, installation, .. } = self;
         let groups = aws.security_groups(region, installation.tag()).await.expect("groups");
-        let mut facts: BTreeSet<String> = groups.iter().map(|group| format!("{group:?}")).collect();
-        let endpoints = aws.vpc_endpoints(region, &[self.vpc.clone()].into()).await.expect("endpoints");
-        for endpoint in endpoints.into_iter().filter(|endpoint| !endpoint.state.is_ending()) {
-            let what = (&endpoint.service_name, &endpoint.state, endpoint.private_dns, &endpoint.subnets);
-            facts.insert(format!("{what:?} {:?} {:?} {:?}", endpoint.security_groups, endpoint.policy, endpoint.tags));
-        }
-        let roles = aws.roles(region, &installation.role_path()).await.expect("roles");
-        facts.extend(roles.into_iter().map(|role| format!("{:?}", Role { id: String::new(), ..role })));
-        let functions = aws.functions(region).await.expect("functions");
-        for function in functions.into_iter().filter(|function| function.name.as_str().starts_with(FUNCTION_PREFIX)) {
-            let values = function.configuration.environment.variables();
-            let tags = aws.function(region, &function.name).await.expect("an answer").map(|detail| detail.tags);
-            facts.insert(format!("{:?} {values:?} {} {tags:?}", function.configuration, function.code_sha256));
-        }
-        for group in aws.log_groups(region, LOG_GROUP_PREFIX).await.expect("log groups") {
-            let tags = aws.log_group_tags(region, &group).await.expect("an answer");
-            facts.insert(format!("{group:?} {tags:?}"));
-        }
         let named = |text: String| groups.iter().fold(text, |text, it| text.replace(it.id.as_str(), &it.name));
-        facts.into_iter().map(named).collect()
+        facts::of(aws, region, installation, &self.vpc).await.into_iter().map(named).collect()
     }
 
     async fn write(&self, write: Write) {
@@ -212,7 +193,7 @@ async fn opened(scene: &Scene) {
 }
 
 /// A deployment package of somebody else's.
-fn somebody_s_code() -> Vec<u8> {
+pub fn somebody_s_code() -> Vec<u8> {
     use std::io::Write as _;
     let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     let stored = zip::write::SimpleFileOptions::default().compression_method(zip::CompressionMethod::Stored);

@@ -8,8 +8,12 @@
     reason = "a test that finds something missing fails, and says where"
 )]
 
+mod crash;
 mod credentials;
 mod drift;
+mod facts;
+#[path = "../figures/mod.rs"]
+mod figures;
 mod health;
 mod http;
 mod lifecycle;

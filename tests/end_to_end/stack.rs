@@ -124,7 +124,28 @@ impl Stack {
         self.launch(installation, &[], &nowhere)
     }
 
-    fn launch(&self, installation: &str, arguments: &[&str], credentials: &[(&str, &str)]) -> Operator {
+    /// Starts an operator that reaches both APIs at this URL, and waits for nothing.
+    pub fn operator_through(&self, url: &str, installation: &str, arguments: &[&str]) -> Operator {
+        let config = json!({
+            "apiVersion": "v1",
+            "kind": "Config",
+            "clusters": [{"name": "proxy", "cluster": {"server": url}}],
+            "users": [{"name": "nobody", "user": {}}],
+            "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "nobody", "namespace": "default"}}],
+            "current-context": "proxy",
+        });
+        let kubeconfig = self.directory.join("proxy.yaml");
+        std::fs::write(&kubeconfig, config.to_string()).expect("a kubeconfig");
+        let environment = [
+            ("KUBECONFIG", kubeconfig.to_str().expect("a path")),
+            ("AWS_ENDPOINT_URL", url),
+            ("AWS_ACCESS_KEY_ID", "local"),
+            ("AWS_SECRET_ACCESS_KEY", "local"),
+        ];
+        self.launch(installation, arguments, &environment)
+    }
+
+    fn launch(&self, installation: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Operator {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let log = self.directory.join(format!("operator-{number}.log"));
@@ -145,7 +166,7 @@ impl Stack {
             .env_remove("AWS_ACCESS_KEY_ID")
             .env_remove("AWS_SECRET_ACCESS_KEY")
             .env_remove("AWS_PROFILE")
-            .envs(credentials.iter().copied())
+            .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(File::create(&log).expect("a log file"))

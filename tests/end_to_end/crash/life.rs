@@ -1,0 +1,267 @@
+//! One life: create, change, delete, with a kill in each phase, or none.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+    path::PathBuf,
+};
+
+use private_genai_operator::{
+    aws::VpcId,
+    identity::AppIdentity,
+};
+use serde_json::{Value, json};
+
+use super::{
+    call::Call,
+    phase::Phase,
+    point::Point,
+    proxy::Proxy,
+    site::{NAMESPACE, Site},
+};
+use crate::{
+    facts, figures,
+    stack::Operator,
+};
+
+/// As long as a phase may take, restarts and all.
+const DEADLINE: Duration = Duration::from_secs(90);
+/// A phase is over when nothing was written for so long: what is told late, such as Events, is told in its own phase.
+const QUIET: Duration = Duration::from_millis(150);
+/// The same where nothing says what the end is to be.
+const QUIET_UNKNOWN: Duration = Duration::from_secs(1);
+
+/// What there may be of each kind at any time.
+const MOST: [(&str, usize); 5] =
+    [("endpoints", 1), ("securityGroups", 2), ("functions", 2), ("roles", 2), ("logGroups", 2)];
+
+/// What there is at the end of each phase, without what differs from life to life.
+pub type Record = BTreeMap<Phase, BTreeSet<String>>;
+
+/// What came of a life.
+#[derive(Default)]
+pub struct Outcome {
+    pub record: Record,
+    pub calls: Vec<Call>,
+    /// The points at which the operator was killed.
+    pub reached: BTreeSet<Point>,
+    pub restarts: usize,
+    pub stale_answers: usize,
+    /// The phase that did not end as it should, and how.
+    pub lost: Option<(Phase, String)>,
+    /// How long each phase took.
+    pub took: Vec<(Phase, Duration)>,
+}
+
+/// A life under way.
+pub struct Life<'a> {
+    pub site: &'a Site,
+    pub vpc: VpcId,
+    proxy: Arc<Proxy>,
+    operator: Option<Operator>,
+    logs: Vec<PathBuf>,
+    before: BTreeSet<String>,
+    restarts: usize,
+}
+
+impl<'a> Life<'a> {
+    /// Leads a life in which the operator is killed where the plan says, and which is to end in each phase as was expected.
+    pub async fn lead(site: &'a Site, plan: &BTreeMap<Phase, Point>, expected: Option<&Record>) -> Outcome {
+        let mut life = Self::begin(site).await;
+        let mut outcome = Outcome::default();
+        for phase in Phase::ALL {
+            life.proxy.begin(phase.name(), plan.get(&phase).cloned());
+            if life.operator.is_none() {
+                life.start().await;
+            }
+            let began = Instant::now();
+            phase.act(&life).await;
+            let known = expected.map(|record| &record[&phase]);
+            let ended = life.settle(phase, known, outcome.record.get(&Phase::Edit)).await;
+            outcome.took.push((phase, began.elapsed()));
+            if life.proxy.reached() {
+                outcome.reached.extend(plan.get(&phase).cloned());
+            }
+            match ended {
+                Ok(found) => outcome.record.insert(phase, found),
+                Err(how) => {
+                    outcome.lost = Some((phase, how));
+                    break;
+                }
+            };
+        }
+        if let Some(operator) = life.operator.take() {
+            life.proxy.shut();
+            operator.kill().await;
+        }
+        if let Some((phase, _)) = &outcome.lost { life.keep_logs(*phase); }
+        outcome.calls = life.proxy.calls();
+        (outcome.restarts, outcome.stale_answers) = (life.restarts, life.proxy.stale_answers());
+        outcome
+    }
+
+    async fn begin(site: &'a Site) -> Self {
+        let (vpc, subnets) = site.stack.vpc(json!({"azs": ["a", "b"], "route": "isolated"})).await;
+        let proxy = Proxy::new(&site.stack.aws, site.client.clone(), &MOST);
+        // Where one may be as good as the other, their order by id differs from life to life.
+        proxy.learn_all(&subnets, "subnet");
+        proxy.learn(&vpc, "vpc");
+        let vpc: VpcId = vpc.parse().expect("a VPC id");
+        let before = site.account().await;
+        let life = Self { site, vpc, proxy, operator: None, logs: Vec::new(), before, restarts: 0 };
+        for name in ["first", "second"] {
+            life.proxy.learn(life.identity(name).function_name().as_str(), name);
+        }
+        life
+    }
+
+    /// Who an app is in AWS.
+    pub fn identity(&self, name: &str) -> AppIdentity {
+        AppIdentity {
+            installation: self.site.installation.clone(),
+            region: self.site.region.clone(),
+            vpc: self.vpc.clone(),
+            namespace: NAMESPACE.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
+    /// Keeps what the operators of a life that was lost have logged.
+    fn keep_logs(&self, phase: Phase) {
+        let folder = figures::results().join("crash");
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let all: String = self.logs.iter().map(|log| std::fs::read_to_string(log).expect("a log")).collect();
+        std::fs::write(folder.join(format!("{}-{}.log", self.vpc, phase.name())), all).expect("a log is kept");
+    }
+
+    async fn start(&mut self) {
+        self.site.let_the_lease_run_out().await;
+        let url = self.proxy.open().await;
+        let operator = self.site.stack.operator_through(&url, "crash", &["--log", "debug,hyper_util=info,kube=info,tower=info"]);
+        self.logs.push(operator.log.clone());
+        self.operator = Some(operator);
+    }
+
+    /// The operator is dead as far as anybody can tell: it is killed, and another one started.
+    async fn restart(&mut self) {
+        if let Some(operator) = self.operator.take() {
+            operator.kill().await;
+        }
+        while !self.proxy.is_idle() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        self.restarts += 1;
+        self.start().await;
+    }
+
+    /// Waits until a phase is over; gives what there is then.
+    async fn settle(
+        &mut self,
+        phase: Phase,
+        known: Option<&BTreeSet<String>>,
+        edited: Option<&BTreeSet<String>>,
+    ) -> Result<BTreeSet<String>, String> {
+        let began = Instant::now();
+        let proxy = Arc::clone(&self.proxy);
+        loop {
+            tokio::select! {
+                () = proxy.crashed() => self.restart().await,
+                () = tokio::time::sleep(Duration::from_millis(30)) => {}
+            }
+            let amiss = proxy.amiss();
+            if !amiss.is_empty() {
+                return Err(amiss.join("; "));
+            }
+            // What somebody changed by hand is as it was before.
+            let known = known.or(edited.filter(|_| phase == Phase::Drift));
+            let why = match self.ended(phase, known).await {
+                Ok(found) if proxy.quiet_for(if known.is_some() { QUIET } else { QUIET_UNKNOWN }) => return Ok(found),
+                Ok(_) => "it goes on writing".to_owned(),
+                Err(why) => why,
+            };
+            if began.elapsed() > DEADLINE {
+                return Err(format!("not so after {DEADLINE:?}: {why}"));
+            }
+        }
+    }
+
+    async fn ended(&self, phase: Phase, known: Option<&BTreeSet<String>>) -> Result<BTreeSet<String>, String> {
+        let objects = self.site.objects().await;
+        let apps = objects.iter().filter(|object| object["kind"] == "PrivateGenAIApp");
+        let there: Vec<&str> = apps.filter_map(|app| app["metadata"]["name"].as_str()).collect();
+        if there != phase.apps() {
+            return Err(format!("there are the apps {there:?}: {}", told(&objects)));
+        }
+        if let Some(object) = objects.iter().find(|object| !is_ready(object)) {
+            return Err(format!("not ready: {}", told(std::slice::from_ref(object))));
+        }
+        if phase == Phase::Delete {
+            if !objects.is_empty() {
+                return Err(told(&objects));
+            }
+            let now = self.site.account().await;
+            let differs: Vec<&String> = now.symmetric_difference(&self.before).collect();
+            return if differs.is_empty() { Ok(BTreeSet::new()) } else { Err(format!("left or lost: {differs:#?}")) };
+        }
+        let Site { aws, region, installation, .. } = self.site;
+        let names = self.proxy.names();
+        let mut found: BTreeSet<String> =
+            facts::of(aws, region, installation, &self.vpc).await.iter().map(|fact| names.plain(fact)).collect();
+        found.extend(objects.into_iter().map(|object| names.plain(&without_what_differs(object).to_string())));
+        match known.map(|known| found.symmetric_difference(known).collect::<Vec<_>>()) {
+            Some(differs) if !differs.is_empty() => Err(format!("{differs:#?}")),
+            _ => Ok(found),
+        }
+    }
+}
+
+fn is_ready(object: &Value) -> bool {
+    let conditions = object["status"]["conditions"].as_array();
+    conditions.into_iter().flatten().any(|it| it["type"] == "Ready" && it["status"] == "True")
+        && object["status"]["observedGeneration"] == object["metadata"]["generation"]
+}
+
+/// What objects say about themselves.
+fn told(objects: &[Value]) -> String {
+    let all: Vec<Value> =
+        objects.iter().map(|object| json!([object["metadata"]["name"], object["status"]["conditions"]])).collect();
+    Value::Array(all).to_string()
+}
+
+/// An object without times, addresses and ids that are given anew. The messages are for people, and some name times.
+fn without_what_differs(object: Value) -> Value {
+    const DIFFER: [&str; 14] = [
+        "annotations",
+        "creationTimestamp",
+        "dnsNames",
+        "executionRoleId",
+        "generation",
+        "lastModified",
+        "lastTransitionTime",
+        "managedFields",
+        "message",
+        "networkInterfaceId",
+        "observedGeneration",
+        "privateIpAddress",
+        "resourceVersion",
+        "uid",
+    ];
+    match object {
+        Value::Object(members) => members
+            .into_iter()
+            .filter(|(key, _)| !DIFFER.contains(&key.as_str()))
+            .map(|(key, value)| {
+                let value = if key == "privateIpAddresses" { value.as_array().map_or(0, Vec::len).into() } else { value };
+                (key, without_what_differs(value))
+            })
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        Value::Array(items) => {
+            let mut items: Vec<Value> = items.into_iter().map(without_what_differs).collect();
+            items.sort_by_key(Value::to_string);
+            items.into()
+        }
+        other => other,
+    }
+}

@@ -1,0 +1,28 @@
+//! What differs from life to life, and what it is called here.
+
+/// Ids and names of one life, and what each is called in all of them.
+#[derive(Clone, Debug, Default)]
+pub struct Names(Vec<(String, String)>);
+
+impl Names {
+    /// From now on `what` is called `name`, and nothing else is: what was called so before is the former one.
+    pub fn learn(&mut self, what: &str, name: &str) {
+        self.0.retain(|(known, _)| known != what);
+        for (_, called) in self.0.iter_mut().filter(|(_, called)| called == name) {
+            *called = format!("former {name}");
+        }
+        self.0.push((what.to_owned(), name.to_owned()));
+        // What contains another one is told first.
+        self.0.sort_by_key(|(known, _)| std::cmp::Reverse(known.len()));
+    }
+
+    /// All of these are called `name`: nothing tells them apart.
+    pub fn learn_all(&mut self, all: &[String], name: &str) {
+        self.0.extend(all.iter().map(|what| (what.clone(), name.to_owned())));
+    }
+
+    /// A text without what differs.
+    pub fn plain(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, (what, name)| text.replace(what, name))
+    }
+}

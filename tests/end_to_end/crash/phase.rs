@@ -1,0 +1,138 @@
+//! What people do in a life, phase by phase. Together they have the operator make every change that it makes in AWS.
+
+use private_genai_operator::{
+    aws::{Aws as _, EndpointState, Package, Peer, PolicyDocument, Protocol, Rule, Write},
+    identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, TAG_VPC},
+};
+use serde_json::{Value, json};
+
+use super::life::Life;
+use crate::{drift::somebody_s_code, stack::MODEL};
+
+/// One of them. Each ends at rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// The operator starts, and the first app of a VPC is applied.
+    Create,
+    /// Another one joins it.
+    Join,
+    /// The first one is edited: models, memory, variables, retention.
+    Edit,
+    /// Somebody changes nearly everything in AWS by hand.
+    Drift,
+    /// The second app is deleted, and its resources are retained.
+    Retain,
+    /// It comes back.
+    Return,
+    /// Both are deleted, and with them the network.
+    Delete,
+}
+
+impl Phase {
+    pub const ALL: [Self; 7] =
+        [Self::Create, Self::Join, Self::Edit, Self::Drift, Self::Retain, Self::Return, Self::Delete];
+
+    /// As points are named.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Join => "join",
+            Self::Edit => "edit",
+            Self::Drift => "drift",
+            Self::Retain => "retain",
+            Self::Return => "return",
+            Self::Delete => "delete",
+        }
+    }
+
+    /// The apps that are there, and ready, at its end.
+    pub fn apps(self) -> &'static [&'static str] {
+        match self {
+            Self::Create | Self::Retain => &["first"],
+            Self::Join | Self::Edit | Self::Drift | Self::Return => &["first", "second"],
+            Self::Delete => &[],
+        }
+    }
+
+    /// Does what people do in it.
+    pub async fn act(self, life: &Life<'_>) {
+        let (site, vpc) = (life.site, life.vpc.as_str());
+        let second = |policy: &str| {
+            json!({"network": {"vpcId": vpc}, "models": ["amazon.nova-micro-v1:0"], "deletionPolicy": policy})
+        };
+        match self {
+            Self::Create => site.apply("first", &json!({"network": {"vpcId": vpc}, "models": [MODEL]})).await,
+            Self::Join => site.apply("second", &second("Retain")).await,
+            Self::Edit => site.apply("first", &edited(vpc)).await,
+            Self::Drift => {
+                tamper(life).await;
+                site.touch().await;
+            }
+            Self::Retain => site.delete("second").await,
+            Self::Return => site.apply("second", &second("Delete")).await,
+            Self::Delete => {
+                site.delete("first").await;
+                site.delete("second").await;
+            }
+        }
+    }
+}
+
+fn edited(vpc: &str) -> Value {
+    json!({
+        "network": {"vpcId": vpc},
+        "models": [MODEL, "anthropic.claude-3-haiku-20240307-v1:0"],
+        "function": {"memoryMiB": 1024, "environment": {"LANGUAGE": "en"}, "logging": {"retentionDays": 7}},
+    })
+}
+
+/// Changes by hand what the operator has a call to put right for.
+async fn tamper(life: &Life<'_>) {
+    let site = life.site;
+    let groups = site.aws.security_groups(&site.region, site.installation.tag()).await.expect("groups");
+    let group = |component: &str| groups.iter().find(|group| group.name.contains(component)).expect("a group");
+    let (functions, endpoints) = (group(FUNCTIONS_GROUP), group(ENDPOINTS_GROUP));
+    let everywhere = || [Rule { protocol: Protocol::All, ports: None, peer: Peer::Ipv4("0.0.0.0/0".to_owned()) }].into();
+    site.write(Write::RevokeIngress { group: endpoints.id.clone(), rules: endpoints.ingress.clone() }).await;
+    site.write(Write::AuthorizeIngress { group: endpoints.id.clone(), rules: everywhere() }).await;
+    site.write(Write::RevokeEgress { group: functions.id.clone(), rules: functions.egress.clone() }).await;
+    site.write(Write::AuthorizeEgress { group: functions.id.clone(), rules: everywhere() }).await;
+    let untag = |resource: &str| {
+        let lost = aws_sdk_ec2::types::Tag::builder().key(TAG_VPC).build();
+        site.ec2.delete_tags().resources(resource).tags(lost).send()
+    };
+    untag(functions.id.as_str()).await.expect("the group is untagged");
+
+    let own = life.identity("first");
+    let (role, function, log_group) = (own.role_name(), own.function_name(), own.log_group_name());
+    let administrator = "arn:aws:iam::aws:policy/AdministratorAccess";
+    let attach = site.iam.attach_role_policy().role_name(role.as_str()).policy_arn(administrator).send();
+    attach.await.expect("a policy is attached");
+    let all = PolicyDocument::new(&json!({
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
+    }));
+    site.write(Write::PutRolePolicy { role: role.clone(), policy: "by-hand".to_owned(), document: all }).await;
+    let anybody = PolicyDocument::new(&json!({
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}],
+    }));
+    site.write(Write::UpdateTrustPolicy { role: role.clone(), trust_policy: anybody }).await;
+    site.write(Write::UntagRole { role, keys: [TAG_VPC.to_owned()].into() }).await;
+
+    let functions = site.aws.functions(&site.region).await.expect("functions");
+    let listing = functions.iter().find(|listing| listing.name == function).expect("the function");
+    let package = Package::new(somebody_s_code());
+    site.write(Write::UpdateFunctionCode { name: function, package, architecture: listing.architecture }).await;
+    let untag = site.lambda.untag_resource().resource(&listing.arn).tag_keys(TAG_VPC).send();
+    untag.await.expect("the function is untagged");
+    site.write(Write::PutRetentionPolicy { name: log_group.clone(), days: 1 }).await;
+    let groups = site.aws.log_groups(&site.region, log_group.as_str()).await.expect("log groups");
+    let untag = site.logs.untag_resource().resource_arn(&groups[0].arn).tag_keys(TAG_VPC).send();
+    untag.await.expect("the log group is untagged");
+
+    let vpcs = [life.vpc.clone()].into();
+    let found = site.aws.vpc_endpoints(&site.region, &vpcs).await.expect("endpoints");
+    let endpoint = found.into_iter().find(|it| it.state == EndpointState::Available).expect("an endpoint");
+    site.write(Write::DeleteVpcEndpoint { endpoint: endpoint.id }).await;
+}
