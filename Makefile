@@ -141,6 +141,10 @@ fault-table: ## Print what becomes of every AWS call that meets every fault
 	@$(CARGO) test --locked --test in_memory faults:: > /dev/null
 	@cat $(RESULTS)/fault-table.txt
 
+.PHONY: crash-all
+crash-all: ## Kill the operator at every call that it makes, reads too: it takes the better part of an hour
+	$(CARGO) test --locked --test end_to_end crash:: -- --ignored
+
 .PHONY: test-clippy
 test-clippy:
 	@echo "==== clippy"

@@ -39,6 +39,14 @@ impl fmt::Display for Call {
     }
 }
 
+impl Call {
+    /// The service and the operation, if it is a write to AWS.
+    pub fn of_aws(&self) -> Option<String> {
+        let Asked { service, operation, writes, .. } = &self.asked;
+        (self.asked.is_of_aws() && *writes).then(|| format!("{service}:{operation}"))
+    }
+}
+
 impl Asked {
     /// Reads a request. One that is signed for AWS says so; the others are for Kubernetes.
     pub fn read(parts: &Parts, body: &[u8], names: &Names) -> Self {
@@ -76,27 +84,28 @@ impl Asked {
             path.drain(..2);
         }
         let kind = [path.first().copied(), path.get(2).copied()].into_iter().flatten().collect::<Vec<_>>().join("/");
-        let streams = parts.uri.query().is_some_and(|query| query.contains("watch=true"));
-        let verb = match (parts.method.clone(), streams, path.get(1)) {
-            (Method::GET, true, _) => "WATCH".to_owned(),
-            (Method::GET, false, None) => "LIST".to_owned(),
-            (other, ..) => other.to_string(),
+        let watches = parts.uri.query().is_some_and(|query| query.contains("watch=true"));
+        let verb = match (&parts.method, path.get(1)) {
+            // One that was told before is patched, by the process that told it.
+            _ if kind == "events" => "POST",
+            (&Method::GET, _) if watches => "WATCH",
+            (&Method::GET, None) => "LIST",
+            (other, _) => other.as_str(),
         };
         let said: Value = serde_json::from_slice(body).unwrap_or_default();
+        let text = |pointer: &str| said.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let resource = if kind == "events" {
             // Its own name is made up for each.
-            let about = |pointer: &str| said.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
-            format!("{} {}", about("/regarding/name"), about("/reason"))
+            format!("{} {}", text("/regarding/name"), text("/reason"))
         } else {
-            let named = said.pointer("/metadata/name").and_then(Value::as_str);
-            path.get(1).copied().or(named).unwrap_or_default().to_owned()
+            path.get(1).map_or_else(|| text("/metadata/name").to_owned(), |name| (*name).to_owned())
         };
         Self {
             service: "kubernetes".to_owned(),
             operation: format!("{verb} {kind}"),
             resource: names.plain(&resource).trim().to_owned(),
             writes: !parts.method.is_safe(),
-            streams,
+            streams: watches,
         }
     }
 }
@@ -133,7 +142,8 @@ fn of_lambda(parts: &Parts, body: &[u8]) -> (String, String) {
         ("DELETE", Some("tags"), ..) => "UntagResource",
         _ => return (format!("{} {}", parts.method, parts.uri.path()), String::new()),
     };
-    let said: Value = if operation == "CreateFunction" { serde_json::from_slice(body).unwrap_or_default() } else { Value::Null };
+    let said: Value =
+        if operation == "CreateFunction" { serde_json::from_slice(body).unwrap_or_default() } else { Value::Null };
     let about = resource.or(said["FunctionName"].as_str()).unwrap_or_default();
     let about = percent_encoding::percent_decode_str(about).decode_utf8_lossy();
     (operation.to_owned(), about.into_owned())

@@ -2,15 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     sync::Arc,
     time::{Duration, Instant},
-    path::PathBuf,
 };
 
-use private_genai_operator::{
-    aws::VpcId,
-    identity::AppIdentity,
-};
+use private_genai_operator::{aws::VpcId, identity::AppIdentity};
 use serde_json::{Value, json};
 
 use super::{
@@ -22,7 +19,7 @@ use super::{
 };
 use crate::{
     facts, figures,
-    stack::Operator,
+    stack::{Operator, eventually},
 };
 
 /// As long as a phase may take, restarts and all.
@@ -50,15 +47,13 @@ pub struct Outcome {
     pub stale_answers: usize,
     /// The phase that did not end as it should, and how.
     pub lost: Option<(Phase, String)>,
-    /// How long each phase took.
-    pub took: Vec<(Phase, Duration)>,
 }
 
 /// A life under way.
 pub struct Life<'a> {
     pub site: &'a Site,
     pub vpc: VpcId,
-    proxy: Arc<Proxy>,
+    pub proxy: Arc<Proxy>,
     operator: Option<Operator>,
     logs: Vec<PathBuf>,
     before: BTreeSet<String>,
@@ -75,11 +70,11 @@ impl<'a> Life<'a> {
             if life.operator.is_none() {
                 life.start().await;
             }
-            let began = Instant::now();
             phase.act(&life).await;
             let known = expected.map(|record| &record[&phase]);
-            let ended = life.settle(phase, known, outcome.record.get(&Phase::Edit)).await;
-            outcome.took.push((phase, began.elapsed()));
+            // What somebody changed by hand is as it was before.
+            let known = known.or(outcome.record.get(&Phase::Edit).filter(|_| phase.repairs()));
+            let ended = life.settle(phase, known).await;
             if life.proxy.reached() {
                 outcome.reached.extend(plan.get(&phase).cloned());
             }
@@ -95,7 +90,9 @@ impl<'a> Life<'a> {
             life.proxy.shut();
             operator.kill().await;
         }
-        if let Some((phase, _)) = &outcome.lost { life.keep_logs(*phase); }
+        if let Some((phase, _)) = &outcome.lost {
+            life.keep_logs(*phase);
+        }
         outcome.calls = life.proxy.calls();
         (outcome.restarts, outcome.stale_answers) = (life.restarts, life.proxy.stale_answers());
         outcome
@@ -138,7 +135,7 @@ impl<'a> Life<'a> {
     async fn start(&mut self) {
         self.site.let_the_lease_run_out().await;
         let url = self.proxy.open().await;
-        let operator = self.site.stack.operator_through(&url, "crash", &["--log", "debug,hyper_util=info,kube=info,tower=info"]);
+        let operator = self.site.stack.operator_through(&url, "crash", &[]);
         self.logs.push(operator.log.clone());
         self.operator = Some(operator);
     }
@@ -148,37 +145,33 @@ impl<'a> Life<'a> {
         if let Some(operator) = self.operator.take() {
             operator.kill().await;
         }
-        while !self.proxy.is_idle() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        eventually("what was under way is over", async || self.proxy.is_idle().then_some(())).await;
         self.restarts += 1;
         self.start().await;
     }
 
     /// Waits until a phase is over; gives what there is then.
-    async fn settle(
-        &mut self,
-        phase: Phase,
-        known: Option<&BTreeSet<String>>,
-        edited: Option<&BTreeSet<String>>,
-    ) -> Result<BTreeSet<String>, String> {
+    async fn settle(&mut self, phase: Phase, known: Option<&BTreeSet<String>>) -> Result<BTreeSet<String>, String> {
+        let quiet = if known.is_some() { QUIET } else { QUIET_UNKNOWN };
         let began = Instant::now();
         let proxy = Arc::clone(&self.proxy);
         loop {
             tokio::select! {
                 () = proxy.crashed() => self.restart().await,
-                () = tokio::time::sleep(Duration::from_millis(30)) => {}
+                () = tokio::time::sleep(Duration::from_millis(60)) => {}
             }
             let amiss = proxy.amiss();
             if !amiss.is_empty() {
                 return Err(amiss.join("; "));
             }
-            // What somebody changed by hand is as it was before.
-            let known = known.or(edited.filter(|_| phase == Phase::Drift));
-            let why = match self.ended(phase, known).await {
-                Ok(found) if proxy.quiet_for(if known.is_some() { QUIET } else { QUIET_UNKNOWN }) => return Ok(found),
-                Ok(_) => "it goes on writing".to_owned(),
-                Err(why) => why,
+            let why = if proxy.quiet_for(quiet) {
+                match self.ended(phase, known).await {
+                    Ok(found) if proxy.quiet_for(quiet) => return Ok(found),
+                    Ok(_) => "it goes on writing".to_owned(),
+                    Err(why) => why,
+                }
+            } else {
+                "it goes on writing".to_owned()
             };
             if began.elapsed() > DEADLINE {
                 return Err(format!("not so after {DEADLINE:?}: {why}"));
@@ -193,8 +186,8 @@ impl<'a> Life<'a> {
         if there != phase.apps() {
             return Err(format!("there are the apps {there:?}: {}", told(&objects)));
         }
-        if let Some(object) = objects.iter().find(|object| !is_ready(object)) {
-            return Err(format!("not ready: {}", told(std::slice::from_ref(object))));
+        if let Some(object) = objects.iter().find(|object| !is_at_rest(object, phase)) {
+            return Err(format!("not at rest: {}", told(std::slice::from_ref(object))));
         }
         if phase == Phase::Delete {
             if !objects.is_empty() {
@@ -216,9 +209,10 @@ impl<'a> Life<'a> {
     }
 }
 
-fn is_ready(object: &Value) -> bool {
+fn is_at_rest(object: &Value, phase: Phase) -> bool {
+    let reason = if object["kind"] == "PrivateGenAIApp" { phase.reason() } else { "Ready" };
     let conditions = object["status"]["conditions"].as_array();
-    conditions.into_iter().flatten().any(|it| it["type"] == "Ready" && it["status"] == "True")
+    conditions.into_iter().flatten().any(|it| it["type"] == "Ready" && it["reason"] == reason)
         && object["status"]["observedGeneration"] == object["metadata"]["generation"]
 }
 
@@ -252,7 +246,8 @@ fn without_what_differs(object: Value) -> Value {
             .into_iter()
             .filter(|(key, _)| !DIFFER.contains(&key.as_str()))
             .map(|(key, value)| {
-                let value = if key == "privateIpAddresses" { value.as_array().map_or(0, Vec::len).into() } else { value };
+                let value =
+                    if key == "privateIpAddresses" { value.as_array().map_or(0, Vec::len).into() } else { value };
                 (key, without_what_differs(value))
             })
             .collect::<serde_json::Map<_, _>>()

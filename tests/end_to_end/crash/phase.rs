@@ -12,13 +12,17 @@ use crate::{drift::somebody_s_code, stack::MODEL};
 /// One of them. Each ends at rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
-    /// The operator starts, and the first app of a VPC is applied.
+    /// The operator starts, and the first app of a VPC is applied, suspended: its network is built.
+    Start,
+    /// It is not suspended any more: its own part is built.
     Create,
     /// Another one joins it.
     Join,
     /// The first one is edited: models, memory, variables, retention.
     Edit,
-    /// Somebody changes nearly everything in AWS by hand.
+    /// Somebody changes the network in AWS by hand.
+    DriftBelow,
+    /// Somebody changes what the app has in AWS by hand.
     Drift,
     /// The second app is deleted, and its resources are retained.
     Retain,
@@ -29,15 +33,26 @@ pub enum Phase {
 }
 
 impl Phase {
-    pub const ALL: [Self; 7] =
-        [Self::Create, Self::Join, Self::Edit, Self::Drift, Self::Retain, Self::Return, Self::Delete];
+    pub const ALL: [Self; 9] = [
+        Self::Start,
+        Self::Create,
+        Self::Join,
+        Self::Edit,
+        Self::DriftBelow,
+        Self::Drift,
+        Self::Retain,
+        Self::Return,
+        Self::Delete,
+    ];
 
     /// As points are named.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Start => "start",
             Self::Create => "create",
             Self::Join => "join",
             Self::Edit => "edit",
+            Self::DriftBelow => "drift-below",
             Self::Drift => "drift",
             Self::Retain => "retain",
             Self::Return => "return",
@@ -45,27 +60,43 @@ impl Phase {
         }
     }
 
-    /// The apps that are there, and ready, at its end.
+    /// The apps that are there at its end.
     pub fn apps(self) -> &'static [&'static str] {
         match self {
-            Self::Create | Self::Retain => &["first"],
-            Self::Join | Self::Edit | Self::Drift | Self::Return => &["first", "second"],
+            Self::Start | Self::Create | Self::Retain => &["first"],
+            Self::Join | Self::Edit | Self::DriftBelow | Self::Drift | Self::Return => &["first", "second"],
             Self::Delete => &[],
         }
+    }
+
+    /// The reason of `Ready` of these apps.
+    pub fn reason(self) -> &'static str {
+        if self == Self::Start { "Suspended" } else { "Ready" }
+    }
+
+    /// The operator puts right what somebody else changed: all is as it was before.
+    pub fn repairs(self) -> bool {
+        matches!(self, Self::DriftBelow | Self::Drift)
     }
 
     /// Does what people do in it.
     pub async fn act(self, life: &Life<'_>) {
         let (site, vpc) = (life.site, life.vpc.as_str());
-        let second = |policy: &str| {
-            json!({"network": {"vpcId": vpc}, "models": ["amazon.nova-micro-v1:0"], "deletionPolicy": policy})
-        };
+        let second = |policy: &str| json!({"network": {"vpcId": vpc}, "models": ["amazon.nova-micro-v1:0"], "deletionPolicy": policy});
+        let first = |suspend: bool| json!({"network": {"vpcId": vpc}, "models": [MODEL], "suspend": suspend});
         match self {
-            Self::Create => site.apply("first", &json!({"network": {"vpcId": vpc}, "models": [MODEL]})).await,
+            Self::Start => site.apply("first", &first(true)).await,
+            Self::Create => site.apply("first", &first(false)).await,
             Self::Join => site.apply("second", &second("Retain")).await,
             Self::Edit => site.apply("first", &edited(vpc)).await,
+            Self::DriftBelow => {
+                tamper_with_network(life).await;
+                life.proxy.forget_what_was_read();
+                site.touch().await;
+            }
             Self::Drift => {
-                tamper(life).await;
+                tamper_with_app(life).await;
+                life.proxy.forget_what_was_read();
                 site.touch().await;
             }
             Self::Retain => site.delete("second").await,
@@ -87,12 +118,13 @@ fn edited(vpc: &str) -> Value {
 }
 
 /// Changes by hand what the operator has a call to put right for.
-async fn tamper(life: &Life<'_>) {
+async fn tamper_with_network(life: &Life<'_>) {
     let site = life.site;
     let groups = site.aws.security_groups(&site.region, site.installation.tag()).await.expect("groups");
     let group = |component: &str| groups.iter().find(|group| group.name.contains(component)).expect("a group");
     let (functions, endpoints) = (group(FUNCTIONS_GROUP), group(ENDPOINTS_GROUP));
-    let everywhere = || [Rule { protocol: Protocol::All, ports: None, peer: Peer::Ipv4("0.0.0.0/0".to_owned()) }].into();
+    let everywhere =
+        || [Rule { protocol: Protocol::All, ports: None, peer: Peer::Ipv4("0.0.0.0/0".to_owned()) }].into();
     site.write(Write::RevokeIngress { group: endpoints.id.clone(), rules: endpoints.ingress.clone() }).await;
     site.write(Write::AuthorizeIngress { group: endpoints.id.clone(), rules: everywhere() }).await;
     site.write(Write::RevokeEgress { group: functions.id.clone(), rules: functions.egress.clone() }).await;
@@ -103,6 +135,15 @@ async fn tamper(life: &Life<'_>) {
     };
     untag(functions.id.as_str()).await.expect("the group is untagged");
 
+    let vpcs = [life.vpc.clone()].into();
+    let found = site.aws.vpc_endpoints(&site.region, &vpcs).await.expect("endpoints");
+    let endpoint = found.into_iter().find(|it| it.state == EndpointState::Available).expect("an endpoint");
+    site.write(Write::DeleteVpcEndpoint { endpoint: endpoint.id }).await;
+}
+
+/// The same with what is the app's own.
+async fn tamper_with_app(life: &Life<'_>) {
+    let site = life.site;
     let own = life.identity("first");
     let (role, function, log_group) = (own.role_name(), own.function_name(), own.log_group_name());
     let administrator = "arn:aws:iam::aws:policy/AdministratorAccess";
@@ -130,9 +171,4 @@ async fn tamper(life: &Life<'_>) {
     let groups = site.aws.log_groups(&site.region, log_group.as_str()).await.expect("log groups");
     let untag = site.logs.untag_resource().resource_arn(&groups[0].arn).tag_keys(TAG_VPC).send();
     untag.await.expect("the log group is untagged");
-
-    let vpcs = [life.vpc.clone()].into();
-    let found = site.aws.vpc_endpoints(&site.region, &vpcs).await.expect("endpoints");
-    let endpoint = found.into_iter().find(|it| it.state == EndpointState::Available).expect("an endpoint");
-    site.write(Write::DeleteVpcEndpoint { endpoint: endpoint.id }).await;
 }

@@ -135,6 +135,11 @@ impl Proxy {
         (state.phase, state.armed, state.reached) = (phase, armed, None);
     }
 
+    /// Somebody else has changed something: what was read before is older than what a crash may bring back.
+    pub fn forget_what_was_read(&self) {
+        self.state().read.clear();
+    }
+
     /// Waits until the door has shut by itself.
     pub async fn crashed(&self) {
         self.crashed.notified().await;
@@ -231,19 +236,19 @@ impl Proxy {
 
     /// Carries a call out, whatever becomes of who asked.
     async fn carry_out(self: Arc<Self>, asked: Asked, parts: Parts, body: Bytes) -> Answer {
-        self.under_way.fetch_add(1, Ordering::SeqCst);
-        let proxy = Arc::clone(&self);
+        let proxy = self;
+        proxy.under_way.fetch_add(1, Ordering::SeqCst);
+        // Who asked may hang up, which ends what serves it.
         let carried = tokio::spawn(async move {
             let answer = proxy.forward(&asked, parts, body.clone()).await;
             if asked.is_of_aws() && asked.writes && answer.status.is_success() {
                 proxy.learn_from(&asked, &body, &answer);
                 proxy.audit(&asked).await;
             }
+            proxy.under_way.fetch_sub(1, Ordering::SeqCst);
             answer
         });
-        let answer = carried.await;
-        self.under_way.fetch_sub(1, Ordering::SeqCst);
-        answer.expect("it is carried out")
+        carried.await.expect("it is carried out")
     }
 
     /// The ids that AWS gives.
@@ -308,7 +313,8 @@ async fn pass(State(Door { proxy, number }): State<Door>, request: Request<Body>
         return stale.into_response();
     }
     let key = key(&parts, &body);
-    let read_before = if asked.is_of_aws() && asked.writes { mem::take(&mut proxy.state().read) } else { BTreeMap::new() };
+    let read_before =
+        if asked.is_of_aws() && asked.writes { mem::take(&mut proxy.state().read) } else { BTreeMap::new() };
     let answer = Arc::clone(&proxy).carry_out(asked, parts, body).await;
     if let Some(moment) = moment {
         proxy.crash(moment, read_before);
@@ -330,9 +336,9 @@ fn key(parts: &Parts, body: &Bytes) -> Bytes {
 impl Proxy {
     fn once_more(&self, body: &Bytes, parts: &Parts) -> Option<Answer> {
         let mut state = self.state();
-        let stale = state.stale.remove(&key(parts, body))?;
+        let answer = state.stale.remove(&key(parts, body))?;
         state.stale_answers += 1;
-        Some(stale)
+        Some(answer)
     }
 }
 

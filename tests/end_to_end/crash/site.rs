@@ -35,17 +35,20 @@ pub struct Site {
 }
 
 impl Site {
-    /// A new one.
-    pub async fn new() -> Self {
+    /// A new one, whose AWS takes its time or not.
+    pub async fn new(slow: bool) -> Self {
         let stack = tokio::task::spawn_blocking(Stack::start).await.expect("a stack");
         stack.namespace(NAMESPACE);
-        // AWS takes its time, though not minutes: what is waited for is waited for. It lists deleted endpoints for an hour.
+        // Not the minutes that AWS takes; without a delay a pending state is told once. Deleted endpoints stay listed.
+        let seconds = if slow { 0.3 } else { 0.0 };
         let delays = json!({
-            "endpointAvailable": 0.2,
+            "endpointAvailable": seconds,
+            "endpointDeleted": seconds,
             "endpointForgotten": 3600,
-            "functionActive": 0.1,
-            "functionUpdated": 0.1,
-            "roleUsable": 0.1,
+            "functionActive": seconds,
+            "functionUpdated": seconds,
+            "interfaceReleased": seconds,
+            "roleUsable": seconds,
         });
         http::json("PUT", &format!("{}/_local/delays", stack.aws), Some(&delays)).await;
         let config = stack.sdk_config().await;
@@ -85,7 +88,8 @@ impl Site {
         all("endpoint", &endpoints, &mut found);
         let answer = iam.list_roles().send().await.expect("roles");
         all("role", answer.roles(), &mut found);
-        let answer = iam.list_policies().scope(aws_sdk_iam::types::PolicyScopeType::Local).send().await.expect("policies");
+        let answer =
+            iam.list_policies().scope(aws_sdk_iam::types::PolicyScopeType::Local).send().await.expect("policies");
         all("policy", answer.policies(), &mut found);
         let answer = lambda.list_functions().send().await.expect("functions");
         all("function", answer.functions(), &mut found);

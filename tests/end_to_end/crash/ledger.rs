@@ -1,0 +1,117 @@
+//! What is to be tried, what was, and what came of it.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::{
+    call::Call,
+    life::{Outcome, Record},
+    phase::Phase,
+    point::Point,
+};
+
+/// How often a point is tried that is not reached: what is done for several objects at once is done in any order, and a
+/// status that is written twice in one life is written once in another.
+const TRIES: usize = 4;
+
+/// A point, and how often it was tried in vain.
+pub type Try = (Point, usize);
+
+/// The books.
+#[derive(Default)]
+pub struct Ledger {
+    /// What there is at the end of each phase without a crash.
+    pub expected: Record,
+    /// What is still to be tried.
+    queues: BTreeMap<Phase, VecDeque<Try>>,
+    /// All points, and how many calls they are of.
+    pub points: usize,
+    pub calls: usize,
+    /// Points of calls that not every life without a crash makes.
+    seldom: BTreeSet<Point>,
+    /// Calls that are left out because not every life makes them.
+    pub left_out: usize,
+    pub reached: BTreeSet<Point>,
+    pub never_reached: BTreeSet<Point>,
+    pub lost: BTreeMap<Point, String>,
+    pub lives: usize,
+    pub restarts: usize,
+    pub stale_answers: usize,
+}
+
+impl Ledger {
+    /// Opens the books with lives without a crash. Of the calls that are to be points, those that only some of these lives
+    /// make are left out if they are reads: how often something is polled is chance.
+    pub fn open(recordings: &[Outcome], concern: fn(&Call) -> bool, only: &str) -> Self {
+        let mut ledger = Self { expected: recordings[0].record.clone(), lives: recordings.len(), ..Self::default() };
+        let made: Vec<BTreeSet<&Call>> =
+            recordings.iter().map(|recording| recording.calls.iter().filter(|call| concern(call)).collect()).collect();
+        let all: BTreeSet<&Call> = made.iter().flatten().copied().collect();
+        for call in all {
+            let seldom = made.iter().any(|calls| !calls.contains(call));
+            if seldom && !call.asked.writes {
+                ledger.left_out += 1;
+                continue;
+            }
+            let phase = Phase::ALL.into_iter().find(|phase| phase.name() == call.phase).expect("a phase");
+            let points: Vec<Point> =
+                Point::of(call).into_iter().filter(|point| point.to_string().contains(only)).collect();
+            ledger.calls += usize::from(!points.is_empty());
+            ledger.points += points.len();
+            if seldom {
+                ledger.seldom.extend(points.iter().cloned());
+            }
+            ledger.queues.entry(phase).or_default().extend(points.into_iter().map(|point| (point, 0)));
+        }
+        ledger
+    }
+
+    /// The next life: a point of each phase that has any left.
+    pub fn plan(&mut self) -> Option<BTreeMap<Phase, Try>> {
+        let next = self.queues.iter_mut().filter_map(|(phase, queue)| Some((*phase, queue.pop_front()?)));
+        let plan: BTreeMap<_, _> = next.collect();
+        (!plan.is_empty()).then_some(plan)
+    }
+
+    /// Enters what came of a life.
+    pub fn enter(&mut self, plan: BTreeMap<Phase, Try>, outcome: &Outcome) {
+        self.lives += 1;
+        self.restarts += outcome.restarts;
+        self.stale_answers += outcome.stale_answers;
+        for (phase, (point, tries)) in plan {
+            match &outcome.lost {
+                Some((lost, how)) if *lost == phase => drop(self.lost.insert(point, how.clone())),
+                // A phase that was not lived through is not a try.
+                Some((lost, _)) if *lost < phase => self.queues.entry(phase).or_default().push_back((point, tries)),
+                _ if outcome.reached.contains(&point) => drop(self.reached.insert(point)),
+                _ if tries + 1 < TRIES => self.queues.entry(phase).or_default().push_back((point, tries + 1)),
+                _ => drop(self.never_reached.insert(point)),
+            }
+        }
+    }
+
+    /// How far it is.
+    pub fn progress(&self) -> String {
+        let Self { reached, lost, points, lives, restarts, .. } = self;
+        format!(
+            "{} of {points} points, {lives} lives, {restarts} restarts, {} lost",
+            reached.len() + lost.len(),
+            lost.len()
+        )
+    }
+
+    /// What was tried, for people.
+    pub fn told(&self) -> String {
+        let Self { calls, points, reached, lost, never_reached, lives, restarts, stale_answers, .. } = self;
+        format!(
+            "{calls} calls, {points} points, {} reached ({} come in some lives only), {lives} lives, {restarts} restarts, \
+             {stale_answers} stale answers",
+            reached.len() + lost.len(),
+            never_reached.intersection(&self.seldom).count(),
+        )
+    }
+
+    /// Points that every life without a crash comes to, and that no life came to that was to crash there.
+    pub fn missed(&self) -> Vec<String> {
+        self.never_reached.difference(&self.seldom).map(Point::to_string).collect()
+    }
+}
