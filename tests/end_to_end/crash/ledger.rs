@@ -9,9 +9,9 @@ use super::{
     point::Point,
 };
 
-/// How often a point is tried that is not reached: what is done for several objects at once is done in any order, and a
-/// status that is written twice in one life is written once in another.
-const TRIES: usize = 4;
+/// How often a point is tried that is not reached: how often a status is written, say, is chance. One that not every life
+/// without a crash comes to is tried once.
+const TRIES: usize = 5;
 
 /// A point, and how often it was tried in vain.
 pub type Try = (Point, usize);
@@ -52,7 +52,7 @@ impl Ledger {
                 ledger.left_out += 1;
                 continue;
             }
-            let phase = Phase::ALL.into_iter().find(|phase| phase.name() == call.phase).expect("a phase");
+            let Some(phase) = Phase::ALL.into_iter().find(|phase| phase.name() == call.phase) else { continue };
             let points: Vec<Point> =
                 Point::of(call).into_iter().filter(|point| point.to_string().contains(only)).collect();
             ledger.calls += usize::from(!points.is_empty());
@@ -83,7 +83,9 @@ impl Ledger {
                 // A phase that was not lived through is not a try.
                 Some((lost, _)) if *lost < phase => self.queues.entry(phase).or_default().push_back((point, tries)),
                 _ if outcome.reached.contains(&point) => drop(self.reached.insert(point)),
-                _ if tries + 1 < TRIES => self.queues.entry(phase).or_default().push_back((point, tries + 1)),
+                _ if tries + 1 < TRIES && !self.seldom.contains(&point) => {
+                    self.queues.entry(phase).or_default().push_back((point, tries + 1))
+                }
                 _ => drop(self.never_reached.insert(point)),
             }
         }
@@ -102,11 +104,11 @@ impl Ledger {
     /// What was tried, for people.
     pub fn told(&self) -> String {
         let Self { calls, points, reached, lost, never_reached, lives, restarts, stale_answers, .. } = self;
+        let seldom = never_reached.intersection(&self.seldom).count();
         format!(
-            "{calls} calls, {points} points, {} reached ({} come in some lives only), {lives} lives, {restarts} restarts, \
+            "{calls} calls, {} of {points} points ({seldom} come by chance), {lives} lives, {restarts} restarts, \
              {stale_answers} stale answers",
             reached.len() + lost.len(),
-            never_reached.intersection(&self.seldom).count(),
         )
     }
 

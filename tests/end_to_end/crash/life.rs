@@ -22,8 +22,8 @@ use crate::{
     stack::{Operator, eventually},
 };
 
-/// As long as a phase may take, restarts and all.
-const DEADLINE: Duration = Duration::from_secs(90);
+/// As long as a phase may take, restarts and all; and the minute for which an app that is deleted young is kept.
+const DEADLINE: Duration = Duration::from_secs(150);
 /// A phase is over when nothing was written for so long: what is told late, such as Events, is told in its own phase.
 const QUIET: Duration = Duration::from_millis(150);
 /// The same where nothing says what the end is to be.
@@ -58,6 +58,8 @@ pub struct Life<'a> {
     logs: Vec<PathBuf>,
     before: BTreeSet<String>,
     restarts: usize,
+    /// The app that is regretted is deleted.
+    regretted: bool,
 }
 
 impl<'a> Life<'a> {
@@ -65,18 +67,31 @@ impl<'a> Life<'a> {
     pub async fn lead(site: &'a Site, plan: &BTreeMap<Phase, Point>, expected: Option<&Record>) -> Outcome {
         let mut life = Self::begin(site).await;
         let mut outcome = Outcome::default();
-        for phase in Phase::ALL {
+        let last = plan.keys().last().copied().unwrap_or(Phase::Delete);
+        // What comes after the last kill is known from other lives; and each ends.
+        let is_lived = |phase: Phase| match phase {
+            Phase::Regret => plan.is_empty() || plan.contains_key(&phase),
+            Phase::Delete => true,
+            _ => phase <= last,
+        };
+        for phase in Phase::ALL.into_iter().filter(|phase| is_lived(*phase)) {
             life.proxy.begin(phase.name(), plan.get(&phase).cloned());
             if life.operator.is_none() {
                 life.start().await;
             }
             phase.act(&life).await;
-            let known = expected.map(|record| &record[&phase]);
+            let known = expected.map(|record| &record[&phase]).filter(|_| phase != Phase::Regret);
             // What somebody changed by hand is as it was before.
             let known = known.or(outcome.record.get(&Phase::Edit).filter(|_| phase.repairs()));
-            let ended = life.settle(phase, known).await;
+            let mut ended = life.settle(phase, known).await;
             if life.proxy.reached() {
                 outcome.reached.extend(plan.get(&phase).cloned());
+            }
+            if phase == Phase::Regret && !life.regretted && ended.is_ok() {
+                // Nobody was killed. What is asked now is asked again at the end of the life, and is no point here.
+                life.proxy.begin("forget", None);
+                life.regret().await;
+                ended = life.settle(phase, None).await;
             }
             match ended {
                 Ok(found) => outcome.record.insert(phase, found),
@@ -106,8 +121,8 @@ impl<'a> Life<'a> {
         proxy.learn(&vpc, "vpc");
         let vpc: VpcId = vpc.parse().expect("a VPC id");
         let before = site.account().await;
-        let life = Self { site, vpc, proxy, operator: None, logs: Vec::new(), before, restarts: 0 };
-        for name in ["first", "second"] {
+        let life = Self { site, vpc, proxy, operator: None, logs: Vec::new(), before, restarts: 0, regretted: false };
+        for name in ["first", "second", "regretted"] {
             life.proxy.learn(life.identity(name).function_name().as_str(), name);
         }
         life
@@ -130,6 +145,11 @@ impl<'a> Life<'a> {
         std::fs::create_dir_all(&folder).expect("a folder");
         let all: String = self.logs.iter().map(|log| std::fs::read_to_string(log).expect("a log")).collect();
         std::fs::write(folder.join(format!("{}-{}.log", self.vpc, phase.name())), all).expect("a log is kept");
+    }
+
+    async fn regret(&mut self) {
+        self.regretted = true;
+        self.site.delete("regretted").await;
     }
 
     async fn start(&mut self) {
@@ -157,7 +177,12 @@ impl<'a> Life<'a> {
         let proxy = Arc::clone(&self.proxy);
         loop {
             tokio::select! {
-                () = proxy.crashed() => self.restart().await,
+                () = proxy.crashed() => {
+                    if phase == Phase::Regret {
+                        self.regret().await;
+                    }
+                    self.restart().await;
+                }
                 () = tokio::time::sleep(Duration::from_millis(60)) => {}
             }
             let amiss = proxy.amiss();
@@ -183,13 +208,14 @@ impl<'a> Life<'a> {
         let objects = self.site.objects().await;
         let apps = objects.iter().filter(|object| object["kind"] == "PrivateGenAIApp");
         let there: Vec<&str> = apps.filter_map(|app| app["metadata"]["name"].as_str()).collect();
-        if there != phase.apps() {
+        let gone = phase == Phase::Delete || (phase == Phase::Regret && self.regretted);
+        if there != if gone { &[][..] } else { phase.apps() } {
             return Err(format!("there are the apps {there:?}: {}", told(&objects)));
         }
         if let Some(object) = objects.iter().find(|object| !is_at_rest(object, phase)) {
             return Err(format!("not at rest: {}", told(std::slice::from_ref(object))));
         }
-        if phase == Phase::Delete {
+        if gone {
             if !objects.is_empty() {
                 return Err(told(&objects));
             }

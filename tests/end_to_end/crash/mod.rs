@@ -46,7 +46,7 @@ use site::Site;
 use crate::figures;
 
 /// Stacks on which lives are led at the same time: they wait more than they work.
-const SITES: usize = 4;
+const SITES: usize = 5;
 /// How often the progress is told, in lives.
 const TOLD_EVERY: usize = 5;
 
@@ -80,8 +80,7 @@ fn lock(ledger: &Mutex<Ledger>) -> MutexGuard<'_, Ledger> {
 async fn try_all(tried: &str, concern: fn(&Call) -> bool) {
     let only = std::env::var("CRASH").unwrap_or_default();
     let began = Instant::now();
-    // On the first, AWS takes its time.
-    let sites = join_all((0..SITES).map(|number| Site::new(number == 0))).await;
+    let sites = join_all((0..SITES).map(|_| Site::new())).await;
     let nowhere = BTreeMap::new();
     let recordings = join_all(sites.iter().map(|site| Life::lead(site, &nowhere, None))).await;
     for recording in &recordings {
@@ -95,7 +94,7 @@ async fn try_all(tried: &str, concern: fn(&Call) -> bool) {
     let ledger = Mutex::new(Ledger::open(&recordings, concern, &only));
     assert!(lock(&ledger).points > 0, "no point is called {only:?}");
     tell(&lock(&ledger).progress());
-    join_all(sites.into_iter().enumerate().map(async |(number, mut site)| {
+    join_all(sites.into_iter().map(async |mut site| {
         loop {
             let Some(plan) = lock(&ledger).plan() else { return };
             let outcome = lead(&site, &plan, &ledger).await;
@@ -113,7 +112,7 @@ async fn try_all(tried: &str, concern: fn(&Call) -> bool) {
             }
             if outcome.lost.is_some() {
                 // What is left there would be in the way of the next life.
-                site = Site::new(number == 0).await;
+                site = Site::new().await;
             }
         }
     }))

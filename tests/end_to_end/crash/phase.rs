@@ -12,7 +12,9 @@ use crate::{drift::somebody_s_code, stack::MODEL};
 /// One of them. Each ends at rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
-    /// The operator starts, and the first app of a VPC is applied, suspended: its network is built.
+    /// An app is applied to an empty VPC, and deleted while the operator is dead.
+    Regret,
+    /// The first app is applied, suspended: its network is built.
     Start,
     /// It is not suspended any more: its own part is built.
     Create,
@@ -33,7 +35,8 @@ pub enum Phase {
 }
 
 impl Phase {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
+        Self::Regret,
         Self::Start,
         Self::Create,
         Self::Join,
@@ -48,6 +51,7 @@ impl Phase {
     /// As points are named.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Regret => "regret",
             Self::Start => "start",
             Self::Create => "create",
             Self::Join => "join",
@@ -63,6 +67,7 @@ impl Phase {
     /// The apps that are there at its end.
     pub fn apps(self) -> &'static [&'static str] {
         match self {
+            Self::Regret => &["regretted"],
             Self::Start | Self::Create | Self::Retain => &["first"],
             Self::Join | Self::Edit | Self::DriftBelow | Self::Drift | Self::Return => &["first", "second"],
             Self::Delete => &[],
@@ -85,6 +90,7 @@ impl Phase {
         let second = |policy: &str| json!({"network": {"vpcId": vpc}, "models": ["amazon.nova-micro-v1:0"], "deletionPolicy": policy});
         let first = |suspend: bool| json!({"network": {"vpcId": vpc}, "models": [MODEL], "suspend": suspend});
         match self {
+            Self::Regret => site.apply("regretted", &first(false)).await,
             Self::Start => site.apply("first", &first(true)).await,
             Self::Create => site.apply("first", &first(false)).await,
             Self::Join => site.apply("second", &second("Retain")).await,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::call::Call;
+use super::{call::Call, phase::Phase};
 
 /// When, as seen from the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,8 +25,14 @@ pub struct Point {
 
 impl Point {
     /// The points of a call. Kubernetes shows what was done to whoever looks next: there nothing is unseen. The answer to a
-    /// watch has no end to be after.
+    /// watch has no end to be after. Who regrets waits for a minute, in which IAM may not list a role: so that is for the
+    /// calls that make something, and only after them.
     pub fn of(call: &Call) -> Vec<Self> {
+        if call.phase == Phase::Regret.name() {
+            let makes = !["/status", "events", "leases"].iter().any(|it| call.asked.operation.ends_with(it));
+            let after = (makes && call.asked.writes).then(|| Self { call: call.clone(), moment: Moment::After });
+            return after.into_iter().collect();
+        }
         let (after, unseen) = (!call.asked.streams, call.asked.is_of_aws() && call.asked.writes);
         let moments = [Some(Moment::Before), after.then_some(Moment::After), unseen.then_some(Moment::Unseen)];
         moments.into_iter().flatten().map(|moment| Self { call: call.clone(), moment }).collect()

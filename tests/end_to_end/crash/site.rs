@@ -35,20 +35,20 @@ pub struct Site {
 }
 
 impl Site {
-    /// A new one, whose AWS takes its time or not.
-    pub async fn new(slow: bool) -> Self {
+    /// A new one.
+    pub async fn new() -> Self {
         let stack = tokio::task::spawn_blocking(Stack::start).await.expect("a stack");
         stack.namespace(NAMESPACE);
-        // Not the minutes that AWS takes; without a delay a pending state is told once. Deleted endpoints stay listed.
-        let seconds = if slow { 0.3 } else { 0.0 };
+        // Not the minutes that AWS takes, and long enough to be waited for. Deleted endpoints stay listed.
+        const SECONDS: f64 = 0.3;
         let delays = json!({
-            "endpointAvailable": seconds,
-            "endpointDeleted": seconds,
+            "endpointAvailable": SECONDS,
+            "endpointDeleted": SECONDS,
             "endpointForgotten": 3600,
-            "functionActive": seconds,
-            "functionUpdated": seconds,
-            "interfaceReleased": seconds,
-            "roleUsable": seconds,
+            "functionActive": SECONDS,
+            "functionUpdated": SECONDS,
+            "interfaceReleased": SECONDS,
+            "roleUsable": SECONDS,
         });
         http::json("PUT", &format!("{}/_local/delays", stack.aws), Some(&delays)).await;
         let config = stack.sdk_config().await;
@@ -124,9 +124,13 @@ impl Site {
         applied.unwrap_or_else(|error| panic!("{name} is applied: {error}"));
     }
 
-    /// Deletes an app.
+    /// Deletes an app, if it is there.
     pub async fn delete(&self, name: &str) {
-        self.apps().delete(name, &DeleteParams::default()).await.expect("it is deleted");
+        match self.apps().delete(name, &DeleteParams::default()).await {
+            Ok(_) => {}
+            Err(kube::Error::Api(status)) if status.is_not_found() => {}
+            Err(error) => panic!("{name} is deleted: {error}"),
+        }
     }
 
     /// Has the operator look at all that there is.
