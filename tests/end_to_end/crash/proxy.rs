@@ -39,6 +39,8 @@ use crate::http as admin;
 
 /// No body here is longer: a deployment package is 20 kB.
 const LONGEST: usize = 16 << 20;
+/// For so long at most AWS does not show to the next process what was done.
+const STALE_FOR: Duration = Duration::from_secs(1);
 
 /// The proxy of one life.
 pub struct Proxy {
@@ -67,8 +69,9 @@ struct Inner {
     amiss: BTreeSet<String>,
     /// What AWS answered last to each read since the last write.
     read: BTreeMap<Bytes, Answer>,
-    /// What it answers once more.
+    /// What it goes on answering, and since when it has.
     stale: BTreeMap<Bytes, Answer>,
+    stale_since: Option<Instant>,
     stale_answers: usize,
 }
 
@@ -196,6 +199,9 @@ impl Proxy {
         if asked.writes {
             state.last_write = Some(Instant::now());
         }
+        if asked.writes && asked.is_of_aws() {
+            state.stale.clear();
+        }
         let phase = state.phase;
         let count = state.counts.entry((phase, asked.clone())).or_default();
         *count += 1;
@@ -209,7 +215,8 @@ impl Proxy {
 
     fn crash(&self, moment: Moment, read_before: BTreeMap<Bytes, Answer>) {
         if moment == Moment::Unseen {
-            self.state().stale = read_before;
+            let mut state = self.state();
+            (state.stale, state.stale_since) = (read_before, None);
         }
         self.shut();
         self.crashed.notify_one();
@@ -334,9 +341,15 @@ fn key(parts: &Parts, body: &Bytes) -> Bytes {
 }
 
 impl Proxy {
+    /// What was read before the crash, until the process that comes after it has acted on that, or a second has passed.
     fn once_more(&self, body: &Bytes, parts: &Parts) -> Option<Answer> {
         let mut state = self.state();
-        let answer = state.stale.remove(&key(parts, body))?;
+        let answer = state.stale.get(&key(parts, body))?.clone();
+        let since = *state.stale_since.get_or_insert_with(Instant::now);
+        if since.elapsed() > STALE_FOR {
+            state.stale.clear();
+            return None;
+        }
         state.stale_answers += 1;
         Some(answer)
     }
