@@ -84,7 +84,7 @@ impl Ledger {
                 Some((lost, _)) if *lost < phase => self.queues.entry(phase).or_default().push_back((point, tries)),
                 _ if outcome.reached.contains(&point) => drop(self.reached.insert(point)),
                 _ if tries + 1 < TRIES && !self.seldom.contains(&point) => {
-                    self.queues.entry(phase).or_default().push_back((point, tries + 1))
+                    self.queues.entry(phase).or_default().push_back((point, tries + 1));
                 }
                 _ => drop(self.never_reached.insert(point)),
             }

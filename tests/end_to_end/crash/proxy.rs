@@ -67,8 +67,8 @@ struct Inner {
     reached: Option<Point>,
     last_write: Option<Instant>,
     amiss: BTreeSet<String>,
-    /// What AWS answered last to each read since the last write.
-    read: BTreeMap<Bytes, Answer>,
+    /// What AWS answered last to each read since the last write about the same, and what that is.
+    read: BTreeMap<Bytes, (&'static str, Answer)>,
     /// What it goes on answering, and since when it has.
     stale: BTreeMap<Bytes, Answer>,
     stale_since: Option<Instant>,
@@ -320,8 +320,8 @@ async fn pass(State(Door { proxy, number }): State<Door>, request: Request<Body>
         return stale.into_response();
     }
     let key = key(&parts, &body);
-    let read_before =
-        if asked.is_of_aws() && asked.writes { mem::take(&mut proxy.state().read) } else { BTreeMap::new() };
+    let about = about(&asked);
+    let read_before = if asked.is_of_aws() && asked.writes { proxy.outdate(about) } else { BTreeMap::new() };
     let answer = Arc::clone(&proxy).carry_out(asked, parts, body).await;
     if let Some(moment) = moment {
         proxy.crash(moment, read_before);
@@ -330,7 +330,7 @@ async fn pass(State(Door { proxy, number }): State<Door>, request: Request<Body>
         return std::future::pending().await;
     }
     if reads_aws {
-        proxy.state().read.insert(key, answer.clone());
+        proxy.state().read.insert(key, (about, answer.clone()));
     }
     answer.into_response()
 }
@@ -340,7 +340,29 @@ fn key(parts: &Parts, body: &Bytes) -> Bytes {
     [parts.uri.path().as_bytes(), parts.uri.query().unwrap_or_default().as_bytes(), &scope, body].concat().into()
 }
 
+/// What a call to AWS is about, as far as its operation tells: what a write changes, a read of the same shows.
+fn about(asked: &Asked) -> &'static str {
+    let operation = asked.operation.as_str();
+    match asked.service.as_str() {
+        "iam" => "role",
+        "lambda" => "function",
+        "logs" => "log group",
+        "ec2" if operation.contains("VpcEndpoint") && !operation.contains("Service") => "endpoint",
+        "ec2" if operation.contains("SecurityGroup") || operation == "CreateTags" => "group",
+        _ => "",
+    }
+}
+
 impl Proxy {
+    /// What was read about something that is changed now.
+    fn outdate(&self, about: &str) -> BTreeMap<Bytes, Answer> {
+        let mut state = self.state();
+        let (old, other) = mem::take(&mut state.read).into_iter().partition(|(_, (kind, _))| *kind == about);
+        state.read = other;
+        let old: BTreeMap<Bytes, (&'static str, Answer)> = old;
+        old.into_iter().map(|(key, (_, answer))| (key, answer)).collect()
+    }
+
     /// What was read before the crash, until the process that comes after it has acted on that, or a second has passed.
     fn once_more(&self, body: &Bytes, parts: &Parts) -> Option<Answer> {
         let mut state = self.state();

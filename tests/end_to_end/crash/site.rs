@@ -18,6 +18,9 @@ use serde_json::{Value, json};
 
 use crate::{http, stack::Stack};
 
+/// Seconds that each change takes in AWS: not the minutes that it takes there, and long enough to be waited for.
+const AWS_TAKES: f64 = 0.3;
+
 /// Where apps are.
 pub const NAMESPACE: &str = "crash";
 
@@ -39,16 +42,15 @@ impl Site {
     pub async fn new() -> Self {
         let stack = tokio::task::spawn_blocking(Stack::start).await.expect("a stack");
         stack.namespace(NAMESPACE);
-        // Not the minutes that AWS takes, and long enough to be waited for. Deleted endpoints stay listed.
-        const SECONDS: f64 = 0.3;
+        // Deleted endpoints stay listed.
         let delays = json!({
-            "endpointAvailable": SECONDS,
-            "endpointDeleted": SECONDS,
+            "endpointAvailable": AWS_TAKES,
+            "endpointDeleted": AWS_TAKES,
             "endpointForgotten": 3600,
-            "functionActive": SECONDS,
-            "functionUpdated": SECONDS,
-            "interfaceReleased": SECONDS,
-            "roleUsable": SECONDS,
+            "functionActive": AWS_TAKES,
+            "functionUpdated": AWS_TAKES,
+            "interfaceReleased": AWS_TAKES,
+            "roleUsable": AWS_TAKES,
         });
         http::json("PUT", &format!("{}/_local/delays", stack.aws), Some(&delays)).await;
         let config = stack.sdk_config().await;
