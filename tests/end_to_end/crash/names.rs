@@ -23,6 +23,11 @@ impl Names {
 
     /// A text without what differs.
     pub fn plain(&self, text: &str) -> String {
-        self.0.iter().fold(text.to_owned(), |text, (what, name)| text.replace(what, name))
+        const LABEL: usize = 8;
+        let text = self.0.iter().fold(text.to_owned(), |text, (what, name)| text.replace(what, name));
+        // The DNS names of an endpoint bear a random label besides its id.
+        let mut parts = text.split("https://endpoint-");
+        let first = parts.next().unwrap_or_default().to_owned();
+        parts.fold(first, |plain, part| plain + "https://endpoint" + part.get(LABEL..).unwrap_or_default())
     }
 }
