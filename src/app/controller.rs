@@ -6,27 +6,25 @@ use kube::{Api, Resource as _, ResourceExt as _, api::PostParams, runtime::contr
 
 use super::{
     Desired, LogGroupFacts, Observed,
+    decide::{Footing, Principal, accepted_leg, begins, decide, footing, identity, is_in_doubt, learn},
     observed::needs_detail,
-    plan,
     probing::{Probe, Stage},
     removal::remove,
     report::{Report, looks},
-    view::{View, name_conflict, not_allowed, waiting},
 };
 use crate::{
     api::{
         IMPLICIT_LABEL, PrivateGenAIApp, PrivateGenAINetwork, PrivateGenAINetworkSpec,
-        app::{App, AppNetworkStatus, FunctionStatus},
-        condition::{ConditionType, Leg, Reason, Standing, find},
+        app::{App, FunctionStatus},
+        condition::{ConditionType, Leg, Reason, Standing},
         network::NetworkKey,
     },
-    aws::{AwsError, Class, MaxAge, Snapshot, Write},
+    aws::{AwsError, Class, MaxAge, Snapshot},
     controller::{
         Context, Converged, Error, Freshness, Guarded, Pace, add_finalizer, context::key, converge, explain_unreadable,
         is_held,
     },
-    identity::AppIdentity,
-    network::{Service, accepted, check_subnets, implicit_name},
+    network::{Service, check_subnets},
     plan::Plan,
 };
 
@@ -73,39 +71,25 @@ impl From<Pace> for Next {
 /// Looks, acts and tells for an app that should be there.
 async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Context) -> Result<Next, Error> {
     let mut report = Report::new(api, object, ctx);
-    let app = match App::new(&object.spec, &ctx.settings.region) {
-        Ok(app) => app,
-        Err(problem) => {
-            report.legs.push(Leg::blocked(ConditionType::Accepted, Reason::InvalidSpec, format!("{problem}.")));
+    let (app, network, view) = match footing(object, &ctx.cluster()) {
+        Footing::Refused(leg) => {
+            report.legs.push(leg);
             report.write().await?;
             return Ok(Pace::Rest.into());
         }
+        Footing::WithoutNetwork { app, leg, bring } => {
+            if let Some(name) = bring {
+                create_network(&app.network, &name, ctx).await?;
+            }
+            report.legs.push(accepted_leg(&app));
+            report.legs.push(leg);
+            report.write().await?;
+            return Ok(Pace::Rest.into());
+        }
+        Footing::OnNetwork { app, network, view } => (app, network, view),
     };
-    if !ctx.settings.allows(&app.network.vpc) {
-        report.legs.push(not_allowed(&app.network));
-        report.write().await?;
-        return Ok(Pace::Rest.into());
-    }
-    report.legs.push(Leg::met(ConditionType::Accepted, format!("The app may use VPC {}.", app.network.vpc)));
-    let all = ctx.networks.state();
-    let networks = || all.iter().filter_map(|network| network.0.as_ref().ok());
-    let Some(network) = accepted(networks(), &app.network) else {
-        let name = implicit_name(&app.network);
-        report.legs.push(if networks().any(|network| network.name_any() == name) {
-            name_conflict(&name, &app.network)
-        } else {
-            create_network(&app.network, &name, ctx).await?;
-            waiting(format!("PrivateGenAINetwork {name} is being created."))
-        });
-        report.write().await?;
-        return Ok(Pace::Rest.into());
-    };
-    let view = View::new(network, &app);
-    report.facts.network = Some(AppNetworkStatus {
-        name: network.name_any(),
-        vpc_id: app.network.vpc.to_string(),
-        region: app.network.region.to_string(),
-    });
+    report.legs.push(accepted_leg(&app));
+    report.facts.network = Some(network);
     report.facts.endpoints.clone_from(&view.endpoints);
     if !view.vpc_is_ready {
         report.legs.extend(view.legs);
@@ -137,52 +121,22 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         // Before anything is created, so that nothing created is ever forgotten.
         add_finalizer(api, &object.metadata).await?;
     }
-    let desired = Desired::new(&app, identity(object, &app.network, ctx), &caller, view.path.as_ref());
+    let desired = Desired::new(&app, identity(object, &app.network, &ctx.settings), &caller, view.path.as_ref());
     let recorded = object.status.as_ref().and_then(|status| status.function.as_ref());
-    // A function that was found without its tags stays in doubt until it is looked at again.
-    let in_doubt = object.status.as_ref().is_some_and(|status| {
-        find(&status.conditions, ConditionType::FunctionReady)
-            .is_some_and(|leg| leg.reason == Reason::NameTaken.as_str())
-    });
     let look = ctx.takes_closer_look(&desired.identity.app());
-    let closely = look.is_some() || in_doubt;
-    let role = unseen_role(&desired.identity);
-    ctx.seen(&retained_role(&desired.identity));
-    // Which principal the function runs as, and which one is to be had.
-    let given_role_id = RefCell::new(recorded.and_then(|function| function.execution_role_id.clone()));
-    let role_id = RefCell::new(None);
+    let closely = look.is_some() || is_in_doubt(object);
+    let principal = RefCell::new(Principal::of(recorded));
+    begins(&desired, &mut ctx.memory());
     let Converged { observed, plan, error, done } = converge(
         &snapshot,
         ctx,
         async |fresh| {
-            let given = given_role_id.borrow().clone();
+            let given = principal.borrow().given.clone();
             observe(&snapshot, &desired, recorded, given, closely, fresh).await
         },
-        |observed| {
-            if observed.role.is_some() {
-                ctx.seen(&role);
-            }
-            *role_id.borrow_mut() = observed.role.as_ref().map(|role| role.id.clone());
-            let mut plan = plan(&desired, observed);
-            if suspended {
-                plan.suspend();
-            }
-            if plan.legs.iter().any(|leg| leg.reason == Reason::FunctionFailed)
-                && !plan.steps.is_empty()
-                && !ctx.may_replace(&role)
-            {
-                plan.hold(ConditionType::FunctionReady);
-            }
-            plan
-        },
+        |observed| decide(&desired, observed, suspended, &mut principal.borrow_mut(), &mut ctx.memory()),
         |write, result| {
-            match (write, result) {
-                (Write::CreateRole { .. }, Ok(_)) => ctx.created(&role),
-                (Write::CreateFunction(_) | Write::UpdateFunctionConfiguration { .. }, Ok(_)) => {
-                    given_role_id.replace(role_id.borrow().clone());
-                }
-                _ => {}
-            }
+            learn(&desired, write, result.as_ref(), &mut principal.borrow_mut(), &mut ctx.memory());
             false
         },
     )
@@ -242,27 +196,11 @@ fn stage(legs: &[Leg], plan: &Plan, failed: bool) -> Stage {
     }
 }
 
-/// Under what a role that was created is remembered until it is seen.
-pub(super) fn unseen_role(identity: &AppIdentity) -> String {
-    format!("role {}", identity.role_name())
-}
-
-/// Under what a role that was tagged as retained is remembered until everybody sees the tag.
-pub(crate) fn retained_role(identity: &AppIdentity) -> String {
-    format!("retained role {}", identity.role_name())
-}
-
-pub(super) fn identity(object: &PrivateGenAIApp, key: &NetworkKey, ctx: &Context) -> AppIdentity {
-    AppIdentity {
-        installation: ctx.settings.installation.clone(),
-        region: key.region.clone(),
-        vpc: key.vpc.clone(),
-        namespace: object.namespace().unwrap_or_default(),
-        name: object.name_any(),
-    }
-}
-
-async fn observe(
+/// Looks at what there is of an app.
+///
+/// # Errors
+/// As the reads behind it.
+pub async fn observe(
     snapshot: &Snapshot,
     desired: &Desired,
     recorded: Option<&FunctionStatus>,

@@ -3,28 +3,25 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::jiff::Timestamp;
-use kube::{Api, Resource as _, ResourceExt as _, runtime::reflector::ObjectRef};
+use kube::{Api, Resource as _, ResourceExt as _};
 
 use super::{
     LogGroupFacts, Observed,
-    controller::{identity, retained_role, unseen_role},
+    decide::{
+        decide_removal, decide_retention, is_back, is_retained, is_young_and_unseen, learn_retention, places, too_young,
+    },
     report::Report,
-    retain, teardown,
 };
 use crate::{
-    api::{
-        DeletionPolicy, PrivateGenAIApp,
-        app::App,
-        condition::{ConditionType, Leg, Reason},
-    },
-    aws::{AwsError, Caller, MaxAge, NetworkInterfaceId, Snapshot, Write},
+    api::{DeletionPolicy, PrivateGenAIApp, condition::ConditionType},
+    aws::{AwsError, Caller, MaxAge, NetworkInterfaceId, Snapshot},
     controller::{
-        Context, Converged, Departed, Error, Guarded, Pace, converge, explain_unreadable, is_held, raw_deletion_policy,
-        remove_finalizer,
+        Context, Converged, Departed, Error, Freshness, Guarded, Pace, converge, explain_unreadable, is_held,
+        raw_deletion_policy, remove_finalizer,
     },
-    identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity, TAG_RETAINED},
+    identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity},
     network::of_lambda,
-    plan::{Plan, explain},
+    plan::explain,
 };
 
 /// Removes what an app stands for in AWS, or leaves it there on purpose, then lets the object go. Neither a readable spec nor a network is needed.
@@ -78,9 +75,8 @@ pub(super) async fn remove(
             }
         }
     }
-    if legs.is_empty() && is_young_and_unseen(object) {
-        let message = "The app is so young that AWS may not list what was created for it; it is looked for again.";
-        legs.push(Leg::progressing(ConditionType::ExecutionRoleReady, Reason::RolePropagating, message));
+    if legs.is_empty() && is_young_and_unseen(object, Timestamp::now().as_second()) {
+        legs.push(too_young());
         pace = Pace::Wait;
     }
     if legs.is_empty() {
@@ -107,7 +103,7 @@ pub(super) async fn remove(
 /// Removes what another operator was late to create for an app that is gone. `true` when there was nothing, or when an object
 /// of that name is there again, which sees to it.
 pub async fn look_after(identity: &AppIdentity, ctx: &Context) -> bool {
-    let is_back = || ctx.apps.get(&ObjectRef::new(&identity.name).within(&identity.namespace)).is_some();
+    let is_back = || is_back(identity, &ctx.cluster());
     if is_back() {
         return true;
     }
@@ -116,9 +112,7 @@ pub async fn look_after(identity: &AppIdentity, ctx: &Context) -> bool {
     };
     // One of the same name came meanwhile, and went with its resources retained.
     match ctx.snapshots.region(&identity.region).roles(MaxAge::Any).await {
-        Ok(roles) if roles.get(&identity.role_name()).is_some_and(|role| role.tags.contains_key(TAG_RETAINED)) => {
-            return true;
-        }
+        Ok(roles) if is_retained(identity, &roles) => return true,
         Ok(_) => {}
         Err(_) => return false,
     }
@@ -126,63 +120,20 @@ pub async fn look_after(identity: &AppIdentity, ctx: &Context) -> bool {
     pass.error.is_none() && pass.done.is_empty() && pass.plan.legs.is_empty()
 }
 
-/// Right after a restart nobody remembers what was created just before it. An app of less than a minute on which no role
-/// was recorded may have one that IAM does not list yet.
-fn is_young_and_unseen(object: &Guarded<PrivateGenAIApp>) -> bool {
-    const IAM_LISTS_WITHIN_SECONDS: i64 = 60;
-    let recorded = object.0.as_ref().ok().and_then(|app| app.status.as_ref()?.execution_role.as_ref()).is_some();
-    let created = object.meta().creation_timestamp.as_ref().map_or(0, |time| time.0.as_second());
-    !recorded && Timestamp::now().as_second() - created < IAM_LISTS_WITHIN_SECONDS
-}
-
 /// Leaves an app's resources as they are, with a tag that says so.
 async fn retain_one(identity: &AppIdentity, ctx: &Context) -> Converged<Observed> {
     let snapshot = ctx.snapshots.region(&identity.region);
-    let (unseen, retained) = (unseen_role(identity), retained_role(identity));
     converge(
         &snapshot,
         ctx,
-        async |fresh| {
-            let roles = snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await?;
-            let role = roles.get(&identity.role_name()).cloned();
-            Ok(Observed {
-                role,
-                log_group: None,
-                listing: None,
-                detail: None,
-                interfaces: BTreeSet::new(),
-                given_role_id: None,
-            })
-        },
-        |observed| {
-            if observed.role.is_some() {
-                ctx.seen(&unseen);
-            }
-            if ctx.may_be_invisible(&retained) {
-                return Plan::default();
-            }
-            let mut plan = retain(identity, observed.role.as_ref());
-            if observed.role.is_none() && ctx.may_be_invisible(&unseen) {
-                plan.legs.push(not_listed_yet(identity));
-            }
-            plan
-        },
+        async |fresh| observe_role(&snapshot, identity, fresh).await,
+        |observed| decide_retention(identity, observed, &mut ctx.memory()),
         |write, result| {
-            if matches!((write, result), (Write::TagRole { .. }, Ok(_))) {
-                ctx.created(&retained);
-            }
+            learn_retention(identity, write, result.as_ref(), &mut ctx.memory());
             false
         },
     )
     .await
-}
-
-fn not_listed_yet(identity: &AppIdentity) -> Leg {
-    Leg::progressing(
-        ConditionType::ExecutionRoleReady,
-        Reason::RolePropagating,
-        format!("Role {} was created just now and is not listed yet; it is looked for again.", identity.role_name()),
-    )
 }
 
 /// `is_back` is asked at each decision: from when an object is there again, nothing is removed.
@@ -199,48 +150,63 @@ async fn remove_one(
         region: identity.region.clone(),
         vpc: identity.vpc.clone(),
     };
-    let role = unseen_role(identity);
     converge(
         &snapshot,
         ctx,
-        async |fresh| {
-            let log_groups = snapshot.log_groups(fresh.of(ConditionType::FunctionReady)).await?;
-            let log_group = match log_groups.get(&identity.log_group_name()) {
-                Some(group) => {
-                    let tags = snapshot.log_group_tags(group).await?;
-                    tags.map(|tags| LogGroupFacts { group: group.clone(), tags: Some(tags) })
-                }
-                None => None,
-            };
-            Ok(Observed {
-                role: snapshot
-                    .roles(fresh.of(ConditionType::ExecutionRoleReady))
-                    .await?
-                    .get(&identity.role_name())
-                    .cloned(),
-                given_role_id: None,
-                log_group,
-                listing: None,
-                interfaces: interfaces(&snapshot, &network).await?,
-                detail: snapshot.function(&identity.function_name()).await?,
-            })
-        },
-        |observed| {
-            if observed.role.is_some() {
-                ctx.seen(&role);
-            }
-            if is_back() {
-                return Plan::default();
-            }
-            let mut plan = teardown(identity, observed);
-            if plan.legs.is_empty() && ctx.may_be_invisible(&role) {
-                plan.legs.push(not_listed_yet(identity));
-            }
-            plan
-        },
+        async |fresh| observe_remains(&snapshot, identity, &network, fresh).await,
+        |observed| decide_removal(identity, observed, is_back(), &mut ctx.memory()),
         |_, _| false,
     )
     .await
+}
+
+/// Looks at the role of an app that is to leave its resources.
+///
+/// # Errors
+/// As the read behind it.
+pub async fn observe_role(
+    snapshot: &Snapshot,
+    identity: &AppIdentity,
+    fresh: &Freshness,
+) -> Result<Observed, AwsError> {
+    let roles = snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await?;
+    let role = roles.get(&identity.role_name()).cloned();
+    Ok(Observed {
+        role,
+        log_group: None,
+        listing: None,
+        detail: None,
+        interfaces: BTreeSet::new(),
+        given_role_id: None,
+    })
+}
+
+/// Looks at what there is of an app that is to go with its resources.
+///
+/// # Errors
+/// As the reads behind it.
+pub async fn observe_remains(
+    snapshot: &Snapshot,
+    identity: &AppIdentity,
+    network: &NetworkIdentity,
+    fresh: &Freshness,
+) -> Result<Observed, AwsError> {
+    let log_groups = snapshot.log_groups(fresh.of(ConditionType::FunctionReady)).await?;
+    let log_group = match log_groups.get(&identity.log_group_name()) {
+        Some(group) => {
+            let tags = snapshot.log_group_tags(group).await?;
+            tags.map(|tags| LogGroupFacts { group: group.clone(), tags: Some(tags) })
+        }
+        None => None,
+    };
+    Ok(Observed {
+        role: snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await?.get(&identity.role_name()).cloned(),
+        given_role_id: None,
+        log_group,
+        listing: None,
+        interfaces: interfaces(snapshot, network).await?,
+        detail: snapshot.function(&identity.function_name()).await?,
+    })
 }
 
 /// The interfaces that Lambda holds for functions on a network. Others that carry the group are not Lambda's to release.
@@ -252,21 +218,7 @@ async fn interfaces(snapshot: &Snapshot, network: &NetworkIdentity) -> Result<BT
     }
 }
 
-/// Where an app's resources are: where its spec says, and where the tags of roles say that it was.
 async fn identities(object: &Guarded<PrivateGenAIApp>, ctx: &Context) -> Result<BTreeSet<AppIdentity>, AwsError> {
-    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    let mut identities = BTreeSet::new();
-    if let Ok(app) = &object.0
-        && let Ok(key) = App::network(&app.spec, &ctx.settings.region)
-    {
-        identities.insert(identity(app, &key, ctx));
-    }
     let roles = ctx.snapshots.region(&ctx.settings.region).roles(MaxAge::Any).await?;
-    identities.extend(
-        roles
-            .values()
-            .filter_map(|role| AppIdentity::from_tags(&ctx.settings.installation, &role.tags))
-            .filter(|identity| identity.namespace == namespace && identity.name == name),
-    );
-    Ok(identities)
+    Ok(places(object, &roles, &ctx.settings))
 }

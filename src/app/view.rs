@@ -45,16 +45,20 @@ pub(super) fn name_conflict(name: &str, key: &NetworkKey) -> Leg {
 }
 
 /// What an app sees of its network: only its status.
-pub(super) struct View {
-    pub(super) legs: Vec<Leg>,
-    pub(super) endpoints: Vec<EndpointStatus>,
-    pub(super) vpc_is_ready: bool,
+pub struct View {
+    /// How the app stands as far as its network goes.
+    pub legs: Vec<Leg>,
+    /// The endpoints that it uses.
+    pub endpoints: Vec<EndpointStatus>,
+    /// The VPC can carry the path: role and log group can be made.
+    pub vpc_is_ready: bool,
     /// Where functions are attached, once the endpoint lets this app's models through.
-    pub(super) path: Option<Path>,
+    pub path: Option<Path>,
 }
 
 impl View {
-    pub(super) fn new(network: &PrivateGenAINetwork, app: &App) -> Self {
+    /// What an app sees of this network.
+    pub fn new(network: &PrivateGenAINetwork, app: &App) -> Self {
         let name = network.name_any();
         let nothing = |leg| Self { legs: vec![leg], endpoints: Vec::new(), vpc_is_ready: false, path: None };
         if network.metadata.deletion_timestamp.is_some() && is_implicit(network) {

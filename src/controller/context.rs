@@ -1,9 +1,9 @@
 //! What a reconcile works with.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     hash::{DefaultHasher, Hash, Hasher as _},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -18,26 +18,19 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use wildmatch::WildMatch;
 
-use super::{Departures, Latest, Pace, objects::Guarded};
+use super::{Cluster, Departures, Latest, Memory, Pace, objects::Guarded};
 use crate::{
-    api::{PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
+    api::{PrivateGenAIApp, PrivateGenAINetwork},
     app::Probes,
-    aws::{Aws, NetworkInterfaceId, Region, Snapshots, VpcId},
+    aws::{Aws, Region, Snapshots, VpcId},
     identity::InstallationId,
     leadership::Leadership,
     metrics::Metrics,
-    network::{Available, Hints, Interfaces},
 };
 
 fn in_kubernetes(object: &str) -> String {
     format!("write {object}")
 }
-
-/// After so long AWS shows what it created, everywhere.
-const VISIBLE_WITHIN: Duration = Duration::from_mins(1);
-
-/// How often a resource that fails again and again is deleted and created again.
-const REPLACE_EVERY: Duration = Duration::from_mins(5);
 
 /// How often an object was looked at without coming to rest.
 #[derive(Clone, Copy, Debug)]
@@ -120,14 +113,9 @@ pub struct Context {
     pub events: Recorder,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    hints: Mutex<BTreeMap<NetworkKey, Hints>>,
-    available: Mutex<BTreeMap<NetworkKey, Available>>,
     started: Instant,
+    memory: Mutex<Memory>,
     attempts: Mutex<BTreeMap<String, Attempts>>,
-    unseen: Mutex<BTreeMap<String, Instant>>,
-    replaced: Mutex<BTreeMap<String, Instant>>,
-    /// When each was refused first, and last.
-    refused_tokens: Mutex<BTreeMap<String, (Instant, Instant)>>,
     settled: Mutex<BTreeMap<String, u64>>,
     closer: Mutex<BTreeMap<String, Look>>,
     /// What came of the last probes.
@@ -163,16 +151,12 @@ impl Context {
             metrics,
             latest_apps: Latest::default(),
             latest_networks: Latest::default(),
-            hints: Mutex::default(),
-            available: Mutex::default(),
             started: Instant::now(),
+            memory: Mutex::default(),
             attempts: Mutex::default(),
             settled: Mutex::default(),
             closer: Mutex::default(),
             probes: Probes::default(),
-            unseen: Mutex::default(),
-            replaced: Mutex::default(),
-            refused_tokens: Mutex::default(),
             departures: Departures::default(),
             leadership,
             stop,
@@ -185,29 +169,16 @@ impl Context {
         recorder(&self.client)
     }
 
-    /// What earlier answers told about a network.
-    pub fn hints(&self, network: &NetworkKey) -> Hints {
-        self.hints.lock().unwrap_or_else(PoisonError::into_inner).get(network).cloned().unwrap_or_default()
+    /// What decisions know of Kubernetes.
+    pub fn cluster(&self) -> Cluster<'_> {
+        Cluster { apps: &self.apps, networks: &self.networks, settings: &self.settings }
     }
 
-    /// Remembers something about a network.
-    pub fn learn(&self, network: &NetworkKey, lesson: impl FnOnce(&mut Hints)) {
-        lesson(self.hints.lock().unwrap_or_else(PoisonError::into_inner).entry(network.clone()).or_default());
-    }
-
-    /// Takes note of the interfaces of a network that are `available`; gives those that were so for long.
-    pub fn long_available(&self, network: &NetworkKey, interfaces: &Interfaces) -> BTreeSet<NetworkInterfaceId> {
-        let mut available = self.available.lock().unwrap_or_else(PoisonError::into_inner);
-        available.entry(network.clone()).or_default().look(interfaces, self.started.elapsed())
-    }
-
-    /// Forgets what was remembered about a network that is gone, but for what its client tokens brought up: AWS remembers
-    /// that too.
-    pub fn forget(&self, network: &NetworkKey) {
-        self.available.lock().unwrap_or_else(PoisonError::into_inner).remove(network);
-        if let Some(hints) = self.hints.lock().unwrap_or_else(PoisonError::into_inner).get_mut(network) {
-            hints.private_dns_conflict.clear();
-        }
+    /// What is remembered between passes, as of now. Nobody waits for anything while holding it.
+    pub fn memory(&self) -> MutexGuard<'_, Memory> {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.now = self.started.elapsed();
+        memory
     }
 
     /// Counts an attempt of an object that is not at rest; gives how many there were before at the same pace.
@@ -245,46 +216,6 @@ impl Context {
     /// Why a closer look was asked for, if it was; it is not asked for any more.
     pub fn takes_closer_look(&self, app: &str) -> Option<Look> {
         self.closer.lock().unwrap_or_else(PoisonError::into_inner).remove(app)
-    }
-
-    /// Remembers a resource that was created, until it is seen.
-    pub fn created(&self, resource: &str) {
-        self.unseen.lock().unwrap_or_else(PoisonError::into_inner).insert(resource.to_owned(), Instant::now());
-    }
-
-    /// A resource that was created is seen.
-    pub fn seen(&self, resource: &str) {
-        self.unseen.lock().unwrap_or_else(PoisonError::into_inner).remove(resource);
-    }
-
-    /// A resource whose name begins so was created lately and never seen since: AWS is consistent eventually, so that it is
-    /// not listed does not mean that it is not there.
-    pub fn may_be_invisible(&self, beginning: &str) -> bool {
-        let mut unseen = self.unseen.lock().unwrap_or_else(PoisonError::into_inner);
-        unseen.retain(|_, created| created.elapsed() < VISIBLE_WITHIN);
-        unseen.keys().any(|resource| resource.starts_with(beginning))
-    }
-
-    /// A client token that AWS refuses because it was used with other parameters. What it made is looked for by its tag
-    /// for as long as AWS may take to show it; then the token is spent.
-    pub fn token_is_spent(&self, token: &str) -> bool {
-        let mut refused = self.refused_tokens.lock().unwrap_or_else(PoisonError::into_inner);
-        // One that was not refused for a while was not needed meanwhile: what it made was found.
-        refused.retain(|_, (_, last)| last.elapsed() < REPLACE_EVERY);
-        let (first, last) = refused.entry(token.to_owned()).or_insert_with(|| (Instant::now(), Instant::now()));
-        *last = Instant::now();
-        first.elapsed() >= VISIBLE_WITHIN
-    }
-
-    /// What failed may be replaced: at once the first time, then every five minutes.
-    pub fn may_replace(&self, resource: &str) -> bool {
-        let mut replaced = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
-        replaced.retain(|_, at| at.elapsed() < REPLACE_EVERY);
-        if replaced.contains_key(resource) {
-            return false;
-        }
-        replaced.insert(resource.to_owned(), Instant::now());
-        true
     }
 
     /// The Kubernetes API took what a reconcile had to say.

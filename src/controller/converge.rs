@@ -8,8 +8,7 @@ use crate::{
     api::condition::{ConditionType, Standing},
     aws::{AwsError, Failure, MaxAge, Snapshot, Write, Written},
     controller::Context,
-    leadership::NotLeading,
-    plan::Plan,
+    plan::{Plan, Step},
 };
 
 /// A path is built in fewer stages than this. A plan that still has steps then is taken up again soon.
@@ -19,7 +18,7 @@ const STAGES: usize = 8;
 const FRESH: Duration = Duration::from_secs(1);
 
 /// Which facts must be fresh: those behind the legs that are not as they should be. The others may be as old as they are.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Freshness(BTreeSet<ConditionType>);
 
 impl Freshness {
@@ -45,6 +44,122 @@ pub struct Converged<O> {
     pub done: Vec<Write>,
 }
 
+/// What a pass does next.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Next {
+    /// Looks at AWS, with facts as fresh as this, and decides.
+    Look(Freshness),
+    /// Makes a write.
+    Write(Step),
+    /// Nothing more.
+    End,
+}
+
+/// A pass between two calls: what it does next follows from the answers so far. Plain data, so that it can be stopped,
+/// compared and told apart wherever it stands.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Pass {
+    /// What was decided last. A failed call shows on its leg.
+    pub plan: Plan,
+    /// The call that ended the pass.
+    pub error: Option<AwsError>,
+    /// The writes that were done, in order.
+    pub done: Vec<Write>,
+    position: Position,
+    stages: usize,
+    freshness: Freshness,
+    looked_afresh: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Position {
+    #[default]
+    Look,
+    /// At this step of the plan.
+    Write(usize),
+    End,
+}
+
+/// What an answer to a write was to a pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answered {
+    Done,
+    DoneBefore,
+    /// It failed, and told something by which to decide anew.
+    Taught,
+    Failed,
+}
+
+impl Pass {
+    /// What to do now.
+    pub fn next(&self) -> Next {
+        match self.position {
+            Position::Look => Next::Look(self.freshness.clone()),
+            Position::Write(index) => self.plan.steps.get(index).cloned().map_or(Next::End, Next::Write),
+            Position::End => Next::End,
+        }
+    }
+
+    /// AWS could not be looked at.
+    pub fn unseen(&mut self, error: AwsError) {
+        self.error = Some(error);
+        self.position = Position::End;
+    }
+
+    /// By what AWS showed, this was decided.
+    pub fn decided(&mut self, plan: Plan) {
+        self.plan = plan;
+        self.stages += 1;
+        self.position = if self.plan.steps.is_empty() {
+            if self.plan.unsettled() && !self.looked_afresh {
+                self.looked_afresh = true;
+                self.freshness = Freshness::for_unsettled(&self.plan);
+                self.another_stage()
+            } else {
+                Position::End
+            }
+        } else if self.plan.steps.iter().any(|step| self.done.contains(&step.write)) {
+            // What was done in this pass and does not show yet is not done again at once: AWS is consistent eventually.
+            Position::End
+        } else {
+            Position::Write(0)
+        };
+    }
+
+    /// AWS answered the write. `again`: the plan is to be made anew although the call failed.
+    pub fn answered(&mut self, result: Result<&Written, &AwsError>, again: bool) {
+        self.take(result, again);
+    }
+
+    fn take(&mut self, result: Result<&Written, &AwsError>, again: bool) -> Answered {
+        let Position::Write(index) = self.position else { return Answered::Done };
+        let Some(step) = self.plan.steps.get(index).cloned() else { return Answered::Done };
+        let answered = match result {
+            Ok(_) => Answered::Done,
+            Err(error) if is_done_already(&step.write, error) => Answered::DoneBefore,
+            Err(_) if again => Answered::Taught,
+            Err(error) => {
+                self.plan.blame(step.leg, &step.write.resource(), error);
+                self.error = Some(error.clone());
+                Answered::Failed
+            }
+        };
+        self.position = match answered {
+            Answered::Done | Answered::DoneBefore => {
+                self.done.push(step.write);
+                if index + 1 < self.plan.steps.len() { Position::Write(index + 1) } else { self.another_stage() }
+            }
+            Answered::Taught => self.another_stage(),
+            Answered::Failed => Position::End,
+        };
+        answered
+    }
+
+    fn another_stage(&self) -> Position {
+        if self.stages < STAGES { Position::Look } else { Position::End }
+    }
+}
+
 /// Makes a pass. `learn` is told every answer to a write, and says whether the plan is to be made anew although the
 /// call failed. No step is begun once the operator is told to stop, or without the right to write: the next operator
 /// takes it up.
@@ -55,62 +170,42 @@ pub async fn converge<O>(
     mut decide: impl FnMut(&O) -> Plan,
     mut learn: impl FnMut(&Write, &Result<Written, AwsError>) -> bool,
 ) -> Converged<O> {
-    let mut pass = Converged { observed: None, plan: Plan::default(), error: None, done: Vec::new() };
-    let mut freshness = Freshness::default();
-    let mut looked_afresh = false;
-    'stages: for _ in 0..STAGES {
-        match observe(&freshness).await {
-            Err(error) => {
-                pass.error = Some(error);
-                return pass;
-            }
-            Ok(observed) => {
-                pass.plan = decide(&observed);
-                pass.observed = Some(observed);
-            }
-        }
-        if pass.plan.steps.is_empty() {
-            if pass.plan.unsettled() && !looked_afresh {
-                looked_afresh = true;
-                freshness = Freshness::for_unsettled(&pass.plan);
-                continue;
-            }
-            return pass;
-        }
-        // What was done in this pass and does not show yet is not done again at once: AWS is consistent eventually.
-        if pass.plan.steps.iter().any(|step| pass.done.contains(&step.write)) {
-            return pass;
-        }
-        for step in pass.plan.steps.clone() {
-            if ctx.stop.is_cancelled() {
-                return pass;
-            }
-            let (service, operation) = step.write.operation();
-            // The call writes its request id into the step.
-            let span =
-                tracing::info_span!("step", service, operation, resource = step.write.resource(), request_id = Empty);
-            let result = match ctx.leadership.write(snapshot.write(&step.write).instrument(span.clone())).await {
-                Ok(result) => result,
-                Err(NotLeading) => return pass,
-            };
-            let again = learn(&step.write, &result);
-            match result {
-                Ok(_) => {
-                    span.in_scope(|| tracing::info!("done"));
-                    pass.done.push(step.write);
+    let mut pass = Pass::default();
+    let mut observed = None;
+    loop {
+        match pass.next() {
+            Next::End => break,
+            Next::Look(freshness) => match observe(&freshness).await {
+                Ok(seen) => {
+                    pass.decided(decide(&seen));
+                    observed = Some(seen);
                 }
-                Err(error) if is_done_already(&step.write, &error) => pass.done.push(step.write),
-                Err(_) if again => continue 'stages,
-                Err(error) => {
-                    span.in_scope(|| tracing::warn!(%error, "not done"));
-                    pass.plan.blame(step.leg, &step.write.resource(), &error);
-                    pass.error = Some(error);
-                    return pass;
+                Err(error) => pass.unseen(error),
+            },
+            Next::Write(step) => {
+                if ctx.stop.is_cancelled() {
+                    break;
                 }
+                let (service, operation) = step.write.operation();
+                let resource = step.write.resource();
+                // The call writes its request id into the step.
+                let span = tracing::info_span!("step", service, operation, resource, request_id = Empty);
+                let Ok(result) = ctx.leadership.write(snapshot.write(&step.write).instrument(span.clone())).await
+                else {
+                    break;
+                };
+                let again = learn(&step.write, &result);
+                let answered = pass.take(result.as_ref(), again);
+                span.in_scope(|| match (answered, &pass.error) {
+                    (Answered::Done, _) => tracing::info!("done"),
+                    (Answered::Failed, Some(error)) => tracing::warn!(%error, "not done"),
+                    _ => {}
+                });
             }
         }
     }
-    pass
+    let Pass { plan, error, done, .. } = pass;
+    Converged { observed, plan, error, done }
 }
 
 /// The refusal says that an earlier call, whose answer was lost or does not show yet, has done the work.

@@ -1,5 +1,6 @@
 //! What both controllers share: the context, one pass of look–decide–write, and how soon to look again.
 
+mod cluster;
 pub mod context;
 mod converge;
 mod credentials;
@@ -7,15 +8,18 @@ mod departed;
 pub mod drift;
 mod gauges;
 mod latest;
+mod memory;
 mod objects;
 mod pace;
 mod triggers;
 
+pub use cluster::Cluster;
 pub use context::{Context, Look, Settings};
-pub use converge::{Converged, Freshness, converge};
+pub use converge::{Converged, Freshness, Next, Pass, converge};
 pub use departed::{Departed, Departures};
 pub use gauges::observe_ready;
 pub use latest::Latest;
+pub use memory::Memory;
 pub use objects::{
     DRIFT_REPAIRED, Guarded, add_finalizer, apply_status, explain_unreadable, is_held, network_of, raw,
     raw_deletion_policy, remove_finalizer, tell,

@@ -10,10 +10,14 @@ use kube::{
 };
 
 use super::{
-    Demand, Desired, Interfaces, Observed, Service, accepted, is_implicit,
+    Interfaces, Observed, Service,
+    decide::{
+        Outcome, Standing, decide, decide_after, ends, is_back, is_taken, is_to_be_held, learn, leaves_everything,
+        outcome, standing, wanted,
+    },
+    is_implicit,
     lingering::{keeps, left_behind},
-    plan, status, teardown,
-    users::{Users, WithoutObject, apps_without_object, has_object},
+    status,
 };
 use crate::{
     api::{
@@ -21,14 +25,14 @@ use crate::{
         condition::{ConditionType, Leg, Reason, Standing as LegStanding, is_true},
         network::NetworkKey,
     },
-    aws::{AwsError, Caller, Failure, MaxAge, Role, SecurityGroupId, Snapshot, Write, Written},
+    aws::{AwsError, Failure, MaxAge, NetworkInterfaceId, Role, SecurityGroupId, Snapshot, Write},
     controller::{
         Context, Converged, Departed, Error, Freshness, Guarded, Pace, add_finalizer, apply_status, context::key,
         converge, drift::repairs, explain_unreadable, is_held, observe_ready, raw, raw_deletion_policy,
         remove_finalizer, tell,
     },
     identity::{FUNCTIONS_GROUP, NetworkIdentity, Retirement},
-    plan::{Plan, listed, unseen as unseen_legs},
+    plan::unseen as unseen_legs,
 };
 
 /// One look at one network, and what follows from it.
@@ -68,7 +72,7 @@ pub async fn reconcile(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: Arc<Conte
             return Ok(Action::await_change());
         }
     };
-    let standing = standing(network, &vpc, &ctx);
+    let standing = standing(network, &vpc, &ctx.cluster());
     let pace = match standing {
         Standing::Loses { to } => {
             yield_to(&api, network, &to, &ctx).await?;
@@ -96,34 +100,6 @@ async fn recover(meta: &ObjectMeta, ctx: &Context) -> Result<Option<PrivateGenAI
         let spec = PrivateGenAINetworkSpec { vpc_id: text("vpcId")?, region: text("region")?, deletion_policy };
         Some(PrivateGenAINetwork { metadata: raw.metadata, spec, status: None })
     }))
-}
-
-/// What an object is to its VPC.
-enum Standing {
-    /// Another object stands for the VPC. This one writes nothing to AWS.
-    Loses {
-        /// The one that does.
-        to: String,
-    },
-    /// An implicit network was deleted while apps use it: it goes untouched, and they bring up another.
-    Released,
-    /// It stands for the VPC.
-    Keeps,
-}
-
-fn standing(network: &PrivateGenAINetwork, key: &NetworkKey, ctx: &Context) -> Standing {
-    let all = ctx.networks.state();
-    let winner = accepted(all.iter().filter_map(|other| other.0.as_ref().ok()), key).map(kube::ResourceExt::name_any);
-    match winner {
-        Some(winner) if winner != network.name_any() => Standing::Loses { to: winner },
-        _ if network.metadata.deletion_timestamp.is_some()
-            && is_implicit(network)
-            && Users::of(key, ctx).bring_another(ctx) =>
-        {
-            Standing::Released
-        }
-        _ => Standing::Keeps,
-    }
 }
 
 /// A network that another one stands before: an implicit one goes, an explicit one says why it does nothing.
@@ -155,10 +131,9 @@ async fn keep(
 ) -> Result<Pace, Error> {
     let deleting = network.metadata.deletion_timestamp.is_some();
     let snapshot = ctx.snapshots.region(&key.region);
-    if deleting && retains(network) && Users::of(key, ctx).is_empty() {
-        // Everything stays as it is, also what apps without an object here still need.
+    if leaves_everything(network, key, &ctx.cluster()) {
         snapshot.uncover(&key.vpc);
-        ctx.forget(key);
+        ctx.memory().forget(key);
         ctx.departures.forget(&Departed::Network(key.clone()));
         remove_finalizer(api, &network.metadata).await?;
         return Ok(Pace::Rest);
@@ -174,10 +149,10 @@ async fn keep(
         region: key.region.clone(),
         vpc: key.vpc.clone(),
     };
-    if !deleting && !is_held(&network.metadata) && !Users::of(key, ctx).is_empty() {
+    if is_to_be_held(network, key, &ctx.cluster()) {
         // Before anything is created, so that nothing created is ever forgotten; and not before AWS was seen, so that a
         // network in a region that does not exist can be deleted.
-        if let Err(error) = observe(&snapshot, (key, &identity), false, &Freshness::default(), ctx).await {
+        if let Err(error) = look(&snapshot, (key, &identity), false, &Freshness::default(), ctx).await {
             return unseen(api, network, ctx, &error).await;
         }
         add_finalizer(api, &network.metadata).await?;
@@ -186,8 +161,8 @@ async fn keep(
     let pass = converge(
         &snapshot,
         ctx,
-        async |fresh| observe(&snapshot, (key, &identity), Users::of(key, ctx).is_empty(), fresh, ctx).await,
-        |observed| decide(key, &identity, &caller, observed, ctx),
+        async |fresh| look(&snapshot, (key, &identity), ends(key, &ctx.cluster()), fresh, ctx).await,
+        |observed| decide(key, &identity, &caller, observed, &ctx.cluster(), &mut ctx.memory()),
         |write, result| {
             kept = match (write, result) {
                 (Write::DeleteSecurityGroup { group }, Err(error)) if error.failure == Failure::InUse => {
@@ -195,7 +170,7 @@ async fn keep(
                 }
                 _ => None,
             };
-            learn(key, write, result, ctx)
+            learn(key, write, result.as_ref(), &mut ctx.memory())
         },
     )
     .await;
@@ -210,13 +185,12 @@ async fn keep(
         plan.legs.push(leg);
         pace = Pace::of(&plan);
     }
-    let users = Users::of(key, ctx);
     let uid = network.uid().unwrap_or_default();
-    let desired = wanted(key, &identity, &caller, &observed, ctx);
-    let gone = plan.steps.is_empty() && plan.legs.is_empty();
-    if gone && (deleting || (is_implicit(network) && users.is_empty())) {
+    let desired = wanted(key, &identity, &caller, &observed, &ctx.cluster(), &mut ctx.memory());
+    let outcome = outcome(network, key, &observed, &plan, &ctx.cluster(), &mut ctx.memory());
+    let Outcome::Stands(legs) = outcome else {
         snapshot.uncover(&key.vpc);
-        ctx.forget(key);
+        ctx.memory().forget(key);
         ctx.unsettle(&uid);
         ctx.departures.tell(Departed::Network(key.clone()));
         // Deleted first: an app that comes now sees that this object goes, and brings up another when it is gone.
@@ -226,41 +200,7 @@ async fn keep(
             delete(api, network).await?;
         }
         return Ok(Pace::Rest);
-    }
-    let mut legs = vec![Leg::met(ConditionType::Accepted, format!("This network stands for VPC {}.", key.vpc))];
-    if gone {
-        legs.push(Leg::met(
-            ConditionType::VpcReady,
-            "Nothing is demanded of this network: its VPC is looked at when an app comes.",
-        ));
-    }
-    let (retained, lost): (Vec<_>, Vec<_>) =
-        apps_without_object(&observed, ctx).into_iter().partition(|(_, app)| app.retained);
-    let names = |apps: &[(String, WithoutObject)]| listed(apps.iter().map(|(name, _)| name));
-    if deleting && !users.is_empty() {
-        let message = format!("The network is kept until its apps are gone: delete {} first.", listed(users.names()));
-        legs[0] = Leg::progressing(ConditionType::Accepted, Reason::InUse, message);
-    } else if users.is_empty() && !lost.is_empty() {
-        let message = format!(
-            "The network is kept for {}, which have a role in AWS and no object here that can be read: apply them again, \
-             or delete their functions and roles.",
-            names(&lost)
-        );
-        legs[0] = Leg::blocked(ConditionType::Accepted, Reason::InUse, message);
-    } else if users.is_empty() && !retained.is_empty() {
-        let message = format!(
-            "This network stands for VPC {}, and is kept for retained apps {}: delete their functions and roles, or apply \
-             them again with deletionPolicy: Delete and delete them.",
-            key.vpc,
-            names(&retained)
-        );
-        legs[0] = if deleting {
-            Leg::progressing(ConditionType::Accepted, Reason::InUse, message)
-        } else {
-            Leg::met(ConditionType::Accepted, message)
-        };
-    }
-    legs.extend(plan.legs.iter().cloned());
+    };
     let status = status(
         network.status.as_ref(),
         network.metadata.generation,
@@ -286,10 +226,6 @@ async fn keep(
     Ok(pace)
 }
 
-fn retains(network: &PrivateGenAINetwork) -> bool {
-    network.spec.deletion_policy.unwrap_or_default() == DeletionPolicy::Retain
-}
-
 /// What keeps a group that AWS refused to delete, if that can be found out.
 async fn what_keeps(group: Option<SecurityGroupId>, observed: &Observed, snapshot: &Snapshot) -> Option<Leg> {
     let group = group?;
@@ -304,13 +240,7 @@ async fn what_keeps(group: Option<SecurityGroupId>, observed: &Observed, snapsho
 /// somebody else sees to it: an object that stands for the VPC again, an app that will bring one up, or one whose role is
 /// there.
 pub async fn look_after(key: &NetworkKey, ctx: &Context) -> bool {
-    let taken = || {
-        ctx.networks.state().iter().any(|network| {
-            network.0.as_ref().is_ok_and(|network| NetworkKey::try_from(&network.spec).as_ref() == Ok(key))
-        })
-    };
-    let is_back = || taken() || !Users::of(key, ctx).is_empty();
-    if is_back() {
+    if is_back(key, &ctx.cluster()) {
         return true;
     }
     let Ok(caller) = ctx.snapshots.caller().await else {
@@ -327,24 +257,39 @@ pub async fn look_after(key: &NetworkKey, ctx: &Context) -> bool {
     let pass = converge(
         &snapshot,
         ctx,
-        async |fresh| observe(&snapshot, (key, &identity), true, fresh, ctx).await,
-        // Whoever came while AWS was looked at has begun to build.
-        |observed| if observed.live_roles.is_empty() && !is_back() { teardown(observed) } else { Plan::default() },
+        async |fresh| look(&snapshot, (key, &identity), true, fresh, ctx).await,
+        |observed| decide_after(key, observed, &ctx.cluster()),
         |_, _| false,
     )
     .await;
-    if !taken() {
+    if !is_taken(key, &ctx.cluster()) {
         snapshot.uncover(&key.vpc);
     }
     pass.error.is_none() && pass.done.is_empty() && pass.plan.legs.is_empty()
 }
 
-async fn observe(
+async fn look(
     snapshot: &Snapshot,
-    (key, identity): (&NetworkKey, &NetworkIdentity),
+    place: (&NetworkKey, &NetworkIdentity),
     ends: bool,
     fresh: &Freshness,
     ctx: &Context,
+) -> Result<Observed, AwsError> {
+    let long_available = |interfaces: &Interfaces| ctx.memory().long_available(place.0, interfaces);
+    observe(snapshot, place.1, ends, fresh, long_available).await
+}
+
+/// Looks at what there is of a network. `long_available` is told its interfaces, and gives those that were `available` for
+/// long.
+///
+/// # Errors
+/// As the reads behind it.
+pub async fn observe(
+    snapshot: &Snapshot,
+    identity: &NetworkIdentity,
+    ends: bool,
+    fresh: &Freshness,
+    long_available: impl FnOnce(&Interfaces) -> BTreeSet<NetworkInterfaceId>,
 ) -> Result<Observed, AwsError> {
     let services: BTreeSet<String> =
         Service::ALL.iter().map(|service| service.endpoint_service(&identity.region)).collect();
@@ -371,7 +316,7 @@ async fn observe(
         Some(group) => snapshot.group_interfaces(&group.id).await?,
         None => Interfaces::new(),
     };
-    let long_available = ctx.long_available(key, &interfaces);
+    let long_available = long_available(&interfaces);
     let left = if long_available.is_empty() {
         BTreeSet::new()
     } else {
@@ -385,93 +330,9 @@ async fn observe(
 /// How old the route tables may be by which private DNS is decided.
 const DECIDING_TOPOLOGY_MAX_AGE: Duration = Duration::from_secs(10);
 
-/// Decides by what is demanded now: an app that came, or went, since the pass began counts.
-fn decide(key: &NetworkKey, identity: &NetworkIdentity, caller: &Caller, observed: &Observed, ctx: &Context) -> Plan {
-    for resource in observed.ids() {
-        ctx.seen(&unseen_resource(key, &resource));
-    }
-    // The app's own controller takes its role back; the network must not delete it meanwhile.
-    let mut observed = observed.clone();
-    observed.retired_roles.retain(|role| !has_object(role, ctx));
-    let Some(desired) = wanted(key, identity, caller, &observed, ctx) else {
-        let mut plan = teardown(&observed);
-        if plan.legs.is_empty() && ctx.may_be_invisible(&unseen_resource(key, "")) {
-            plan.legs.push(Leg::progressing(
-                ConditionType::EndpointsReady,
-                Reason::EndpointPending,
-                "What was created just now is not listed yet; it is looked for again.",
-            ));
-            plan.legs.push(Leg::progressing(ConditionType::SecurityGroupsReady, Reason::Applying, "The same."));
-        }
-        return plan;
-    };
-    let mut plan = plan(&desired, &observed, &ctx.hints(key));
-    if plan.legs.iter().any(|leg| leg.reason == Reason::EndpointFailed) && !ctx.may_replace(&unseen_resource(key, "")) {
-        plan.hold(ConditionType::EndpointsReady);
-    }
-    plan
-}
-
-/// What the network should be by what is demanded now; `None` when nobody demands it.
-fn wanted(
-    key: &NetworkKey,
-    identity: &NetworkIdentity,
-    caller: &Caller,
-    observed: &Observed,
-    ctx: &Context,
-) -> Option<Desired> {
-    let mut demands = Users::of(key, ctx).demands(observed, identity, ctx);
-    demands.extend(
-        apps_without_object(observed, ctx)
-            .into_values()
-            .map(|app| Demand { models: app.models, subnets: BTreeSet::new() }),
-    );
-    Desired::union(identity.clone(), caller.clone(), &demands)
-}
-
-/// Under what a resource that was created is remembered until it is seen.
-fn unseen_resource(key: &NetworkKey, id: &str) -> String {
-    format!("{}/{} {id}", key.region, key.vpc)
-}
-
 /// Under what missed looks are counted.
 fn looks(network: &PrivateGenAINetwork) -> String {
     format!("look {}", key("network", network))
-}
-
-/// Remembers what only answers tell; `true` asks for another plan at once.
-fn learn(key: &NetworkKey, write: &Write, result: &Result<Written, AwsError>, ctx: &Context) -> bool {
-    match result {
-        Ok(Written::SecurityGroup(id)) => ctx.created(&unseen_resource(key, id.as_str())),
-        Ok(Written::VpcEndpoint(id, state)) if !state.is_ending() => ctx.created(&unseen_resource(key, id.as_str())),
-        Ok(Written::VpcEndpoint(..) | Written::Done) | Err(_) => {}
-    }
-    let Write::CreateVpcEndpoint(new) = write else {
-        return false;
-    };
-    let Some(service) = Service::ALL.iter().find(|service| new.service_name == service.endpoint_service(&key.region))
-    else {
-        return false;
-    };
-    match result {
-        Ok(Written::VpcEndpoint(id, state)) if state.is_ending() => {
-            ctx.learn(key, |hints| drop(hints.spent.insert(*service, id.to_string())));
-            false
-        }
-        // The endpoint exists, as it was wanted before something of it changed: it is waited for. One that is not seen for
-        // so long is gone, and its token would be refused for ever.
-        Err(error) if error.failure == Failure::TokenMismatch && ctx.token_is_spent(&new.client_token) => {
-            ctx.learn(key, |hints| drop(hints.spent.insert(*service, new.client_token.clone())));
-            true
-        }
-        Err(error) if error.failure == Failure::PrivateDnsConflict && new.private_dns => {
-            ctx.learn(key, |hints| {
-                hints.private_dns_conflict.insert(*service);
-            });
-            true
-        }
-        _ => false,
-    }
 }
 
 /// AWS could not be looked at: what was recorded holds for three looks, then nothing is claimed any more.
@@ -482,7 +343,7 @@ async fn unseen(
     error: &AwsError,
 ) -> Result<Pace, Error> {
     let pace = Pace::after(error);
-    let unused = NetworkKey::try_from(&network.spec).is_ok_and(|key| Users::of(&key, ctx).is_empty());
+    let unused = NetworkKey::try_from(&network.spec).is_ok_and(|key| ends(&key, &ctx.cluster()));
     if is_implicit(network) && unused && !is_held(&network.metadata) && network.metadata.deletion_timestamp.is_none() {
         // It was made for an app that is gone, and nothing was made for it.
         delete(api, network).await?;

@@ -21,7 +21,7 @@ const LEFT_AFTER: Duration = Duration::from_mins(10);
 /// Since when each interface has been seen `available`, on a clock that only goes forward: EC2 does not tell. It is
 /// forgotten at a restart, and the time begins anew.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Available(BTreeMap<NetworkInterfaceId, Duration>);
+pub struct Available(pub BTreeMap<NetworkInterfaceId, Duration>);
 
 impl Available {
     /// Takes note of a look; gives what was available at every look for over ten minutes.

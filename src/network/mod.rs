@@ -2,6 +2,7 @@
 
 mod acceptance;
 pub mod controller;
+pub mod decide;
 mod desired;
 #[cfg(test)]
 mod fixtures;

@@ -12,19 +12,19 @@ use crate::{
     api::{PrivateGenAIApp, app::App, network::NetworkKey},
     app::retained_role,
     aws::Role,
-    controller::{Context, Guarded, is_held, network_of},
+    controller::{Cluster, Guarded, Memory, is_held, network_of},
     identity::{AppIdentity, NetworkIdentity, TAG_RETAINED},
     policy::{ModelId, allowed_models},
 };
 
 /// The app that a role belongs to has an object here, which still has to do with it. One of its name in another VPC has not;
 /// one that cannot be read may have.
-pub(super) fn has_object(role: &Role, ctx: &Context) -> bool {
-    AppIdentity::from_tags(&ctx.settings.installation, &role.tags).is_some_and(|identity| {
+pub(super) fn has_object(role: &Role, cluster: &Cluster<'_>) -> bool {
+    AppIdentity::from_tags(&cluster.settings.installation, &role.tags).is_some_and(|identity| {
         let object = ObjectRef::new(&identity.name).within(&identity.namespace);
         let key = NetworkKey { region: identity.region, vpc: identity.vpc };
-        ctx.apps.get(&object).is_some_and(|app| {
-            network_of(&app, &ctx.settings.region).is_none_or(|here| here == key)
+        cluster.apps.get(&object).is_some_and(|app| {
+            network_of(&app, &cluster.settings.region).is_none_or(|here| here == key)
                 && (app.meta().deletion_timestamp.is_none() || is_held(app.meta()))
         })
     })
@@ -41,21 +41,25 @@ pub(super) struct WithoutObject {
 /// Apps that have a role, and so most likely a function, but no object that could demand for them: one that cannot be
 /// read, or is not applied yet after the cluster was rebuilt, or lost its finalizer. What their roles allow is their
 /// demand, and their path stays. So it is for apps that were retained.
-pub(super) fn apps_without_object(observed: &Observed, ctx: &Context) -> BTreeMap<String, WithoutObject> {
+pub(super) fn apps_without_object(
+    observed: &Observed,
+    cluster: &Cluster<'_>,
+    memory: &mut Memory,
+) -> BTreeMap<String, WithoutObject> {
     observed
         .live_roles
         .iter()
         .filter_map(|role| {
-            let identity = AppIdentity::from_tags(&ctx.settings.installation, &role.tags)?;
-            let object = ctx.apps.get(&ObjectRef::new(&identity.name).within(&identity.namespace));
-            let retained = role.tags.contains_key(TAG_RETAINED) || ctx.may_be_invisible(&retained_role(&identity));
+            let identity = AppIdentity::from_tags(&cluster.settings.installation, &role.tags)?;
+            let object = cluster.apps.get(&ObjectRef::new(&identity.name).within(&identity.namespace));
+            let retained = role.tags.contains_key(TAG_RETAINED) || memory.may_be_invisible(&retained_role(&identity));
             let app = identity.app();
             let key = NetworkKey { region: identity.region, vpc: identity.vpc };
             let demands_itself = object.is_some_and(|object| {
                 object
                     .0
                     .as_ref()
-                    .is_ok_and(|app| App::new(&app.spec, &ctx.settings.region).is_ok_and(|app| app.network == key))
+                    .is_ok_and(|app| App::new(&app.spec, &cluster.settings.region).is_ok_and(|app| app.network == key))
             });
             let models = role.inline_policies.values().flat_map(allowed_models).collect();
             (!demands_itself).then_some((app, WithoutObject { models, retained }))
@@ -69,14 +73,14 @@ pub(super) struct Users {
 }
 
 impl Users {
-    pub(super) fn of(key: &NetworkKey, ctx: &Context) -> Self {
+    pub(super) fn of(key: &NetworkKey, cluster: &Cluster<'_>) -> Self {
         let uses = |app: &PrivateGenAIApp| {
             let held = is_held(&app.metadata);
             // One that goes and is not held by us has nothing in AWS any more.
-            let comes = ctx.settings.allows(&key.vpc) && app.metadata.deletion_timestamp.is_none();
-            App::network(&app.spec, &ctx.settings.region).as_ref() == Ok(key) && (held || comes)
+            let comes = cluster.settings.allows(&key.vpc) && app.metadata.deletion_timestamp.is_none();
+            App::network(&app.spec, &cluster.settings.region).as_ref() == Ok(key) && (held || comes)
         };
-        Self { apps: ctx.apps.state().into_iter().filter(|app| app.0.as_ref().is_ok_and(uses)).collect() }
+        Self { apps: cluster.apps.state().into_iter().filter(|app| app.0.as_ref().is_ok_and(uses)).collect() }
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -89,21 +93,27 @@ impl Users {
     }
 
     /// Some app will create the implicit network again when this object is gone.
-    pub(super) fn bring_another(&self, ctx: &Context) -> bool {
+    pub(super) fn bring_another(&self, cluster: &Cluster<'_>) -> bool {
         self.apps.iter().filter_map(|app| app.0.as_ref().ok()).any(|app| {
             app.metadata.deletion_timestamp.is_none()
-                && App::new(&app.spec, &ctx.settings.region).is_ok_and(|app| ctx.settings.allows(&app.network.vpc))
+                && App::new(&app.spec, &cluster.settings.region)
+                    .is_ok_and(|app| cluster.settings.allows(&app.network.vpc))
         })
     }
 
     /// What they demand. An app that has resources demands for them until it is gone, whatever becomes of its subnets;
     /// one that has none yet demands nothing that it could not use.
-    pub(super) fn demands(&self, observed: &Observed, identity: &NetworkIdentity, ctx: &Context) -> Vec<Demand> {
+    pub(super) fn demands(
+        &self,
+        observed: &Observed,
+        identity: &NetworkIdentity,
+        cluster: &Cluster<'_>,
+    ) -> Vec<Demand> {
         self.apps
             .iter()
             .filter_map(|app| app.0.as_ref().ok())
             .filter_map(|object| {
-                let app = App::new(&object.spec, &ctx.settings.region).ok()?;
+                let app = App::new(&object.spec, &cluster.settings.region).ok()?;
                 let held = is_held(&object.metadata);
                 let usable = observed.vpc().is_none()
                     || Service::ALL.iter().all(|service| {

@@ -1,0 +1,278 @@
+//! Decides about apps: by the objects that there are, what AWS showed, and what is remembered. Pure, synchronous, total; the
+//! controller around it looks, writes and tells.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use kube::{Resource as _, ResourceExt as _, runtime::reflector::ObjectRef};
+
+use super::{
+    Desired, Observed, plan, retain, teardown,
+    view::{View, name_conflict, not_allowed, waiting},
+};
+use crate::{
+    api::{
+        PrivateGenAIApp,
+        app::{App, AppNetworkStatus, FunctionStatus},
+        condition::{ConditionType, Leg, Reason, find},
+        network::NetworkKey,
+    },
+    aws::{AwsError, Role, RoleName, Write, Written},
+    controller::{Cluster, Guarded, Memory, Settings},
+    identity::{AppIdentity, TAG_RETAINED},
+    network::{accepted, implicit_name},
+    plan::Plan,
+};
+
+/// What an app stands on, by the objects that there are.
+pub enum Footing {
+    /// It is not acted on, for this reason.
+    Refused(Leg),
+    /// No network stands for its VPC.
+    WithoutNetwork {
+        /// The app.
+        app: App,
+        /// How it stands.
+        leg: Leg,
+        /// The network of this name is to be created for it.
+        bring: Option<String>,
+    },
+    /// It is on a network.
+    OnNetwork {
+        /// The app.
+        app: App,
+        /// The network.
+        network: AppNetworkStatus,
+        /// What it sees of it.
+        view: View,
+    },
+}
+
+/// What an app that should be there stands on.
+pub fn footing(object: &PrivateGenAIApp, cluster: &Cluster<'_>) -> Footing {
+    let app = match App::new(&object.spec, &cluster.settings.region) {
+        Ok(app) => app,
+        Err(problem) => {
+            let told = format!("{problem}.");
+            return Footing::Refused(Leg::blocked(ConditionType::Accepted, Reason::InvalidSpec, told));
+        }
+    };
+    if !cluster.settings.allows(&app.network.vpc) {
+        return Footing::Refused(not_allowed(&app.network));
+    }
+    let all = cluster.networks.state();
+    let networks = || all.iter().filter_map(|network| network.0.as_ref().ok());
+    let Some(network) = accepted(networks(), &app.network) else {
+        let name = implicit_name(&app.network);
+        let (leg, bring) = if networks().any(|network| network.name_any() == name) {
+            (name_conflict(&name, &app.network), None)
+        } else {
+            (waiting(format!("PrivateGenAINetwork {name} is being created.")), Some(name))
+        };
+        return Footing::WithoutNetwork { app, leg, bring };
+    };
+    let view = View::new(network, &app);
+    let network = AppNetworkStatus {
+        name: network.name_any(),
+        vpc_id: app.network.vpc.to_string(),
+        region: app.network.region.to_string(),
+    };
+    Footing::OnNetwork { app, network, view }
+}
+
+/// The operator acts on the app.
+pub fn accepted_leg(app: &App) -> Leg {
+    Leg::met(ConditionType::Accepted, format!("The app may use VPC {}.", app.network.vpc))
+}
+
+/// A function that was found without its tags stays in doubt until it is looked at again.
+pub fn is_in_doubt(object: &PrivateGenAIApp) -> bool {
+    object.status.as_ref().is_some_and(|status| {
+        find(&status.conditions, ConditionType::FunctionReady)
+            .is_some_and(|leg| leg.reason == Reason::NameTaken.as_str())
+    })
+}
+
+/// Which principal the function runs as, and which one is to be had.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Principal {
+    /// The unique id of the role that the function was given, as far as it is known.
+    pub given: Option<String>,
+    /// The unique id of the role as it was last seen.
+    pub found: Option<String>,
+}
+
+impl Principal {
+    /// What is on record.
+    pub fn of(recorded: Option<&FunctionStatus>) -> Self {
+        Self { given: recorded.and_then(|function| function.execution_role_id.clone()), found: None }
+    }
+}
+
+/// A pass begins for an app that should be there: nothing of it is retained any more.
+pub fn begins(desired: &Desired, memory: &mut Memory) {
+    memory.seen(&retained_role(&desired.identity));
+}
+
+/// Decides about an app that should be there.
+pub fn decide(
+    desired: &Desired,
+    observed: &Observed,
+    suspended: bool,
+    principal: &mut Principal,
+    memory: &mut Memory,
+) -> Plan {
+    let role = unseen_role(&desired.identity);
+    if observed.role.is_some() {
+        memory.seen(&role);
+    }
+    principal.found = observed.role.as_ref().map(|role| role.id.clone());
+    let mut plan = plan(desired, observed);
+    if suspended {
+        plan.suspend();
+    }
+    if plan.legs.iter().any(|leg| leg.reason == Reason::FunctionFailed)
+        && !plan.steps.is_empty()
+        && !memory.may_replace(&role)
+    {
+        plan.hold(ConditionType::FunctionReady);
+    }
+    plan
+}
+
+/// Remembers what only answers tell.
+pub fn learn(
+    desired: &Desired,
+    write: &Write,
+    result: Result<&Written, &AwsError>,
+    principal: &mut Principal,
+    memory: &mut Memory,
+) {
+    match (write, result) {
+        (Write::CreateRole { .. }, Ok(_)) => memory.created(&unseen_role(&desired.identity)),
+        (Write::CreateFunction(_) | Write::UpdateFunctionConfiguration { .. }, Ok(_)) => {
+            principal.given.clone_from(&principal.found);
+        }
+        _ => {}
+    }
+}
+
+/// Decides about an app that is to go with its resources. `is_back`: an object of its name is there again, from when on
+/// nothing is removed.
+pub fn decide_removal(identity: &AppIdentity, observed: &Observed, is_back: bool, memory: &mut Memory) -> Plan {
+    let role = unseen_role(identity);
+    if observed.role.is_some() {
+        memory.seen(&role);
+    }
+    if is_back {
+        return Plan::default();
+    }
+    let mut plan = teardown(identity, observed);
+    if plan.legs.is_empty() && memory.may_be_invisible(&role) {
+        plan.legs.push(not_listed_yet(identity));
+    }
+    plan
+}
+
+/// Decides about an app that is to go and leave its resources.
+pub fn decide_retention(identity: &AppIdentity, observed: &Observed, memory: &mut Memory) -> Plan {
+    let unseen = unseen_role(identity);
+    if observed.role.is_some() {
+        memory.seen(&unseen);
+    }
+    if memory.may_be_invisible(&retained_role(identity)) {
+        return Plan::default();
+    }
+    let mut plan = retain(identity, observed.role.as_ref());
+    if observed.role.is_none() && memory.may_be_invisible(&unseen) {
+        plan.legs.push(not_listed_yet(identity));
+    }
+    plan
+}
+
+/// Remembers what only answers tell of an app that leaves its resources.
+pub fn learn_retention(
+    identity: &AppIdentity,
+    write: &Write,
+    result: Result<&Written, &AwsError>,
+    memory: &mut Memory,
+) {
+    if matches!((write, result), (Write::TagRole { .. }, Ok(_))) {
+        memory.created(&retained_role(identity));
+    }
+}
+
+fn not_listed_yet(identity: &AppIdentity) -> Leg {
+    Leg::progressing(
+        ConditionType::ExecutionRoleReady,
+        Reason::RolePropagating,
+        format!("Role {} was created just now and is not listed yet; it is looked for again.", identity.role_name()),
+    )
+}
+
+/// An object of an app's name is there, whatever its state.
+pub fn is_back(identity: &AppIdentity, cluster: &Cluster<'_>) -> bool {
+    cluster.apps.get(&ObjectRef::new(&identity.name).within(&identity.namespace)).is_some()
+}
+
+/// One of the name of an app that went came meanwhile, and went with its resources retained.
+pub fn is_retained(identity: &AppIdentity, roles: &BTreeMap<RoleName, Role>) -> bool {
+    roles.get(&identity.role_name()).is_some_and(|role| role.tags.contains_key(TAG_RETAINED))
+}
+
+/// Right after a restart nobody remembers what was created just before it. An app of less than a minute on which no role
+/// was recorded may have one that IAM does not list yet. Times are in seconds.
+pub fn is_young_and_unseen(object: &Guarded<PrivateGenAIApp>, now: i64) -> bool {
+    const IAM_LISTS_WITHIN_SECONDS: i64 = 60;
+    let recorded = object.0.as_ref().ok().and_then(|app| app.status.as_ref()?.execution_role.as_ref()).is_some();
+    let created = object.meta().creation_timestamp.as_ref().map_or(0, |time| time.0.as_second());
+    !recorded && now - created < IAM_LISTS_WITHIN_SECONDS
+}
+
+/// What an app is told while it is so young.
+pub fn too_young() -> Leg {
+    let message = "The app is so young that AWS may not list what was created for it; it is looked for again.";
+    Leg::progressing(ConditionType::ExecutionRoleReady, Reason::RolePropagating, message)
+}
+
+/// Where an app's resources are: where its spec says, and where the tags of roles say that it was.
+pub fn places(
+    object: &Guarded<PrivateGenAIApp>,
+    roles: &BTreeMap<RoleName, Role>,
+    settings: &Settings,
+) -> BTreeSet<AppIdentity> {
+    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
+    let mut identities = BTreeSet::new();
+    if let Ok(app) = &object.0
+        && let Ok(key) = App::network(&app.spec, &settings.region)
+    {
+        identities.insert(identity(app, &key, settings));
+    }
+    identities.extend(
+        roles
+            .values()
+            .filter_map(|role| AppIdentity::from_tags(&settings.installation, &role.tags))
+            .filter(|identity| identity.namespace == namespace && identity.name == name),
+    );
+    identities
+}
+
+/// Under what a role that was created is remembered until it is seen.
+fn unseen_role(identity: &AppIdentity) -> String {
+    format!("role {}", identity.role_name())
+}
+
+/// Under what a role that was tagged as retained is remembered until everybody sees the tag.
+pub(crate) fn retained_role(identity: &AppIdentity) -> String {
+    format!("retained role {}", identity.role_name())
+}
+
+/// Which app an object is, on a network.
+pub fn identity(object: &PrivateGenAIApp, key: &NetworkKey, settings: &Settings) -> AppIdentity {
+    AppIdentity {
+        installation: settings.installation.clone(),
+        region: key.region.clone(),
+        vpc: key.vpc.clone(),
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
+    }
+}

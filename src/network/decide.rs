@@ -1,0 +1,244 @@
+//! Decides about networks: by the objects that there are, what AWS showed, and what is remembered. Pure, synchronous, total;
+//! the controller around it looks, writes and tells.
+
+use std::collections::BTreeSet;
+
+use kube::ResourceExt as _;
+
+use super::{
+    Demand, Desired, Observed, Service, accepted, is_implicit, plan, teardown,
+    users::{Users, WithoutObject, apps_without_object, has_object},
+};
+use crate::{
+    api::{
+        DeletionPolicy, PrivateGenAINetwork,
+        condition::{ConditionType, Leg, Reason},
+        network::NetworkKey,
+    },
+    aws::{AwsError, Caller, Failure, Write, Written},
+    controller::{Cluster, Memory, is_held},
+    identity::NetworkIdentity,
+    plan::{Plan, listed},
+};
+
+/// What an object is to its VPC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// Another object stands for the VPC. This one writes nothing to AWS.
+    Loses {
+        /// The one that does.
+        to: String,
+    },
+    /// An implicit network was deleted while apps use it: it goes untouched, and they bring up another.
+    Released,
+    /// It stands for the VPC.
+    Keeps,
+}
+
+/// What an object is to its VPC, by the objects that there are.
+pub fn standing(network: &PrivateGenAINetwork, key: &NetworkKey, cluster: &Cluster<'_>) -> Standing {
+    let all = cluster.networks.state();
+    let winner = accepted(all.iter().filter_map(|other| other.0.as_ref().ok()), key).map(kube::ResourceExt::name_any);
+    match winner {
+        Some(winner) if winner != network.name_any() => Standing::Loses { to: winner },
+        _ if network.metadata.deletion_timestamp.is_some()
+            && is_implicit(network)
+            && Users::of(key, cluster).bring_another(cluster) =>
+        {
+            Standing::Released
+        }
+        _ => Standing::Keeps,
+    }
+}
+
+/// Decides by what is demanded now: an app that came, or went, since the pass began counts.
+pub fn decide(
+    key: &NetworkKey,
+    identity: &NetworkIdentity,
+    caller: &Caller,
+    observed: &Observed,
+    cluster: &Cluster<'_>,
+    memory: &mut Memory,
+) -> Plan {
+    for resource in observed.ids() {
+        memory.seen(&unseen_resource(key, &resource));
+    }
+    // The app's own controller takes its role back; the network must not delete it meanwhile.
+    let mut observed = observed.clone();
+    observed.retired_roles.retain(|role| !has_object(role, cluster));
+    let Some(desired) = wanted(key, identity, caller, &observed, cluster, memory) else {
+        let mut plan = teardown(&observed);
+        if plan.legs.is_empty() && memory.may_be_invisible(&unseen_resource(key, "")) {
+            plan.legs.push(Leg::progressing(
+                ConditionType::EndpointsReady,
+                Reason::EndpointPending,
+                "What was created just now is not listed yet; it is looked for again.",
+            ));
+            plan.legs.push(Leg::progressing(ConditionType::SecurityGroupsReady, Reason::Applying, "The same."));
+        }
+        return plan;
+    };
+    let mut plan = plan(&desired, &observed, &memory.hints(key));
+    if plan.legs.iter().any(|leg| leg.reason == Reason::EndpointFailed)
+        && !memory.may_replace(&unseen_resource(key, ""))
+    {
+        plan.hold(ConditionType::EndpointsReady);
+    }
+    plan
+}
+
+/// What the network should be by what is demanded now; `None` when nobody demands it.
+pub fn wanted(
+    key: &NetworkKey,
+    identity: &NetworkIdentity,
+    caller: &Caller,
+    observed: &Observed,
+    cluster: &Cluster<'_>,
+    memory: &mut Memory,
+) -> Option<Desired> {
+    let mut demands = Users::of(key, cluster).demands(observed, identity, cluster);
+    demands.extend(
+        apps_without_object(observed, cluster, memory)
+            .into_values()
+            .map(|app| Demand { models: app.models, subnets: BTreeSet::new() }),
+    );
+    Desired::union(identity.clone(), caller.clone(), &demands)
+}
+
+/// Under what a resource that was created is remembered until it is seen.
+fn unseen_resource(key: &NetworkKey, id: &str) -> String {
+    format!("{}/{} {id}", key.region, key.vpc)
+}
+
+/// Remembers what only answers tell; `true` asks for another plan at once.
+pub fn learn(key: &NetworkKey, write: &Write, result: Result<&Written, &AwsError>, memory: &mut Memory) -> bool {
+    match result {
+        Ok(Written::SecurityGroup(id)) => memory.created(&unseen_resource(key, id.as_str())),
+        Ok(Written::VpcEndpoint(id, state)) if !state.is_ending() => memory.created(&unseen_resource(key, id.as_str())),
+        Ok(Written::VpcEndpoint(..) | Written::Done) | Err(_) => {}
+    }
+    let Write::CreateVpcEndpoint(new) = write else {
+        return false;
+    };
+    let Some(service) = Service::ALL.iter().find(|service| new.service_name == service.endpoint_service(&key.region))
+    else {
+        return false;
+    };
+    match result {
+        Ok(Written::VpcEndpoint(id, state)) if state.is_ending() => {
+            memory.learn(key, |hints| drop(hints.spent.insert(*service, id.to_string())));
+            false
+        }
+        // The endpoint exists, as it was wanted before something of it changed: it is waited for. One that is not seen for
+        // so long is gone, and its token would be refused for ever.
+        Err(error) if error.failure == Failure::TokenMismatch && memory.token_is_spent(&new.client_token) => {
+            memory.learn(key, |hints| drop(hints.spent.insert(*service, new.client_token.clone())));
+            true
+        }
+        Err(error) if error.failure == Failure::PrivateDnsConflict && new.private_dns => {
+            memory.learn(key, |hints| {
+                hints.private_dns_conflict.insert(*service);
+            });
+            true
+        }
+        _ => false,
+    }
+}
+
+/// What a network comes to after a pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing of it is left, and nobody uses it: its object goes.
+    Gone,
+    /// It stands like this.
+    Stands(Vec<Leg>),
+}
+
+/// What a network comes to after the pass that ended with this plan.
+pub fn outcome(
+    network: &PrivateGenAINetwork,
+    key: &NetworkKey,
+    observed: &Observed,
+    plan: &Plan,
+    cluster: &Cluster<'_>,
+    memory: &mut Memory,
+) -> Outcome {
+    let deleting = network.metadata.deletion_timestamp.is_some();
+    let users = Users::of(key, cluster);
+    let gone = plan.steps.is_empty() && plan.legs.is_empty();
+    if gone && (deleting || (is_implicit(network) && users.is_empty())) {
+        return Outcome::Gone;
+    }
+    let mut legs = vec![Leg::met(ConditionType::Accepted, format!("This network stands for VPC {}.", key.vpc))];
+    if gone {
+        legs.push(Leg::met(
+            ConditionType::VpcReady,
+            "Nothing is demanded of this network: its VPC is looked at when an app comes.",
+        ));
+    }
+    let (retained, lost): (Vec<_>, Vec<_>) =
+        apps_without_object(observed, cluster, memory).into_iter().partition(|(_, app)| app.retained);
+    let names = |apps: &[(String, WithoutObject)]| listed(apps.iter().map(|(name, _)| name));
+    if deleting && !users.is_empty() {
+        let message = format!("The network is kept until its apps are gone: delete {} first.", listed(users.names()));
+        legs[0] = Leg::progressing(ConditionType::Accepted, Reason::InUse, message);
+    } else if users.is_empty() && !lost.is_empty() {
+        let message = format!(
+            "The network is kept for {}, which have a role in AWS and no object here that can be read: apply them again, \
+             or delete their functions and roles.",
+            names(&lost)
+        );
+        legs[0] = Leg::blocked(ConditionType::Accepted, Reason::InUse, message);
+    } else if users.is_empty() && !retained.is_empty() {
+        let message = format!(
+            "This network stands for VPC {}, and is kept for retained apps {}: delete their functions and roles, or apply \
+             them again with deletionPolicy: Delete and delete them.",
+            key.vpc,
+            names(&retained)
+        );
+        legs[0] = if deleting {
+            Leg::progressing(ConditionType::Accepted, Reason::InUse, message)
+        } else {
+            Leg::met(ConditionType::Accepted, message)
+        };
+    }
+    legs.extend(plan.legs.iter().cloned());
+    Outcome::Stands(legs)
+}
+
+/// The object goes now and leaves everything in AWS as it is, also what apps without an object here still need.
+pub fn leaves_everything(network: &PrivateGenAINetwork, key: &NetworkKey, cluster: &Cluster<'_>) -> bool {
+    let retains = network.spec.deletion_policy.unwrap_or_default() == DeletionPolicy::Retain;
+    network.metadata.deletion_timestamp.is_some() && retains && Users::of(key, cluster).is_empty()
+}
+
+/// The object is to be held before anything is created for it.
+pub fn is_to_be_held(network: &PrivateGenAINetwork, key: &NetworkKey, cluster: &Cluster<'_>) -> bool {
+    let deleting = network.metadata.deletion_timestamp.is_some();
+    !deleting && !is_held(&network.metadata) && !Users::of(key, cluster).is_empty()
+}
+
+/// Whether the pass is one that ends the network: then it is looked at more closely.
+pub fn ends(key: &NetworkKey, cluster: &Cluster<'_>) -> bool {
+    Users::of(key, cluster).is_empty()
+}
+
+/// An object stands for the VPC, readable and whatever its state.
+pub fn is_taken(key: &NetworkKey, cluster: &Cluster<'_>) -> bool {
+    cluster
+        .networks
+        .state()
+        .iter()
+        .any(|network| network.0.as_ref().is_ok_and(|network| NetworkKey::try_from(&network.spec).as_ref() == Ok(key)))
+}
+
+/// Somebody came back to the place of a network that is gone.
+pub fn is_back(key: &NetworkKey, cluster: &Cluster<'_>) -> bool {
+    is_taken(key, cluster) || !Users::of(key, cluster).is_empty()
+}
+
+/// Decides about what turned up in the place of a network that is gone. Whoever came while AWS was looked at has begun to
+/// build.
+pub fn decide_after(key: &NetworkKey, observed: &Observed, cluster: &Cluster<'_>) -> Plan {
+    if observed.live_roles.is_empty() && !is_back(key, cluster) { teardown(observed) } else { Plan::default() }
+}
