@@ -29,7 +29,7 @@ pub use ids::{
     SubnetId, VpcEndpointId, VpcId, ZoneName,
 };
 pub use invocation::{Answer, Evidence, FunctionError, Invocation, PROBE, ProbeError};
-pub use snapshot::{Endpoints, MaxAge, Snapshot, Snapshots, Topology};
+pub use snapshot::{Endpoints, Functions, Kept, MaxAge, Snapshot, Snapshots, Topology};
 pub use write::{EndpointChange, NewFunction, NewVpcEndpoint, Package, Write, Written};
 
 /// The AWS calls that the operator makes, and no others.

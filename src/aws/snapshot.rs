@@ -210,11 +210,24 @@ impl Topology {
 }
 
 /// The functions of the account in a region.
-struct Functions {
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Functions {
     /// Those whose name could be ours.
     ours: Arc<BTreeMap<FunctionName, FunctionListing>>,
     /// The set of groups of each function, whoever's it is.
     group_sets: Arc<BTreeSet<BTreeSet<SecurityGroupId>>>,
+}
+
+/// What the tables of a region, and that of the roles, keep: plain data. `None` where whoever asks next has it read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the tables say what is in them")]
+pub struct Kept {
+    pub roles: Option<Arc<BTreeMap<RoleName, Role>>>,
+    pub topology: Option<Arc<Topology>>,
+    pub endpoints: Option<Arc<Endpoints>>,
+    pub security_groups: Option<Arc<Vec<SecurityGroup>>>,
+    pub functions: Option<Arc<Functions>>,
+    pub log_groups: Option<Arc<BTreeMap<LogGroupName, LogGroup>>>,
 }
 
 /// The endpoints of the covered VPCs, ours and others', and the interfaces of ours.
@@ -238,6 +251,34 @@ impl Snapshot {
             self.topology.invalidate();
             self.endpoints.invalidate();
         }
+    }
+
+    /// What the tables keep.
+    pub fn kept(&self) -> Kept {
+        Kept {
+            roles: self.roles.kept(),
+            topology: self.topology.kept(),
+            endpoints: self.endpoints.kept(),
+            security_groups: self.security_groups.kept(),
+            functions: self.functions.kept(),
+            log_groups: self.log_groups.kept(),
+        }
+    }
+
+    /// Goes on from what other tables kept, which is so old by now.
+    pub fn keep(&self, kept: Kept, aged: Duration) {
+        fn go_on<T>(table: &Table<T>, kept: Option<Arc<T>>, aged: Duration) {
+            if let Some(kept) = kept {
+                table.keep(kept, aged);
+            }
+        }
+        let Kept { roles, topology, endpoints, security_groups, functions, log_groups } = kept;
+        go_on(&self.roles, roles, aged);
+        go_on(&self.topology, topology, aged);
+        go_on(&self.endpoints, endpoints, aged);
+        go_on(&self.security_groups, security_groups, aged);
+        go_on(&self.functions, functions, aged);
+        go_on(&self.log_groups, log_groups, aged);
     }
 
     /// Leaves a VPC out from now on.
@@ -437,8 +478,14 @@ impl Snapshot {
     /// As the call.
     pub async fn write(&self, write: &Write) -> Result<Written, AwsError> {
         let result = self.attend(self.aws.write(&self.region, write).await);
-        if result.as_ref().is_err_and(changed_nothing) {
-            return result;
+        self.forget(write, result.as_ref().err());
+        result
+    }
+
+    /// Forgets what a write may have changed, by how it failed, if it did.
+    pub fn forget(&self, write: &Write, error: Option<&AwsError>) {
+        if error.is_some_and(changed_nothing) {
+            return;
         }
         match write {
             Write::CreateSecurityGroup { .. }
@@ -476,7 +523,6 @@ impl Snapshot {
             | Write::DeleteFunction { .. }
             | Write::TagFunction { .. } => self.functions.invalidate(),
         }
-        result
     }
 }
 

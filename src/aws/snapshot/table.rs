@@ -61,6 +61,8 @@ pub(super) struct Table<T> {
 struct Answer<T> {
     generation: u64,
     at: Instant,
+    /// How old it was at that moment already.
+    aged: Duration,
     value: Option<Arc<T>>,
     error: Option<AwsError>,
     /// How often in a row it could not be read.
@@ -89,6 +91,21 @@ impl<T> Table<T> {
         self.answered.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
     }
 
+    /// What everybody is answered who takes an answer of any age; `None` where it would be read, or is being read.
+    pub(super) fn kept(&self) -> Option<Arc<T>> {
+        let last = self.last.try_lock().ok()?;
+        let current = |answer: &&Answer<T>| answer.generation == self.generation.load(Ordering::SeqCst);
+        last.as_ref().filter(current).filter(|answer| answer.error.is_none())?.value.clone()
+    }
+
+    /// Goes on from what was kept elsewhere, and is so old by now.
+    pub(super) fn keep(&self, value: Arc<T>, aged: Duration) {
+        if let Ok(mut last) = self.last.try_lock() {
+            let (generation, at) = (self.generation.load(Ordering::SeqCst), Instant::now());
+            *last = Some(Answer { generation, at, aged, value: Some(value), error: None, failures: 0 });
+        }
+    }
+
     /// The last answer if it will do, else a new one. `read` is given the last good answer.
     pub(super) async fn get<F: Future<Output = Result<T, AwsError>>>(
         &self,
@@ -99,7 +116,7 @@ impl<T> Table<T> {
         // Taken before the read: a write that ends during the read makes its answer stale.
         let generation = self.generation.load(Ordering::SeqCst);
         if let Some(answer) = last.as_ref().filter(|answer| answer.generation == generation) {
-            let age = answer.at.elapsed();
+            let age = answer.aged.saturating_add(answer.at.elapsed());
             match (&answer.error, &answer.value) {
                 (Some(error), _) if age < answer.error_is_shared_for() => return Err(error.clone()),
                 (None, Some(value)) if max_age == MaxAge::Any || MaxAge::Under(age) < max_age => {
@@ -126,7 +143,7 @@ impl<T> Table<T> {
             (Some(error), _) => Err(error.clone()),
             (None, None) => unreachable!("a read gives a value or an error"),
         };
-        *last = Some(Answer { generation, at: Instant::now(), value, error, failures });
+        *last = Some(Answer { generation, at: Instant::now(), aged: Duration::ZERO, value, error, failures });
         result
     }
 }
