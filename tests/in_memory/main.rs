@@ -19,6 +19,7 @@ mod faults;
 #[path = "../figures/mod.rs"]
 mod figures;
 mod health;
+mod judge;
 mod leadership;
 #[path = "../memory/mod.rs"]
 mod memory;
@@ -29,6 +30,7 @@ mod roles;
 mod scene;
 mod sharing;
 mod simulate;
+mod somebody_else;
 mod teardown;
 mod two_writers;
 mod uninstall;

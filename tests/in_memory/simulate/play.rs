@@ -3,27 +3,23 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use private_genai_operator::{
-    aws::{
-        Architecture, EndpointState, Environment, FunctionConfiguration, NewFunction, NewVpcEndpoint, Package,
-        PolicyDocument, SubnetId, Tags, VpcId, Write, Written,
-    },
-    identity::{TAG_INSTALLATION, TAG_REGION, TAG_VPC},
-};
+use private_genai_operator::aws::{EndpointState, NewVpcEndpoint, SubnetId, VpcId, Write, Written};
 use serde_json::{Value, json};
 use tokio::task::{LocalSet, yield_now};
 
 use super::{
     asked::is_as_asked,
     history::{APPS, Action, AppSpec, AwsFault, History, KubernetesFault, MODELS, NETWORKS},
-    witness::{Witness, live_endpoints},
+    witness::Witness,
 };
 use crate::{
+    judge::{live_endpoints, not_ours},
     memory::{
-        aws::{self, ByHand, Delays, Drift, Fault, Route, VpcShape, World, drifts, world::Holder},
+        aws::{self, ByHand, Delays, Drift, Fault, Route, VpcShape, drifts},
         kubernetes::{self, Verb},
     },
     scene::{RESYNC, Scene, app, condition, network},
+    somebody_else::install_somebody_else,
 };
 
 /// After so long without faults everything is as it should be, whatever AWS takes for its own part.
@@ -77,7 +73,9 @@ impl Player {
             [VpcShape::default(), VpcShape { zones: "abc", route: Route::Nat, ipv6: true, ..VpcShape::default() }];
         let vpcs: Vec<_> = shapes.iter().map(|shape| scene.vpc(shape)).collect();
         for (vpc, subnets) in &vpcs {
-            install_somebody_else(&scene, vpc, subnets);
+            install_somebody_else(vpc, subnets, |write| {
+                scene.aws.act(&aws::Action::Write(Scene::region(), write)).expect("AWS lets it happen")
+            });
         }
         let witness = Witness::default();
         witness.watch(&scene.aws);
@@ -452,87 +450,4 @@ impl Player {
         let left = self.scene.aws.leftovers(&Scene::installation());
         if left.is_empty() { Ok(()) } else { Err(format!("left in AWS: {left:#?}")) }
     }
-}
-
-/// What another installation of the operator has in a VPC, and what has nothing to do with any.
-fn install_somebody_else(scene: &Scene, vpc: &VpcId, subnets: &[SubnetId]) {
-    let write = |write| scene.aws.act(&aws::Action::Write(Scene::region(), write)).expect("AWS lets it happen");
-    let tags: Tags = [(TAG_INSTALLATION, "somebody-else"), (TAG_REGION, "us-east-1"), (TAG_VPC, vpc.as_str())]
-        .map(|(key, value)| (key.to_owned(), value.to_owned()))
-        .into();
-    let group = |name: &str| {
-        let (name, description) = (name.to_owned(), "not ours".to_owned());
-        let created = write(Write::CreateSecurityGroup { vpc: vpc.clone(), name, description, tags: tags.clone() });
-        let Written::SecurityGroup(id) = created else { panic!("{created:?} is not a group") };
-        id
-    };
-    let functions = group("private-genai-functions-somebody-else");
-    let endpoints = group("private-genai-endpoints-somebody-else");
-    let policy = |statement: Value| PolicyDocument::new(&json!({"Version": "2012-10-17", "Statement": [statement]}));
-    write(Write::CreateVpcEndpoint(NewVpcEndpoint {
-        vpc: vpc.clone(),
-        service_name: "com.amazonaws.us-east-1.bedrock-runtime".into(),
-        subnets: subnets.iter().cloned().collect(),
-        security_groups: [endpoints].into(),
-        private_dns: false,
-        policy: policy(json!({"Effect": "Allow", "Principal": "*", "Action": "bedrock:InvokeModel", "Resource": "*"})),
-        client_token: format!("somebody else's in {vpc}"),
-        tags: tags.clone(),
-    }));
-    let name = format!("pgai-team-a-ada-{}", &vpc.as_str()[4..]);
-    let lambda = json!({"Service": "lambda.amazonaws.com"});
-    let trust_policy = policy(json!({"Effect": "Allow", "Principal": lambda, "Action": "sts:AssumeRole"}));
-    write(Write::CreateRole {
-        name: name.parse().expect("a role name"),
-        path: "/private-genai/somebody-else/".into(),
-        trust_policy,
-        description: "not ours".into(),
-        tags: tags.clone(),
-    });
-    write(Write::PutRolePolicy {
-        role: name.parse().expect("a role name"),
-        policy: "app".into(),
-        document: policy(json!({"Effect": "Allow", "Action": "ec2:*NetworkInterface*", "Resource": "*"})),
-    });
-    write(Write::CreateLogGroup { name: format!("/aws/lambda/{name}").parse().expect("a name"), tags: tags.clone() });
-    write(Write::CreateFunction(NewFunction {
-        name: name.parse().expect("a function name"),
-        description: "not ours".into(),
-        configuration: FunctionConfiguration {
-            role_arn: format!("arn:aws:iam::123456789012:role/private-genai/somebody-else/{name}"),
-            runtime: "nodejs24.x".into(),
-            handler: "index.handler".into(),
-            memory_mib: 256,
-            timeout_seconds: 60,
-            environment: Environment::default(),
-            subnets: subnets.iter().cloned().collect(),
-            security_groups: [functions].into(),
-        },
-        architecture: Architecture::Arm64,
-        package: Package::new(b"not ours".to_vec()),
-        tags,
-    }));
-}
-
-/// Everything in the account that does not carry our tag: each thing as it is.
-fn not_ours(world: &World) -> Vec<String> {
-    let installation = Scene::installation();
-    let theirs = |tags: &Tags| tags.get(TAG_INSTALLATION).is_some_and(|id| *id != installation.to_string());
-    let mut found = Vec::new();
-    for state in world.regions.values() {
-        found.extend(state.groups.values().filter(|it| theirs(&it.tags)).map(|it| format!("{it:?}")));
-        found.extend(state.endpoints.values().filter(|it| theirs(&it.tags)).map(|it| format!("{it:?}")));
-        found.extend(state.log_groups.values().filter(|it| theirs(&it.tags)).map(|it| format!("{it:?}")));
-        found.extend(state.functions.values().filter(|it| theirs(&it.detail.tags)).map(|it| format!("{it:?}")));
-        found.extend(state.vpcs.values().map(|it| format!("{it:?}")));
-        found.extend(state.subnets.iter().map(|it| format!("{it:?}")));
-        let lambda = |holder: &Holder| match holder {
-            Holder::Lambda { role_arn, .. } => role_arn.contains("somebody-else"),
-            Holder::Endpoint(id) => state.endpoints.get(id).is_some_and(|it| theirs(&it.tags)),
-            Holder::Instance { .. } => true,
-        };
-        found.extend(state.interfaces.values().filter(|it| lambda(&it.holder)).map(|it| format!("{it:?}")));
-    }
-    found.extend(world.roles.values().filter(|it| theirs(&it.role.tags)).map(|it| format!("{it:?}")));
-    found
 }

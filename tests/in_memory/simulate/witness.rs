@@ -1,25 +1,10 @@
 //! Who looks at every write of the operator as it happens, and says which one should not have been.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use private_genai_operator::{
-    aws::{
-        EndpointState, Peer, PolicyDocument, Protocol, RoleName, Rule, SecurityGroup, SecurityGroupId, VpcEndpointId,
-        VpcId, Write, Written,
-    },
-    identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, InstallationId, TAG_SERVICE, group_name_prefix},
-};
+use private_genai_operator::aws::{SecurityGroupId, VpcEndpointId};
 
-use crate::{
-    memory::aws::{
-        MemoryAws, World,
-        world::{Holder, RegionState},
-    },
-    scene::Scene,
-};
+use crate::{judge::Judge, memory::aws::MemoryAws};
 
 /// What was seen, and what must be known to judge it. Clones share it.
 #[derive(Clone, Default)]
@@ -29,10 +14,7 @@ pub struct Witness(Arc<Mutex<Seen>>);
 struct Seen {
     wrong: Vec<String>,
     writes: u64,
-    /// Groups that somebody else opened.
-    opened: BTreeSet<SecurityGroupId>,
-    /// Endpoints that somebody else made.
-    copies: BTreeSet<VpcEndpointId>,
+    judge: Judge,
 }
 
 impl Witness {
@@ -41,7 +23,7 @@ impl Witness {
         aws.watched_by(Box::new(move |before, write, written, after| {
             let mut seen = seen.lock().unwrap_or_else(PoisonError::into_inner);
             seen.writes += 1;
-            if let Err(wrong) = seen.judge(write, before, written, after) {
+            if let Err(wrong) = seen.judge.judge(write, before, written, after) {
                 seen.wrong.push(format!("{wrong}: {write:?}"));
             }
         }));
@@ -53,12 +35,12 @@ impl Witness {
 
     /// Somebody else opened this group.
     pub fn opened(&self, group: SecurityGroupId) {
-        self.seen(|seen| seen.opened.insert(group));
+        self.seen(|seen| seen.judge.opened.insert(group));
     }
 
     /// Somebody else made this endpoint.
     pub fn copied(&self, endpoint: VpcEndpointId) {
-        self.seen(|seen| seen.copies.insert(endpoint));
+        self.seen(|seen| seen.judge.copies.insert(endpoint));
     }
 
     pub fn writes(&self) -> u64 {
@@ -69,123 +51,4 @@ impl Witness {
     pub fn verdict(&self) -> Result<(), String> {
         self.seen(|seen| seen.wrong.first().cloned().map_or(Ok(()), Err))
     }
-}
-
-/// Endpoints of ours that are there to stay, of each VPC and service.
-pub fn live_endpoints(state: &RegionState) -> Vec<(VpcId, String, VpcEndpointId)> {
-    let ours = state.endpoints.values().filter(|endpoint| Scene::installation().owns(&endpoint.tags));
-    let live = ours.filter(|endpoint| !endpoint.state.is_ending() && !matches!(endpoint.state, EndpointState::Failed));
-    live.map(|endpoint| {
-        (endpoint.vpc.clone(), endpoint.tags.get(TAG_SERVICE).cloned().unwrap_or_default(), endpoint.id.clone())
-    })
-    .collect()
-}
-
-fn group_of<'a>(state: &'a RegionState, vpc: &VpcId, component: &str) -> Option<&'a SecurityGroup> {
-    let installation: InstallationId = Scene::installation();
-    let name = format!("{}{installation}", group_name_prefix(component));
-    state.groups.values().find(|group| group.vpc == *vpc && group.name == name && installation.owns(&group.tags))
-}
-
-impl Seen {
-    fn judge(&self, write: &Write, before: &World, written: &Written, after: &World) -> Result<(), String> {
-        if let Write::DeleteRole { role } = write {
-            return needed_by_no_interface(before, role);
-        }
-        let (before, after) = (&before.regions[&Scene::region()], &after.regions[&Scene::region()]);
-        match write {
-            Write::AuthorizeIngress { group, rules } => rightful(after, group, rules, true),
-            Write::AuthorizeEgress { group, rules } => rightful(after, group, rules, false),
-            Write::CreateVpcEndpoint(new) => {
-                let Written::VpcEndpoint(id, _) = written else { return Err("no endpoint".into()) };
-                let live: Vec<_> = live_endpoints(after)
-                    .into_iter()
-                    .filter(|(vpc, _, it)| *vpc == new.vpc && !self.copies.contains(it))
-                    .collect();
-                if live.len() > 1 {
-                    return Err(format!("more than one endpoint: {live:?}"));
-                }
-                // An answer about one that was there already changes nothing.
-                if before.endpoints.contains_key(id) {
-                    return Ok(());
-                }
-                self.carries(before, &new.vpc, &new.security_groups, ENDPOINTS_GROUP)?;
-                narrow(&new.policy)
-            }
-            Write::ModifyVpcEndpoint { endpoint, change } => {
-                let Some(found) = before.endpoints.get(endpoint) else { return Err("no such endpoint".into()) };
-                if !change.add_security_groups.is_empty() {
-                    self.carries(before, &found.vpc, &change.add_security_groups, ENDPOINTS_GROUP)?;
-                }
-                change.policy.as_ref().map_or(Ok(()), narrow)
-            }
-            Write::CreateFunction(new) => self.attached(before, &new.configuration),
-            Write::UpdateFunctionConfiguration { configuration, .. } => self.attached(before, configuration),
-            Write::PutRolePolicy { document, .. } if document.as_str().contains(r#""Action":"*""#) => {
-                Err("a role may do everything".into())
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn attached(
-        &self,
-        state: &RegionState,
-        configuration: &private_genai_operator::aws::FunctionConfiguration,
-    ) -> Result<(), String> {
-        let vpc = configuration.subnets.first().and_then(|subnet| state.subnets.get(subnet)).map(|it| it.vpc.clone());
-        let vpc = vpc.ok_or("a function outside of a VPC")?;
-        self.carries(state, &vpc, &configuration.security_groups, FUNCTIONS_GROUP)
-    }
-
-    /// Something carries this one group of ours, which lets out no more than it should.
-    fn carries(
-        &self,
-        state: &RegionState,
-        vpc: &VpcId,
-        groups: &BTreeSet<SecurityGroupId>,
-        component: &str,
-    ) -> Result<(), String> {
-        let group = group_of(state, vpc, component).ok_or_else(|| format!("{vpc} has no group for {component}"))?;
-        if *groups != BTreeSet::from([group.id.clone()]) {
-            return Err(format!("other groups than {}", group.id));
-        }
-        let open = group.egress.iter().any(|rule| rule.protocol == Protocol::All);
-        if open && !self.opened.contains(&group.id) {
-            return Err(format!("{} still lets everything out", group.id));
-        }
-        Ok(())
-    }
-}
-
-/// Lambda releases the interfaces that a function caused with the role of that function.
-fn needed_by_no_interface(world: &World, role: &RoleName) -> Result<(), String> {
-    let Some(arn) = world.roles.get(role).map(|record| &record.role.arn) else { return Ok(()) };
-    let needs = |holder: &Holder| matches!(holder, Holder::Lambda { role_arn, orphaned: false, .. } if role_arn == arn);
-    let mut interfaces = world.regions.values().flat_map(|state| state.interfaces.values());
-    match interfaces.find(|interface| needs(&interface.holder)) {
-        Some(interface) => Err(format!("Lambda needs this role for {}", interface.fact.id)),
-        None => Ok(()),
-    }
-}
-
-fn narrow(policy: &PolicyDocument) -> Result<(), String> {
-    if policy.as_str().contains(r#""Effect":"Deny""#) {
-        return Ok(());
-    }
-    let open = [r#""Action":"*""#, r#""Resource":"*""#].iter().any(|open| policy.as_str().contains(open));
-    if open { Err("a policy for everything".into()) } else { Ok(()) }
-}
-
-/// These are rules that a path needs.
-fn rightful(state: &RegionState, id: &SecurityGroupId, rules: &BTreeSet<Rule>, ingress: bool) -> Result<(), String> {
-    let group = state.groups.get(id).ok_or("no such group")?;
-    let (own, other) = if ingress { (ENDPOINTS_GROUP, FUNCTIONS_GROUP) } else { (FUNCTIONS_GROUP, ENDPOINTS_GROUP) };
-    let is = |component| group_of(state, &group.vpc, component);
-    if is(own).map(|it| &it.id) != Some(id) {
-        return Err(format!("a rule on {}", group.name));
-    }
-    let other = is(other).ok_or("a rule that names no group of ours")?;
-    let wanted = BTreeSet::from([Rule::tcp(443, Peer::Group(other.id.clone()))]);
-    if *rules == wanted { Ok(()) } else { Err("another rule than the path needs".into()) }
 }

@@ -1,0 +1,171 @@
+//! What no write of the operator may do, whoever looks on: the simulation at each write as it happens, the model check at
+//! each transition (DESIGN.md section 5, invariants 3 to 5).
+
+use std::collections::BTreeSet;
+
+use private_genai_operator::{
+    aws::{
+        EndpointState, FunctionConfiguration, Peer, PolicyDocument, Protocol, RoleName, Rule, SecurityGroup, SecurityGroupId,
+        Tags, VpcEndpointId, VpcId, Write, Written,
+    },
+    identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, InstallationId, TAG_INSTALLATION, TAG_SERVICE, group_name_prefix},
+};
+
+use crate::{
+    memory::aws::{
+        World,
+        world::{Holder, RegionState},
+    },
+    scene::Scene,
+};
+
+/// What must be known of others' deeds to judge the operator's.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Judge {
+    /// Groups that somebody else opened.
+    pub opened: BTreeSet<SecurityGroupId>,
+    /// Endpoints that somebody else made.
+    pub copies: BTreeSet<VpcEndpointId>,
+}
+
+/// Endpoints of ours that are there to stay, of each VPC and service.
+pub fn live_endpoints(state: &RegionState) -> Vec<(VpcId, String, VpcEndpointId)> {
+    let ours = state.endpoints.values().filter(|endpoint| Scene::installation().owns(&endpoint.tags));
+    let live = ours.filter(|endpoint| !endpoint.state.is_ending() && !matches!(endpoint.state, EndpointState::Failed));
+    live.map(|endpoint| {
+        (endpoint.vpc.clone(), endpoint.tags.get(TAG_SERVICE).cloned().unwrap_or_default(), endpoint.id.clone())
+    })
+    .collect()
+}
+
+fn group_of<'a>(state: &'a RegionState, vpc: &VpcId, component: &str) -> Option<&'a SecurityGroup> {
+    let installation: InstallationId = Scene::installation();
+    let name = format!("{}{installation}", group_name_prefix(component));
+    state.groups.values().find(|group| group.vpc == *vpc && group.name == name && installation.owns(&group.tags))
+}
+
+impl Judge {
+    /// Judges a write that AWS carried out, by the account before and after it.
+    ///
+    /// # Errors
+    /// What should not have been.
+    pub fn judge(&self, write: &Write, before: &World, written: &Written, after: &World) -> Result<(), String> {
+        if let Write::DeleteRole { role } = write {
+            return needed_by_no_interface(before, role);
+        }
+        let (before, after) = (&before.regions[&Scene::region()], &after.regions[&Scene::region()]);
+        match write {
+            Write::AuthorizeIngress { group, rules } => rightful(after, group, rules, true),
+            Write::AuthorizeEgress { group, rules } => rightful(after, group, rules, false),
+            Write::CreateVpcEndpoint(new) => {
+                let Written::VpcEndpoint(id, _) = written else { return Err("no endpoint".into()) };
+                let live: Vec<_> = live_endpoints(after)
+                    .into_iter()
+                    .filter(|(vpc, _, it)| *vpc == new.vpc && !self.copies.contains(it))
+                    .collect();
+                if live.len() > 1 {
+                    return Err(format!("more than one endpoint: {live:?}"));
+                }
+                // An answer about one that was there already changes nothing.
+                if before.endpoints.contains_key(id) {
+                    return Ok(());
+                }
+                self.carries(before, &new.vpc, &new.security_groups, ENDPOINTS_GROUP)?;
+                narrow(&new.policy)
+            }
+            Write::ModifyVpcEndpoint { endpoint, change } => {
+                let Some(found) = before.endpoints.get(endpoint) else { return Err("no such endpoint".into()) };
+                if !change.add_security_groups.is_empty() {
+                    self.carries(before, &found.vpc, &change.add_security_groups, ENDPOINTS_GROUP)?;
+                }
+                change.policy.as_ref().map_or(Ok(()), narrow)
+            }
+            Write::CreateFunction(new) => self.attached(before, &new.configuration),
+            Write::UpdateFunctionConfiguration { configuration, .. } => self.attached(before, configuration),
+            Write::PutRolePolicy { document, .. } if document.as_str().contains(r#""Action":"*""#) => {
+                Err("a role may do everything".into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn attached(&self, state: &RegionState, configuration: &FunctionConfiguration) -> Result<(), String> {
+        let vpc = configuration.subnets.first().and_then(|subnet| state.subnets.get(subnet)).map(|it| it.vpc.clone());
+        let vpc = vpc.ok_or("a function outside of a VPC")?;
+        self.carries(state, &vpc, &configuration.security_groups, FUNCTIONS_GROUP)
+    }
+
+    /// Something carries this one group of ours, which lets out no more than it should.
+    fn carries(
+        &self,
+        state: &RegionState,
+        vpc: &VpcId,
+        groups: &BTreeSet<SecurityGroupId>,
+        component: &str,
+    ) -> Result<(), String> {
+        let group = group_of(state, vpc, component).ok_or_else(|| format!("{vpc} has no group for {component}"))?;
+        if *groups != BTreeSet::from([group.id.clone()]) {
+            return Err(format!("other groups than {}", group.id));
+        }
+        let open = group.egress.iter().any(|rule| rule.protocol == Protocol::All);
+        if open && !self.opened.contains(&group.id) {
+            return Err(format!("{} still lets everything out", group.id));
+        }
+        Ok(())
+    }
+}
+
+/// Lambda releases the interfaces that a function caused with the role of that function.
+fn needed_by_no_interface(world: &World, role: &RoleName) -> Result<(), String> {
+    let Some(arn) = world.roles.get(role).map(|record| &record.role.arn) else { return Ok(()) };
+    let needs = |holder: &Holder| matches!(holder, Holder::Lambda { role_arn, orphaned: false, .. } if role_arn == arn);
+    let mut interfaces = world.regions.values().flat_map(|state| state.interfaces.values());
+    match interfaces.find(|interface| needs(&interface.holder)) {
+        Some(interface) => Err(format!("Lambda needs this role for {}", interface.fact.id)),
+        None => Ok(()),
+    }
+}
+
+fn narrow(policy: &PolicyDocument) -> Result<(), String> {
+    if policy.as_str().contains(r#""Effect":"Deny""#) {
+        return Ok(());
+    }
+    let open = [r#""Action":"*""#, r#""Resource":"*""#].iter().any(|open| policy.as_str().contains(open));
+    if open { Err("a policy for everything".into()) } else { Ok(()) }
+}
+
+/// These are rules that a path needs.
+fn rightful(state: &RegionState, id: &SecurityGroupId, rules: &BTreeSet<Rule>, ingress: bool) -> Result<(), String> {
+    let group = state.groups.get(id).ok_or("no such group")?;
+    let (own, other) = if ingress { (ENDPOINTS_GROUP, FUNCTIONS_GROUP) } else { (FUNCTIONS_GROUP, ENDPOINTS_GROUP) };
+    let is = |component| group_of(state, &group.vpc, component);
+    if is(own).map(|it| &it.id) != Some(id) {
+        return Err(format!("a rule on {}", group.name));
+    }
+    let other = is(other).ok_or("a rule that names no group of ours")?;
+    let wanted = BTreeSet::from([Rule::tcp(443, Peer::Group(other.id.clone()))]);
+    if *rules == wanted { Ok(()) } else { Err("another rule than the path needs".into()) }
+}
+
+/// Everything in the account that does not carry our tag: each thing as it is.
+pub fn not_ours(world: &World) -> Vec<String> {
+    let installation = Scene::installation();
+    let theirs = |tags: &Tags| tags.get(TAG_INSTALLATION).is_some_and(|id| *id != installation.to_string());
+    let mut found = Vec::new();
+    for state in world.regions.values() {
+        found.extend(state.groups.values().filter(|it| theirs(&it.tags)).map(|it| format!("{it:?}")));
+        found.extend(state.endpoints.values().filter(|it| theirs(&it.tags)).map(|it| format!("{it:?}")));
+        found.extend(state.log_groups.values().filter(|it| theirs(&it.tags)).map(|it| format!("{it:?}")));
+        found.extend(state.functions.values().filter(|it| theirs(&it.detail.tags)).map(|it| format!("{it:?}")));
+        found.extend(state.vpcs.values().map(|it| format!("{it:?}")));
+        found.extend(state.subnets.iter().map(|it| format!("{it:?}")));
+        let lambda = |holder: &Holder| match holder {
+            Holder::Lambda { role_arn, .. } => role_arn.contains("somebody-else"),
+            Holder::Endpoint(id) => state.endpoints.get(id).is_some_and(|it| theirs(&it.tags)),
+            Holder::Instance { .. } => true,
+        };
+        found.extend(state.interfaces.values().filter(|it| lambda(&it.holder)).map(|it| format!("{it:?}")));
+    }
+    found.extend(world.roles.values().filter(|it| theirs(&it.role.tags)).map(|it| format!("{it:?}")));
+    found
+}
