@@ -23,6 +23,7 @@ mod judge;
 mod leadership;
 #[path = "../memory/mod.rs"]
 mod memory;
+mod model;
 mod private_dns;
 mod refusals;
 mod retaining;

@@ -17,6 +17,8 @@ mod play;
 mod shorten;
 mod witness;
 
+pub use history::MODELS;
+
 use std::{
     any::Any,
     collections::BTreeMap,

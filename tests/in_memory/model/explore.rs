@@ -1,0 +1,225 @@
+//! Visits every state that a scenario can reach, breadth first, and follows each to its end without faults.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt::Write as _,
+    hash::{BuildHasherDefault, Hasher},
+    sync::Arc,
+};
+
+use private_genai_operator::{aws::Kept, controller::Next};
+
+use super::{
+    fingerprint::fingerprint,
+    scenario::Scenario,
+    state::State,
+    step::{Action, How, successors, workers},
+};
+
+/// So many steps without faults bring everything to rest, from wherever it is.
+const STEPS: usize = 400;
+
+/// Fingerprints are hashes already.
+#[derive(Default)]
+struct Identity(u64);
+
+impl Hasher for Identity {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = bytes.iter().take(8).fold(0, |sum, byte| sum << 8 | u64::from(*byte));
+    }
+
+    fn write_u128(&mut self, number: u128) {
+        self.0 = u64::try_from(number & u128::from(u64::MAX)).unwrap_or_default();
+    }
+}
+
+type Map<T> = HashMap<u128, T, BuildHasherDefault<Identity>>;
+
+/// What was visited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Figures {
+    pub states: usize,
+    pub transitions: usize,
+    /// The most steps that it took to come to rest.
+    pub longest: usize,
+    /// Everything that can be reached was.
+    pub exhausted: bool,
+}
+
+/// What must not be, and how it comes about.
+pub struct Counterexample(pub String);
+
+/// Visits up to so many states.
+///
+/// # Errors
+/// The first thing found that must not be.
+pub fn explore(scenario: &Scenario, most: usize) -> Result<Figures, Counterexample> {
+    let begin = scenario.initial();
+    let root = fingerprint(&begin);
+    // Whence each state was reached first, and as which of the successors there.
+    let mut reached: Map<(u128, u32)> = Map::default();
+    let mut rests: Map<u32> = Map::default();
+    let mut figures = Figures::default();
+    let mut frontier = VecDeque::from([(root, begin.clone())]);
+    reached.insert(root, (root, 0));
+    let tell = |reached: &Map<(u128, u32)>, at: u128, last: Option<&Action>, wrong: &str| {
+        Counterexample(story(scenario, &begin, reached, at, last, wrong))
+    };
+    while let Some((at, state)) = frontier.pop_front() {
+        figures.states += 1;
+        match settle(scenario, &state, &mut rests) {
+            Ok(steps) => figures.longest = figures.longest.max(steps),
+            Err(wrong) => return Err(tell(&reached, at, None, &wrong)),
+        }
+        for (index, (action, outcome)) in successors(scenario, &state).into_iter().enumerate() {
+            figures.transitions += 1;
+            let next = outcome.and_then(|next| scenario.check(&next, &begin).map(|()| next));
+            let next = next.map_err(|wrong| tell(&reached, at, Some(&action), &wrong))?;
+            let print = fingerprint(&next);
+            if reached.len() < most
+                && let std::collections::hash_map::Entry::Vacant(new) = reached.entry(print)
+            {
+                new.insert((at, u32::try_from(index).unwrap_or(u32::MAX)));
+                frontier.push_back((print, next));
+            }
+        }
+    }
+    figures.exhausted = reached.len() < most;
+    Ok(figures)
+}
+
+/// The way to a state, and what is wrong there.
+fn story(
+    scenario: &Scenario,
+    begin: &State,
+    reached: &Map<(u128, u32)>,
+    mut at: u128,
+    last: Option<&Action>,
+    wrong: &str,
+) -> String {
+    let mut way = Vec::new();
+    while let Some((before, index)) = reached.get(&at).filter(|(before, _)| *before != at) {
+        way.push(*index);
+        at = *before;
+    }
+    let mut told = format!("scenario {}: {wrong}\nafter\n", scenario.name);
+    let mut state = begin.clone();
+    for index in way.into_iter().rev() {
+        let (action, next) = successors(scenario, &state).swap_remove(index as usize);
+        let _ = writeln!(told, "  {}", in_words(&state, &action));
+        state = next.unwrap_or(state);
+    }
+    if let Some(last) = last {
+        let _ = writeln!(told, "  {}", in_words(&state, last));
+    }
+    let _ = write!(told, "where there is\n{state:?}");
+    told
+}
+
+fn in_words(state: &State, action: &Action) -> String {
+    let (Action::Go(number, worker) | Action::Refused(number, worker) | Action::Lost(number, worker)) = action else {
+        return format!("{action:?}");
+    };
+    let call = state.operators[*number].runs.get(worker).map(|run| match run.pass.next() {
+        Next::Look(_) => "looks".to_owned(),
+        Next::Write(step) => format!("{} {}", step.write.operation().1, step.write.resource()),
+        Next::End => "ends its pass".to_owned(),
+    });
+    let how = format!("{action:?}");
+    format!("{} {worker:?} of {number}: {}", how.split('(').next().unwrap_or_default(), call.unwrap_or_default())
+}
+
+/// How many steps without faults it takes until nothing happens any more; everything is as it should be then.
+fn settle(scenario: &Scenario, state: &State, rests: &mut Map<u32>) -> Result<usize, String> {
+    let mut state = state.clone();
+    let mut way = Vec::new();
+    let mut log = Vec::new();
+    let fail = |wrong: String, log: &[String], state: &State| {
+        let last = &log[log.len().saturating_sub(60)..];
+        format!(
+            "without faults from there: {wrong}\nits last steps were\n    {}\nand it ends as\n{state:?}",
+            last.join("\n    ")
+        )
+    };
+    let rest = loop {
+        let print = fingerprint(&state);
+        if let Some(steps) = rests.get(&print) {
+            break *steps as usize;
+        }
+        way.push(print);
+        if way.len() > STEPS {
+            return Err(fail(format!("it does not come to rest within {STEPS} steps"), &log, &state));
+        }
+        match fair_step(scenario, &state, &mut log) {
+            Ok(Some(next)) => state = next,
+            Ok(None) => {
+                scenario.check_rest(&state).map_err(|wrong| fail(wrong, &log, &state))?;
+                break 0;
+            }
+            Err(wrong) => return Err(fail(wrong, &log, &state)),
+        }
+    };
+    for (index, print) in way.iter().rev().enumerate() {
+        rests.insert(*print, u32::try_from(rest + index).unwrap_or(u32::MAX));
+    }
+    Ok(rest + way.len().saturating_sub(1))
+}
+
+/// What happens next where nothing goes wrong and nobody interferes; `None` at rest.
+fn fair_step(scenario: &Scenario, state: &State, log: &mut Vec<String>) -> Result<Option<State>, String> {
+    for (number, operator) in state.operators.iter().enumerate() {
+        if let Some(worker) = operator.runs.keys().next() {
+            let mut next = state.clone();
+            log.push(in_words(state, &Action::Go(number, worker.clone())));
+            scenario.go(&mut next, number, worker, How::Answered)?;
+            return Ok(Some(next));
+        }
+    }
+    if let Some(transition) = state.world.due.keys().next() {
+        log.push(format!("{transition:?}"));
+        return Ok(Some(state.happen(transition)));
+    }
+    let state = &forgetful(state);
+    let before = fingerprint(state);
+    for number in 0..state.operators.len() {
+        for worker in workers(state, number) {
+            let Some(mut next) = scenario.begin(&state.resync(number, true), number, &worker)? else { continue };
+            let mut writes = false;
+            while let Some(run) = next.operators[number].runs.get(&worker) {
+                writes |= matches!(run.pass.next(), Next::Write(_));
+                scenario.go(&mut next, number, &worker, How::Answered)?;
+            }
+            let after = forgetful(&next);
+            if fingerprint(&after) != before {
+                log.push(format!("{worker:?} of {number} makes a pass"));
+                return Ok(Some(after));
+            }
+            if writes {
+                return Err(format!("{worker:?} writes, and nothing changes"));
+            }
+        }
+    }
+    if state.may_time_pass() {
+        let next = forgetful(&state.time_passes());
+        if fingerprint(&next) != before {
+            log.push("time passes".to_owned());
+            return Ok(Some(next));
+        }
+    }
+    Ok(None)
+}
+
+/// The same, while all tables are to be read anew.
+fn forgetful(state: &State) -> State {
+    let mut state = state.clone();
+    for operator in &mut state.operators {
+        operator.kept = Arc::new(Kept::default());
+        operator.closer.clear();
+        operator.covered.clear();
+    }
+    state
+}

@@ -1,0 +1,372 @@
+//! A small world and what may happen in it, each so often: small enough that every state can be reached.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use private_genai_operator::{
+    api::{
+        DeletionPolicy, PrivateGenAIApp, PrivateGenAIAppSpec,
+        app::App,
+        condition::{ConditionType, is_true},
+        network::NetworkKey,
+    },
+    app::decide::identity,
+    aws::{EndpointState, FunctionState, NewVpcEndpoint, SubnetId, VpcId, Write, Written},
+    controller::Settings,
+    network::is_implicit,
+};
+use serde_json::json;
+
+use super::{
+    state::{Objects, Operator, State},
+    step::settings,
+};
+use crate::{
+    judge::{Judge, live_endpoints, not_ours},
+    memory::aws::{self, ByHand, Delays, Drift, VpcShape, World, drifts, reads::leftovers, step as aws_step},
+    scene::{MODEL, Scene},
+    simulate::MODELS,
+    somebody_else::install_somebody_else,
+};
+
+/// An app of a scenario, and the number of the VPC that it is in.
+#[derive(Clone, Copy, Debug)]
+pub struct AppOf {
+    pub name: &'static str,
+    pub vpc: usize,
+}
+
+/// Something that can happen, a bounded number of times.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Chance {
+    /// An operator is killed, and starts anew.
+    Crash,
+    /// A write is done and its answer lost.
+    Lost,
+    /// A write is refused.
+    Refused,
+    /// Somebody applies an app.
+    Create(&'static str),
+    /// Somebody has it call another model, and its log kept otherwise.
+    Edit(&'static str),
+    Suspend(&'static str),
+    Resume(&'static str),
+    /// Somebody deletes an app.
+    Delete(&'static str),
+    /// Somebody deletes an app so that its resources stay.
+    DeleteRetaining(&'static str),
+    /// A platform team writes a network for a VPC.
+    CreateNetwork(&'static str, usize),
+    DeleteNetwork(&'static str),
+    /// Somebody deletes the networks that the operator made.
+    DeleteImplicit,
+    /// Somebody changes something in AWS.
+    Drift(&'static str),
+    /// AWS fails an endpoint of ours.
+    EndpointFails,
+    /// Somebody copies an endpoint of ours, with its tags.
+    CopyEndpoint,
+}
+
+/// A small world and what may happen in it.
+pub struct Scenario {
+    pub name: &'static str,
+    pub apps: Vec<AppOf>,
+    pub vpcs: usize,
+    pub delays: Delays,
+    pub operators: usize,
+    pub somebody_else: bool,
+    /// Whoever removed something looks at its place again for a while: what matters where there are two operators.
+    pub looks_after: bool,
+    pub chances: Vec<(Chance, u8)>,
+    pub settings: Settings,
+}
+
+impl Scenario {
+    pub fn new(name: &'static str, delays: Delays, apps: &[&'static str], chances: &[(Chance, u8)]) -> Self {
+        Self {
+            name,
+            apps: apps.iter().map(|name| AppOf { name, vpc: 0 }).collect(),
+            vpcs: 1,
+            delays,
+            operators: 1,
+            somebody_else: false,
+            looks_after: false,
+            chances: chances.to_vec(),
+            settings: settings(),
+        }
+    }
+
+    fn vpc_ids(world: &World) -> Vec<VpcId> {
+        world.regions[&Scene::region()].vpcs.keys().cloned().collect()
+    }
+
+    fn key(world: &World, vpc: usize) -> NetworkKey {
+        NetworkKey { region: Scene::region(), vpc: Self::vpc_ids(world)[vpc].clone() }
+    }
+
+    /// Where everything begins.
+    pub fn initial(&self) -> State {
+        let mut world = World::new("123456789012".parse().expect("an account"), Delays::default());
+        let vpcs: Vec<(VpcId, Vec<SubnetId>)> =
+            (0..self.vpcs).map(|_| world.add_vpc(&Scene::region(), &VpcShape::default())).collect();
+        if self.somebody_else {
+            for (vpc, subnets) in &vpcs {
+                install_somebody_else(vpc, subnets, |write| {
+                    aws_step(&mut world, &aws::Action::Write(Scene::region(), write)).expect("AWS lets it happen")
+                });
+            }
+        }
+        world.delays = self.delays;
+        State {
+            world: Arc::new(world),
+            objects: Arc::new(Objects::new(BTreeMap::new(), BTreeMap::new())),
+            operators: (0..self.operators).map(|_| Operator::new()).collect(),
+            judge: Arc::new(Judge::default()),
+            left: self.chances.iter().map(|(_, times)| *times).collect(),
+            created: 0,
+        }
+    }
+
+    /// Which chance this is, if it is still to be had.
+    pub fn chance(&self, state: &State, chance: &Chance) -> Option<usize> {
+        let index = self.chances.iter().position(|(it, _)| it == chance)?;
+        (state.left[index] > 0).then_some(index)
+    }
+
+    fn spec(&self, world: &World, name: &str) -> PrivateGenAIAppSpec {
+        let app = self.apps.iter().find(|app| app.name == name).expect("an app of the scenario");
+        let vpc = &Self::vpc_ids(world)[app.vpc];
+        serde_json::from_value(json!({"network": {"vpcId": vpc.as_str()}, "models": [MODEL]})).expect("a spec")
+    }
+
+    /// What others can do now, by the number of its chance, told in words, and what comes of it.
+    pub fn deeds(&self, state: &State) -> Vec<(usize, String, State)> {
+        let mut found = Vec::new();
+        for (index, (chance, _)) in self.chances.iter().enumerate() {
+            if state.left[index] == 0 {
+                continue;
+            }
+            for (what, mut next) in self.outcomes(state, chance) {
+                next.left[index] -= 1;
+                found.push((index, what, next));
+            }
+        }
+        found
+    }
+
+    fn outcomes(&self, state: &State, chance: &Chance) -> Vec<(String, State)> {
+        let told = format!("{chance:?}");
+        let one = |change: &dyn Fn(&mut State)| {
+            let mut next = state.clone();
+            change(&mut next);
+            vec![(told.clone(), next)]
+        };
+        let going =
+            |name: &str| state.objects.apps.get(name).map(|app| app.get().metadata.deletion_timestamp.is_some());
+        let stays = |name: &str| going(name) == Some(false);
+        match chance {
+            Chance::Crash | Chance::Lost | Chance::Refused => Vec::new(),
+            Chance::Create(name) if going(name).is_none() => {
+                one(&|next| next.create_app(name, PrivateGenAIApp::new(name, self.spec(&next.world, name))))
+            }
+            Chance::Edit(name) if stays(name) => one(&|next| {
+                next.edit_app(name, |app| {
+                    app.spec.models = vec![MODELS[1].to_owned()];
+                    app.spec.function = serde_json::from_value(json!({"logging": {"retentionDays": 7}})).ok();
+                });
+            }),
+            Chance::Suspend(name) if stays(name) => {
+                one(&|next| next.edit_app(name, |app| app.spec.suspend = Some(true)))
+            }
+            Chance::Resume(name) if stays(name) => one(&|next| next.edit_app(name, |app| app.spec.suspend = None)),
+            Chance::Delete(name) if stays(name) => one(&|next| next.delete_app(name)),
+            Chance::DeleteRetaining(name) if stays(name) => one(&|next| {
+                next.edit_app(name, |app| app.spec.deletion_policy = Some(DeletionPolicy::Retain));
+                next.delete_app(name);
+            }),
+            Chance::CreateNetwork(name, vpc) if !state.objects.networks.contains_key(*name) => one(&|next| {
+                let key = Self::key(&next.world, *vpc);
+                next.create_network(name, &key, false, false);
+            }),
+            Chance::DeleteNetwork(name)
+                if state
+                    .objects
+                    .networks
+                    .get(*name)
+                    .is_some_and(|it| it.get().metadata.deletion_timestamp.is_none()) =>
+            {
+                one(&|next| next.delete_network(name))
+            }
+            Chance::DeleteImplicit => {
+                let networks = state.objects.networks.values().map(super::state::Object::get);
+                let implicit = networks.filter(|it| is_implicit(it) && it.metadata.deletion_timestamp.is_none());
+                let names: Vec<String> = implicit.map(kube::ResourceExt::name_any).collect();
+                names.iter().flat_map(|name| one(&|next| next.delete_network(name))).collect()
+            }
+            Chance::Drift(name) => self.drifts(state, name),
+            Chance::EndpointFails => self
+                .live(state)
+                .flat_map(|endpoint| {
+                    let (state_of, last_error) = (EndpointState::Failed, Some("InternalError: it broke".to_owned()));
+                    let deed = ByHand::SetEndpointState { endpoint, state: state_of, last_error };
+                    by(state, &told, &aws::Action::ByHand(Scene::region(), deed)).map(|(told, next, _)| (told, next))
+                })
+                .collect(),
+            Chance::CopyEndpoint => self
+                .live(state)
+                .flat_map(|id| {
+                    let endpoint = state.world.regions[&Scene::region()].endpoints[&id].clone();
+                    let copy = NewVpcEndpoint {
+                        vpc: endpoint.vpc,
+                        service_name: endpoint.service_name,
+                        subnets: endpoint.subnets,
+                        security_groups: endpoint.security_groups,
+                        private_dns: false,
+                        policy: endpoint.policy?,
+                        client_token: "a copy".to_owned(),
+                        tags: endpoint.tags,
+                    };
+                    let action = aws::Action::Write(Scene::region(), Write::CreateVpcEndpoint(copy));
+                    let (told, mut next, written) = by(state, &told, &action)?;
+                    if let Written::VpcEndpoint(id, _) = written {
+                        Arc::make_mut(&mut next.judge).copies.insert(id);
+                    }
+                    Some((told, next))
+                })
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    fn live(&self, state: &State) -> impl Iterator<Item = private_genai_operator::aws::VpcEndpointId> {
+        live_endpoints(&state.world.regions[&Scene::region()]).into_iter().map(|(_, _, id)| id)
+    }
+
+    fn drifts(&self, state: &State, name: &str) -> Vec<(String, State)> {
+        let possible = drifts(&state.world, &Scene::installation());
+        let those = possible.into_iter().filter(|drift| drift.name == name);
+        those
+            .filter_map(|Drift { action, .. }| {
+                let (told, mut next, _) = by(state, name, &action)?;
+                if let aws::Action::Write(_, Write::AuthorizeEgress { group, .. }) = &action {
+                    Arc::make_mut(&mut next.judge).opened.insert(group.clone());
+                }
+                Some((told, next))
+            })
+            .collect()
+    }
+
+    /// What holds in every state.
+    ///
+    /// # Errors
+    /// What does not.
+    pub fn check(&self, state: &State, begin: &State) -> Result<(), String> {
+        let live: Vec<_> = live_endpoints(&state.world.regions[&Scene::region()])
+            .into_iter()
+            .filter(|(_, _, id)| !state.judge.copies.contains(id))
+            .map(|(vpc, service, _)| (vpc, service))
+            .collect();
+        let mut distinct = live.clone();
+        distinct.dedup();
+        if distinct.len() < live.len() {
+            return Err(format!("more than one endpoint: {live:?}"));
+        }
+        if self.somebody_else && not_ours(&state.world) != not_ours(&begin.world) {
+            return Err("what is not ours changed".to_owned());
+        }
+        Ok(())
+    }
+
+    /// What holds where nothing happens any more.
+    ///
+    /// # Errors
+    /// What does not.
+    pub fn check_rest(&self, state: &State) -> Result<(), String> {
+        let region = &state.world.regions[&Scene::region()];
+        for (name, object) in &state.objects.apps {
+            let app = object.get();
+            if app.metadata.deletion_timestamp.is_some() {
+                return Err(format!("app {name} does not go"));
+            }
+            if app.spec.suspend == Some(true) {
+                continue;
+            }
+            let conditions = app.status.as_ref().map_or(&[][..], |status| &status.conditions);
+            use ConditionType as C;
+            for leg in [C::Accepted, C::NetworkReady, C::EndpointReady, C::ExecutionRoleReady, C::FunctionReady] {
+                if !is_true(conditions, leg) {
+                    return Err(format!("app {name}: {} is not met: {conditions:#?}", leg.as_str()));
+                }
+            }
+            let wanted = App::new(&app.spec, &Scene::region()).map_err(|error| error.to_string())?;
+            let identity = identity(app, &wanted.network, &self.settings);
+            let function =
+                region.functions.get(&identity.function_name()).ok_or(format!("app {name} has no function"))?;
+            if function.detail.state != FunctionState::Active
+                || !state.world.functions_without_their_role(&Scene::region()).is_empty()
+            {
+                return Err(format!("the function of app {name} does not work"));
+            }
+            let group = region.log_groups.get(&identity.log_group_name()).ok_or(format!("app {name} has no log"))?;
+            if group.group.retention_days != Some(wanted.function.retention_days) {
+                return Err(format!("the log of app {name} is kept for {:?} days", group.group.retention_days));
+            }
+            let policy = live_endpoints(region)
+                .into_iter()
+                .find(|(vpc, _, _)| *vpc == wanted.network.vpc)
+                .and_then(|(_, _, id)| region.endpoints[&id].policy.clone())
+                .ok_or(format!("app {name} has no endpoint"))?;
+            if !wanted.models.iter().all(|model| policy.as_str().contains(&model.to_string())) {
+                return Err(format!("the endpoint lets the models of app {name} not through"));
+            }
+        }
+        for (name, object) in &state.objects.networks {
+            let network = object.get();
+            let of_vpc = |app: &PrivateGenAIApp| {
+                App::network(&app.spec, &Scene::region()).is_ok_and(|key| key.vpc.as_str() == network.spec.vpc_id)
+            };
+            let used = state.objects.apps.values().any(|app| of_vpc(app.get()));
+            let retained = state
+                .world
+                .roles
+                .values()
+                .any(|role| role.role.tags.contains_key(private_genai_operator::identity::TAG_RETAINED));
+            if is_implicit(network) && !used && !retained {
+                return Err(format!("network {name} stays without an app"));
+            }
+            if network.metadata.deletion_timestamp.is_some() && !used && !retained {
+                return Err(format!("network {name} does not go"));
+            }
+        }
+        let left = leftovers(&state.world, &Scene::installation());
+        let retained =
+            |role: &aws::world::RoleRecord| role.role.tags.contains_key(private_genai_operator::identity::TAG_RETAINED);
+        if state.objects.apps.is_empty() && !left.is_empty() && !state.world.roles.values().any(retained) {
+            return Err(format!("left in AWS: {left:#?}"));
+        }
+        // What is in use lives with its app, and nothing else.
+        for name in region.functions.keys().filter(|name| name.as_str().starts_with("pgai-")) {
+            let ours = &region.functions[name].detail.tags;
+            if !Scene::installation().owns(ours) {
+                continue;
+            }
+            let of_app = |app: &PrivateGenAIApp| {
+                App::network(&app.spec, &Scene::region())
+                    .is_ok_and(|key| identity(app, &key, &self.settings).function_name() == *name)
+            };
+            let used = state.objects.apps.values().any(|app| of_app(app.get()));
+            if !used && !state.world.roles.values().any(retained) {
+                return Err(format!("function {name} has no app"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Somebody does something in AWS; `None` when AWS refuses it.
+fn by(state: &State, told: &str, action: &aws::Action) -> Option<(String, State, Written)> {
+    let mut world = (*state.world).clone();
+    let written = aws_step(&mut world, action).ok()?;
+    let next = State { world: Arc::new(world), ..state.clone() };
+    Some((format!("{told}: {action:?}"), next, written))
+}

@@ -1,0 +1,250 @@
+//! What a model checker compares: the account, the objects, and everything that an operator holds in its head, down to the
+//! passes under way. Plain data, shared where it is the same.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
+
+use kube::{
+    Resource, ResourceExt as _,
+    core::DeserializeGuard,
+    runtime::{
+        reflector::{Store, store},
+        watcher::Event,
+    },
+};
+use private_genai_operator::{
+    api::{PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
+    app::{self, decide::Principal},
+    aws::{Kept, VpcId},
+    controller::{Cluster, Departed, Guarded, Memory, Pass, Settings},
+    identity::AppIdentity,
+    network,
+};
+use serde::Serialize;
+
+use crate::{judge::Judge, memory::aws::World};
+
+/// What shows on the clock of every memory: ages count, and not since when.
+pub const NOW: Duration = Duration::from_hours(1);
+
+/// An object of Kubernetes, and all of it as text, by which it is compared.
+pub struct Object<K> {
+    pub it: Arc<Guarded<K>>,
+    text: Arc<str>,
+}
+
+impl<K> Clone for Object<K> {
+    fn clone(&self) -> Self {
+        Self { it: Arc::clone(&self.it), text: Arc::clone(&self.text) }
+    }
+}
+
+impl<K: Serialize> Object<K> {
+    pub fn new(object: K) -> Self {
+        let text = serde_json::to_string(&object).expect("an object has JSON").into();
+        Self { it: Arc::new(DeserializeGuard(Ok(object))), text }
+    }
+}
+
+impl<K> Object<K> {
+    pub fn get(&self) -> &K {
+        self.it.0.as_ref().unwrap_or_else(|invalid| panic!("{}", invalid.error))
+    }
+
+    pub fn is(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl<K> Hash for Object<K> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text.hash(state);
+    }
+}
+
+/// All objects, also as the stores in which decisions look for them. Watches are never behind here.
+pub struct Objects {
+    pub apps: BTreeMap<&'static str, Object<PrivateGenAIApp>>,
+    pub networks: BTreeMap<String, Object<PrivateGenAINetwork>>,
+    app_store: Store<Guarded<PrivateGenAIApp>>,
+    network_store: Store<Guarded<PrivateGenAINetwork>>,
+}
+
+fn stored<'a, K>(objects: impl Iterator<Item = &'a Object<K>>) -> Store<Guarded<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+    Guarded<K>: Resource<DynamicType = ()> + Clone,
+{
+    let (reader, mut writer) = store();
+    for object in objects {
+        writer.apply_watcher_event(&Event::Apply(DeserializeGuard(Ok(object.get().clone()))));
+    }
+    reader
+}
+
+impl Objects {
+    pub fn new(
+        apps: BTreeMap<&'static str, Object<PrivateGenAIApp>>,
+        networks: BTreeMap<String, Object<PrivateGenAINetwork>>,
+    ) -> Self {
+        let (app_store, network_store) = (stored(apps.values()), stored(networks.values()));
+        Self { apps, networks, app_store, network_store }
+    }
+
+    pub fn cluster<'a>(&'a self, settings: &'a Settings) -> Cluster<'a> {
+        Cluster { apps: &self.app_store, networks: &self.network_store, settings }
+    }
+}
+
+impl Hash for Objects {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { apps, networks, app_store: _, network_store: _ } = self;
+        (apps, networks).hash(state);
+    }
+}
+
+/// Who makes passes: one of each at a time, as the controllers' queues have it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Worker {
+    App(&'static str),
+    Network(String),
+    /// Looks after the place of something that went.
+    After(Departed),
+}
+
+/// A pass under way, and what its owner keeps for it.
+#[derive(Clone, Hash)]
+pub struct Run {
+    pub pass: Pass,
+    pub subject: Subject,
+}
+
+/// What a pass is about.
+#[derive(Clone, Hash)]
+pub enum Subject {
+    Network {
+        object: Object<PrivateGenAINetwork>,
+        key: NetworkKey,
+        observed: Option<Arc<network::Observed>>,
+    },
+    Keep {
+        object: Object<PrivateGenAIApp>,
+        /// The network as it was when the pass began.
+        network: Object<PrivateGenAINetwork>,
+        desired: Arc<app::Desired>,
+        suspended: bool,
+        closely: bool,
+        principal: Principal,
+        observed: Option<Arc<app::Observed>>,
+    },
+    Remove {
+        object: Object<PrivateGenAIApp>,
+        retain: bool,
+        /// Where the app is or was; the first of the rest is at work.
+        places: Arc<BTreeSet<AppIdentity>>,
+        rest: Vec<AppIdentity>,
+        legs: Vec<private_genai_operator::api::condition::Leg>,
+    },
+    AfterApp(AppIdentity),
+    AfterNetwork(NetworkKey),
+}
+
+/// An operator: what a crash loses.
+#[derive(Clone, Default, Hash)]
+pub struct Operator {
+    pub memory: Memory,
+    pub kept: Arc<Kept>,
+    pub covered: BTreeSet<VpcId>,
+    /// Apps that are to be looked at closely.
+    pub closer: BTreeSet<&'static str>,
+    pub runs: BTreeMap<Worker, Arc<Run>>,
+    /// What went, and whether its place was looked at since something happened.
+    pub departures: BTreeMap<Departed, bool>,
+}
+
+impl Operator {
+    /// As after a start.
+    pub fn new() -> Self {
+        Self { memory: Memory { now: NOW, ..Memory::default() }, ..Self::default() }
+    }
+}
+
+/// All there is.
+#[derive(Clone)]
+pub struct State {
+    pub world: Arc<World>,
+    pub objects: Arc<Objects>,
+    pub operators: Vec<Operator>,
+    pub judge: Arc<Judge>,
+    /// How often each chance is still to be had, in the scenario's order.
+    pub left: Vec<u8>,
+    /// How many objects were created.
+    pub created: u32,
+}
+
+impl Hash for State {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { world, objects, operators, judge, left, created: _ } = self;
+        // What ids are made of is no part of it: ids are renamed.
+        let World { account: _, now, delays: _, regions, roles, believed, due, counts: _ } = &**world;
+        (now, regions, roles, believed, due).hash(state);
+        (objects, operators, judge, left).hash(state);
+    }
+}
+
+impl State {
+    /// Nobody is in the middle of anything.
+    pub fn is_quiet(&self) -> bool {
+        self.operators.iter().all(|operator| operator.runs.is_empty())
+    }
+}
+
+impl fmt::Debug for State {
+    /// What a reader of a counterexample wants to see.
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (name, app) in &self.objects.apps {
+            writeln!(out, "  app {name}: {}", app.text)?;
+        }
+        for (name, network) in &self.objects.networks {
+            writeln!(out, "  network {name}: {}", network.text)?;
+        }
+        for (region, state) in &self.world.regions {
+            for endpoint in state.endpoints.values() {
+                writeln!(out, "  {region} endpoint {} {:?}", endpoint.id, endpoint.state)?;
+            }
+            for group in state.groups.values() {
+                writeln!(
+                    out,
+                    "  {region} group {} {} in {:?} out {:?}",
+                    group.id, group.name, group.ingress, group.egress
+                )?;
+            }
+            for (name, function) in &state.functions {
+                writeln!(out, "  {region} function {name} {:?}", function.detail.state)?;
+            }
+            for interface in state.interfaces.values() {
+                writeln!(out, "  {region} interface {} {:?}", interface.fact.id, interface.holder)?;
+            }
+        }
+        for (name, role) in &self.world.roles {
+            writeln!(out, "  role {name} {:?}", role.role.tags)?;
+        }
+        for operator in &self.operators {
+            writeln!(out, "  operator: {:?}, departures {:?}", operator.memory, operator.departures)?;
+            for (worker, run) in &operator.runs {
+                writeln!(out, "    {worker:?} at {:?}", run.pass.next())?;
+            }
+        }
+        writeln!(out, "  due {:?}", self.world.due.keys().collect::<Vec<_>>())
+    }
+}
+
+/// The uid of an object.
+pub fn uid(object: &impl Resource<DynamicType = ()>) -> String {
+    object.uid().unwrap_or_default()
+}
