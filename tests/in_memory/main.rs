@@ -19,11 +19,9 @@ mod faults;
 #[path = "../figures/mod.rs"]
 mod figures;
 mod health;
-mod judge;
 mod leadership;
 #[path = "../memory/mod.rs"]
 mod memory;
-mod model;
 mod private_dns;
 mod refusals;
 mod retaining;
@@ -31,7 +29,6 @@ mod roles;
 mod scene;
 mod sharing;
 mod simulate;
-mod somebody_else;
 mod teardown;
 mod two_writers;
 mod uninstall;

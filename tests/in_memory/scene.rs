@@ -20,6 +20,7 @@ use wildmatch::WildMatch;
 
 use crate::memory::{
     aws::{CallRecord, Delays, MemoryAws, VpcShape},
+    judge,
     kubernetes::{APPS, ApiServer, NETWORKS, Rules},
 };
 
@@ -77,11 +78,11 @@ impl Scene {
     }
 
     pub fn region() -> Region {
-        "us-east-1".parse().expect("a region")
+        judge::region()
     }
 
     pub fn installation() -> InstallationId {
-        "test".parse().expect("an installation id")
+        judge::installation()
     }
 
     pub fn vpc(&self, shape: &VpcShape) -> (VpcId, Vec<SubnetId>) {

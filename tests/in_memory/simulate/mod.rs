@@ -17,8 +17,6 @@ mod play;
 mod shorten;
 mod witness;
 
-pub use history::MODELS;
-
 use std::{
     any::Any,
     collections::BTreeMap,

@@ -13,13 +13,13 @@ use super::{
     witness::Witness,
 };
 use crate::{
-    judge::{live_endpoints, not_ours},
     memory::{
         aws::{self, ByHand, Delays, Drift, Fault, Route, VpcShape, drifts},
+        judge::{live_endpoints, not_ours},
         kubernetes::{self, Verb},
+        somebody_else::install_somebody_else,
     },
     scene::{RESYNC, Scene, app, condition, network},
-    somebody_else::install_somebody_else,
 };
 
 /// After so long without faults everything is as it should be, whatever AWS takes for its own part.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use private_genai_operator::aws::{SecurityGroupId, VpcEndpointId};
 
-use crate::{judge::Judge, memory::aws::MemoryAws};
+use crate::memory::{aws::MemoryAws, judge::Judge};
 
 /// What was seen, and what must be known to judge it. Clones share it.
 #[derive(Clone, Default)]

@@ -20,13 +20,14 @@ use super::{
     state::{Objects, Operator, State},
     step::settings,
 };
-use crate::{
-    judge::{Judge, live_endpoints, not_ours},
-    memory::aws::{self, ByHand, Delays, Drift, VpcShape, World, drifts, reads::leftovers, step as aws_step},
-    scene::{MODEL, Scene},
-    simulate::MODELS,
+use crate::memory::{
+    aws::{self, ByHand, Delays, Drift, VpcShape, World, drifts, reads::leftovers, step as aws_step},
+    judge::{Judge, installation, live_endpoints, not_ours, region},
     somebody_else::install_somebody_else,
 };
+
+/// What apps call at first, and after they were edited.
+const MODELS: [&str; 2] = ["amazon.nova-lite-v1:0", "anthropic.claude-3-haiku-20240307-v1:0"];
 
 /// An app of a scenario, and the number of the VPC that it is in.
 #[derive(Clone, Copy, Debug)]
@@ -97,22 +98,22 @@ impl Scenario {
     }
 
     fn vpc_ids(world: &World) -> Vec<VpcId> {
-        world.regions[&Scene::region()].vpcs.keys().cloned().collect()
+        world.regions[&region()].vpcs.keys().cloned().collect()
     }
 
     fn key(world: &World, vpc: usize) -> NetworkKey {
-        NetworkKey { region: Scene::region(), vpc: Self::vpc_ids(world)[vpc].clone() }
+        NetworkKey { region: region(), vpc: Self::vpc_ids(world)[vpc].clone() }
     }
 
     /// Where everything begins.
     pub fn initial(&self) -> State {
         let mut world = World::new("123456789012".parse().expect("an account"), Delays::default());
         let vpcs: Vec<(VpcId, Vec<SubnetId>)> =
-            (0..self.vpcs).map(|_| world.add_vpc(&Scene::region(), &VpcShape::default())).collect();
+            (0..self.vpcs).map(|_| world.add_vpc(&region(), &VpcShape::default())).collect();
         if self.somebody_else {
             for (vpc, subnets) in &vpcs {
                 install_somebody_else(vpc, subnets, |write| {
-                    aws_step(&mut world, &aws::Action::Write(Scene::region(), write)).expect("AWS lets it happen")
+                    aws_step(&mut world, &aws::Action::Write(region(), write)).expect("AWS lets it happen")
                 });
             }
         }
@@ -136,7 +137,7 @@ impl Scenario {
     fn spec(&self, world: &World, name: &str) -> PrivateGenAIAppSpec {
         let app = self.apps.iter().find(|app| app.name == name).expect("an app of the scenario");
         let vpc = &Self::vpc_ids(world)[app.vpc];
-        serde_json::from_value(json!({"network": {"vpcId": vpc.as_str()}, "models": [MODEL]})).expect("a spec")
+        serde_json::from_value(json!({"network": {"vpcId": vpc.as_str()}, "models": [MODELS[0]]})).expect("a spec")
     }
 
     /// What others can do now, by the number of its chance, told in words, and what comes of it.
@@ -209,13 +210,13 @@ impl Scenario {
                 .flat_map(|endpoint| {
                     let (state_of, last_error) = (EndpointState::Failed, Some("InternalError: it broke".to_owned()));
                     let deed = ByHand::SetEndpointState { endpoint, state: state_of, last_error };
-                    by(state, &told, &aws::Action::ByHand(Scene::region(), deed)).map(|(told, next, _)| (told, next))
+                    by(state, &told, &aws::Action::ByHand(region(), deed)).map(|(told, next, _)| (told, next))
                 })
                 .collect(),
             Chance::CopyEndpoint => self
                 .live(state)
                 .flat_map(|id| {
-                    let endpoint = state.world.regions[&Scene::region()].endpoints[&id].clone();
+                    let endpoint = state.world.regions[&region()].endpoints[&id].clone();
                     let copy = NewVpcEndpoint {
                         vpc: endpoint.vpc,
                         service_name: endpoint.service_name,
@@ -226,7 +227,7 @@ impl Scenario {
                         client_token: "a copy".to_owned(),
                         tags: endpoint.tags,
                     };
-                    let action = aws::Action::Write(Scene::region(), Write::CreateVpcEndpoint(copy));
+                    let action = aws::Action::Write(region(), Write::CreateVpcEndpoint(copy));
                     let (told, mut next, written) = by(state, &told, &action)?;
                     if let Written::VpcEndpoint(id, _) = written {
                         Arc::make_mut(&mut next.judge).copies.insert(id);
@@ -239,11 +240,11 @@ impl Scenario {
     }
 
     fn live(&self, state: &State) -> impl Iterator<Item = private_genai_operator::aws::VpcEndpointId> {
-        live_endpoints(&state.world.regions[&Scene::region()]).into_iter().map(|(_, _, id)| id)
+        live_endpoints(&state.world.regions[&region()]).into_iter().map(|(_, _, id)| id)
     }
 
     fn drifts(&self, state: &State, name: &str) -> Vec<(String, State)> {
-        let possible = drifts(&state.world, &Scene::installation());
+        let possible = drifts(&state.world, &installation());
         let those = possible.into_iter().filter(|drift| drift.name == name);
         those
             .filter_map(|Drift { action, .. }| {
@@ -261,7 +262,7 @@ impl Scenario {
     /// # Errors
     /// What does not.
     pub fn check(&self, state: &State, begin: &State) -> Result<(), String> {
-        let live: Vec<_> = live_endpoints(&state.world.regions[&Scene::region()])
+        let live: Vec<_> = live_endpoints(&state.world.regions[&region()])
             .into_iter()
             .filter(|(_, _, id)| !state.judge.copies.contains(id))
             .map(|(vpc, service, _)| (vpc, service))
@@ -282,7 +283,7 @@ impl Scenario {
     /// # Errors
     /// What does not.
     pub fn check_rest(&self, state: &State) -> Result<(), String> {
-        let region = &state.world.regions[&Scene::region()];
+        let here = &state.world.regions[&region()];
         for (name, object) in &state.objects.apps {
             let app = object.get();
             if app.metadata.deletion_timestamp.is_some() {
@@ -298,23 +299,23 @@ impl Scenario {
                     return Err(format!("app {name}: {} is not met: {conditions:#?}", leg.as_str()));
                 }
             }
-            let wanted = App::new(&app.spec, &Scene::region()).map_err(|error| error.to_string())?;
+            let wanted = App::new(&app.spec, &region()).map_err(|error| error.to_string())?;
             let identity = identity(app, &wanted.network, &self.settings);
             let function =
-                region.functions.get(&identity.function_name()).ok_or(format!("app {name} has no function"))?;
+                here.functions.get(&identity.function_name()).ok_or(format!("app {name} has no function"))?;
             if function.detail.state != FunctionState::Active
-                || !state.world.functions_without_their_role(&Scene::region()).is_empty()
+                || !state.world.functions_without_their_role(&region()).is_empty()
             {
                 return Err(format!("the function of app {name} does not work"));
             }
-            let group = region.log_groups.get(&identity.log_group_name()).ok_or(format!("app {name} has no log"))?;
+            let group = here.log_groups.get(&identity.log_group_name()).ok_or(format!("app {name} has no log"))?;
             if group.group.retention_days != Some(wanted.function.retention_days) {
                 return Err(format!("the log of app {name} is kept for {:?} days", group.group.retention_days));
             }
-            let policy = live_endpoints(region)
+            let policy = live_endpoints(here)
                 .into_iter()
                 .find(|(vpc, _, _)| *vpc == wanted.network.vpc)
-                .and_then(|(_, _, id)| region.endpoints[&id].policy.clone())
+                .and_then(|(_, _, id)| here.endpoints[&id].policy.clone())
                 .ok_or(format!("app {name} has no endpoint"))?;
             if !wanted.models.iter().all(|model| policy.as_str().contains(&model.to_string())) {
                 return Err(format!("the endpoint lets the models of app {name} not through"));
@@ -323,7 +324,7 @@ impl Scenario {
         for (name, object) in &state.objects.networks {
             let network = object.get();
             let of_vpc = |app: &PrivateGenAIApp| {
-                App::network(&app.spec, &Scene::region()).is_ok_and(|key| key.vpc.as_str() == network.spec.vpc_id)
+                App::network(&app.spec, &region()).is_ok_and(|key| key.vpc.as_str() == network.spec.vpc_id)
             };
             let used = state.objects.apps.values().any(|app| of_vpc(app.get()));
             let retained = state
@@ -338,20 +339,20 @@ impl Scenario {
                 return Err(format!("network {name} does not go"));
             }
         }
-        let left = leftovers(&state.world, &Scene::installation());
+        let left = leftovers(&state.world, &installation());
         let retained =
             |role: &aws::world::RoleRecord| role.role.tags.contains_key(private_genai_operator::identity::TAG_RETAINED);
         if state.objects.apps.is_empty() && !left.is_empty() && !state.world.roles.values().any(retained) {
             return Err(format!("left in AWS: {left:#?}"));
         }
         // What is in use lives with its app, and nothing else.
-        for name in region.functions.keys().filter(|name| name.as_str().starts_with("pgai-")) {
-            let ours = &region.functions[name].detail.tags;
-            if !Scene::installation().owns(ours) {
+        for name in here.functions.keys().filter(|name| name.as_str().starts_with("pgai-")) {
+            let ours = &here.functions[name].detail.tags;
+            if !installation().owns(ours) {
                 continue;
             }
             let of_app = |app: &PrivateGenAIApp| {
-                App::network(&app.spec, &Scene::region())
+                App::network(&app.spec, &region())
                     .is_ok_and(|key| identity(app, &key, &self.settings).function_name() == *name)
             };
             let used = state.objects.apps.values().any(|app| of_app(app.get()));

@@ -5,19 +5,26 @@ use std::collections::BTreeSet;
 
 use private_genai_operator::{
     aws::{
-        EndpointState, FunctionConfiguration, Peer, PolicyDocument, Protocol, RoleName, Rule, SecurityGroup, SecurityGroupId,
-        Tags, VpcEndpointId, VpcId, Write, Written,
+        EndpointState, FunctionConfiguration, Peer, PolicyDocument, Protocol, Region, RoleName, Rule, SecurityGroup,
+        SecurityGroupId, Tags, VpcEndpointId, VpcId, Write, Written,
     },
     identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, InstallationId, TAG_INSTALLATION, TAG_SERVICE, group_name_prefix},
 };
 
-use crate::{
-    memory::aws::{
-        World,
-        world::{Holder, RegionState},
-    },
-    scene::Scene,
+use super::aws::{
+    World,
+    world::{Holder, RegionState},
 };
+
+/// The region of all tests.
+pub fn region() -> Region {
+    "us-east-1".parse().expect("a region")
+}
+
+/// The installation whose operator is judged.
+pub fn installation() -> InstallationId {
+    "test".parse().expect("an installation id")
+}
 
 /// What must be known of others' deeds to judge the operator's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -30,7 +37,7 @@ pub struct Judge {
 
 /// Endpoints of ours that are there to stay, of each VPC and service.
 pub fn live_endpoints(state: &RegionState) -> Vec<(VpcId, String, VpcEndpointId)> {
-    let ours = state.endpoints.values().filter(|endpoint| Scene::installation().owns(&endpoint.tags));
+    let ours = state.endpoints.values().filter(|endpoint| installation().owns(&endpoint.tags));
     let live = ours.filter(|endpoint| !endpoint.state.is_ending() && !matches!(endpoint.state, EndpointState::Failed));
     live.map(|endpoint| {
         (endpoint.vpc.clone(), endpoint.tags.get(TAG_SERVICE).cloned().unwrap_or_default(), endpoint.id.clone())
@@ -39,9 +46,9 @@ pub fn live_endpoints(state: &RegionState) -> Vec<(VpcId, String, VpcEndpointId)
 }
 
 fn group_of<'a>(state: &'a RegionState, vpc: &VpcId, component: &str) -> Option<&'a SecurityGroup> {
-    let installation: InstallationId = Scene::installation();
-    let name = format!("{}{installation}", group_name_prefix(component));
-    state.groups.values().find(|group| group.vpc == *vpc && group.name == name && installation.owns(&group.tags))
+    let ours = installation();
+    let name = format!("{}{ours}", group_name_prefix(component));
+    state.groups.values().find(|group| group.vpc == *vpc && group.name == name && ours.owns(&group.tags))
 }
 
 impl Judge {
@@ -53,7 +60,7 @@ impl Judge {
         if let Write::DeleteRole { role } = write {
             return needed_by_no_interface(before, role);
         }
-        let (before, after) = (&before.regions[&Scene::region()], &after.regions[&Scene::region()]);
+        let (before, after) = (&before.regions[&region()], &after.regions[&region()]);
         match write {
             Write::AuthorizeIngress { group, rules } => rightful(after, group, rules, true),
             Write::AuthorizeEgress { group, rules } => rightful(after, group, rules, false),
@@ -149,8 +156,8 @@ fn rightful(state: &RegionState, id: &SecurityGroupId, rules: &BTreeSet<Rule>, i
 
 /// Everything in the account that does not carry our tag: each thing as it is.
 pub fn not_ours(world: &World) -> Vec<String> {
-    let installation = Scene::installation();
-    let theirs = |tags: &Tags| tags.get(TAG_INSTALLATION).is_some_and(|id| *id != installation.to_string());
+    let ours = installation();
+    let theirs = |tags: &Tags| tags.get(TAG_INSTALLATION).is_some_and(|id| *id != ours.to_string());
     let mut found = Vec::new();
     for state in world.regions.values() {
         found.extend(state.groups.values().filter(|it| theirs(&it.tags)).map(|it| format!("{it:?}")));

@@ -27,7 +27,10 @@ use private_genai_operator::{
 };
 use serde::Serialize;
 
-use crate::{judge::Judge, memory::aws::World};
+use crate::memory::{
+    aws::{World, world::RegionState},
+    judge::Judge,
+};
 
 /// What shows on the clock of every memory: ages count, and not since when.
 pub const NOW: Duration = Duration::from_hours(1);
@@ -124,13 +127,35 @@ pub struct Run {
     pub subject: Subject,
 }
 
+/// What a network's pass saw. All scenarios leave the shape of the VPC as it is, so that is no part of what is compared.
+#[derive(Clone)]
+pub struct Seen(pub Arc<network::Observed>);
+
+impl Hash for Seen {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let network::Observed {
+            topology: _,
+            security_groups,
+            endpoints,
+            foreign_endpoints,
+            live_roles,
+            retired_roles,
+            function_interfaces,
+            left_interfaces,
+            interfaces,
+        } = &*self.0;
+        (security_groups, endpoints, foreign_endpoints, live_roles, retired_roles).hash(state);
+        (function_interfaces, left_interfaces, interfaces).hash(state);
+    }
+}
+
 /// What a pass is about.
 #[derive(Clone, Hash)]
 pub enum Subject {
     Network {
         object: Object<PrivateGenAINetwork>,
         key: NetworkKey,
-        observed: Option<Arc<network::Observed>>,
+        observed: Option<Seen>,
     },
     Keep {
         object: Object<PrivateGenAIApp>,
@@ -155,16 +180,23 @@ pub enum Subject {
 }
 
 /// An operator: what a crash loses.
-#[derive(Clone, Default, Hash)]
+#[derive(Clone, Default)]
 pub struct Operator {
     pub memory: Memory,
     pub kept: Arc<Kept>,
     pub covered: BTreeSet<VpcId>,
-    /// Apps that are to be looked at closely.
-    pub closer: BTreeSet<&'static str>,
     pub runs: BTreeMap<Worker, Arc<Run>>,
     /// What went, and whether its place was looked at since something happened.
     pub departures: BTreeMap<Departed, bool>,
+}
+
+impl Hash for Operator {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { memory, kept, covered, runs, departures } = self;
+        let Kept { roles, topology, endpoints, security_groups, functions, log_groups } = &**kept;
+        (memory, roles, topology.is_some(), endpoints, security_groups, functions, log_groups).hash(state);
+        (covered, runs, departures).hash(state);
+    }
 }
 
 impl Operator {
@@ -192,7 +224,26 @@ impl Hash for State {
         let Self { world, objects, operators, judge, left, created: _ } = self;
         // What ids are made of is no part of it: ids are renamed.
         let World { account: _, now, delays: _, regions, roles, believed, due, counts: _ } = &**world;
-        (now, regions, roles, believed, due).hash(state);
+        (now, roles, believed, due).hash(state);
+        for region in regions.values() {
+            // All scenarios leave the shape of the VPCs and what AWS offers as it is.
+            let RegionState {
+                vpcs: _,
+                ipv6_vpcs: _,
+                subnets: _,
+                route_tables: _,
+                services: _,
+                groups,
+                endpoints,
+                tokens,
+                invisible,
+                interfaces,
+                functions,
+                log_groups,
+                closed_vpcs: _,
+            } = region;
+            (groups, endpoints, tokens, invisible, interfaces, functions, log_groups).hash(state);
+        }
         (objects, operators, judge, left).hash(state);
     }
 }

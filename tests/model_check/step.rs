@@ -27,11 +27,11 @@ use private_genai_operator::{
 
 use super::{
     scenario::{Chance, Scenario},
-    state::{NOW, Object, Objects, Operator, Run, State, Subject, Worker, uid},
+    state::{NOW, Object, Objects, Operator, Run, Seen, State, Subject, Worker, uid},
 };
-use crate::{
-    memory::aws::{self, MemoryAws, Transition, step as aws_step},
-    scene::Scene,
+use crate::memory::{
+    aws::{self, MemoryAws, Transition, step as aws_step},
+    judge::{installation, region},
 };
 
 /// How old what a table keeps is at least when it is looked at again, other than by who read it.
@@ -42,6 +42,8 @@ const AGED: Duration = Duration::from_mins(1);
 pub enum Action {
     /// A worker begins a pass, and looks.
     Begin(usize, Worker),
+    /// The same at a resync: tables are read anew, and the app is looked at closely.
+    Resync(usize, Worker),
     /// A worker does what comes next.
     Go(usize, Worker),
     /// It makes its next call, which is refused.
@@ -50,8 +52,6 @@ pub enum Action {
     Lost(usize, Worker),
     /// An operator is killed and starts anew.
     Crash(usize),
-    /// Tables are to be read anew, and apps to be looked at closely.
-    Resync(usize),
     /// AWS gets on with something.
     Happen(Transition),
     /// More time passes than AWS takes to show what was written.
@@ -73,13 +73,12 @@ fn birth(object: u32) -> Time {
 }
 
 fn caller() -> Caller {
-    let region = Scene::region();
-    Caller { account: "123456789012".parse().expect("an account"), partition: region.partition() }
+    Caller { account: "123456789012".parse().expect("an account"), partition: region().partition() }
 }
 
 fn network_identity(key: &NetworkKey) -> NetworkIdentity {
     NetworkIdentity {
-        installation: Scene::installation(),
+        installation: installation(),
         account: caller().account,
         region: key.region.clone(),
         vpc: key.vpc.clone(),
@@ -98,8 +97,8 @@ fn with_snapshot<T>(
     look: impl AsyncFnOnce(&Snapshot) -> Result<T, AwsError>,
 ) -> T {
     let aws = Arc::new(MemoryAws::of(world.clone()));
-    let snapshots = Snapshots::new(aws, Scene::installation(), Scene::region());
-    let snapshot = snapshots.region(&Scene::region());
+    let snapshots = Snapshots::new(aws, installation(), region());
+    let snapshot = snapshots.region(&region());
     for vpc in &operator.covered {
         snapshot.cover(vpc);
     }
@@ -132,7 +131,7 @@ fn failed(write: &Write, failure: Failure, message: &str) -> AwsError {
 
 impl Scenario {
     /// A worker begins. `None` when there is nothing for it to begin with.
-    pub fn begin(&self, state: &State, number: usize, worker: &Worker) -> Result<Option<State>, Wrong> {
+    pub fn begin(&self, state: &State, number: usize, worker: &Worker, closely: bool) -> Result<Option<State>, Wrong> {
         let mut next = state.clone();
         match worker {
             Worker::Network(name) => {
@@ -147,7 +146,7 @@ impl Scenario {
                     }
                     self.begin_removal(&mut next, number, worker, object)
                 } else {
-                    self.begin_app(&mut next, number, worker, object)
+                    self.begin_app(&mut next, number, worker, object, closely)
                 }
             }
             Worker::After(departed) => self.begin_after(&mut next, number, worker, departed),
@@ -210,6 +209,7 @@ impl Scenario {
         number: usize,
         worker: &Worker,
         object: Object<PrivateGenAIApp>,
+        closely: bool,
     ) -> Result<(), Wrong> {
         let app = object.get();
         let objects = Arc::clone(&next.objects);
@@ -246,8 +246,7 @@ impl Scenario {
                 let identity = app::decide::identity(app, &wanted.network, &self.settings);
                 let desired = app::Desired::new(&wanted, identity, &caller(), view.path.as_ref());
                 let operator = &mut next.operators[number];
-                let name = self.name_of(app);
-                let closely = operator.closer.remove(name) || app::decide::is_in_doubt(app);
+                let closely = closely || app::decide::is_in_doubt(app);
                 app::decide::begins(&desired, &mut operator.memory);
                 let recorded = app.status.as_ref().and_then(|status| status.function.as_ref());
                 let principal = app::decide::Principal::of(recorded);
@@ -363,7 +362,7 @@ impl Scenario {
             return Ok(Err(failed(write, Failure::Throttled, "too many calls")));
         }
         let mut world = (*next.world).clone();
-        let answer = aws_step(&mut world, &aws::Action::Write(Scene::region(), write.clone()));
+        let answer = aws_step(&mut world, &aws::Action::Write(region(), write.clone()));
         if let Ok(written) = &answer {
             next.judge.judge(write, &next.world, written, &world).map_err(|wrong| format!("{wrong}: {write:?}"))?;
             next.world = Arc::new(world);
@@ -413,7 +412,7 @@ impl Scenario {
                 let memory = &mut next.operators[number].memory;
                 let plan = network::decide::decide(&key, &network_identity(&key), &caller(), &seen, &cluster, memory);
                 if let Subject::Network { observed, .. } = subject {
-                    *observed = Some(Arc::new(seen));
+                    *observed = Some(Seen(Arc::new(seen)));
                 }
                 plan
             }
@@ -462,7 +461,7 @@ impl Scenario {
         let Run { pass, subject } = run;
         match subject {
             Subject::Network { object, key, observed } => {
-                let (network, observed) = (object.get(), observed.expect("a pass that ends has looked"));
+                let (network, Seen(observed)) = (object.get(), observed.expect("a pass that ends has looked"));
                 let operator = &mut next.operators[number];
                 match network::decide::outcome(network, &key, &observed, &pass.plan, &cluster, &mut operator.memory) {
                     Outcome::Gone => {
@@ -544,11 +543,6 @@ impl Scenario {
             }
         }
         None
-    }
-
-    fn name_of(&self, app: &PrivateGenAIApp) -> &'static str {
-        let name = app.name_any();
-        self.apps.iter().map(|app| app.name).find(|it| *it == name).expect("an app of the scenario")
     }
 }
 
@@ -772,14 +766,13 @@ impl State {
         next
     }
 
-    /// Tables are read anew from now on, and apps looked at closely.
+    /// Tables are read anew from now on.
     pub fn resync(&self, number: usize, all: bool) -> State {
         let mut next = self.clone();
         let operator = &mut next.operators[number];
         // The topology has its own, slower clock.
         let topology = operator.kept.topology.clone().filter(|_| !all);
         operator.kept = Arc::new(Kept { topology, ..Kept::default() });
-        operator.closer = self.objects.apps.keys().copied().collect();
         next
     }
 }
@@ -830,10 +823,11 @@ pub fn successors(scenario: &Scenario, state: &State) -> Vec<(Action, Result<Sta
             }
         }
         for worker in workers(state, number) {
-            match scenario.begin(state, number, &worker) {
-                Ok(None) => {}
-                Ok(Some(next)) => found.push((Action::Begin(number, worker), Ok(next))),
-                Err(wrong) => found.push((Action::Begin(number, worker), Err(wrong))),
+            let begun = scenario.begin(state, number, &worker, false).transpose();
+            found.extend(begun.map(|next| (Action::Begin(number, worker.clone()), next)));
+            if *operator.kept != Kept::default() {
+                let begun = scenario.begin(&state.resync(number, false), number, &worker, true).transpose();
+                found.extend(begun.map(|next| (Action::Resync(number, worker.clone()), next)));
             }
         }
         if let Some(chance) = scenario.chance(state, &Chance::Crash) {
@@ -841,9 +835,6 @@ pub fn successors(scenario: &Scenario, state: &State) -> Vec<(Action, Result<Sta
             next.left[chance] -= 1;
             next.operators[number] = Operator::new();
             found.push((Action::Crash(number), Ok(next)));
-        }
-        if *operator.kept != Kept::default() {
-            found.push((Action::Resync(number), Ok(state.resync(number, false))));
         }
     }
     for transition in state.world.due.keys() {
@@ -870,8 +861,8 @@ pub fn workers(state: &State, number: usize) -> BTreeSet<Worker> {
 /// The settings that all scenarios have.
 pub fn settings() -> Settings {
     Settings {
-        installation: Scene::installation(),
-        region: Scene::region(),
+        installation: installation(),
+        region: region(),
         allowed_vpcs: vec![wildmatch::WildMatch::new("vpc-*")],
         resync: Duration::from_mins(5),
         concurrency: 1,

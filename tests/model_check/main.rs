@@ -1,0 +1,218 @@
+//! Every state that small worlds can reach, with the operator's own decisions in them: each call done, refused, or done with
+//! its answer lost, crashes, stale tables, AWS at its own pace, and what people do meanwhile, in every order. In every state the
+//! invariants of DESIGN.md section 5 hold, and from every state everything comes to rest as it should be once nothing goes wrong
+//! any more.
+//!
+//! ```text
+//! scenario    a small world, what may happen in it, and what must hold
+//! state       what is compared: account, objects, and all that operators hold in their heads
+//! step        what can happen next; decisions are app::decide, network::decide, controller::Pass, and the tables'
+//! fingerprint which states are the same but for the names of things
+//! explore     visits all states, and follows each to its end
+//! ```
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that finds something missing fails, and says where"
+)]
+
+mod explore;
+#[path = "../figures/mod.rs"]
+mod figures;
+mod fingerprint;
+mod memory;
+mod scenario;
+mod state;
+mod step;
+
+use std::{
+    env,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    thread,
+    time::Instant,
+};
+
+use self::{
+    explore::{Counterexample, Figures, explore, said},
+    figures::{Part, tell},
+    scenario::{Chance as C, Scenario},
+};
+use memory::aws::Delays;
+
+/// AWS never gets on with this by itself: that it does is something that happens.
+const IN_ITS_TIME: u64 = u64::MAX;
+
+/// No scenario is followed further than this.
+const MOST: usize = 4_000_000;
+
+/// AWS does everything at once.
+fn prompt() -> Delays {
+    Delays::default()
+}
+
+/// AWS takes its time for endpoints, functions and interfaces.
+fn slow() -> Delays {
+    Delays {
+        endpoint_available: IN_ITS_TIME,
+        endpoint_deleted: IN_ITS_TIME,
+        function_active: IN_ITS_TIME,
+        function_deleted: IN_ITS_TIME,
+        interfaces_released: IN_ITS_TIME,
+        ..Delays::default()
+    }
+}
+
+/// AWS shows late what was written.
+fn late() -> Delays {
+    Delays { ec2_visible: IN_ITS_TIME, role_visible: IN_ITS_TIME, role_usable: IN_ITS_TIME, ..Delays::default() }
+}
+
+/// The worlds that `make test` exhausts.
+fn small() -> Vec<Scenario> {
+    let new = Scenario::new;
+    let life = [(C::Create("ada"), 1), (C::Delete("ada"), 1)];
+    let with = |more: &[(C, u8)]| [&life[..], more].concat();
+    vec![
+        new("an operator crashes", prompt(), &["ada"], &with(&[(C::Crash, 1)])),
+        new("an answer is lost", prompt(), &["ada"], &with(&[(C::Lost, 1)])),
+        new("a call is refused", prompt(), &["ada"], &with(&[(C::Refused, 1)])),
+        new("AWS takes its time", slow(), &["ada"], &life),
+        new("AWS shows late what was written", late(), &["ada"], &life),
+        new("an app is edited", prompt(), &["ada"], &with(&[(C::Edit("ada"), 1)])),
+        new("an endpoint is deleted by hand", prompt(), &["ada"], &with(&[(C::Drift("endpoint deleted"), 1)])),
+        Scenario { somebody_else: true, ..new("another installation is in the VPC", prompt(), &["ada"], &life) },
+    ]
+}
+
+/// The worlds of `make model-check`.
+fn large() -> Vec<Scenario> {
+    let new = Scenario::new;
+    let life = [(C::Create("ada"), 2), (C::Delete("ada"), 2)];
+    let with = |more: &[(C, u8)]| [&life[..], more].concat();
+    let both = [(C::Create("ada"), 1), (C::Create("bob"), 1), (C::Delete("ada"), 1), (C::Delete("bob"), 1)];
+    let two = |more: &[(C, u8)]| [&both[..], more].concat();
+    vec![
+        new("two apps share a network", prompt(), &["ada", "bob"], &two(&[])),
+        new(
+            "crashes, lost answers, refusals",
+            prompt(),
+            &["ada"],
+            &with(&[(C::Crash, 1), (C::Lost, 1), (C::Refused, 1)]),
+        ),
+        new("an app is suspended", prompt(), &["ada"], &with(&[(C::Suspend("ada"), 1), (C::Resume("ada"), 1)])),
+        new(
+            "an app is deleted and its resources stay",
+            prompt(),
+            &["ada"],
+            &[(C::Create("ada"), 2), (C::DeleteRetaining("ada"), 1), (C::Delete("ada"), 1), (C::Crash, 1)],
+        ),
+        new(
+            "a platform team writes a network",
+            prompt(),
+            &["ada"],
+            &with(&[(C::CreateNetwork("prod", 0), 1), (C::DeleteNetwork("prod"), 1), (C::DeleteImplicit, 1)]),
+        ),
+        new("people change things", prompt(), &["ada"], &with(&DRIFTS.map(|drift| (C::Drift(drift), 1)))),
+        new(
+            "an endpoint fails, or has a copy",
+            slow(),
+            &["ada"],
+            &with(&[(C::EndpointFails, 1), (C::CopyEndpoint, 1)]),
+        ),
+        new("AWS takes its time, and an operator crashes", slow(), &["ada"], &with(&[(C::Crash, 1), (C::Lost, 1)])),
+        new("AWS shows things late, and an operator crashes", late(), &["ada"], &with(&[(C::Crash, 1), (C::Lost, 1)])),
+        Scenario {
+            operators: 2,
+            looks_after: true,
+            ..new("two operators write", prompt(), &["ada"], &[(C::Create("ada"), 1), (C::Delete("ada"), 1)])
+        },
+        Scenario {
+            somebody_else: true,
+            ..new("another installation is in the VPC", prompt(), &["ada", "bob"], &two(&[(C::Crash, 1)]))
+        },
+    ]
+}
+
+/// What people change; each once in a life.
+const DRIFTS: [&str; 6] = [
+    "endpoint vanished",
+    "egress opened",
+    "egress rule deleted",
+    "function deleted",
+    "role deleted",
+    "role policy opened",
+];
+
+fn number(variable: &str) -> Option<usize> {
+    env::var(variable).ok().map(|text| text.parse().expect("a number"))
+}
+
+/// Environment: `PGAI_MODEL_ONLY` is a scenario's name, `PGAI_MODEL_STATES` how many states of each are visited at most.
+fn check(scenarios: &[Scenario], what: &str) {
+    let only = env::var("PGAI_MODEL_ONLY").ok();
+    let scenarios: Vec<&Scenario> =
+        scenarios.iter().filter(|it| only.as_ref().is_none_or(|name| it.name == name)).collect();
+    assert!(!scenarios.is_empty(), "there is no such scenario");
+    let most = number("PGAI_MODEL_STATES").unwrap_or(MOST);
+    let next = AtomicUsize::new(0);
+    let outcomes = Mutex::new(Vec::new());
+    thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while let Some(scenario) = scenarios.get(next.fetch_add(1, SeqCst)) {
+                    let began = Instant::now();
+                    let outcome = explore(scenario, most);
+                    if let Ok(Figures { states, transitions, longest, exhausted }) = &outcome {
+                        let all = if *exhausted { "all of its" } else { "the first" };
+                        said(&format!(
+                            "model: {}: {all} {states} states, {transitions} transitions, at most {longest} steps to rest, {} s",
+                            scenario.name,
+                            began.elapsed().as_secs()
+                        ));
+                    }
+                    outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
+                }
+            });
+        }
+    });
+    let outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let wrong: Vec<&str> =
+        outcomes.iter().filter_map(|it| it.as_ref().err()).map(|Counterexample(told)| told.as_str()).collect();
+    let visited: Vec<&Figures> = outcomes.iter().filter_map(|it| it.as_ref().ok()).collect();
+    let sum = |of: fn(&Figures) -> usize| visited.iter().map(|it| of(it)).sum::<usize>();
+    let exhausted = visited.iter().filter(|it| it.exhausted).count();
+    let figures = format!(
+        "{} distinct states, {} transitions, {} of {} worlds exhausted, at most {} steps to rest",
+        sum(|it| it.states),
+        sum(|it| it.transitions),
+        exhausted,
+        scenarios.len(),
+        visited.iter().map(|it| it.longest).max().unwrap_or_default(),
+    );
+    said(&format!("model: {what}: {figures}"));
+    if only.is_none() {
+        tell(Part::ModelCheck, what, &figures, wrong.len());
+    }
+    assert!(
+        wrong.is_empty(),
+        "{} scenarios go wrong; again: PGAI_MODEL_ONLY='<its name>'\n{}",
+        wrong.len(),
+        wrong.join("\n\n")
+    );
+}
+
+#[test]
+fn every_state_of_small_worlds_is_as_it_should_be_and_leads_to_rest() {
+    check(&small(), "every state of small worlds");
+}
+
+#[test]
+#[ignore = "takes long: `make model-check`"]
+fn every_state_of_larger_worlds_is_as_it_should_be_and_leads_to_rest() {
+    check(&large(), "every state of larger worlds");
+}
