@@ -55,6 +55,11 @@ simulate: ## Play any number of random histories: make simulate SEEDS=10000 FIRS
 	PGAI_SIMULATE_SEEDS=$(or $(SEEDS),10000) PGAI_SIMULATE_FIRST=$(or $(FIRST),1) \
 	  $(CARGO) test --locked --test in_memory simulate::
 
+.PHONY: model-check
+model-check: ## Visit every state of larger worlds (much of an hour): ONLY='a scenario' STATES=100000
+	$(if $(ONLY),PGAI_MODEL_ONLY='$(ONLY)') $(if $(STATES),PGAI_MODEL_STATES=$(STATES)) \
+	  $(CARGO) test --locked --test model_check -- --include-ignored --nocapture larger_worlds
+
 .PHONY: lint
 lint: test-format test-clippy test-deny advisories ## Check format, lints, licences and sources (and advisories, with internet)
 

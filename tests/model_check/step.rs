@@ -15,7 +15,7 @@ use private_genai_operator::{
         network::NetworkKey,
     },
     app::{self, Facts, View, decide::Footing},
-    aws::{AwsError, Caller, Failure, Kept, MaxAge, Snapshot, Snapshots, Write, Written},
+    aws::{AwsError, Caller, Failure, FunctionState, Kept, MaxAge, Snapshot, Snapshots, SubnetId, Write, Written},
     controller::{Departed, Freshness, Next, Pass, Settings, is_held},
     identity::{AppIdentity, NetworkIdentity},
     network::{
@@ -31,7 +31,7 @@ use super::{
 };
 use crate::memory::{
     aws::{self, MemoryAws, Transition, step as aws_step},
-    judge::{installation, region},
+    judge::{installation, live_endpoints, region},
 };
 
 /// How old what a table keeps is at least when it is looked at again, other than by who read it.
@@ -316,6 +316,7 @@ impl Scenario {
         match run.pass.next() {
             Next::Look(fresh) => {
                 let plan = self.look(next, number, &mut run.subject, &fresh);
+                nobody_before(next, &plan)?;
                 run.pass.decided(plan);
             }
             Next::Write(step) => {
@@ -544,6 +545,27 @@ impl Scenario {
         }
         None
     }
+}
+
+/// The last one out turns off the light, and nobody before: the only endpoint of a VPC does not go while a function there
+/// lives (DESIGN.md section 5, invariant 6).
+fn nobody_before(state: &State, plan: &Plan) -> Result<(), Wrong> {
+    let here = &state.world.regions[&region()];
+    let live = live_endpoints(here);
+    for step in &plan.steps {
+        let Write::DeleteVpcEndpoint { endpoint } = &step.write else { continue };
+        let Some((vpc, ..)) = live.iter().find(|(_, _, id)| id == endpoint) else { continue };
+        let is_in_vpc = |subnet: &SubnetId| here.subnets.get(subnet).is_some_and(|subnet| subnet.vpc == *vpc);
+        let function = here.functions.values().map(|function| &function.detail).find(|function| {
+            installation().owns(&function.tags)
+                && function.state == FunctionState::Active
+                && function.listing.configuration.subnets.iter().any(is_in_vpc)
+        });
+        if let Some(function) = function.filter(|_| live.iter().filter(|(it, ..)| it == vpc).count() == 1) {
+            return Err(format!("{endpoint} is to go although {} lives", function.listing.name));
+        }
+    }
+    Ok(())
 }
 
 fn look_at_remains(
