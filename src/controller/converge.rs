@@ -50,7 +50,7 @@ pub enum Next {
     /// Looks at AWS, with facts as fresh as this, and decides.
     Look(Freshness),
     /// Makes a write.
-    Write(Step),
+    Write(Box<Step>),
     /// Nothing more.
     End,
 }
@@ -95,7 +95,9 @@ impl Pass {
     pub fn next(&self) -> Next {
         match self.position {
             Position::Look => Next::Look(self.freshness.clone()),
-            Position::Write(index) => self.plan.steps.get(index).cloned().map_or(Next::End, Next::Write),
+            Position::Write(index) => {
+                self.plan.steps.get(index).cloned().map_or(Next::End, |step| Next::Write(Box::new(step)))
+            }
             Position::End => Next::End,
         }
     }

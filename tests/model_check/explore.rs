@@ -1,7 +1,7 @@
 //! Visits every state that a scenario can reach, breadth first, and follows each to its end without faults.
 
 use std::{
-    collections::{HashMap, VecDeque, hash_map::Entry},
+    collections::{HashMap, HashSet, VecDeque, hash_map::Entry},
     fmt::Write as _,
     hash::{BuildHasherDefault, Hasher},
     io::Write as _,
@@ -87,14 +87,12 @@ pub fn explore(scenario: &Scenario, most: usize) -> Result<Figures, Counterexamp
             ));
         }
         if state.is_quiet() {
-            match settle(scenario, &state, &mut rests, None) {
-                Ok(steps) => figures.longest = figures.longest.max(steps),
-                Err(_) => {
-                    // Once more, and told step by step.
-                    let again = settle(scenario, &state, &mut Map::default(), Some(&mut Vec::new()));
-                    return Err(tell(&reached, at, None, &again.expect_err("it goes the same way again")));
-                }
-            }
+            let Ok(steps) = settle(scenario, &state, &mut rests, None) else {
+                // Once more, and told step by step.
+                let again = settle(scenario, &state, &mut Map::default(), Some(&mut Vec::new()));
+                return Err(tell(&reached, at, None, &again.expect_err("it goes the same way again")));
+            };
+            figures.longest = figures.longest.max(steps);
         }
         for (index, (action, outcome)) in successors(scenario, &state).into_iter().enumerate() {
             figures.transitions += 1;
@@ -125,17 +123,17 @@ pub fn explore(scenario: &Scenario, most: usize) -> Result<Figures, Counterexamp
 /// Passes that go on without a fault end, and then everything comes to rest, as was followed from each state in which
 /// nobody is in the middle of one. Gives a state from which passes do not end.
 fn endless(passes: &Map<u128>) -> Option<u128> {
-    let mut ends: Map<()> = Map::default();
+    let mut ends: HashSet<u128, BuildHasherDefault<Identity>> = HashSet::default();
     for begin in passes.keys() {
         let (mut at, mut way) = (*begin, Vec::new());
-        while let Some(next) = passes.get(&at).filter(|_| !ends.contains_key(&at)) {
+        while let Some(next) = passes.get(&at).filter(|_| !ends.contains(&at)) {
             way.push(at);
             if way.len() > STEPS {
                 return Some(*begin);
             }
             at = *next;
         }
-        ends.extend(way.into_iter().map(|state| (state, ())));
+        ends.extend(way);
     }
     None
 }

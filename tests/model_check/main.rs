@@ -12,6 +12,11 @@
 //! ```
 
 #![allow(
+    clippy::unused_self,
+    clippy::needless_pass_by_value,
+    reason = "all that a scenario can do is said of it, and objects are handed on as the shell hands them on"
+)]
+#![allow(
     clippy::expect_used,
     clippy::panic,
     clippy::unwrap_used,

@@ -29,6 +29,15 @@ use crate::memory::{
 /// What apps call at first, and after they were edited.
 const MODELS: [&str; 2] = ["amazon.nova-lite-v1:0", "anthropic.claude-3-haiku-20240307-v1:0"];
 
+/// What is met where an app is as it should be. Nobody probes here, so nothing is healthy.
+const LEGS: [ConditionType; 5] = [
+    ConditionType::Accepted,
+    ConditionType::NetworkReady,
+    ConditionType::EndpointReady,
+    ConditionType::ExecutionRoleReady,
+    ConditionType::FunctionReady,
+];
+
 /// An app of a scenario, and the number of the VPC that it is in.
 #[derive(Clone, Copy, Debug)]
 pub struct AppOf {
@@ -166,7 +175,6 @@ impl Scenario {
             |name: &str| state.objects.apps.get(name).map(|app| app.get().metadata.deletion_timestamp.is_some());
         let stays = |name: &str| going(name) == Some(false);
         match chance {
-            Chance::Crash | Chance::Lost | Chance::Refused => Vec::new(),
             Chance::Create(name) if going(name).is_none() => {
                 one(&|next| next.create_app(name, PrivateGenAIApp::new(name, self.spec(&next.world, name))))
             }
@@ -207,7 +215,7 @@ impl Scenario {
             Chance::Drift(name) => self.drifts(state, name),
             Chance::EndpointFails => self
                 .live(state)
-                .flat_map(|endpoint| {
+                .filter_map(|endpoint| {
                     let (state_of, last_error) = (EndpointState::Failed, Some("InternalError: it broke".to_owned()));
                     let deed = ByHand::SetEndpointState { endpoint, state: state_of, last_error };
                     by(state, &told, &aws::Action::ByHand(region(), deed)).map(|(told, next, _)| (told, next))
@@ -215,7 +223,7 @@ impl Scenario {
                 .collect(),
             Chance::CopyEndpoint => self
                 .live(state)
-                .flat_map(|id| {
+                .filter_map(|id| {
                     let endpoint = state.world.regions[&region()].endpoints[&id].clone();
                     let copy = NewVpcEndpoint {
                         vpc: endpoint.vpc,
@@ -293,8 +301,7 @@ impl Scenario {
                 continue;
             }
             let conditions = app.status.as_ref().map_or(&[][..], |status| &status.conditions);
-            use ConditionType as C;
-            for leg in [C::Accepted, C::NetworkReady, C::EndpointReady, C::ExecutionRoleReady, C::FunctionReady] {
+            for leg in LEGS {
                 if !is_true(conditions, leg) {
                     return Err(format!("app {name}: {} is not met: {conditions:#?}", leg.as_str()));
                 }
