@@ -56,7 +56,7 @@ simulate: ## Play any number of random histories: make simulate SEEDS=10000 FIRS
 	  $(CARGO) test --locked --test in_memory simulate::
 
 .PHONY: model-check
-model-check: ## Visit every state of larger worlds (much of an hour): ONLY='a scenario' STATES=100000
+model-check: ## Visit every state of larger worlds, for long: ONLY='a scenario' STATES=100000
 	$(if $(ONLY),PGAI_MODEL_ONLY='$(ONLY)') $(if $(STATES),PGAI_MODEL_STATES=$(STATES)) \
 	  $(CARGO) test --locked --test model_check -- --include-ignored --nocapture larger_worlds
 
