@@ -1,5 +1,6 @@
 //! What both controllers share: the context, one pass of look–decide–write, and how soon to look again.
 
+mod answers;
 mod cluster;
 pub mod context;
 mod converge;

@@ -4,7 +4,10 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
-    memory::aws::{Delays, Fault, VpcShape},
+    memory::{
+        aws::{Delays, Fault, VpcShape},
+        kubernetes,
+    },
     scene::{Scene, app, condition, names, scene},
 };
 use private_genai_operator::aws::VpcId;
@@ -165,6 +168,27 @@ async fn a_refused_list_is_asked_for_twice_a_minute_at_most_however_many_apps_wa
         assert!((2..=2 * 10 + 8 + 2).contains(&asked), "{asked}");
         scene.aws.clear_faults();
         until_ready(&scene, 0..100).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_list_that_fails_is_asked_for_a_few_times_a_minute_and_one_that_is_never_answered_is_asked_for_again() {
+    scene(async {
+        let mut scene = Scene::new(Delays::default());
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        let list = |fault: kubernetes::Fault| fault.on(kubernetes::Verb::List).of(kubernetes::APPS);
+        scene.kubernetes.inject(list(kubernetes::Fault::hang()));
+        scene.kubernetes.inject(list(kubernetes::Fault::answer(429)).times(usize::MAX));
+        scene.start();
+        scene.apply_app(&name(0), &vpc);
+        scene.pass(Duration::from_mins(5)).await;
+        scene.forget();
+        scene.pass(Duration::from_mins(5)).await;
+        let lists = scene.kubernetes.take_journal().only(|call| call.verb == kubernetes::Verb::List);
+        assert!((5..=20).contains(&lists.len()), "{lists}");
+        scene.kubernetes.clear_faults();
+        until_ready(&scene, 0..1).await;
     })
     .await;
 }

@@ -34,8 +34,8 @@ use self::{
     watch::{Change, watch},
 };
 use super::{
-    Context, Error, Guarded, Look, Pace, Settings, context::key, credentials, departed::look_after, gauges, is_held,
-    network_of,
+    Context, Error, Guarded, Look, Pace, Settings, answers::answered, context::key, credentials, departed::look_after,
+    gauges, is_held, network_of,
 };
 use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
@@ -59,7 +59,7 @@ pub async fn run(
     ready: Arc<Readiness>,
     stop: CancellationToken,
 ) {
-    let client = leadership.fence(&client);
+    let client = leadership.fence(&answered(&client));
     let (apps, app_writer) = store();
     let (networks, network_writer) = store();
     let (app_queue, app_requests) = unbounded();

@@ -1,11 +1,16 @@
 //! A watch that keeps a store up to date, and tells of each change after the store has it.
 
-use std::fmt::Debug;
+use std::{fmt::Debug, time::Duration};
 
 use futures::StreamExt as _;
 use kube::{
     Api, Client, Resource, ResourceExt as _,
-    runtime::{WatchStreamExt as _, reflector::store::Writer, watcher},
+    runtime::{
+        WatchStreamExt as _,
+        reflector::store::Writer,
+        utils::Backoff,
+        watcher::{self, DefaultBackoff, watcher},
+    },
 };
 use serde::de::DeserializeOwned;
 
@@ -21,6 +26,24 @@ pub(super) enum Change<K> {
     Gone(Guarded<K>),
 }
 
+/// kube's own pauses, from a second to half a minute, which begin anew after two minutes without an error. kube takes them
+/// to begin anew with each good answer too, and it counts the mere beginning of a list as one, and the list that leads to
+/// a watch which is refused: so a list that fails would be asked for every second, for as long as it fails.
+#[derive(Default)]
+struct Unhurried(DefaultBackoff);
+
+impl Iterator for Unhurried {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        self.0.next()
+    }
+}
+
+impl Backoff for Unhurried {
+    fn reset(&mut self) {}
+}
+
 /// Keeps a store up to date, and tells of each change after the store has it. Field managers are not kept: nothing
 /// reads them, and they are a third of an object.
 pub(super) async fn watch<K>(client: &Client, writer: Writer<Guarded<K>>, mut tell: impl FnMut(Change<K>))
@@ -28,7 +51,7 @@ where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
     let mut events = watcher(Api::<Guarded<K>>::all(client.clone()), watcher::Config::default())
-        .default_backoff()
+        .backoff(Unhurried::default())
         .modify(|object| object.managed_fields_mut().clear())
         .reflect(writer)
         .boxed();
