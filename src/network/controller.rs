@@ -385,7 +385,8 @@ async fn delete(api: &Api<PrivateGenAINetwork>, network: &PrivateGenAINetwork) -
     let same = Preconditions { uid: network.uid(), resource_version: None };
     match api.delete(&network.name_any(), &DeleteParams::default().preconditions(same)).await {
         Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(()),
+        Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
+        // A conflict too: whether another object has the name by now, or the server lost a race, the next look tells.
         Err(error) => Err(error.into()),
     }
 }
