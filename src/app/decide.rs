@@ -250,6 +250,8 @@ pub fn places(
     identities.extend(
         roles
             .values()
+            // What an earlier app of the name was to leave in another VPC is not this one's to take along.
+            .filter(|role| !role.tags.contains_key(TAG_RETAINED))
             .filter_map(|role| AppIdentity::from_tags(&settings.installation, &role.tags))
             .filter(|identity| identity.namespace == namespace && identity.name == name),
     );

@@ -349,3 +349,29 @@ async fn an_app_in_a_namespace_that_is_being_deleted_goes_although_events_are_re
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_was_retained_in_one_vpc_does_not_go_with_an_app_of_the_same_name_in_another() {
+    scene(async {
+        let (scene, first) = Scene::with_app("bot", Delays::default()).await;
+        let (second, _) = scene.vpc(&VpcShape::default());
+        scene.apply("bot", spec(&first, &json!({"deletionPolicy": "Retain"})));
+        scene.pass(Duration::from_secs(5)).await;
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+        scene.apply("bot", spec(&second, &json!({})));
+        scene.until_ready("bot").await;
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+        scene.until_network_gone(&second).await;
+        scene.pass(Duration::from_mins(2)).await;
+        assert_eq!(scene.aws.world().regions[&Scene::region()].functions.len(), 1, "what was retained is there");
+        assert!(role_has(&scene, TAG_RETAINED));
+        scene.apply("bot", spec(&first, &json!({})));
+        scene.until_ready("bot").await;
+        scene.pass(Duration::from_secs(10)).await;
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_nothing_is_left("bot", &first).await;
+    })
+    .await;
+}
