@@ -7,7 +7,7 @@ use kube::{Resource as _, ResourceExt as _, runtime::reflector::ObjectRef};
 
 use super::{
     Desired, Observed, plan, retain, teardown,
-    view::{View, name_conflict, not_allowed, waiting},
+    view::{View, name_conflict, not_allowed, unreadable, waiting},
 };
 use crate::{
     api::{
@@ -63,10 +63,11 @@ pub fn footing(object: &PrivateGenAIApp, cluster: &Cluster<'_>) -> Footing {
     let networks = || all.iter().filter_map(|network| network.0.as_ref().ok());
     let Some(network) = accepted(networks(), &app.network) else {
         let name = implicit_name(&app.network);
-        let (leg, bring) = if networks().any(|network| network.name_any() == name) {
-            (name_conflict(&name, &app.network), None)
-        } else {
-            (waiting(format!("PrivateGenAINetwork {name} is being created.")), Some(name))
+        let found = all.iter().find(|network| network.name_any() == name).map(|network| network.0.is_ok());
+        let (leg, bring) = match found {
+            Some(true) => (name_conflict(&name, &app.network), None),
+            Some(false) => (unreadable(&name), None),
+            None => (waiting(format!("PrivateGenAINetwork {name} is being created.")), Some(name)),
         };
         return Footing::WithoutNetwork { app, leg, bring };
     };

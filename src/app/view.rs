@@ -44,6 +44,15 @@ pub(super) fn name_conflict(name: &str, key: &NetworkKey) -> Leg {
     )
 }
 
+/// The network that was made for the VPC is there and cannot be read: another one would have the same name.
+pub(super) fn unreadable(name: &str) -> Leg {
+    Leg::blocked(
+        ConditionType::NetworkReady,
+        Reason::InvalidSpec,
+        format!("PrivateGenAINetwork {name} cannot be read by this version of the operator: correct it, or delete it."),
+    )
+}
+
 /// What an app sees of its network: only its status.
 pub struct View {
     /// How the app stands as far as its network goes.

@@ -198,3 +198,26 @@ async fn a_network_that_cannot_be_read_can_still_be_deleted() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_app_whose_network_cannot_be_read_says_so_and_asks_for_no_other_of_its_name() {
+    scene(async {
+        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+        let before = scene.kubernetes.get(&network(&vpc)).expect("the network");
+        scene
+            .kubernetes
+            .overwrite(&network(&vpc), |network| network["spec"]["deletionPolicy"] = json!({"by": "another"}));
+        scene.until_refused("bot", "InvalidSpec").await;
+        // The message comes to say since when.
+        scene.pass(Duration::from_mins(6)).await;
+        scene.forget();
+        scene.pass(Duration::from_mins(11)).await;
+        assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
+        let journal = scene.kubernetes.take_journal();
+        assert_eq!((journal.writes().len(), journal.events().len()), (0, 0), "{journal}");
+        scene.kubernetes.edit(&network(&vpc), |network| network["spec"] = before["spec"].clone());
+        scene.until_ready("bot").await;
+        assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
+    })
+    .await;
+}
