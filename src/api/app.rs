@@ -160,7 +160,10 @@ pub struct FunctionSpec {
         validation = Rule::new(
             "self.all(k, !k.startsWith('AWS_') && !k.startsWith('LAMBDA_') && !k.startsWith('PRIVATE_GENAI_'))"
         )
-        .message("must not set AWS_…, LAMBDA_… or PRIVATE_GENAI_… variables: choose another name; these are set for you")
+        .message("must not set AWS_…, LAMBDA_… or PRIVATE_GENAI_… variables: choose another name; these are set for you"),
+        validation = Rule::new("self.map(k, k.size() + self[k].size()).sum() <= 4096").message(
+            "must have at most 4,096 characters in all, names included: Lambda takes no more"
+        )
     )]
     pub environment: BTreeMap<String, String>,
     /// How the function's log is kept.

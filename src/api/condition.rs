@@ -127,6 +127,8 @@ names! {
     DnsDisabled,
     /// The endpoint policy would be longer than AWS allows.
     PolicyTooLong,
+    /// The environment of the function would be longer than Lambda allows.
+    EnvironmentTooLong,
     /// The endpoint failed, was rejected or expired.
     EndpointFailed,
     /// The function failed to start or to update.
@@ -192,6 +194,7 @@ impl Reason {
             | Self::SubnetZoneNotOffered
             | Self::DnsDisabled
             | Self::PolicyTooLong
+            | Self::EnvironmentTooLong
             | Self::EndpointFailed
             | Self::FunctionFailed
             | Self::FunctionError

@@ -14,6 +14,9 @@ use crate::{
 /// The name of the inline policy of an execution role.
 const POLICY_NAME: &str = "private-genai";
 
+/// The longest environment that Lambda takes, in bytes of JSON.
+const ENVIRONMENT_MAX: usize = 4_096;
+
 /// Decides about an app that should be there. An app on a network that is ready is created by one plan: role, policy,
 /// log group, retention, function.
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
@@ -202,6 +205,18 @@ fn log_group(desired: &Desired, facts: Option<&LogGroupFacts>, plan: &mut Plan) 
 fn function(desired: &Desired, function: &DesiredFunction, observed: &Observed, plan: &mut Plan) -> Leg {
     let kind = ConditionType::FunctionReady;
     let name = desired.identity.function_name();
+    let measured = function.configuration.environment.measured();
+    if measured > ENVIRONMENT_MAX {
+        // What is set for the user counts too, which no rule about what they write can know.
+        return Leg::blocked(
+            kind,
+            Reason::EnvironmentTooLong,
+            format!(
+                "The environment of function {name} would have {measured} bytes, and Lambda allows {ENVIRONMENT_MAX}: the \
+                 models and the endpoint's URL are in it too, so name fewer models or less in spec.function.environment."
+            ),
+        );
+    }
     let Some(listing) = &observed.listing else {
         plan.step(
             kind,

@@ -376,6 +376,11 @@ impl Environment {
         Self(variables)
     }
 
+    /// How long it is as Lambda measures it: the JSON of all variables, in bytes. Lambda takes 4,096.
+    pub fn measured(&self) -> usize {
+        serde_json::json!(self.0).to_string().len()
+    }
+
     /// The variables, values included: for the AWS call, never for a log.
     pub fn variables(&self) -> &BTreeMap<String, String> {
         &self.0

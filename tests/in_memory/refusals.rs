@@ -88,3 +88,21 @@ async fn a_subnet_of_another_vpc_is_refused_and_harms_no_other_app() {
     })
     .await;
 }
+
+/// 32 ids of models that are as long as ids may be: each for itself is fine, and so is each field.
+#[tokio::test(start_paused = true)]
+async fn an_environment_that_lambda_would_refuse_is_told_with_its_size_and_never_sent() {
+    scene(async {
+        let mut scene = Scene::new(Delays::default());
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        scene.start();
+        let models = |count: usize| (0..count).map(|n| format!("amazon.{n:0>121}")).collect::<Vec<_>>();
+        scene.apply("bot", json!({"network": {"vpcId": vpc.as_str()}, "models": models(32)}));
+        let message = scene.until_refused("bot", "EnvironmentTooLong").await;
+        assert!(message.contains("allows 4096") && message.contains("fewer models"), "{message}");
+        assert!(!names(&scene.aws.take_journal()).contains(&"lambda:CreateFunction".to_owned()));
+        scene.apply("bot", json!({"network": {"vpcId": vpc.as_str()}, "models": models(28)}));
+        scene.until_ready("bot").await;
+    })
+    .await;
+}

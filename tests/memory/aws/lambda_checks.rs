@@ -113,7 +113,7 @@ fn check_environment(configuration: &FunctionConfiguration) -> Answer<()> {
     if let Some(name) = variables.keys().find(|name| !is_name(name)) {
         return refuse("ValidationException", format!("Value at 'environment' failed to satisfy constraint: {name}"));
     }
-    if variables.iter().map(|(name, value)| name.len() + value.len()).sum::<usize>() > ENVIRONMENT_BYTES {
+    if configuration.environment.measured() > ENVIRONMENT_BYTES {
         return refuse(
             INVALID,
             "Lambda was unable to configure your environment variables because the environment variables you have \

@@ -165,7 +165,7 @@ fn what_lambda_would_not_run_is_refused() {
     }
     let empty = NewFunction { package: Package::new(Vec::new()), ..new.clone() };
     account.refuses(create(&empty), "InvalidParameterValueException", Failure::Invalid);
-    let fits = FunctionConfiguration { environment: environment("KEY", 4_093), ..base() };
+    let fits = FunctionConfiguration { environment: environment("KEY", 4_086), ..base() };
     account.write(create(&NewFunction { configuration: fits, ..new.clone() })).expect("4 KB exactly");
 }
 
