@@ -32,6 +32,10 @@ const INTERFACE_ACTIONS: [&str; 6] = [
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModelId(String);
 
+/// What IDs of inference profiles begin with, where those of foundation models have the provider: a profile is another kind of
+/// resource, with another ARN, and lets calls go to other regions. The definition of an app refuses the same.
+const PROFILES: [&str; 13] = ["us", "us-gov", "eu", "apac", "au", "ca", "jp", "sa", "me", "af", "in", "uk", "global"];
+
 impl FromStr for ModelId {
     type Err = InvalidId;
 
@@ -39,6 +43,7 @@ impl FromStr for ModelId {
         let fits = text.len() <= 128
             && text.split_once('.').is_some_and(|(provider, model)| {
                 !provider.is_empty()
+                    && !PROFILES.contains(&provider)
                     && !model.is_empty()
                     && provider.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
             })

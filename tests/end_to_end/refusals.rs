@@ -68,6 +68,11 @@ async fn the_api_server_refuses_with_a_sentence_that_says_what_to_write() {
             "supported values: \"Delete\", \"Retain\"",
         ),
         ("reserved variable", function(json!({"environment": {"AWS_REGION": "x"}})), "choose another name"),
+        (
+            "much environment",
+            function(json!({"environment": {"A1": "x".repeat(4000), "B1": "x".repeat(100)}})),
+            "4,096 characters in all",
+        ),
         ("odd variable", function(json!({"environment": {"1x": "x"}})), "must have names that Lambda allows"),
     ];
     for (what, spec, sentence) in table {
