@@ -15,12 +15,16 @@ mod facts;
 #[path = "../figures/mod.rs"]
 mod figures;
 mod health;
+mod hostile;
 mod http;
 mod lifecycle;
 mod manifests;
 mod operation;
+mod outages;
 mod path;
 mod refusals;
 mod replicas;
+#[path = "../specs/mod.rs"]
+mod specs;
 mod stack;
 mod uninstall;

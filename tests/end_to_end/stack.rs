@@ -7,7 +7,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -42,8 +42,8 @@ pub struct Stack {
     kubectl: PathBuf,
     pub aws: String,
     directory: PathBuf,
-    /// The stack runs until its standard input ends.
-    _process: Child,
+    /// The stack runs until its standard input ends; a line there names a part to restart.
+    process: Mutex<Child>,
 }
 
 /// A running operator.
@@ -87,7 +87,7 @@ impl Stack {
             kubectl: text("kubectl").into(),
             aws: text("awsEndpointUrl"),
             directory: text("dir").into(),
-            _process: process,
+            process: Mutex::new(process),
         };
         for (_, manifest) in crd::manifests().expect("YAML") {
             stack.apply(&manifest);
@@ -95,6 +95,21 @@ impl Stack {
         let established = ["wait", "--for=condition=Established", "--timeout=60s", "crd", "--all"];
         assert!(stack.kubectl(&established).status.success());
         stack
+    }
+
+    /// Kills the API server, which starts again on its port with what etcd has, and waits until it answers.
+    pub async fn restart_api_server(&self) {
+        let restart =
+            |process: &mut Child| process.stdin.as_mut().expect("a pipe").write_all(b"restart kube-apiserver\n");
+        restart(&mut self.process.lock().expect("nobody panics with it")).expect("the stack reads");
+        eventually("the API server is gone", async || {
+            (self.kubectl(&["get", "--raw", "/readyz", "--request-timeout=1s"]).status.code() != Some(0)).then_some(())
+        })
+        .await;
+        eventually("the API server is back", async || {
+            self.kubectl(&["get", "--raw", "/readyz", "--request-timeout=1s"]).status.success().then_some(())
+        })
+        .await;
     }
 
     /// Starts an operator and waits until it is ready.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import dataclasses
 import os
 import selectors
 import signal
@@ -43,6 +44,7 @@ class Child:
     process: subprocess.Popen[bytes]
     log: Path
     stop_signal: signal.Signals  # also when we are killed
+    spawn: Callable[[], subprocess.Popen[bytes]]  # makes another one like it
 
 
 class Supervisor:
@@ -51,6 +53,8 @@ class Supervisor:
     def __init__(self, watch_stdin: bool) -> None:
         self._children: list[Child] = []
         self._stop_reason: str | None = None
+        self._said = b""
+        self._to_restart: list[str] = []
         self._selector = selectors.SelectSelector()  # unlike epoll, it takes any kind of standard input
         if watch_stdin:
             self._watch_stdin()
@@ -67,15 +71,30 @@ class Supervisor:
         env: dict[str, str] | None = None, stdout: Path | None = None,
     ) -> None:
         """Starts a child. Its standard input is a pipe that closes when we end, however we end."""
-        with open(log, "ab") as errors, open(stdout or log, "ab") as output:
-            process = subprocess.Popen(
-                [str(part) for part in command], cwd=cwd, env={**os.environ, **(env or {})},
-                stdin=subprocess.PIPE, stdout=output, stderr=errors,
-                # A session of its own keeps the terminal's Ctrl-C from it (we stop children in order)
-                # and makes one process group of it and its own children.
-                start_new_session=True, preexec_fn=_die_with_parent(os.getpid(), stop_signal),
-            )
-        self._children.append(Child(name, process, log, stop_signal))
+
+        def spawn() -> subprocess.Popen[bytes]:
+            with open(log, "ab") as errors, open(stdout or log, "ab") as output:
+                return subprocess.Popen(
+                    [str(part) for part in command], cwd=cwd, env={**os.environ, **(env or {})},
+                    stdin=subprocess.PIPE, stdout=output, stderr=errors,
+                    # A session of its own keeps the terminal's Ctrl-C from it (we stop children in order)
+                    # and makes one process group of it and its own children.
+                    start_new_session=True, preexec_fn=_die_with_parent(os.getpid(), stop_signal),
+                )
+
+        self._children.append(Child(name, spawn(), log, stop_signal, spawn))
+
+    def restart(self, name: str) -> None:
+        """Kills a child, as a node that dies does, and starts it again with the same arguments and files."""
+        for place, child in enumerate(self._children):
+            if child.name == name:
+                _signal_group(child, signal.SIGKILL)
+                child.process.wait()
+                if child.process.stdin:
+                    child.process.stdin.close()
+                self._children[place] = dataclasses.replace(child, process=child.spawn())
+                return
+        raise StackError(f"restart {name}: there is {', '.join(child.name for child in self._children)}")
 
     def wait_until(self, what: str, probe: Callable[[], bool], seconds: float) -> None:
         """Returns once the probe says so; raises when we are to stop, a child died or time is up."""
@@ -88,9 +107,12 @@ class Supervisor:
             self._rest(POLL_SECONDS)
 
     def watch(self) -> None:
-        """Stays until asked to stop (raises Stopped) or a child dies (raises ChildDied)."""
+        """Stays until asked to stop (raises Stopped) or a child dies (raises ChildDied). Restarts children that a line
+        on standard input names: `restart kube-apiserver`."""
         while True:
             self._check()
+            while self._to_restart:
+                self.restart(self._to_restart.pop(0))
             self._rest(None)
 
     def stop_all(self) -> None:
@@ -140,9 +162,15 @@ class Supervisor:
         self._selector.register(sys.stdin.fileno(), selectors.EVENT_READ, self._on_stdin)
 
     def _on_stdin(self) -> None:
-        if not os.read(sys.stdin.fileno(), 4096):
+        read = os.read(sys.stdin.fileno(), 4096)
+        if not read:
             self._stop_reason = "end of standard input (--ignore-stdin runs without one)"
             self._selector.unregister(sys.stdin.fileno())
+        *lines, self._said = (self._said + read).split(b"\n")
+        for line in lines:
+            word, _, name = line.decode(errors="replace").partition(" ")
+            if word == "restart":
+                self._to_restart.append(name.strip())
 
 
 def free_ports(count: int) -> list[int]:
