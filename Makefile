@@ -142,9 +142,9 @@ test-simulation:
 	PGAI_SIMULATE_SECONDS=300 $(CARGO) test --locked --test in_memory simulate:: 2>&1 | $(KEEP)
 
 .PHONY: fault-table
-fault-table: ## Print what becomes of every AWS call that meets every fault
+fault-table: ## Print what becomes of every AWS call that meets every fault, and of whatever happens to Kubernetes
 	@$(CARGO) test --locked --test in_memory faults:: > /dev/null
-	@cat $(RESULTS)/fault-table.txt
+	@cat $(RESULTS)/fault-table.txt $(RESULTS)/kubernetes-fault-table-*.txt
 
 .PHONY: crash-all
 crash-all: ## Kill the operator at every call that it makes, reads too: it takes the better part of an hour

@@ -12,7 +12,7 @@ use tokio::{sync::watch, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    memory::aws::{Delays, VpcShape},
+    memory::aws::{Delays, MemoryAws, VpcShape},
     scene::{LONG, Scene, app, condition, network, scene, writes},
 };
 
@@ -32,6 +32,8 @@ enum Line {
 /// One replica of the operator: a process of its own.
 pub struct Replica {
     pub name: &'static str,
+    /// AWS as this replica calls it.
+    pub aws: MemoryAws,
     line: watch::Sender<Line>,
     standing: watch::Receiver<Standing>,
     stop: CancellationToken,
@@ -44,6 +46,7 @@ impl Replica {
         let client = connected(&scene.kubernetes.client(), &line);
         let election = election(&client, name);
         let (aws, settings, metrics) = (scene.aws.seen_by(name), scene.settings(), Arc::clone(&scene.metrics));
+        let called = aws.clone();
         let (standing, told) = watch::channel(Standing::default());
         let stop = CancellationToken::new();
         let until = stop.clone();
@@ -55,11 +58,21 @@ impl Replica {
             };
             election.campaign(&standing, &until, work).await;
         });
-        Self { name, line, standing: told, stop, task }
+        Self { name, aws: called, line, standing: told, stop, task }
     }
 
     fn leads(&self) -> bool {
         *self.standing.borrow() == Standing::Leads
+    }
+
+    /// No request of it is answered from now on.
+    pub fn cut_off(&self) {
+        self.line.send_replace(Line::Silent);
+    }
+
+    /// Its requests are answered again.
+    pub fn reconnect(&self) {
+        self.line.send_replace(Line::Up);
     }
 
     pub async fn until_leads(&mut self) {

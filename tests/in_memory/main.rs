@@ -19,6 +19,7 @@ mod faults;
 #[path = "../figures/mod.rs"]
 mod figures;
 mod health;
+mod kubernetes_faults;
 mod leadership;
 #[path = "../memory/mod.rs"]
 mod memory;

@@ -217,7 +217,7 @@ impl Life {
 }
 
 /// Changes one resource of each kind in each way that is put right by a call of its own.
-fn tamper(scene: &Scene) {
+pub fn tamper(scene: &Scene) {
     const DRIFTS: [&str; 7] = [
         "code replaced",
         "egress opened",

@@ -5,6 +5,8 @@ mod cells;
 mod kinds;
 mod lives;
 
+pub use self::lives::tamper;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,

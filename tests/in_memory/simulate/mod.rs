@@ -15,7 +15,7 @@ mod asked;
 mod history;
 mod play;
 mod shorten;
-mod witness;
+pub mod witness;
 
 use std::{
     any::Any,

@@ -10,7 +10,7 @@ use private_genai_operator::aws::{
 };
 
 use super::{
-    handle::{Call, MemoryAws},
+    handle::{Call, Lateness, MemoryAws},
     invoke, reads,
     world::{RegionState, World},
 };
@@ -225,6 +225,26 @@ impl Aws for MemoryAws {
     }
 
     async fn write(&self, region: &Region, write: &Write) -> Result<Written, AwsError> {
+        let Some(Lateness { by, after_the_work, .. }) = self.take_lateness() else {
+            return self.write_now(region, write).await;
+        };
+        let (aws, region, write) = (self.clone(), region.clone(), write.clone());
+        // A task of its own, which outlives whoever waits for it.
+        let late = tokio::spawn(async move {
+            if after_the_work {
+                let written = aws.write_now(&region, &write).await;
+                tokio::time::sleep(by).await;
+                return written;
+            }
+            tokio::time::sleep(by).await;
+            aws.write_now(&region, &write).await
+        });
+        late.await.expect("AWS does not panic")
+    }
+}
+
+impl MemoryAws {
+    async fn write_now(&self, region: &Region, write: &Write) -> Result<Written, AwsError> {
         let (service, operation) = write.operation();
         let call = Call { service, operation, write: true, region, resource: write.resource() };
         self.call(call, |world| self.carry_out(world, region, write).map(|written| (written, 1))).await

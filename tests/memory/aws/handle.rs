@@ -31,6 +31,19 @@ pub struct MemoryAws {
     by: &'static str,
     /// Calls take their time, which follows from this.
     dawdles: Option<u64>,
+    /// One of its writes will be late; of all clones.
+    lateness: Arc<Mutex<Option<Lateness>>>,
+}
+
+/// A write that takes so long that its writer may be gone when it is done, or when its answer comes: the process was
+/// frozen in the middle of the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lateness {
+    /// So many writes come before it.
+    pub skips: usize,
+    pub by: Duration,
+    /// The work is done in time, and its answer is late.
+    pub after_the_work: bool,
 }
 
 /// Told of each write of the operator that AWS carried out: the account before, the write, what AWS answered, and the
@@ -67,7 +80,28 @@ impl MemoryAws {
         let skipped = world.now;
         let inside = Inside { world, skipped, journal: Vec::new(), faults: Vec::new(), errors: 0 };
         let (started, inside) = (Instant::now(), Arc::new(Mutex::new(inside)));
-        Self { started, pacer: None, witness: Arc::default(), inside, by: "", dawdles: None }
+        Self { started, pacer: None, witness: Arc::default(), inside, by: "", dawdles: None, lateness: Arc::default() }
+    }
+
+    /// One write of this replica will be late, and be done also when nobody waits for it any more.
+    pub fn be_late(&self, lateness: Lateness) {
+        *self.lateness.lock().unwrap_or_else(PoisonError::into_inner) = Some(lateness);
+    }
+
+    /// The late write has begun.
+    pub fn is_late(&self) -> bool {
+        self.lateness.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    /// How late the write is that begins now.
+    pub(super) fn take_lateness(&self) -> Option<Lateness> {
+        let mut lateness = self.lateness.lock().unwrap_or_else(PoisonError::into_inner);
+        let waiting = lateness.as_mut()?;
+        if waiting.skips > 0 {
+            waiting.skips -= 1;
+            return None;
+        }
+        lateness.take()
     }
 
     /// The same account, asked no faster than the operator's own pacer lets it, call for call and page for page.
@@ -77,7 +111,7 @@ impl MemoryAws {
 
     /// A handle whose calls the journal knows as this replica's.
     pub fn seen_by(&self, by: &'static str) -> Self {
-        Self { by, ..self.clone() }
+        Self { by, lateness: Arc::default(), ..self.clone() }
     }
 
     /// A handle whose calls take up to 100 ms before the work and up to 100 ms after it: how much each takes follows from

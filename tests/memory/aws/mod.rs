@@ -39,7 +39,7 @@ pub mod world;
 pub use by_hand::ByHand;
 pub use calls::{CallRecord, Fault};
 pub use drift::{Drift, drifts};
-pub use handle::MemoryAws;
+pub use handle::{Lateness, MemoryAws};
 pub use invoke::{Behaviour, probe};
 pub use setup::{Route, VpcShape};
 pub use step::{Action, Outcome, step};

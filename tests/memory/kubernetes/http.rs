@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     ApiServer,
-    faults::Effect,
+    faults::{Effect, Strike},
     journal::{Call, Verb},
     refusal::{self, Refusal},
     request::{Asked, Patching, View},
@@ -37,14 +37,24 @@ pub async fn serve(server: ApiServer, request: Request<kube::client::Body>) -> O
     let before = strike.filter(|strike| !strike.after_the_work);
     let after = strike.filter(|strike| strike.after_the_work);
 
+    if let Some(Strike { effect: Effect::Arrive(by), .. }) = before {
+        // A task of its own, which outlives its client.
+        let late = tokio::spawn(async move {
+            tokio::time::sleep(by).await;
+            let answer = answer(&server, &asked);
+            server.record(call, Some(answer.status().as_u16()));
+            answer
+        });
+        return Ok(late.await?);
+    }
     if let Some(strike) = before
-        && let Some(outcome) = suffer(&server, &call, strike.effect).await
+        && let Some(outcome) = suffer(&server, &call, strike).await
     {
         return outcome;
     }
     let answer = answer(&server, &asked);
     if let Some(strike) = after
-        && let Some(outcome) = suffer(&server, &call, strike.effect).await
+        && let Some(outcome) = suffer(&server, &call, strike).await
     {
         return outcome;
     }
@@ -53,14 +63,24 @@ pub async fn serve(server: ApiServer, request: Request<kube::client::Body>) -> O
 }
 
 /// What a fault does to a request; nothing where it only comes late.
-async fn suffer(server: &ApiServer, call: &Call, effect: Effect) -> Option<Outcome> {
-    match effect {
-        Effect::Delay(by) => {
+async fn suffer(server: &ApiServer, call: &Call, strike: Strike) -> Option<Outcome> {
+    let recorded = !strike.late_by.is_zero();
+    if recorded {
+        // Its client may not wait for the answer: the request was made all the same.
+        let status = if let Effect::Answer(code) = strike.effect { Some(code) } else { None };
+        server.record(call.clone(), status);
+        tokio::time::sleep(strike.late_by).await;
+    }
+    match strike.effect {
+        // After the work only the answer is on its way.
+        Effect::Delay(by) | Effect::Arrive(by) => {
             tokio::time::sleep(by).await;
             None
         }
         Effect::Answer(code) => {
-            server.record(call.clone(), Some(code));
+            if !recorded {
+                server.record(call.clone(), Some(code));
+            }
             let refusal = refusal::injected(code);
             Some(Ok(match (call.verb, code) {
                 (Verb::Watch, 410) => answer_with(StatusCode::OK, Body::from_stream(watch::refused(&refusal))),

@@ -86,6 +86,8 @@ struct State {
     /// Watches opened under another number are broken.
     watch_generation: u64,
     watches_held: bool,
+    /// How often watches were made to tell again what they had told, and from which version on.
+    replays: (u64, u64),
 }
 
 impl ApiServer {
@@ -101,6 +103,7 @@ impl ApiServer {
             faults: Faults::default(),
             watch_generation: 0,
             watches_held: false,
+            replays: (0, 0),
         };
         let (state, signal) = (Mutex::new(state), Sender::new(()));
         ApiServer(Arc::new(Shared { state, signal, started: (time, Instant::now()) }))
@@ -154,6 +157,11 @@ impl ApiServer {
     /// Makes every watch that starts at an older version than the current one fail with 410.
     pub fn forget_history(&self) {
         self.change(|state| state.store.forget_history());
+    }
+
+    /// Makes every open watch tell the last so many changes once more: clients see the past again, then the present.
+    pub fn replay_watches(&self, changes: usize) {
+        self.change(|state| state.replays = (state.replays.0 + 1, state.store.version_before(changes)));
     }
 
     /// Lets no watch tell of anything until [`ApiServer::release_watches`]: clients see the past.

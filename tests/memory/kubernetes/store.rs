@@ -76,6 +76,12 @@ impl Store {
         &self.history[first..]
     }
 
+    /// The version after which so many changes happened.
+    pub fn version_before(&self, changes: usize) -> u64 {
+        let first = self.history.len().saturating_sub(changes);
+        self.history.get(first).map_or(self.version, |change| change.version - 1)
+    }
+
     /// Whether everything that happened after a version is still known.
     pub fn remembers(&self, version: u64) -> bool {
         version >= self.forgotten

@@ -40,6 +40,8 @@ struct Open {
     signal: Receiver<()>,
     /// Watches of an older generation are broken.
     generation: u64,
+    /// How often it was made to tell again what it had told.
+    replays: u64,
     /// Everything up to this version has been told.
     told: u64,
     lines: VecDeque<Bytes>,
@@ -58,10 +60,11 @@ pub fn open(server: &ApiServer, watch: Watch) -> impl Stream<Item = Result<Bytes
         (false, true) => (watch.after, VecDeque::from([error(&refusal::injected(410))])),
         (false, false) => (watch.after, VecDeque::new()),
     };
-    let generation = state.watch_generation;
+    let (generation, (replays, _)) = (state.watch_generation, state.replays);
     drop(state);
     let deadline = Instant::now() + watch.timeout;
-    let open = Open { server: server.clone(), watch, signal, generation, told, lines, deadline, closing: expired };
+    let open =
+        Open { server: server.clone(), watch, signal, generation, replays, told, lines, deadline, closing: expired };
     stream::unfold(open, Open::next)
 }
 
@@ -116,6 +119,10 @@ impl Open {
         }
         if state.watches_held {
             return Sight::Held;
+        }
+        if state.replays.0 != self.replays {
+            self.replays = state.replays.0;
+            self.told = self.told.min(state.replays.1);
         }
         if !self.closing {
             let changes = state.store.changes_after(self.told);
