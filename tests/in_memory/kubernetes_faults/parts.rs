@@ -13,10 +13,11 @@ use crate::{
     leadership::Replica,
     memory::{
         aws::{Delays, VpcShape},
+        judge::live_endpoints,
         kubernetes::{APPS, NETWORKS},
     },
     scene::{LONG, MODEL, Scene, app, condition, network},
-    simulate::witness::{Witness, live_endpoints},
+    simulate::witness::Witness,
 };
 
 /// A model that apps come to want.
