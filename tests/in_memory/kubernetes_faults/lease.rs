@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     leadership::Replica,
-    memory::{aws::Lateness, kubernetes::Fault},
+    memory::{aws::handle::Lateness, kubernetes::Fault},
 };
 
 /// What is in flight.
