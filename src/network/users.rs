@@ -50,7 +50,12 @@ pub(super) fn apps_without_object(
         .live_roles
         .iter()
         .filter_map(|role| {
-            let identity = AppIdentity::from_tags(&cluster.settings.installation, &role.tags)?;
+            let models = role.inline_policies.values().flat_map(allowed_models).collect();
+            let Some(identity) = AppIdentity::from_tags(&cluster.settings.installation, &role.tags) else {
+                // It lost the tags that say whose it is: nobody knows whether that app is gone.
+                let retained = role.tags.contains_key(TAG_RETAINED);
+                return Some((format!("the app of role {}", role.name), WithoutObject { models, retained }));
+            };
             let object = cluster.apps.get(&ObjectRef::new(&identity.name).within(&identity.namespace));
             let retained = role.tags.contains_key(TAG_RETAINED) || memory.may_be_invisible(&retained_role(&identity));
             let app = identity.app();
@@ -61,7 +66,6 @@ pub(super) fn apps_without_object(
                     .as_ref()
                     .is_ok_and(|app| App::new(&app.spec, &cluster.settings.region).is_ok_and(|app| app.network == key))
             });
-            let models = role.inline_policies.values().flat_map(allowed_models).collect();
             (!demands_itself).then_some((app, WithoutObject { models, retained }))
         })
         .collect()

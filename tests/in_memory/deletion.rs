@@ -2,12 +2,16 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use private_genai_operator::aws::{NewFunction, Package, Peer, Rule, SecurityGroup, Tags, VpcId, Write};
+use private_genai_operator::{
+    aws::{NewFunction, Package, Peer, Rule, SecurityGroup, Tags, VpcId, Write},
+    identity::TAG_APP_NAME,
+};
 use serde_json::{Value, json};
 
 use crate::{
     memory::aws::{
         Action, ByHand, Delays, Fault, VpcShape,
+        by_hand::Tagged,
         world::{Holder, Interface},
     },
     scene::{LONG, Scene, app, condition, names, network, scene, writes},
@@ -171,6 +175,38 @@ async fn a_network_is_kept_for_functions_whose_app_is_not_here_and_lets_their_mo
         rebuilt.apply_app("bot", &vpc);
         rebuilt.until_ready("bot").await;
         assert_eq!(writes(&rebuilt.aws.take_journal()), Vec::<String>::new(), "the same id takes over what is there");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_lost_the_tags_that_name_its_app_still_keeps_the_network() {
+    scene(async {
+        let (mut scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+        scene.stop().await;
+        let account = scene.aws.clone();
+        for role in account.world().roles.into_keys() {
+            let keys = Some([TAG_APP_NAME.to_owned()].into());
+            let untagged = ByHand::RemoveTags { from: Tagged::Role(role), keys };
+            account.act(&Action::ByHand(Scene::region(), untagged)).expect("AWS lets it happen");
+        }
+        let mut rebuilt = Scene::new(Delays::default());
+        rebuilt.aws = account;
+        rebuilt.forget();
+        rebuilt.start();
+        rebuilt.kubernetes.apply(json!({
+            "apiVersion": "privategenai.dev/v1alpha1",
+            "kind": "PrivateGenAINetwork",
+            "metadata": {"name": "prod"},
+            "spec": {"vpcId": vpc.as_str(), "region": "us-east-1"},
+        }));
+        let told = |network: &Value| condition(network, "Accepted").1 == "InUse";
+        let kept = rebuilt.kubernetes.until("privategenainetworks/prod", LONG, told).await;
+        assert!(condition(&kept, "Accepted").2.contains("the app of role pgai-team-a-bot-"), "{kept:#}");
+        assert_eq!(writes(&rebuilt.aws.take_journal()), Vec::<String>::new());
+        rebuilt.apply_app("bot", &vpc);
+        rebuilt.until_ready("bot").await;
+        assert_eq!(writes(&rebuilt.aws.take_journal()), ["iam:TagRole"], "the app that comes back puts its tag back");
     })
     .await;
 }

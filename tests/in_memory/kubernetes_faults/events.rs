@@ -118,13 +118,6 @@ impl Event {
             Self::NetworkDeleted if matches!(part, Part::Handover | Part::Succession | Part::Unreadable) => {
                 Err("a network that somebody wrote is held while it is in use: Succession is that part")
             }
-            // Found here, and not mended: what an app without a readable object demands is known by the tags of its role.
-            // Where one of these was taken off too, nobody can tell whose the role is, and the network goes.
-            Self::UnreadableApp | Self::UnreadableBoth | Self::Recreated { coming: Coming::OtherVpc, .. }
-                if part == Part::Drift =>
-            {
-                Err("not mended: a role that lost its app's tag keeps no network for an app without an object")
-            }
             Self::Edited(_) if part == Part::Unreadable => {
                 Err("an edit that mends it: see the rows of what cannot be read")
             }
