@@ -447,6 +447,8 @@ async fn a_function_that_does_not_wake_is_called_a_few_times_an_hour_only() {
 async fn an_operator_that_is_told_to_stop_begins_no_probe() {
     scene(async {
         let mut scene = Scene::new(Delays::default());
+        // The answer on which the probe would follow takes its time.
+        scene.aws = scene.aws.dawdling(1);
         let (vpc, _) = scene.vpc(&VpcShape::default());
         scene.start();
         several(&scene, &vpc, &["one"]).await;
