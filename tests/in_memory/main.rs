@@ -13,6 +13,7 @@ mod converges;
 mod counts;
 mod credentials;
 mod deletion;
+mod documented;
 mod drift;
 mod eyes;
 mod faults;
