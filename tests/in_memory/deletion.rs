@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::{
     memory::aws::{
-        Action, ByHand, Delays, Fault, VpcShape,
+        Action, ByHand, Delays, Fault, MemoryAws, VpcShape,
         by_hand::Tagged,
         world::{Holder, Interface},
     },
@@ -148,24 +148,29 @@ async fn an_app_deleted_while_aws_does_not_list_its_role_yet_leaves_nothing() {
     .await;
 }
 
+/// The cluster is rebuilt: an explicit network comes back before the apps.
+fn rebuilt(account: MemoryAws, vpc: &VpcId) -> Scene {
+    let mut rebuilt = Scene::new(Delays::default());
+    rebuilt.aws = account;
+    rebuilt.forget();
+    rebuilt.start();
+    rebuilt.kubernetes.apply(json!({
+        "apiVersion": "privategenai.dev/v1alpha1",
+        "kind": "PrivateGenAINetwork",
+        "metadata": {"name": "prod"},
+        "spec": {"vpcId": vpc.as_str(), "region": "us-east-1"},
+    }));
+    rebuilt
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_network_is_kept_for_functions_whose_app_is_not_here_and_lets_their_models_through() {
     scene(async {
         let (mut scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         scene.stop().await;
-        // The cluster is rebuilt: the explicit network comes back before the apps.
         let endpoints = scene.aws.world().regions[&Scene::region()].endpoints.clone();
         let account = scene.aws.clone();
-        let mut rebuilt = Scene::new(Delays::default());
-        rebuilt.aws = account;
-        rebuilt.forget();
-        rebuilt.start();
-        rebuilt.kubernetes.apply(json!({
-            "apiVersion": "privategenai.dev/v1alpha1",
-            "kind": "PrivateGenAINetwork",
-            "metadata": {"name": "prod"},
-            "spec": {"vpcId": vpc.as_str(), "region": "us-east-1"},
-        }));
+        let rebuilt = rebuilt(account, &vpc);
         let told = |network: &Value| condition(network, "Accepted").1 == "InUse";
         let kept = rebuilt.kubernetes.until("privategenainetworks/prod", LONG, told).await;
         assert!(condition(&kept, "Accepted").2.contains("team-a/bot"), "{kept:#}");
@@ -190,16 +195,7 @@ async fn a_role_that_lost_the_tags_that_name_its_app_still_keeps_the_network() {
             let untagged = ByHand::RemoveTags { from: Tagged::Role(role), keys };
             account.act(&Action::ByHand(Scene::region(), untagged)).expect("AWS lets it happen");
         }
-        let mut rebuilt = Scene::new(Delays::default());
-        rebuilt.aws = account;
-        rebuilt.forget();
-        rebuilt.start();
-        rebuilt.kubernetes.apply(json!({
-            "apiVersion": "privategenai.dev/v1alpha1",
-            "kind": "PrivateGenAINetwork",
-            "metadata": {"name": "prod"},
-            "spec": {"vpcId": vpc.as_str(), "region": "us-east-1"},
-        }));
+        let rebuilt = rebuilt(account, &vpc);
         let told = |network: &Value| condition(network, "Accepted").1 == "InUse";
         let kept = rebuilt.kubernetes.until("privategenainetworks/prod", LONG, told).await;
         assert!(condition(&kept, "Accepted").2.contains("the app of role pgai-team-a-bot-"), "{kept:#}");

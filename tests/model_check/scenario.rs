@@ -10,7 +10,7 @@ use private_genai_operator::{
         network::NetworkKey,
     },
     app::decide::identity,
-    aws::{EndpointState, FunctionState, NewVpcEndpoint, SubnetId, VpcId, Write, Written},
+    aws::{EndpointState, FunctionState, SubnetId, VpcId, Write, Written},
     controller::Settings,
     network::is_implicit,
 };
@@ -21,7 +21,7 @@ use super::{
     step::settings,
 };
 use crate::memory::{
-    aws::{self, ByHand, Delays, Drift, VpcShape, World, drifts, reads::leftovers, step as aws_step},
+    aws::{self, ByHand, Delays, Drift, VpcShape, World, by_hand::copy_of, drifts, reads::leftovers, step as aws_step},
     judge::{Judge, installation, live_endpoints, not_ours, region},
     somebody_else::install_somebody_else,
 };
@@ -225,16 +225,7 @@ impl Scenario {
                 .live(state)
                 .filter_map(|id| {
                     let endpoint = state.world.regions[&region()].endpoints[&id].clone();
-                    let copy = NewVpcEndpoint {
-                        vpc: endpoint.vpc,
-                        service_name: endpoint.service_name,
-                        subnets: endpoint.subnets,
-                        security_groups: endpoint.security_groups,
-                        private_dns: false,
-                        policy: endpoint.policy?,
-                        client_token: "a copy".to_owned(),
-                        tags: endpoint.tags,
-                    };
+                    let copy = copy_of(endpoint, "a copy".to_owned())?;
                     let action = aws::Action::Write(region(), Write::CreateVpcEndpoint(copy));
                     let (told, mut next, written) = by(state, &told, &action)?;
                     if let Written::VpcEndpoint(id, _) = written {

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use private_genai_operator::aws::{EndpointState, NewVpcEndpoint, SubnetId, VpcId, Write, Written};
+use private_genai_operator::aws::{EndpointState, SubnetId, VpcId, Write, Written};
 use serde_json::{Value, json};
 use tokio::task::{LocalSet, yield_now};
 
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     memory::{
-        aws::{self, ByHand, Delays, Drift, Fault, Route, VpcShape, drifts},
+        aws::{self, ByHand, Delays, Drift, Fault, Route, VpcShape, by_hand::copy_of, drifts},
         judge::{live_endpoints, not_ours},
         kubernetes::{self, Verb},
         somebody_else::install_somebody_else,
@@ -313,17 +313,7 @@ impl Player {
     fn copy_endpoint(&self, pick: usize) {
         let Some((_, _, id)) = self.pick_endpoint(pick) else { return };
         let endpoint = self.scene.aws.world().regions[&Scene::region()].endpoints[&id].clone();
-        let Some(policy) = endpoint.policy else { return };
-        let copy = NewVpcEndpoint {
-            vpc: endpoint.vpc,
-            service_name: endpoint.service_name,
-            subnets: endpoint.subnets,
-            security_groups: endpoint.security_groups,
-            private_dns: false,
-            policy,
-            client_token: format!("copy {pick} of {id}"),
-            tags: endpoint.tags,
-        };
+        let Some(copy) = copy_of(endpoint, format!("copy {pick} of {id}")) else { return };
         let made = self.scene.aws.act(&aws::Action::Write(Scene::region(), Write::CreateVpcEndpoint(copy)));
         if let Ok(Written::VpcEndpoint(id, _)) = made {
             self.witness.copied(id);

@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 
 use private_genai_operator::aws::{
-    EndpointService, EndpointState, FunctionName, FunctionState, LogGroupName, NetworkInterfaceId, Peer, Region,
-    RoleName, RouteTarget, SecurityGroup, SecurityGroupId, SubnetId, Tags, VpcDns, VpcEndpointId, VpcId, Written,
+    EndpointService, EndpointState, FunctionName, FunctionState, LogGroupName, NetworkInterfaceId, NewVpcEndpoint,
+    Peer, Region, RoleName, RouteTarget, SecurityGroup, SecurityGroupId, SubnetId, Tags, VpcDns, VpcEndpoint,
+    VpcEndpointId, VpcId, Written,
 };
 
 use super::{
@@ -276,4 +277,18 @@ fn remove_subnet(state: &mut RegionState, id: &SubnetId) {
     for table in state.route_tables.values_mut() {
         table.subnets.remove(id);
     }
+}
+
+/// What somebody would create who copied an endpoint, tags and all; `None` for one without a policy.
+pub fn copy_of(endpoint: VpcEndpoint, client_token: String) -> Option<NewVpcEndpoint> {
+    Some(NewVpcEndpoint {
+        vpc: endpoint.vpc,
+        service_name: endpoint.service_name,
+        subnets: endpoint.subnets,
+        security_groups: endpoint.security_groups,
+        private_dns: false,
+        policy: endpoint.policy?,
+        client_token,
+        tags: endpoint.tags,
+    })
 }
