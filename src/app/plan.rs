@@ -8,7 +8,7 @@ use crate::{
     aws::{FunctionDetail, FunctionState, NetworkInterfaceId, NewFunction, Role, UpdateStatus, Write},
     identity::{AppIdentity, Retirement, TAG_RETAINED, TAG_RETIRED, missing_tags},
     plan::Plan,
-    policy::retired_policy,
+    policy::{retired_policy, trust_policy},
 };
 
 /// The name of the inline policy of an execution role.
@@ -110,6 +110,11 @@ fn retire(identity: &AppIdentity, role: &Role, interfaces: &BTreeSet<NetworkInte
         plan.step(kind, Write::DeleteRolePolicy { role: name.clone(), policy: policy.clone() });
     }
     plan.detach_all(kind, role);
+    // Whoever changed this meanwhile kept Lambda from assuming the role.
+    let trust_policy = trust_policy();
+    if role.trust_policy != trust_policy {
+        plan.step(kind, Write::UpdateTrustPolicy { role: name.clone(), trust_policy });
+    }
     if role.inline_policies.get(POLICY_NAME) != Some(&document) {
         plan.step(kind, Write::PutRolePolicy { role: name.clone(), policy: POLICY_NAME.to_owned(), document });
     }
@@ -206,18 +211,21 @@ fn function(desired: &Desired, function: &DesiredFunction, observed: &Observed, 
     let kind = ConditionType::FunctionReady;
     let name = desired.identity.function_name();
     let measured = function.configuration.environment.measured();
-    if measured > ENVIRONMENT_MAX {
-        // What is set for the user counts too, which no rule about what they write can know.
-        return Leg::blocked(
+    // What is set for the user counts too, which no rule about what they write can know.
+    let too_long = (measured > ENVIRONMENT_MAX).then(|| {
+        Leg::blocked(
             kind,
             Reason::EnvironmentTooLong,
             format!(
                 "The environment of function {name} would have {measured} bytes, and Lambda allows {ENVIRONMENT_MAX}: the \
                  models and the endpoint's URL are in it too, so name fewer models or less in spec.function.environment."
             ),
-        );
-    }
+        )
+    });
     let Some(listing) = &observed.listing else {
+        if let Some(leg) = too_long {
+            return leg;
+        }
         plan.step(
             kind,
             Write::CreateFunction(NewFunction {
@@ -243,6 +251,9 @@ fn function(desired: &Desired, function: &DesiredFunction, observed: &Observed, 
     }
     // One update at a time: Lambda refuses the second while the first is under way.
     if listing.configuration != function.configuration || observed.has_another_role() {
+        if let Some(leg) = too_long {
+            return leg;
+        }
         let configuration = function.configuration.clone();
         plan.step(kind, Write::UpdateFunctionConfiguration { name: name.clone(), configuration });
     } else if listing.code_sha256 != function.package.sha256() || listing.architecture != function.architecture {

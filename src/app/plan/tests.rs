@@ -399,6 +399,13 @@ fn a_role_that_lambda_may_still_need_is_reduced_to_releasing_interfaces_and_hand
     let operations: Vec<&str> = plan.steps.iter().map(|step| step.write.operation().1).collect();
     assert_eq!(operations, ["DetachRolePolicy", "PutRolePolicy", "TagRole"], "reduced before it is handed over");
 
+    let trust_policy = PolicyDocument::new(&serde_json::json!({"Statement": []}));
+    let nobody_may = Role { trust_policy, ..role.clone() };
+    let plan = teardown(&identity(), &Observed { role: Some(nobody_may), ..left.clone() });
+    let operations: Vec<&str> = plan.steps.iter().map(|step| step.write.operation().1).collect();
+    let wanted = ["DetachRolePolicy", "UpdateAssumeRolePolicy", "PutRolePolicy", "TagRole"];
+    assert_eq!(operations, wanted, "Lambda must be able to assume it");
+
     role.attached_policies.clear();
     role.inline_policies.insert("private-genai".to_owned(), crate::policy::retired_policy());
     role.tags.insert(crate::identity::TAG_RETIRED.to_owned(), "eni-0123456789abcdef0".to_owned());
