@@ -118,11 +118,6 @@ impl Event {
             Self::NetworkDeleted if matches!(part, Part::Handover | Part::Succession | Part::Unreadable) => {
                 Err("a network that somebody wrote is held while it is in use: Succession is that part")
             }
-            // The first network is kept there for a role that lost the tag that names its app, and says so by the role's name; and of
-            // what is let go, Lambda leaves interfaces behind for ten minutes: why its role goes first was not found out.
-            Self::Recreated { coming: Coming::OtherVpc, .. } if part == Part::Drift => {
-                Err("not looked into: a role without its app's name in a VPC that the app left")
-            }
             Self::Edited(_) if part == Part::Unreadable => {
                 Err("an edit that mends it: see the rows of what cannot be read")
             }
@@ -351,7 +346,9 @@ async fn recreated(life: &mut Life, retain: bool, going: Going, coming: Coming, 
         cell.problems.push("what the first app left in the first VPC is gone".into());
     }
     let kept = life.network_path().and_then(|path| kubernetes.get(&path)).unwrap_or_default();
-    let is_kept = condition(&kept, "Accepted").2.contains("team-a/bot");
+    // By its role where that lost the tags that name the app.
+    let named = ["team-a/bot", "the app of role pgai-team-a-bot-"];
+    let is_kept = named.iter().any(|name| condition(&kept, "Accepted").2.contains(name));
     if !is_kept && is_going {
         // It was on its way out: nothing was to stay.
         return;

@@ -45,6 +45,9 @@ pub async fn live(part: Part, step: Step, how: How) -> Cell {
         }
         writes += 1;
     }
+    if writes == 0 {
+        cell.problems.push("nothing was interrupted".to_owned());
+    }
     cell.note = Some(format!("in each of {writes} writes"));
     cell
 }
