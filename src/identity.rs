@@ -288,6 +288,11 @@ impl Retirement {
     }
 }
 
+/// What is said of an app whose role lost the tags that name it: what there is to do about it.
+pub fn app_of_role(role: &RoleName) -> String {
+    format!("the app of role {role} (put back its tags {TAG_APP_NAMESPACE} and {TAG_APP_NAME})")
+}
+
 /// What the name of the security group of a component begins with, whatever the installation.
 pub fn group_name_prefix(component: &str) -> String {
     format!("private-genai-{component}-")

@@ -13,7 +13,7 @@ use crate::{
     app::retained_role,
     aws::Role,
     controller::{Cluster, Guarded, Memory, is_held, network_of},
-    identity::{AppIdentity, NetworkIdentity, TAG_RETAINED},
+    identity::{AppIdentity, NetworkIdentity, TAG_RETAINED, app_of_role},
     policy::{ModelId, allowed_models},
 };
 
@@ -54,7 +54,7 @@ pub(super) fn apps_without_object(
             let Some(identity) = AppIdentity::from_tags(&cluster.settings.installation, &role.tags) else {
                 // It lost the tags that say whose it is: nobody knows whether that app is gone.
                 let retained = role.tags.contains_key(TAG_RETAINED);
-                return Some((format!("the app of role {}", role.name), WithoutObject { models, retained }));
+                return Some((app_of_role(&role.name), WithoutObject { models, retained }));
             };
             let object = cluster.apps.get(&ObjectRef::new(&identity.name).within(&identity.namespace));
             let retained = role.tags.contains_key(TAG_RETAINED) || memory.may_be_invisible(&retained_role(&identity));
