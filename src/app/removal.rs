@@ -80,13 +80,14 @@ pub(super) async fn remove(
         pace = Pace::Wait;
     }
     if legs.is_empty() {
-        remove_finalizer(api, meta).await?;
+        // Told first: the object may be gone although the answer about that was lost. While it is there, nobody looks.
         for place in places {
             match policy {
                 DeletionPolicy::Delete => ctx.departures.tell(Departed::App(place)),
                 DeletionPolicy::Retain => ctx.departures.forget(&Departed::App(place)),
             }
         }
+        remove_finalizer(api, meta).await?;
         return Ok(Pace::Rest);
     }
     if let Some(mut report) = report {

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::leadership::{LEASE_SECONDS, Timing};
 
-/// How long an answer may take. A write is over before another may take the Lease, as is one to AWS.
+/// How long an answer may take. A write is not waited for any more when another may take the Lease, as is none to AWS.
 const WITHIN: Duration = Duration::from_secs(30);
 
 const _: () = assert!(WITHIN.as_secs() < Timing::of(LEASE_SECONDS).grace().as_secs());
@@ -29,14 +29,12 @@ pub fn answered(client: &Client) -> Client {
             let goes_on = is_watch(&request);
             let answer = async {
                 let answer = inner.send(request).await?;
-                if goes_on {
+                // A refusal is read to its end, whatever it answers.
+                if goes_on && answer.status().is_success() {
                     return Ok(answer);
                 }
                 let (head, body) = answer.into_parts();
-                Ok::<_, tower::BoxError>(http::Response::from_parts(
-                    head,
-                    Body::from(body.collect_bytes().await?.to_vec()),
-                ))
+                Ok::<_, tower::BoxError>(http::Response::from_parts(head, Body::from(body.collect_bytes().await?)))
             };
             timeout(WITHIN, answer).await.map_err(|_| NoAnswer(WITHIN))?
         }

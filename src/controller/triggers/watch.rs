@@ -26,7 +26,7 @@ pub(super) enum Change<K> {
     Gone(Guarded<K>),
 }
 
-/// kube's own pauses, from a second to half a minute, which begin anew after two minutes without an error. kube takes them
+/// kube's own pauses, from a second to a minute, which begin anew after two minutes without an error. kube takes them
 /// to begin anew with each good answer too, and it counts the mere beginning of a list as one, and the list that leads to
 /// a watch which is refused: so a list that fails would be asked for every second, for as long as it fails.
 #[derive(Default)]
