@@ -4,8 +4,11 @@ use serde_json::{Value, json};
 
 use crate::{
     http,
-    stack::{Stack, app},
+    stack::{MODEL, Stack, app_with},
 };
+
+/// The value of a variable that must not be seen anywhere.
+const SECRET: &str = "correct-horse-battery-staple";
 
 #[tokio::test]
 async fn it_tells_how_it_goes_and_stopped_and_started_at_rest_it_writes_nothing() {
@@ -15,7 +18,9 @@ async fn it_tells_how_it_goes_and_stopped_and_started_at_rest_it_writes_nothing(
     let namespace = stack.namespace("restart");
     let (vpc, _) = stack.vpc(json!({"azs": ["a", "b"], "route": "isolated"})).await;
     for name in ["one", "two"] {
-        stack.apply(&app(&namespace, name, &vpc));
+        let function = json!({"environment": {"PASSWORD": SECRET}});
+        let spec = json!({"network": {"vpcId": vpc}, "models": [MODEL], "function": function});
+        stack.apply(&app_with(&namespace, name, spec));
     }
     for name in ["one", "two"] {
         stack.until_ready(&namespace, name).await;
@@ -33,6 +38,7 @@ async fn it_tells_how_it_goes_and_stopped_and_started_at_rest_it_writes_nothing(
     }
     assert!(text.ends_with("# EOF\n"), "OpenMetrics ends so: {text}");
     let log = std::fs::read_to_string(&operator.log).expect("a log");
+    assert!(!text.contains(SECRET) && !log.contains(SECRET), "values of the environment are nobody's to tell");
     let created = log
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())

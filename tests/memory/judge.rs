@@ -10,6 +10,7 @@ use private_genai_operator::{
     },
     identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, InstallationId, TAG_INSTALLATION, TAG_SERVICE, group_name_prefix},
 };
+use serde_json::Value;
 
 use super::aws::{
     World,
@@ -134,11 +135,13 @@ fn needed_by_no_interface(world: &World, role: &RoleName) -> Result<(), String> 
 }
 
 fn narrow(policy: &PolicyDocument) -> Result<(), String> {
-    if policy.as_str().contains(r#""Effect":"Deny""#) {
-        return Ok(());
-    }
-    let open = [r#""Action":"*""#, r#""Resource":"*""#].iter().any(|open| policy.as_str().contains(open));
-    if open { Err("a policy for everything".into()) } else { Ok(()) }
+    let policy: Value = serde_json::from_str(policy.as_str()).map_err(|error| error.to_string())?;
+    let statements = policy["Statement"].as_array().ok_or("a policy without statements")?;
+    let everything = |said: &Value| said == "*" || said.as_array().is_some_and(|all| all.iter().any(|one| one == "*"));
+    let open = |statement: &&Value| {
+        statement["Effect"] == "Allow" && (everything(&statement["Action"]) || everything(&statement["Resource"]))
+    };
+    statements.iter().find(open).map_or(Ok(()), |open| Err(format!("a policy for everything: {open}")))
 }
 
 /// These are rules that a path needs.

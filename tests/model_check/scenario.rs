@@ -1,6 +1,9 @@
 //! A small world and what may happen in it, each so often: small enough that every state can be reached.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use private_genai_operator::{
     api::{
@@ -266,8 +269,7 @@ impl Scenario {
             .filter(|(_, _, id)| !state.judge.copies.contains(id))
             .map(|(vpc, service, _)| (vpc, service))
             .collect();
-        let mut distinct = live.clone();
-        distinct.dedup();
+        let distinct: BTreeSet<_> = live.iter().collect();
         if distinct.len() < live.len() {
             return Err(format!("more than one endpoint: {live:?}"));
         }

@@ -1,7 +1,10 @@
 //! Plays a history: the real shell between the in-memory Kubernetes and the in-memory AWS, and what must hold meanwhile
 //! and in the end.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use private_genai_operator::aws::{EndpointState, SubnetId, VpcId, Write, Written};
 use serde_json::{Value, json};
@@ -366,8 +369,7 @@ impl Player {
     fn check_settled(&self) -> Result<(), String> {
         let world = self.scene.aws.world();
         let live = live_endpoints(&world.regions[&Scene::region()]);
-        let mut distinct: Vec<_> = live.iter().map(|(vpc, service, _)| (vpc, service)).collect();
-        distinct.dedup();
+        let distinct: BTreeSet<_> = live.iter().map(|(vpc, service, _)| (vpc, service)).collect();
         if distinct.len() < live.len() {
             return Err(format!("more than one endpoint: {live:?}"));
         }
