@@ -174,6 +174,6 @@ results:
 	  test-*.log | sed -e 's/^test-\([a-z]*\)\.log:/\1\t/' | expand -t 10
 	@printf '\n==== nothing is lost: what was tried in this run (docs/reliability.md)\n'
 	@cat $(RESULTS)/tried/* | awk -F '\t' ' \
-	  BEGIN {printf "%-5s%-58s%-6s%s\n", "part", "what was tried", "lost", "how many"} \
-	  {printf "%-5s%-58s%-6s%s\n", $$1, $$2, $$4, $$3; seen[$$1] = 1; lost += $$4} \
+	  BEGIN {printf "%-5s%-60s%-6s%s\n", "part", "what was tried", "lost", "how many"} \
+	  {printf "%-5s%-60s%-6s%s\n", $$1, $$2, $$4, $$3; seen[$$1] = 1; lost += $$4} \
 	  END {for (part = 1; part <= 6; part++) if (!(part in seen)) {print part "    told nothing"; lost++}; exit lost > 0}'
