@@ -138,8 +138,8 @@ test-rust:
 
 .PHONY: test-simulation
 test-simulation:
-	@echo "==== random histories, for eight minutes"
-	PGAI_SIMULATE_SECONDS=480 $(CARGO) test --locked --test in_memory simulate:: 2>&1 | $(KEEP)
+	@echo "==== four hundred random histories"
+	PGAI_SIMULATE_SEEDS=400 $(CARGO) test --locked --test in_memory simulate:: 2>&1 | $(KEEP)
 
 .PHONY: fault-table
 fault-table: ## Print what becomes of every AWS call that meets every fault, and of whatever happens to Kubernetes
