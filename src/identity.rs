@@ -92,6 +92,12 @@ impl InstallationId {
         tags.get(TAG_INSTALLATION) == Some(&self.0)
     }
 
+    /// On which network a resource of this installation is; `None` for one whose tags do not say, and for anybody else's.
+    pub fn place_of(&self, tags: &Tags) -> Option<(Region, VpcId)> {
+        let tag = |key: &str| tags.get(key).filter(|_| self.owns(tags));
+        Some((tag(TAG_REGION)?.parse().ok()?, tag(TAG_VPC)?.parse().ok()?))
+    }
+
     /// What to do about a resource that seems to be this installation's and does not carry its tag.
     pub fn how_to_tag(&self) -> String {
         format!("tag it {TAG_INSTALLATION}={self}")
@@ -189,13 +195,11 @@ impl AppIdentity {
 
     /// Reads back the identity that [`tags`](Self::tags) wrote; `None` for tags of anything else.
     pub fn from_tags(installation: &InstallationId, tags: &Tags) -> Option<Self> {
-        if !installation.owns(tags) {
-            return None;
-        }
+        let (region, vpc) = installation.place_of(tags)?;
         Some(Self {
             installation: installation.clone(),
-            region: tags.get(TAG_REGION)?.parse().ok()?,
-            vpc: tags.get(TAG_VPC)?.parse().ok()?,
+            region,
+            vpc,
             namespace: tags.get(TAG_APP_NAMESPACE)?.clone(),
             name: tags.get(TAG_APP_NAME)?.clone(),
         })

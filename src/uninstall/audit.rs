@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     aws::{Aws, AwsError, MaxAge, Region, Snapshots, VpcId},
-    identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX, TAG_REGION, TAG_VPC},
+    identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX},
 };
 
 /// Where to look: EC2 lists endpoints by VPC.
@@ -30,10 +30,7 @@ pub async fn audit(
     let snapshots = Snapshots::new(Arc::clone(&aws), installation.clone(), home.clone());
     for role in snapshots.region(home).roles(MaxAge::Any).await?.values() {
         if installation.owns(&role.tags) {
-            let tag = |key: &str| role.tags.get(key);
-            if let (Some(Ok(region)), Some(Ok(vpc))) =
-                (tag(TAG_REGION).map(|text| text.parse()), tag(TAG_VPC).map(|text| text.parse()))
-            {
+            if let Some((region, vpc)) = installation.place_of(&role.tags) {
                 places.entry(region).or_default().insert(vpc);
             }
             found.insert(format!("role {}", role.name));

@@ -11,7 +11,7 @@ use crate::{
     api::network::NetworkKey,
     aws::{Aws, MaxAge, Region, Role, Snapshots},
     controller::Settings,
-    identity::{AppIdentity, InstallationId, TAG_REGION, TAG_RETAINED, TAG_VPC, app_of_role},
+    identity::{AppIdentity, InstallationId, TAG_RETAINED, app_of_role},
     plan::listed,
 };
 
@@ -67,12 +67,6 @@ impl Retained {
     }
 }
 
-/// The network that a role of this installation is on, also where it lost the tags that name its app.
-fn network_of_role(installation: &InstallationId, role: &Role) -> Option<NetworkKey> {
-    let tag = |key: &str| role.tags.get(key).filter(|_| installation.owns(&role.tags));
-    Some(NetworkKey { region: tag(TAG_REGION)?.parse().ok()?, vpc: tag(TAG_VPC)?.parse().ok()? })
-}
-
 /// The retained apps that have a role, by their network.
 fn users<'a>(
     roles: impl Iterator<Item = &'a Role>,
@@ -81,12 +75,13 @@ fn users<'a>(
 ) -> BTreeMap<NetworkKey, BTreeSet<String>> {
     let mut users = BTreeMap::<_, BTreeSet<String>>::new();
     for role in roles {
-        let Some(network) = network_of_role(installation, role) else { continue };
+        // Also where it lost the tags that name its app.
+        let Some((region, vpc)) = installation.place_of(&role.tags) else { continue };
         let app = AppIdentity::from_tags(installation, &role.tags);
         let name = app.as_ref().map_or_else(|| app_of_role(&role.name), AppIdentity::app);
         let is_seen = app.is_some_and(|app| seen.contains(&(app.namespace, app.name)));
         if role.tags.contains_key(TAG_RETAINED) || is_seen {
-            users.entry(network).or_default().insert(name);
+            users.entry(NetworkKey { region, vpc }).or_default().insert(name);
         }
     }
     users
