@@ -207,23 +207,28 @@ fn log_group(desired: &Desired, facts: Option<&LogGroupFacts>, plan: &mut Plan) 
     }
 }
 
-fn function(desired: &Desired, function: &DesiredFunction, observed: &Observed, plan: &mut Plan) -> Leg {
-    let kind = ConditionType::FunctionReady;
-    let name = desired.identity.function_name();
+/// The function's environment is more than Lambda takes. What is set for the user counts too, which no rule about what they
+/// write can know. Asked before a write only: at rest, Lambda has taken it.
+fn too_long(desired: &Desired, function: &DesiredFunction) -> Option<Leg> {
     let measured = function.configuration.environment.measured();
-    // What is set for the user counts too, which no rule about what they write can know.
-    let too_long = (measured > ENVIRONMENT_MAX).then(|| {
+    let name = desired.identity.function_name();
+    (measured > ENVIRONMENT_MAX).then(|| {
         Leg::blocked(
-            kind,
+            ConditionType::FunctionReady,
             Reason::EnvironmentTooLong,
             format!(
                 "The environment of function {name} would have {measured} bytes, and Lambda allows {ENVIRONMENT_MAX}: the \
                  models and the endpoint's URL are in it too, so name fewer models or less in spec.function.environment."
             ),
         )
-    });
+    })
+}
+
+fn function(desired: &Desired, function: &DesiredFunction, observed: &Observed, plan: &mut Plan) -> Leg {
+    let kind = ConditionType::FunctionReady;
+    let name = desired.identity.function_name();
     let Some(listing) = &observed.listing else {
-        if let Some(leg) = too_long {
+        if let Some(leg) = too_long(desired, function) {
             return leg;
         }
         plan.step(
@@ -251,7 +256,7 @@ fn function(desired: &Desired, function: &DesiredFunction, observed: &Observed, 
     }
     // One update at a time: Lambda refuses the second while the first is under way.
     if listing.configuration != function.configuration || observed.has_another_role() {
-        if let Some(leg) = too_long {
+        if let Some(leg) = too_long(desired, function) {
             return leg;
         }
         let configuration = function.configuration.clone();

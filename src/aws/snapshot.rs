@@ -218,7 +218,8 @@ pub struct Functions {
     group_sets: Arc<BTreeSet<BTreeSet<SecurityGroupId>>>,
 }
 
-/// What the tables of a region, and that of the roles, keep: plain data. `None` where whoever asks next has it read.
+/// What the tables of a region, and that of the roles, keep: plain data, by which a model checker goes on from any state.
+/// `None` where whoever asks next has it read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the tables say what is in them")]
 pub struct Kept {
