@@ -14,7 +14,7 @@ use crate::{
         by_hand::Tagged,
         world::{Holder, Interface},
     },
-    scene::{LONG, Scene, app, condition, names, network, scene, writes},
+    scene::{LONG, Scene, app, condition, explicit_network, names, network, scene, writes},
 };
 
 #[tokio::test(start_paused = true)]
@@ -154,12 +154,7 @@ fn rebuilt(account: MemoryAws, vpc: &VpcId) -> Scene {
     rebuilt.aws = account;
     rebuilt.forget();
     rebuilt.start();
-    rebuilt.kubernetes.apply(json!({
-        "apiVersion": "privategenai.dev/v1alpha1",
-        "kind": "PrivateGenAINetwork",
-        "metadata": {"name": "prod"},
-        "spec": {"vpcId": vpc.as_str(), "region": "us-east-1"},
-    }));
+    rebuilt.kubernetes.apply(explicit_network("prod", vpc));
     rebuilt
 }
 

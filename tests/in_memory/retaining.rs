@@ -13,7 +13,7 @@ use crate::{
         aws::{Action, ByHand, Delays, VpcShape, World, drifts},
         kubernetes::APPS,
     },
-    scene::{LONG, MODEL, RESYNC, Scene, app, condition, network, scene, writes},
+    scene::{LONG, MODEL, RESYNC, Scene, app, condition, explicit_network, network, scene, writes},
 };
 
 const FINALIZER: &str = "privategenai.dev/aws-resources";
@@ -155,12 +155,9 @@ async fn an_app_that_cannot_be_read_is_retained_if_it_says_so() {
 }
 
 fn explicit(name: &str, vpc: &VpcId, policy: &str) -> Value {
-    json!({
-        "apiVersion": "privategenai.dev/v1alpha1",
-        "kind": "PrivateGenAINetwork",
-        "metadata": {"name": name},
-        "spec": {"vpcId": vpc.as_str(), "region": "us-east-1", "deletionPolicy": policy},
-    })
+    let mut network = explicit_network(name, vpc);
+    network["spec"]["deletionPolicy"] = json!(policy);
+    network
 }
 
 #[tokio::test(start_paused = true)]

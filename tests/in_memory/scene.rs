@@ -234,3 +234,13 @@ pub fn names(calls: &[CallRecord]) -> Vec<String> {
 pub fn writes(calls: &[CallRecord]) -> Vec<String> {
     names(&calls.iter().filter(|call| call.write).cloned().collect::<Vec<_>>())
 }
+
+/// A network that a platform team writes for a VPC.
+pub fn explicit_network(name: &str, vpc: &VpcId) -> Value {
+    json!({
+        "apiVersion": "privategenai.dev/v1alpha1",
+        "kind": "PrivateGenAINetwork",
+        "metadata": {"name": name},
+        "spec": {"vpcId": vpc.as_str(), "region": "us-east-1"},
+    })
+}

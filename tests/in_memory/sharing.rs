@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::{
     memory::aws::{Delays, VpcShape},
-    scene::{MODEL, Scene, app, condition, network, scene, writes},
+    scene::{MODEL, Scene, app, condition, explicit_network, network, scene, writes},
 };
 
 #[tokio::test(start_paused = true)]
@@ -111,12 +111,7 @@ async fn an_explicit_network_takes_over_without_a_write_to_aws() {
     scene(async {
         let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         scene.forget();
-        scene.kubernetes.apply(json!({
-            "apiVersion": "privategenai.dev/v1alpha1",
-            "kind": "PrivateGenAINetwork",
-            "metadata": {"name": "prod"},
-            "spec": {"vpcId": vpc.as_str(), "region": "us-east-1"},
-        }));
+        scene.kubernetes.apply(explicit_network("prod", &vpc));
         scene
             .kubernetes
             .until(&app("bot"), Duration::from_mins(1), |app| app["status"]["network"]["name"] == "prod")
@@ -128,24 +123,15 @@ async fn an_explicit_network_takes_over_without_a_write_to_aws() {
     .await;
 }
 
-fn explicit(name: &str, vpc: &private_genai_operator::aws::VpcId) -> serde_json::Value {
-    json!({
-        "apiVersion": "privategenai.dev/v1alpha1",
-        "kind": "PrivateGenAINetwork",
-        "metadata": {"name": name},
-        "spec": {"vpcId": vpc.as_str(), "region": "us-east-1"},
-    })
-}
-
 #[tokio::test(start_paused = true)]
 async fn of_two_networks_for_a_vpc_the_older_stands_and_the_other_says_why_it_does_nothing() {
     scene(async {
         let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
-        scene.kubernetes.apply(explicit("prod", &vpc));
+        scene.kubernetes.apply(explicit_network("prod", &vpc));
         scene.until_network_gone(&vpc).await;
         scene.pass(Duration::from_secs(2)).await;
         scene.forget();
-        scene.kubernetes.apply(explicit("another", &vpc));
+        scene.kubernetes.apply(explicit_network("another", &vpc));
         let told = |network: &serde_json::Value| condition(network, "Accepted").1 == "VpcConflict";
         let loser = scene.kubernetes.until("privategenainetworks/another", Duration::from_mins(1), told).await;
         assert!(condition(&loser, "Accepted").2.contains("prod"), "{loser:#}");
@@ -166,7 +152,7 @@ async fn of_two_networks_for_a_vpc_the_older_stands_and_the_other_says_why_it_do
 async fn an_explicit_network_that_is_deleted_while_in_use_is_held_and_its_path_kept() {
     scene(async {
         let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
-        scene.kubernetes.apply(explicit("prod", &vpc));
+        scene.kubernetes.apply(explicit_network("prod", &vpc));
         scene.until_network_gone(&vpc).await;
         scene.forget();
         scene.kubernetes.delete("privategenainetworks/prod");
@@ -187,7 +173,7 @@ async fn an_explicit_network_that_is_deleted_while_in_use_is_held_and_its_path_k
 async fn a_network_that_cannot_be_read_can_still_be_deleted() {
     scene(async {
         let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
-        scene.kubernetes.apply(explicit("prod", &vpc));
+        scene.kubernetes.apply(explicit_network("prod", &vpc));
         scene.until_network_gone(&vpc).await;
         scene.kubernetes.overwrite("privategenainetworks/prod", |network| network["status"]["subnetIds"] = json!("x"));
         scene.kubernetes.delete(&app("bot"));

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     memory::aws::{Delays, Fault},
-    scene::{LONG, Scene, app, condition, network, scene},
+    scene::{LONG, Scene, app, condition, explicit_network, network, scene},
 };
 
 /// How far a teardown got.
@@ -82,12 +82,7 @@ impl Stage {
                 until(&object, |network| network["metadata"]["finalizers"] == json!(["example.com/hold"])).await;
             }
             Self::ExplicitObjectTerminating => {
-                scene.kubernetes.apply(json!({
-                    "apiVersion": "privategenai.dev/v1alpha1",
-                    "kind": "PrivateGenAINetwork",
-                    "metadata": {"name": "prod"},
-                    "spec": {"vpcId": vpc.as_str(), "region": "us-east-1"},
-                }));
+                scene.kubernetes.apply(explicit_network("prod", vpc));
                 scene.until_network_gone(vpc).await;
                 let prod = "privategenainetworks/prod".to_owned();
                 scene.kubernetes.delete(&prod);

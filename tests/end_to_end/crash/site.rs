@@ -7,11 +7,11 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::{
     Api, Client, ResourceExt as _,
     api::{DeleteParams, DynamicObject, ListParams, Patch, PatchParams},
-    core::ApiResource,
 };
 use private_genai_operator::{
     api::{PrivateGenAIApp, PrivateGenAINetwork},
     aws::{Aws as _, Region, Write, sdk::SdkAws},
+    controller::raw,
     identity::InstallationId,
 };
 use serde_json::{Value, json};
@@ -106,12 +106,11 @@ impl Site {
     }
 
     fn apps(&self) -> Api<DynamicObject> {
-        let kind = ApiResource::erase::<PrivateGenAIApp>(&());
-        Api::namespaced_with(self.client.clone(), NAMESPACE, &kind)
+        raw::<PrivateGenAIApp>(&self.client, Some(NAMESPACE))
     }
 
     fn networks(&self) -> Api<DynamicObject> {
-        Api::all_with(self.client.clone(), &ApiResource::erase::<PrivateGenAINetwork>(&()))
+        raw::<PrivateGenAINetwork>(&self.client, None)
     }
 
     /// Applies an app.

@@ -16,7 +16,7 @@ use crate::{
         judge::live_endpoints,
         kubernetes::{APPS, NETWORKS},
     },
-    scene::{LONG, MODEL, Scene, app, condition, network},
+    scene::{LONG, MODEL, Scene, app, condition, explicit_network, network},
     simulate::witness::Witness,
 };
 
@@ -192,12 +192,7 @@ impl Life {
     }
 
     fn write_network(&self, name: &str) {
-        self.scene.kubernetes.apply(json!({
-            "apiVersion": "privategenai.dev/v1alpha1",
-            "kind": "PrivateGenAINetwork",
-            "metadata": {"name": name},
-            "spec": {"vpcId": self.vpc.as_str(), "region": "us-east-1"},
-        }));
+        self.scene.kubernetes.apply(explicit_network(name, &self.vpc));
     }
 
     /// What is stored is not what this version can read.

@@ -22,7 +22,7 @@ use crate::{
         kubernetes::{self, Verb},
         somebody_else::install_somebody_else,
     },
-    scene::{RESYNC, Scene, app, condition, network},
+    scene::{RESYNC, Scene, app, condition, explicit_network, network},
 };
 
 /// After so long without faults everything is as it should be, whatever AWS takes for its own part.
@@ -284,13 +284,9 @@ impl Player {
 
     fn apply_network(&self, name: &str, retain: bool) {
         let (_, vpc) = NETWORKS.into_iter().find(|(it, _)| *it == name).expect("a network of the list");
-        let policy = if retain { "Retain" } else { "Delete" };
-        self.scene.kubernetes.apply(json!({
-            "apiVersion": "privategenai.dev/v1alpha1",
-            "kind": "PrivateGenAINetwork",
-            "metadata": {"name": name},
-            "spec": {"vpcId": self.vpcs[vpc].0.as_str(), "region": "us-east-1", "deletionPolicy": policy},
-        }));
+        let mut network = explicit_network(name, &self.vpcs[vpc].0);
+        network["spec"]["deletionPolicy"] = json!(if retain { "Retain" } else { "Delete" });
+        self.scene.kubernetes.apply(network);
     }
 
     fn drift(&self, name: &str, pick: usize) {
