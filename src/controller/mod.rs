@@ -14,6 +14,7 @@ mod objects;
 mod pace;
 mod triggers;
 
+pub use answers::answered;
 pub use cluster::Cluster;
 pub use context::{Context, Look, Settings};
 pub use converge::{Converged, Freshness, Next, Pass, converge};

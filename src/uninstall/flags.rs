@@ -9,7 +9,7 @@ use super::{Failure, orphan, teardown};
 use crate::{
     aws::{Aws, Region, sdk::SdkAws},
     cli::LogFormat,
-    controller::Settings,
+    controller::{Settings, answered},
     identity::InstallationId,
     leadership::LeaseFlags,
     telemetry,
@@ -82,7 +82,7 @@ impl Teardown {
     /// When not all is gone, and why.
     pub async fn execute(self, stop: CancellationToken) -> Result<(), Failure> {
         telemetry::start(&self.log.log, self.log.log_format)?;
-        let client = kube::Client::try_default().await?;
+        let client = answered(&kube::Client::try_default().await?);
         let aws: Arc<dyn Aws> = Arc::new(SdkAws::load(&self.region, Arc::new(|_| ())).await);
         let settings = Settings {
             installation: self.installation_id,
@@ -104,7 +104,7 @@ impl Orphan {
     /// When an operator runs, or may, or not all objects could be let go.
     pub async fn execute(self, stop: CancellationToken) -> Result<(), Failure> {
         telemetry::start(&self.log.log, self.log.log_format)?;
-        let client = kube::Client::try_default().await?;
+        let client = answered(&kube::Client::try_default().await?);
         let (election, timeout) = (self.lease.election(&client), Duration::from_secs(self.timeout));
         orphan(client, election, &self.installation_id, timeout, !self.no_lease, stop, |line| say(&line)).await
     }

@@ -4,26 +4,12 @@ use std::fs;
 
 use kube::Api;
 use private_genai_operator::api::{PrivateGenAIApp, PrivateGenAINetwork};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::{
     figures, http,
-    stack::{MODEL, Stack, app, app_with, condition, eventually},
+    stack::{MODEL, Stack, app, app_with, eventually},
 };
-
-fn calls(journal: &Value, operation: &str) -> usize {
-    journal["calls"].as_array().into_iter().flatten().filter(|call| call["operation"] == operation).count()
-}
-
-/// What of the inventory carries the tags of an operator, counted by kind.
-async fn sizes(stack: &Stack) -> Vec<(String, usize)> {
-    let inventory = stack.inventory().await;
-    let kinds = inventory.as_object().expect("kinds").iter();
-    kinds
-        .map(|(kind, items)| (kind.clone(), items.as_array().map_or(0, Vec::len)))
-        .filter(|(_, size)| *size > 0)
-        .collect()
-}
 
 /// The watch broke with a 410, as the operator's log says.
 fn expired(log: &str) -> usize {
@@ -42,15 +28,12 @@ async fn an_api_server_that_dies_while_an_app_comes_rests_changes_and_goes_costs
 
     // While it comes.
     stack.apply(&app(&namespace, "bot", &vpc));
-    eventually("the endpoint is being created", async || {
-        (calls(&stack.journal(0).await, "CreateVpcEndpoint") > 0).then_some(())
-    })
-    .await;
+    eventually("the endpoint is being created", async || (stack.calls("CreateVpcEndpoint").await > 0).then_some(()))
+        .await;
     stack.restart_api_server().await;
     stack.until_ready(&namespace, "bot").await;
-    let journal = stack.journal(0).await;
     for operation in ["CreateVpcEndpoint", "CreateFunction", "CreateRole", "CreateLogGroup"] {
-        assert_eq!(calls(&journal, operation), 1, "{operation}");
+        assert_eq!(stack.calls(operation).await, 1, "{operation}");
     }
 
     // At rest. What else happens in the cluster makes the versions that the operator knows too old for a new server, which
@@ -66,17 +49,8 @@ async fn an_api_server_that_dies_while_an_app_comes_rests_changes_and_goes_costs
     // An edit is seen, so both kinds are watched again.
     let edited = json!({"network": {"vpcId": vpc}, "models": [MODEL], "function": {"memoryMiB": 1024}});
     stack.apply(&app_with(&namespace, "bot", edited));
-    let through = |app: Option<&PrivateGenAIApp>| {
-        condition(app, "Ready").0 == "True"
-            && app.is_some_and(|app| {
-                app.status.as_ref().and_then(|status| status.observed_generation) == app.metadata.generation
-            })
-    };
-    stack.until(&namespace, "bot", "is ready as it was edited", through).await;
-    let journal = stack.journal(position).await;
-    let writes = ["CreateVpcEndpoint", "CreateFunction", "CreateRole", "ModifyVpcEndpoint", "PutRolePolicy"];
-    assert_eq!(writes.map(|operation| calls(&journal, operation)), [0; 5], "nothing but the edit is written");
-    assert_eq!(calls(&journal, "UpdateFunctionConfiguration"), 1);
+    stack.until_through(&namespace, "bot").await;
+    assert_eq!(stack.writes(position).await, ["UpdateFunctionConfiguration"], "nothing but the edit is written");
 
     // While it goes.
     assert!(stack.kubectl(&["delete", "pgai", "bot", "-n", &namespace, "--wait=false"]).status.success());
@@ -89,8 +63,8 @@ async fn an_api_server_that_dies_while_an_app_comes_rests_changes_and_goes_costs
         gone.then_some(())
     })
     .await;
-    eventually("AWS is empty again", async || sizes(&stack).await.is_empty().then_some(())).await;
-    assert_eq!(calls(&stack.journal(0).await, "CreateVpcEndpoint"), 1);
+    stack.until_empty().await;
+    assert_eq!(stack.calls("CreateVpcEndpoint").await, 1);
     assert!(!log().contains("panicked"), "{}", log());
     let how_many = format!("3 restarts, {} watches that began with a 410", expired(&log()));
     assert!(operator.stop().await, "it still ends in order");
@@ -100,4 +74,49 @@ async fn an_api_server_that_dies_while_an_app_comes_rests_changes_and_goes_costs
         &how_many,
         0,
     );
+}
+
+#[tokio::test]
+async fn an_app_that_comes_again_under_its_name_has_one_path_whatever_is_left_of_its_predecessor() {
+    let stack = Stack::start();
+    let delays = json!({"endpointAvailable": 2, "endpointDeleted": 4, "functionActive": 1, "interfaceReleased": 4});
+    http::json("PUT", &format!("{}/_local/delays", stack.aws), Some(&delays)).await;
+    let mut operator = stack.operator("again").await;
+    let namespace = stack.namespace("again");
+    let (vpc, _) = stack.vpc(json!({"azs": ["a", "b"], "route": "isolated"})).await;
+    let one_of_each = async || {
+        let sizes = stack.sizes().await;
+        let of = |kind: &str| sizes.iter().find(|(name, _)| name == kind).map_or(0, |(_, size)| *size);
+        let kinds = ["endpoints", "securityGroups", "functions", "roles", "logGroups"];
+        assert_eq!(kinds.map(of), [1, 2, 1, 1, 1], "{sizes:?}");
+    };
+    stack.apply(&app(&namespace, "bot", &vpc));
+    let mut before = stack.until_ready(&namespace, "bot").await;
+
+    // The object is gone in order, and its network goes: endpoint and interfaces are still there.
+    assert!(stack.kubectl(&["delete", "pgai", "bot", "-n", &namespace, "--wait=false"]).status.success());
+    stack.until_gone(&namespace, &before).await;
+    stack.apply(&app(&namespace, "bot", &vpc));
+    let after = stack.until_ready(&namespace, "bot").await;
+    assert_ne!(after.metadata.uid, before.metadata.uid);
+    one_of_each().await;
+
+    // Somebody takes off the finalizer: the object is gone before anybody looked, and all that it stood for is there.
+    before = after;
+    let no_finalizer = r#"{"metadata":{"finalizers":null}}"#;
+    operator.signal("STOP");
+    assert!(stack.kubectl(&["delete", "pgai", "bot", "-n", &namespace, "--wait=false"]).status.success());
+    stack.kubectl(&["patch", "pgai", "bot", "-n", &namespace, "--type=merge", "-p", no_finalizer]);
+    stack.until_gone(&namespace, &before).await;
+    stack.apply(&app(&namespace, "bot", &vpc));
+    operator.signal("CONT");
+    stack.until_ready(&namespace, "bot").await;
+    one_of_each().await;
+
+    assert!(stack.kubectl(&["delete", "pgai", "bot", "-n", &namespace, "--wait=false"]).status.success());
+    stack.until_network_gone(&vpc).await;
+    stack.until_empty().await;
+    assert!(operator.stop().await, "it ends in order");
+    let what = "an app that comes again under its name, on the wire";
+    figures::tell(figures::Part::KubernetesFaults, what, "2 recreations", 0);
 }

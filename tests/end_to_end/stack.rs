@@ -164,12 +164,14 @@ impl Stack {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let log = self.directory.join(format!("operator-{number}.log"));
-        // The operator ends when its supervisor's standard input does: also when the test process is gone. A line there
-        // names another signal than SIGTERM.
+        // The operator ends by SIGTERM when its supervisor's standard input does: also when the test process is gone, and
+        // if it was stopped. A line there names a signal to send before.
         let process = Command::new("sh")
             .args([
                 "-c",
-                r#""$@" & operator=$!; read -r signal; kill -${signal:-TERM} $operator; wait $operator"#,
+                r#""$@" & operator=$!
+                while read -r signal; do kill -$signal $operator; done
+                kill -TERM $operator; kill -CONT $operator; wait $operator"#,
                 "sh",
             ])
             .arg(env!("CARGO_BIN_EXE_private-genai-operator"))
@@ -303,6 +305,49 @@ impl Stack {
         http::json("GET", &format!("{}/_local/journal?since={since}", self.aws), None).await
     }
 
+    /// How often an operation of AWS was called since the stack began.
+    pub async fn calls(&self, operation: &str) -> usize {
+        let journal = self.journal(0).await;
+        journal["calls"].as_array().into_iter().flatten().filter(|call| call["operation"] == operation).count()
+    }
+
+    /// The operations that changed something, from a position on.
+    pub async fn writes(&self, since: u64) -> Vec<String> {
+        let journal = self.journal(since).await;
+        let calls = journal["calls"].as_array().into_iter().flatten();
+        calls
+            .filter(|call| call["write"] == true)
+            .filter_map(|call| call["operation"].as_str())
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// How many of each kind carry an operator's tags; not the kinds of which there are none.
+    pub async fn sizes(&self) -> Vec<(String, usize)> {
+        let inventory = self.inventory().await;
+        let kinds = inventory.as_object().expect("kinds").iter();
+        kinds
+            .map(|(kind, items)| (kind.clone(), items.as_array().map_or(0, Vec::len)))
+            .filter(|(_, size)| *size > 0)
+            .collect()
+    }
+
+    /// Waits until nothing carries an operator's tags.
+    pub async fn until_empty(&self) {
+        eventually("AWS is empty again", async || self.sizes().await.is_empty().then_some(())).await;
+    }
+
+    /// Waits until an app is ready as it was written last.
+    pub async fn until_through(&self, namespace: &str, name: &str) -> PrivateGenAIApp {
+        let through = |app: Option<&PrivateGenAIApp>| {
+            condition(app, "Ready").0 == "True"
+                && app.is_some_and(|app| {
+                    app.status.as_ref().and_then(|status| status.observed_generation) == app.metadata.generation
+                })
+        };
+        self.until(namespace, name, "is ready as it was written last", through).await
+    }
+
     /// Waits until an app is ready.
     pub async fn until_ready(&self, namespace: &str, name: &str) -> PrivateGenAIApp {
         self.until(namespace, name, "is ready", |app: Option<&PrivateGenAIApp>| condition(app, "Ready").0 == "True")
@@ -372,9 +417,16 @@ impl Operator {
 }
 
 impl Operator {
+    /// Sends it a signal, such as `STOP`.
+    pub fn signal(&mut self, name: &str) {
+        let supervisor = self.process.stdin.as_mut().expect("a pipe");
+        supervisor.write_all(format!("{name}\n").as_bytes()).expect("the supervisor reads");
+    }
+
     /// Kills it, wherever it is.
     pub async fn kill(mut self) {
-        self.process.stdin.take().expect("a pipe").write_all(b"KILL\n").expect("the supervisor reads");
+        self.signal("KILL");
+        drop(self.process.stdin.take());
         let process = &mut self.process;
         eventually("the operator is killed", async || process.try_wait().expect("a status")).await;
     }

@@ -34,8 +34,8 @@ use self::{
     watch::{Change, watch},
 };
 use super::{
-    Context, Error, Guarded, Look, Pace, Settings, answers::answered, context::key, credentials, departed::look_after,
-    gauges, is_held, network_of,
+    Context, Error, Guarded, Look, Pace, Settings, answered, context::key, credentials, departed::look_after, gauges,
+    is_held, network_of,
 };
 use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
