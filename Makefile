@@ -147,7 +147,7 @@ fault-table: ## Print what becomes of every AWS call that meets every fault, and
 	@cat $(RESULTS)/fault-table.txt $(RESULTS)/kubernetes-fault-table-*.txt
 
 .PHONY: crash-all
-crash-all: ## Kill the operator at every call that it makes, reads too: it takes the better part of an hour
+crash-all: ## Kill the operator at every call that it makes, reads too: it takes twenty minutes
 	$(CARGO) test --locked --test end_to_end crash:: -- --ignored
 
 .PHONY: test-clippy

@@ -63,6 +63,11 @@ impl Asked {
         self.service != "kubernetes"
     }
 
+    /// It makes, changes or removes something, and does not only tell of it.
+    pub fn makes(&self) -> bool {
+        self.writes && !["/status", "events", "leases"].iter().any(|it| self.operation.ends_with(it))
+    }
+
     fn of_aws(service: &str, parts: &Parts, body: &[u8], names: &Names) -> Self {
         let (operation, resource) = match service {
             "lambda" => of_lambda(parts, body),

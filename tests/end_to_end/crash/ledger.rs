@@ -12,7 +12,7 @@ use super::{
 /// How often a point is tried that is not reached. One that not every life without a crash comes to is tried once.
 const TRIES: usize = 5;
 /// No more points than one in so many may come by chance, or the lives are not what they seem to be.
-const CHANCE: usize = 20;
+const CHANCE: usize = 10;
 
 /// A point, and how often it was tried in vain.
 pub type Try = (Point, usize);
@@ -114,10 +114,12 @@ impl Ledger {
     }
 
     /// Points that no life came to, each of which lived through the phase all the same: that not every life without a crash
-    /// makes the call was seen before, or the call repeats one that every life makes. *That* a call is made follows from the
-    /// phase; *how often*, from how fast AWS is (a role that Lambda cannot use yet, a status on the way to the next).
+    /// makes the call was seen before, or the call repeats one that every life makes, or it only looks or tells. *That*
+    /// something is made follows from the phase; *how often*, from how fast AWS is (a role that Lambda cannot use yet), and so
+    /// does what is looked at and told on the way.
     fn by_chance(&self) -> impl Iterator<Item = &Point> {
-        self.never_reached.iter().filter(|point| self.seldom.contains(*point) || point.call.nth > 1)
+        let chance = |point: &&Point| self.seldom.contains(*point) || point.call.nth > 1 || !point.call.asked.makes();
+        self.never_reached.iter().filter(chance)
     }
 
     /// Points that no life came to, and that do not come by chance; all of them if too many seem to.

@@ -148,7 +148,7 @@ async fn an_operator_that_is_killed_at_any_call_that_changes_something_is_follow
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "it takes the better part of an hour: make crash-all"]
+#[ignore = "it takes twenty minutes: make crash-all"]
 async fn an_operator_that_is_killed_at_any_call_at_all_is_followed_by_one_that_ends_it_the_same() {
     try_all("killed at every call, end to end", |call| !is_renewal(call)).await;
 }

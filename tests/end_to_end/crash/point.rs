@@ -29,8 +29,7 @@ impl Point {
     /// calls that make something, and only after them.
     pub fn of(call: &Call) -> Vec<Self> {
         if call.phase == Phase::Regret.name() {
-            let makes = !["/status", "events", "leases"].iter().any(|it| call.asked.operation.ends_with(it));
-            let after = (makes && call.asked.writes).then(|| Self { call: call.clone(), moment: Moment::After });
+            let after = call.asked.makes().then(|| Self { call: call.clone(), moment: Moment::After });
             return after.into_iter().collect();
         }
         let (after, unseen) = (!call.asked.streams, call.asked.is_of_aws() && call.asked.writes);
