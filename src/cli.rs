@@ -10,7 +10,7 @@ use wildmatch::WildMatch;
 use crate::{
     api::crd,
     aws::{
-        Aws, Region,
+        AccountId, Aws, Region,
         pacing::Pacer,
         sdk::{CallRecord, SdkAws},
     },
@@ -18,6 +18,7 @@ use crate::{
     identity::InstallationId,
     leadership::{Leadership, LeaseFlags, Standing},
     metrics::Metrics,
+    permissions::{self, VpcPattern},
     server, telemetry,
     uninstall::{self, Orphan, Teardown},
 };
@@ -45,6 +46,8 @@ enum Command {
     Orphan(Box<Orphan>),
     /// Print the CustomResourceDefinitions, or write them to files.
     Crd(Crd),
+    /// Print the IAM policy that the operator needs: exactly what it calls, limited to its installation and VPCs.
+    IamPolicy(IamPolicy),
 }
 
 #[derive(Args, Debug)]
@@ -62,7 +65,7 @@ struct Run {
     /// The VPCs that apps may name, as globs separated by commas, such as `vpc-0abc1234,vpc-0def*`. None by default:
     /// then every app is refused.
     #[arg(long, env = "PGAI_IMPLICIT_NETWORK_VPC_IDS", value_delimiter = ',')]
-    implicit_network_vpc_ids: Vec<String>,
+    implicit_network_vpc_ids: Vec<VpcPattern>,
 
     /// How often AWS is looked at although nothing happened, in seconds, 10 to 86400.
     #[arg(long, env = "PGAI_RESYNC_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(10..=86_400))]
@@ -106,6 +109,25 @@ struct Crd {
     /// Write one file for each definition into this folder instead of printing them.
     #[arg(long)]
     output_dir: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+struct IamPolicy {
+    /// Whose resources these are: what the operator is given.
+    #[arg(long, env = "PGAI_INSTALLATION_ID")]
+    installation_id: InstallationId,
+
+    /// The operator's region, which tells the partition of ARNs. The policy holds for all regions of that partition.
+    #[arg(long, env = "AWS_REGION")]
+    region: Region,
+
+    /// The account in which the operator works.
+    #[arg(long)]
+    account_id: AccountId,
+
+    /// The VPCs that apps may name, as globs separated by commas: what the operator is given. IAM reads them as it does.
+    #[arg(long, env = "PGAI_IMPLICIT_NETWORK_VPC_IDS", value_delimiter = ',', required = true)]
+    implicit_network_vpc_ids: Vec<VpcPattern>,
 }
 
 /// Why the program ends early. Each is a sentence for whoever started it.
@@ -165,6 +187,7 @@ impl Cli {
             Command::Teardown(teardown) => Ok(teardown.execute(until_signal()?).await?),
             Command::Orphan(orphan) => Ok(orphan.execute(until_signal()?).await?),
             Command::Crd(crd) => crd.execute(),
+            Command::IamPolicy(policy) => policy.execute(),
         }
     }
 }
@@ -195,7 +218,7 @@ impl Run {
         let aws = SdkAws::load(&self.region, Arc::new(count)).await.paced_by(Arc::new(pacer));
         let settings = Settings {
             installation: self.installation_id,
-            allowed_vpcs: self.implicit_network_vpc_ids.iter().map(|glob| WildMatch::new(glob.trim())).collect(),
+            allowed_vpcs: self.implicit_network_vpc_ids.iter().map(|vpc| WildMatch::new(vpc.as_str())).collect(),
             region: self.region,
             resync: Duration::from_secs(self.resync_seconds),
             concurrency: self.concurrency,
@@ -264,11 +287,7 @@ impl Crd {
     fn execute(self) -> Result<(), Failure> {
         for (name, manifest) in crd::manifests()? {
             match &self.output_dir {
-                None => match std::io::stdout().write_all(format!("---\n{manifest}").as_bytes()) {
-                    // Whoever read it has seen enough, as in `crd | head`.
-                    Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => return Ok(()),
-                    written => written.map_err(|source| Failure::Write { path: "standard output".into(), source })?,
-                },
+                None => print(&format!("---\n{manifest}"))?,
                 Some(folder) => {
                     let path = folder.join(name);
                     std::fs::write(&path, manifest).map_err(|source| Failure::Write { path, source })?;
@@ -276,6 +295,26 @@ impl Crd {
             }
         }
         Ok(())
+    }
+}
+
+impl IamPolicy {
+    fn execute(self) -> Result<(), Failure> {
+        let operator = permissions::Operator {
+            installation: self.installation_id,
+            partition: self.region.partition(),
+            account: self.account_id,
+            vpcs: self.implicit_network_vpc_ids,
+        };
+        print(&format!("{:#}\n", operator.document()))
+    }
+}
+
+/// Prints what was asked for. Whoever read it has seen enough, as in `crd | head`.
+fn print(text: &str) -> Result<(), Failure> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(|source| Failure::Write { path: "standard output".into(), source }),
     }
 }
 

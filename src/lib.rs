@@ -21,6 +21,7 @@
 //! - [`controller`]: what both share — triggers, one pass of look–decide–write, pace;
 //! - [`leadership`]: which replica acts, and until when it may write;
 //! - [`uninstall`]: everything removed, or everything let go;
+//! - [`permissions`]: the operator's own IAM policy;
 //! - [`metrics`], [`telemetry`], [`server`], [`cli`].
 
 pub mod api;
@@ -33,6 +34,7 @@ pub mod identity;
 pub mod leadership;
 pub mod metrics;
 pub mod network;
+pub mod permissions;
 pub mod plan;
 pub mod policy;
 pub mod server;
