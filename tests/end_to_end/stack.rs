@@ -33,6 +33,9 @@ pub const DEADLINE: Duration = Duration::from_secs(90);
 /// The only VPC ids that the tests' operator lets apps use are those that the local AWS makes: 17 digits.
 pub const ALLOWED_VPCS: &str = "vpc-?????????????????";
 
+/// The access key of an operator that can be told from whoever changes things by hand.
+pub const OPERATOR_KEY: &str = "operator";
+
 /// A model.
 pub const MODEL: &str = "amazon.nova-lite-v1:0";
 
@@ -139,7 +142,7 @@ impl Stack {
         self.launch(installation, &[], &nowhere)
     }
 
-    /// Starts an operator that reaches both APIs at this URL, and waits for nothing.
+    /// Starts an operator that reaches both APIs at this URL, with [`OPERATOR_KEY`], and waits for nothing.
     pub fn operator_through(&self, url: &str, installation: &str, arguments: &[&str]) -> Operator {
         let config = json!({
             "apiVersion": "v1",
@@ -154,7 +157,7 @@ impl Stack {
         let environment = [
             ("KUBECONFIG", kubeconfig.to_str().expect("a path")),
             ("AWS_ENDPOINT_URL", url),
-            ("AWS_ACCESS_KEY_ID", "local"),
+            ("AWS_ACCESS_KEY_ID", OPERATOR_KEY),
             ("AWS_SECRET_ACCESS_KEY", "local"),
         ];
         self.launch(installation, arguments, &environment)
@@ -197,6 +200,17 @@ impl Stack {
         let fault =
             json!({"service": service, "operation": operation, "errorCode": code, "status": 403, "count": 1_000_000});
         http::json("POST", &format!("{}/_local/faults", self.aws), Some(&fault)).await;
+    }
+
+    /// From now on [`OPERATOR_KEY`] may do what this IAM policy allows, and no more.
+    pub async fn grant(&self, policy: &Value) {
+        let grant = json!({"accessKeyId": OPERATOR_KEY, "document": policy});
+        http::json("PUT", &format!("{}/_local/policy", self.aws), Some(&grant)).await;
+    }
+
+    /// Which action each statement of that policy was needed for, and what was refused.
+    pub async fn granted(&self) -> Value {
+        http::json("GET", &format!("{}/_local/policy?accessKeyId={OPERATOR_KEY}", self.aws), None).await
     }
 
     /// Nothing is denied any more.

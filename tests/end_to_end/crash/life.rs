@@ -114,8 +114,7 @@ impl<'a> Life<'a> {
     }
 
     async fn begin(site: &'a Site) -> Self {
-        // With a way out, so that private DNS is off: where it is on, AWS itself refuses a second endpoint.
-        let (vpc, subnets) = site.stack.vpc(json!({"azs": ["a", "b"], "route": "nat"})).await;
+        let (vpc, subnets) = site.stack.vpc(json!({"azs": ["a", "b"], "route": site.route})).await;
         let proxy = Proxy::new(&site.stack.aws, site.client.clone(), &MOST);
         // Where one may be as good as the other, their order by id differs from life to life.
         proxy.learn_all(&subnets, "subnet");

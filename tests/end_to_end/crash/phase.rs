@@ -1,7 +1,7 @@
 //! What people do in a life, phase by phase. Together they have the operator make every change that it makes in AWS.
 
 use private_genai_operator::{
-    aws::{Aws as _, EndpointState, Package, Peer, PolicyDocument, Protocol, Rule, Write},
+    aws::{Aws as _, EndpointChange, EndpointState, Package, Peer, PolicyDocument, Protocol, Rule, VpcEndpoint, Write},
     identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, TAG_VPC},
 };
 use serde_json::{Value, json};
@@ -24,7 +24,7 @@ pub enum Phase {
     Edit,
     /// Somebody changes the network in AWS by hand.
     DriftBelow,
-    /// Somebody changes what the app has in AWS by hand.
+    /// Somebody changes what the app has in AWS by hand, and where the endpoint is.
     Drift,
     /// The second app is deleted, and its resources are retained.
     Retain,
@@ -102,6 +102,7 @@ impl Phase {
             }
             Self::Drift => {
                 tamper_with_app(life).await;
+                take_a_subnet_off_the_endpoint(life).await;
                 life.proxy.forget_what_was_read();
                 site.touch().await;
             }
@@ -141,10 +142,19 @@ async fn tamper_with_network(life: &Life<'_>) {
     };
     untag(functions.id.as_str()).await.expect("the group is untagged");
 
+    site.write(Write::DeleteVpcEndpoint { endpoint: endpoint(life).await.id }).await;
+}
+
+async fn endpoint(life: &Life<'_>) -> VpcEndpoint {
     let vpcs = [life.vpc.clone()].into();
-    let found = site.aws.vpc_endpoints(&site.region, &vpcs).await.expect("endpoints");
-    let endpoint = found.into_iter().find(|it| it.state == EndpointState::Available).expect("an endpoint");
-    site.write(Write::DeleteVpcEndpoint { endpoint: endpoint.id }).await;
+    let found = life.site.aws.vpc_endpoints(&life.site.region, &vpcs).await.expect("endpoints");
+    found.into_iter().find(|it| it.state == EndpointState::Available).expect("an endpoint")
+}
+
+async fn take_a_subnet_off_the_endpoint(life: &Life<'_>) {
+    let VpcEndpoint { id, subnets, .. } = endpoint(life).await;
+    let change = EndpointChange { remove_subnets: subnets.into_iter().take(1).collect(), ..EndpointChange::default() };
+    life.site.write(Write::ModifyVpcEndpoint { endpoint: id, change }).await;
 }
 
 /// The same with what is the app's own.

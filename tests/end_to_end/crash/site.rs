@@ -35,11 +35,13 @@ pub struct Site {
     pub iam: aws_sdk_iam::Client,
     pub lambda: aws_sdk_lambda::Client,
     pub logs: aws_sdk_cloudwatchlogs::Client,
+    /// Which way out its VPCs have.
+    pub route: &'static str,
 }
 
 impl Site {
-    /// A new one.
-    pub async fn new() -> Self {
+    /// A new one, whose VPCs have this way out: `isolated`, so that private DNS is on, or `nat`.
+    pub async fn new(route: &'static str) -> Self {
         let stack = tokio::task::spawn_blocking(Stack::start).await.expect("a stack");
         stack.namespace(NAMESPACE);
         // Deleted endpoints stay listed.
@@ -63,6 +65,7 @@ impl Site {
             iam: aws_sdk_iam::Client::new(&config),
             lambda: aws_sdk_lambda::Client::new(&config),
             logs: aws_sdk_cloudwatchlogs::Client::new(&config),
+            route,
             stack,
         }
     }

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import fields
 from typing import Any
 
+from .authorization import Authorization
 from .ec2.endpoint_services import SERVICES
 from .faults import Fault, Faults
 from .functions.datapath import reachable
@@ -21,8 +22,8 @@ ENDPOINT_STATES = (
 
 
 class Admin:
-    def __init__(self, world: World, journal: Journal, faults: Faults):
-        self._world, self._journal, self._faults = world, journal, faults
+    def __init__(self, world: World, journal: Journal, faults: Faults, authorization: Authorization):
+        self._world, self._journal, self._faults, self._authorization = world, journal, faults, authorization
         self._routes: dict[tuple[str, str], Callable[[dict[str, Any]], Any]] = {
             ("POST", "vpc"): self._make_vpc,
             ("GET", "journal"): lambda asked: journal.since(int(asked.get("since", 0))),
@@ -31,6 +32,8 @@ class Admin:
             ("GET", "faults"): lambda _: {"faults": faults.left()},
             ("POST", "faults"): self._add_fault,
             ("DELETE", "faults"): self._clear_faults,
+            ("GET", "policy"): lambda asked: authorization.told(asked["accessKeyId"]),
+            ("PUT", "policy"): self._set_policy,
             ("GET", "settings"): lambda _: self._settings(),
             ("PUT", "settings"): self._set_settings,
             ("PUT", "vpc"): self._set_vpc,
@@ -76,6 +79,11 @@ class Admin:
     def _clear_faults(self, _: dict[str, Any]) -> dict[str, Any]:
         self._faults.clear()
         return {"faults": []}
+
+    def _set_policy(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """{"accessKeyId", "document"}: who calls with this key may do what an IAM policy says, and no more"""
+        self._authorization.set(asked["accessKeyId"], asked["document"])
+        return self._authorization.told(asked["accessKeyId"])
 
     def _settings(self) -> dict[str, Any]:
         world = self._world

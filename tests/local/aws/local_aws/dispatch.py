@@ -12,6 +12,7 @@ from moto.core.utils import get_service_model
 
 from . import logs, roles
 from .admin import Admin
+from .authorization import Authorization
 from .children import Children
 from .ec2 import HANDLERS as EC2
 from .errors import AwsError
@@ -50,7 +51,8 @@ class Dispatcher:
         self.world = World()
         self.journal = Journal()
         self.faults = Faults()
-        self._admin = Admin(self.world, self.journal, self.faults)
+        self._authorization = Authorization()
+        self._admin = Admin(self.world, self.journal, self.faults, self._authorization)
         self._moto = Moto()
         self._invoker = Invoker(self.world, directory, children)
         self._warm_up()
@@ -82,6 +84,8 @@ class Dispatcher:
     def _answer(self, call: Call) -> Response:
         try:
             read_parameters(call)
+            with self.world.lock:
+                self._authorization.check(self.world, call)
             if call.service == "lambda" and call.operation in INVOCATIONS:
                 self._run_due()
                 return self._invoker.handle(call)

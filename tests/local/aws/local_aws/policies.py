@@ -43,7 +43,7 @@ class _TrustPolicy(BaseIAMPolicyValidator):
                 raise MalformedPolicyDocument("AssumeRole policy must specify a principal.")
             if "Resource" in statement or "NotResource" in statement:
                 raise MalformedPolicyDocument("Has prohibited field Resource")
-            for action in _listed(statement.get("Action")):
+            for action in listed(statement.get("Action")):
                 if not action.lower().startswith(("sts:", "*")):
                     raise MalformedPolicyDocument("AssumeRole policy may only specify STS AssumeRole actions.")
 
@@ -79,16 +79,16 @@ def allowed(documents: Iterable[str], action: str) -> bool:
     """Is there an allow, and no deny without a condition? Conditions and resources are not evaluated: what this is
     asked about (network interfaces, sts:AssumeRole) has no resource to speak of, and a deny under a condition, as on
     `lambda:SourceFunctionArn`, is meant for the function's own code, not for the Lambda service."""
-    statements = [statement for document in documents for statement in _listed(json.loads(document)["Statement"])]
+    statements = [statement for document in documents for statement in listed(json.loads(document)["Statement"])]
     matching = [s for s in statements if _names(s, action)]
     denied = any(s["Effect"] == "Deny" and not s.get("Condition") for s in matching)
     return not denied and any(s["Effect"] == "Allow" for s in matching)
 
 
 def trusts_lambda(trust_document: str) -> bool:
-    for statement in _listed(json.loads(trust_document)["Statement"]):
+    for statement in listed(json.loads(trust_document)["Statement"]):
         principal = statement.get("Principal", {})
-        services = ["*"] if principal == "*" else _listed(principal.get("Service"))
+        services = ["*"] if principal == "*" else listed(principal.get("Service"))
         lambda_is_named = any(service in ("*", "lambda.amazonaws.com") for service in services)
         if statement["Effect"] == "Allow" and _names(statement, "sts:AssumeRole") and lambda_is_named:
             return True
@@ -97,16 +97,20 @@ def trusts_lambda(trust_document: str) -> bool:
 
 def _names(statement: dict[str, Any], action: str) -> bool:
     if "NotAction" in statement:
-        return not any(_matches(pattern, action) for pattern in _listed(statement["NotAction"]))
-    return any(_matches(pattern, action) for pattern in _listed(statement.get("Action")))
+        return not any(matches(pattern, action) for pattern in listed(statement["NotAction"]))
+    return any(matches(pattern, action) for pattern in listed(statement.get("Action")))
 
 
-def _matches(pattern: str, action: str) -> bool:
+def matches(pattern: str, action: str) -> bool:
+    return glob(pattern, action, re.IGNORECASE)
+
+
+def glob(pattern: str, text: str, flags: int = 0) -> bool:
     expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
-    return re.fullmatch(expression, action, re.IGNORECASE) is not None
+    return re.fullmatch(expression, text, flags) is not None
 
 
-def _listed(value: Any) -> list[Any]:
+def listed(value: Any) -> list[Any]:
     if value is None:
         return []
     return value if isinstance(value, list) else [value]

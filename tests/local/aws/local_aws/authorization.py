@@ -1,0 +1,233 @@
+"""What an IAM policy lets the caller do: each call of an access key that was given one is compared with it, with what AWS asks for
+besides the call itself. Other access keys may do everything.
+
+Which resources and condition keys an action knows is from AWS's Service Authorization Reference.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from .errors import AwsError
+from .ids import ACCOUNT
+from .policies import glob, listed, matches
+from .wire import Call
+from .world import Region, World
+
+_ACCESS_KEY = re.compile(r"Credential=([^/]+)/")
+_REFUSAL = {"ec2": "UnauthorizedOperation", "iam": "AccessDenied", "sts": "AccessDenied"}
+# What Lambda asks with the permissions of whoever attaches a function to a VPC.
+_ATTACHING = ("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs")
+
+
+@dataclass
+class Ask:
+    """One question to the policy."""
+
+    action: str
+    resource: str = "*"
+    context: dict[str, str] = field(default_factory=dict)
+
+
+class Authorization:
+    def __init__(self) -> None:
+        self._policies: dict[str, list[dict[str, Any]]] = {}
+        self._used: dict[str, set[tuple[str, str]]] = {}
+        self._refused: dict[str, list[str]] = {}
+
+    def set(self, access_key: str, document: dict[str, Any]) -> None:
+        self._policies[access_key] = listed(document["Statement"])
+        self._used[access_key], self._refused[access_key] = set(), []
+
+    def told(self, access_key: str) -> dict[str, Any]:
+        """Which action each statement was needed for, and what was refused."""
+        used = sorted(self._used[access_key])
+        return {"used": [{"action": action, "sid": sid} for action, sid in used], "refused": self._refused[access_key]}
+
+    def check(self, world: World, call: Call) -> None:
+        """Raises AWS's refusal where the policy of the caller does not allow all that the call needs."""
+        key = _ACCESS_KEY.search(call.request.headers.get("authorization", ""))
+        if key is None or key[1] not in self._policies:
+            return
+        statements = self._policies[key[1]]
+        for ask in asks(world, call):
+            matching = [statement for statement in statements if _applies(statement, ask)]
+            allows = [statement for statement in matching if statement["Effect"] == "Allow"]
+            if len(allows) < len(matching) or not allows:
+                self._refused[key[1]].append(f"{ask.action} on {ask.resource} for {call.operation}")
+                raise AwsError(
+                    _REFUSAL.get(call.service, "AccessDeniedException"),
+                    f"User: arn:aws:sts::{ACCOUNT}:assumed-role/operator/local is not authorized to perform: {ask.action}"
+                    f" on resource: {ask.resource} because no identity-based policy allows the {ask.action} action",
+                    403,
+                )
+            self._used[key[1]].update((ask.action, statement.get("Sid", "")) for statement in allows)
+
+
+def _applies(statement: dict[str, Any], ask: Ask) -> bool:
+    return (
+        any(matches(pattern, ask.action) for pattern in listed(statement["Action"]))
+        and any(glob(pattern, ask.resource) for pattern in listed(statement["Resource"]))
+        and all(
+            _holds(operator, listed(values), ask.context.get(key))
+            for operator, keys in statement.get("Condition", {}).items()
+            for key, values in keys.items()
+        )
+    )
+
+
+def _holds(operator: str, values: list[str], found: str | None) -> bool:
+    """A condition on a key that the call does not have does not hold."""
+    if found is None:
+        return False
+    if operator == "StringEquals":
+        return found in values
+    if operator in ("StringLike", "ArnLike"):
+        return any(glob(value, found) for value in values)
+    raise ValueError(f"the local AWS does not know the condition operator {operator}")
+
+
+def asks(world: World, call: Call) -> Iterator[Ask]:
+    """All that AWS asks the caller's policies about one call."""
+    region = world.region(call.region)
+    if call.service == "ec2":
+        yield from _Ec2(region, call).asks()
+    elif call.service == "iam":
+        yield from _iam(world, call)
+    elif call.service == "lambda":
+        yield from _lambda(region, call)
+    elif call.service == "logs":
+        yield from _logs(call)
+    # sts:GetCallerIdentity needs no permission.
+
+
+class _Ec2:
+    def __init__(self, region: Region, call: Call):
+        self._region, self._call, self._params = region, call, call.params
+        self._action = f"ec2:{call.operation}"
+
+    def _arn(self, kind: str, resource_id: str) -> str:
+        return f"arn:aws:ec2:{self._region.name}:{ACCOUNT}:{kind}/{resource_id}"
+
+    def _existing(self, kind: str, resource_id: str, vpc: str | None) -> Iterator[Ask]:
+        context = _tagged("aws:ResourceTag", self._region.tags(resource_id))
+        if vpc is not None:
+            context["ec2:Vpc"] = self._arn("vpc", vpc)
+        yield Ask(self._action, self._arn(kind, resource_id), context)
+
+    def _group(self, group_id: str) -> Iterator[Ask]:
+        group = self._region.group(group_id)
+        if group is not None:  # what does not exist is not found, whoever asks
+            yield from self._existing("security-group", group_id, group.vpc_id)
+
+    def _subnet(self, subnet_id: str) -> Iterator[Ask]:
+        subnet = self._region.subnet(subnet_id)
+        if subnet is not None:
+            yield from self._existing("subnet", subnet_id, subnet.vpc_id)
+
+    def _endpoint(self, endpoint_id: str) -> Iterator[Ask]:
+        endpoint = self._region.endpoints.get(endpoint_id)
+        if endpoint is not None:
+            yield from self._existing("vpc-endpoint", endpoint_id, None)
+
+    def _created(self, kind: str) -> Iterator[Ask]:
+        specifications = listed(self._params.get("TagSpecifications"))
+        tags = {tag["Key"]: tag["Value"] for each in specifications for tag in each.get("Tags", [])}
+        context = _tagged("aws:RequestTag", tags)
+        yield Ask(self._action, self._arn(kind, "*"), context)
+        if tags:
+            creating = {"ec2:CreateAction": self._call.operation}
+            yield Ask("ec2:CreateTags", self._arn(kind, "*"), {**context, **creating})
+
+    def asks(self) -> Iterator[Ask]:
+        params, operation = self._params, self._call.operation
+        if operation.startswith("Describe"):
+            yield Ask(self._action)
+        elif operation == "CreateSecurityGroup":
+            yield Ask(self._action, self._arn("vpc", params["VpcId"]))
+            yield from self._created("security-group")
+        elif operation == "CreateVpcEndpoint":
+            yield Ask(self._action, self._arn("vpc", params["VpcId"]))
+            yield from self._created("vpc-endpoint")
+            yield from self._parts("SubnetIds", "SecurityGroupIds")
+            if params.get("PrivateDnsEnabled"):
+                yield Ask("route53:AssociateVPCWithHostedZone", "arn:aws:route53:::hostedzone/Z0LOCAL")
+        elif operation == "ModifyVpcEndpoint":
+            yield from self._endpoint(params["VpcEndpointId"])
+            yield from self._parts("AddSubnetIds", "AddSecurityGroupIds")
+        elif operation == "DeleteVpcEndpoints":
+            for endpoint_id in params["VpcEndpointIds"]:
+                yield from self._endpoint(endpoint_id)
+        elif operation == "DeleteNetworkInterface":
+            interface = self._region.ec2.enis.get(params["NetworkInterfaceId"])
+            if interface is not None:
+                yield from self._existing("network-interface", interface.id, interface.subnet.vpc_id)
+        elif operation == "CreateTags":
+            for resource_id in params["Resources"]:
+                yield from self._endpoint(resource_id) if resource_id.startswith("vpce-") else self._group(resource_id)
+        elif "GroupId" in params:
+            yield from self._group(params["GroupId"])
+        else:  # nothing that changes something is let through by oversight
+            yield Ask(self._action)
+
+    def _parts(self, subnets: str, groups: str) -> Iterator[Ask]:
+        for subnet_id in listed(self._params.get(subnets)):
+            yield from self._subnet(subnet_id)
+        for group_id in listed(self._params.get(groups)):
+            yield from self._group(group_id)
+
+
+def _iam(world: World, call: Call) -> Iterator[Ask]:
+    action, params = f"iam:{call.operation}", call.params
+    name = params.get("RoleName")
+    if name is None:
+        yield Ask(action)
+        return
+    existing = next((role for role in world.iam.roles.values() if role.name == name), None)
+    if call.operation == "CreateRole":
+        arn = f"arn:aws:iam::{ACCOUNT}:role{params.get('Path', '/')}{name}"
+    else:
+        # Of a role that is not there nobody knows the path, so a policy about a path does not allow to ask for it.
+        arn = existing.arn if existing else f"arn:aws:iam::{ACCOUNT}:role/{name}"
+    yield Ask(action, arn)
+    if call.operation == "CreateRole" and params.get("Tags"):
+        yield Ask("iam:TagRole", arn)
+
+
+def _lambda(region: Region, call: Call) -> Iterator[Ask]:
+    params = call.params
+    action = "lambda:InvokeFunction" if call.operation.startswith("Invoke") else f"lambda:{call.operation}"
+    name = params.get("FunctionName") or params.get("Resource")
+    if name is None:
+        yield Ask(action)
+        return
+    name = name.rpartition(":")[2]
+    arn = f"arn:aws:lambda:{region.name}:{ACCOUNT}:function:{name}"
+    if call.operation == "CreateFunction":
+        tags = params.get("Tags", {})
+        yield Ask(action, arn, _tagged("aws:RequestTag", tags))
+        if tags:
+            yield Ask("lambda:TagResource", arn, _tagged("aws:RequestTag", tags))
+    else:
+        function = region.functions.get(name)
+        yield Ask(action, arn, _tagged("aws:ResourceTag", function.tags if function else {}))
+    if call.operation == "GetFunction":
+        yield Ask("lambda:ListTags", arn)
+    if params.get("Role"):
+        yield Ask("iam:PassRole", params["Role"], {"iam:PassedToService": "lambda.amazonaws.com"})
+    if (params.get("VpcConfig") or {}).get("SubnetIds"):
+        yield from (Ask(attaching) for attaching in _ATTACHING)
+
+
+def _logs(call: Call) -> Iterator[Ask]:
+    params = call.params
+    name = params.get("logGroupName") or params.get("resourceArn", "").partition(":log-group:")[2] or "*"
+    arn = f"arn:aws:logs:{call.region}:{ACCOUNT}:log-group:{name.removesuffix(':*')}"
+    yield Ask(f"logs:{call.operation}", arn)
+    if call.operation == "CreateLogGroup" and params.get("tags"):
+        yield Ask("logs:TagResource", arn)
+
+
+def _tagged(key: str, tags: dict[str, str]) -> dict[str, str]:
+    return {f"{key}/{name}": value for name, value in tags.items()}
