@@ -8,11 +8,16 @@ CARGO_DENY_VERSION := 0.20.2
 # One build serves the demo and all tests: the tests switch on features of some dependencies, so a build of the program
 # alone would compile those once more.
 CARGO_TARGETS := --locked --bins --tests
-OPERATOR      := $(or $(CARGO_TARGET_DIR),target)/debug/private-genai-operator
+TARGET        := $(abspath $(or $(CARGO_TARGET_DIR),target))
+OPERATOR      := $(TARGET)/debug/private-genai-operator
 STACK         := $(PYTHON) tests/local/stack.py
 VENV          := $(LOCAL)/venv/bin/python
 DENY          := $(LOCAL)/cargo-deny-$(CARGO_DENY_VERSION)/bin/cargo-deny
 RESULTS       := $(LOCAL)/results
+IMAGE         := $(TARGET)/image
+IMAGE_TOOLS   := $(LOCAL)/image-tools
+CYCLONEDX_VERSION := 0.5.9
+CYCLONEDX     := $(LOCAL)/cargo-cyclonedx-$(CYCLONEDX_VERSION)/bin/cargo-cyclonedx
 # What a runner says is shown, and kept for the closing lines.
 KEEP           = (mkdir -p $(RESULTS) && tee $(RESULTS)/$@.log)
 
@@ -42,6 +47,7 @@ test: ## Run every check and test, the fast ones first
 	@$(MAKE) test-handler
 	@$(MAKE) test-aws
 	@$(MAKE) test-chart
+	@$(MAKE) test-image
 	@$(MAKE) test-rust
 	@$(MAKE) test-simulation
 	@$(MAKE) test-stack
@@ -97,6 +103,39 @@ stack:
 $(DENY):
 	$(CARGO) install --quiet --locked --debug --root $(LOCAL)/cargo-deny-$(CARGO_DENY_VERSION) --version $(CARGO_DENY_VERSION) cargo-deny
 
+# ---- the image
+
+.PHONY: image
+image: $(IMAGE_TOOLS)/done ## Build the container image for amd64 and arm64 without an engine: PUSH=registry.example/operator:0.1.0
+	rustup target add x86_64-unknown-linux-musl aarch64-unknown-linux-musl
+	PATH="$(IMAGE_TOOLS)/bin:$$PATH" $(CARGO) zigbuild --release --locked --bin private-genai-operator \
+	  --target x86_64-unknown-linux-musl --target aarch64-unknown-linux-musl
+	cd image && go run . --output $(IMAGE) $(if $(PUSH),--push $(PUSH)) \
+	  --version "$$(cargo pkgid --manifest-path ../Cargo.toml | sed 's/.*[#@]//')" \
+	  --revision "$$(git rev-parse HEAD)" --created "$$(git log -1 --format=%ct)" \
+	  --certificates "$$($(IMAGE_TOOLS)/bin/python -m certifi)" \
+	  --binary linux/amd64=$(TARGET)/x86_64-unknown-linux-musl/release/private-genai-operator \
+	  --binary linux/arm64=$(TARGET)/aarch64-unknown-linux-musl/release/private-genai-operator \
+	  | tee $(IMAGE)-size.txt
+
+.PHONY: image-size
+image-size: image ## Tell how large the program and the image are, by platform (`make image` does so in its end)
+
+.PHONY: sbom
+sbom: $(CYCLONEDX) ## Write what the program is built of, as a CycloneDX bill of materials
+	mkdir -p $(IMAGE)-sbom
+	$(CYCLONEDX) cyclonedx --format json --target x86_64-unknown-linux-musl --override-filename private-genai-operator.cdx
+	mv private-genai-operator.cdx.json $(IMAGE)-sbom/
+	@echo "$(IMAGE)-sbom/private-genai-operator.cdx.json: $$(grep -c '"bom-ref"' $(IMAGE)-sbom/private-genai-operator.cdx.json) components"
+
+$(IMAGE_TOOLS)/done: image/requirements.txt
+	$(PYTHON) -m venv --clear $(IMAGE_TOOLS)
+	$(IMAGE_TOOLS)/bin/pip install --quiet --requirement $<
+	@touch $@
+
+$(CYCLONEDX):
+	$(CARGO) install --quiet --locked --debug --root $(LOCAL)/cargo-cyclonedx-$(CYCLONEDX_VERSION) --version $(CYCLONEDX_VERSION) cargo-cyclonedx
+
 # ---- the parts of `make test`
 
 .PHONY: test-format
@@ -130,6 +169,11 @@ test-stack:
 test-chart:
 	@echo "==== the chart and the examples, on the real API server"
 	$(PYTHON) tests/chart/chart_test.py 2>&1 | $(KEEP)
+
+.PHONY: test-image
+test-image:
+	@echo "==== what images are made of"
+	cd image && go vet . && go test -count=1 . 2>&1 | $(KEEP)
 
 .PHONY: test-rust
 test-rust:
