@@ -26,6 +26,11 @@ impl Freshness {
         Self(plan.legs.iter().filter(|leg| leg.standing != Standing::Met).map(|leg| leg.kind).collect())
     }
 
+    fn for_what_may_be_left() -> Self {
+        use ConditionType::{EndpointsReady, ExecutionRoleReady, FunctionReady, SecurityGroupsReady};
+        Self([EndpointsReady, SecurityGroupsReady, ExecutionRoleReady, FunctionReady].into())
+    }
+
     /// How old the facts behind a leg may be.
     pub fn of(&self, leg: ConditionType) -> MaxAge {
         if self.0.contains(&leg) { MaxAge::Under(FRESH) } else { MaxAge::Any }
@@ -112,10 +117,13 @@ impl Pass {
     pub fn decided(&mut self, plan: Plan) {
         self.plan = plan;
         self.stages += 1;
+        // By this an object is let go: a table may have been read before AWS showed what was created, and not since.
+        let nothing_left = self.plan.steps.is_empty() && self.plan.legs.is_empty();
         self.position = if self.plan.steps.is_empty() {
-            if self.plan.unsettled() && !self.looked_afresh {
+            if (self.plan.unsettled() || nothing_left) && !self.looked_afresh {
                 self.looked_afresh = true;
-                self.freshness = Freshness::for_unsettled(&self.plan);
+                self.freshness =
+                    if nothing_left { Freshness::for_what_may_be_left() } else { Freshness::for_unsettled(&self.plan) };
                 self.another_stage()
             } else {
                 Position::End
@@ -241,5 +249,28 @@ fn is_done_already(write: &Write, error: &AwsError) -> bool {
         | Write::UpdateFunctionConfiguration { .. }
         | Write::UpdateFunctionCode { .. }
         | Write::TagFunction { .. } => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn that_nothing_is_left_is_believed_after_a_fresh_look_only() {
+        let mut pass = Pass::default();
+        assert_eq!(pass.next(), Next::Look(Freshness::default()));
+        pass.decided(Plan::default());
+        let Next::Look(fresh) = pass.next() else { panic!("{:?}", pass.next()) };
+        for leg in [
+            ConditionType::EndpointsReady,
+            ConditionType::SecurityGroupsReady,
+            ConditionType::ExecutionRoleReady,
+            ConditionType::FunctionReady,
+        ] {
+            assert_eq!(fresh.of(leg), MaxAge::Under(FRESH), "{}", leg.as_str());
+        }
+        pass.decided(Plan::default());
+        assert_eq!(pass.next(), Next::End);
     }
 }

@@ -64,7 +64,7 @@ pub struct Counterexample(pub String);
 /// # Errors
 /// The first thing found that must not be.
 pub fn explore(scenario: &Scenario, most: usize) -> Result<Figures, Counterexample> {
-    let begin = scenario.initial();
+    let begin = beginning(scenario).map_err(Counterexample)?;
     let root = fingerprint(&begin);
     // Whence each state was reached first, and as which of the successors there.
     let mut reached: Map<(u128, u32)> = Map::default();
@@ -96,7 +96,7 @@ pub fn explore(scenario: &Scenario, most: usize) -> Result<Figures, Counterexamp
         }
         for (index, (action, outcome)) in successors(scenario, &state).into_iter().enumerate() {
             figures.transitions += 1;
-            let next = outcome.and_then(|next| scenario.check(&next, &begin).map(|()| next));
+            let next = outcome.and_then(|next| scenario.check(&state, &next).map(|()| next));
             let next = next.map_err(|wrong| tell(&reached, at, Some(&action), &wrong))?;
             let print = fingerprint(&next);
             // The first of those that are in the middle of a pass goes on with it.
@@ -118,6 +118,24 @@ pub fn explore(scenario: &Scenario, most: usize) -> Result<Figures, Counterexamp
         return Err(tell(&reached, at, None, "a pass goes on for ever"));
     }
     Ok(figures)
+}
+
+/// Where everything begins.
+fn beginning(scenario: &Scenario) -> Result<State, String> {
+    let mut state = scenario.initial();
+    if scenario.built.is_empty() {
+        return Ok(state);
+    }
+    for app in &scenario.built {
+        scenario.create(&mut state, app);
+    }
+    for _ in 0..STEPS {
+        match fair_step(scenario, &state, None)? {
+            Some(next) => state = next,
+            None => return scenario.check_rest(&state).map(|()| state),
+        }
+    }
+    Err("what is there at first does not come to rest".to_owned())
 }
 
 /// Passes that go on without a fault end, and then everything comes to rest, as was followed from each state in which
@@ -247,6 +265,7 @@ fn fair_step(scenario: &Scenario, state: &State, log: Option<&mut Vec<String>>) 
         return Ok(Some(state.happen(transition)));
     }
     let before = fingerprint(state);
+    let mut in_vain = None;
     for number in 0..state.operators.len() {
         for worker in workers(state, number) {
             let Some(mut next) = scenario.begin(&state.resync(number, true), number, &worker, true)? else { continue };
@@ -261,10 +280,11 @@ fn fair_step(scenario: &Scenario, state: &State, log: Option<&mut Vec<String>>) 
                 return Ok(Some(after));
             }
             if writes {
-                return Err(format!("{worker:?} writes, and nothing changes"));
+                in_vain.get_or_insert_with(|| format!("{worker:?} writes, and nothing changes"));
             }
         }
     }
+    // A call that AWS refuses for a while (a client token that was used for something else) helps when that is over.
     if state.may_time_pass() {
         let next = forgetful(&state.time_passes());
         if fingerprint(&next) != before {
@@ -272,7 +292,7 @@ fn fair_step(scenario: &Scenario, state: &State, log: Option<&mut Vec<String>>) 
             return Ok(Some(next));
         }
     }
-    Ok(None)
+    in_vain.map_or(Ok(None), Err)
 }
 
 /// The same, while all tables are to be read anew.

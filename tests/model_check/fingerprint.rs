@@ -55,11 +55,14 @@ impl Canonical {
     }
 }
 
+/// No id is shorter than `sg-` and its digits.
+const SHORTEST: usize = 20;
+
 /// Where an id that ends in 17 digits ends, if one that the world renames begins with the prefix before this dash.
 fn id_around(bytes: &[u8], dash: usize) -> Option<(usize, usize)> {
     const DIGITS: usize = 17;
     let end = dash + 1 + DIGITS;
-    let prefix = [&b"vpce"[..], b"sg", b"eni"].into_iter().find(|prefix| bytes[..dash].ends_with(prefix))?;
+    let prefix = [&b"vpce"[..], b"sg", b"eni", b"uid"].into_iter().find(|prefix| bytes[..dash].ends_with(prefix))?;
     let digits = bytes.get(dash + 1..end)?;
     digits.iter().all(u8::is_ascii_hexdigit).then_some((dash - prefix.len(), end))
 }
@@ -78,6 +81,9 @@ impl Hasher for Canonical {
     fn write(&mut self, bytes: &[u8]) {
         if is_serial(bytes) {
             return self.name(bytes);
+        }
+        if bytes.len() < SHORTEST {
+            return self.plain(bytes);
         }
         let (mut from, mut at) = (0, 0);
         // A zip has no ids, and is always the same one.

@@ -1,6 +1,6 @@
 //! The operator's trait, answered from the world, at the price in calls that AWS asks.
 
-use std::{collections::BTreeSet, fmt::Display};
+use std::{collections::BTreeSet, fmt::Display, sync::Arc};
 
 use async_trait::async_trait;
 use private_genai_operator::aws::{
@@ -173,7 +173,8 @@ impl Aws for MemoryAws {
     async fn probe(&self, region: &Region, name: &FunctionName) -> Result<Invocation, AwsError> {
         let (service, operation) = ("lambda", "Invoke");
         let call = Call { service, operation, write: false, region, resource: name.to_string() };
-        self.call(call, |world| invoke::probe(world, region, name).map(|invocation| (invocation, 1))).await
+        self.call(call, |world| invoke::probe(Arc::make_mut(world), region, name).map(|invocation| (invocation, 1)))
+            .await
     }
 
     async fn log_groups(&self, region: &Region, prefix: &str) -> Result<Vec<LogGroup>, AwsError> {
@@ -247,7 +248,7 @@ impl MemoryAws {
     async fn write_now(&self, region: &Region, write: &Write) -> Result<Written, AwsError> {
         let (service, operation) = write.operation();
         let call = Call { service, operation, write: true, region, resource: write.resource() };
-        self.call(call, |world| self.carry_out(world, region, write).map(|written| (written, 1))).await
+        self.call(call, |world| self.carry_out(Arc::make_mut(world), region, write).map(|written| (written, 1))).await
     }
 }
 

@@ -51,7 +51,8 @@ pub struct Lateness {
 pub type Witness = Box<dyn FnMut(&World, &Write, &Written, &World) + Send>;
 
 struct Inside {
-    world: World,
+    /// Shared with whoever goes on from the same world, until it is written to.
+    world: Arc<World>,
     /// Seconds that a test let pass by itself, on top of tokio's.
     skipped: u64,
     journal: Vec<CallRecord>,
@@ -76,7 +77,8 @@ impl MemoryAws {
     }
 
     /// An account that goes on from a world.
-    pub fn of(world: World) -> Self {
+    pub fn of(world: impl Into<Arc<World>>) -> Self {
+        let world = world.into();
         let skipped = world.now;
         let inside = Inside { world, skipped, journal: Vec::new(), faults: Vec::new(), errors: 0 };
         let (started, inside) = (Instant::now(), Arc::new(Mutex::new(inside)));
@@ -132,7 +134,7 @@ impl MemoryAws {
 
     /// Sets up a VPC with its subnets.
     pub fn add_vpc(&self, region: &Region, shape: &VpcShape) -> (VpcId, Vec<SubnetId>) {
-        self.lock().world.add_vpc(region, shape)
+        self.lock().world_mut().add_vpc(region, shape)
     }
 
     /// Somebody other than the operator does something, or time passes. Not in the journal, and without faults.
@@ -144,12 +146,12 @@ impl MemoryAws {
         if let Action::Advance { seconds } = action {
             inside.skipped = inside.skipped.saturating_add(*seconds);
         }
-        step(&mut inside.world, action)
+        step(inside.world_mut(), action)
     }
 
     /// The account as it is now.
     pub fn world(&self) -> World {
-        self.lock().world.clone()
+        World::clone(&self.lock().world)
     }
 
     /// Everything that an installation has left; empty when it is gone without a trace.
@@ -190,14 +192,14 @@ impl MemoryAws {
         let now = self.started.elapsed().as_secs().saturating_add(inside.skipped);
         let seconds = now.saturating_sub(inside.world.now);
         if seconds > 0 {
-            step(&mut inside.world, &Action::Advance { seconds }).expect("time always passes");
+            step(inside.world_mut(), &Action::Advance { seconds }).expect("time always passes");
         }
         inside
     }
 
     /// The account belongs to somebody else from now on: what the credentials are for, and nothing in it.
     pub fn become_account(&self, account: &AccountId) {
-        self.lock().world.account = account.clone();
+        self.lock().world_mut().account = account.clone();
     }
 
     /// Has somebody told of each write as it happens, also of those whose answers are lost.
@@ -221,7 +223,7 @@ impl MemoryAws {
     pub(super) async fn call<T>(
         &self,
         call: Call<'_>,
-        work: impl FnOnce(&mut World) -> Result<(T, usize), AwsError> + Send,
+        work: impl FnOnce(&mut Arc<World>) -> Result<(T, usize), AwsError> + Send,
     ) -> Result<T, AwsError> {
         self.pause("before").await;
         let (region, service, operation) = (call.region, call.service, call.operation);
@@ -258,7 +260,9 @@ impl MemoryAws {
     ) -> Result<T, AwsError> {
         let call = Call { service, operation, write: false, region, resource };
         self.call(call, |world| {
-            world.region_mut(region);
+            if !world.regions.contains_key(region) {
+                Arc::make_mut(world).region_mut(region);
+            }
             Ok(look(world, &world.regions[region]))
         })
         .await
@@ -266,6 +270,10 @@ impl MemoryAws {
 }
 
 impl Inside {
+    fn world_mut(&mut self) -> &mut World {
+        Arc::make_mut(&mut self.world)
+    }
+
     fn take_fault(&mut self, call: &Call<'_>) -> Option<Fault> {
         let position = self.faults.iter().position(|(operation, fault)| {
             let name =

@@ -1,0 +1,210 @@
+//! Whether a worker begins a pass, and what it knows then.
+
+use std::sync::Arc;
+
+use kube::ResourceExt as _;
+use private_genai_operator::{
+    api::{
+        DeletionPolicy, PrivateGenAIApp, PrivateGenAINetwork,
+        condition::{ConditionType, Leg, Reason},
+        network::NetworkKey,
+    },
+    app::{self, Facts, decide::Footing},
+    aws::{Kept, MaxAge},
+    controller::{Departed, Freshness, Pass, is_held},
+    network::{self, decide::Standing},
+};
+
+use super::{
+    super::{
+        scenario::Scenario,
+        state::{Object, Run, State, Subject, Worker},
+    },
+    How, Wrong, caller,
+    look::with_snapshot,
+};
+
+fn key_of(network: &PrivateGenAINetwork) -> NetworkKey {
+    NetworkKey::try_from(&network.spec).expect("a network that can be read")
+}
+
+impl Scenario {
+    /// A worker begins. `None` when there is nothing for it to begin with.
+    pub fn begin(&self, state: &State, number: usize, worker: &Worker, closely: bool) -> Result<Option<State>, Wrong> {
+        let mut next = state.clone();
+        match worker {
+            Worker::Network(name) => {
+                let Some(object) = state.objects.networks.get(name).cloned() else { return Ok(None) };
+                self.begin_network(&mut next, number, worker, object)
+            }
+            Worker::App(name) => {
+                let Some(object) = state.objects.apps.get(name).cloned() else { return Ok(None) };
+                if object.get().metadata.deletion_timestamp.is_some() {
+                    if !is_held(&object.get().metadata) {
+                        return Ok(None);
+                    }
+                    self.begin_removal(&mut next, number, worker, object)
+                } else {
+                    self.begin_app(&mut next, number, worker, object, closely)
+                }
+            }
+            Worker::After(departed) => self.begin_after(&mut next, number, worker, departed),
+        }
+        .map(|()| Some(next))
+    }
+
+    fn start(&self, next: &mut State, number: usize, worker: &Worker, subject: Subject) -> Result<(), Wrong> {
+        let run = Run { pass: Pass::default(), subject };
+        next.operators[number].runs.insert(worker.clone(), Arc::new(run));
+        self.go(next, number, worker, How::Answered)
+    }
+
+    fn begin_network(
+        &self,
+        next: &mut State,
+        number: usize,
+        worker: &Worker,
+        object: Object<PrivateGenAINetwork>,
+    ) -> Result<(), Wrong> {
+        let network = object.get();
+        let (key, deleting) = (key_of(network), network.metadata.deletion_timestamp.is_some());
+        let objects = Arc::clone(&next.objects);
+        let cluster = objects.cluster(&self.settings);
+        match network::decide::standing(network, &key, &cluster) {
+            Standing::Loses { .. } if deleting => next.release_network(&object),
+            Standing::Loses { .. } if network::is_implicit(network) => next.delete_network(&object.get().name_any()),
+            Standing::Loses { to } => {
+                let message = format!("PrivateGenAINetwork {to} stands for VPC {} already.", key.vpc);
+                next.tell_network(
+                    &object,
+                    None,
+                    &[Leg::blocked(ConditionType::Accepted, Reason::VpcConflict, message)],
+                );
+            }
+            Standing::Released => next.release_network(&object),
+            Standing::Keeps if network::decide::leaves_everything(network, &key, &cluster) => {
+                next.operators[number].covered.remove(&key.vpc);
+                next.operators[number].memory.forget(&key);
+                next.operators[number].departures.remove(&Departed::Network(key));
+                next.release_network(&object);
+            }
+            Standing::Keeps => {
+                if network::decide::is_to_be_held(network, &key, &cluster) {
+                    let subject = Subject::Network { object: object.clone(), key: key.clone(), observed: None };
+                    self.look_at_network(next, number, &subject, &Freshness::default(), false);
+                    if !next.hold_network(&object) {
+                        return Ok(());
+                    }
+                }
+                return self.start(next, number, worker, Subject::Network { object, key, observed: None });
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_app(
+        &self,
+        next: &mut State,
+        number: usize,
+        worker: &Worker,
+        object: Object<PrivateGenAIApp>,
+        closely: bool,
+    ) -> Result<(), Wrong> {
+        let app = object.get();
+        let objects = Arc::clone(&next.objects);
+        let cluster = objects.cluster(&self.settings);
+        let before = app.status.clone().unwrap_or_default();
+        let mut facts = Facts {
+            network: before.network,
+            endpoints: before.endpoints,
+            execution_role: before.execution_role,
+            function: before.function,
+        };
+        match app::decide::footing(app, &cluster) {
+            Footing::Refused(leg) => next.tell_app(&object, facts, &[leg]),
+            Footing::WithoutNetwork { app, leg, bring } => {
+                if let Some(name) = bring {
+                    next.create_network(&name, &app.network, true, false);
+                }
+                next.tell_app(&object, facts, &[app::decide::accepted_leg(&app), leg]);
+            }
+            Footing::OnNetwork { app: wanted, network, view } => {
+                let by = objects.networks[&network.name].clone();
+                if !view.vpc_is_ready {
+                    facts.network = Some(network);
+                    facts.endpoints.clone_from(&view.endpoints);
+                    let mut legs = vec![app::decide::accepted_leg(&wanted)];
+                    legs.extend(view.legs);
+                    next.tell_app(&object, facts, &legs);
+                    return Ok(());
+                }
+                let suspended = app.spec.suspend.unwrap_or_default();
+                if !suspended && !next.hold_app(&object) {
+                    return Ok(());
+                }
+                let identity = app::decide::identity(app, &wanted.network, &self.settings);
+                let desired = app::Desired::new(&wanted, identity, &caller(), view.path.as_ref());
+                let operator = &mut next.operators[number];
+                let closely = closely || app::decide::is_in_doubt(app);
+                app::decide::begins(&desired, &mut operator.memory);
+                let recorded = app.status.as_ref().and_then(|status| status.function.as_ref());
+                let principal = app::decide::Principal::of(recorded);
+                let subject = Subject::Keep {
+                    object: object.clone(),
+                    network: by,
+                    desired: Arc::new(desired),
+                    suspended,
+                    closely,
+                    principal,
+                    observed: None,
+                };
+                return self.start(next, number, worker, subject);
+            }
+        }
+        Ok(())
+    }
+
+    fn begin_removal(
+        &self,
+        next: &mut State,
+        number: usize,
+        worker: &Worker,
+        object: Object<PrivateGenAIApp>,
+    ) -> Result<(), Wrong> {
+        let world = Arc::clone(&next.world);
+        let roles = with_snapshot(&mut next.operators[number], &world, None, async |snapshot| {
+            snapshot.roles(MaxAge::Any).await
+        });
+        let places = app::decide::places(&object.it, &roles, &self.settings);
+        let retain = object.get().spec.deletion_policy.unwrap_or_default() == DeletionPolicy::Retain;
+        let rest = places.iter().cloned().collect();
+        let subject = Subject::Remove { object, retain, places: Arc::new(places), rest, legs: Vec::new() };
+        self.start(next, number, worker, subject)
+    }
+
+    fn begin_after(&self, next: &mut State, number: usize, worker: &Worker, departed: &Departed) -> Result<(), Wrong> {
+        let objects = Arc::clone(&next.objects);
+        let cluster = objects.cluster(&self.settings);
+        let world = Arc::clone(&next.world);
+        let operator = &mut next.operators[number];
+        // What another operator writes does not make our tables stale: whoever looks after a place has them read.
+        operator.kept = Arc::new(Kept { topology: operator.kept.topology.clone(), ..Kept::default() });
+        let (seen_to, subject) = match departed {
+            Departed::App(identity) => {
+                let mut retained = || {
+                    let roles = with_snapshot(&mut next.operators[number], &world, None, async |snapshot| {
+                        snapshot.roles(MaxAge::Any).await
+                    });
+                    app::decide::is_retained(identity, &roles)
+                };
+                (app::decide::is_back(identity, &cluster) || retained(), Subject::AfterApp(identity.clone()))
+            }
+            Departed::Network(key) => (network::decide::is_back(key, &cluster), Subject::AfterNetwork(key.clone())),
+        };
+        if seen_to {
+            next.operators[number].departures.insert(departed.clone(), true);
+            return Ok(());
+        }
+        self.start(next, number, worker, subject)
+    }
+}

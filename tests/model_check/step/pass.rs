@@ -1,0 +1,308 @@
+//! What comes next in a pass, and what is told of it at its end.
+
+use std::{collections::BTreeMap, fmt, sync::Arc};
+
+use kube::ResourceExt as _;
+use private_genai_operator::{
+    api::app::App,
+    app::{self, Facts, View},
+    aws::{AwsError, Failure, FunctionState, SecurityGroupId, SubnetId, Write, Written},
+    controller::{Departed, Freshness, Next, Pass},
+    network::{self, decide::Outcome},
+    plan::Plan,
+};
+
+use super::{
+    super::{
+        scenario::Scenario,
+        state::{Run, Seen, State, Subject, Worker},
+    },
+    How, Wrong, caller, fixed,
+    look::{forget, look_at_remains, with_snapshot},
+    network_identity,
+};
+use crate::memory::{
+    aws::{
+        self, step as aws_step,
+        world::{Holder, Interface},
+    },
+    judge::{installation, live_endpoints, region},
+};
+
+fn failed(write: &Write, failure: Failure, message: &str) -> AwsError {
+    let (service, operation) = write.operation();
+    AwsError { service, operation, failure, code: None, message: message.to_owned(), request_id: None }
+}
+
+impl Scenario {
+    /// A worker does what comes next in its pass.
+    pub fn go(&self, next: &mut State, number: usize, worker: &Worker, how: How) -> Result<(), Wrong> {
+        let Some(run) = next.operators[number].runs.get(worker).cloned() else { return Ok(()) };
+        let mut run = (*run).clone();
+        match run.pass.next() {
+            Next::Look(fresh) => {
+                let plan = self.look(next, number, &mut run.subject, &fresh);
+                nobody_before(next, &plan)?;
+                run.pass.decided(plan);
+            }
+            Next::Write(step) => {
+                let answer = self.write(next, number, &step.write, how)?;
+                let result = answer.as_ref();
+                let operator = &mut next.operators[number];
+                forget(operator, &step.write, result.err());
+                let again = match &mut run.subject {
+                    Subject::Network { key, .. } => {
+                        network::decide::learn(key, &step.write, result, &mut operator.memory)
+                    }
+                    Subject::Keep { desired, principal, .. } => {
+                        app::decide::learn(desired, &step.write, result, principal, &mut operator.memory);
+                        false
+                    }
+                    Subject::Remove { retain: true, rest, .. } => {
+                        app::decide::learn_retention(&rest[0], &step.write, result, &mut operator.memory);
+                        false
+                    }
+                    Subject::Remove { .. } | Subject::AfterApp(_) | Subject::AfterNetwork(_) => false,
+                };
+                run.pass.answered(result, again);
+            }
+            Next::End => {
+                next.operators[number].runs.remove(worker);
+                if let Some(run) = self.conclude(next, number, run) {
+                    next.operators[number].runs.insert(worker.clone(), Arc::new(run));
+                }
+                return Ok(());
+            }
+        }
+        next.operators[number].runs.insert(worker.clone(), Arc::new(run));
+        Ok(())
+    }
+
+    fn write(
+        &self,
+        next: &mut State,
+        number: usize,
+        write: &Write,
+        how: How,
+    ) -> Result<Result<Written, AwsError>, Wrong> {
+        if how == How::Refused {
+            return Ok(Err(failed(write, Failure::Throttled, "too many calls")));
+        }
+        let mut world = (*next.world).clone();
+        let answer = aws_step(&mut world, &aws::Action::Write(region(), write.clone()));
+        if let Ok(written) = &answer {
+            next.judge.judge(write, &next.world, written, &world).map_err(|wrong| format!("{wrong}: {write:?}"))?;
+            others_stay(write, &next.world, &world).map_err(|wrong| format!("{wrong}: {write:?}"))?;
+            next.world = Arc::new(world);
+            for (other, operator) in next.operators.iter_mut().enumerate() {
+                if other != number {
+                    operator.departures.values_mut().for_each(|looked_at| *looked_at = false);
+                }
+            }
+        }
+        Ok(match how {
+            How::Lost => Err(failed(write, Failure::Unavailable, "connection reset")),
+            How::Answered | How::Refused => answer,
+        })
+    }
+
+    /// Looks, and decides.
+    fn look(&self, next: &mut State, number: usize, subject: &mut Subject, fresh: &Freshness) -> Plan {
+        let (world, objects) = (Arc::clone(&next.world), Arc::clone(&next.objects));
+        let cluster = objects.cluster(&self.settings);
+        match subject {
+            Subject::Network { key, .. } => {
+                let key = key.clone();
+                let ends = network::decide::ends(&key, &cluster);
+                let seen = self.look_at_network(next, number, subject, fresh, ends);
+                let memory = &mut next.operators[number].memory;
+                let plan = network::decide::decide(&key, &network_identity(&key), &caller(), &seen, &cluster, memory);
+                if let Subject::Network { observed, .. } = subject {
+                    *observed = Some(Seen(Arc::new(seen)));
+                }
+                plan
+            }
+            Subject::AfterNetwork(key) => {
+                let key = key.clone();
+                let seen = self.look_at_network(next, number, subject, fresh, true);
+                network::decide::decide_after(&key, &seen, &cluster)
+            }
+            Subject::Keep { object, desired, suspended, closely, principal, observed, .. } => {
+                let operator = &mut next.operators[number];
+                let recorded = object.get().status.as_ref().and_then(|status| status.function.as_ref());
+                let given = principal.given.clone();
+                let seen = with_snapshot(operator, &world, None, async |snapshot| {
+                    app::controller::observe(snapshot, desired, recorded, given, *closely, fresh).await
+                });
+                let plan = app::decide::decide(desired, &seen, *suspended, principal, &mut operator.memory);
+                *observed = Some(Arc::new(seen));
+                plan
+            }
+            Subject::Remove { retain, rest, .. } => {
+                let operator = &mut next.operators[number];
+                let Some(identity) = rest.first() else { return Plan::default() };
+                if *retain {
+                    let seen = with_snapshot(operator, &world, None, async |snapshot| {
+                        app::observe_role(snapshot, identity, fresh).await
+                    });
+                    app::decide::decide_retention(identity, &seen, &mut operator.memory)
+                } else {
+                    let seen = look_at_remains(operator, &world, identity, fresh);
+                    app::decide::decide_removal(identity, &seen, false, &mut operator.memory)
+                }
+            }
+            Subject::AfterApp(identity) => {
+                let operator = &mut next.operators[number];
+                let seen = look_at_remains(operator, &world, identity, fresh);
+                let is_back = app::decide::is_back(identity, &cluster);
+                app::decide::decide_removal(identity, &seen, is_back, &mut operator.memory)
+            }
+        }
+    }
+
+    /// A pass has ended: what is told of it. Gives the pass that follows it at once, if one does.
+    fn conclude(&self, next: &mut State, number: usize, run: Run) -> Option<Run> {
+        let objects = Arc::clone(&next.objects);
+        let cluster = objects.cluster(&self.settings);
+        let Run { pass, subject } = run;
+        match subject {
+            Subject::Network { object, key, observed } => {
+                let (network, Seen(observed)) = (object.get(), observed.expect("a pass that ends has looked"));
+                let operator = &mut next.operators[number];
+                match network::decide::outcome(network, &key, &observed, &pass.plan, &cluster, &mut operator.memory) {
+                    Outcome::Gone => {
+                        operator.covered.remove(&key.vpc);
+                        operator.memory.forget(&key);
+                        if self.looks_after {
+                            operator.departures.insert(Departed::Network(key), false);
+                        }
+                        if network.metadata.deletion_timestamp.is_some() {
+                            next.release_network(&object);
+                        } else if next.is_there(&object) {
+                            next.delete_network(&network.name_any());
+                        }
+                    }
+                    Outcome::Stands(legs) => next.tell_network(&object, Some(&observed), &legs),
+                }
+            }
+            Subject::Keep { object, network, desired, suspended, observed, .. } => {
+                let (app, observed) = (object.get(), observed.expect("a pass that ends has looked"));
+                if suspended && (observed.role.is_some() || observed.listing.is_some()) {
+                    next.hold_app(&object);
+                }
+                let wanted = App::new(&app.spec, &self.settings.region).expect("an app that can be read");
+                let view = View::new(network.get(), &wanted);
+                let before = app.status.clone().unwrap_or_default();
+                let mut facts = Facts {
+                    network: Some(private_genai_operator::api::app::AppNetworkStatus {
+                        name: network.get().name_any(),
+                        vpc_id: wanted.network.vpc.to_string(),
+                        region: wanted.network.region.to_string(),
+                    }),
+                    endpoints: view.endpoints,
+                    execution_role: before.execution_role,
+                    function: before.function.clone(),
+                };
+                facts.observe(&desired.identity, &observed, before.function.as_ref());
+                let mut legs = vec![app::decide::accepted_leg(&wanted)];
+                legs.extend(view.legs);
+                legs.extend(pass.plan.legs);
+                next.tell_app(&object, facts, &legs);
+            }
+            Subject::Remove { object, retain, places, mut rest, mut legs } => {
+                legs.extend(pass.plan.legs);
+                if rest.len() > 1 {
+                    rest.remove(0);
+                    let subject = Subject::Remove { object, retain, places, rest, legs };
+                    return Some(Run { pass: Pass::default(), subject });
+                }
+                if legs.is_empty() && app::decide::is_young_and_unseen(&object.it, fixed().as_second()) {
+                    legs.push(app::decide::too_young());
+                }
+                if legs.is_empty() {
+                    next.release_app(&object);
+                    for place in places.iter().filter(|_| self.looks_after) {
+                        let departed = Departed::App(place.clone());
+                        if retain {
+                            next.operators[number].departures.remove(&departed);
+                        } else {
+                            next.operators[number].departures.insert(departed, false);
+                        }
+                    }
+                } else {
+                    let before = object.get().status.clone().unwrap_or_default();
+                    let facts = Facts {
+                        network: before.network,
+                        endpoints: before.endpoints,
+                        execution_role: before.execution_role,
+                        function: before.function,
+                    };
+                    next.tell_app(&object, facts, &legs);
+                }
+            }
+            Subject::AfterApp(identity) => next.looked_after(number, Departed::App(identity), &pass),
+            Subject::AfterNetwork(key) => {
+                if !network::decide::is_taken(&key, &cluster) {
+                    next.operators[number].covered.remove(&key.vpc);
+                }
+                next.looked_after(number, Departed::Network(key), &pass);
+            }
+        }
+        None
+    }
+}
+
+/// The last one out turns off the light, and nobody before: the only endpoint of a VPC does not go while a function there
+/// lives (DESIGN.md section 5, invariant 6).
+fn nobody_before(state: &State, plan: &Plan) -> Result<(), Wrong> {
+    let here = &state.world.regions[&region()];
+    let live = live_endpoints(here);
+    for step in &plan.steps {
+        let Write::DeleteVpcEndpoint { endpoint } = &step.write else { continue };
+        let Some((vpc, ..)) = live.iter().find(|(_, _, id)| id == endpoint) else { continue };
+        let is_in_vpc = |subnet: &SubnetId| here.subnets.get(subnet).is_some_and(|subnet| subnet.vpc == *vpc);
+        let function = here.functions.values().map(|function| &function.detail).find(|function| {
+            installation().owns(&function.tags)
+                && function.state == FunctionState::Active
+                && function.listing.configuration.subnets.iter().any(is_in_vpc)
+        });
+        if let Some(function) = function.filter(|_| live.iter().filter(|(it, ..)| it == vpc).count() == 1) {
+            return Err(format!("{endpoint} is to go although {} lives", function.listing.name));
+        }
+    }
+    Ok(())
+}
+
+/// What does not carry our tag stays as it is, whatever it is and whoever made it (DESIGN.md section 5, invariant 3).
+fn others_stay(write: &Write, before: &aws::World, after: &aws::World) -> Result<(), Wrong> {
+    fn stay<K: Ord + fmt::Debug, V: PartialEq>(
+        before: &BTreeMap<K, V>,
+        after: &BTreeMap<K, V>,
+        is_ours: impl Fn(&V) -> bool,
+    ) -> Result<(), Wrong> {
+        match before.iter().find(|(key, it)| !is_ours(it) && after.get(*key) != Some(*it)) {
+            Some((key, _)) => Err(format!("{key:?} is not ours, and changed")),
+            None => Ok(()),
+        }
+    }
+    let ours = installation();
+    stay(&before.roles, &after.roles, |it| ours.owns(&it.role.tags))?;
+    let (before, after) = (&before.regions[&region()], &after.regions[&region()]);
+    stay(&before.groups, &after.groups, |it| ours.owns(&it.tags))?;
+    stay(&before.endpoints, &after.endpoints, |it| ours.owns(&it.tags))?;
+    stay(&before.functions, &after.functions, |it| ours.owns(&it.detail.tags))?;
+    stay(&before.log_groups, &after.log_groups, |it| ours.owns(&it.tags))?;
+    // Of those that went otherwise, AWS released what nobody needed any more.
+    if matches!(write, Write::DeleteNetworkInterface { .. }) {
+        let our_group = |id: &SecurityGroupId| before.groups.get(id).is_some_and(|it| ours.owns(&it.tags));
+        let carries_ours = |it: &Interface| before.groups_of(it).is_some_and(|groups| groups.iter().any(&our_group));
+        stay(&before.interfaces, &after.interfaces, |it| {
+            matches!(it.holder, Holder::Lambda { .. }) && carries_ours(it)
+        })?;
+    }
+    if before.vpcs == after.vpcs && before.subnets == after.subnets && before.route_tables == after.route_tables {
+        Ok(())
+    } else {
+        Err("the shape of a VPC changed".to_owned())
+    }
+}
