@@ -10,7 +10,7 @@ use private_genai_operator::{
     api::{
         DeletionPolicy, FINALIZER, IMPLICIT_LABEL, PrivateGenAIApp, PrivateGenAIAppStatus, PrivateGenAINetwork,
         PrivateGenAINetworkSpec, PrivateGenAINetworkStatus,
-        app::App,
+        app::{App, FunctionStatus},
         condition::{ConditionType, Leg, Reason},
         network::NetworkKey,
     },
@@ -276,10 +276,12 @@ impl Scenario {
         let roles = with_snapshot(&mut next.operators[number], &world, None, async |snapshot| {
             snapshot.roles(MaxAge::Any).await
         });
-        let places = app::decide::places(&object.it, &roles, &self.settings);
-        let retain = object.get().spec.deletion_policy.unwrap_or_default() == DeletionPolicy::Retain;
-        let rest = places.iter().cloned().collect();
-        let subject = Subject::Remove { object, retain, places: Arc::new(places), rest, legs: Vec::new() };
+        let departing = app::Departing::of(object.get(), &self.settings.region);
+        let places = app::decide::places(&object.it, &departing, &roles, &self.settings);
+        let rest: Vec<_> = places.iter().cloned().collect();
+        let principal = rest.first().map(|identity| departing.principal(identity)).unwrap_or_default();
+        let (departing, places) = (Arc::new(departing), Arc::new(places));
+        let subject = Subject::Remove { object, departing, principal, places, rest, legs: Vec::new() };
         self.start(next, number, worker, subject)
     }
 
@@ -332,8 +334,11 @@ impl Scenario {
                         app::decide::learn(desired, &step.write, result, principal, &mut operator.memory);
                         false
                     }
-                    Subject::Remove { retain: true, rest, .. } => {
-                        app::decide::learn_retention(&rest[0], &step.write, result, &mut operator.memory);
+                    Subject::Remove { departing, rest, principal, .. }
+                        if departing.policy == DeletionPolicy::Retain =>
+                    {
+                        let memory = &mut operator.memory;
+                        app::decide::learn_retention(&rest[0], &step.write, result, principal, memory);
                         false
                     }
                     Subject::Remove { .. } | Subject::AfterApp(_) | Subject::AfterNetwork(_) => false,
@@ -433,17 +438,22 @@ impl Scenario {
                 *observed = Some(Arc::new(seen));
                 plan
             }
-            Subject::Remove { retain, rest, .. } => {
+            Subject::Remove { departing, rest, principal, .. } => {
                 let operator = &mut next.operators[number];
                 let Some(identity) = rest.first() else { return Plan::default() };
-                if *retain {
-                    let seen = with_snapshot(operator, &world, None, async |snapshot| {
-                        app::observe_role(snapshot, identity, fresh).await
-                    });
-                    app::decide::decide_retention(identity, &seen, &mut operator.memory)
-                } else {
-                    let seen = look_at_remains(operator, &world, identity, fresh);
-                    app::decide::decide_removal(identity, &seen, false, &mut operator.memory)
+                match departing.policy {
+                    DeletionPolicy::Retain => {
+                        let given = principal.given.clone();
+                        let seen = with_snapshot(operator, &world, None, async |snapshot| {
+                            app::observe_retained(snapshot, identity, given, fresh).await
+                        });
+                        let retention = departing.retention(identity, &caller());
+                        app::decide::decide_retention(&retention, &seen, principal, &mut operator.memory)
+                    }
+                    DeletionPolicy::Delete => {
+                        let seen = look_at_remains(operator, &world, identity, fresh);
+                        app::decide::decide_removal(identity, &seen, false, &mut operator.memory)
+                    }
                 }
             }
             Subject::AfterApp(identity) => {
@@ -504,11 +514,13 @@ impl Scenario {
                 legs.extend(pass.plan.legs);
                 next.tell_app(&object, facts, &legs);
             }
-            Subject::Remove { object, retain, places, mut rest, mut legs } => {
+            Subject::Remove { object, departing, principal, places, mut rest, mut legs } => {
                 legs.extend(pass.plan.legs);
+                let given = rest.first().and_then(|it| principal.given.filter(|_| departing.is_about(it)));
                 if rest.len() > 1 {
                     rest.remove(0);
-                    let subject = Subject::Remove { object, retain, places, rest, legs };
+                    let principal = departing.principal(&rest[0]);
+                    let subject = Subject::Remove { object, departing, principal, places, rest, legs };
                     return Some(Run { pass: Pass::default(), subject });
                 }
                 if legs.is_empty() && app::decide::is_young_and_unseen(&object.it, fixed().as_second()) {
@@ -518,11 +530,11 @@ impl Scenario {
                     next.release_app(&object);
                     for place in places.iter().filter(|_| self.looks_after) {
                         let departed = Departed::App(place.clone());
-                        if retain {
-                            next.operators[number].departures.remove(&departed);
-                        } else {
-                            next.operators[number].departures.insert(departed, false);
-                        }
+                        let departures = &mut next.operators[number].departures;
+                        match departing.policy {
+                            DeletionPolicy::Retain => departures.remove(&departed),
+                            DeletionPolicy::Delete => departures.insert(departed, false),
+                        };
                     }
                 } else {
                     let before = object.get().status.clone().unwrap_or_default();
@@ -530,7 +542,10 @@ impl Scenario {
                         network: before.network,
                         endpoints: before.endpoints,
                         execution_role: before.execution_role,
-                        function: before.function,
+                        function: before.function.map(|function| {
+                            let execution_role_id = given.or(function.execution_role_id.clone());
+                            FunctionStatus { execution_role_id, ..function }
+                        }),
                     };
                     next.tell_app(&object, facts, &legs);
                 }
