@@ -110,8 +110,8 @@ mod tests {
         Departing::of_raw(object, &identity().region)
     }
 
-    fn here() -> Option<NetworkKey> {
-        Some(NetworkKey { region: identity().region, vpc: identity().vpc })
+    fn here() -> NetworkKey {
+        NetworkKey { region: identity().region, vpc: identity().vpc }
     }
 
     fn nova() -> BTreeSet<ModelId> {
@@ -137,7 +137,7 @@ mod tests {
         let app: PrivateGenAIApp = serde_json::from_value(whole.clone()).expect("an app");
         let says = Departing {
             policy: DeletionPolicy::Retain,
-            network: here(),
+            network: Some(here()),
             models: Some(nova()),
             given_role_id: Some("AROA1".to_owned()),
         };
@@ -150,8 +150,8 @@ mod tests {
         let status = json!({"network": {"name": "n", "vpcId": "vpc-0abc1234", "region": "us-east-1"}});
         let unknown = |spec: Value| of_raw(&json!({"spec": spec, "status": status}));
         assert_eq!(unknown(json!({"network": 7, "models": ["amazon.nova-lite-v1:0"]})).models, Some(nova()));
-        assert_eq!(unknown(json!({"network": 7})).network, here(), "where it was seen last");
-        assert_eq!(unknown(json!({"network": {"vpcId": "vpc-0abc1234", "region": 7}})).network, here());
+        assert_eq!(unknown(json!({"network": 7})).network, Some(here()), "where it was seen last");
+        assert_eq!(unknown(json!({"network": {"vpcId": "vpc-0abc1234", "region": 7}})).network, Some(here()));
         assert_eq!(of_raw(&json!({"spec": "none"})), Departing::default());
         for models in [json!([]), json!(["amazon.nova-lite-v1:0", 7]), json!(["a*"]), json!({"not": "a list"})] {
             assert_eq!(of_raw(&json!({"spec": {"models": models}})).models, None, "{models}");
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn what_an_app_says_of_itself_is_not_said_of_what_it_has_in_another_vpc() {
         let says = Departing {
-            network: here(),
+            network: Some(here()),
             models: Some(nova()),
             given_role_id: Some("AROA1".to_owned()),
             ..Departing::default()

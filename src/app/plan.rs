@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
-    aws::{FunctionDetail, FunctionState, NetworkInterfaceId, NewFunction, Role, UpdateStatus, Write},
+    aws::{FunctionDetail, FunctionState, NetworkInterfaceId, NewFunction, Role, Tags, UpdateStatus, Write},
     identity::{AppIdentity, Retirement, TAG_RETAINED, TAG_RETIRED, missing_tags},
     plan::Plan,
     policy::{retired_policy, trust_policy},
@@ -84,8 +84,33 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed) -> Plan {
         if plan.steps.len() > before {
             plan.legs.push(Leg::progressing(kind, Reason::Deleting, format!("Role {} is being removed.", role.name)));
         }
+    } else if observed.role.is_none() && !observed.interfaces.is_empty() {
+        put_back_retired(identity, &observed.interfaces, &mut plan);
     }
     plan
+}
+
+/// Somebody deleted the role, and moved the function to other groups: nobody would release its interfaces, and nothing would
+/// tell of them. So the role comes back for as long as they are there, handed to the network.
+fn put_back_retired(identity: &AppIdentity, interfaces: &BTreeSet<NetworkInterfaceId>, plan: &mut Plan) {
+    let (kind, name) = (ConditionType::ExecutionRoleReady, identity.role_name());
+    let mut tags = identity.tags();
+    tags.insert(TAG_RETIRED.to_owned(), Retirement::tag(interfaces));
+    plan.step(kind, create_role(identity, tags));
+    let (policy, document) = (POLICY_NAME.to_owned(), retired_policy());
+    plan.step(kind, Write::PutRolePolicy { role: name.clone(), policy, document });
+    let message = format!("Role {name} is being put back for as long as Lambda needs it to release interfaces.");
+    plan.legs.push(Leg::progressing(kind, Reason::Deleting, message));
+}
+
+fn create_role(identity: &AppIdentity, tags: Tags) -> Write {
+    Write::CreateRole {
+        name: identity.role_name(),
+        path: identity.installation.role_path(),
+        trust_policy: trust_policy(),
+        description: description(identity),
+        tags,
+    }
 }
 
 /// Leaves a role with no more than Lambda needs to release the interfaces that the app may have caused, and hands it to
@@ -120,16 +145,7 @@ fn execution_role(identity: &AppIdentity, desired: &DesiredRole, found: Option<&
     let put_policy =
         Write::PutRolePolicy { role: name.clone(), policy: POLICY_NAME.to_owned(), document: desired.policy.clone() };
     let Some(role) = found else {
-        plan.step(
-            kind,
-            Write::CreateRole {
-                name: name.clone(),
-                path: identity.installation.role_path(),
-                trust_policy: desired.trust_policy.clone(),
-                description: description(identity),
-                tags: identity.tags(),
-            },
-        );
+        plan.step(kind, create_role(identity, identity.tags()));
         plan.step(kind, put_policy);
         return Leg::progressing(kind, Reason::Applying, format!("Role {name} is being created."));
     };

@@ -21,7 +21,7 @@ use crate::{
         remove_finalizer,
     },
     identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity},
-    network::of_lambda,
+    network::{of_functions, of_lambda},
     plan::explain,
 };
 
@@ -215,23 +215,34 @@ pub async fn observe_remains(
         }
         None => None,
     };
+    let roles = snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await?;
+    let role = roles.get(&identity.role_name()).cloned();
     Ok(Observed {
-        role: snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await?.get(&identity.role_name()).cloned(),
         given_role_id: None,
         log_group,
         listing: None,
-        interfaces: interfaces(snapshot, network).await?,
+        interfaces: interfaces(snapshot, identity, network, role.is_some()).await?,
         detail: snapshot.function(&identity.function_name()).await?,
+        role,
     })
 }
 
-/// The interfaces that Lambda holds for functions on a network. Others that carry the group are not Lambda's to release.
-async fn interfaces(snapshot: &Snapshot, network: &NetworkIdentity) -> Result<BTreeSet<NetworkInterfaceId>, AwsError> {
+/// The interfaces that Lambda holds for functions on a network, and for this one wherever somebody moved it to. Others that
+/// carry the group are not Lambda's to release. Without the app's role, the network sees to those that carry its group.
+async fn interfaces(
+    snapshot: &Snapshot,
+    identity: &AppIdentity,
+    network: &NetworkIdentity,
+    has_role: bool,
+) -> Result<BTreeSet<NetworkInterfaceId>, AwsError> {
     let groups = snapshot.security_groups(MaxAge::Any).await?;
-    match groups.iter().find(|group| network.is_group(group, FUNCTIONS_GROUP)) {
-        Some(group) => Ok(of_lambda(&snapshot.group_interfaces(&group.id).await?)),
-        None => Ok(BTreeSet::new()),
+    let group = groups.iter().find(|group| network.is_group(group, FUNCTIONS_GROUP)).map(|group| &group.id);
+    let function = identity.function_name();
+    let mut found = of_functions(snapshot.vpc_interfaces(&identity.vpc).await?, group, |name| *name == function);
+    if !has_role {
+        found.retain(|_, interface| group.is_none_or(|group| !interface.groups.contains(group)));
     }
+    Ok(of_lambda(&found))
 }
 
 /// What the object says of itself. One that cannot be read is asked for as it is.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use private_genai_operator::{
-    aws::{FunctionState, VpcId, Write},
+    aws::{FunctionState, PolicyDocument, VpcId, Write},
     identity::{TAG_RETAINED, TAG_RETIRED},
 };
 use serde_json::{Value, json};
@@ -131,7 +131,7 @@ async fn a_role_is_put_back_without_models_for_a_retained_app_that_cannot_be_rea
         assert!(function_has_its_role(&scene));
         let world = scene.aws.world();
         let policies = world.roles.values().flat_map(|record| record.role.inline_policies.values());
-        let policies: Vec<&str> = policies.map(|policy| policy.as_str()).collect();
+        let policies: Vec<&str> = policies.map(PolicyDocument::as_str).collect();
         assert!(policies[0].contains("ec2:CreateNetworkInterface"), "{policies:?}");
         assert!(!policies[0].contains(MODEL), "{policies:?}");
         assert_eq!(world.regions[&Scene::region()].endpoints.len(), 1);

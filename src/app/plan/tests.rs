@@ -539,6 +539,24 @@ fn a_role_that_is_put_back_without_a_spec_that_can_be_read_lets_lambda_attach_an
 }
 
 #[test]
+fn a_role_that_is_gone_comes_back_for_interfaces_that_nobody_else_would_find_and_is_handed_to_the_network() {
+    let eni: NetworkInterfaceId = "eni-0123456789abcdef0".parse().expect("an interface");
+    let stranded = Observed { interfaces: [eni.clone()].into(), ..nothing() };
+    let plan = teardown(&identity(), &stranded);
+    assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (Standing::Progressing, Reason::Deleting));
+    let mut role = role();
+    role.tags.insert(TAG_RETIRED.to_owned(), eni.to_string());
+    let created = create_role(&identity(), role.tags.clone());
+    let document = retired_policy();
+    let put = Write::PutRolePolicy { role: role.name.clone(), policy: POLICY_NAME.to_owned(), document };
+    assert_eq!(writes(plan), [created, put.clone()]);
+    role.inline_policies.clear();
+    let interrupted = Observed { role: Some(role), ..stranded };
+    assert_eq!(writes(teardown(&identity(), &interrupted)), [put]);
+    assert_eq!(teardown(&identity(), &nothing()), Plan::default());
+}
+
+#[test]
 fn an_app_that_comes_again_takes_what_was_left_of_it_over() {
     for tags in [&[TAG_RETAINED][..], &[TAG_RETIRED], &[TAG_RETAINED, TAG_RETIRED]] {
         let mut observed = at_rest();
