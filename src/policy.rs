@@ -81,7 +81,7 @@ pub fn trust_policy() -> PolicyDocument {
 /// What an app's function may do, and what it may not whatever else is attached to its role.
 pub fn execution_policy(app: &AppIdentity, caller: &Caller, models: &BTreeSet<ModelId>) -> PolicyDocument {
     let region = &app.region;
-    PolicyDocument::new(&document(&[
+    let mut statements = vec![
         json!({
             "Sid": "WriteOwnLog",
             "Effect": "Allow",
@@ -90,12 +90,6 @@ pub fn execution_policy(app: &AppIdentity, caller: &Caller, models: &BTreeSet<Mo
             "Resource": log_streams_arn(region, caller, &app.log_group_name()),
         }),
         attach_to_vpc(),
-        json!({
-            "Sid": "CallModels",
-            "Effect": "Allow",
-            "Action": INVOKE_MODEL,
-            "Resource": models.iter().map(|model| model.arn(region)).collect::<BTreeSet<_>>(),
-        }),
         json!({
             // Lambda itself attaches the function; the function's code has no business with interfaces.
             "Sid": "CodeLeavesInterfacesAlone",
@@ -117,7 +111,20 @@ pub fn execution_policy(app: &AppIdentity, caller: &Caller, models: &BTreeSet<Mo
                 "Null": {"bedrock:InferenceProfileArn": "true"},
             },
         }),
-    ]))
+    ];
+    // A statement about no resource is not valid.
+    if !models.is_empty() {
+        statements.insert(
+            2,
+            json!({
+                "Sid": "CallModels",
+                "Effect": "Allow",
+                "Action": INVOKE_MODEL,
+                "Resource": models.iter().map(|model| model.arn(region)).collect::<BTreeSet<_>>(),
+            }),
+        );
+    }
+    PolicyDocument::new(&document(&statements))
 }
 
 /// What the role of an app that is gone may still do: let Lambda release the interfaces that the app caused.

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::{Resource as _, ResourceExt as _, runtime::reflector::ObjectRef};
 
 use super::{
-    Desired, Observed, plan, retain, teardown,
+    Departing, Desired, Observed, Retention, plan, retain, teardown,
     view::{View, name_conflict, not_allowed, unreadable, waiting},
 };
 use crate::{
@@ -175,19 +175,25 @@ pub fn decide_removal(identity: &AppIdentity, observed: &Observed, is_back: bool
 }
 
 /// Decides about an app that is to go and leave its resources.
-pub fn decide_retention(identity: &AppIdentity, observed: &Observed, memory: &mut Memory) -> Plan {
+pub fn decide_retention(
+    retention: &Retention,
+    observed: &Observed,
+    principal: &mut Principal,
+    memory: &mut Memory,
+) -> Plan {
+    let identity = &retention.identity;
     let unseen = unseen_role(identity);
     if observed.role.is_some() {
         memory.seen(&unseen);
     }
+    principal.found = observed.role.as_ref().map(|role| role.id.clone());
     if memory.may_be_invisible(&retained_role(identity)) {
         return Plan::default();
     }
-    let mut plan = retain(identity, observed.role.as_ref());
     if observed.role.is_none() && memory.may_be_invisible(&unseen) {
-        plan.legs.push(not_listed_yet(identity));
+        return Plan { legs: vec![not_listed_yet(identity)], ..Plan::default() };
     }
-    plan
+    retain(retention, observed)
 }
 
 /// Remembers what only answers tell of an app that leaves its resources.
@@ -195,10 +201,16 @@ pub fn learn_retention(
     identity: &AppIdentity,
     write: &Write,
     result: Result<&Written, &AwsError>,
+    principal: &mut Principal,
     memory: &mut Memory,
 ) {
-    if matches!((write, result), (Write::TagRole { .. }, Ok(_))) {
-        memory.created(&retained_role(identity));
+    match (write, result) {
+        (Write::CreateRole { .. }, Ok(_)) => memory.created(&unseen_role(identity)),
+        (Write::TagRole { tags, .. }, Ok(_)) if tags.contains_key(TAG_RETAINED) => {
+            memory.created(&retained_role(identity));
+        }
+        (Write::UpdateFunctionConfiguration { .. }, Ok(_)) => principal.given.clone_from(&principal.found),
+        _ => {}
     }
 }
 
@@ -235,19 +247,16 @@ pub fn too_young() -> Leg {
     Leg::progressing(ConditionType::ExecutionRoleReady, Reason::RolePropagating, message)
 }
 
-/// Where an app's resources are: where its spec says, and where the tags of roles say that it was.
+/// Where an app's resources are: where it says, and where the tags of roles say that it was.
 pub fn places(
     object: &Guarded<PrivateGenAIApp>,
+    departing: &Departing,
     roles: &BTreeMap<RoleName, Role>,
     settings: &Settings,
 ) -> BTreeSet<AppIdentity> {
     let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
     let mut identities = BTreeSet::new();
-    if let Ok(app) = &object.0
-        && let Ok(key) = App::network(&app.spec, &settings.region)
-    {
-        identities.insert(identity(app, &key, settings));
-    }
+    identities.extend(departing.network.as_ref().map(|key| identity(object, key, settings)));
     identities.extend(
         roles
             .values()
@@ -270,7 +279,7 @@ pub(crate) fn retained_role(identity: &AppIdentity) -> String {
 }
 
 /// Which app an object is, on a network.
-pub fn identity(object: &PrivateGenAIApp, key: &NetworkKey, settings: &Settings) -> AppIdentity {
+pub fn identity(object: &impl kube::ResourceExt, key: &NetworkKey, settings: &Settings) -> AppIdentity {
     AppIdentity {
         installation: settings.installation.clone(),
         region: key.region.clone(),

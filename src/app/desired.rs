@@ -55,14 +55,28 @@ pub struct Desired {
     pub identity: AppIdentity,
     /// The tags of everything of it.
     pub tags: Tags,
-    /// Who may assume the role.
-    pub trust_policy: PolicyDocument,
-    /// What the role may do.
-    pub execution_policy: PolicyDocument,
+    /// The execution role.
+    pub role: DesiredRole,
     /// For how many days the log is kept.
     pub retention_days: u32,
     /// The function; `None` while the network offers no path to attach it to.
     pub function: Option<DesiredFunction>,
+}
+
+/// What an app's execution role should be.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DesiredRole {
+    /// Who may assume it.
+    pub trust_policy: PolicyDocument,
+    /// What it may do.
+    pub policy: PolicyDocument,
+}
+
+impl DesiredRole {
+    /// The role of an app that calls these models.
+    pub fn new(identity: &AppIdentity, caller: &Caller, models: &BTreeSet<ModelId>) -> Self {
+        Self { trust_policy: trust_policy(), policy: execution_policy(identity, caller, models) }
+    }
 }
 
 /// What an app's function should be.
@@ -82,8 +96,7 @@ impl Desired {
         let models: BTreeSet<ModelId> = app.models.iter().cloned().collect();
         Self {
             tags: identity.tags(),
-            trust_policy: trust_policy(),
-            execution_policy: execution_policy(&identity, caller, &models),
+            role: DesiredRole::new(&identity, caller, &models),
             retention_days: app.function.retention_days,
             function: path.map(|path| DesiredFunction {
                 configuration: FunctionConfiguration {

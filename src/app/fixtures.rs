@@ -89,8 +89,8 @@ pub(super) fn role() -> Role {
         name: identity().role_name(),
         id: "AROAEXAMPLE".to_owned(),
         arn: identity().role_arn(&caller()),
-        trust_policy: desired.trust_policy,
-        inline_policies: BTreeMap::from([("private-genai".to_owned(), desired.execution_policy)]),
+        trust_policy: desired.role.trust_policy,
+        inline_policies: BTreeMap::from([("private-genai".to_owned(), desired.role.policy)]),
         attached_policies: BTreeSet::new(),
         tags: identity().tags(),
     }

@@ -2,6 +2,7 @@
 
 pub mod controller;
 pub mod decide;
+mod departing;
 mod desired;
 #[cfg(test)]
 mod fixtures;
@@ -15,11 +16,12 @@ mod status;
 mod view;
 
 pub(crate) use decide::retained_role;
-pub use desired::{Desired, Path};
+pub use departing::{Departing, Retention};
+pub use desired::{Desired, DesiredRole, Path};
 pub use health::{Found, Last, Subject, Verdict};
 pub use observed::{LogGroupFacts, Observed};
-pub use plan::{plan, retain, teardown};
+pub use plan::{plan, retain::retain, teardown};
 pub use probing::Probes;
-pub use removal::{look_after, observe_remains, observe_role};
+pub use removal::{look_after, observe_remains, observe_retained};
 pub use status::{Facts, status};
 pub use view::View;

@@ -22,7 +22,8 @@ pub struct Observed {
     pub listing: Option<FunctionListing>,
     /// Its function with state and tags, where it had to be asked for.
     pub detail: Option<FunctionDetail>,
-    /// The interfaces that carry the functions' group, where the app is to go: Lambda may need its role to release them.
+    /// The interfaces for whose release Lambda may need the app's role, where the app is to go. Where that role is gone,
+    /// those that nobody else would find.
     pub interfaces: BTreeSet<NetworkInterfaceId>,
 }
 

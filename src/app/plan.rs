@@ -1,11 +1,16 @@
 //! What to do about an app next.
 
+pub(super) mod retain;
+
 use std::collections::BTreeSet;
 
-use super::{Desired, LogGroupFacts, Observed, desired::DesiredFunction};
+use super::{
+    Desired, LogGroupFacts, Observed,
+    desired::{DesiredFunction, DesiredRole},
+};
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
-    aws::{FunctionDetail, FunctionState, NetworkInterfaceId, NewFunction, Role, UpdateStatus, Write},
+    aws::{FunctionDetail, FunctionState, NetworkInterfaceId, NewFunction, Role, Tags, UpdateStatus, Write},
     identity::{AppIdentity, Retirement, TAG_RETAINED, TAG_RETIRED, missing_tags},
     plan::Plan,
     policy::{retired_policy, trust_policy},
@@ -21,7 +26,7 @@ const ENVIRONMENT_MAX: usize = 4_096;
 /// log group, retention, function.
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     let mut plan = Plan::default();
-    let role = execution_role(desired, observed, &mut plan);
+    let role = execution_role(&desired.identity, &desired.role, observed.role.as_ref(), &mut plan);
     let role_is_blocked = role.reason == Reason::NameTaken;
     plan.legs.push(role);
     if role_is_blocked {
@@ -79,26 +84,33 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed) -> Plan {
         if plan.steps.len() > before {
             plan.legs.push(Leg::progressing(kind, Reason::Deleting, format!("Role {} is being removed.", role.name)));
         }
+    } else if observed.role.is_none() && !observed.interfaces.is_empty() {
+        put_back_retired(identity, &observed.interfaces, &mut plan);
     }
     plan
 }
 
-/// Decides about an app that is to be forgotten here and left in AWS: its role says that this is on purpose, and
-/// everything stays as it is. A role that was handed to the network already is nothing of the app's any more.
-pub fn retain(identity: &AppIdentity, role: Option<&Role>) -> Plan {
-    let mut plan = Plan::default();
-    let kind = ConditionType::ExecutionRoleReady;
-    let ours = role.filter(|role| identity.installation.owns(&role.tags));
-    let left = |role: &Role| role.tags.contains_key(TAG_RETAINED) || Retirement::from_tags(&role.tags).is_some();
-    if let Some(role) = ours.filter(|role| !left(role)) {
-        // The network finds the role by its tags: those that were lost are put back.
-        let mut tags = missing_tags(&identity.tags(), &role.tags);
-        tags.insert(TAG_RETAINED.to_owned(), "true".to_owned());
-        plan.step(kind, Write::TagRole { role: role.name.clone(), tags });
-        let message = format!("Role {} is being tagged as retained.", role.name);
-        plan.legs.push(Leg::progressing(kind, Reason::Applying, message));
+/// Somebody deleted the role, and moved the function to other groups: nobody would release its interfaces, and nothing would
+/// tell of them. So the role comes back for as long as they are there, handed to the network.
+fn put_back_retired(identity: &AppIdentity, interfaces: &BTreeSet<NetworkInterfaceId>, plan: &mut Plan) {
+    let (kind, name) = (ConditionType::ExecutionRoleReady, identity.role_name());
+    let mut tags = identity.tags();
+    tags.insert(TAG_RETIRED.to_owned(), Retirement::tag(interfaces));
+    plan.step(kind, create_role(identity, tags));
+    let (policy, document) = (POLICY_NAME.to_owned(), retired_policy());
+    plan.step(kind, Write::PutRolePolicy { role: name.clone(), policy, document });
+    let message = format!("Role {name} is being put back for as long as Lambda needs it to release interfaces.");
+    plan.legs.push(Leg::progressing(kind, Reason::Deleting, message));
+}
+
+fn create_role(identity: &AppIdentity, tags: Tags) -> Write {
+    Write::CreateRole {
+        name: identity.role_name(),
+        path: identity.installation.role_path(),
+        trust_policy: trust_policy(),
+        description: description(identity),
+        tags,
     }
-    plan
 }
 
 /// Leaves a role with no more than Lambda needs to release the interfaces that the app may have caused, and hands it to
@@ -126,33 +138,21 @@ fn retire(identity: &AppIdentity, role: &Role, interfaces: &BTreeSet<NetworkInte
     }
 }
 
-fn execution_role(desired: &Desired, observed: &Observed, plan: &mut Plan) -> Leg {
+fn execution_role(identity: &AppIdentity, desired: &DesiredRole, found: Option<&Role>, plan: &mut Plan) -> Leg {
     let kind = ConditionType::ExecutionRoleReady;
-    let name = desired.identity.role_name();
+    let name = identity.role_name();
     let before = plan.steps.len();
-    let put_policy = Write::PutRolePolicy {
-        role: name.clone(),
-        policy: POLICY_NAME.to_owned(),
-        document: desired.execution_policy.clone(),
-    };
-    let Some(role) = &observed.role else {
-        plan.step(
-            kind,
-            Write::CreateRole {
-                name: name.clone(),
-                path: desired.identity.installation.role_path(),
-                trust_policy: desired.trust_policy.clone(),
-                description: description(&desired.identity),
-                tags: desired.tags.clone(),
-            },
-        );
+    let put_policy =
+        Write::PutRolePolicy { role: name.clone(), policy: POLICY_NAME.to_owned(), document: desired.policy.clone() };
+    let Some(role) = found else {
+        plan.step(kind, create_role(identity, identity.tags()));
         plan.step(kind, put_policy);
         return Leg::progressing(kind, Reason::Applying, format!("Role {name} is being created."));
     };
-    if !desired.identity.installation.owns(&role.tags) {
-        return not_ours(&desired.identity, kind, "Role", name.as_str());
+    if !identity.installation.owns(&role.tags) {
+        return not_ours(identity, kind, "Role", name.as_str());
     }
-    let tags = missing_tags(&desired.tags, &role.tags);
+    let tags = missing_tags(&identity.tags(), &role.tags);
     if !tags.is_empty() {
         plan.step(kind, Write::TagRole { role: name.clone(), tags });
     }
@@ -166,7 +166,7 @@ fn execution_role(desired: &Desired, observed: &Observed, plan: &mut Plan) -> Le
         let trust_policy = desired.trust_policy.clone();
         plan.step(kind, Write::UpdateTrustPolicy { role: name.clone(), trust_policy });
     }
-    if role.inline_policies.get(POLICY_NAME) != Some(&desired.execution_policy) {
+    if role.inline_policies.get(POLICY_NAME) != Some(&desired.policy) {
         plan.step(kind, put_policy);
     }
     for policy in role.inline_policies.keys().filter(|policy| *policy != POLICY_NAME) {

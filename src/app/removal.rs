@@ -1,26 +1,27 @@
 //! Removing what an app stands for in AWS. Neither a readable spec nor a network is needed for it.
 
-use std::collections::BTreeSet;
+use std::{cell::RefCell, collections::BTreeSet};
 
 use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Resource as _, ResourceExt as _};
 
 use super::{
-    LogGroupFacts, Observed,
+    Departing, LogGroupFacts, Observed,
     decide::{
         decide_removal, decide_retention, is_back, is_retained, is_young_and_unseen, learn_retention, places, too_young,
     },
+    plan::retain::{is_as_given, is_retained as is_left},
     report::Report,
 };
 use crate::{
     api::{DeletionPolicy, PrivateGenAIApp, condition::ConditionType},
-    aws::{AwsError, Caller, MaxAge, NetworkInterfaceId, Snapshot},
+    aws::{AwsError, Caller, MaxAge, NetworkInterfaceId, Role, Snapshot},
     controller::{
-        Context, Converged, Departed, Error, Freshness, Guarded, Pace, converge, explain_unreadable, is_held,
-        raw_deletion_policy, remove_finalizer,
+        Context, Converged, Departed, Error, Freshness, Guarded, Pace, converge, explain_unreadable, is_held, raw,
+        remove_finalizer,
     },
     identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity},
-    network::of_lambda,
+    network::{of_functions, of_lambda},
     plan::explain,
 };
 
@@ -36,16 +37,13 @@ pub(super) async fn remove(
     }
     ctx.unsettle(meta.uid.as_deref().unwrap_or_default());
     let mut report = object.0.as_ref().ok().map(|object| Report::new(api, object, ctx));
-    let policy = match &object.0 {
-        Ok(app) => app.spec.deletion_policy.unwrap_or_default(),
-        Err(_) => raw_deletion_policy::<PrivateGenAIApp>(&ctx.client, meta).await?,
-    };
+    let departing = departing(object, ctx).await?;
     let mut legs = Vec::new();
     let mut pace = Pace::Rest;
     let mut places = BTreeSet::new();
     // In which account this is comes first: what is not found in another one is not gone.
     let result = match ctx.snapshots.caller().await {
-        Ok(caller) => identities(object, ctx).await.map(|identities| (identities, caller)),
+        Ok(caller) => identities(object, &departing, ctx).await.map(|identities| (identities, caller)),
         Err(error) => Err(error),
     };
     match result {
@@ -56,12 +54,15 @@ pub(super) async fn remove(
         Ok((identities, caller)) => {
             places.clone_from(&identities);
             for identity in identities {
-                let pass = match policy {
-                    DeletionPolicy::Delete => remove_one(&identity, &caller, || false, ctx).await,
-                    DeletionPolicy::Retain => retain_one(&identity, ctx).await,
+                let (pass, given) = match departing.policy {
+                    DeletionPolicy::Delete => (remove_one(&identity, &caller, || false, ctx).await, None),
+                    DeletionPolicy::Retain => retain_one(&identity, &departing, &caller, ctx).await,
                 };
                 if let Some(report) = &mut report {
                     report.done.extend(pass.done);
+                    if let Some(function) = report.facts.function.as_mut().filter(|_| given.is_some()) {
+                        function.execution_role_id = given;
+                    }
                 }
                 legs.extend(pass.plan.legs.iter().cloned());
                 if let Some(error) = &pass.error {
@@ -82,7 +83,7 @@ pub(super) async fn remove(
     if legs.is_empty() {
         // Told first: the object may be gone although the answer about that was lost. While it is there, nobody looks.
         for place in places {
-            match policy {
+            match departing.policy {
                 DeletionPolicy::Delete => ctx.departures.tell(Departed::App(place)),
                 DeletionPolicy::Retain => ctx.departures.forget(&Departed::App(place)),
             }
@@ -121,20 +122,34 @@ pub async fn look_after(identity: &AppIdentity, ctx: &Context) -> bool {
     pass.error.is_none() && pass.done.is_empty() && pass.plan.legs.is_empty()
 }
 
-/// Leaves an app's resources as they are, with a tag that says so.
-async fn retain_one(identity: &AppIdentity, ctx: &Context) -> Converged<Observed> {
+/// Leaves an app's resources as they are, with a tag that says so. Also gives the unique id of the role that its function was
+/// given, where that changed.
+async fn retain_one(
+    identity: &AppIdentity,
+    departing: &Departing,
+    caller: &Caller,
+    ctx: &Context,
+) -> (Converged<Observed>, Option<String>) {
     let snapshot = ctx.snapshots.region(&identity.region);
-    converge(
+    let retention = departing.retention(identity, caller);
+    let principal = RefCell::new(departing.principal(identity));
+    let pass = converge(
         &snapshot,
         ctx,
-        async |fresh| observe_role(&snapshot, identity, fresh).await,
-        |observed| decide_retention(identity, observed, &mut ctx.memory()),
+        async |fresh| {
+            let given = principal.borrow().given.clone();
+            observe_retained(&snapshot, identity, given, fresh).await
+        },
+        |observed| decide_retention(&retention, observed, &mut principal.borrow_mut(), &mut ctx.memory()),
         |write, result| {
-            learn_retention(identity, write, result.as_ref(), &mut ctx.memory());
+            let principal = &mut principal.borrow_mut();
+            learn_retention(identity, write, result.as_ref(), principal, &mut ctx.memory());
             false
         },
     )
-    .await
+    .await;
+    let given = principal.into_inner().given.filter(|_| departing.is_about(identity));
+    (pass, given)
 }
 
 /// `is_back` is asked at each decision: from when an object is there again, nothing is removed.
@@ -161,25 +176,25 @@ async fn remove_one(
     .await
 }
 
-/// Looks at the role of an app that is to leave its resources.
+/// Looks at what there is of an app that is to leave its resources: its role, and its function where the role tells that it
+/// needs something. `given_role_id` is the role that the function was given, as far as it is known.
 ///
 /// # Errors
-/// As the read behind it.
-pub async fn observe_role(
+/// As the reads behind it.
+pub async fn observe_retained(
     snapshot: &Snapshot,
     identity: &AppIdentity,
+    given_role_id: Option<String>,
     fresh: &Freshness,
 ) -> Result<Observed, AwsError> {
     let roles = snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await?;
     let role = roles.get(&identity.role_name()).cloned();
-    Ok(Observed {
-        role,
-        log_group: None,
-        listing: None,
-        detail: None,
-        interfaces: BTreeSet::new(),
-        given_role_id: None,
-    })
+    let needs_nothing = |role: &Role| is_left(role) || is_as_given(role, given_role_id.as_deref());
+    let detail = match &role {
+        Some(role) if needs_nothing(role) => None,
+        _ => snapshot.function(&identity.function_name()).await?,
+    };
+    Ok(Observed { role, given_role_id, log_group: None, listing: None, detail, interfaces: BTreeSet::new() })
 }
 
 /// Looks at what there is of an app that is to go with its resources.
@@ -200,26 +215,53 @@ pub async fn observe_remains(
         }
         None => None,
     };
+    let roles = snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await?;
+    let role = roles.get(&identity.role_name()).cloned();
     Ok(Observed {
-        role: snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await?.get(&identity.role_name()).cloned(),
         given_role_id: None,
         log_group,
         listing: None,
-        interfaces: interfaces(snapshot, network).await?,
+        interfaces: interfaces(snapshot, identity, network, role.is_some()).await?,
         detail: snapshot.function(&identity.function_name()).await?,
+        role,
     })
 }
 
-/// The interfaces that Lambda holds for functions on a network. Others that carry the group are not Lambda's to release.
-async fn interfaces(snapshot: &Snapshot, network: &NetworkIdentity) -> Result<BTreeSet<NetworkInterfaceId>, AwsError> {
+/// The interfaces that Lambda holds for functions on a network, and for this one wherever somebody moved it to. Others that
+/// carry the group are not Lambda's to release. Without the app's role, the network sees to those that carry its group.
+async fn interfaces(
+    snapshot: &Snapshot,
+    identity: &AppIdentity,
+    network: &NetworkIdentity,
+    has_role: bool,
+) -> Result<BTreeSet<NetworkInterfaceId>, AwsError> {
     let groups = snapshot.security_groups(MaxAge::Any).await?;
-    match groups.iter().find(|group| network.is_group(group, FUNCTIONS_GROUP)) {
-        Some(group) => Ok(of_lambda(&snapshot.group_interfaces(&group.id).await?)),
-        None => Ok(BTreeSet::new()),
+    let group = groups.iter().find(|group| network.is_group(group, FUNCTIONS_GROUP)).map(|group| &group.id);
+    let function = identity.function_name();
+    let mut found = of_functions(snapshot.vpc_interfaces(&identity.vpc).await?, group, |name| *name == function);
+    if !has_role {
+        found.retain(|_, interface| group.is_none_or(|group| !interface.groups.contains(group)));
     }
+    Ok(of_lambda(&found))
 }
 
-async fn identities(object: &Guarded<PrivateGenAIApp>, ctx: &Context) -> Result<BTreeSet<AppIdentity>, AwsError> {
+/// What the object says of itself. One that cannot be read is asked for as it is.
+async fn departing(object: &Guarded<PrivateGenAIApp>, ctx: &Context) -> Result<Departing, Error> {
+    let home = &ctx.settings.region;
+    let meta = match &object.0 {
+        Ok(app) => return Ok(Departing::of(app, home)),
+        Err(invalid) => &invalid.metadata,
+    };
+    let api = raw::<PrivateGenAIApp>(&ctx.client, meta.namespace.as_deref());
+    let raw = api.get_opt(meta.name.as_deref().unwrap_or_default()).await?;
+    Ok(raw.map_or_else(Departing::default, |raw| Departing::of_raw(&raw.data, home)))
+}
+
+async fn identities(
+    object: &Guarded<PrivateGenAIApp>,
+    departing: &Departing,
+    ctx: &Context,
+) -> Result<BTreeSet<AppIdentity>, AwsError> {
     let roles = ctx.snapshots.region(&ctx.settings.region).roles(MaxAge::Any).await?;
-    Ok(places(object, &roles, &ctx.settings))
+    Ok(places(object, departing, &roles, &ctx.settings))
 }

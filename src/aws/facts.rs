@@ -239,6 +239,8 @@ pub struct NetworkInterface {
     pub state: InterfaceState,
     /// Who made it, or uses it.
     pub holder: InterfaceHolder,
+    /// The function that Lambda made it for: the first of all that share it.
+    pub function: Option<FunctionName>,
 }
 
 /// Whether anything uses a network interface (`Status`).

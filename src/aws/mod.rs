@@ -74,6 +74,9 @@ pub trait Aws: Send + Sync + 'static {
         group: &SecurityGroupId,
     ) -> Result<Vec<NetworkInterface>, AwsError>;
 
+    /// `ec2:DescribeNetworkInterfaces` of a VPC, whoever holds them.
+    async fn vpc_interfaces(&self, region: &Region, vpc: &VpcId) -> Result<Vec<NetworkInterface>, AwsError>;
+
     /// `ec2:DescribeSecurityGroups`, once for each direction, of those that have a rule which names this group.
     async fn referring_groups(&self, region: &Region, group: &SecurityGroupId) -> Result<Vec<SecurityGroup>, AwsError>;
 

@@ -422,7 +422,7 @@ impl Snapshot {
         }
     }
 
-    /// The interfaces that carry a group: never cached, and asked for only while something is to go.
+    /// The interfaces that carry a group: never cached, and asked for only when that cannot be deleted.
     ///
     /// # Errors
     /// As `DescribeNetworkInterfaces`.
@@ -431,6 +431,18 @@ impl Snapshot {
         group: &SecurityGroupId,
     ) -> Result<BTreeMap<NetworkInterfaceId, NetworkInterface>, AwsError> {
         let interfaces = self.attend(self.aws.group_interfaces(&self.region, group).await)?;
+        Ok(interfaces.into_iter().map(|interface| (interface.id.clone(), interface)).collect())
+    }
+
+    /// The interfaces of a VPC: never cached, and asked for only while something is to go.
+    ///
+    /// # Errors
+    /// As `DescribeNetworkInterfaces`.
+    pub async fn vpc_interfaces(
+        &self,
+        vpc: &VpcId,
+    ) -> Result<BTreeMap<NetworkInterfaceId, NetworkInterface>, AwsError> {
+        let interfaces = self.attend(self.aws.vpc_interfaces(&self.region, vpc).await)?;
         Ok(interfaces.into_iter().map(|interface| (interface.id.clone(), interface)).collect())
     }
 

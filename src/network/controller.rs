@@ -16,7 +16,7 @@ use super::{
         outcome, standing, wanted,
     },
     is_implicit,
-    lingering::{keeps, left_behind},
+    lingering::{keeps, left_behind, of_functions},
     status,
 };
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
         condition::{ConditionType, Leg, Reason, Standing as LegStanding, is_true},
         network::NetworkKey,
     },
-    aws::{AwsError, Failure, MaxAge, NetworkInterfaceId, Role, SecurityGroupId, Snapshot, Write},
+    aws::{AwsError, Failure, FunctionName, MaxAge, NetworkInterfaceId, Role, SecurityGroupId, Snapshot, Write},
     controller::{
         Context, Converged, Departed, Error, Freshness, Guarded, Pace, add_finalizer, apply_status, context::key,
         converge, drift::repairs, explain_unreadable, is_held, observe_ready, raw, raw_deletion_policy,
@@ -312,9 +312,14 @@ pub async fn observe(
         .cloned()
         .partition(|role| Retirement::from_tags(&role.tags).is_some());
     // Only what is to go must know what is still in its way.
-    let interfaces = match observed.group(FUNCTIONS_GROUP).filter(|_| ends || !retired.is_empty()) {
-        Some(group) => snapshot.group_interfaces(&group.id).await?,
-        None => Interfaces::new(),
+    let interfaces = if !retired.is_empty() || (ends && !observed.security_groups.is_empty()) {
+        let group = observed.group(FUNCTIONS_GROUP).map(|group| &group.id);
+        // The role and the function of an app have one name.
+        let is_ours =
+            |function: &FunctionName| live.iter().chain(&retired).any(|role| role.name.as_str() == function.as_str());
+        of_functions(snapshot.vpc_interfaces(&identity.vpc).await?, group, is_ours)
+    } else {
+        Interfaces::new()
     };
     let long_available = long_available(&interfaces);
     let left = if long_available.is_empty() {

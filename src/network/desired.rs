@@ -50,7 +50,7 @@ impl Service {
 }
 
 /// What one app asks of its network.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Demand {
     /// The models that it calls.
     pub models: BTreeSet<ModelId>,

@@ -126,6 +126,7 @@ pub(super) fn interface(number: u32) -> NetworkInterface {
         groups: [group_id(FUNCTIONS_GROUP)].into(),
         state: InterfaceState::InUse,
         holder: InterfaceHolder::Lambda,
+        function: None,
     }
 }
 

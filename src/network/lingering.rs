@@ -8,12 +8,26 @@ use std::{
 
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
-    aws::{InterfaceHolder, InterfaceState, NetworkInterface, NetworkInterfaceId, SecurityGroupId},
+    aws::{FunctionName, InterfaceHolder, InterfaceState, NetworkInterface, NetworkInterfaceId, SecurityGroupId},
     plan::listed,
 };
 
-/// The interfaces that carry a group.
+/// Interfaces, by their ids.
 pub type Interfaces = BTreeMap<NetworkInterfaceId, NetworkInterface>;
+
+/// Those interfaces of a VPC that functions of ours may have caused: what carries the functions' group, whoever holds it, and
+/// what Lambda made for one of the functions that `is_ours`, whichever groups somebody has moved that to. Lambda shares an
+/// interface between functions and names only the first, so that neither tells of all.
+pub fn of_functions(
+    mut interfaces: Interfaces,
+    group: Option<&SecurityGroupId>,
+    is_ours: impl Fn(&FunctionName) -> bool,
+) -> Interfaces {
+    interfaces.retain(|_, interface| {
+        group.is_some_and(|group| interface.groups.contains(group)) || interface.function.as_ref().is_some_and(&is_ours)
+    });
+    interfaces
+}
 
 /// For so long an interface must have been seen `available` before it counts as left behind.
 const LEFT_AFTER: Duration = Duration::from_mins(10);
@@ -156,6 +170,26 @@ mod tests {
         assert_eq!(seen.look(&all(&[available(1), available(2)]), minutes(21)), ids(&[available(2)]));
         assert_eq!(seen.look(&all(&[available(2)]), minutes(32)), ids(&[available(2)]), "the other is gone");
         assert_eq!(Available::default().look(&all(&[available(2)]), minutes(99)), ids(&[]), "a restart knows nothing");
+    }
+
+    #[test]
+    fn interfaces_are_of_our_functions_by_the_group_that_they_carry_or_by_the_function_that_they_were_made_for() {
+        let function = |name: &str| Some(name.parse::<FunctionName>().expect("a function"));
+        let moved = |number, name| NetworkInterface {
+            groups: [group_id("endpoints")].into(),
+            function: function(name),
+            ..interface(number)
+        };
+        let shared = NetworkInterface { function: function("theirs"), ..interface(1) };
+        let instance = NetworkInterface { holder: InterfaceHolder::Instance("i-7".into()), ..interface(2) };
+        let (ours, theirs) = (moved(3, "pgai-ours"), moved(4, "theirs"));
+        let found = |group: Option<&SecurityGroupId>| {
+            let all = all(&[shared.clone(), instance.clone(), ours.clone(), theirs.clone()]);
+            of_functions(all, group, |name| name.as_str() == "pgai-ours")
+        };
+        let functions = group_id("functions");
+        assert_eq!(found(Some(&functions)), all(&[shared.clone(), instance.clone(), ours.clone()]));
+        assert_eq!(found(None), all(std::slice::from_ref(&ours)), "the group was deleted by hand");
     }
 
     #[test]

@@ -26,7 +26,8 @@ pub struct Observed {
     pub live_roles: Vec<Role>,
     /// Roles of apps that are gone, kept for the interfaces that Lambda still holds.
     pub retired_roles: Vec<Role>,
-    /// The interfaces that carry the functions' group; empty where there was no reason to ask.
+    /// The interfaces that carry the functions' group, or were made for functions of this network; empty where there was no
+    /// reason to ask.
     pub function_interfaces: BTreeMap<NetworkInterfaceId, NetworkInterface>,
     /// Those of them that Lambda left behind and nobody needs.
     pub left_interfaces: BTreeSet<NetworkInterfaceId>,

@@ -105,7 +105,7 @@ impl Users {
         })
     }
 
-    /// What they demand. An app that has resources demands for them until it is gone, whatever becomes of its subnets;
+    /// What they demand. An app that has resources demands for them until it is gone, whatever becomes of its spec and subnets;
     /// one that has none yet demands nothing that it could not use.
     pub(super) fn demands(
         &self,
@@ -117,8 +117,11 @@ impl Users {
             .iter()
             .filter_map(|app| app.0.as_ref().ok())
             .filter_map(|object| {
-                let app = App::new(&object.spec, &cluster.settings.region).ok()?;
                 let held = is_held(&object.metadata);
+                let Ok(app) = App::new(&object.spec, &cluster.settings.region) else {
+                    // What its role allows is told by the role, if that is there.
+                    return held.then(Demand::default);
+                };
                 let usable = observed.vpc().is_none()
                     || Service::ALL.iter().all(|service| {
                         check_subnets(

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use private_genai_operator::{
     aws::{NewFunction, Package, Peer, Rule, SecurityGroup, Tags, VpcId, Write},
-    identity::TAG_APP_NAME,
+    identity::{TAG_APP_NAME, TAG_RETIRED},
 };
 use serde_json::{Value, json};
 
@@ -285,6 +285,48 @@ async fn an_interface_whose_groups_a_function_of_somebody_else_carries_is_left_t
         assert_eq!(condition(&stays, "SecurityGroupsReady").1, "ResourceInUse");
     })
     .await;
+}
+
+/// Found by simulation: Lambda's interfaces follow a function that somebody moves to other groups, and a look at what carries
+/// the functions' group misses them. Its role went too early, and nobody would have released them.
+#[tokio::test(start_paused = true)]
+async fn interfaces_that_somebody_moved_to_other_groups_are_released_before_their_role_goes() {
+    for (role_is_deleted, is_left) in [(false, false), (true, false), (false, true), (true, true)] {
+        scene(async {
+            let delays = Delays { interfaces_released: 1200, role_visible: 12, role_usable: 12, ..Delays::default() };
+            let (scene, vpc) = Scene::with_app("bot", delays).await;
+            scene.pass(Duration::from_secs(20)).await;
+            let act = |deed| scene.aws.act(&Action::ByHand(Scene::region(), deed)).expect("AWS lets it happen");
+            let world = scene.aws.world();
+            let mut groups = world.regions[&Scene::region()].groups.values();
+            let functions = groups.find(|group| group.name.starts_with("private-genai-functions-")).expect("the group");
+            act(ByHand::DeleteGroup(functions.id.clone()));
+            for role in world.roles.keys().filter(|_| role_is_deleted).cloned() {
+                act(ByHand::DeleteRole(role));
+            }
+            scene.pass(Duration::from_secs(15)).await;
+            scene.kubernetes.delete(&app("bot"));
+            scene.until_gone("bot").await;
+            let interfaces = || {
+                let interfaces = scene.aws.world().regions[&Scene::region()].interfaces.clone();
+                let of_lambda = |(_, it): &(_, Interface)| matches!(it.holder, Holder::Lambda { .. });
+                interfaces.into_iter().filter(of_lambda).map(|(id, _)| id).collect::<Vec<_>>()
+            };
+            assert_eq!(interfaces().len(), 2, "they linger");
+            assert!(role_is_retired(&scene), "role deleted: {role_is_deleted}");
+            for interface in interfaces().into_iter().filter(|_| is_left) {
+                act(ByHand::LeaveInterface(interface));
+            }
+            scene.until_network_gone(&vpc).await;
+            scene.assert_aws_is_empty();
+        })
+        .await;
+    }
+}
+
+fn role_is_retired(scene: &Scene) -> bool {
+    let world = scene.aws.world();
+    world.roles.len() == 1 && world.roles.values().all(|record| record.role.tags.contains_key(TAG_RETIRED))
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use private_genai_operator::{
-    aws::{FunctionState, VpcId, Write},
+    aws::{FunctionState, PolicyDocument, VpcId, Write},
     identity::{TAG_RETAINED, TAG_RETIRED},
 };
 use serde_json::{Value, json};
 
 use crate::{
     memory::{
-        aws::{Action, ByHand, Delays, VpcShape, World, drifts},
+        aws::{Action, ByHand, CallRecord, Delays, Fault, VpcShape, World, drifts},
         kubernetes::APPS,
     },
     scene::{LONG, MODEL, RESYNC, Scene, app, condition, explicit_network, network, scene, writes},
@@ -34,6 +34,123 @@ fn untagged(mut world: World) -> World {
 
 fn role_has(scene: &Scene, tag: &str) -> bool {
     scene.aws.world().roles.values().any(|record| record.role.tags.contains_key(tag))
+}
+
+/// Somebody deletes all roles of the installation; the operator does not know of it before the next resync.
+fn delete_roles(scene: &Scene) {
+    for role in scene.aws.world().roles.keys().cloned() {
+        scene.aws.act(&Action::ByHand(Scene::region(), ByHand::DeleteRole(role))).expect("AWS lets it happen");
+    }
+}
+
+/// The function runs as the role that there is, and not as one that had its name.
+fn function_has_its_role(scene: &Scene) -> bool {
+    let world = scene.aws.world();
+    let principals: Vec<u64> = world.roles.values().map(|record| record.principal).collect();
+    let functions = &world.regions[&Scene::region()].functions;
+    functions.len() == 1 && functions.values().all(|function| principals == [function.principal])
+}
+
+/// Found by simulation (seed 424): the role is all that tells of a retained app, and the network was torn down under its
+/// function. The operator may learn of the deletion late; the answer of each call may be lost, and the operator killed then.
+#[tokio::test(start_paused = true)]
+async fn a_retained_app_whose_role_was_deleted_before_has_it_put_back_and_keeps_its_network() {
+    let calls = ["CreateRole", "PutRolePolicy", "UpdateFunctionConfiguration", "TagRole"];
+    let lost = calls.into_iter().flat_map(|call| [(Some(call), false), (Some(call), true)]);
+    for (away, (lost, killed)) in
+        [(false, (None, false)), (true, (None, false))].into_iter().chain(lost.map(|it| (true, it)))
+    {
+        scene(retained_without_role(away, lost, killed)).await;
+    }
+}
+
+/// Somebody deletes the role, and then the app. `away`: nobody is there meanwhile.
+async fn retained_without_role(away: bool, lost: Option<&'static str>, killed: bool) {
+    let (mut scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+    scene.apply("bot", spec(&vpc, &json!({"deletionPolicy": "Retain"})));
+    scene.pass(Duration::from_secs(20)).await;
+    let delays = Delays { role_visible: 12, role_usable: 12, function_updated: 20, ..Delays::default() };
+    scene.aws.act(&Action::ByHand(Scene::region(), ByHand::SetDelays(delays))).expect("AWS takes its time");
+    if away {
+        scene.stop().await;
+    }
+    delete_roles(&scene);
+    scene.pass(Duration::from_secs(15)).await;
+    scene.kubernetes.delete(&app("bot"));
+    scene.forget();
+    if let Some(call) = lost {
+        scene.aws.fail_next(call, Fault::answer_lost());
+    }
+    if away {
+        scene.start();
+    }
+    let mut journal = Vec::new();
+    while killed && journal.iter().all(|call: &CallRecord| Some(call.operation) != lost) {
+        scene.pass(Duration::from_secs(1)).await;
+        journal.extend(scene.aws.take_journal());
+    }
+    if killed {
+        scene.kill().await;
+        scene.start();
+    }
+    scene.until_gone("bot").await;
+    if lost.is_none() {
+        let mut written = writes(&scene.aws.take_journal());
+        written.dedup();
+        let wanted = ["iam:CreateRole", "iam:PutRolePolicy", "lambda:UpdateFunctionConfiguration", "iam:TagRole"];
+        // Who does not know of it yet tags the role that was there.
+        assert_eq!(&written[usize::from(!away)..], wanted, "{written:?}");
+    }
+    scene.pass(RESYNC * 2).await;
+    assert!(role_has(&scene, TAG_RETAINED), "{lost:?}");
+    assert!(function_has_its_role(&scene), "{lost:?} {:#?}", scene.aws.world());
+    let kept = |network: &Value| condition(network, "Accepted").2.contains("kept for retained apps team-a/bot:");
+    let object = scene.kubernetes.until(&network(&vpc), LONG, kept).await;
+    assert_eq!(condition(&object, "Ready").0, "True", "{object:#}");
+    scene.apply_app("bot", &vpc);
+    scene.until_ready("bot").await;
+    scene.pass(Duration::from_mins(1)).await;
+    scene.kubernetes.delete(&app("bot"));
+    scene.until_nothing_is_left("bot", &vpc).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_is_put_back_without_models_for_a_retained_app_that_cannot_be_read() {
+    scene(async {
+        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+        scene.pass(Duration::from_secs(20)).await;
+        delete_roles(&scene);
+        scene.kubernetes.overwrite(&app("bot"), |app| {
+            app["spec"]["models"] = json!({"not": "a list"});
+            app["spec"]["deletionPolicy"] = json!("Retain");
+        });
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+        scene.pass(Duration::from_mins(20)).await;
+        assert!(role_has(&scene, TAG_RETAINED));
+        assert!(function_has_its_role(&scene));
+        let world = scene.aws.world();
+        let policies = world.roles.values().flat_map(|record| record.role.inline_policies.values());
+        let policies: Vec<&str> = policies.map(PolicyDocument::as_str).collect();
+        assert!(policies[0].contains("ec2:CreateNetworkInterface"), "{policies:?}");
+        assert!(!policies[0].contains(MODEL), "{policies:?}");
+        assert_eq!(world.regions[&Scene::region()].endpoints.len(), 1);
+        assert!(scene.kubernetes.get(&network(&vpc)).is_some());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_cannot_be_read_takes_its_function_along_although_its_role_is_gone() {
+    scene(async {
+        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+        scene.pass(Duration::from_secs(20)).await;
+        delete_roles(&scene);
+        scene.kubernetes.overwrite(&app("bot"), |app| app["spec"]["models"] = json!({"not": "a list"}));
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_nothing_is_left("bot", &vpc).await;
+    })
+    .await;
 }
 
 /// Found by simulation: the endpoint's policy would have been one about no model, which AWS does not take.

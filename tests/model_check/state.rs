@@ -169,7 +169,8 @@ pub enum Subject {
     },
     Remove {
         object: Object<PrivateGenAIApp>,
-        retain: bool,
+        departing: Arc<app::Departing>,
+        principal: Principal,
         /// Where the app is or was; the first of the rest is at work.
         places: Arc<BTreeSet<AppIdentity>>,
         rest: Vec<AppIdentity>,

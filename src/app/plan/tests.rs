@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::*;
 use crate::{
     api::condition::Standing,
@@ -5,6 +7,7 @@ use crate::{
         at_rest, caller, desired, desired_without_path, detail, identity, listing, log_group, nothing, role,
         with_function,
     },
+    app::{Retention, retain},
     aws::{Architecture, Environment, FunctionListing, PolicyDocument, Tags},
 };
 
@@ -37,7 +40,7 @@ fn put_policy() -> Write {
     Write::PutRolePolicy {
         role: identity().role_name(),
         policy: POLICY_NAME.to_owned(),
-        document: desired().execution_policy,
+        document: desired().role.policy,
     }
 }
 
@@ -74,7 +77,7 @@ fn a_new_app_on_a_network_that_is_ready_takes_exactly_five_writes() {
             Write::CreateRole {
                 name: identity().role_name(),
                 path: "/private-genai/prod/".to_owned(),
-                trust_policy: desired().trust_policy,
+                trust_policy: desired().role.trust_policy,
                 description: description.clone(),
                 tags: tags.clone(),
             },
@@ -162,7 +165,7 @@ fn each_drift_of_the_role_or_the_log_group_is_put_right_by_one_write() {
         (
             "trust",
             |role, _| role.trust_policy = PolicyDocument::from_wire("{}"),
-            Write::UpdateTrustPolicy { role: name(), trust_policy: desired().trust_policy },
+            Write::UpdateTrustPolicy { role: name(), trust_policy: desired().role.trust_policy },
         ),
         (
             "policy changed",
@@ -418,25 +421,139 @@ fn a_role_that_lambda_may_still_need_is_reduced_to_releasing_interfaces_and_hand
     assert_eq!(operations, ["UntagRole", "PutRolePolicy"], "an app of the same name takes it back");
 }
 
+fn retention() -> Retention {
+    let models = Some(["amazon.nova-lite-v1:0".parse().expect("a model")].into());
+    Retention { identity: identity(), caller: caller(), models }
+}
+
+/// What is looked at of an app that is to be retained: a function only where the role tells that it needs something.
+fn left(role: Option<Role>, function: Option<FunctionDetail>) -> Observed {
+    Observed { role, given_role_id: Some(self::role().id), detail: function, ..nothing() }
+}
+
+fn tagged(tags: &[&str]) -> Role {
+    let mut role = role();
+    role.tags.extend(tags.iter().map(|key| ((*key).to_owned(), "true".to_owned())));
+    role
+}
+
+fn tag_retained() -> Write {
+    Write::TagRole { role: identity().role_name(), tags: [(TAG_RETAINED.to_owned(), "true".to_owned())].into() }
+}
+
 #[test]
 fn an_app_that_is_retained_has_its_role_tagged_and_nothing_else_written() {
-    let tagged = |tags: &[&str]| {
-        let mut role = role();
-        role.tags.extend(tags.iter().map(|key| ((*key).to_owned(), "true".to_owned())));
-        role
-    };
-    let write = |role: Option<&Role>| writes(retain(&identity(), role));
-    let tags: Tags = [(TAG_RETAINED.to_owned(), "true".to_owned())].into();
-    assert_eq!(write(Some(&role())), [Write::TagRole { role: identity().role_name(), tags: tags.clone() }]);
+    let write = |role: Role| writes(retain(&retention(), &left(Some(role), None)));
+    assert_eq!(write(role()), [tag_retained()]);
     let mut lost = role();
     lost.tags.remove(crate::identity::TAG_VPC);
     let put_back = [(crate::identity::TAG_VPC.to_owned(), identity().vpc.to_string())];
-    let all = tags.into_iter().chain(put_back).collect();
-    assert_eq!(write(Some(&lost)), [Write::TagRole { role: identity().role_name(), tags: all }], "it is found by them");
-    assert_eq!(retain(&identity(), Some(&tagged(&[TAG_RETAINED]))), Plan::default(), "done");
-    assert_eq!(retain(&identity(), Some(&tagged(&[TAG_RETIRED]))), Plan::default(), "the network's already");
-    assert_eq!(retain(&identity(), Some(&Role { tags: foreign(), ..role() })), Plan::default());
-    assert_eq!(retain(&identity(), None), Plan::default());
+    let tags = put_back.into_iter().chain([(TAG_RETAINED.to_owned(), "true".to_owned())]).collect();
+    assert_eq!(write(lost), [Write::TagRole { role: identity().role_name(), tags }], "it is found by them");
+    assert_eq!(write(tagged(&[TAG_RETAINED])), [], "done");
+    assert_eq!(write(tagged(&[TAG_RETIRED])), [], "the network's already");
+    assert_eq!(write(Role { tags: foreign(), ..role() }), []);
+    assert_eq!(retain(&retention(), &left(None, None)), Plan::default(), "nothing is there to be retained");
+}
+
+#[test]
+fn a_role_that_is_gone_is_put_back_for_the_function_that_is_retained_and_tagged_once_the_function_has_it() {
+    let plan = retain(&retention(), &left(None, Some(detail())));
+    assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (Standing::Progressing, Reason::Applying));
+    let create = writes(decided(&nothing()))[0].clone();
+    assert_eq!(writes(plan), [create, put_policy()], "as for an app that stays");
+    let anew = Role { id: "AROAANEW".to_owned(), ..role() };
+    let bare = Role { inline_policies: BTreeMap::new(), ..anew.clone() };
+    assert_eq!(writes(retain(&retention(), &left(Some(bare), Some(detail())))), [put_policy()], "interrupted here");
+    let mut edited = detail();
+    edited.listing.configuration.memory_mib = 999;
+    let configuration = edited.listing.configuration.clone();
+    let give = Write::UpdateFunctionConfiguration { name: identity().function_name(), configuration };
+    let plan = retain(&retention(), &left(Some(anew.clone()), Some(edited)));
+    assert_eq!(writes(plan), [give, tag_retained()], "whatever else the function is, stays");
+    let unknown = Observed { given_role_id: None, ..left(Some(role()), Some(detail())) };
+    assert_eq!(writes(retain(&retention(), &unknown)), [put_configuration(), tag_retained()], "nobody knows");
+    assert_eq!(
+        retain(&retention(), &left(Some(Role { tags: tagged(&[TAG_RETAINED]).tags, ..anew }), None)),
+        Plan::default()
+    );
+}
+
+#[test]
+fn a_function_that_cannot_take_its_role_now_is_waited_for_and_one_that_never_will_is_left_as_it_is() {
+    let anew = || Some(Role { id: "AROAANEW".to_owned(), ..role() });
+    let plan = |state: FunctionState, last_update: UpdateStatus| {
+        retain(&retention(), &left(anew(), Some(FunctionDetail { state, last_update, ..detail() })))
+    };
+    for (state, update) in [
+        (FunctionState::Pending, UpdateStatus::InProgress),
+        (FunctionState::Active, UpdateStatus::InProgress),
+        (FunctionState::Inactive, UpdateStatus::Other("Odd".to_owned())),
+    ] {
+        let waits = plan(state, update);
+        assert_eq!(waits.steps, []);
+        assert_eq!(function_stands(&waits), (Standing::Progressing, Reason::FunctionPending));
+    }
+    for state in [FunctionState::Failed, FunctionState::Other("Deactivated".to_owned())] {
+        assert_eq!(writes(plan(state, UpdateStatus::Failed)), [tag_retained()]);
+    }
+    let going = plan(FunctionState::Other("Deleting".to_owned()), UpdateStatus::Successful);
+    assert_eq!(writes(going), [tag_retained()], "its role is there");
+    let gone = FunctionDetail { state: FunctionState::Other("Deleting".to_owned()), ..detail() };
+    assert_eq!(retain(&retention(), &left(None, Some(gone))), Plan::default());
+    let woken = plan(FunctionState::Inactive, UpdateStatus::Successful);
+    assert_eq!(writes(woken), [put_configuration(), tag_retained()]);
+}
+
+#[test]
+fn a_retired_role_whose_app_has_a_function_again_is_taken_back_before_it_is_retained() {
+    let plan = retain(&retention(), &left(Some(tagged(&[TAG_RETIRED])), Some(detail())));
+    let untag = Write::UntagRole { role: identity().role_name(), keys: [TAG_RETIRED.to_owned()].into() };
+    assert_eq!(writes(plan), [untag]);
+    assert_eq!(retain(&retention(), &left(Some(tagged(&[TAG_RETIRED])), None)), Plan::default());
+}
+
+#[test]
+fn what_runs_as_the_role_of_a_retained_app_and_carries_no_tag_waits_until_somebody_tags_it() {
+    let mut stripped = detail();
+    stripped.tags = foreign();
+    let plan = retain(&retention(), &left(None, Some(stripped.clone())));
+    assert_eq!((&*plan.steps, function_stands(&plan)), (&[][..], (Standing::Blocked, Reason::NameTaken)));
+    stripped.listing.configuration.role_arn = "arn:aws:iam::123456789012:role/theirs".to_owned();
+    assert_eq!(retain(&retention(), &left(None, Some(stripped))), Plan::default(), "somebody else's");
+    let untagged = Role { tags: foreign(), id: "AROAANEW".to_owned(), ..role() };
+    let plan = retain(&retention(), &left(Some(untagged), Some(detail())));
+    assert_eq!(plan.steps, []);
+    assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (Standing::Blocked, Reason::NameTaken));
+}
+
+#[test]
+fn a_role_that_is_put_back_without_a_spec_that_can_be_read_lets_lambda_attach_and_says_that_it_allows_no_model() {
+    let unread = Retention { models: None, ..retention() };
+    let plan = retain(&unread, &left(None, Some(detail())));
+    let told = &leg(&plan, ConditionType::ExecutionRoleReady).message;
+    assert!(told.contains("cannot be read from spec.models"), "{told}");
+    let document = unread.role(None).policy;
+    let put = Write::PutRolePolicy { role: identity().role_name(), policy: POLICY_NAME.to_owned(), document };
+    assert_eq!(writes(plan)[1], put);
+}
+
+#[test]
+fn a_role_that_is_gone_comes_back_for_interfaces_that_nobody_else_would_find_and_is_handed_to_the_network() {
+    let eni: NetworkInterfaceId = "eni-0123456789abcdef0".parse().expect("an interface");
+    let stranded = Observed { interfaces: [eni.clone()].into(), ..nothing() };
+    let plan = teardown(&identity(), &stranded);
+    assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (Standing::Progressing, Reason::Deleting));
+    let mut role = role();
+    role.tags.insert(TAG_RETIRED.to_owned(), eni.to_string());
+    let created = create_role(&identity(), role.tags.clone());
+    let document = retired_policy();
+    let put = Write::PutRolePolicy { role: role.name.clone(), policy: POLICY_NAME.to_owned(), document };
+    assert_eq!(writes(plan), [created, put.clone()]);
+    role.inline_policies.clear();
+    let interrupted = Observed { role: Some(role), ..stranded };
+    assert_eq!(writes(teardown(&identity(), &interrupted)), [put]);
+    assert_eq!(teardown(&identity(), &nothing()), Plan::default());
 }
 
 #[test]

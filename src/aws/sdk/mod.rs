@@ -224,6 +224,10 @@ impl Aws for SdkAws {
         self.services(region).ec2.group_interfaces(group).await
     }
 
+    async fn vpc_interfaces(&self, region: &Region, vpc: &VpcId) -> Result<Vec<NetworkInterface>, AwsError> {
+        self.services(region).ec2.vpc_interfaces(vpc).await
+    }
+
     async fn referring_groups(&self, region: &Region, group: &SecurityGroupId) -> Result<Vec<SecurityGroup>, AwsError> {
         self.services(region).ec2.referring_groups(group).await
     }

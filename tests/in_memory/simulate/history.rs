@@ -17,11 +17,7 @@ pub const MODELS: [&str; 3] =
 
 /// Drifts that leave something without the tag of the installation are not drawn: nobody can know whose it is then, and the
 /// operator waits for people to say so (tests/in_memory/drift.rs shows that it tells them).
-///
-/// "group deleted" is not drawn because of what simulation found, which is not mended: Lambda's interfaces follow a function that
-/// somebody moves to other groups by hand. Where its app is deleted before that was put right, the operator looks for
-/// interfaces by its own group, finds none, and deletes the role that Lambda would have released them with.
-pub const DRIFTS: [&str; 25] = [
+pub const DRIFTS: [&str; 26] = [
     "code replaced",
     "configuration changed",
     "egress opened",
@@ -37,6 +33,7 @@ pub const DRIFTS: [&str; 25] = [
     "function deleted",
     "function detached",
     "function idle",
+    "group deleted",
     "ingress opened",
     "ingress rule deleted",
     "log group deleted",

@@ -131,6 +131,15 @@ impl Aws for MemoryAws {
         .await
     }
 
+    async fn vpc_interfaces(&self, region: &Region, vpc: &VpcId) -> Result<Vec<NetworkInterface>, AwsError> {
+        self.read(("ec2", "DescribeNetworkInterfaces"), region, vpc.to_string(), |_, state| {
+            let found = reads::vpc_interfaces(state, vpc);
+            let pages = pages(found.len(), EC2_PAGE);
+            (found, pages)
+        })
+        .await
+    }
+
     async fn referring_groups(&self, region: &Region, group: &SecurityGroupId) -> Result<Vec<SecurityGroup>, AwsError> {
         let mut found = Vec::new();
         for egress in [false, true] {

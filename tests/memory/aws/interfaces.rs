@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use private_genai_operator::aws::{
-    FunctionConfiguration, InterfaceHolder, InterfaceState, NetworkInterface, NetworkInterfaceId, Region,
+    FunctionConfiguration, FunctionName, InterfaceHolder, InterfaceState, NetworkInterface, NetworkInterfaceId, Region,
     SecurityGroupId, SubnetId, Written,
 };
 
@@ -31,6 +31,7 @@ pub(super) fn create(world: &mut World, region: &Region, subnet: &SubnetId, hold
         groups: BTreeSet::new(),
         state: InterfaceState::InUse,
         holder: InterfaceHolder::Other(String::new()),
+        function: None,
     };
     state.interfaces.insert(id.clone(), Interface { fact, holder });
     id
@@ -39,15 +40,16 @@ pub(super) fn create(world: &mut World, region: &Region, subnet: &SubnetId, hold
 /// What a call shows of an interface: what changes about it is its holder's.
 pub(super) fn shown(state: &RegionState, interface: &Interface) -> NetworkInterface {
     let number = interface.fact.id.as_str().trim_start_matches("eni-");
-    let (holder, orphaned) = match &interface.holder {
-        Holder::Endpoint(_) => (InterfaceHolder::Endpoint, false),
-        Holder::Lambda { orphaned, .. } => (InterfaceHolder::Lambda, *orphaned),
-        Holder::Instance { .. } => (InterfaceHolder::Instance(format!("i-{number}")), false),
+    let (holder, function, orphaned) = match &interface.holder {
+        Holder::Endpoint(_) => (InterfaceHolder::Endpoint, None, false),
+        Holder::Lambda { function, orphaned, .. } => (InterfaceHolder::Lambda, Some(function.clone()), *orphaned),
+        Holder::Instance { .. } => (InterfaceHolder::Instance(format!("i-{number}")), None, false),
     };
     NetworkInterface {
         groups: state.groups_of(interface).cloned().unwrap_or_default(),
         state: if orphaned { InterfaceState::Available } else { InterfaceState::InUse },
         holder,
+        function,
         ..interface.fact.clone()
     }
 }
@@ -85,7 +87,12 @@ pub(super) struct Attached {
 /// and set of groups.
 ///
 /// Source: Lambda Developer Guide, "Understanding Hyperplane Elastic Network Interfaces (ENIs)".
-pub(super) fn attach(world: &mut World, region: &Region, configuration: &FunctionConfiguration) -> Attached {
+pub(super) fn attach(
+    world: &mut World,
+    region: &Region,
+    function: &FunctionName,
+    configuration: &FunctionConfiguration,
+) -> Attached {
     let mut attached = Attached { created: false, doomed: None };
     for subnet in &configuration.subnets {
         let state = world.region_mut(region);
@@ -100,7 +107,8 @@ pub(super) fn attach(world: &mut World, region: &Region, configuration: &Functio
             ));
         } else {
             let (groups, role_arn) = (configuration.security_groups.clone(), configuration.role_arn.clone());
-            create(world, region, subnet, Holder::Lambda { groups, role_arn, orphaned: false });
+            let function = function.clone();
+            create(world, region, subnet, Holder::Lambda { groups, function, role_arn, orphaned: false });
             attached.created = true;
         }
     }
@@ -140,7 +148,7 @@ pub(super) fn release_unused(world: &mut World, region: &Region) {
 
 /// Lambda deletes the interface with the role of the function that it was created for; without that role it cannot.
 pub(super) fn release(world: &mut World, region: &Region, id: &NetworkInterfaceId) {
-    let Some(Interface { holder: Holder::Lambda { groups, role_arn, .. }, fact }) =
+    let Some(Interface { holder: Holder::Lambda { groups, function, role_arn, .. }, fact }) =
         world.region_mut(region).interfaces.get(id).cloned()
     else {
         return;
@@ -151,7 +159,7 @@ pub(super) fn release(world: &mut World, region: &Region, id: &NetworkInterfaceI
     if may {
         state.interfaces.remove(id);
     } else {
-        let holder = Holder::Lambda { groups, role_arn, orphaned: true };
+        let holder = Holder::Lambda { groups, function, role_arn, orphaned: true };
         state.interfaces.insert(id.clone(), Interface { fact, holder });
     }
 }

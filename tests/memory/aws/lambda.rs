@@ -37,7 +37,7 @@ pub(super) fn create(world: &mut World, region: &Region, new: &NewFunction) -> A
         last_update_reason: Some("Creating: The function is being created.".into()),
         tags: new.tags.clone(),
     };
-    let Attached { created, doomed } = interfaces::attach(world, region, &new.configuration);
+    let Attached { created, doomed } = interfaces::attach(world, region, &new.name, &new.configuration);
     let record = FunctionRecord { detail, principal, doomed, behaviour: Behaviour::default() };
     world.region_mut(region).functions.insert(new.name.clone(), record);
     let delay = world.delays.function_active.saturating_add(if created { world.delays.interfaces_created } else { 0 });
@@ -54,7 +54,7 @@ pub(super) fn update_configuration(
     let mut record = idle(world, region, name)?;
     record.principal = check_configuration(world, region, configuration)?;
     record.detail.listing.configuration = configuration.clone();
-    let attached = interfaces::attach(world, region, configuration);
+    let attached = interfaces::attach(world, region, name, configuration);
     begin_update(world, region, record, attached);
     Ok(Written::Done)
 }

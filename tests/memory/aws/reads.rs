@@ -53,6 +53,12 @@ pub fn group_interfaces(state: &RegionState, group: &SecurityGroupId) -> Vec<Net
     state.interfaces.values().filter(carries).map(|interface| shown(state, interface)).collect()
 }
 
+pub fn vpc_interfaces(state: &RegionState, vpc: &VpcId) -> Vec<NetworkInterface> {
+    let is_there =
+        |interface: &&Interface| state.subnets.get(&interface.fact.subnet).is_some_and(|subnet| subnet.vpc == *vpc);
+    state.interfaces.values().filter(is_there).map(|interface| shown(state, interface)).collect()
+}
+
 /// The groups that have a rule in a direction which names a group.
 pub fn referring_groups(state: &RegionState, id: &SecurityGroupId, egress: bool) -> Vec<SecurityGroup> {
     let rules = |group: &SecurityGroup| if egress { group.egress.clone() } else { group.ingress.clone() };

@@ -145,7 +145,9 @@ pub enum Holder {
     /// Lambda, for all functions with this subnet and set of groups.
     Lambda {
         groups: BTreeSet<SecurityGroupId>,
-        /// The role of the function that the interface was created for: Lambda deletes the interface with that role.
+        /// The function that the interface was created for.
+        function: FunctionName,
+        /// The role of that function: Lambda deletes the interface with that role.
         role_arn: String,
         /// Lambda could not delete it, because the role was gone or did not allow it: it stays, `available`.
         orphaned: bool,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kube::ResourceExt as _;
 use private_genai_operator::{
     api::{
-        DeletionPolicy, PrivateGenAIApp, PrivateGenAINetwork,
+        PrivateGenAIApp, PrivateGenAINetwork,
         condition::{ConditionType, Leg, Reason},
         network::NetworkKey,
     },
@@ -175,10 +175,12 @@ impl Scenario {
         let roles = with_snapshot(&mut next.operators[number], &world, None, async |snapshot| {
             snapshot.roles(MaxAge::Any).await
         });
-        let places = app::decide::places(&object.it, &roles, &self.settings);
-        let retain = object.get().spec.deletion_policy.unwrap_or_default() == DeletionPolicy::Retain;
-        let rest = places.iter().cloned().collect();
-        let subject = Subject::Remove { object, retain, places: Arc::new(places), rest, legs: Vec::new() };
+        let departing = app::Departing::of(object.get(), &self.settings.region);
+        let places = app::decide::places(&object.it, &departing, &roles, &self.settings);
+        let rest: Vec<_> = places.iter().cloned().collect();
+        let principal = rest.first().map(|identity| departing.principal(identity)).unwrap_or_default();
+        let (departing, places) = (Arc::new(departing), Arc::new(places));
+        let subject = Subject::Remove { object, departing, principal, places, rest, legs: Vec::new() };
         self.start(next, number, worker, subject)
     }
 

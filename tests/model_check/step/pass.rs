@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use kube::ResourceExt as _;
 use private_genai_operator::{
-    api::app::App,
+    api::{
+        DeletionPolicy,
+        app::{App, FunctionStatus},
+    },
     app::{self, Facts, View},
     aws::{AwsError, Failure, FunctionState, SecurityGroupId, SubnetId, Write, Written},
     controller::{Departed, Freshness, Next, Pass},
@@ -58,8 +61,11 @@ impl Scenario {
                         app::decide::learn(desired, &step.write, result, principal, &mut operator.memory);
                         false
                     }
-                    Subject::Remove { retain: true, rest, .. } => {
-                        app::decide::learn_retention(&rest[0], &step.write, result, &mut operator.memory);
+                    Subject::Remove { departing, rest, principal, .. }
+                        if departing.policy == DeletionPolicy::Retain =>
+                    {
+                        let memory = &mut operator.memory;
+                        app::decide::learn_retention(&rest[0], &step.write, result, principal, memory);
                         false
                     }
                     Subject::Remove { .. } | Subject::AfterApp(_) | Subject::AfterNetwork(_) => false,
@@ -138,17 +144,22 @@ impl Scenario {
                 *observed = Some(Arc::new(seen));
                 plan
             }
-            Subject::Remove { retain, rest, .. } => {
+            Subject::Remove { departing, rest, principal, .. } => {
                 let operator = &mut next.operators[number];
                 let Some(identity) = rest.first() else { return Plan::default() };
-                if *retain {
-                    let seen = with_snapshot(operator, &world, None, async |snapshot| {
-                        app::observe_role(snapshot, identity, fresh).await
-                    });
-                    app::decide::decide_retention(identity, &seen, &mut operator.memory)
-                } else {
-                    let seen = look_at_remains(operator, &world, identity, fresh);
-                    app::decide::decide_removal(identity, &seen, false, &mut operator.memory)
+                match departing.policy {
+                    DeletionPolicy::Retain => {
+                        let given = principal.given.clone();
+                        let seen = with_snapshot(operator, &world, None, async |snapshot| {
+                            app::observe_retained(snapshot, identity, given, fresh).await
+                        });
+                        let retention = departing.retention(identity, &caller());
+                        app::decide::decide_retention(&retention, &seen, principal, &mut operator.memory)
+                    }
+                    DeletionPolicy::Delete => {
+                        let seen = look_at_remains(operator, &world, identity, fresh);
+                        app::decide::decide_removal(identity, &seen, false, &mut operator.memory)
+                    }
                 }
             }
             Subject::AfterApp(identity) => {
@@ -209,11 +220,13 @@ impl Scenario {
                 legs.extend(pass.plan.legs);
                 next.tell_app(&object, facts, &legs);
             }
-            Subject::Remove { object, retain, places, mut rest, mut legs } => {
+            Subject::Remove { object, departing, principal, places, mut rest, mut legs } => {
                 legs.extend(pass.plan.legs);
+                let given = rest.first().and_then(|it| principal.given.filter(|_| departing.is_about(it)));
                 if rest.len() > 1 {
                     rest.remove(0);
-                    let subject = Subject::Remove { object, retain, places, rest, legs };
+                    let principal = departing.principal(&rest[0]);
+                    let subject = Subject::Remove { object, departing, principal, places, rest, legs };
                     return Some(Run { pass: Pass::default(), subject });
                 }
                 if legs.is_empty() && app::decide::is_young_and_unseen(&object.it, fixed().as_second()) {
@@ -223,11 +236,11 @@ impl Scenario {
                     next.release_app(&object);
                     for place in places.iter().filter(|_| self.looks_after) {
                         let departed = Departed::App(place.clone());
-                        if retain {
-                            next.operators[number].departures.remove(&departed);
-                        } else {
-                            next.operators[number].departures.insert(departed, false);
-                        }
+                        let departures = &mut next.operators[number].departures;
+                        match departing.policy {
+                            DeletionPolicy::Retain => departures.remove(&departed),
+                            DeletionPolicy::Delete => departures.insert(departed, false),
+                        };
                     }
                 } else {
                     let before = object.get().status.clone().unwrap_or_default();
@@ -235,7 +248,10 @@ impl Scenario {
                         network: before.network,
                         endpoints: before.endpoints,
                         execution_role: before.execution_role,
-                        function: before.function,
+                        function: before.function.map(|function| {
+                            let execution_role_id = given.or(function.execution_role_id.clone());
+                            FunctionStatus { execution_role_id, ..function }
+                        }),
                     };
                     next.tell_app(&object, facts, &legs);
                 }

@@ -4,8 +4,8 @@ use aws_sdk_ec2::types;
 
 use super::rules;
 use crate::aws::{
-    EndpointService, EndpointState, InterfaceHolder, InterfaceState, NetworkInterface, PolicyDocument, RouteTable,
-    RouteTarget, SecurityGroup, Subnet, Tags, Tenancy, VpcEndpoint, VpcEndpointId, VpcId,
+    EndpointService, EndpointState, FunctionName, InterfaceHolder, InterfaceState, NetworkInterface, PolicyDocument,
+    RouteTable, RouteTarget, SecurityGroup, Subnet, Tags, Tenancy, VpcEndpoint, VpcEndpointId, VpcId,
     sdk::error::{Malformed, all_parsed, counted, needed, parsed},
 };
 
@@ -124,6 +124,7 @@ fn last_error(endpoint: &types::VpcEndpoint) -> Option<String> {
 }
 
 pub(super) fn network_interface(interface: &types::NetworkInterface) -> Result<NetworkInterface, Malformed> {
+    let holder = interface_holder(interface);
     Ok(NetworkInterface {
         id: parsed(interface.network_interface_id(), "NetworkInterface.NetworkInterfaceId")?,
         subnet: parsed(interface.subnet_id(), "NetworkInterface.SubnetId")?,
@@ -135,8 +136,22 @@ pub(super) fn network_interface(interface: &types::NetworkInterface) -> Result<N
             .map(|group| parsed(group.group_id(), "NetworkInterface.Groups.GroupId"))
             .collect::<Result<_, _>>()?,
         state: InterfaceState::from_wire(needed(interface.status(), "NetworkInterface.Status")?.as_str()),
-        holder: interface_holder(interface),
+        function: made_for(interface.description().unwrap_or_default()).filter(|_| holder == InterfaceHolder::Lambda),
+        holder,
     })
+}
+
+/// The function that Lambda made an interface for, as its description tells:
+/// `AWS Lambda VPC ENI-my-function-01234567-89ab-cdef-0123-456789abcdef`.
+fn made_for(description: &str) -> Option<FunctionName> {
+    const UUID: usize = 36;
+    let rest = description.strip_prefix("AWS Lambda VPC ENI-")?;
+    let (name, uuid) = rest.split_at_checked(rest.len().checked_sub(UUID)?)?;
+    let is_uuid = uuid.bytes().enumerate().all(|(at, byte)| match at {
+        8 | 13 | 18 | 23 => byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    });
+    name.strip_suffix('-').filter(|_| is_uuid)?.parse().ok()
 }
 
 /// Lambda's interfaces are of a type of their own. Those that it made before that type came say so in their
@@ -231,9 +246,17 @@ mod tests {
             network_interface(&wire).expect("an interface")
         };
         let lambda = interface("lambda", "AWS Lambda VPC ENI-f-1", None);
+        assert_eq!(lambda.function, None, "an older description");
         assert_eq!((lambda.holder, lambda.state), (InterfaceHolder::Lambda, InterfaceState::Available));
         assert_eq!(lambda.groups, ["sg-0abc1234".parse().expect("a group")].into());
         let holder = |kind, description, instance| interface(kind, description, instance).holder;
+        let named = "AWS Lambda VPC ENI-pgai-a-b_c-0a1b2c3d-4e5f-6a7b-8c9d-0e1f2a3b4c5d";
+        let function = |kind, description| interface(kind, description, None).function;
+        assert_eq!(function("lambda", named), Some("pgai-a-b_c".parse().expect("a function")));
+        assert_eq!(function("vpc_endpoint", named), None, "not Lambda's");
+        for other in ["AWS Lambda VPC ENI-", "AWS Lambda VPC ENI-0a1b2c3d-4e5f-6a7b-8c9d-0e1f2a3b4c5d", "x"] {
+            assert_eq!(function("lambda", other), None, "{other}");
+        }
         assert_eq!(holder("interface", "AWS Lambda VPC ENI-f-1", None), InterfaceHolder::Lambda, "an old one");
         assert_eq!(holder("vpc_endpoint", "VPC Endpoint Interface vpce-1", None), InterfaceHolder::Endpoint);
         assert_eq!(holder("interface", "AWS Lambda VPC ENI", Some("i-1")), InterfaceHolder::Instance("i-1".to_owned()));

@@ -172,8 +172,16 @@ impl Ec2 {
     }
 
     pub(super) async fn group_interfaces(&self, group: &SecurityGroupId) -> Result<Vec<NetworkInterface>, AwsError> {
+        self.filtered_interfaces("group-id", group.as_str()).await
+    }
+
+    pub(super) async fn vpc_interfaces(&self, vpc: &VpcId) -> Result<Vec<NetworkInterface>, AwsError> {
+        self.filtered_interfaces("vpc-id", vpc.as_str()).await
+    }
+
+    async fn filtered_interfaces(&self, name: &str, value: &str) -> Result<Vec<NetworkInterface>, AwsError> {
         const OPERATION: &str = "DescribeNetworkInterfaces";
-        let filter = Filter::builder().name("group-id").values(group.as_str()).build();
+        let filter = Filter::builder().name(name).values(value).build();
         let pages = self.client.describe_network_interfaces().filters(filter).into_paginator().page_size(PAGE).send();
         let interfaces = DescribeNetworkInterfacesOutput::network_interfaces;
         self.calls.list(OPERATION, pages, interfaces, facts::network_interface).await

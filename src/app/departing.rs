@@ -1,0 +1,183 @@
+//! What deleting must know of an app, whether or not this version can read its object.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{decide::Principal, desired::DesiredRole};
+use crate::{
+    api::{DeletionPolicy, PrivateGenAIApp, app::App, network::NetworkKey},
+    aws::{Caller, Region, Role},
+    identity::AppIdentity,
+    policy::{ModelId, allowed_models},
+};
+
+/// What an app that is being deleted says of itself, as far as it can be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Departing {
+    /// What becomes of its resources.
+    pub policy: DeletionPolicy,
+    /// Where it is.
+    pub network: Option<NetworkKey>,
+    /// The models that it names; `None` where they cannot be read.
+    pub models: Option<BTreeSet<ModelId>>,
+    /// The unique id of the role that its function was given, as its status recorded.
+    pub given_role_id: Option<String>,
+}
+
+impl Departing {
+    /// What an object says; `home` is the region where none is named.
+    pub fn of(app: &PrivateGenAIApp, home: &Region) -> Self {
+        Self {
+            policy: app.spec.deletion_policy.unwrap_or_default(),
+            network: App::network(&app.spec, home).ok(),
+            models: models(app.spec.models.iter().map(|model| Some(model.as_str()))),
+            given_role_id: Principal::of(app.status.as_ref().and_then(|status| status.function.as_ref())).given,
+        }
+    }
+
+    /// The same of an object that cannot be read otherwise: each part by itself, so that what is wrong with one takes
+    /// nothing else along.
+    pub fn of_raw(object: &Value, home: &Region) -> Self {
+        let (spec, status) = (&object["spec"], &object["status"]);
+        let network = |network: &Value| {
+            let region = match &network["region"] {
+                Value::Null => home.clone(),
+                region => region.as_str()?.parse().ok()?,
+            };
+            Some(NetworkKey { region, vpc: network["vpcId"].as_str()?.parse().ok()? })
+        };
+        Self {
+            policy: DeletionPolicy::of_raw(object),
+            network: network(&spec["network"]).or_else(|| network(&status["network"])),
+            models: spec["models"].as_array().and_then(|ids| models(ids.iter().map(Value::as_str))),
+            given_role_id: status["function"]["executionRoleId"].as_str().map(ToOwned::to_owned),
+        }
+    }
+
+    /// What is to be left of the app in one of its places. What it says of itself is about the network that it names.
+    pub fn retention(&self, identity: &AppIdentity, caller: &Caller) -> Retention {
+        let models = self.models.clone().filter(|_| self.is_about(identity));
+        Retention { identity: identity.clone(), caller: caller.clone(), models }
+    }
+
+    /// Which principal its function runs as in one of its places.
+    pub fn principal(&self, identity: &AppIdentity) -> Principal {
+        Principal { given: self.given_role_id.clone().filter(|_| self.is_about(identity)), found: None }
+    }
+
+    /// The app names the network of this place.
+    pub fn is_about(&self, identity: &AppIdentity) -> bool {
+        self.network.as_ref().is_some_and(|key| key.region == identity.region && key.vpc == identity.vpc)
+    }
+}
+
+/// Model ids, if all of them are such and there is one.
+fn models<'a>(ids: impl Iterator<Item = Option<&'a str>>) -> Option<BTreeSet<ModelId>> {
+    let models: Option<BTreeSet<ModelId>> = ids.map(|id| id?.parse().ok()).collect();
+    models.filter(|models| !models.is_empty())
+}
+
+/// An app that is to be forgotten here and left in AWS.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Retention {
+    /// Which app, and where.
+    pub identity: AppIdentity,
+    /// Who the operator is to AWS.
+    pub caller: Caller,
+    /// The models that its function calls; `None` where nobody can tell.
+    pub models: Option<BTreeSet<ModelId>>,
+}
+
+impl Retention {
+    /// What the execution role should be, where it has to be put back. Where the models cannot be read, it allows those
+    /// that it allows: none, if it is gone, and Lambda's interfaces all the same.
+    pub(super) fn role(&self, found: Option<&Role>) -> DesiredRole {
+        let allowed = || found.into_iter().flat_map(|role| role.inline_policies.values()).flat_map(allowed_models);
+        let models = self.models.clone().unwrap_or_else(|| allowed().collect());
+        DesiredRole::new(&self.identity, &self.caller, &models)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::app::fixtures::{caller, identity, role};
+
+    fn of_raw(object: &Value) -> Departing {
+        Departing::of_raw(object, &identity().region)
+    }
+
+    fn here() -> NetworkKey {
+        NetworkKey { region: identity().region, vpc: identity().vpc }
+    }
+
+    fn nova() -> BTreeSet<ModelId> {
+        ["amazon.nova-lite-v1:0".parse().expect("a model")].into()
+    }
+
+    #[test]
+    fn an_object_says_the_same_of_itself_whether_it_is_read_as_a_whole_or_by_its_parts() {
+        let whole = json!({
+            "apiVersion": "privategenai.dev/v1alpha1",
+            "kind": "PrivateGenAIApp",
+            "metadata": {"name": "bot", "namespace": "team-a"},
+            "spec": {
+                "network": {"vpcId": "vpc-0abc1234"},
+                "models": ["amazon.nova-lite-v1:0"],
+                "deletionPolicy": "Retain",
+            },
+            "status": {"function": {
+                "name": "pgai", "arn": "arn", "state": "Active", "lastUpdateStatus": "Successful", "codeSha256": "x",
+                "executionRoleId": "AROA1", "lastModified": "now", "logGroup": "group",
+            }},
+        });
+        let app: PrivateGenAIApp = serde_json::from_value(whole.clone()).expect("an app");
+        let says = Departing {
+            policy: DeletionPolicy::Retain,
+            network: Some(here()),
+            models: Some(nova()),
+            given_role_id: Some("AROA1".to_owned()),
+        };
+        assert_eq!(Departing::of(&app, &identity().region), says);
+        assert_eq!(of_raw(&whole), says);
+    }
+
+    #[test]
+    fn what_is_wrong_with_one_part_of_an_object_takes_no_other_along() {
+        let status = json!({"network": {"name": "n", "vpcId": "vpc-0abc1234", "region": "us-east-1"}});
+        let unknown = |spec: Value| of_raw(&json!({"spec": spec, "status": status}));
+        assert_eq!(unknown(json!({"network": 7, "models": ["amazon.nova-lite-v1:0"]})).models, Some(nova()));
+        assert_eq!(unknown(json!({"network": 7})).network, Some(here()), "where it was seen last");
+        assert_eq!(unknown(json!({"network": {"vpcId": "vpc-0abc1234", "region": 7}})).network, Some(here()));
+        assert_eq!(of_raw(&json!({"spec": "none"})), Departing::default());
+        for models in [json!([]), json!(["amazon.nova-lite-v1:0", 7]), json!(["a*"]), json!({"not": "a list"})] {
+            assert_eq!(of_raw(&json!({"spec": {"models": models}})).models, None, "{models}");
+        }
+    }
+
+    #[test]
+    fn what_an_app_says_of_itself_is_not_said_of_what_it_has_in_another_vpc() {
+        let says = Departing {
+            network: Some(here()),
+            models: Some(nova()),
+            given_role_id: Some("AROA1".to_owned()),
+            ..Departing::default()
+        };
+        let elsewhere = AppIdentity { vpc: "vpc-0def5678".parse().expect("a VPC"), ..identity() };
+        assert_eq!(says.retention(&identity(), &caller()).models, Some(nova()));
+        assert_eq!(says.principal(&identity()).given.as_deref(), Some("AROA1"));
+        assert_eq!(says.retention(&elsewhere, &caller()).models, None);
+        assert_eq!(says.principal(&elsewhere), Principal::default());
+    }
+
+    #[test]
+    fn where_the_models_cannot_be_read_the_role_goes_on_allowing_what_it_allows() {
+        let retention = Retention { identity: identity(), caller: caller(), models: None };
+        assert_eq!(Some(&retention.role(Some(&role())).policy), role().inline_policies.get("private-genai"));
+        let gone = retention.role(None).policy;
+        assert!(!gone.as_str().contains("foundation-model/a") && gone.as_str().contains("ec2:DeleteNetworkInterface"));
+    }
+}

@@ -1,0 +1,99 @@
+//! What to do about an app that is to be forgotten here and left in AWS.
+
+use super::{execution_role, not_ours};
+use crate::{
+    api::condition::{ConditionType, Leg, Reason},
+    app::{Observed, Retention},
+    aws::{FunctionConfiguration, FunctionDetail, FunctionState, Role, UpdateStatus, Write},
+    identity::{Retirement, TAG_RETAINED, missing_tags},
+    plan::Plan,
+};
+
+/// What a role says about what is to become of it: nothing that its function is needed for any more.
+pub(in crate::app) fn is_retained(role: &Role) -> bool {
+    role.tags.contains_key(TAG_RETAINED)
+}
+
+/// The role can be left as it is, without a look at the function: it is the one that the function was given, and still
+/// the app's.
+pub(in crate::app) fn is_as_given(role: &Role, given_role_id: Option<&str>) -> bool {
+    given_role_id == Some(role.id.as_str()) && Retirement::from_tags(&role.tags).is_none()
+}
+
+/// Decides about an app that is to be forgotten here and left in AWS: its role says that this is on purpose, and
+/// everything else stays as it is.
+///
+/// The role is all that tells of a retained app. Where somebody deleted or replaced it, it is put back for the function
+/// that is there, as for an app that stays: nobody does that afterwards, and Lambda knows a role by its unique id. Only then
+/// it is tagged, so that an interrupted pass is taken up again. A role that was handed to the network is nothing of the app's
+/// any more, unless there is a function again.
+pub fn retain(retention: &Retention, observed: &Observed) -> Plan {
+    let mut plan = Plan::default();
+    let Retention { identity, caller, models } = retention;
+    let role = observed.role.as_ref();
+    let ours = role.filter(|role| identity.installation.owns(&role.tags));
+    if ours.is_some_and(is_retained) {
+        return plan;
+    }
+    let runs_as_it = |detail: &&FunctionDetail| detail.listing.configuration.role_arn == identity.role_arn(caller);
+    let stays = |detail: &&FunctionDetail| detail.state != FunctionState::Other("Deleting".to_owned());
+    let owned = |detail: &FunctionDetail| identity.installation.owns(&detail.tags);
+    let function = observed.detail.as_ref().filter(stays).filter(|detail| owned(detail) || runs_as_it(detail));
+    let Some(function) = function else {
+        if let Some(role) = ours.filter(|role| Retirement::from_tags(&role.tags).is_none()) {
+            tag(retention, role, &mut plan);
+        }
+        return plan;
+    };
+    if !owned(function) {
+        plan.legs.push(not_ours(identity, ConditionType::FunctionReady, "Function", function.listing.name.as_str()));
+        return plan;
+    }
+    let mut leg = execution_role(identity, &retention.role(role), role, &mut plan);
+    if !plan.steps.is_empty() || leg.reason == Reason::NameTaken {
+        if models.is_none() {
+            leg.message.push_str(" Which models its function may call cannot be read from spec.models.");
+        }
+        plan.legs.push(leg);
+        return plan;
+    }
+    let Some(role) = role else { return plan };
+    if !is_as_given(role, observed.given_role_id.as_deref())
+        && let Some(waits) = give(retention, function, &mut plan)
+    {
+        plan.legs.push(waits);
+        return plan;
+    }
+    tag(retention, role, &mut plan);
+    plan
+}
+
+/// Lets the function run as its role as that is now, and leaves its configuration as it is. A leg where it has to wait; a
+/// function that cannot be changed is left as it is.
+fn give(retention: &Retention, function: &FunctionDetail, plan: &mut Plan) -> Option<Leg> {
+    let kind = ConditionType::FunctionReady;
+    let name = &function.listing.name;
+    match (&function.state, &function.last_update) {
+        (FunctionState::Failed | FunctionState::Other(_), _) => None,
+        (FunctionState::Pending, _) | (_, UpdateStatus::InProgress | UpdateStatus::Other(_)) => {
+            let message = format!("Function {name} is to be given its role anew once AWS has finished with it.");
+            Some(Leg::progressing(kind, Reason::FunctionPending, message))
+        }
+        (FunctionState::Active | FunctionState::Inactive, UpdateStatus::Successful | UpdateStatus::Failed) => {
+            let role_arn = retention.identity.role_arn(&retention.caller);
+            let configuration = FunctionConfiguration { role_arn, ..function.listing.configuration.clone() };
+            plan.step(kind, Write::UpdateFunctionConfiguration { name: name.clone(), configuration });
+            None
+        }
+    }
+}
+
+fn tag(retention: &Retention, role: &Role, plan: &mut Plan) {
+    let kind = ConditionType::ExecutionRoleReady;
+    // The network finds the role by its tags: those that were lost are put back.
+    let mut tags = missing_tags(&retention.identity.tags(), &role.tags);
+    tags.insert(TAG_RETAINED.to_owned(), "true".to_owned());
+    plan.step(kind, Write::TagRole { role: role.name.clone(), tags });
+    let message = format!("Role {} is being tagged as retained.", role.name);
+    plan.legs.push(Leg::progressing(kind, Reason::Applying, message));
+}
