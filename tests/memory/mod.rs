@@ -1,5 +1,6 @@
-//! The in-memory AWS and the in-memory Kubernetes API, and what no write may do to the account.
+//! The in-memory AWS and the in-memory Kubernetes API, what no write may do to the account, and what it must come to.
 
+pub mod asked;
 pub mod aws;
 pub mod judge;
 pub mod kubernetes;

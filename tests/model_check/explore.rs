@@ -265,6 +265,7 @@ fn fair_step(scenario: &Scenario, state: &State, log: Option<&mut Vec<String>>) 
         return Ok(Some(state.happen(transition)));
     }
     let before = fingerprint(state);
+    let mut in_vain = None;
     for number in 0..state.operators.len() {
         for worker in workers(state, number) {
             let Some(mut next) = scenario.begin(&state.resync(number, true), number, &worker, true)? else { continue };
@@ -279,10 +280,11 @@ fn fair_step(scenario: &Scenario, state: &State, log: Option<&mut Vec<String>>) 
                 return Ok(Some(after));
             }
             if writes {
-                return Err(format!("{worker:?} writes, and nothing changes"));
+                in_vain.get_or_insert_with(|| format!("{worker:?} writes, and nothing changes"));
             }
         }
     }
+    // A call that AWS refuses for a while (a client token that was used for something else) helps when that is over.
     if state.may_time_pass() {
         let next = forgetful(&state.time_passes());
         if fingerprint(&next) != before {
@@ -290,7 +292,7 @@ fn fair_step(scenario: &Scenario, state: &State, log: Option<&mut Vec<String>>) 
             return Ok(Some(next));
         }
     }
-    Ok(None)
+    in_vain.map_or(Ok(None), Err)
 }
 
 /// The same, while all tables are to be read anew.

@@ -53,7 +53,7 @@ use memory::aws::Delays;
 const IN_ITS_TIME: u64 = u64::MAX;
 
 /// No world is followed further than this, by `make test` and by `make model-check`.
-const MOST: [usize; 2] = [2_500, 60_000];
+const MOST: [usize; 2] = [2_500, 55_000];
 
 /// So many states `make model-check` visits, unless there are no more.
 const WANTED: usize = 1_000_000;
@@ -151,6 +151,13 @@ fn large() -> Vec<Scenario> {
         ),
         new("AWS takes its time, and an operator crashes", slow(), &["ada"], &with(&[(C::Crash, 1), (C::Lost, 1)])),
         new("AWS shows things late, and an operator crashes", late(), &["ada"], &with(&[(C::Crash, 1), (C::Lost, 1)])),
+        new(
+            "an app comes to a network that is there, AWS shows it late, and an operator crashes",
+            late(),
+            &["ada", "bob"],
+            &once_with(&[(C::Crash, 1), (C::Lost, 1)]),
+        )
+        .built(&["bob"]),
         Scenario { operators: 2, looks_after: true, ..new("two operators write", prompt(), &["ada"], &once_with(&[])) },
         Scenario {
             operators: 2,

@@ -1,5 +1,7 @@
-//! The in-memory AWS, and what no write may do to the account.
+//! The in-memory AWS, what no write may do to the account, and what it must come to.
 
+#[path = "../memory/asked.rs"]
+pub mod asked;
 #[allow(dead_code, reason = "there is no operator that calls it here")]
 #[path = "../memory/aws/mod.rs"]
 pub mod aws;

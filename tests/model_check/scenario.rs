@@ -13,8 +13,9 @@ use private_genai_operator::{
         network::NetworkKey,
     },
     app::decide::identity,
-    aws::{EndpointState, FunctionState, NewVpcEndpoint, PolicyDocument, SubnetId, Tags, VpcId, Write, Written},
+    aws::{EndpointState, NewVpcEndpoint, PolicyDocument, SubnetId, Tags, VpcId, Write, Written},
     controller::Settings,
+    identity::AppIdentity,
     network::{Service, is_implicit},
 };
 use serde_json::json;
@@ -24,6 +25,7 @@ use super::{
     step::settings,
 };
 use crate::memory::{
+    asked::is_as_asked,
     aws::{self, ByHand, Delays, Drift, VpcShape, World, by_hand::copy_of, drifts, reads::leftovers, step as aws_step},
     judge::{Judge, installation, live_endpoints, region},
     somebody_else::install_somebody_else,
@@ -351,26 +353,10 @@ impl Scenario {
                     return Err(format!("app {name}: {} is not met: {conditions:#?}", leg.as_str()));
                 }
             }
-            let wanted = App::new(&app.spec, &region()).map_err(|error| error.to_string())?;
-            let identity = identity(app, &wanted.network, &self.settings);
-            let function =
-                here.functions.get(&identity.function_name()).ok_or(format!("app {name} has no function"))?;
-            if function.detail.state != FunctionState::Active
-                || !state.world.functions_without_their_role(&region()).is_empty()
-            {
+            let written = serde_json::to_value(app).map_err(|error| error.to_string())?;
+            is_as_asked(&written, &state.world).map_err(|wrong| format!("app {name}: {wrong}"))?;
+            if !state.world.functions_without_their_role(&region()).is_empty() {
                 return Err(format!("the function of app {name} does not work"));
-            }
-            let group = here.log_groups.get(&identity.log_group_name()).ok_or(format!("app {name} has no log"))?;
-            if group.group.retention_days != Some(wanted.function.retention_days) {
-                return Err(format!("the log of app {name} is kept for {:?} days", group.group.retention_days));
-            }
-            let policy = live_endpoints(here)
-                .into_iter()
-                .find(|(vpc, _, _)| *vpc == wanted.network.vpc)
-                .and_then(|(_, _, id)| here.endpoints[&id].policy.clone())
-                .ok_or(format!("app {name} has no endpoint"))?;
-            if !wanted.models.iter().all(|model| policy.as_str().contains(&model.to_string())) {
-                return Err(format!("the endpoint lets the models of app {name} not through"));
             }
         }
         for (name, object) in &state.objects.networks {
@@ -398,18 +384,18 @@ impl Scenario {
             return Err(format!("left in AWS: {left:#?}"));
         }
         // What is in use lives with its app, and nothing else.
-        for name in here.functions.keys().filter(|name| name.as_str().starts_with("pgai-")) {
-            let ours = &here.functions[name].detail.tags;
-            if !installation().owns(ours) {
-                continue;
-            }
-            let of_app = |app: &PrivateGenAIApp| {
-                App::network(&app.spec, &region())
-                    .is_ok_and(|key| identity(app, &key, &self.settings).function_name() == *name)
-            };
-            let used = state.objects.apps.values().any(|app| of_app(app.get()));
-            if !used && !state.world.roles.values().any(retained) {
+        let apps = state.objects.apps.values().map(super::state::Object::get);
+        let there: Vec<AppIdentity> = apps
+            .filter_map(|app| Some(identity(app, &App::network(&app.spec, &region()).ok()?, &self.settings)))
+            .collect();
+        if !state.world.roles.values().any(retained) {
+            let mut functions = here.functions.iter().filter(|(_, it)| installation().owns(&it.detail.tags));
+            if let Some((name, _)) = functions.find(|(name, _)| !there.iter().any(|it| it.function_name() == **name)) {
                 return Err(format!("function {name} has no app"));
+            }
+            let mut logs = here.log_groups.iter().filter(|(_, it)| installation().owns(&it.tags));
+            if let Some((name, _)) = logs.find(|(name, _)| !there.iter().any(|it| it.log_group_name() == **name)) {
+                return Err(format!("log group {name} has no app"));
             }
         }
         Ok(())

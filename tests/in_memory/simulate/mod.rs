@@ -11,7 +11,6 @@
 //! history, and time is virtual. What Rust's hash maps and tokio's `select!` do in random order is not drawn from the seed:
 //! a failure that hangs on that order may need its seed played more than once.
 
-mod asked;
 mod history;
 mod play;
 mod shorten;

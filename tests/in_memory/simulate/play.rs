@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use tokio::task::{LocalSet, yield_now};
 
 use super::{
-    asked::is_as_asked,
     history::{APPS, Action, AppSpec, AwsFault, History, KubernetesFault, MODELS, NETWORKS},
     witness::Witness,
 };
 use crate::{
     memory::{
+        asked::is_as_asked,
         aws::{self, ByHand, Delays, Drift, Fault, Route, VpcShape, by_hand::copy_of, drifts},
         judge::{live_endpoints, not_ours},
         kubernetes::{self, Verb},

@@ -8,9 +8,9 @@ use private_genai_operator::{
 };
 use serde_json::Value;
 
-use crate::{
-    memory::aws::{World, world::RegionState},
-    scene::Scene,
+use super::{
+    aws::{World, world::RegionState},
+    judge::{installation, region},
 };
 
 /// What an app gets that does not say how much memory (the README's tables).
@@ -24,13 +24,13 @@ const RETENTION_DAYS: u64 = 30;
 /// # Errors
 /// What is otherwise.
 pub fn is_as_asked(app: &Value, world: &World) -> Result<(), String> {
-    let state = &world.regions[&Scene::region()];
+    let state = &world.regions[&region()];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let spec = &app["spec"];
     let vpc: VpcId = text(&spec["network"]["vpcId"]).parse().map_err(|_| "no VPC")?;
     let identity = AppIdentity {
-        installation: Scene::installation(),
-        region: Scene::region(),
+        installation: installation(),
+        region: region(),
         vpc: vpc.clone(),
         namespace: text(&app["metadata"]["namespace"]),
         name: text(&app["metadata"]["name"]),
@@ -73,7 +73,7 @@ pub fn is_as_asked(app: &Value, world: &World) -> Result<(), String> {
     let serves = state.endpoints.values().any(|endpoint| {
         let allowed = allowed_models(&endpoint.policy);
         endpoint.vpc == vpc
-            && Scene::installation().owns(&endpoint.tags)
+            && installation().owns(&endpoint.tags)
             && endpoint.state == EndpointState::Available
             && endpoint.security_groups == BTreeSet::from([endpoints.clone()])
             && configuration.subnets.is_subset(&endpoint.subnets)
@@ -85,7 +85,7 @@ pub fn is_as_asked(app: &Value, world: &World) -> Result<(), String> {
 /// The two groups of a VPC, which let through what a path needs and nothing else.
 fn groups(state: &RegionState, vpc: &VpcId) -> Result<(SecurityGroupId, SecurityGroupId), String> {
     let group = |component: &str| -> Result<&SecurityGroup, String> {
-        let name = format!("{}{}", group_name_prefix(component), Scene::installation());
+        let name = format!("{}{}", group_name_prefix(component), installation());
         let found = state.groups.values().find(|group| group.vpc == *vpc && group.name == name);
         found.ok_or(format!("no group for {component}"))
     };
