@@ -89,6 +89,14 @@ impl Judge {
                 change.policy.as_ref().map_or(Ok(()), narrow)
             }
             Write::CreateFunction(new) => self.attached(before, &new.configuration),
+            // A retained function is left where it is: what it carries already opens nothing.
+            Write::UpdateFunctionConfiguration { name, configuration }
+                if before.functions.get(name).is_some_and(|function| {
+                    function.detail.listing.configuration.security_groups == configuration.security_groups
+                }) =>
+            {
+                Ok(())
+            }
             Write::UpdateFunctionConfiguration { configuration, .. } => self.attached(before, configuration),
             Write::PutRolePolicy { document, .. } if document.as_str().contains(r#""Action":"*""#) => {
                 Err("a role may do everything".into())
