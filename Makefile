@@ -48,6 +48,7 @@ test: ## Run every check and test, the fast ones first
 	@$(MAKE) test-aws
 	@$(MAKE) test-chart
 	@$(MAKE) test-image
+	@$(MAKE) test-gitops
 	@$(MAKE) test-rust
 	@$(MAKE) test-simulation
 	@$(MAKE) test-stack
@@ -176,6 +177,15 @@ test-chart:
 test-image:
 	@echo "==== what images are made of"
 	cd image && go vet . && go test -count=1 . 2>&1 | $(KEEP)
+
+.PHONY: test-gitops
+test-gitops:
+	@echo "==== Argo CD and Flux: health in the real Lua and kstatus, syncs on the real API server"
+	PYTHONPATH=tests/local $(VENV) -m unittest discover --verbose --start-directory tests/gitops --pattern '*_test.py' 2>&1 | $(KEEP)
+
+.PHONY: gitops-testdata
+gitops-testdata: build ## Record the statuses that the tests of the health checks for Argo CD are about
+	PYTHONPATH=tests/local PGAI_RECORD=1 $(VENV) tests/gitops/live_test.py
 
 .PHONY: test-rust
 test-rust:

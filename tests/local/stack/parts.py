@@ -13,6 +13,7 @@ from .steps import Log, replace
 
 KUBERNETES = SOURCES / "kubernetes"
 TOOLS = SOURCES / "tools"
+GITOPS = SOURCES / "gitops"
 REQUIREMENTS = SOURCES / "aws" / "requirements.txt"
 NODE = SOURCES / "node"
 
@@ -63,6 +64,13 @@ def _make_tools(local: Local, log: Log) -> None:
         _go_build(log, TOOLS, tool.package, local.bin / tool.name, stamps)
 
 
+def _make_gitops(local: Local, log: Log) -> None:
+    _go_build(log, GITOPS, ".", local.bin / "gitops-health", {})
+    actionlint = "github.com/rhysd/actionlint"
+    stamps = {f"{actionlint}.version": _required(GITOPS, actionlint)}
+    _go_build(log, GITOPS, f"{actionlint}/cmd/actionlint", local.bin / "actionlint", stamps)
+
+
 def _required(folder: Path, module: str) -> str:
     """The version in go.mod, so that what a program says of itself is what was built."""
     for line in (folder / "go.mod").read_text().splitlines():
@@ -110,6 +118,10 @@ PARTS = {
             lambda local: [local.bin / tool.name for tool in TOOLS_BUILT], _make_tools,
         ),
         Part(
+            "gitops", [GITOPS / name for name in ("go.mod", "go.sum", "main.go")], ["go", "version"],
+            lambda local: [local.bin / name for name in ("gitops-health", "actionlint")], _make_gitops,
+        ),
+        Part(
             "aws", [REQUIREMENTS], [sys.executable, "--version"],
             lambda local: [local.venv / "bin" / "python"], _make_aws,
         ),
@@ -119,4 +131,4 @@ PARTS = {
         ),
     )
 }
-GO_PARTS = ("kubernetes", "tools")
+GO_PARTS = ("kubernetes", "tools", "gitops")
