@@ -48,6 +48,7 @@ test: ## Run every check and test, the fast ones first
 	@$(MAKE) test-aws
 	@$(MAKE) test-chart
 	@$(MAKE) test-image
+	@$(MAKE) test-docs
 	@$(MAKE) test-gitops
 	@$(MAKE) test-rust
 	@$(MAKE) test-simulation
@@ -177,6 +178,11 @@ test-chart:
 test-image:
 	@echo "==== what images are made of"
 	cd image && go vet . && go test -count=1 . 2>&1 | $(KEEP)
+
+.PHONY: test-docs
+test-docs:
+	@echo "==== links, commands, manifests and names in the docs; the workflows"
+	PYTHONPATH=tests/local $(VENV) tests/docs/docs_test.py 2>&1 | $(KEEP)
 
 .PHONY: test-gitops
 test-gitops:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import itertools
-import re
 import unittest
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from client import REPOSITORY
+from client import names_of_conditions
 from verdict import CUSTOMIZATIONS, KINDS, SAME, expected, judge, script
 
 LEGS = {
@@ -49,7 +48,7 @@ class HealthTest(unittest.TestCase):
                     self.assertEqual(SAME[verdict.kstatus], verdict.health, thing)
 
     def test_every_reason_makes_an_app_that_somebody_must_see_to_degraded_but_the_one_that_says_suspended(self) -> None:
-        reasons = names("Reason")
+        reasons = names_of_conditions("Reason")
         self.assertIn("Suspended", reasons)
         things = [thing("PrivateGenAIApp", {"Accepted": ("Blocked", reason)}) for reason in reasons]
         for reason, verdict in zip(reasons, judge(script("PrivateGenAIApp"), things), strict=True):
@@ -68,16 +67,7 @@ class HealthTest(unittest.TestCase):
 
     def test_the_names_of_conditions_are_those_of_the_code(self) -> None:
         self.assertEqual(
-            set(names("ConditionType")), {"Ready", "Reconciling", "Stalled", *LEGS[KINDS[0]], *LEGS[KINDS[1]]})
-
-
-def names(enum: str) -> list[str]:
-    """What src/api/condition.rs declares."""
-    text = (REPOSITORY / "src/api/condition.rs").read_text()
-    body = re.search(rf"enum {enum};(.*?)\n}}", text, re.DOTALL)
-    if body is None:
-        raise AssertionError(f"no {enum}")
-    return re.findall(r"^    ([A-Z][A-Za-z]+),$", body[1], re.MULTILINE)
+            set(names_of_conditions("ConditionType")), {"Ready", "Reconciling", "Stalled", *LEGS[KINDS[0]], *LEGS[KINDS[1]]})
 
 
 def thing(kind: str, legs: dict[str, tuple[str, str]], **metadata: Any) -> dict[str, Any]:

@@ -103,3 +103,12 @@ def eventually(look: Callable[[], bool], what: str = "") -> None:
         if time.monotonic() > deadline:
             raise AssertionError(f"not so after {SECONDS} s {what}")
         time.sleep(0.1)
+
+
+def names_of_conditions(enum: str) -> list[str]:
+    """What src/api/condition.rs declares: of conditions (ConditionType), or why they are as they are (Reason)."""
+    text = (REPOSITORY / "src/api/condition.rs").read_text()
+    body = re.search(rf"enum {enum};(.*?)\n}}", text, re.DOTALL)
+    if body is None:
+        raise AssertionError(f"no {enum}")
+    return re.findall(r"^    ([A-Z][A-Za-z]+),$", body[1], re.MULTILINE)
