@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import tempfile
 import time
 import unittest
@@ -11,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from client import REPOSITORY, LocalStack, eventually
+from client import LOCAL, REPOSITORY, SECONDS, LocalStack, eventually
 from verdict import CUSTOMIZATIONS, KINDS, script
 
 MANAGER = "--field-manager=argocd-controller"
@@ -21,12 +23,12 @@ TRACKED = {"argocd.argoproj.io/tracking-id": "genai:privategenai.dev/PrivateGenA
 class SyncTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls) -> None:
-        folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
+        cls.folder = Path(cls.enterClassContext(tempfile.TemporaryDirectory()))
         cls.stack = cls.enterClassContext(LocalStack())
         cls.stack.install_crds()
         for namespace in ("team-a", "team-b", "argocd"):
             cls.stack.kubectl("create", "namespace", namespace)
-        cls.enterClassContext(cls.stack.operator(folder / "operator.log"))
+        cls.enterClassContext(cls.stack.operator(cls.folder / "operator.log"))
 
     def manifests(self) -> list[dict[str, Any]]:
         """A network that somebody wrote, the examples, and what a tool writes down of whose they are."""
@@ -95,6 +97,38 @@ class SyncTest(unittest.TestCase):
     def versions(self) -> dict[str, str]:
         items = self.stack.get("pgai,pgain", "-A")["items"]
         return {f"{each['kind']}/{each['metadata']['name']}": each["metadata"]["resourceVersion"] for each in items}
+
+    def test_helm_and_kubectl_wait_until_an_app_is_ready_and_tell_one_that_somebody_must_see_to(self) -> None:
+        chart = self.folder / "chart"
+        (chart / "templates").mkdir(parents=True)
+        (chart / "Chart.yaml").write_text("{apiVersion: v2, name: app, version: 1.0.0}")
+        app = (REPOSITORY / "examples/app.yaml").read_text().replace("vpc-0abc1234", "{{ .Values.vpc }}")
+        (chart / "templates/app.yaml").write_text(app.replace("support-bot", "{{ .Release.Name }}"))
+        vpc = self.stack.aws("POST", "vpc", {"route": "isolated"})["vpcId"]
+        self.stack.aws("PUT", "delays", {"endpointAvailable": 4})
+
+        # By kstatus, as Flux does.
+        installed = self.helm("install", "awaited", str(chart), f"--set=vpc={vpc}", "--wait", "--timeout=60s")
+        self.assertEqual(installed.returncode, 0, installed.stderr)
+        ready = self.stack.kubectl("-n", "team-a", "get", "pgai/awaited", "-o",
+            "jsonpath={.status.conditions[?(@.type=='Ready')].status}").stdout
+        self.assertEqual(ready, "True", "helm said so no earlier than it was")
+        self.stack.aws("PUT", "delays", {"endpointAvailable": 0})
+
+        failed = self.helm("install", "lost", str(chart), "--set=vpc=vpc-0123456789abcdef0", "--wait", "--timeout=20s")
+        self.assertNotEqual(failed.returncode, 0)
+        self.assertRegex(failed.stderr, "PrivateGenAIApp/team-a/lost not ready. status: Failed")
+        self.stack.kubectl("-n", "team-a", "wait", "--for=condition=Stalled", "pgai/lost", "--timeout=1s")
+        for release in ("awaited", "lost"):
+            gone = self.helm("uninstall", release, "--wait", "--timeout=60s")
+            self.assertEqual(gone.returncode, 0, gone.stderr)
+        eventually(lambda: not self.stack.kubectl("get", "pgai,pgain", "-A", "-o", "name").stdout)
+        self.assertTrue(self.stack.aws_is_empty())
+
+    def helm(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        homes = {f"HELM_{kind}_HOME": str(self.folder / "helm") for kind in ("CACHE", "CONFIG", "DATA")}
+        return subprocess.run([LOCAL / "bin/helm", *arguments, "--namespace", "team-a"], capture_output=True, text=True,
+            env={**os.environ, **homes, "KUBECONFIG": self.stack.facts["kubeconfig"]}, timeout=2 * SECONDS, check=False)
 
     def test_the_health_checks_get_into_argo_cds_configmap_without_touching_the_rest_of_it(self) -> None:
         stack = self.stack
