@@ -23,8 +23,6 @@ from client import LOCAL, OPERATOR, REPOSITORY, LocalStack, names_of_conditions
 PAGES = sorted([*REPOSITORY.glob("*.md"), *REPOSITORY.glob("docs/*.md")])
 EXAMPLES = [*REPOSITORY.glob("examples/argocd/**/*.yaml"), *REPOSITORY.glob("examples/flux/*.yaml")]
 WORKFLOWS = sorted(REPOSITORY.glob(".github/workflows/*.yml"))
-# What the release workflow calls and somebody is still writing. Once it is there, it has to go from here.
-AWAITED = {"image", "image-size", "sbom"}
 KINDS = {"pgai": "privategenaiapps", "pgain": "privategenainetworks"}
 # Resources of Kubernetes itself that commands in the documents name.
 OTHERS = {"namespace", "deployment", "configmap", "crd", "events", "nodes", "lease", "secret", "pods"}
@@ -66,9 +64,8 @@ class DocsTest(unittest.TestCase):
         named |= {words[1] for _, words in commands() if words[0] == "make"}
         workflows = {target for file in WORKFLOWS for target in re.findall(r"run: make ([a-z-]+)", file.read_text())}
         self.assertGreater(len(named), 10)
-        self.assertEqual(named - targets(), set())
-        self.assertEqual(workflows - targets() - AWAITED, set())
-        self.assertEqual(AWAITED & targets(), set(), "no longer awaited: take them from AWAITED")
+        self.assertGreaterEqual(workflows, {"test", "advisories", "image", "sbom"})
+        self.assertEqual((named | workflows) - targets(), set())
         phony = set(re.findall(r"^\.PHONY: ([a-z-]+)$", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
         self.assertEqual(targets(), phony)
 
