@@ -171,8 +171,8 @@ test-stack:
 
 .PHONY: test-chart
 test-chart:
-	@echo "==== the chart and the examples, on the real API server"
-	$(PYTHON) tests/chart/chart_test.py 2>&1 | $(KEEP)
+	@echo "==== the charts, the examples, alerts and dashboard, on the real API server"
+	cd tests/chart && $(VENV) -m unittest discover --verbose --pattern '*_test.py' 2>&1 | $(KEEP)
 
 .PHONY: test-image
 test-image:
