@@ -161,7 +161,7 @@ class InstallTest(unittest.TestCase):
     # ---- uninstalling
 
     def orphan_and_teardown_go_by_the_chart_s_lease(self) -> None:
-        """As the README has it; people run these, with permissions of their own."""
+        """As docs/uninstall.md has it; people run these, with permissions of their own."""
         it = stack()
         said = self.by_hand("orphan", *[flag for flag in TEARDOWN if "region" not in flag])
         self.assertEqual(said.returncode, 0, said.stdout + said.stderr)
