@@ -48,6 +48,8 @@ test: ## Run every check and test, the fast ones first
 	@$(MAKE) test-aws
 	@$(MAKE) test-chart
 	@$(MAKE) test-image
+	@$(MAKE) test-docs
+	@$(MAKE) test-gitops
 	@$(MAKE) test-rust
 	@$(MAKE) test-simulation
 	@$(MAKE) test-stack
@@ -169,13 +171,27 @@ test-stack:
 
 .PHONY: test-chart
 test-chart:
-	@echo "==== the chart and the examples, on the real API server"
-	$(PYTHON) tests/chart/chart_test.py 2>&1 | $(KEEP)
+	@echo "==== the charts, the examples, alerts and dashboard, on the real API server"
+	cd tests/chart && $(VENV) -m unittest discover --verbose --pattern '*_test.py' 2>&1 | $(KEEP)
 
 .PHONY: test-image
 test-image:
 	@echo "==== what images are made of"
 	cd image && go vet . && go test -count=1 . 2>&1 | $(KEEP)
+
+.PHONY: test-docs
+test-docs:
+	@echo "==== links, commands, manifests and names in the docs; the workflows"
+	PYTHONPATH=tests/local $(VENV) tests/docs/docs_test.py 2>&1 | $(KEEP)
+
+.PHONY: test-gitops
+test-gitops:
+	@echo "==== Argo CD and Flux: health in the real Lua and kstatus, syncs on the real API server"
+	PYTHONPATH=tests/local $(VENV) -m unittest discover --verbose --start-directory tests/gitops --pattern '*_test.py' 2>&1 | $(KEEP)
+
+.PHONY: gitops-testdata
+gitops-testdata: build ## Record the statuses that the tests of the health checks for Argo CD are about
+	PYTHONPATH=tests/local PGAI_RECORD=1 $(VENV) tests/gitops/live_test.py
 
 .PHONY: test-rust
 test-rust:

@@ -181,11 +181,28 @@ impl Default for Metrics {
             metrics.probe_duration.clone(),
         );
         registry.register("leader", "1 while this replica holds the Lease, else 0", metrics.leader.clone());
+        metrics.count_from_zero();
         Self { registry, ..metrics }
     }
 }
 
 impl Metrics {
+    /// Shows what has not happened yet as zero: a counter that begins with one has not increased, to Prometheus, so nobody
+    /// would be told of the first probe that found a path which is not private.
+    fn count_from_zero(&self) {
+        for kind in ["app", "network"] {
+            for result in ["finished", "error"] {
+                drop(self.reconciles.get_or_create(&Reconcile { kind, result }));
+            }
+        }
+        for kind in drift::Kind::ALL {
+            drop(self.drift_repaired.get_or_create(&Kind { kind: kind.as_str() }));
+        }
+        for found in Found::ALL {
+            drop(self.probes.get_or_create(&Probe { result: found.as_str() }));
+        }
+    }
+
     /// Counts an AWS call; `code` is AWS's error code, or `OK`.
     pub fn aws_called(&self, service: &'static str, operation: &'static str, code: &str, took: Duration) {
         self.aws_calls.get_or_create(&AwsCall { service, operation, code: code.to_owned() }).inc();
@@ -293,6 +310,19 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_may_happen_once_is_counted_from_zero() {
+        let text = Metrics::default().text().expect("text");
+        for line in [
+            "private_genai_operator_probes_total{result=\"not_private\"} 0",
+            "private_genai_operator_drift_repaired_total{kind=\"rule\"} 0",
+            "private_genai_operator_drift_repaired_total{kind=\"tags\"} 0",
+            "private_genai_operator_reconciles_total{kind=\"app\",result=\"error\"} 0",
+        ] {
+            assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+    }
 
     #[test]
     fn calls_and_reconciles_are_counted_under_stable_names() {

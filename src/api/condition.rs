@@ -65,7 +65,7 @@ names! {
 }
 
 names! {
-    /// Why a condition is as it is. The README's troubleshooting has a line for each.
+    /// Why a condition is as it is. docs/troubleshooting.md has a line for each.
     enum Reason;
     /// The leg is there.
     Ready,

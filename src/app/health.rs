@@ -357,6 +357,19 @@ pub enum Found {
 }
 
 impl Found {
+    /// Every one.
+    pub const ALL: &[Self] = &[
+        Self::Proven,
+        Self::NotPrivate,
+        Self::Unreachable,
+        Self::FunctionError,
+        Self::TimedOut,
+        Self::Unreadable,
+        Self::NotReady,
+        Self::Throttled,
+        Self::Refused,
+    ];
+
     /// The name in metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -31,6 +31,27 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Every one.
+    pub const ALL: &[Self] = &[
+        Self::Group,
+        Self::Rule,
+        Self::Endpoint,
+        Self::EndpointPolicy,
+        Self::EndpointGroups,
+        Self::EndpointSubnets,
+        Self::PrivateDns,
+        Self::Role,
+        Self::TrustPolicy,
+        Self::RolePolicy,
+        Self::ForeignPolicy,
+        Self::LogGroup,
+        Self::Retention,
+        Self::Function,
+        Self::FunctionConfiguration,
+        Self::FunctionCode,
+        Self::Tags,
+    ];
+
     /// The value of the metric's label.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -28,13 +28,12 @@ fn the_definitions_in_crds_are_those_of_the_code() {
 }
 
 #[test]
-fn the_readme_explains_every_reason_and_none_that_is_not_there() {
-    let readme = fs::read_to_string(repository().join("README.md")).expect("README.md");
+fn the_page_about_troubleshooting_explains_every_reason_and_none_that_is_not_there() {
+    let page = fs::read_to_string(repository().join("docs/troubleshooting.md")).expect("the page");
     let explained: BTreeSet<&str> =
-        readme.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`').map(|(name, _)| name)).collect();
+        page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`').map(|(name, _)| name)).collect();
     let reasons: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
-    let missing: Vec<_> = reasons.difference(&explained).collect();
-    assert!(missing.is_empty(), "README.md's troubleshooting has no row for {missing:?}");
+    assert_eq!(explained, reasons, "docs/troubleshooting.md has a row for each reason and no other");
 }
 
 #[tokio::test]
@@ -46,6 +45,9 @@ async fn every_example_is_one_that_the_api_server_takes() {
     let mut examples = 0;
     for entry in fs::read_dir(repository().join("examples")).expect("examples/") {
         let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            continue; // for Argo CD and Flux, and tried in tests/docs
+        }
         let manifest = fs::read_to_string(&path).expect("a file");
         let output = stack.kubectl_with(&["apply", "--dry-run=server", "-f", "-"], &manifest);
         assert!(output.status.success(), "{}: {}", path.display(), String::from_utf8_lossy(&output.stderr));

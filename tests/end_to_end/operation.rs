@@ -35,6 +35,7 @@ async fn it_tells_how_it_goes_and_stopped_and_started_at_rest_it_writes_nothing(
         r#"private_genai_operator_aws_call_duration_seconds_count{service="ec2",operation="CreateVpcEndpoint"} 1"#,
     ] {
         assert!(text.contains(line), "{line} is missing in\n{text}");
+        assert!(!text.contains(&format!("{line} 0\n")), "{line} is counted");
     }
     assert!(text.ends_with("# EOF\n"), "OpenMetrics ends so: {text}");
     let log = std::fs::read_to_string(&operator.log).expect("a log");

@@ -129,7 +129,9 @@ fn kinds(scene: &Scene) -> Vec<String> {
     let mut kinds: Vec<String> = text
         .lines()
         .filter_map(|line| line.strip_prefix("private_genai_operator_drift_repaired_total{kind=\""))
-        .filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()))
+        .filter_map(|rest| rest.split_once("\"} "))
+        .filter(|(_, count)| *count != "0")
+        .map(|(kind, _)| kind.to_owned())
         .collect();
     kinds.sort();
     kinds

@@ -13,6 +13,8 @@ from .steps import Log, replace
 
 KUBERNETES = SOURCES / "kubernetes"
 TOOLS = SOURCES / "tools"
+PROMTOOL = SOURCES / "promtool"
+GITOPS = SOURCES / "gitops"
 REQUIREMENTS = SOURCES / "aws" / "requirements.txt"
 NODE = SOURCES / "node"
 
@@ -20,14 +22,27 @@ NODE = SOURCES / "node"
 @dataclass(frozen=True)
 class Tool:
     name: str
+    folder: Path
     module: str
     package: str
     version_variable: str
+    tags: str = ""
 
 
 TOOLS_BUILT = (
-    Tool("helm", "helm.sh/helm/v4", "helm.sh/helm/v4/cmd/helm", "helm.sh/helm/v4/internal/version.version"),
-    Tool("kubeconform", "github.com/yannh/kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", "main.version"),
+    Tool("helm", TOOLS, "helm.sh/helm/v4", "helm.sh/helm/v4/cmd/helm", "helm.sh/helm/v4/internal/version.version"),
+    Tool("kubeconform", TOOLS, "github.com/yannh/kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", "main.version"),
+)
+# Without the clients of all that Prometheus can discover, which are most of it.
+PROMTOOL_BUILT = (
+    Tool(
+        "promtool", PROMTOOL, "github.com/prometheus/prometheus", "github.com/prometheus/prometheus/cmd/promtool",
+        "github.com/prometheus/common/version.Version", "remove_all_sd",
+    ),
+)
+ACTIONLINT = Tool(
+    "actionlint", GITOPS, "github.com/rhysd/actionlint", "github.com/rhysd/actionlint/cmd/actionlint",
+    "github.com/rhysd/actionlint.version",
 )
 
 
@@ -59,8 +74,22 @@ def _make_kubernetes(local: Local, log: Log) -> None:
 
 def _make_tools(local: Local, log: Log) -> None:
     for tool in TOOLS_BUILT:
-        stamps = {tool.version_variable: _required(TOOLS, tool.module)}
-        _go_build(log, TOOLS, tool.package, local.bin / tool.name, stamps)
+        _make_tool(local, log, tool)
+
+
+def _make_promtool(local: Local, log: Log) -> None:
+    for tool in PROMTOOL_BUILT:
+        _make_tool(local, log, tool)
+
+
+def _make_tool(local: Local, log: Log, tool: Tool) -> None:
+    stamps = {tool.version_variable: _required(tool.folder, tool.module)}
+    _go_build(log, tool.folder, tool.package, local.bin / tool.name, stamps, tool.tags)
+
+
+def _make_gitops(local: Local, log: Log) -> None:
+    _go_build(log, GITOPS, ".", local.bin / "gitops-health", {})
+    _make_tool(local, log, ACTIONLINT)
 
 
 def _required(folder: Path, module: str) -> str:
@@ -72,7 +101,7 @@ def _required(folder: Path, module: str) -> str:
     raise StackError(f"{folder / 'go.mod'} does not require {module}")
 
 
-def _go_build(log: Log, folder: Path, package: str, output: Path, stamps: dict[str, str]) -> None:
+def _go_build(log: Log, folder: Path, package: str, output: Path, stamps: dict[str, str], tags: str = "") -> None:
     # Nobody debugs these: without debugging information a first build takes a sixth less time and a fifth
     # less disk. -trimpath lets a checkout elsewhere use the same compiled packages.
     lean = ["-trimpath", "-gcflags=all=-dwarf=false"]
@@ -80,7 +109,7 @@ def _go_build(log: Log, folder: Path, package: str, output: Path, stamps: dict[s
 
     def compile_to(new: Path) -> None:
         what = f"go build {output.name} (the first time takes minutes)"
-        log.run(what, ["go", "build", *lean, "-ldflags", link, "-o", new, package], folder)
+        log.run(what, ["go", "build", *lean, "-tags", tags, "-ldflags", link, "-o", new, package], folder)
 
     replace(output, compile_to)
 
@@ -110,6 +139,14 @@ PARTS = {
             lambda local: [local.bin / tool.name for tool in TOOLS_BUILT], _make_tools,
         ),
         Part(
+            "promtool", [PROMTOOL / "go.mod", PROMTOOL / "go.sum"], ["go", "version"],
+            lambda local: [local.bin / tool.name for tool in PROMTOOL_BUILT], _make_promtool,
+        ),
+        Part(
+            "gitops", [GITOPS / name for name in ("go.mod", "go.sum", "main.go")], ["go", "version"],
+            lambda local: [local.bin / name for name in ("gitops-health", ACTIONLINT.name)], _make_gitops,
+        ),
+        Part(
             "aws", [REQUIREMENTS], [sys.executable, "--version"],
             lambda local: [local.venv / "bin" / "python"], _make_aws,
         ),
@@ -119,4 +156,4 @@ PARTS = {
         ),
     )
 }
-GO_PARTS = ("kubernetes", "tools")
+GO_PARTS = ("kubernetes", "tools", "promtool", "gitops")

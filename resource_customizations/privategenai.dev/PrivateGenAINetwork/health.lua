@@ -1,0 +1,1 @@
+../PrivateGenAIApp/health.lua

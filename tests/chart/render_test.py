@@ -1,0 +1,388 @@
+"""What the charts render: valid everywhere, no value without effect, no wrong value taken."""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import re
+import subprocess
+import tarfile
+import tempfile
+import unittest
+from pathlib import Path
+from typing import Any
+
+import yaml
+from harness import (
+    CHART, CRDS, CRDS_CHART, EXAMPLES, FULL, LOCAL, MINIMAL, OPERATOR, OTHERWISE, SECONDS, VALUES, eventually, folder, helm, kinds,
+    objects, only, rendered, stack,
+)
+
+
+def setUpModule() -> None:
+    kinds()
+    write_schemas(json.loads(stack().kubectl("get", "--raw", "/openapi/v2").stdout), folder())
+
+
+class RenderTest(unittest.TestCase):
+    def assert_valid(self, manifests: str) -> None:
+        """By kubeconform, which finds unknown fields without a server, and by the server itself."""
+        location = str(folder() / "{{.Group}}_{{.ResourceAPIVersion}}_{{.ResourceKind}}.json")
+        answer = subprocess.run([LOCAL / "bin/kubeconform", "-strict", "-summary", "-schema-location", location],
+            input=manifests, capture_output=True, text=True, timeout=SECONDS, check=False)
+        self.assertEqual(answer.returncode, 0, answer.stdout + answer.stderr)
+        self.assertIn("Skipped: 0", answer.stdout)
+        dry = stack().kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", text=manifests)
+        self.assertEqual(len(dry.stdout.splitlines()), len(objects(manifests)))
+
+    def test_the_charts_are_valid_with_few_values_with_all_and_with_others(self) -> None:
+        for what, values in VALUES.items():
+            with self.subTest(what):
+                lint = helm("lint", "--strict", CHART, values=values)
+                self.assertEqual(lint.returncode, 0, lint.stdout + lint.stderr)
+                self.assert_valid(rendered(values))
+        lint = helm("lint", "--strict", CRDS_CHART)
+        self.assertEqual(lint.returncode, 0, lint.stdout + lint.stderr)
+        self.assert_valid(rendered({}, CRDS_CHART))
+
+    def test_each_kind_of_object_is_rendered_by_some_values(self) -> None:
+        kinds = {what: {each["kind"] for each in objects(rendered(values))} for what, values in VALUES.items()}
+        always = {"Deployment", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding"}
+        self.assertEqual(kinds["few values"], {*always, "ServiceAccount", "PodDisruptionBudget"})
+        self.assertEqual(kinds["all values"], {*always, "ServiceAccount", "PodDisruptionBudget", "NetworkPolicy", "Service",
+            "ServiceMonitor", "PrometheusRule", "ConfigMap"})
+        self.assertEqual(kinds["other values"], {*always, "NetworkPolicy", "PodMonitor", "PrometheusRule"})
+
+    def test_the_examples_are_valid(self) -> None:
+        for example in sorted(EXAMPLES.glob("*.yaml")):
+            with self.subTest(example.name):
+                self.assert_valid(example.read_text())
+
+    def test_every_value_has_an_effect(self) -> None:
+        """Each value alone is set to what FULL or OTHERWISE say: what is rendered must differ."""
+        whole = yaml.safe_load((CHART / "values.yaml").read_text())
+        tried = set()
+        for other in (FULL, OTHERWISE):
+            for path in paths(other):
+                if path in tried or at(other, path) == at(whole, path):
+                    continue
+                tried.add(path)
+                with self.subTest(".".join(path)):
+                    # Where a value refines something that is off by default, that is on before and after.
+                    before = copy.deepcopy(MINIMAL)
+                    for name, needed in NEEDED.get(path[:-1], {}).items():
+                        put(before, (*path[:-1], name), needed)
+                    before = {**before, **SET_BEFORE.get(path, {})}
+                    after = copy.deepcopy(before)
+                    put(after, path, at(other, path))
+                    if before != after:
+                        self.assertTrue(rendered(before) != rendered(after), f"{before} and {after} render the same")
+        untried = [path for path in paths(whole)
+            if not any(it[: len(path)] == path or path[: len(it)] == it for it in tried)]
+        self.assertEqual(untried, [], "values that no set of values here sets")
+
+    def test_the_schema_knows_the_values_that_the_chart_has_and_no_others(self) -> None:
+        whole = yaml.safe_load((CHART / "values.yaml").read_text())
+        schema = json.loads((CHART / "values.schema.json").read_text())
+        self.assertEqual(set(schema["properties"]), {*whole, "installationId", "region", "global"})
+        closed(self, schema, "values")
+
+    def test_a_wrong_value_is_refused_with_its_name(self) -> None:
+        for path, wrong in (
+            ("installationId", "Not this"), ("installationId", "-a"), ("installationId", "a" * 33),
+            ("region", "Virginia"), ("region", ""),
+            ("replicas", -1), ("replicas", "2"), ("replicas", 1.5),
+            ("resyncSeconds", 9), ("resyncSeconds", 86401), ("concurrency", 0), ("concurrency", 1001),
+            ("implicitNetworks.vpcIds", "vpc-1"), ("implicitNetworks.vpcIds.0", "subnet-0abc"), ("implicitNetworks.vpcIds.0", "vpc-XYZ"),
+            ("implicitNetworks.enabled", "yes"),
+            ("log.format", "xml"), ("log.filter", ""),
+            ("image.repository", "registry.example/operator:tag"), ("image.tag", "a b"), ("image.digest", "sha256:12"),
+            ("image.pullPolicy", "Sometimes"), ("imagePullSecrets.0", "registry"),
+            ("serviceAccount.name", "Not This"), ("serviceAccount.annotations", {"a": 1}),
+            ("proxy.https", "proxy.example:3128"), ("proxy.except", "10.0.0.0/8"), ("proxy.except.0", "a,b"),
+            ("caBundle.key", "a/b"),
+            ("env.0", {"name": "PGAI_RESYNC_SECONDS", "value": "60"}), ("env.0", {"name": "HTTPS_PROXY", "value": "http://p"}),
+            ("env.0", {"name": "A", "value": 1}), ("env.0", {"name": "A"}),
+            ("resources.limits.memory", "much"), ("podLabels", {"a": "b c"}),
+            ("tolerations.0", {"effect": "Never"}), ("affinity", {"nodeaffinity": {}}),
+            ("topologySpread.0", {"maxSkew": 1}), ("topologySpread.0", {"topologyKey": "zone", "whenUnsatisfiable": "Never"}),
+            ("networkPolicy.metricsFrom.0", {"namespace": "monitoring"}), ("networkPolicy.apiServerPorts.0", 0),
+            ("metrics.serviceMonitor.interval", "often"), ("metrics.prometheusRule.disabled.0", "Absent"),
+            ("metrics.prometheusRule.runbookUrl", "https://runbooks.example/#genai"),
+            ("metrics.dashboard.labels", {"a": True}),
+        ):
+            with self.subTest(f"{path}={wrong}"):
+                values = copy.deepcopy(FULL)
+                put(values, tuple(path.split(".")), wrong)
+                answer = helm("template", "pgai", CHART, values=values)
+                self.assertNotEqual(answer.returncode, 0)
+                self.assertIn(f"at '/{path.replace('.', '/')}", answer.stderr)
+
+    def test_an_unknown_value_is_refused_wherever_it_stands(self) -> None:
+        for path in [(), *sorted({path[:-1] for path in paths(FULL) if len(path) > 1 and path[:-1] not in FREE})]:
+            with self.subTest(".".join(path)):
+                values = copy.deepcopy(FULL)
+                put(values, (*path, "unheardOf"), True)
+                answer = helm("template", "pgai", CHART, values=values)
+                self.assertNotEqual(answer.returncode, 0)
+                self.assertIn("'unheardOf' not allowed", answer.stderr)
+
+    def test_the_chart_says_what_is_missing_or_does_not_go_together(self) -> None:
+        for values, expected in (
+            ({}, "installationId is required: whose resources these are"),
+            ({"installationId": "prod"}, "region is required: the AWS region"),
+            ({"installationId": "prod", "region": "us-east-1"}, "image.repository is required: no image is published yet"),
+            ({**MINIMAL, "podLabels": {"app.kubernetes.io/name": "other"}}, "invalid propertyName 'app.kubernetes.io/name'"),
+            ({**MINIMAL, "serviceAccount": {"create": False}}, "serviceAccount.name is required with serviceAccount.create=false"),
+            ({**MINIMAL, "metrics": {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}}, "are both enabled"),
+            ({**MINIMAL, "metrics": {"prometheusRule": {"enabled": True, "disabled": ["PrivateGenAIUnheardOf"]}}},
+                "there is no alert PrivateGenAIUnheardOf; there are PrivateGenAIOperatorAbsent, "),
+        ):
+            answer = helm("template", "pgai", CHART, values=values)
+            self.assertNotEqual(answer.returncode, 0)
+            self.assertIn(expected, answer.stderr)
+
+    def test_the_operator_takes_the_arguments_that_the_chart_writes(self) -> None:
+        arguments = container(rendered(FULL))["args"]
+        self.assertEqual(len(arguments), 11)
+        # Parsed, and then stopped by the missing cluster.
+        arguments = [argument for argument in arguments if not argument.startswith("--listen")]
+        answer = subprocess.run([OPERATOR, *arguments, "--listen=127.0.0.1:0"], capture_output=True, text=True,
+            env={"PATH": os.environ["PATH"], "KUBECONFIG": "/nowhere"}, timeout=SECONDS, check=False)
+        self.assertIn("no Kubernetes API", answer.stderr)
+
+    def test_the_pod_may_do_nothing_that_the_operator_does_not_need(self) -> None:
+        for what, values in VALUES.items():
+            with self.subTest(what):
+                pod = only(rendered(values), "Deployment")["spec"]["template"]["spec"]
+                self.assertEqual(pod["securityContext"], {"runAsNonRoot": True, "runAsUser": 65532, "runAsGroup": 65532,
+                    "fsGroup": 65532, "seccompProfile": {"type": "RuntimeDefault"}})
+                self.assertEqual(pod["containers"][0]["securityContext"], {"allowPrivilegeEscalation": False,
+                    "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}})
+                self.assertTrue(all(mount["readOnly"] for mount in pod["containers"][0].get("volumeMounts", [])))
+                for forbidden in ("hostNetwork", "hostPID", "hostIPC"):
+                    self.assertNotIn(forbidden, pod)
+                self.assertEqual(len(pod["containers"]), 1)
+
+    def test_a_stopping_pod_has_the_time_that_the_operator_takes(self) -> None:
+        # A write may wait five seconds for its turn and take 25.
+        sources = (CHART.parents[1] / "src/aws/sdk/mod.rs").read_text() + (CHART.parents[1] / "src/aws/pacing.rs").read_text()
+        needed = sum(int(re.search(rf"{name}: Duration = Duration::from_secs\((\d+)\)", sources)[1])
+            for name in ("CALL_TIMEOUT", "LONGEST_HOLD"))
+        spec = only(rendered(MINIMAL), "Deployment")["spec"]["template"]["spec"]
+        self.assertGreater(spec["terminationGracePeriodSeconds"], needed + 10)
+
+    def test_proxy_and_authorities_are_what_the_libraries_read(self) -> None:
+        environment = {each["name"]: each.get("value") for each in container(rendered(FULL))["env"]}
+        self.assertEqual(environment["HTTPS_PROXY"], "http://user:secret@proxy.example:3128")
+        self.assertEqual(environment["NO_PROXY"], "10.0.0.0/8,.amazonaws.com")
+        [mount] = container(rendered(FULL))["volumeMounts"]
+        self.assertEqual(environment["SSL_CERT_FILE"], f"{mount['mountPath']}/ca.pem")
+        self.assertEqual({each["name"] for each in container(rendered(MINIMAL))["env"]}, {"POD_NAME"})
+
+    def test_no_vpc_is_allowed_but_those_that_are_listed(self) -> None:
+        flags = {what: [it for it in container(rendered(values))["args"] if "vpc" in it] for what, values in VALUES.items()}
+        self.assertEqual(flags, {"few values": [], "all values": ["--implicit-network-vpc-ids=vpc-0abc*,vpc-0def5678"],
+            "other values": []})
+
+    def test_selectors_select_the_pods_and_nothing_of_another_release(self) -> None:
+        manifests = rendered(FULL)
+        deployment = only(manifests, "Deployment")
+        labels = deployment["spec"]["template"]["metadata"]["labels"]
+        selectors = [deployment["spec"]["selector"]["matchLabels"], only(manifests, "Service")["spec"]["selector"],
+            only(manifests, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+            only(manifests, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
+            only(rendered(OTHERWISE), "PodMonitor")["spec"]["selector"]["matchLabels"],
+            *(each["labelSelector"]["matchLabels"] for each in deployment["spec"]["template"]["spec"]["topologySpreadConstraints"])]
+        for selector in selectors:
+            self.assertLessEqual(selector.items(), labels.items())
+            self.assertEqual(selector["app.kubernetes.io/instance"], "pgai")
+        monitor = only(manifests, "ServiceMonitor")["spec"]["selector"]["matchLabels"]
+        self.assertLessEqual(monitor.items(), only(manifests, "Service")["metadata"]["labels"].items())
+
+    def test_two_releases_share_no_object(self) -> None:
+        values = {**FULL, "serviceAccount": {}, "rbac": {}}
+        names = [{(each["kind"], each["metadata"]["name"]) for each in objects(rendered(values, release=release))}
+            for release in ("one", "private-genai-operator")]
+        self.assertFalse(names[0] & names[1])
+        self.assertIn(("Deployment", "private-genai-operator"), names[1])
+
+    def test_names_stay_within_what_kubernetes_takes(self) -> None:
+        manifests = rendered(FULL, release="a" * 53)
+        self.assert_valid(manifests)
+
+
+class CrdsTest(unittest.TestCase):
+    def definitions(self, manifests: str) -> dict[str, Any]:
+        return {each["metadata"]["name"]: each for each in objects(manifests, "CustomResourceDefinition")}
+
+    def written(self) -> dict[str, Any]:
+        return {file.stem: yaml.safe_load(file.read_text()) for file in CRDS.glob("*.yaml")}
+
+    def test_what_is_rendered_is_what_lies_in_crds_and_is_kept_on_uninstall(self) -> None:
+        rendered_ones, written = self.definitions(rendered({}, CRDS_CHART)), self.written()
+        self.assertEqual(set(rendered_ones), set(written))
+        self.assertEqual(len(objects(rendered({}, CRDS_CHART))), len(written))
+        for name, definition in rendered_ones.items():
+            self.assertEqual(definition["metadata"].pop("annotations"), {"helm.sh/resource-policy": "keep"})
+            definition["metadata"].pop("labels")
+            self.assertEqual(definition, written[name])
+
+    def test_annotations_labels_and_that_they_are_kept_can_be_chosen(self) -> None:
+        values = {"keep": False, "annotations": {"argocd.argoproj.io/sync-wave": "-1"}, "labels": {"team": "platform"}}
+        for definition in self.definitions(rendered(values, CRDS_CHART)).values():
+            self.assertEqual(definition["metadata"]["annotations"], values["annotations"])
+            self.assertEqual(definition["metadata"]["labels"]["team"], "platform")
+        for definition in self.definitions(rendered({"keep": False}, CRDS_CHART)).values():
+            self.assertNotIn("annotations", definition["metadata"])
+
+    def test_a_wrong_value_is_refused(self) -> None:
+        for values in ({"keep": "yes"}, {"kept": True}, {"annotations": {"a": 1}}, {"labels": {"a": "b c"}}):
+            answer = helm("template", "crds", CRDS_CHART, values=values)
+            self.assertNotEqual(answer.returncode, 0)
+            self.assertIn("values don't meet the specifications", answer.stderr)
+
+    def test_a_package_has_the_definitions_themselves(self) -> None:
+        with tempfile.TemporaryDirectory() as place:
+            for chart in (CRDS_CHART, CHART):
+                answer = helm("package", chart, "--destination", place)
+                self.assertEqual(answer.returncode, 0, answer.stderr)
+            [package] = Path(place).glob("private-genai-operator-crds-*.tgz")
+            with tarfile.open(package) as archive:
+                self.assertTrue(all(member.isfile() for member in archive.getmembers()))
+                files = {name: archive.extractfile(name).read() for name in archive.getnames() if "/files/" in name}
+            self.assertEqual({Path(name).name: content for name, content in files.items()},
+                {file.name: file.read_bytes() for file in CRDS.glob("*.yaml")})
+            self.assertEqual(rendered({}, package), rendered({}, CRDS_CHART))
+            [package] = set(Path(place).glob("*.tgz")) - {package}
+            self.assertEqual(rendered(FULL, package), rendered(FULL))
+
+    def test_both_charts_have_one_version(self) -> None:
+        ours, crds = (yaml.safe_load((chart / "Chart.yaml").read_text()) for chart in (CHART, CRDS_CHART))
+        for field in ("version", "appVersion", "kubeVersion"):
+            self.assertEqual(ours[field], crds[field])
+        said = subprocess.run([OPERATOR, "--version"], capture_output=True, text=True, timeout=SECONDS, check=True).stdout
+        self.assertEqual(said.split()[-1], ours["appVersion"])
+
+
+class PeopleTest(unittest.TestCase):
+    """Who may do what by the roles of Kubernetes itself, in the judgement of the API server."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        it = stack()
+        roles = [each for each in objects(rendered(MINIMAL, release="people")) if each["kind"] == "ClusterRole"]
+        it.kubectl("apply", "-f", "-", text=yaml.safe_dump_all(roles))
+        for role in ("view", "edit", "admin"):
+            it.kubectl("-n", "operator", "create", "rolebinding", f"{role}s", f"--clusterrole={role}", f"--user={role}er")
+            it.kubectl("create", "clusterrolebinding", f"all-{role}s", f"--clusterrole={role}", f"--user=all-{role}er")
+        it.kubectl("create", "clusterrolebinding", "platform", "--user=platform",
+            "--clusterrole=people-private-genai-operator-networks-admin")
+        eventually("the roles are aggregated", lambda: cls.may("admin", "delete", "privategenaiapps"))
+
+    @staticmethod
+    def may(role: str, verb: str, resource: str, user: str | None = None) -> bool:
+        kind, _, part = resource.partition("/")
+        answer = stack().kubectl("auth", "can-i", verb, f"{kind}.privategenai.dev", f"--subresource={part}",
+            f"--as={user or f'{role}er'}", "-n", "operator", check=False)
+        return answer.stdout.strip() == "yes"
+
+    def test_who_views_edits_or_administers_a_namespace_does_so_with_its_apps(self) -> None:
+        reads, writes = ("get", "list", "watch"), ("create", "update", "patch", "delete", "deletecollection")
+        for role, verbs in (("view", reads), ("edit", reads + writes), ("admin", reads + writes)):
+            for verb in reads + writes:
+                with self.subTest(f"{role} {verb}"):
+                    self.assertEqual(self.may(role, verb, "privategenaiapps"), verb in verbs)
+            for verb in ("update", "patch"):
+                self.assertFalse(self.may(role, verb, "privategenaiapps/status"), f"{role} {verb} status")
+
+    def test_networks_are_for_the_platform_team_alone(self) -> None:
+        for verb in ("get", "list", "create", "patch", "delete"):
+            for role in ("view", "edit", "admin"):
+                self.assertFalse(self.may(role, verb, "privategenainetworks"), f"{role} {verb}")
+                self.assertFalse(self.may(role, verb, "privategenainetworks", user=f"all-{role}er"), f"everywhere: {role} {verb}")
+            self.assertTrue(self.may("", verb, "privategenainetworks", user="platform"), verb)
+        self.assertFalse(self.may("", "patch", "privategenainetworks/status", user="platform"))
+
+
+# What must be on for a value beside it to matter.
+NEEDED: dict[tuple[str, ...], dict[str, Any]] = {
+    ("networkPolicy",): {"enabled": True},
+    ("metrics", "serviceMonitor"): {"enabled": True}, ("metrics", "podMonitor"): {"enabled": True},
+    ("metrics", "prometheusRule"): {"enabled": True}, ("metrics", "dashboard"): {"enabled": True},
+    ("caBundle",): {"configMap": "authorities"},
+}
+SET_BEFORE: dict[tuple[str, ...], dict[str, Any]] = {
+    ("implicitNetworks", "enabled"): {"implicitNetworks": {"enabled": True, "vpcIds": ["vpc-0abc*"]}},
+    ("serviceAccount", "create"): {"serviceAccount": {"create": True, "name": "there-already"}},
+}
+# Where people choose the names themselves.
+FREE = {
+    ("serviceAccount", "annotations"), ("podAnnotations",), ("podLabels",), ("nodeSelector",), ("resources", "limits"),
+    ("resources", "requests"), ("metrics", "serviceMonitor", "labels"), ("metrics", "podMonitor", "labels"),
+    ("metrics", "prometheusRule", "labels"), ("metrics", "prometheusRule", "alertLabels"), ("metrics", "dashboard", "labels"),
+    ("metrics", "dashboard", "annotations"), ("metrics", "prometheusRule", "severities"), ("affinity", "podAntiAffinity"),
+}
+
+
+def container(manifests: str) -> dict[str, Any]:
+    return only(manifests, "Deployment")["spec"]["template"]["spec"]["containers"][0]
+
+
+def paths(values: dict[str, Any], above: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    """Every value, but for those below names that people choose."""
+    found = []
+    for name, value in values.items():
+        path = (*above, name)
+        deeper = isinstance(value, dict) and value and path not in FREE and path != ("affinity",)
+        found += paths(value, path) if deeper else [path]
+    return found
+
+
+def at(values: dict[str, Any], path: tuple[str, ...]) -> Any:
+    for name in path:
+        values = values.get(name, {}) if isinstance(values, dict) else {}
+    return values
+
+
+def put(values: Any, path: tuple[str, ...], value: Any) -> None:
+    *above, last = path
+    for name in above:
+        values = values.setdefault(name, {}) if isinstance(values, dict) else values[int(name)]
+    if isinstance(values, list):
+        values[int(last):int(last) + 1] = [value]
+    else:
+        values[last] = value
+
+
+def closed(test: unittest.TestCase, schema: dict[str, Any], where: str) -> None:
+    """No object of the schema takes names that it does not know, but where people choose them."""
+    if "properties" in schema:
+        test.assertIs(schema.get("additionalProperties"), False, where)
+    for name, deeper in schema.get("properties", {}).items():
+        closed(test, deeper, f"{where}.{name}")
+        if isinstance(deeper.get("items"), dict):
+            closed(test, deeper["items"], f"{where}.{name}[]")
+
+
+def write_schemas(openapi: dict[str, Any], place: Path) -> None:
+    """One file a kind for kubeconform, from what the API server says itself. Unknown fields are errors."""
+    definitions = openapi["definitions"]
+    for schema in list(definitions.values()):
+        forbid_unknown(schema)
+    for name, schema in definitions.items():
+        for kind in schema.get("x-kubernetes-group-version-kind", []):
+            file = place / f"{kind['group'] or kind['version']}_{kind['version']}_{kind['kind'].lower()}.json"
+            file.write_text(json.dumps({"$ref": f"#/definitions/{name}", "definitions": definitions}))
+
+
+def forbid_unknown(schema: Any) -> None:
+    if isinstance(schema, dict):
+        # What the API takes as a number too is written as a string in OpenAPI's second version.
+        if schema.get("type") == "string" and (schema.get("format") == "int-or-string" or "Quantity" in schema.get("description", "")[:9]):
+            schema["type"] = ["string", "number"]
+        if "properties" in schema and not schema.get("x-kubernetes-preserve-unknown-fields"):
+            schema.setdefault("additionalProperties", False)
+        for each in list(schema.values()):
+            forbid_unknown(each)
