@@ -117,7 +117,7 @@ def helm(*arguments: str | Path, values: dict[str, Any] | None = None, kubeconfi
     places = {f"HELM_{kind}_HOME": str(folder() / "helm") for kind in ("CACHE", "CONFIG", "DATA")}
     given = [] if values is None else ["--values", "-"]
     return subprocess.run([LOCAL / "bin/helm", *arguments, *given], input=json.dumps(values), capture_output=True, text=True,
-        env={**os.environ, **places, "KUBECONFIG": kubeconfig}, timeout=SECONDS, check=False)
+        cwd=REPOSITORY, env={**os.environ, **places, "KUBECONFIG": kubeconfig}, timeout=SECONDS, check=False)
 
 
 def rendered(values: dict[str, Any], chart: Path = CHART, release: str = "pgai") -> str:
