@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -116,7 +117,7 @@ def helm(*arguments: str | Path, values: dict[str, Any] | None = None, kubeconfi
     places = {f"HELM_{kind}_HOME": str(folder() / "helm") for kind in ("CACHE", "CONFIG", "DATA")}
     given = [] if values is None else ["--values", "-"]
     return subprocess.run([LOCAL / "bin/helm", *arguments, *given], input=json.dumps(values), capture_output=True, text=True,
-        env={**os.environ, **places, "KUBECONFIG": kubeconfig}, timeout=SECONDS, check=False)
+        cwd=REPOSITORY, env={**os.environ, **places, "KUBECONFIG": kubeconfig}, timeout=SECONDS, check=False)
 
 
 def rendered(values: dict[str, Any], chart: Path = CHART, release: str = "pgai") -> str:
@@ -174,6 +175,11 @@ class Stack:
         data = None if body is None else json.dumps(body).encode()
         return json.loads(http(f"{self.said['adminUrl']}/{path}", method, data))
 
+    def left_of(self, installation: str) -> list[str]:
+        """What there is in AWS that carries the tag of an installation."""
+        kinds = self.aws("GET", "inventory").values()
+        return [each["id"] for kind in kinds for each in kind if each["tags"].get("privategenai.dev/installation") == installation]
+
     def audit(self, user: str) -> list[dict[str, Any]]:
         """What the API server was asked by a user, each request once."""
         lines = Path(self.said["auditLog"]).read_text().splitlines()
@@ -223,6 +229,13 @@ class Operator:
     def metrics(self) -> str:
         return http(f"{self.address()}/metrics")
 
+    def readiness(self) -> str:
+        """What `/readyz` says, ready or not."""
+        try:
+            return http(f"{self.address()}/readyz")
+        except urllib.error.HTTPError as refused:
+            return refused.read().decode()
+
     def leads(self) -> bool:
         return "\nprivate_genai_operator_leader 1\n" in self.metrics()
 
@@ -252,10 +265,10 @@ def kinds() -> None:
     eventually("the schemas are published", lambda: all(kind in it.kubectl("get", "--raw", "/openapi/v2").stdout for kind in every))
 
 
-def eventually(what: str, look: Callable[[], T]) -> T:
-    deadline = time.monotonic() + SECONDS
+def eventually(what: str, look: Callable[[], T], seconds: float = SECONDS) -> T:
+    deadline = time.monotonic() + seconds
     while not (seen := look()):
         if time.monotonic() > deadline:
-            raise AssertionError(f"not after {SECONDS} s: {what}")
+            raise AssertionError(f"not after {seconds} s: {what}")
         time.sleep(0.1)
     return seen

@@ -284,6 +284,8 @@ def life() -> str:
         it.kubectl("-n", "monitored", "wait", "--for=condition=Ready", "--timeout=50s", *(f"pgai/app-{number}" for number in range(8)))
         it.kubectl("-n", "monitored", "wait", "--for=condition=Stalled", "--timeout=50s", "pgai/app-8")
         text = operator.metrics()
+        if not it.left_of("monitored"):
+            raise AssertionError("what it makes is found by its tag")
         it.kubectl("-n", "monitored", "delete", "pgai", "--all")
-        eventually("AWS is empty", lambda: not any(it.aws("GET", "inventory").values()))
+        eventually("AWS is empty", lambda: not it.left_of("monitored"))
     return text

@@ -6,6 +6,7 @@ import copy
 import json
 import os
 import re
+import shlex
 import subprocess
 import tarfile
 import tempfile
@@ -15,7 +16,7 @@ from typing import Any
 
 import yaml
 from harness import (
-    CHART, CRDS, CRDS_CHART, EXAMPLES, FULL, LOCAL, MINIMAL, OPERATOR, OTHERWISE, SECONDS, VALUES, eventually, folder, helm, kinds,
+    CHART, CRDS, CRDS_CHART, EXAMPLES, FULL, LOCAL, MINIMAL, OPERATOR, OTHERWISE, REPOSITORY, SECONDS, VALUES, eventually, folder, helm, kinds,
     objects, only, rendered, stack,
 )
 
@@ -81,6 +82,17 @@ class RenderTest(unittest.TestCase):
         untried = [path for path in paths(whole)
             if not any(it[: len(path)] == path or path[: len(it)] == it for it in tried)]
         self.assertEqual(untried, [], "values that no set of values here sets")
+
+    def test_the_commands_of_the_readme_install_both_charts(self) -> None:
+        text = (REPOSITORY / "README.md").read_text().replace("\\\n", " ")
+        commands = [shlex.split(line) for line in text.splitlines() if line.startswith("helm install ")]
+        self.assertEqual([command[3] for command in commands], [str(chart.relative_to(REPOSITORY)) for chart in (CRDS_CHART, CHART)])
+        for command in commands:
+            self.assertIn("STATUS: pending-install", stack().helm(*command[1:], "--take-ownership", "--dry-run=server"))
+        table = text[text.index("| value | default | |"):text.index("explains every value, and a schema")]
+        whole = yaml.safe_load((CHART / "values.yaml").read_text())
+        named = {name.split(".")[0] for row in re.findall(r"^\| (.*?) \|", table, re.MULTILINE) for name in re.findall(r"`([a-zA-Z.]+)`", row)}
+        self.assertEqual({name for name in named if name}, {*whole, "installationId", "region"})
 
     def test_the_schema_knows_the_values_that_the_chart_has_and_no_others(self) -> None:
         whole = yaml.safe_load((CHART / "values.yaml").read_text())
