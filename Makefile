@@ -35,7 +35,7 @@ help: ## Tell what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: build ## Show it working: from kubectl apply to text over a private path, and back to nothing
+demo: runnable ## Show it working: from kubectl apply to text over a private path, and back to nothing
 	@$(VENV) tests/local/demo.py
 
 .PHONY: test
@@ -95,6 +95,15 @@ clean-local: ## Stop that stack and remove .local
 .PHONY: build
 build: ## Build the operator, its tests and the local stack
 	@$(MAKE) --jobs=2 operator stack
+
+# Without what only the tests need.
+.PHONY: runnable
+runnable:
+	@$(MAKE) --jobs=2 operator runnable-stack
+
+.PHONY: runnable-stack
+runnable-stack:
+	$(STACK) build --only kubernetes --only aws --only node
 
 .PHONY: operator
 operator:

@@ -150,7 +150,16 @@ fn large() -> Vec<Scenario> {
             &with(&[(C::EndpointFails, 1), (C::CopyEndpoint, 1)]),
         ),
         new("AWS takes its time, and an operator crashes", slow(), &["ada"], &with(&[(C::Crash, 1), (C::Lost, 1)])),
-        new("AWS shows things late, and an operator crashes", late(), &["ada"], &with(&[(C::Crash, 1), (C::Lost, 1)])),
+        // What the killed one made, and nobody was shown yet when the network was let go, is found by the second look.
+        Scenario {
+            looks_after: true,
+            ..new(
+                "AWS shows things late, and an operator crashes",
+                late(),
+                &["ada"],
+                &with(&[(C::Crash, 1), (C::Lost, 1)]),
+            )
+        },
         new(
             "an app comes to a network that is there, AWS shows it late, and an operator crashes",
             late(),
