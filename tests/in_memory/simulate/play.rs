@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use private_genai_operator::aws::{EndpointState, SubnetId, VpcId, Write, Written};
+use private_genai_operator::{
+    aws::{EndpointState, SubnetId, VpcId, Write, Written},
+    identity::TAG_RETAINED,
+};
 use serde_json::{Value, json};
 use tokio::task::{LocalSet, yield_now};
 
@@ -292,7 +295,14 @@ impl Player {
     fn drift(&self, name: &str, pick: usize) {
         let world = self.scene.aws.world();
         let mut possible = drifts(&world, &Scene::installation());
-        possible.retain(|drift| drift.name == name);
+        // A retained app is known by its role, and nobody is left who could put it back.
+        let retained = |action: &aws::Action| match action {
+            aws::Action::ByHand(_, ByHand::DeleteRole(role)) => {
+                world.roles.get(role).is_some_and(|it| it.role.tags.contains_key(TAG_RETAINED))
+            }
+            _ => false,
+        };
+        possible.retain(|drift| drift.name == name && !retained(&drift.action));
         if possible.is_empty() {
             return;
         }
