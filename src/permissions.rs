@@ -86,7 +86,8 @@ pub enum Reach {
     OurRoles,
     /// The same, to be handed to Lambda.
     OurRolesForLambda,
-    /// Functions whose names begin as ours do: what is looked at, or has no tags yet.
+    /// Functions whose names begin as ours do, and that have not another installation's tag: what is looked at, or has no
+    /// tags yet.
     Functions,
     /// A function that bears the installation's tag from its first moment on.
     NewFunction,
@@ -227,7 +228,11 @@ impl Operator {
             Reach::OurRolesForLambda => {
                 (roles(), Some(json!({"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}})))
             }
-            Reach::Functions => (functions(), None),
+            // Another installation's functions have names that begin so too.
+            Reach::Functions => {
+                let key = format!("aws:ResourceTag/{TAG_INSTALLATION}");
+                (functions(), Some(json!({"StringEqualsIfExists": {key: installation.to_string()}})))
+            }
             Reach::NewFunction => (functions(), tagged("aws:RequestTag")),
             Reach::OurFunctions => (functions(), tagged("aws:ResourceTag")),
             Reach::LogGroups => (vec![format!("arn:{partition}:logs:*:{account}:log-group:{LOG_GROUP_PREFIX}*")], None),

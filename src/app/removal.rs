@@ -37,7 +37,9 @@ pub(super) async fn remove(
     }
     ctx.unsettle(meta.uid.as_deref().unwrap_or_default());
     let mut report = object.0.as_ref().ok().map(|object| Report::new(api, object, ctx));
-    let departing = departing(object, ctx).await?;
+    let Some(departing) = departing(object, ctx).await? else {
+        return Ok(Pace::Rest);
+    };
     let mut legs = Vec::new();
     let mut pace = Pace::Rest;
     let mut places = BTreeSet::new();
@@ -189,7 +191,7 @@ pub async fn observe_retained(
 ) -> Result<Observed, AwsError> {
     let roles = snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await?;
     let role = roles.get(&identity.role_name()).cloned();
-    let needs_nothing = |role: &Role| is_left(role) || is_as_given(role, given_role_id.as_deref());
+    let needs_nothing = |role: &Role| is_left(role) || is_as_given(identity, role, given_role_id.as_deref());
     let detail = match &role {
         Some(role) if needs_nothing(role) => None,
         _ => snapshot.function(&identity.function_name()).await?,
@@ -245,16 +247,18 @@ async fn interfaces(
     Ok(of_lambda(&found))
 }
 
-/// What the object says of itself. One that cannot be read is asked for as it is.
-async fn departing(object: &Guarded<PrivateGenAIApp>, ctx: &Context) -> Result<Departing, Error> {
+/// What the object says of itself. One that cannot be read is asked for as it is; `None` when it is gone, and another one may
+/// have its name.
+async fn departing(object: &Guarded<PrivateGenAIApp>, ctx: &Context) -> Result<Option<Departing>, Error> {
     let home = &ctx.settings.region;
     let meta = match &object.0 {
-        Ok(app) => return Ok(Departing::of(app, home)),
+        Ok(app) => return Ok(Some(Departing::of(app, home))),
         Err(invalid) => &invalid.metadata,
     };
     let api = raw::<PrivateGenAIApp>(&ctx.client, meta.namespace.as_deref());
     let raw = api.get_opt(meta.name.as_deref().unwrap_or_default()).await?;
-    Ok(raw.map_or_else(Departing::default, |raw| Departing::of_raw(&raw.data, home)))
+    let same = raw.filter(|raw| raw.metadata.uid == meta.uid);
+    Ok(same.map(|raw| Departing::of_raw(&raw.data, home)))
 }
 
 async fn identities(

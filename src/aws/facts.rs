@@ -231,8 +231,8 @@ pub struct NetworkInterface {
     pub subnet: SubnetId,
     /// The zone of that subnet.
     pub zone: ZoneName,
-    /// Its primary private IPv4 address.
-    pub private_ip: String,
+    /// Its primary private IPv4 address. Those for EFA only have none, nor those in subnets of IPv6 only.
+    pub private_ip: Option<String>,
     /// The groups that it carries.
     pub groups: BTreeSet<SecurityGroupId>,
     /// Whether anything uses it.

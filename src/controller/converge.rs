@@ -107,18 +107,26 @@ impl Pass {
         }
     }
 
-    /// AWS could not be looked at.
-    pub fn unseen(&mut self, error: AwsError) {
+    /// AWS could not be looked at. That nothing is left is not believed then: `false`, and what was seen before counts for
+    /// nothing.
+    #[must_use]
+    pub fn unseen(&mut self, error: AwsError) -> bool {
         self.error = Some(error);
         self.position = Position::End;
+        !self.nothing_left()
+    }
+
+    /// By this an object is let go.
+    fn nothing_left(&self) -> bool {
+        self.plan.steps.is_empty() && self.plan.legs.is_empty()
     }
 
     /// By what AWS showed, this was decided.
     pub fn decided(&mut self, plan: Plan) {
         self.plan = plan;
         self.stages += 1;
-        // By this an object is let go: a table may have been read before AWS showed what was created, and not since.
-        let nothing_left = self.plan.steps.is_empty() && self.plan.legs.is_empty();
+        // A table may have been read before AWS showed what was created, and not since.
+        let nothing_left = self.nothing_left();
         self.position = if self.plan.steps.is_empty() {
             if (self.plan.unsettled() || nothing_left) && !self.looked_afresh {
                 self.looked_afresh = true;
@@ -190,7 +198,10 @@ pub async fn converge<O>(
                     pass.decided(decide(&seen));
                     observed = Some(seen);
                 }
-                Err(error) => pass.unseen(error),
+                Err(error) => {
+                    let stands = pass.unseen(error);
+                    observed = observed.filter(|_| stands);
+                }
             },
             Next::Write(step) => {
                 if ctx.stop.is_cancelled() {
@@ -271,6 +282,22 @@ mod tests {
             assert_eq!(fresh.of(leg), MaxAge::Under(FRESH), "{}", leg.as_str());
         }
         pass.decided(Plan::default());
+        assert_eq!(pass.next(), Next::End);
+    }
+
+    #[test]
+    fn that_nothing_is_left_is_not_believed_where_the_fresh_look_fails() {
+        let mut pass = Pass::default();
+        pass.decided(Plan::default());
+        let throttled = AwsError {
+            service: "ec2",
+            operation: "DescribeSecurityGroups",
+            failure: Failure::Throttled,
+            code: Some("RequestLimitExceeded".to_owned()),
+            message: String::new(),
+            request_id: None,
+        };
+        assert!(!pass.unseen(throttled), "what was seen before counts for nothing");
         assert_eq!(pass.next(), Next::End);
     }
 }

@@ -122,7 +122,7 @@ pub(super) fn interface(number: u32) -> NetworkInterface {
         id: format!("eni-{number:08x}").parse().expect("an interface id"),
         subnet: subnet_id(0xa1),
         zone: zone(0xa),
-        private_ip: "10.0.1.7".to_owned(),
+        private_ip: Some("10.0.1.7".to_owned()),
         groups: [group_id(FUNCTIONS_GROUP)].into(),
         state: InterfaceState::InUse,
         holder: InterfaceHolder::Lambda,

@@ -63,11 +63,13 @@ fn endpoint_status(service: Service, endpoint: &VpcEndpoint, observed: &Observed
         .interfaces
         .iter()
         .filter_map(|id| observed.interfaces.get(id))
-        .map(|interface| InterfaceStatus {
-            network_interface_id: interface.id.to_string(),
-            subnet_id: interface.subnet.to_string(),
-            availability_zone: interface.zone.to_string(),
-            private_ip_address: interface.private_ip.clone(),
+        .filter_map(|interface| {
+            Some(InterfaceStatus {
+                network_interface_id: interface.id.to_string(),
+                subnet_id: interface.subnet.to_string(),
+                availability_zone: interface.zone.to_string(),
+                private_ip_address: interface.private_ip.clone()?,
+            })
         })
         .collect();
     EndpointStatus {

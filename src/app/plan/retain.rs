@@ -5,7 +5,7 @@ use crate::{
     api::condition::{ConditionType, Leg, Reason},
     app::{Observed, Retention},
     aws::{FunctionConfiguration, FunctionDetail, FunctionState, Role, UpdateStatus, Write},
-    identity::{Retirement, TAG_RETAINED, missing_tags},
+    identity::{AppIdentity, Retirement, TAG_RETAINED, missing_tags},
     plan::Plan,
 };
 
@@ -16,8 +16,10 @@ pub(in crate::app) fn is_retained(role: &Role) -> bool {
 
 /// The role can be left as it is, without a look at the function: it is the one that the function was given, and still
 /// the app's.
-pub(in crate::app) fn is_as_given(role: &Role, given_role_id: Option<&str>) -> bool {
-    given_role_id == Some(role.id.as_str()) && Retirement::from_tags(&role.tags).is_none()
+pub(in crate::app) fn is_as_given(identity: &AppIdentity, role: &Role, given_role_id: Option<&str>) -> bool {
+    given_role_id == Some(role.id.as_str())
+        && identity.installation.owns(&role.tags)
+        && Retirement::from_tags(&role.tags).is_none()
 }
 
 /// Decides about an app that is to be forgotten here and left in AWS: its role says that this is on purpose, and
@@ -58,7 +60,7 @@ pub fn retain(retention: &Retention, observed: &Observed) -> Plan {
         return plan;
     }
     let Some(role) = role else { return plan };
-    if !is_as_given(role, observed.given_role_id.as_deref())
+    if !is_as_given(identity, role, observed.given_role_id.as_deref())
         && let Some(waits) = give(retention, function, &mut plan)
     {
         plan.legs.push(waits);

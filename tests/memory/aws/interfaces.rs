@@ -18,7 +18,8 @@ pub(super) fn create(world: &mut World, region: &Region, subnet: &SubnetId, hold
     let id: NetworkInterfaceId = world.new_id("eni", &format!("{subnet} {}", purpose(&holder)));
     let state = world.region_mut(region);
     let record = &state.subnets[subnet];
-    let taken: BTreeSet<&str> = state.interfaces.values().map(|interface| interface.fact.private_ip.as_str()).collect();
+    let taken: BTreeSet<&str> =
+        state.interfaces.values().filter_map(|interface| interface.fact.private_ip.as_deref()).collect();
     let private_ip = (4..=u16::MAX)
         .map(|last| format!("{}.{last}", record.range))
         .find(|address| !taken.contains(address.as_str()))
@@ -27,7 +28,7 @@ pub(super) fn create(world: &mut World, region: &Region, subnet: &SubnetId, hold
         id: id.clone(),
         subnet: subnet.clone(),
         zone: record.zone.clone(),
-        private_ip,
+        private_ip: Some(private_ip),
         groups: BTreeSet::new(),
         state: InterfaceState::InUse,
         holder: InterfaceHolder::Other(String::new()),

@@ -134,7 +134,7 @@ fn resolved(state: &RegionState, vpc: Option<&VpcId>, host: &str, public: &str) 
             .interfaces
             .values()
             .filter(|interface| interface.holder == Holder::Endpoint(endpoint.id.clone()))
-            .map(|interface| interface.fact.private_ip.clone())
+            .filter_map(|interface| interface.fact.private_ip.clone())
             .collect(),
         None if host == public => [PUBLIC.to_owned()].into(),
         None => BTreeSet::new(),
@@ -150,7 +150,7 @@ fn reaches(state: &RegionState, vpc: Option<&VpcId>, groups: &BTreeSet<SecurityG
     if state.closed_vpcs.contains(vpc) {
         return false;
     }
-    let interface = state.interfaces.values().find(|interface| interface.fact.private_ip == address);
+    let interface = state.interfaces.values().find(|interface| interface.fact.private_ip.as_deref() == Some(address));
     let Some(theirs) = interface.and_then(|interface| state.groups_of(interface)) else {
         return false;
     };

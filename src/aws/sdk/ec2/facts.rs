@@ -129,7 +129,7 @@ pub(super) fn network_interface(interface: &types::NetworkInterface) -> Result<N
         id: parsed(interface.network_interface_id(), "NetworkInterface.NetworkInterfaceId")?,
         subnet: parsed(interface.subnet_id(), "NetworkInterface.SubnetId")?,
         zone: parsed(interface.availability_zone(), "NetworkInterface.AvailabilityZone")?,
-        private_ip: needed(interface.private_ip_address(), "NetworkInterface.PrivateIpAddress")?.to_owned(),
+        private_ip: interface.private_ip_address().map(str::to_owned),
         groups: interface
             .groups()
             .iter()
@@ -225,6 +225,18 @@ mod tests {
         assert_eq!(endpoint_service(&service("Gateway")), Ok(None));
         let offered = endpoint_service(&service("Interface")).expect("service").expect("interface");
         assert_eq!(offered.zones.len(), 1);
+    }
+
+    #[test]
+    fn an_interface_of_somebody_else_without_an_address_keeps_nobody_from_seeing_the_others() {
+        let wire = types::NetworkInterface::builder()
+            .network_interface_id("eni-0123456789abcdef0")
+            .subnet_id("subnet-0abc1234")
+            .availability_zone("us-east-1a")
+            .interface_type(types::NetworkInterfaceType::EfaOnly)
+            .status(types::NetworkInterfaceStatus::InUse)
+            .build();
+        assert_eq!(network_interface(&wire).expect("an interface").private_ip, None);
     }
 
     #[test]

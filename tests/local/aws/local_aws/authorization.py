@@ -78,9 +78,10 @@ def _applies(statement: dict[str, Any], ask: Ask) -> bool:
 
 
 def _holds(operator: str, values: list[str], found: str | None) -> bool:
-    """A condition on a key that the call does not have does not hold."""
+    """A condition on a key that the call does not have does not hold, unless it says so."""
     if found is None:
-        return False
+        return operator.endswith("IfExists")
+    operator = operator.removesuffix("IfExists")
     if operator == "StringEquals":
         return found in values
     if operator in ("StringLike", "ArnLike"):
@@ -213,7 +214,8 @@ def _lambda(region: Region, call: Call) -> Iterator[Ask]:
         function = region.functions.get(name)
         yield Ask(action, arn, _tagged("aws:ResourceTag", function.tags if function else {}))
     if call.operation == "GetFunction":
-        yield Ask("lambda:ListTags", arn)
+        function = region.functions.get(name)
+        yield Ask("lambda:ListTags", arn, _tagged("aws:ResourceTag", function.tags if function else {}))
     if params.get("Role"):
         yield Ask("iam:PassRole", params["Role"], {"iam:PassedToService": "lambda.amazonaws.com"})
     if (params.get("VpcConfig") or {}).get("SubnetIds"):

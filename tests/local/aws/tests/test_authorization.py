@@ -71,6 +71,16 @@ class Policies(Case):
         ec2.delete_security_group(GroupId=ours)
         self.refused("InvalidGroup.NotFound", ec2.delete_security_group, GroupId=ours)
 
+    def test_a_condition_on_what_may_be_missing_holds_where_it_is(self):
+        vpc = make_vpc()["vpcId"]
+        tags = ([], [OURS], [{**OURS, "Value": "another"}, {"Key": "a", "Value": "b"}])
+        untagged, ours, others = (self.make_group(client("ec2"), vpc, each) for each in tags)
+        tagged = {"StringEqualsIfExists": {"aws:ResourceTag/privategenai.dev/installation": "prod"}}
+        ec2 = self.operator("ec2", allow("ec2:DeleteSecurityGroup", "*", tagged))
+        self.refused("UnauthorizedOperation", ec2.delete_security_group, GroupId=others)
+        ec2.delete_security_group(GroupId=untagged)
+        ec2.delete_security_group(GroupId=ours)
+
     def test_a_role_is_known_by_its_path_as_long_as_it_is_there(self):
         trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
         document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
