@@ -82,6 +82,9 @@ pub enum Reach {
     OurNetwork,
     /// The hosted zones of endpoints with private DNS, which are AWS's own.
     HostedZones,
+    /// Roles below the installation's path, to be read; and by name without a path, which IAM does not know of a role that
+    /// is gone: it would refuse to say so.
+    RolesToRead,
     /// Roles below the installation's path.
     OurRoles,
     /// The same, to be handed to Lambda.
@@ -101,7 +104,7 @@ pub enum Reach {
 pub const TABLE: &[(&str, Reach, Option<&str>)] = {
     use Reach::{
         Functions, HostedZones, InVpcs, LogGroups, Look, NewEndpoint, NewFunction, NewGroup, OurFunctions, OurNetwork,
-        OurRoles, OurRolesForLambda, TagsOfNew, Vpcs,
+        OurRoles, OurRolesForLambda, RolesToRead, TagsOfNew, Vpcs,
     };
     &[
         ("ec2:DescribeNetworkInterfaces", Look, None),
@@ -137,14 +140,14 @@ pub const TABLE: &[(&str, Reach, Option<&str>)] = {
         ("ec2:RevokeSecurityGroupEgress", OurNetwork, None),
         ("ec2:RevokeSecurityGroupIngress", OurNetwork, None),
         ("route53:AssociateVPCWithHostedZone", HostedZones, Some("ec2:CreateVpcEndpoint with private DNS")),
+        ("iam:GetRole", RolesToRead, None),
+        ("iam:GetRolePolicy", RolesToRead, None),
+        ("iam:ListAttachedRolePolicies", RolesToRead, None),
+        ("iam:ListRolePolicies", RolesToRead, None),
         ("iam:CreateRole", OurRoles, None),
         ("iam:DeleteRole", OurRoles, None),
         ("iam:DeleteRolePolicy", OurRoles, None),
         ("iam:DetachRolePolicy", OurRoles, None),
-        ("iam:GetRole", OurRoles, None),
-        ("iam:GetRolePolicy", OurRoles, None),
-        ("iam:ListAttachedRolePolicies", OurRoles, None),
-        ("iam:ListRolePolicies", OurRoles, None),
         ("iam:PutRolePolicy", OurRoles, None),
         ("iam:TagRole", OurRoles, None),
         ("iam:UntagRole", OurRoles, None),
@@ -224,6 +227,10 @@ impl Operator {
             }
             Reach::OurNetwork => (vec![ec2("security-group"), ec2("vpc-endpoint")], tagged("aws:ResourceTag")),
             Reach::HostedZones => (vec![format!("arn:{partition}:route53:::hostedzone/*")], None),
+            Reach::RolesToRead => {
+                let gone = format!("arn:{partition}:iam::{account}:role/{FUNCTION_PREFIX}*");
+                ([roles(), vec![gone]].concat(), None)
+            }
             Reach::OurRoles => (roles(), None),
             Reach::OurRolesForLambda => {
                 (roles(), Some(json!({"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}})))
