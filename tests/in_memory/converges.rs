@@ -6,7 +6,10 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{
-    memory::aws::{Delays, Fault, VpcShape},
+    memory::{
+        aws::{Delays, Fault, VpcShape},
+        kubernetes,
+    },
     scene::{MODEL, Scene, app, condition, network, scene, writes},
 };
 
@@ -112,6 +115,22 @@ async fn a_restart_at_rest_writes_nothing_to_aws_or_kubernetes() {
         assert_eq!((journal.writes().len(), journal.events().len()), (0, 0), "{journal:?}");
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_to_which_kubernetes_never_listed_anything_ends_at_once_when_it_is_stopped() {
+    for fault in [kubernetes::Fault::answer(429), kubernetes::Fault::answer(503), kubernetes::Fault::hang()] {
+        scene(async {
+            let mut scene = Scene::new(Delays::default());
+            scene.kubernetes.inject(fault.clone().times(usize::MAX));
+            scene.start();
+            scene.pass(Duration::from_mins(1)).await;
+            let told = Instant::now();
+            scene.stop().await;
+            assert!(told.elapsed() < Duration::from_secs(1), "{fault:?}: {:?}", told.elapsed());
+        })
+        .await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -14,9 +14,8 @@ use std::{
 
 use futures::{
     FutureExt as _, Stream, StreamExt as _,
-    channel::mpsc::{UnboundedReceiver, unbounded},
+    channel::mpsc::unbounded,
     future::{LocalBoxFuture, join, join3},
-    stream,
 };
 use kube::{
     Client, Resource, ResourceExt as _,
@@ -159,7 +158,7 @@ pub async fn run(
         |object, context| app::controller::reconcile(object, context).boxed_local(),
         &context,
         apps.clone(),
-        gate(&apps, &networks, app_requests).take_until(stop.clone().cancelled_owned()),
+        app_requests.map(Ok).take_until(stop.clone().cancelled_owned()),
         concurrency,
     );
     let reconcile_networks = control(
@@ -167,11 +166,18 @@ pub async fn run(
         |object, context| network::controller::reconcile(object, context).boxed_local(),
         &context,
         networks.clone(),
-        gate(&apps, &networks, network_requests).take_until(stop.clone().cancelled_owned()),
+        network_requests.map(Ok).take_until(stop.clone().cancelled_owned()),
         concurrency,
     );
+    let work = async {
+        // Without the apps a network would look like nobody's. And a controller that runs before its store is filled does
+        // not end before it is, whatever becomes of its queue.
+        if stop.run_until_cancelled(both_listed(&apps, &networks)).await.is_some() {
+            join3(reconcile_apps, reconcile_networks, look_after(&context)).await;
+        }
+    };
     tokio::select! {
-        _ = join3(reconcile_apps, reconcile_networks, look_after(&context)) => {}
+        () = work => {}
         () = join(watch_apps, watch_networks).map(|_| ()) => unreachable!("a watch never ends"),
         () = resync => unreachable!("the resync never ends"),
         () = look_for_touches => unreachable!("touches never end"),
@@ -207,21 +213,6 @@ async fn both_listed(apps: &Store<Guarded<PrivateGenAIApp>>, networks: &Store<Gu
         // The watches live as long as the stores; without them there is nothing to act on.
         std::future::pending::<()>().await;
     }
-}
-
-/// Holds all work back until both kinds are listed: without the apps a network would look like nobody's.
-fn gate<K: Resource<DynamicType = ()>>(
-    apps: &Store<Guarded<PrivateGenAIApp>>,
-    networks: &Store<Guarded<PrivateGenAINetwork>>,
-    requests: UnboundedReceiver<ObjectRef<K>>,
-) -> impl Stream<Item = Result<ObjectRef<K>, Infallible>> {
-    let (apps, networks) = (apps.clone(), networks.clone());
-    stream::once(async move {
-        both_listed(&apps, &networks).await;
-        requests
-    })
-    .flatten()
-    .map(Ok)
 }
 
 /// Runs one controller over its queue until the queue ends, and what is under way with it.
