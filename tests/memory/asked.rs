@@ -82,6 +82,35 @@ pub fn is_as_asked(app: &Value, world: &World) -> Result<(), String> {
     if serves { Ok(()) } else { Err(format!("no endpoint serves it: {:#?}", state.endpoints)) }
 }
 
+/// No endpoint of ours lets through a model that nobody on its network may call: no app that names it there, and no role of
+/// one that lives without an object.
+///
+/// # Errors
+/// Which endpoint lets through more.
+pub fn opens_no_more<'a>(apps: impl IntoIterator<Item = &'a Value>, world: &World) -> Result<(), String> {
+    let mut called: BTreeSet<(Option<String>, String)> = BTreeSet::new();
+    for app in apps {
+        let vpc = app["spec"]["network"]["vpcId"].as_str().map(ToOwned::to_owned);
+        let models = app["spec"]["models"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        called.extend(models.map(|model| (vpc.clone(), model.to_owned())));
+    }
+    for role in world.roles.values().map(|record| &record.role) {
+        // One that lost its tags may be anywhere.
+        let vpc = AppIdentity::from_tags(&installation(), &role.tags).map(|app| app.vpc.to_string());
+        called.extend(allowed_models(role.inline_policies.values()).into_iter().map(|model| (vpc.clone(), model)));
+    }
+    let ours = world.regions[&region()].endpoints.values().filter(|endpoint| installation().owns(&endpoint.tags));
+    for endpoint in ours.filter(|endpoint| !endpoint.state.is_ending()) {
+        let vpc = Some(endpoint.vpc.to_string());
+        let is_called =
+            |model: &String| [&vpc, &None].into_iter().any(|at| called.contains(&(at.clone(), model.clone())));
+        if let Some(model) = allowed_models(&endpoint.policy).iter().find(|model| !is_called(model)) {
+            return Err(format!("{} lets through {model}, which nobody calls there", endpoint.id));
+        }
+    }
+    Ok(())
+}
+
 /// The two groups of a VPC, which let through what a path needs and nothing else.
 fn groups(state: &RegionState, vpc: &VpcId) -> Result<(SecurityGroupId, SecurityGroupId), String> {
     let group = |component: &str| -> Result<&SecurityGroup, String> {

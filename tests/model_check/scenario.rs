@@ -25,7 +25,7 @@ use super::{
     step::settings,
 };
 use crate::memory::{
-    asked::is_as_asked,
+    asked::{is_as_asked, opens_no_more},
     aws::{self, ByHand, Delays, Drift, VpcShape, World, by_hand::copy_of, drifts, reads::leftovers, step as aws_step},
     judge::{Judge, installation, live_endpoints, region},
     somebody_else::install_somebody_else,
@@ -339,7 +339,10 @@ impl Scenario {
     /// What does not.
     pub fn check_rest(&self, state: &State) -> Result<(), String> {
         let here = &state.world.regions[&region()];
-        for (name, object) in &state.objects.apps {
+        let written =
+            state.objects.apps.values().map(|app| serde_json::to_value(app.get())).collect::<Result<Vec<_>, _>>();
+        let written = written.map_err(|error| error.to_string())?;
+        for ((name, object), written) in state.objects.apps.iter().zip(&written) {
             let app = object.get();
             if app.metadata.deletion_timestamp.is_some() {
                 return Err(format!("app {name} does not go"));
@@ -353,12 +356,12 @@ impl Scenario {
                     return Err(format!("app {name}: {} is not met: {conditions:#?}", leg.as_str()));
                 }
             }
-            let written = serde_json::to_value(app).map_err(|error| error.to_string())?;
-            is_as_asked(&written, &state.world).map_err(|wrong| format!("app {name}: {wrong}"))?;
+            is_as_asked(written, &state.world).map_err(|wrong| format!("app {name}: {wrong}"))?;
             if !state.world.functions_without_their_role(&region()).is_empty() {
                 return Err(format!("the function of app {name} does not work"));
             }
         }
+        opens_no_more(&written, &state.world)?;
         for (name, object) in &state.objects.networks {
             let network = object.get();
             let of_vpc = |app: &PrivateGenAIApp| {

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     memory::{
-        asked::is_as_asked,
+        asked::{is_as_asked, opens_no_more},
         aws::{self, ByHand, Delays, Drift, Fault, Route, VpcShape, by_hand::copy_of, drifts},
         judge::{live_endpoints, not_ours},
         kubernetes::{self, Verb},
@@ -394,7 +394,7 @@ impl Player {
                 is_as_asked(&object, &world).map_err(|wrong| format!("{path}: {wrong}"))?;
             }
         }
-        Ok(())
+        opens_no_more(&self.scene.kubernetes.list(kubernetes::APPS), &world)
     }
 
     fn check_rest(&self) -> Result<(), String> {
