@@ -3,6 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{DeletionPolicy, EndpointStatus, InvalidSpec, SecurityGroupsStatus};
 use crate::aws::{Region, VpcId};
@@ -119,6 +120,18 @@ pub struct NetworkKey {
     pub region: Region,
     /// The VPC.
     pub vpc: VpcId,
+}
+
+impl NetworkKey {
+    /// Reads it from a part of an object that cannot be read otherwise. `home` is the region where none is named, if that
+    /// is allowed there.
+    pub fn of_raw(part: &Value, home: Option<&Region>) -> Option<Self> {
+        let region = match &part["region"] {
+            Value::Null => home?.clone(),
+            region => region.as_str()?.parse().ok()?,
+        };
+        Some(Self { region, vpc: part["vpcId"].as_str()?.parse().ok()? })
+    }
 }
 
 impl TryFrom<&PrivateGenAINetworkSpec> for NetworkKey {

@@ -40,13 +40,7 @@ impl Departing {
     /// nothing else along.
     pub fn of_raw(object: &Value, home: &Region) -> Self {
         let (spec, status) = (&object["spec"], &object["status"]);
-        let network = |network: &Value| {
-            let region = match &network["region"] {
-                Value::Null => home.clone(),
-                region => region.as_str()?.parse().ok()?,
-            };
-            Some(NetworkKey { region, vpc: network["vpcId"].as_str()?.parse().ok()? })
-        };
+        let network = |network| NetworkKey::of_raw(network, Some(home));
         Self {
             policy: DeletionPolicy::of_raw(object),
             network: network(&spec["network"]).or_else(|| network(&status["network"])),

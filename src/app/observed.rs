@@ -10,7 +10,7 @@ use crate::{
 use super::desired::DesiredFunction;
 
 /// The facts about one app, taken out of the shared snapshot, and `GetFunction` where that does not do.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Observed {
     /// Its execution role.
     pub role: Option<Role>,

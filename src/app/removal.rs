@@ -8,7 +8,8 @@ use kube::{Api, Resource as _, ResourceExt as _};
 use super::{
     Departing, LogGroupFacts, Observed,
     decide::{
-        decide_removal, decide_retention, is_back, is_retained, is_young_and_unseen, learn_retention, places, too_young,
+        decide_removal, decide_retention, is_back, is_retained, is_young_and_unseen, learn_retention, places,
+        retained_role, too_young,
     },
     plan::retain::{is_as_given, is_retained as is_left},
     report::Report,
@@ -17,10 +18,10 @@ use crate::{
     api::{DeletionPolicy, PrivateGenAIApp, condition::ConditionType},
     aws::{AwsError, Caller, MaxAge, NetworkInterfaceId, Role, Snapshot},
     controller::{
-        Context, Converged, Departed, Error, Freshness, Guarded, Pace, converge, explain_unreadable, is_held, raw,
-        remove_finalizer,
+        Context, Converged, Departed, Error, Freshness, Guarded, Pace, converge, explain_unreadable, is_held,
+        remove_finalizer, stored,
     },
-    identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity},
+    identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity, Retirement},
     network::{of_functions, of_lambda},
     plan::explain,
 };
@@ -105,23 +106,44 @@ pub(super) async fn remove(
 }
 
 /// Removes what another operator was late to create for an app that is gone. `true` when there was nothing, or when an object
-/// of that name is there again, which sees to it.
+/// of that name is there again, which sees to it, or was meanwhile and left its resources. The tables that all share come
+/// first: of an app that none of them shows, nothing is asked for by name.
 pub async fn look_after(identity: &AppIdentity, ctx: &Context) -> bool {
-    let is_back = || is_back(identity, &ctx.cluster());
-    if is_back() {
+    let stays = || is_back(identity, &ctx.cluster()) || ctx.memory().may_be_invisible(&retained_role(identity));
+    if stays() {
         return true;
     }
     let Ok(caller) = ctx.snapshots.caller().await else {
         return false;
     };
-    // One of the same name came meanwhile, and went with its resources retained.
-    match ctx.snapshots.region(&identity.region).roles(MaxAge::Any).await {
-        Ok(roles) if is_retained(identity, &roles) => return true,
-        Ok(_) => {}
+    match is_shown(identity, &ctx.snapshots.region(&identity.region)).await {
+        Ok(Shown::Nothing | Shown::Retained) => return true,
+        Ok(Shown::Something) => {}
         Err(_) => return false,
     }
-    let pass = remove_one(identity, &caller, is_back, ctx).await;
+    let pass = remove_one(identity, &caller, stays, ctx).await;
     pass.error.is_none() && pass.done.is_empty() && pass.plan.legs.is_empty()
+}
+
+/// What the tables show of an app.
+enum Shown {
+    Nothing,
+    Something,
+    /// One of its name came meanwhile, and went with its resources retained.
+    Retained,
+}
+
+async fn is_shown(identity: &AppIdentity, snapshot: &Snapshot) -> Result<Shown, AwsError> {
+    let roles = snapshot.roles(MaxAge::Any).await?;
+    if is_retained(identity, &roles) {
+        return Ok(Shown::Retained);
+    }
+    // A role that was handed to the network is nothing of the app's any more.
+    let has = |role: &Role| Retirement::from_tags(&role.tags).is_none();
+    let shown = roles.get(&identity.role_name()).is_some_and(has)
+        || snapshot.functions(MaxAge::Any).await?.contains_key(&identity.function_name())
+        || snapshot.log_groups(MaxAge::Any).await?.contains_key(&identity.log_group_name());
+    Ok(if shown { Shown::Something } else { Shown::Nothing })
 }
 
 /// Leaves an app's resources as they are, with a tag that says so. Also gives the unique id of the role that its function was
@@ -196,7 +218,7 @@ pub async fn observe_retained(
         Some(role) if needs_nothing(role) => None,
         _ => snapshot.function(&identity.function_name()).await?,
     };
-    Ok(Observed { role, given_role_id, log_group: None, listing: None, detail, interfaces: BTreeSet::new() })
+    Ok(Observed { role, given_role_id, detail, ..Observed::default() })
 }
 
 /// Looks at what there is of an app that is to go with its resources.
@@ -209,6 +231,13 @@ pub async fn observe_remains(
     network: &NetworkIdentity,
     fresh: &Freshness,
 ) -> Result<Observed, AwsError> {
+    let roles = snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await?;
+    let role = roles.get(&identity.role_name()).cloned();
+    let detail = snapshot.function(&identity.function_name()).await?;
+    // Its log group and its interfaces are nobody's question before it is gone.
+    if detail.as_ref().is_some_and(|detail| identity.installation.owns(&detail.tags)) {
+        return Ok(Observed { role, detail, ..Observed::default() });
+    }
     let log_groups = snapshot.log_groups(fresh.of(ConditionType::FunctionReady)).await?;
     let log_group = match log_groups.get(&identity.log_group_name()) {
         Some(group) => {
@@ -217,16 +246,8 @@ pub async fn observe_remains(
         }
         None => None,
     };
-    let roles = snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await?;
-    let role = roles.get(&identity.role_name()).cloned();
-    Ok(Observed {
-        given_role_id: None,
-        log_group,
-        listing: None,
-        interfaces: interfaces(snapshot, identity, network, role.is_some()).await?,
-        detail: snapshot.function(&identity.function_name()).await?,
-        role,
-    })
+    let interfaces = interfaces(snapshot, identity, network, role.is_some()).await?;
+    Ok(Observed { role, log_group, interfaces, detail, ..Observed::default() })
 }
 
 /// The interfaces that Lambda holds for functions on a network, and for this one wherever somebody moved it to. Others that
@@ -255,10 +276,8 @@ async fn departing(object: &Guarded<PrivateGenAIApp>, ctx: &Context) -> Result<O
         Ok(app) => return Ok(Some(Departing::of(app, home))),
         Err(invalid) => &invalid.metadata,
     };
-    let api = raw::<PrivateGenAIApp>(&ctx.client, meta.namespace.as_deref());
-    let raw = api.get_opt(meta.name.as_deref().unwrap_or_default()).await?;
-    let same = raw.filter(|raw| raw.metadata.uid == meta.uid);
-    Ok(same.map(|raw| Departing::of_raw(&raw.data, home)))
+    let stored = stored::<PrivateGenAIApp>(&ctx.client, meta).await?;
+    Ok(stored.map(|stored| Departing::of_raw(&stored.data, home)))
 }
 
 async fn identities(

@@ -24,7 +24,7 @@ pub use latest::Latest;
 pub use memory::Memory;
 pub use objects::{
     DRIFT_REPAIRED, Guarded, add_finalizer, apply_status, explain_unreadable, is_held, network_of, raw,
-    raw_deletion_policy, remove_finalizer, tell,
+    remove_finalizer, stored, tell,
 };
 pub use pace::Pace;
 pub use triggers::run;

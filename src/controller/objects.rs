@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{Context, Error, drift::Repair};
 use crate::api::{
-    DeletionPolicy, FINALIZER, PrivateGenAIApp,
+    FINALIZER, PrivateGenAIApp,
     app::App,
     condition::{ConditionType, Leg, Reason, find, fold},
     network::NetworkKey,
@@ -128,17 +128,17 @@ where
     }
 }
 
-/// What is to become of the resources of an object that cannot be read: deleting never depends on a valid spec.
+/// An object as it is stored, readable or not; `None` when it is gone, though another one may have its name.
 ///
 /// # Errors
 /// The Kubernetes API's.
-pub async fn raw_deletion_policy<K>(client: &Client, meta: &ObjectMeta) -> Result<DeletionPolicy, Error>
+pub async fn stored<K>(client: &Client, meta: &ObjectMeta) -> Result<Option<DynamicObject>, Error>
 where
     K: Resource<DynamicType = ()>,
 {
     let api = raw::<K>(client, meta.namespace.as_deref());
-    let raw = api.get_opt(meta.name.as_deref().unwrap_or_default()).await?;
-    Ok(raw.map_or_else(DeletionPolicy::default, |raw| DeletionPolicy::of_raw(&raw.data)))
+    let stored = api.get_opt(meta.name.as_deref().unwrap_or_default()).await?;
+    Ok(stored.filter(|stored| stored.metadata.uid == meta.uid))
 }
 
 fn gone(status: &Status) -> bool {
@@ -158,9 +158,7 @@ where
         "This version of the operator cannot read the object ({problem}): correct it. Its resources in AWS stay as they are."
     );
     let leg = Leg::blocked(ConditionType::Accepted, Reason::InvalidSpec, message);
-    let api = raw::<K>(client, meta.namespace.as_deref());
-    let name = meta.name.as_deref().unwrap_or_default();
-    let Some(current) = api.get_opt(name).await? else {
+    let Some(current) = stored::<K>(client, meta).await? else {
         return Ok(());
     };
     let mut status = current.data.get("status").cloned().unwrap_or_else(|| json!({}));
@@ -174,12 +172,14 @@ where
         !told.contains(&condition.type_) && condition.type_ != ConditionType::Reconciling.as_str()
     }));
     status["conditions"] = serde_json::to_value(conditions)?;
+    let name = meta.name.as_deref().unwrap_or_default();
     let patch = json!({
         "apiVersion": K::api_version(&()),
         "kind": K::kind(&()),
         "metadata": {"name": name, "uid": meta.uid},
         "status": status,
     });
+    let api = raw::<K>(client, meta.namespace.as_deref());
     match api.patch_status(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(patch)).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if gone(&status) => Ok(()),

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, ObjectMeta, Preconditions},
+    api::{DeleteParams, DynamicObject, ObjectMeta, Preconditions},
     runtime::controller::Action,
 };
 
@@ -28,8 +28,7 @@ use crate::{
     aws::{AwsError, Failure, FunctionName, MaxAge, NetworkInterfaceId, Role, SecurityGroupId, Snapshot, Write},
     controller::{
         Context, Converged, Departed, Error, Freshness, Guarded, Pace, add_finalizer, apply_status, context::key,
-        converge, drift::repairs, explain_unreadable, is_held, observe_ready, raw, raw_deletion_policy,
-        remove_finalizer, tell,
+        converge, drift::repairs, explain_unreadable, is_held, observe_ready, remove_finalizer, stored, tell,
     },
     identity::{FUNCTIONS_GROUP, NetworkIdentity, Retirement},
     plan::unseen as unseen_legs,
@@ -46,30 +45,26 @@ pub async fn reconcile(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: Arc<Conte
     let network = match &object.0 {
         Ok(network) => network,
         Err(invalid) => {
-            let deleting = invalid.metadata.deletion_timestamp.is_some();
-            recovered = if deleting { recover(&invalid.metadata, &ctx).await? } else { None };
-            let Some(network) = &recovered else {
-                let retain = DeletionPolicy::Retain;
-                if deleting
-                    && raw_deletion_policy::<PrivateGenAINetwork>(&ctx.client, &invalid.metadata).await? == retain
-                {
-                    // Nobody can tell which VPC it stands for, and nothing there is to be touched.
-                    remove_finalizer(&api, &invalid.metadata).await?;
-                    return Ok(Action::await_change());
-                }
-                explain_unreadable::<PrivateGenAINetwork>(&ctx.client, &invalid.metadata, &invalid.error).await?;
-                return Ok(Action::await_change());
+            let meta = &invalid.metadata;
+            recovered = match meta.deletion_timestamp {
+                None => Err(DeletionPolicy::Delete),
+                Some(_) => match stored::<PrivateGenAINetwork>(&ctx.client, meta).await? {
+                    None => return Ok(Action::await_change()),
+                    Some(stored) => recover(stored),
+                },
             };
-            network
+            match &recovered {
+                Ok(network) => network,
+                Err(policy) => return nowhere(&api, meta, *policy, &invalid.error, &ctx).await,
+            }
         }
     };
     let name = key("network", network);
     let vpc = match NetworkKey::try_from(&network.spec) {
         Ok(vpc) => vpc,
         Err(problem) => {
-            let problem = problem.to_string();
-            explain_unreadable::<PrivateGenAINetwork>(&ctx.client, &network.metadata, &problem).await?;
-            return Ok(Action::await_change());
+            let policy = network.spec.deletion_policy.unwrap_or_default();
+            return nowhere(&api, &network.metadata, policy, &problem.to_string(), &ctx).await;
         }
     };
     let standing = standing(network, &vpc, &ctx.cluster());
@@ -91,15 +86,28 @@ pub async fn reconcile(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: Arc<Conte
     Ok(pace.action(ctx.attempt(&name, pace), &name))
 }
 
-/// What deletion needs of an object that cannot be read: which VPC it stands for. Deleting is always possible.
-async fn recover(meta: &ObjectMeta, ctx: &Context) -> Result<Option<PrivateGenAINetwork>, Error> {
-    let raw = raw::<PrivateGenAINetwork>(&ctx.client, None).get_opt(meta.name.as_deref().unwrap_or_default()).await?;
-    Ok(raw.and_then(|raw| {
-        let text = |member: &str| raw.data["spec"][member].as_str().map(ToOwned::to_owned);
-        let deletion_policy = Some(DeletionPolicy::of_raw(&raw.data));
-        let spec = PrivateGenAINetworkSpec { vpc_id: text("vpcId")?, region: text("region")?, deletion_policy };
-        Some(PrivateGenAINetwork { metadata: raw.metadata, spec, status: None })
-    }))
+/// What deletion needs of an object that cannot be read: which VPC it stands for, or else what is to become of what is there.
+fn recover(stored: DynamicObject) -> Result<PrivateGenAINetwork, DeletionPolicy> {
+    let policy = DeletionPolicy::of_raw(&stored.data);
+    let key = NetworkKey::of_raw(&stored.data["spec"], None).ok_or(policy)?;
+    let spec = PrivateGenAINetworkSpec { deletion_policy: Some(policy), ..PrivateGenAINetworkSpec::of(&key) };
+    Ok(PrivateGenAINetwork { metadata: stored.metadata, spec, status: None })
+}
+
+/// Nobody can tell which VPC an object stands for. It goes where nothing there is to be touched, and is told otherwise.
+async fn nowhere(
+    api: &Api<PrivateGenAINetwork>,
+    meta: &ObjectMeta,
+    policy: DeletionPolicy,
+    problem: &str,
+    ctx: &Context,
+) -> Result<Action, Error> {
+    if meta.deletion_timestamp.is_some() && policy == DeletionPolicy::Retain {
+        remove_finalizer(api, meta).await?;
+    } else {
+        explain_unreadable::<PrivateGenAINetwork>(&ctx.client, meta, problem).await?;
+    }
+    Ok(Action::await_change())
 }
 
 /// A network that another one stands before: an implicit one goes, an explicit one says why it does nothing.

@@ -19,8 +19,8 @@ pub use orphan::orphan;
 pub use teardown::teardown;
 
 use crate::{
-    api::{PrivateGenAIApp, PrivateGenAINetwork},
-    aws::AwsError,
+    api::{DeletionPolicy, PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
+    aws::{AwsError, Region},
     controller,
 };
 
@@ -65,26 +65,32 @@ pub enum Failure {
 }
 
 /// All objects of both kinds. They are not decoded: one that cannot be read is uninstalled like any other. Where a kind is not
-/// installed, there are none of it.
+/// installed, there are none of it. `home` is the region of VPCs for which an object names none.
 ///
 /// # Errors
 /// The Kubernetes API's.
-pub async fn objects(client: &Client) -> Result<Vec<Item>, kube::Error> {
-    let mut items = of_kind::<PrivateGenAIApp>(client, Kind::App).await?;
-    items.extend(of_kind::<PrivateGenAINetwork>(client, Kind::Network).await?);
+pub async fn objects(client: &Client, home: &Region) -> Result<Vec<Item>, kube::Error> {
+    let mut items = of_kind::<PrivateGenAIApp>(client, Kind::App, home).await?;
+    items.extend(of_kind::<PrivateGenAINetwork>(client, Kind::Network, home).await?);
     Ok(items)
 }
 
-async fn of_kind<K: Resource<DynamicType = ()>>(client: &Client, kind: Kind) -> Result<Vec<Item>, kube::Error> {
+async fn of_kind<K>(client: &Client, kind: Kind, home: &Region) -> Result<Vec<Item>, kube::Error>
+where
+    K: Resource<DynamicType = ()>,
+{
     match controller::raw::<K>(client, None).list(&ListParams::default()).await {
-        Ok(list) => Ok(list.items.into_iter().map(|object| item(kind, &object)).collect()),
+        Ok(list) => Ok(list.items.into_iter().map(|object| item(kind, &object, home)).collect()),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }
 
-fn item(kind: Kind, object: &DynamicObject) -> Item {
-    let spec = |path: &str| object.data.pointer(path).and_then(|value| value.as_str()).map(ToOwned::to_owned);
+fn item(kind: Kind, object: &DynamicObject, home: &Region) -> Item {
+    let place = match kind {
+        Kind::App => &object.data["spec"]["network"],
+        Kind::Network => &object.data["spec"],
+    };
     let conditions = object.data.pointer("/status/conditions").and_then(|conditions| conditions.as_array());
     let message = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
     Item {
@@ -93,9 +99,8 @@ fn item(kind: Kind, object: &DynamicObject) -> Item {
         name: object.name_any(),
         uid: object.uid().unwrap_or_default(),
         deleting: object.metadata.deletion_timestamp.is_some(),
-        retained: spec("/spec/deletionPolicy").as_deref() == Some("Retain"),
+        retained: DeletionPolicy::of_raw(&object.data) == DeletionPolicy::Retain,
         says: message.and_then(|ready| Some(ready["message"].as_str()?.to_owned())).unwrap_or_default(),
-        vpc: spec("/spec/vpcId").or_else(|| spec("/spec/network/vpcId")),
-        region: spec("/spec/region").or_else(|| spec("/spec/network/region")),
+        network: NetworkKey::of_raw(place, Some(home)),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use crate::{api::network::NetworkKey, aws::Region};
+use crate::api::network::NetworkKey;
 
 /// One of the two kinds, in the order in which they go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -30,18 +30,8 @@ pub struct Item {
     pub retained: bool,
     /// The message of its condition `Ready`.
     pub says: String,
-    /// Its VPC, if that can be read.
-    pub vpc: Option<String>,
-    /// The region of that VPC, where the object names it.
-    pub region: Option<String>,
-}
-
-impl Item {
     /// The network that it is, or is on; `None` if that cannot be read.
-    pub fn network(&self, home: &Region) -> Option<NetworkKey> {
-        let region = self.region.as_ref().map_or(Some(home.clone()), |region| region.parse().ok())?;
-        Some(NetworkKey { region, vpc: self.vpc.as_ref()?.parse().ok()? })
-    }
+    pub network: Option<NetworkKey>,
 }
 
 impl fmt::Display for Item {
@@ -123,8 +113,7 @@ mod tests {
             deleting,
             retained: name == "kept",
             says: format!("{name} waits."),
-            vpc: None,
-            region: None,
+            network: None,
         }
     }
 

@@ -60,7 +60,7 @@ impl Retained {
         let networks: Vec<_> = items
             .iter()
             .filter(|network| !network.retained && !self.kept.contains(&network.uid))
-            .filter_map(|network| Some((network, listed(users.get(&network.network(&self.home)?)?))))
+            .filter_map(|network| Some((network, listed(users.get(network.network.as_ref()?)?))))
             .collect();
         self.kept.extend(networks.iter().map(|(network, _)| network.uid.clone()));
         networks

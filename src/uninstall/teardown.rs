@@ -18,7 +18,7 @@ use super::{
     retained::Retained,
 };
 use crate::{
-    api::{DeletionPolicy, PrivateGenAIApp, PrivateGenAINetwork},
+    api::{DeletionPolicy, PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
     aws::Aws,
     controller::{self, Settings, raw},
     leadership::{Election, Leadership, Standing},
@@ -41,7 +41,7 @@ pub async fn teardown(
     stop: CancellationToken,
     mut tell: impl FnMut(String) -> std::io::Result<()>,
 ) -> Result<(), Failure> {
-    let items = objects(&client).await?;
+    let items = objects(&client, &settings.region).await?;
     if !confirmed && !items.is_empty() {
         plan(&items).into_iter().try_for_each(&mut tell)?;
         return Err(Failure::NotConfirmed);
@@ -82,7 +82,7 @@ async fn remove_all(
 ) -> Result<(), Failure> {
     let mut told: Vec<String> = Vec::new();
     loop {
-        let items = match objects(client).await {
+        let items = match objects(client, &settings.region).await {
             Ok(items) => items,
             Err(error @ kube::Error::Api(_)) => return Err(error.into()),
             // It may take an hour: a connection that breaks meanwhile is no reason to give up.
@@ -93,8 +93,8 @@ async fn remove_all(
             }
         };
         for item in &items {
-            if let Some(network) = item.network(&settings.region) {
-                places.entry(network.region).or_default().insert(network.vpc);
+            if let Some(NetworkKey { region, vpc }) = item.network.clone() {
+                places.entry(region).or_default().insert(vpc);
             }
         }
         // Before it is deleted: without resources to remove, nothing holds it.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     memory::aws::{Delays, VpcShape},
-    scene::{RESYNC, Scene, names, scene, writes},
+    scene::{RESYNC, Scene, app, names, scene, writes},
 };
 
 #[tokio::test(start_paused = true)]
@@ -43,6 +43,28 @@ async fn one_more_app_costs_five_writes_and_no_call_of_its_own_besides_but_get_f
         );
         let kubernetes = scene.kubernetes.take_journal().writes();
         assert!(kubernetes.iter().all(|call| call.name == "second"), "only the app itself is written: {kubernetes:?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn apps_that_are_gone_are_looked_for_in_the_tables_of_all_and_not_one_by_one() {
+    scene(async {
+        let (scene, vpc) = Scene::with_app("stays", Delays::default()).await;
+        for n in 0..20 {
+            scene.apply_app(&format!("app-{n:03}"), &vpc);
+            scene.until_ready(&format!("app-{n:03}")).await;
+        }
+        for n in 0..20 {
+            scene.kubernetes.delete(&app(&format!("app-{n:03}")));
+            scene.until_gone(&format!("app-{n:03}")).await;
+        }
+        scene.forget();
+        scene.pass(Duration::from_mins(2)).await;
+        let calls = names(&scene.aws.take_journal());
+        // Five looks within the minute at three tables, and one of the network at what Lambda still holds.
+        assert!(calls.len() <= 5 * 3 + 1, "{calls:?}");
+        assert!(calls.iter().any(|call| call == "iam:GetAccountAuthorizationDetails"), "it looks: {calls:?}");
     })
     .await;
 }

@@ -36,13 +36,6 @@ fn role_has(scene: &Scene, tag: &str) -> bool {
     scene.aws.world().roles.values().any(|record| record.role.tags.contains_key(tag))
 }
 
-/// Somebody deletes all roles of the installation; the operator does not know of it before the next resync.
-fn delete_roles(scene: &Scene) {
-    for role in scene.aws.world().roles.keys().cloned() {
-        scene.aws.act(&Action::ByHand(Scene::region(), ByHand::DeleteRole(role))).expect("AWS lets it happen");
-    }
-}
-
 /// The function runs as the role that there is, and not as one that had its name.
 fn function_has_its_role(scene: &Scene) -> bool {
     let world = scene.aws.world();
@@ -74,7 +67,7 @@ async fn retained_without_role(away: bool, lost: Option<&'static str>, killed: b
     if away {
         scene.stop().await;
     }
-    delete_roles(&scene);
+    scene.delete_roles();
     scene.pass(Duration::from_secs(15)).await;
     scene.kubernetes.delete(&app("bot"));
     scene.forget();
@@ -119,7 +112,7 @@ async fn a_role_is_put_back_without_models_for_a_retained_app_that_cannot_be_rea
     scene(async {
         let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         scene.pass(Duration::from_secs(20)).await;
-        delete_roles(&scene);
+        scene.delete_roles();
         scene.kubernetes.overwrite(&app("bot"), |app| {
             app["spec"]["models"] = json!({"not": "a list"});
             app["spec"]["deletionPolicy"] = json!("Retain");
@@ -145,7 +138,7 @@ async fn an_app_that_cannot_be_read_takes_its_function_along_although_its_role_i
     scene(async {
         let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         scene.pass(Duration::from_secs(20)).await;
-        delete_roles(&scene);
+        scene.delete_roles();
         scene.kubernetes.overwrite(&app("bot"), |app| app["spec"]["models"] = json!({"not": "a list"}));
         scene.kubernetes.delete(&app("bot"));
         scene.until_nothing_is_left("bot", &vpc).await;
@@ -275,6 +268,33 @@ fn explicit(name: &str, vpc: &VpcId, policy: &str) -> Value {
     let mut network = explicit_network(name, vpc);
     network["spec"]["deletionPolicy"] = json!(policy);
     network
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_network_that_is_retained_goes_although_nobody_can_tell_its_vpc() {
+    for vpc_id in [json!(7), json!("vpc_x"), Value::Null] {
+        scene(async {
+            let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+            let (other, _) = scene.vpc(&VpcShape::default());
+            let mut network = explicit_network("prod", &other);
+            network["spec"]["deletionPolicy"] = json!("Retain");
+            scene.kubernetes.apply(network);
+            let path = "privategenainetworks/prod";
+            scene.kubernetes.overwrite(path, |it| {
+                it["metadata"]["finalizers"] = json!([FINALIZER]);
+                it["spec"]["vpcId"] = vpc_id.clone();
+            });
+            scene.pass(Duration::from_mins(1)).await;
+            scene.forget();
+            scene.kubernetes.delete(path);
+            scene.kubernetes.until_gone(path, LONG).await;
+            assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new(), "{vpc_id}: nothing there is touched");
+            scene.kubernetes.delete(&app("bot"));
+            scene.until_gone("bot").await;
+            scene.until_network_gone(&vpc).await;
+        })
+        .await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

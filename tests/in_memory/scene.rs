@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use wildmatch::WildMatch;
 
 use crate::memory::{
-    aws::{CallRecord, Delays, MemoryAws, VpcShape},
+    aws::{Action, ByHand, CallRecord, Delays, MemoryAws, VpcShape},
     judge,
     kubernetes::{APPS, ApiServer, NETWORKS, Rules},
 };
@@ -129,6 +129,13 @@ impl Scene {
         let (operator, _) = self.operator.take().expect("the operator runs");
         operator.abort();
         drop(operator.await);
+    }
+
+    /// Somebody deletes all roles of the installation; the operator does not know of it before the next resync.
+    pub fn delete_roles(&self) {
+        for role in self.aws.world().roles.keys().cloned() {
+            self.aws.act(&Action::ByHand(Self::region(), ByHand::DeleteRole(role))).expect("AWS lets it happen");
+        }
     }
 
     /// Applies the three-line app.
