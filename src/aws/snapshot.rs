@@ -497,7 +497,7 @@ impl Snapshot {
 
     /// Forgets what a write may have changed, by how it failed, if it did.
     pub fn forget(&self, write: &Write, error: Option<&AwsError>) {
-        if error.is_some_and(changed_nothing) {
+        if error.is_some_and(|error| tells_nothing(write, error)) {
             return;
         }
         match write {
@@ -540,9 +540,21 @@ impl Snapshot {
 }
 
 /// AWS refused a write without a look at the resource: everything is as it was, and needs no further look.
-fn changed_nothing(error: &AwsError) -> bool {
+fn tells_nothing(write: &Write, error: &AwsError) -> bool {
     match error.failure {
-        Failure::Throttled | Failure::AccessDenied | Failure::Credentials | Failure::QuotaReached => true,
+        Failure::Throttled | Failure::Credentials | Failure::QuotaReached => true,
+        // The operator's rights end at its path, and IAM does not know the path of a role that is gone: it refuses what it
+        // would not find.
+        Failure::AccessDenied => match write {
+            Write::UpdateTrustPolicy { .. }
+            | Write::PutRolePolicy { .. }
+            | Write::DeleteRolePolicy { .. }
+            | Write::DetachRolePolicy { .. }
+            | Write::TagRole { .. }
+            | Write::UntagRole { .. }
+            | Write::DeleteRole { .. } => false,
+            _ => true,
+        },
         Failure::Unavailable
         | Failure::NotFound
         | Failure::AlreadyExists

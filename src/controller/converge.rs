@@ -132,7 +132,8 @@ impl Pass {
                 self.looked_afresh = true;
                 self.freshness =
                     if nothing_left { Freshness::for_what_may_be_left() } else { Freshness::for_unsettled(&self.plan) };
-                self.another_stage()
+                // However many stages there were: it is the last look.
+                Position::Look
             } else {
                 Position::End
             }

@@ -70,6 +70,10 @@ impl Departures {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(departed);
     }
 
+    fn is_watched(&self, departed: &Departed) -> bool {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner).contains_key(departed)
+    }
+
     fn is_empty(&self) -> bool {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         watched.retain(|_, watch| Instant::now() <= watch.until);
@@ -107,6 +111,10 @@ async fn look(ctx: &Context) {
         ctx.snapshots.resync();
     }
     for departed in due {
+        // The answers about the others took their time.
+        if !ctx.departures.is_watched(&departed) {
+            continue;
+        }
         let empty = match &departed {
             Departed::App(identity) => app::look_after(identity, ctx).await,
             Departed::Network(key) => network::controller::look_after(key, ctx).await,

@@ -115,6 +115,24 @@ async fn an_app_that_cannot_be_read_keeps_its_path_and_can_still_be_deleted() {
     .await;
 }
 
+/// The operator's rights end at its path, and IAM does not know the path of a role that is gone.
+#[tokio::test(start_paused = true)]
+async fn an_app_whose_role_is_gone_goes_before_the_next_resync_although_iam_refuses_what_it_cannot_find() {
+    scene(async {
+        let (scene, _) = Scene::with_app("bot", Delays::default()).await;
+        scene.pass(Duration::from_secs(20)).await;
+        scene.delete_roles();
+        for call in ["DeleteRolePolicy", "DeleteRole"] {
+            scene.aws.fail_next(call, Fault::access_denied().times(u32::MAX));
+        }
+        scene.kubernetes.delete(&app("bot"));
+        let begun = tokio::time::Instant::now();
+        scene.until_gone("bot").await;
+        assert!(begun.elapsed() < Duration::from_secs(30), "{:?}", begun.elapsed());
+    })
+    .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn app_and_implicit_network_deleted_together_leave_nothing() {
     scene(async {
