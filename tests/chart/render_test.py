@@ -107,7 +107,10 @@ class RenderTest(unittest.TestCase):
             ("replicas", -1), ("replicas", "2"), ("replicas", 1.5),
             ("resyncSeconds", 9), ("resyncSeconds", 86401), ("concurrency", 0), ("concurrency", 1001),
             ("implicitNetworks.vpcIds", "vpc-1"), ("implicitNetworks.vpcIds.0", "subnet-0abc"), ("implicitNetworks.vpcIds.0", "vpc-XYZ"),
-            ("implicitNetworks.enabled", "yes"),
+            ("implicitNetworks.enabled", "yes"), ("implicitNetworks.allow.namespaces", "team-a"),
+            ("implicitNetworks.allow.namespaces.0", "Team"), ("implicitNetworks.allow.namespaces.0", "a,b"),
+            ("implicitNetworks.allow.namespaces.0", ""), ("implicitNetworks.allow.models.0", "nova lite"),
+            ("implicitNetworks.allow.models.0", "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0"),
             ("log.format", "xml"), ("log.filter", ""),
             ("image.repository", "registry.example/operator:tag"), ("image.tag", "a b"), ("image.digest", "sha256:12"),
             ("image.pullPolicy", "Sometimes"), ("imagePullSecrets.0", "registry"),
@@ -157,11 +160,22 @@ class RenderTest(unittest.TestCase):
 
     def test_the_operator_takes_the_arguments_that_the_chart_writes(self) -> None:
         arguments = container(rendered(FULL))["args"]
-        self.assertEqual(len(arguments), 11)
-        # Parsed, and then stopped by the missing cluster.
+        self.assertEqual(len(arguments), 13)
+        self.assert_taken(arguments)
+        self.assert_taken(container(rendered(OTHERWISE))["args"])
+
+    def test_the_operator_takes_a_variable_that_says_nothing_or_ends_in_a_comma(self) -> None:
+        lists = ("VPC_IDS", "ALLOW_NAMESPACES", "ALLOW_MODELS")
+        arguments = [it for it in container(rendered(MINIMAL))["args"] if not it.startswith("--implicit-network")]
+        for text in ("", ",", "*,"):
+            with self.subTest(text):
+                self.assert_taken(arguments, **{f"PGAI_IMPLICIT_NETWORK_{name}": text for name in lists})
+
+    def assert_taken(self, arguments: list[str], **environment: str) -> None:
+        """Parsed, and then stopped by the missing cluster."""
         arguments = [argument for argument in arguments if not argument.startswith("--listen")]
         answer = subprocess.run([OPERATOR, *arguments, "--listen=127.0.0.1:0"], capture_output=True, text=True,
-            env={"PATH": os.environ["PATH"], "KUBECONFIG": "/nowhere"}, timeout=SECONDS, check=False)
+            env={"PATH": os.environ["PATH"], "KUBECONFIG": "/nowhere", **environment}, timeout=SECONDS, check=False)
         self.assertIn("no Kubernetes API", answer.stderr)
 
     def test_the_pod_may_do_nothing_that_the_operator_does_not_need(self) -> None:
@@ -197,6 +211,17 @@ class RenderTest(unittest.TestCase):
         flags = {what: [it for it in container(rendered(values))["args"] if "vpc" in it] for what, values in VALUES.items()}
         self.assertEqual(flags, {"few values": [], "all values": ["--implicit-network-vpc-ids=vpc-0abc*,vpc-0def5678"],
             "other values": []})
+
+    def test_every_namespace_and_model_is_allowed_unless_others_are_listed_and_none_by_an_empty_list(self) -> None:
+        def flags(values: dict[str, Any]) -> list[str]:
+            prefix = "--implicit-network-allow-"
+            return [it.removeprefix(prefix) for it in container(rendered(values))["args"] if it.startswith(prefix)]
+
+        self.assertEqual({what: flags(values) for what, values in VALUES.items()}, {
+            "few values": ["namespaces=*", "models=*"],
+            "all values": ["namespaces=prod,team-?", "models=amazon.nova-*"],
+            "other values": ["namespaces=", "models="]})
+        self.assertEqual(flags({**MINIMAL, "implicitNetworks": {"allow": None}}), ["namespaces=", "models="])
 
     def test_selectors_select_the_pods_and_nothing_of_another_release(self) -> None:
         manifests = rendered(FULL)
