@@ -10,7 +10,7 @@ use crate::{
     api::crd,
     aws::{
         AccountId, Aws, Region, VpcId,
-        pacing::Pacer,
+        pacing::{Pacer, Share},
         sdk::{CallRecord, SdkAws},
     },
     controller::{self, Settings},
@@ -73,6 +73,11 @@ struct Run {
     /// How many objects of each kind are worked on at once, 1 to 1000.
     #[arg(long, env = "PGAI_CONCURRENCY", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1000))]
     concurrency: u16,
+
+    /// Which share of the rates that AWS publishes for the account is taken at most, in percent, 1 to 100. Whoever else calls
+    /// AWS from the account has the rest.
+    #[arg(long, env = "PGAI_AWS_RATE_PERCENT", default_value_t = Share::ALL)]
+    aws_rate_percent: Share,
 
     /// Where `/healthz`, `/readyz` and `/metrics` are served. Port 0 takes a free one, which the log tells.
     #[arg(long, env = "PGAI_LISTEN", default_value = "0.0.0.0:8080")]
@@ -244,7 +249,7 @@ impl Run {
             }
         };
         let counted = Arc::clone(&metrics);
-        let pacer = Pacer::new(Arc::new(move |held| counted.aws_held_back(held)));
+        let pacer = Pacer::new(self.aws_rate_percent, Arc::new(move |held| counted.aws_held_back(held)));
         let aws = SdkAws::load(&self.region, Arc::new(count)).await.paced_by(Arc::new(pacer));
         let settings = Settings {
             installation: self.installation_id,
@@ -399,8 +404,20 @@ mod tests {
         }
         let guards = ImplicitNetworks::from(run(&[]).guards);
         assert_eq!(guards, ImplicitNetworks::in_vpcs(Globs::none()));
-        for wrong in [["--installation-id", "Prod"], ["--region", "nowhere"], ["--resync-seconds", "1"]] {
-            assert!(parse(&wrong).is_err(), "{wrong:?}");
+        let required = [["--installation-id", "prod"], ["--region", "us-east-1"]];
+        for wrong in [
+            ["--installation-id", "Prod"],
+            ["--region", "nowhere"],
+            ["--resync-seconds", "1"],
+            ["--aws-rate-percent", "0"],
+            ["--implicit-network-vpc-ids", "subnet-0abc1234"],
+            ["--implicit-network-allow-namespaces", "Team"],
+            ["--implicit-network-allow-models", "nova lite"],
+        ] {
+            let others = required.into_iter().filter(|flag| flag[0] != wrong[0]);
+            let error = parse(&others.chain([wrong]).flatten().collect::<Vec<_>>()).expect_err(wrong[0]);
+            assert_eq!(error.kind(), clap::error::ErrorKind::ValueValidation, "{wrong:?}: {error}");
         }
+        assert_eq!(run(&[]).aws_rate_percent, Share::ALL);
     }
 }

@@ -106,6 +106,7 @@ class RenderTest(unittest.TestCase):
             ("region", "Virginia"), ("region", ""),
             ("replicas", -1), ("replicas", "2"), ("replicas", 1.5),
             ("resyncSeconds", 9), ("resyncSeconds", 86401), ("concurrency", 0), ("concurrency", 1001),
+            ("pacing.awsRatePercent", 0), ("pacing.awsRatePercent", 101), ("pacing.awsRatePercent", "50"),
             ("implicitNetworks.vpcIds", "vpc-1"), ("implicitNetworks.vpcIds.0", "subnet-0abc"), ("implicitNetworks.vpcIds.0", "vpc-XYZ"),
             ("implicitNetworks.enabled", "yes"), ("implicitNetworks.allow.namespaces", "team-a"),
             ("implicitNetworks.allow.namespaces.0", "Team"), ("implicitNetworks.allow.namespaces.0", "a,b"),
@@ -160,7 +161,7 @@ class RenderTest(unittest.TestCase):
 
     def test_the_operator_takes_the_arguments_that_the_chart_writes(self) -> None:
         arguments = container(rendered(FULL))["args"]
-        self.assertEqual(len(arguments), 13)
+        self.assertEqual(len(arguments), 14)
         self.assert_taken(arguments)
         self.assert_taken(container(rendered(OTHERWISE))["args"])
 
