@@ -304,6 +304,83 @@ class CrdsTest(unittest.TestCase):
         self.assertEqual(said.split()[-1], ours["appVersion"])
 
 
+class ArtifactHubTest(unittest.TestCase):
+    """The annotations are what https://artifacthub.io/docs/topics/annotations/helm takes, and agree with what they are about."""
+
+    STRINGS = {
+        "license": {"Apache-2.0"}, "prerelease": {"true", "false"}, "operator": {"true", "false"},
+        "category": {"ai-machine-learning", "database", "integration-delivery", "monitoring-logging", "networking", "security",
+            "storage", "streaming-messaging", "skip-prediction"},
+        "operatorCapabilities": {"Basic Install", "Seamless Upgrades", "Full Lifecycle", "Deep Insights", "Auto Pilot"},
+    }
+    # The fields of each entry: those that it must have, and those that it may have.
+    LISTS = {
+        "crds": ({"kind", "version", "name", "displayName", "description"}, set()),
+        "crdsExamples": ({"apiVersion", "kind", "metadata", "spec"}, set()),
+        "links": ({"name", "url"}, set()),
+        "changes": ({"kind", "description"}, {"links"}),
+    }
+
+    def annotations(self, chart: Path) -> dict[str, Any]:
+        found = {}
+        for name, text in yaml.safe_load((chart / "Chart.yaml").read_text())["annotations"].items():
+            self.assertIsInstance(text, str, name)
+            domain, _, name = name.partition("/")
+            self.assertEqual(domain, "artifacthub.io")
+            found[name] = yaml.safe_load(text) if name in self.LISTS else text
+        return found
+
+    def test_each_annotation_is_known_and_of_its_form(self) -> None:
+        whole = {*self.STRINGS, *self.LISTS}
+        for chart, expected in ((CHART, whole), (CRDS_CHART, {"license", "prerelease", "crds", "links"})):
+            annotations = self.annotations(chart)
+            self.assertEqual(set(annotations), expected)
+            for name, value in annotations.items():
+                with self.subTest(chart=chart.name, annotation=name):
+                    if name in self.STRINGS:
+                        self.assertIn(value, self.STRINGS[name])
+                        continue
+                    needed, allowed = self.LISTS[name]
+                    self.assertTrue(isinstance(value, list) and value)
+                    for entry in value:
+                        self.assertLessEqual(needed, set(entry))
+                        self.assertLessEqual(set(entry), needed | allowed)
+            self.assertTrue(all(link["url"].startswith("https://") for link in annotations["links"]))
+
+    def test_the_definitions_are_those_of_crds_and_the_examples_are_the_examples(self) -> None:
+        written = [yaml.safe_load(file.read_text()) for file in sorted(CRDS.glob("*.yaml"))]
+        expected = [(it["spec"]["names"]["kind"], it["spec"]["versions"][-1]["name"], it["metadata"]["name"]) for it in written]
+        for chart in (CHART, CRDS_CHART):
+            crds = self.annotations(chart)["crds"]
+            self.assertEqual([(it["kind"], it["version"], it["name"]) for it in crds], expected)
+        examples = self.annotations(CHART)["crdsExamples"]
+        self.assertEqual(examples, [yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text()) for name in ("app", "network")])
+        self.assertEqual([it["kind"] for it in examples], [it["kind"] for it in self.annotations(CHART)["crds"]])
+        dry = stack().kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", text=yaml.safe_dump_all(examples))
+        self.assertEqual(len(dry.stdout.splitlines()), len(examples))
+
+    def test_license_version_and_changes_are_those_of_the_program_and_its_changelog(self) -> None:
+        cargo = (REPOSITORY / "Cargo.toml").read_text()
+        version = yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]
+        for chart in (CHART, CRDS_CHART):
+            annotations = self.annotations(chart)
+            self.assertIn(f'\nlicense = "{annotations["license"]}"\n', cargo)
+            self.assertEqual(annotations["prerelease"], str(version.startswith("0.") or "-" in version).lower())
+        newest = re.split(r"^## ", (REPOSITORY / "CHANGELOG.md").read_text(), flags=re.MULTILINE)[1]
+        name, _, text = newest.partition("\n")
+        if name == "[Unreleased]":
+            self.assertIn(f"This is what {version} will have.", text)
+        else:
+            self.assertIn(f"[{version}]", name)
+        # Without links and code.
+        plain = re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", text).replace("`", "")
+        told = {(heading.lower(), line) for heading, lines in re.findall(r"^### (\w+)\n(.*?)(?=^### |\Z)", plain, re.MULTILINE | re.DOTALL)
+            for line in re.findall(r"^- (.*)$", lines, re.MULTILINE)}
+        for change in self.annotations(CHART)["changes"]:
+            self.assertIn(change["kind"], {"added", "changed", "deprecated", "removed", "fixed", "security"})
+            self.assertIn((change["kind"], change["description"]), told)
+
+
 class PeopleTest(unittest.TestCase):
     """Who may do what by the roles of Kubernetes itself, in the judgement of the API server."""
 
