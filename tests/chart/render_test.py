@@ -213,6 +213,15 @@ class RenderTest(unittest.TestCase):
         self.assertEqual(flags, {"few values": [], "all values": ["--implicit-network-vpc-ids=vpc-0abc*,vpc-0def5678"],
             "other values": []})
 
+    def test_the_network_policy_lets_the_operator_reach_the_agent_of_pod_identity_and_no_other_address_of_its_node(self) -> None:
+        # "Understand how EKS Pod Identity works", Amazon EKS user guide: where the agent listens. The instance metadata
+        # service is a neighbour (169.254.169.254:80): what the node may do is nothing that the operator needs.
+        for values in (FULL, OTHERWISE):
+            rules = only(rendered(values), "NetworkPolicy")["spec"]["egress"]
+            [rule] = [it for it in rules if any(port["port"] == 80 for port in it["ports"])]
+            self.assertEqual(rule, {"ports": [{"port": 80, "protocol": "TCP"}],
+                "to": [{"ipBlock": {"cidr": "169.254.170.23/32"}}, {"ipBlock": {"cidr": "fd00:ec2::23/128"}}]})
+
     def test_every_namespace_and_model_is_allowed_unless_others_are_listed_and_none_by_an_empty_list(self) -> None:
         def flags(values: dict[str, Any]) -> list[str]:
             prefix = "--implicit-network-allow-"
