@@ -5,20 +5,21 @@ use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, syn
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use wildmatch::WildMatch;
 
 use crate::{
     api::crd,
     aws::{
-        AccountId, Aws, Region,
-        pacing::Pacer,
+        AccountId, Aws, Region, VpcId,
+        pacing::{Pacer, Share},
         sdk::{CallRecord, SdkAws},
     },
     controller::{self, Settings},
+    guard::{Allow, Globs, ImplicitNetworks, Namespace},
     identity::InstallationId,
     leadership::{Leadership, LeaseFlags, Standing},
     metrics::Metrics,
-    permissions::{self, VpcPattern},
+    permissions,
+    policy::ModelId,
     server, telemetry,
     uninstall::{self, Orphan, Teardown},
 };
@@ -62,10 +63,8 @@ struct Run {
     #[arg(long, env = "AWS_REGION")]
     region: Region,
 
-    /// The VPCs that apps may name, as globs separated by commas, such as `vpc-0abc1234,vpc-0def*`. None by default:
-    /// then every app is refused.
-    #[arg(long, env = "PGAI_IMPLICIT_NETWORK_VPC_IDS", value_delimiter = ',')]
-    implicit_network_vpc_ids: Vec<VpcPattern>,
+    #[command(flatten)]
+    guards: Guards,
 
     /// How often AWS is looked at although nothing happened, in seconds, 10 to 86400.
     #[arg(long, env = "PGAI_RESYNC_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(10..=86_400))]
@@ -74,6 +73,11 @@ struct Run {
     /// How many objects of each kind are worked on at once, 1 to 1000.
     #[arg(long, env = "PGAI_CONCURRENCY", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1000))]
     concurrency: u16,
+
+    /// Which share of the rates that AWS publishes for the account is taken at most, in percent, 1 to 100. Whoever else calls
+    /// AWS from the account has the rest.
+    #[arg(long, env = "PGAI_AWS_RATE_PERCENT", default_value_t = Share::ALL)]
+    aws_rate_percent: Share,
 
     /// Where `/healthz`, `/readyz` and `/metrics` are served. Port 0 takes a free one, which the log tells.
     #[arg(long, env = "PGAI_LISTEN", default_value = "0.0.0.0:8080")]
@@ -93,6 +97,25 @@ struct Run {
     /// What is logged, as `tracing` directives, such as `info` or `private_genai_operator=debug`.
     #[arg(long, env = "PGAI_LOG", default_value = "info")]
     log: String,
+}
+
+/// What apps may ask for.
+#[derive(Args, Debug)]
+struct Guards {
+    /// The VPCs that apps may name, as globs separated by commas, such as `vpc-0abc1234,vpc-0def*`. None by default, or
+    /// when it is empty: then every app is refused.
+    #[arg(long, env = "PGAI_IMPLICIT_NETWORK_VPC_IDS")]
+    implicit_network_vpc_ids: Vec<Globs<VpcId>>,
+
+    /// The namespaces in which apps may be, as globs separated by commas, such as `prod,team-*`. All by default, none when
+    /// it is empty.
+    #[arg(long, env = "PGAI_IMPLICIT_NETWORK_ALLOW_NAMESPACES", default_value = "*")]
+    implicit_network_allow_namespaces: Vec<Globs<Namespace>>,
+
+    /// The models that apps may call, as globs separated by commas, such as `amazon.nova-*`. All by default, none when it
+    /// is empty.
+    #[arg(long, env = "PGAI_IMPLICIT_NETWORK_ALLOW_MODELS", default_value = "*")]
+    implicit_network_allow_models: Vec<Globs<ModelId>>,
 }
 
 /// The form of the log.
@@ -126,8 +149,8 @@ struct IamPolicy {
     account_id: AccountId,
 
     /// The VPCs that apps may name, as globs separated by commas: what the operator is given. IAM reads them as it does.
-    #[arg(long, env = "PGAI_IMPLICIT_NETWORK_VPC_IDS", value_delimiter = ',', required = true)]
-    implicit_network_vpc_ids: Vec<VpcPattern>,
+    #[arg(long, env = "PGAI_IMPLICIT_NETWORK_VPC_IDS", required = true)]
+    implicit_network_vpc_ids: Vec<Globs<VpcId>>,
 }
 
 /// Why the program ends early. Each is a sentence for whoever started it.
@@ -192,6 +215,18 @@ impl Cli {
     }
 }
 
+impl From<Guards> for ImplicitNetworks {
+    fn from(guards: Guards) -> Self {
+        Self {
+            vpcs: guards.implicit_network_vpc_ids.into_iter().collect(),
+            allow: Allow {
+                namespaces: guards.implicit_network_allow_namespaces.into_iter().collect(),
+                models: guards.implicit_network_allow_models.into_iter().collect(),
+            },
+        }
+    }
+}
+
 impl Run {
     async fn execute(self) -> Result<(), Failure> {
         telemetry::start(&self.log, self.log_format)?;
@@ -214,12 +249,12 @@ impl Run {
             }
         };
         let counted = Arc::clone(&metrics);
-        let pacer = Pacer::new(Arc::new(move |held| counted.aws_held_back(held)));
+        let pacer = Pacer::new(self.aws_rate_percent, Arc::new(move |held| counted.aws_held_back(held)));
         let aws = SdkAws::load(&self.region, Arc::new(count)).await.paced_by(Arc::new(pacer));
         let settings = Settings {
             installation: self.installation_id,
-            allowed_vpcs: self.implicit_network_vpc_ids.iter().map(|vpc| WildMatch::new(vpc.as_str())).collect(),
             region: self.region,
+            implicit_networks: self.guards.into(),
             resync: Duration::from_secs(self.resync_seconds),
             concurrency: self.concurrency,
         };
@@ -304,7 +339,7 @@ impl IamPolicy {
             installation: self.installation_id,
             partition: self.region.partition(),
             account: self.account_id,
-            vpcs: self.implicit_network_vpc_ids,
+            vpcs: self.implicit_network_vpc_ids.into_iter().collect(),
         };
         print(&format!("{:#}\n", operator.document()))
     }
@@ -336,21 +371,53 @@ mod tests {
         }
     }
 
+    fn run(arguments: &[&str]) -> Run {
+        let required = ["private-genai-operator", "run", "--installation-id", "prod", "--region", "us-east-1"];
+        match Cli::try_parse_from([&required, arguments].concat()).expect("arguments").command {
+            Command::Run(run) => *run,
+            other => panic!("another command: {other:?}"),
+        }
+    }
+
     #[test]
-    fn an_installation_id_is_required_and_nothing_is_allowed_by_default() {
+    fn an_empty_list_is_none_and_a_list_may_end_in_a_comma_or_be_given_in_parts() {
+        let given = |value: &str| {
+            let flags = ["vpc-ids", "allow-namespaces", "allow-models"];
+            let flags = flags.map(|flag| format!("--implicit-network-{flag}={value}"));
+            ImplicitNetworks::from(run(&flags.each_ref().map(String::as_str)).guards)
+        };
+        let none = Allow { namespaces: Globs::none(), models: Globs::none() };
+        for empty in ["", " ", ","] {
+            assert_eq!(given(empty), ImplicitNetworks { vpcs: Globs::none(), allow: none.clone() }, "{empty:?}");
+        }
+        assert_eq!(given("*,"), ImplicitNetworks::in_vpcs(Globs::all()));
+        let parts = run(&["--implicit-network-allow-models=a.*", "--implicit-network-allow-models=b.*,c.*"]).guards;
+        assert_eq!(ImplicitNetworks::from(parts).allow.models, "a.*,b.*,c.*".parse().expect("globs"));
+    }
+
+    #[test]
+    fn an_installation_id_is_required_and_no_vpc_is_allowed_by_default() {
         let parse = |arguments: &[&str]| Cli::try_parse_from([&["private-genai-operator", "run"], arguments].concat());
         let refused = parse(&["--region", "us-east-1"]);
         if std::env::var_os("PGAI_INSTALLATION_ID").is_none() {
             assert!(refused.is_err_and(|error| error.to_string().contains("--installation-id")));
         }
-        let Command::Run(run) =
-            parse(&["--installation-id", "prod", "--region", "us-east-1"]).expect("arguments").command
-        else {
-            panic!("another command");
-        };
-        assert!(run.implicit_network_vpc_ids.is_empty());
-        for wrong in [["--installation-id", "Prod"], ["--region", "nowhere"], ["--resync-seconds", "1"]] {
-            assert!(parse(&wrong).is_err(), "{wrong:?}");
+        let guards = ImplicitNetworks::from(run(&[]).guards);
+        assert_eq!(guards, ImplicitNetworks::in_vpcs(Globs::none()));
+        let required = [["--installation-id", "prod"], ["--region", "us-east-1"]];
+        for wrong in [
+            ["--installation-id", "Prod"],
+            ["--region", "nowhere"],
+            ["--resync-seconds", "1"],
+            ["--aws-rate-percent", "0"],
+            ["--implicit-network-vpc-ids", "subnet-0abc1234"],
+            ["--implicit-network-allow-namespaces", "Team"],
+            ["--implicit-network-allow-models", "nova lite"],
+        ] {
+            let others = required.into_iter().filter(|flag| flag[0] != wrong[0]);
+            let error = parse(&others.chain([wrong]).flatten().collect::<Vec<_>>()).expect_err(wrong[0]);
+            assert_eq!(error.kind(), clap::error::ErrorKind::ValueValidation, "{wrong:?}: {error}");
         }
+        assert_eq!(run(&[]).aws_rate_percent, Share::ALL);
     }
 }

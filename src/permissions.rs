@@ -6,49 +6,18 @@
 //! CloudWatch Logs, Route 53). An end-to-end test has the simulated AWS refuse what this policy does not allow, and compares
 //! the table with what a whole life of apps used, both ways.
 
-use std::{collections::BTreeMap, fmt, str::FromStr};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
 use crate::{
-    aws::{AccountId, InvalidId, Partition, PolicyDocument},
+    aws::{AccountId, Partition, PolicyDocument, VpcId},
+    guard::Globs,
     identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX, TAG_INSTALLATION, role_arn_pattern},
 };
 
 /// The longest managed policy, in characters without white space (IAM quotas).
 pub const MANAGED_POLICY_MAX: usize = 6_144;
-
-/// VPCs that apps may name: an id, or a glob with `*` and `?`, which mean the same to the operator and to IAM.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct VpcPattern(String);
-
-impl FromStr for VpcPattern {
-    type Err = InvalidId;
-
-    fn from_str(text: &str) -> Result<Self, InvalidId> {
-        let pattern = text.trim();
-        let fits = (pattern.starts_with("vpc-") || pattern.starts_with('*'))
-            && pattern.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-*?".contains(&b));
-        if fits {
-            Ok(Self(pattern.to_owned()))
-        } else {
-            Err(InvalidId { text: text.to_owned(), expected: "a VPC id or a glob such as vpc-0abc*" })
-        }
-    }
-}
-
-impl VpcPattern {
-    /// As it was written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for VpcPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// Whose policy it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,8 +28,8 @@ pub struct Operator {
     pub partition: Partition,
     /// The account in which it works.
     pub account: AccountId,
-    /// The VPCs that apps may name. None: nothing can be created.
-    pub vpcs: Vec<VpcPattern>,
+    /// The VPCs that apps may name, by globs that mean the same to the operator and to IAM. None: nothing can be created.
+    pub vpcs: Globs<VpcId>,
 }
 
 /// On what an action is allowed, and under which condition. The order is that of the statements.
@@ -258,7 +227,7 @@ mod tests {
             installation: "prod".parse().expect("an id"),
             partition: Partition::Aws,
             account: "123456789012".parse().expect("an account"),
-            vpcs: vpcs.iter().map(|vpc| vpc.parse().expect("a pattern")).collect(),
+            vpcs: vpcs.join(",").parse().expect("globs"),
         }
     }
 
@@ -315,15 +284,5 @@ mod tests {
     fn without_a_vpc_nothing_can_be_created_there() {
         let all = statements(&operator(&[])).iter().map(Value::to_string).collect::<String>();
         assert!(!all.contains(":vpc/"), "{all}");
-    }
-
-    #[test]
-    fn a_pattern_says_no_more_than_a_vpc_id() {
-        for right in ["vpc-0abc1234", "vpc-*", "*", " vpc-0abc? "] {
-            assert!(right.parse::<VpcPattern>().is_ok(), "{right}");
-        }
-        for wrong in ["", "subnet-1", "vpc-0abc\"", "vpc-0/x", "vpc-${aws:x}", "vpc-0,vpc-1"] {
-            assert!(wrong.parse::<VpcPattern>().is_err(), "{wrong}");
-        }
     }
 }

@@ -63,6 +63,11 @@ impl fmt::Display for ModelId {
 }
 
 impl ModelId {
+    /// The ID as AWS writes it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// The ARN of the model in a region. Foundation models belong to no account.
     fn arn(&self, region: &Region) -> String {
         format!("arn:{}:bedrock:{region}::foundation-model/{self}", region.partition())

@@ -16,7 +16,6 @@ use std::{
     collections::BTreeSet,
     panic::Location,
     sync::{Mutex, PoisonError},
-    time::Duration,
 };
 
 use private_genai_operator::{
@@ -25,15 +24,14 @@ use private_genai_operator::{
         AccountId, Caller, Failure, FunctionName, Invocation, LogGroupName, NetworkInterfaceId, PolicyDocument, Region,
         RoleName, SecurityGroupId, SubnetId, Tags, VpcId, Write,
     },
-    controller::Settings,
+    guard::{Globs, Namespace},
     identity::{AppIdentity, InstallationId, NetworkIdentity, Retirement},
     policy::{self, ModelId},
 };
 use proptest::{collection, prelude::*};
 use serde_json::{Value, json};
-use wildmatch::WildMatch;
 
-use self::specs::{HOSTILE, home, model, placed, read, rules_allow, tuned};
+use self::specs::{HOSTILE, model, placed, read, rules_allow, tuned};
 
 /// How often each property is tried.
 const CASES: u32 = 256;
@@ -304,28 +302,55 @@ proptest! {
     }
 
     #[test]
-    fn every_glob_comes_to_an_end(vpc in vpc(), glob in "[*?a-f0-9vpc-]{0,200}") {
+    fn every_glob_comes_to_an_end(vpc in vpc(), namespace in namespace(), model in valid_model(), glob in "[*?a-f0-9vpc-]{1,200}") {
         tried();
-        let _ = allowing(&glob).allows(&vpc);
+        let _ = glob.parse::<Globs<VpcId>>().is_ok_and(|globs| globs.allows(&vpc));
+        let globs = glob.parse::<Globs<Namespace>>().expect("globs of namespaces");
+        let _ = globs.allows(&Namespace(namespace));
+        let _ = glob.parse::<Globs<ModelId>>().expect("globs of models").allows(&model);
     }
-}
 
-fn allowing(glob: &str) -> Settings {
-    Settings {
-        installation: "prod".parse().unwrap(),
-        region: home(),
-        allowed_vpcs: vec![WildMatch::new(glob)],
-        resync: Duration::from_mins(5),
-        concurrency: 1,
+    /// An id allows itself alone, its beginning with a star whatever begins so, and as many question marks whatever is as long.
+    #[test]
+    fn a_glob_allows_what_it_says_and_an_id_nothing_but_itself(one in valid_model(), other in valid_model(), cut in any::<prop::sample::Index>()) {
+        tried();
+        let (text, another) = (one.as_str(), other.as_str());
+        let allows = |glob: &str| glob.parse::<Globs<ModelId>>().expect("a glob").allows(&other);
+        prop_assert_eq!(allows(text), one == other);
+        let begin = &text[..cut.index(text.len())];
+        prop_assert_eq!(allows(&format!("{begin}*")), another.starts_with(begin));
+        prop_assert_eq!(allows(&format!("*{begin}")), another.ends_with(begin));
+        prop_assert_eq!(allows(&"?".repeat(text.len())), text.len() == another.len());
+        prop_assert_eq!(allows(&format!("{text},{another}")), true);
+    }
+
+    /// Globs of VPCs go into an IAM policy.
+    #[test]
+    fn whatever_is_given_for_globs_is_refused_with_an_example_or_says_no_more_than_a_glob(text in HOSTILE) {
+        tried();
+        let says = |globs: Vec<String>| globs.iter().all(|glob| !glob.is_empty() && is_literal(&glob.replace(['*', '?'], "")));
+        match text.parse::<Globs<VpcId>>() {
+            Ok(globs) => prop_assert!(says(globs.iter().map(ToString::to_string).collect())),
+            Err(error) => prop_assert!(error.to_string().contains("vpc-0abc*")),
+        }
+        match text.parse::<Globs<Namespace>>() {
+            Ok(globs) => prop_assert!(says(globs.iter().map(ToString::to_string).collect())),
+            Err(error) => prop_assert!(error.to_string().contains("team-*")),
+        }
+        match text.parse::<Globs<ModelId>>() {
+            Ok(globs) => prop_assert!(says(globs.iter().map(ToString::to_string).collect())),
+            Err(error) => prop_assert!(error.to_string().contains("amazon.nova-*")),
+        }
     }
 }
 
 #[test]
 fn a_glob_that_backtracks_everywhere_comes_to_an_end() {
-    let vpc: VpcId = "vpc-aaaaaaaaaaaaaaaaa".parse().unwrap();
+    let namespace = Namespace("a".repeat(63));
+    let allows = |glob: &str| glob.parse::<Globs<Namespace>>().expect("globs").allows(&namespace);
     for glob in ["*a".repeat(10_000) + "b", "*".repeat(10_000) + "b", "*a?".repeat(10_000), "?*".repeat(10_000) + "x"] {
-        assert!(!allowing(&glob).allows(&vpc), "{}…", &glob[..10]);
+        assert!(!allows(&glob), "{}…", &glob[..10]);
     }
-    assert!(allowing(&("*a".repeat(17) + "*")).allows(&vpc));
-    assert!(!allowing("").allows(&vpc) && !allowing("vpc-").allows(&vpc));
+    assert!(allows(&("*a".repeat(63) + "*")));
+    assert!(!allows("") && !allows("a-"));
 }

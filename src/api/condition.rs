@@ -103,6 +103,10 @@ names! {
     InvalidSpec,
     /// The operator's configuration does not let apps use this VPC.
     VpcNotAllowed,
+    /// The operator's configuration does not let apps be in this namespace.
+    NamespaceNotAllowed,
+    /// The operator's configuration does not let apps call one of these models.
+    ModelNotAllowed,
     /// Another network stands for the same VPC.
     VpcConflict,
     /// A network of that name stands for another VPC.
@@ -182,6 +186,8 @@ impl Reason {
             | Self::NetworkDeleting
             | Self::InvalidSpec
             | Self::VpcNotAllowed
+            | Self::NamespaceNotAllowed
+            | Self::ModelNotAllowed
             | Self::VpcConflict
             | Self::NameConflict
             | Self::VpcNotFound

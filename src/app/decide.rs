@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::{Resource as _, ResourceExt as _, runtime::reflector::ObjectRef};
 
 use super::{
-    Departing, Desired, Observed, Retention, plan, retain, teardown,
+    Admission, Departing, Desired, Observed, Retention, plan, retain, teardown,
     view::{View, name_conflict, not_allowed, unreadable, waiting},
 };
 use crate::{
@@ -49,16 +49,14 @@ pub enum Footing {
 
 /// What an app that should be there stands on.
 pub fn footing(object: &PrivateGenAIApp, cluster: &Cluster<'_>) -> Footing {
-    let app = match App::new(&object.spec, &cluster.settings.region) {
-        Ok(app) => app,
-        Err(problem) => {
+    let app = match Admission::of(object, cluster.settings) {
+        Admission::Accepted(app) => app,
+        Admission::Refused(_, refusal) => return Footing::Refused(not_allowed(&refusal)),
+        Admission::Unreadable(problem) => {
             let told = format!("{problem}.");
             return Footing::Refused(Leg::blocked(ConditionType::Accepted, Reason::InvalidSpec, told));
         }
     };
-    if !cluster.settings.allows(&app.network.vpc) {
-        return Footing::Refused(not_allowed(&app.network));
-    }
     let all = cluster.networks.state();
     let networks = || all.iter().filter_map(|network| network.0.as_ref().ok());
     let Some(network) = accepted(networks(), &app.network) else {

@@ -8,6 +8,7 @@ use super::{decide::Principal, desired::DesiredRole};
 use crate::{
     api::{DeletionPolicy, PrivateGenAIApp, app::App, network::NetworkKey},
     aws::{Caller, Region, Role},
+    guard::Allow,
     identity::AppIdentity,
     policy::{ModelId, allowed_models},
 };
@@ -49,9 +50,11 @@ impl Departing {
         }
     }
 
-    /// What is to be left of the app in one of its places. What it says of itself is about the network that it names.
-    pub fn retention(&self, identity: &AppIdentity, caller: &Caller) -> Retention {
-        let models = self.models.clone().filter(|_| self.is_about(identity));
+    /// What is to be left of the app in one of its places. What it says of itself is about the network that it names, and
+    /// what it may not have is not given to it on its way out.
+    pub fn retention(&self, identity: &AppIdentity, caller: &Caller, allow: &Allow) -> Retention {
+        let allowed = |models: &BTreeSet<ModelId>| allow.refusal(&identity.namespace, models).is_none();
+        let models = self.models.clone().filter(|models| self.is_about(identity) && allowed(models));
         Retention { identity: identity.clone(), caller: caller.clone(), models }
     }
 
@@ -79,7 +82,7 @@ pub struct Retention {
     pub identity: AppIdentity,
     /// Who the operator is to AWS.
     pub caller: Caller,
-    /// The models that its function calls; `None` where nobody can tell.
+    /// The models that its function may call; `None` where nobody can tell.
     pub models: Option<BTreeSet<ModelId>>,
 }
 
@@ -161,10 +164,21 @@ mod tests {
             ..Departing::default()
         };
         let elsewhere = AppIdentity { vpc: "vpc-0def5678".parse().expect("a VPC"), ..identity() };
-        assert_eq!(says.retention(&identity(), &caller()).models, Some(nova()));
+        let all = Allow::default();
+        assert_eq!(says.retention(&identity(), &caller(), &all).models, Some(nova()));
         assert_eq!(says.principal(&identity()).given.as_deref(), Some("AROA1"));
-        assert_eq!(says.retention(&elsewhere, &caller()).models, None);
+        assert_eq!(says.retention(&elsewhere, &caller(), &all).models, None);
         assert_eq!(says.principal(&elsewhere), Principal::default());
+    }
+
+    #[test]
+    fn an_app_does_not_get_on_its_way_out_what_it_may_not_have() {
+        let says = Departing { network: Some(here()), models: Some(nova()), ..Departing::default() };
+        for (namespaces, models) in [("*", "anthropic.*"), ("another", "*"), ("", "*")] {
+            let allow =
+                Allow { namespaces: namespaces.parse().expect("globs"), models: models.parse().expect("globs") };
+            assert_eq!(says.retention(&identity(), &caller(), &allow).models, None, "{allow:?}");
+        }
     }
 
     #[test]

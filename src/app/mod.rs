@@ -1,5 +1,6 @@
 //! One app: its execution role, its log group, its function.
 
+mod admission;
 pub mod controller;
 pub mod decide;
 mod departing;
@@ -15,6 +16,7 @@ mod report;
 mod status;
 mod view;
 
+pub use admission::Admission;
 pub(crate) use decide::retained_role;
 pub use departing::{Departing, Retention};
 pub use desired::{Desired, DesiredRole, Path};

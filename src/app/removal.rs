@@ -155,7 +155,7 @@ async fn retain_one(
     ctx: &Context,
 ) -> (Converged<Observed>, Option<String>) {
     let snapshot = ctx.snapshots.region(&identity.region);
-    let retention = departing.retention(identity, caller);
+    let retention = departing.retention(identity, caller, &ctx.settings.implicit_networks.allow);
     let principal = RefCell::new(departing.principal(identity));
     let pass = converge(
         &snapshot,

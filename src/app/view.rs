@@ -14,23 +14,43 @@ use crate::{
         network::NetworkKey,
     },
     aws::EndpointState,
+    guard::Refusal,
     network::{Service, is_implicit},
+    plan::listed,
 };
 
 pub(super) fn waiting(message: String) -> Leg {
     Leg::progressing(ConditionType::NetworkReady, Reason::WaitingForNetwork, message)
 }
 
-pub(super) fn not_allowed(key: &NetworkKey) -> Leg {
-    Leg::blocked(
-        ConditionType::Accepted,
-        Reason::VpcNotAllowed,
-        format!(
-            "spec.network.vpcId: the operator does not let apps use VPC {}: ask whoever runs the operator to add it to \
-             implicitNetworks.vpcIds (--implicit-network-vpc-ids).",
-            key.vpc
+/// What of an app is not allowed, which field says it, and who can allow it.
+pub(super) fn not_allowed(refusal: &Refusal) -> Leg {
+    let (reason, message) = match refusal {
+        Refusal::Vpc(vpc) => (
+            Reason::VpcNotAllowed,
+            format!(
+                "spec.network.vpcId: the operator does not let apps use VPC {vpc}: ask whoever runs the operator to add it \
+                 to implicitNetworks.vpcIds (--implicit-network-vpc-ids)."
+            ),
         ),
-    )
+        Refusal::Namespace(namespace) => (
+            Reason::NamespaceNotAllowed,
+            format!(
+                "metadata.namespace: the operator does not let apps be in namespace {namespace}: write the app in another \
+                 one, or ask whoever runs the operator to add it to implicitNetworks.allow.namespaces \
+                 (--implicit-network-allow-namespaces)."
+            ),
+        ),
+        Refusal::Models(models) => (
+            Reason::ModelNotAllowed,
+            format!(
+                "spec.models: the operator does not let apps call {}: name other models, or ask whoever runs the operator \
+                 to add them to implicitNetworks.allow.models (--implicit-network-allow-models).",
+                listed(models)
+            ),
+        ),
+    };
+    Leg::blocked(ConditionType::Accepted, reason, message)
 }
 
 pub(super) fn name_conflict(name: &str, key: &NetworkKey) -> Leg {

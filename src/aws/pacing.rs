@@ -1,14 +1,16 @@
 //! How fast AWS may be called: token buckets at the rates that AWS publishes, slowed down when AWS throttles all the same.
 //!
-//! The account shares these rates with everybody else who calls AWS from it, so the published rate is the most that is
-//! ever taken: each throttled answer halves it, and answers that are not throttled raise it again, step by step. [`Pacer`]
+//! The account shares these rates with everybody else who calls AWS from it, so the published rate, or the [`Share`] of it that
+//! the operator is told to keep to, is the most that is ever taken: each throttled answer halves it, and answers that are not throttled raise it again, step by step. [`Pacer`]
 //! is where a call waits for its token; everything else here is pure, and takes the time as an argument.
 
 mod pacer;
 
-use std::time::Duration;
+use std::{fmt, str::FromStr, time::Duration};
 
 pub use pacer::{Held, OnHold, Pacer};
+
+use super::InvalidId;
 
 /// The longest that a call is held back. A call whose token would come later is not made: a wait is a value, and whatever
 /// the call was for comes back later by its own pace.
@@ -50,6 +52,40 @@ impl Rate {
     /// So many in each second, where AWS publishes no bucket: one second's worth may come at once.
     const fn even(sustained: u32) -> Self {
         Self::per_second(sustained, sustained)
+    }
+
+    /// A share of it: at least one call at once, and one in a thousand seconds, so that every call comes to its turn.
+    fn scaled(self, share: Share) -> Self {
+        let percent = u64::from(share.0);
+        let burst = u64::from(self.burst) * percent / 100;
+        Self {
+            burst: u32::try_from(burst).unwrap_or(self.burst).max(1),
+            sustained: (self.sustained.saturating_mul(percent) / 100).max(1),
+        }
+    }
+}
+
+/// Which share of the rates that AWS publishes is taken at most, in percent: 1 to 100.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Share(u8);
+
+impl Share {
+    /// All of it.
+    pub const ALL: Self = Self(100);
+}
+
+impl FromStr for Share {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let percent = text.parse().ok().filter(|percent| (1..=100).contains(percent));
+        percent.map(Self).ok_or_else(|| InvalidId { text: text.to_owned(), expected: "a percentage from 1 to 100" })
+    }
+}
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 
@@ -216,6 +252,34 @@ mod tests {
         for (service, operation, rate) in table {
             let family = Family::of(service, operation);
             assert_eq!(family.map(|family| (family.rate.burst, family.rate.sustained)), rate, "{service}:{operation}");
+        }
+    }
+
+    #[test]
+    fn a_share_of_a_rate_is_that_part_of_burst_and_of_what_follows_and_never_nothing() {
+        let share = |percent: u8| percent.to_string().parse::<Share>().expect("a share");
+        let rate = |service, operation| Family::of(service, operation).expect("a family").rate;
+        let scaled = |rate: Rate, percent| (rate.scaled(share(percent)).burst, rate.scaled(share(percent)).sustained);
+        let describes = rate("ec2", "DescribeVpcs");
+        let table = [
+            (describes, 100, (100, 20_000)),
+            (describes, 50, (50, 10_000)),
+            (describes, 1, (1, 200)),
+            (ENDPOINTS, 100, (4, 300)),
+            (ENDPOINTS, 50, (2, 150)),
+            (ENDPOINTS, 30, (1, 90)),
+            (ENDPOINTS, 1, (1, 3)),
+            (rate("sts", "GetCallerIdentity"), 25, (150, 150_000)),
+            (Rate::per_thousand_seconds(1, 1), 1, (1, 1)),
+            (Rate::even(u32::MAX), 100, (u32::MAX, u64::from(u32::MAX) * 1_000)),
+        ];
+        for (rate, percent, expected) in table {
+            assert_eq!(scaled(rate, percent), expected, "{percent} % of {rate:?}");
+        }
+        assert_eq!(share(100), Share::ALL);
+        for wrong in ["", "0", "101", "256", "-1", "50%", "0.5"] {
+            let said = wrong.parse::<Share>().expect_err(wrong).to_string();
+            assert!(said.contains("1 to 100"), "{said}");
         }
     }
 

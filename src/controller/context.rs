@@ -16,13 +16,13 @@ use kube::{
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use wildmatch::WildMatch;
 
 use super::{Cluster, Departures, Latest, Memory, Pace, objects::Guarded};
 use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork},
     app::Probes,
-    aws::{Aws, Region, Snapshots, VpcId},
+    aws::{Aws, Region, Snapshots},
+    guard::ImplicitNetworks,
     identity::InstallationId,
     leadership::Leadership,
     metrics::Metrics,
@@ -69,19 +69,12 @@ pub struct Settings {
     pub installation: InstallationId,
     /// The region of networks that name none, and of calls that have none.
     pub region: Region,
-    /// The VPCs that apps may name, as globs; none by default.
-    pub allowed_vpcs: Vec<WildMatch>,
+    /// Which VPCs apps may name, and what they may ask for there.
+    pub implicit_networks: ImplicitNetworks,
     /// How often AWS is looked at although nothing happened.
     pub resync: Duration,
     /// How many objects of each kind are worked on at once.
     pub concurrency: u16,
-}
-
-impl Settings {
-    /// Apps may name this VPC.
-    pub fn allows(&self, vpc: &VpcId) -> bool {
-        self.allowed_vpcs.iter().any(|glob| glob.matches(vpc.as_str()))
-    }
 }
 
 /// Why an app is looked at more closely than the tables show it.

@@ -184,8 +184,8 @@ pub fn outcome(
         legs[0] = Leg::progressing(ConditionType::Accepted, Reason::InUse, message);
     } else if users.is_empty() && !lost.is_empty() {
         let message = format!(
-            "The network is kept for {}, which have a role in AWS and no object here that can be read: apply them again, \
-             or delete their functions and roles.",
+            "The network is kept for {}, which have a role in AWS and no object here that can be read and is accepted: \
+             apply them again, have them allowed, or delete their functions and roles.",
             names(&lost)
         );
         legs[0] = Leg::blocked(ConditionType::Accepted, Reason::InUse, message);

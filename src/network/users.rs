@@ -10,7 +10,7 @@ use kube::{Resource as _, ResourceExt as _, runtime::reflector::ObjectRef};
 use super::{Demand, Observed, Service, check_subnets};
 use crate::{
     api::{PrivateGenAIApp, app::App, network::NetworkKey},
-    app::retained_role,
+    app::{Admission, retained_role},
     aws::Role,
     controller::{Cluster, Guarded, Memory, is_held, network_of},
     identity::{AppIdentity, NetworkIdentity, TAG_RETAINED, app_of_role},
@@ -39,7 +39,7 @@ pub(super) struct WithoutObject {
 }
 
 /// Apps that have a role, and so most likely a function, but no object that could demand for them: one that cannot be
-/// read, or is not applied yet after the cluster was rebuilt, or lost its finalizer. What their roles allow is their
+/// read, may not be there by the settings, or is not applied yet after the cluster was rebuilt, or lost its finalizer. What their roles allow is their
 /// demand, and their path stays. So it is for apps that were retained.
 pub(super) fn apps_without_object(
     observed: &Observed,
@@ -61,10 +61,8 @@ pub(super) fn apps_without_object(
             let app = identity.app();
             let key = NetworkKey { region: identity.region, vpc: identity.vpc };
             let demands_itself = object.is_some_and(|object| {
-                object
-                    .0
-                    .as_ref()
-                    .is_ok_and(|app| App::new(&app.spec, &cluster.settings.region).is_ok_and(|app| app.network == key))
+                let app = object.0.as_ref().ok().and_then(|app| Admission::of(app, cluster.settings).accepted());
+                app.is_some_and(|app| app.network == key)
             });
             (!demands_itself).then_some((app, WithoutObject { models, retained }))
         })
@@ -79,10 +77,11 @@ pub(super) struct Users {
 impl Users {
     pub(super) fn of(key: &NetworkKey, cluster: &Cluster<'_>) -> Self {
         let uses = |app: &PrivateGenAIApp| {
-            let held = is_held(&app.metadata);
-            // One that goes and is not held by us has nothing in AWS any more.
-            let comes = cluster.settings.allows(&key.vpc) && app.metadata.deletion_timestamp.is_none();
-            App::network(&app.spec, &cluster.settings.region).as_ref() == Ok(key) && (held || comes)
+            let comes = || {
+                // One that goes and is not held by us has nothing in AWS any more.
+                app.metadata.deletion_timestamp.is_none() && Admission::of(app, cluster.settings).accepted().is_some()
+            };
+            App::network(&app.spec, &cluster.settings.region).as_ref() == Ok(key) && (is_held(&app.metadata) || comes())
         };
         Self { apps: cluster.apps.state().into_iter().filter(|app| app.0.as_ref().is_ok_and(uses)).collect() }
     }
@@ -99,9 +98,7 @@ impl Users {
     /// Some app will create the implicit network again when this object is gone.
     pub(super) fn bring_another(&self, cluster: &Cluster<'_>) -> bool {
         self.apps.iter().filter_map(|app| app.0.as_ref().ok()).any(|app| {
-            app.metadata.deletion_timestamp.is_none()
-                && App::new(&app.spec, &cluster.settings.region)
-                    .is_ok_and(|app| cluster.settings.allows(&app.network.vpc))
+            app.metadata.deletion_timestamp.is_none() && Admission::of(app, cluster.settings).accepted().is_some()
         })
     }
 
@@ -118,9 +115,12 @@ impl Users {
             .filter_map(|app| app.0.as_ref().ok())
             .filter_map(|object| {
                 let held = is_held(&object.metadata);
-                let Ok(app) = App::new(&object.spec, &cluster.settings.region) else {
-                    // What its role allows is told by the role, if that is there.
-                    return held.then(Demand::default);
+                // Of an app that may not be there, what its role allows is told by the role, if that is there: it keeps what
+                // it has, and gets no more by what it says now.
+                let app = match Admission::of(object, cluster.settings) {
+                    Admission::Accepted(app) => app,
+                    Admission::Refused(app, _) => App { models: Vec::new(), ..app },
+                    Admission::Unreadable(_) => return held.then(Demand::default),
                 };
                 let usable = observed.vpc().is_none()
                     || Service::ALL.iter().all(|service| {

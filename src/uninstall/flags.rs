@@ -10,6 +10,7 @@ use crate::{
     aws::{Aws, Region, sdk::SdkAws},
     cli::LogFormat,
     controller::{Settings, answered},
+    guard::{Globs, ImplicitNetworks},
     identity::InstallationId,
     leadership::LeaseFlags,
     telemetry,
@@ -88,7 +89,7 @@ impl Teardown {
             installation: self.installation_id,
             region: self.region,
             // No app gets anything any more.
-            allowed_vpcs: Vec::new(),
+            implicit_networks: ImplicitNetworks::in_vpcs(Globs::none()),
             resync: Duration::from_mins(1),
             concurrency: 32,
         };

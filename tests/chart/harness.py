@@ -42,10 +42,13 @@ FULL: dict[str, Any] = {
         "repository": "registry.example:5000/team/operator", "tag": "main", "digest": f"sha256:{64 * '0'}", "pullPolicy": "Always",
     },
     "imagePullSecrets": [{"name": "registry"}],
-    "implicitNetworks": {"vpcIds": ["vpc-0abc*", "vpc-0def5678"]},
+    "implicitNetworks": {
+        "vpcIds": ["vpc-0abc*", "vpc-0def5678"], "allow": {"namespaces": ["prod", "team-?"], "models": ["amazon.nova-*"]},
+    },
     "replicas": 3,
     "resyncSeconds": 60,
     "concurrency": 8,
+    "pacing": {"awsRatePercent": 50},
     "log": {"format": "text", "filter": "private_genai_operator=debug,info"},
     "serviceAccount": {"name": "operator", "annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/operator"}},
     "rbac": {"aggregate": False},
@@ -87,7 +90,7 @@ FULL: dict[str, Any] = {
 # What FULL leaves out.
 OTHERWISE: dict[str, Any] = {
     **MINIMAL,
-    "implicitNetworks": {"enabled": False, "vpcIds": ["vpc-0abc*"]},
+    "implicitNetworks": {"enabled": False, "vpcIds": ["vpc-0abc*"], "allow": {"namespaces": [], "models": None}},
     "replicas": 1,
     "image": {"repository": "operator", "tag": "v1"},
     "serviceAccount": {"create": False, "name": "there-already"},

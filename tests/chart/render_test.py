@@ -106,8 +106,12 @@ class RenderTest(unittest.TestCase):
             ("region", "Virginia"), ("region", ""),
             ("replicas", -1), ("replicas", "2"), ("replicas", 1.5),
             ("resyncSeconds", 9), ("resyncSeconds", 86401), ("concurrency", 0), ("concurrency", 1001),
+            ("pacing.awsRatePercent", 0), ("pacing.awsRatePercent", 101), ("pacing.awsRatePercent", "50"),
             ("implicitNetworks.vpcIds", "vpc-1"), ("implicitNetworks.vpcIds.0", "subnet-0abc"), ("implicitNetworks.vpcIds.0", "vpc-XYZ"),
-            ("implicitNetworks.enabled", "yes"),
+            ("implicitNetworks.enabled", "yes"), ("implicitNetworks.allow.namespaces", "team-a"),
+            ("implicitNetworks.allow.namespaces.0", "Team"), ("implicitNetworks.allow.namespaces.0", "a,b"),
+            ("implicitNetworks.allow.namespaces.0", ""), ("implicitNetworks.allow.models.0", "nova lite"),
+            ("implicitNetworks.allow.models.0", "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0"),
             ("log.format", "xml"), ("log.filter", ""),
             ("image.repository", "registry.example/operator:tag"), ("image.tag", "a b"), ("image.digest", "sha256:12"),
             ("image.pullPolicy", "Sometimes"), ("imagePullSecrets.0", "registry"),
@@ -157,11 +161,22 @@ class RenderTest(unittest.TestCase):
 
     def test_the_operator_takes_the_arguments_that_the_chart_writes(self) -> None:
         arguments = container(rendered(FULL))["args"]
-        self.assertEqual(len(arguments), 11)
-        # Parsed, and then stopped by the missing cluster.
+        self.assertEqual(len(arguments), 14)
+        self.assert_taken(arguments)
+        self.assert_taken(container(rendered(OTHERWISE))["args"])
+
+    def test_the_operator_takes_a_variable_that_says_nothing_or_ends_in_a_comma(self) -> None:
+        lists = ("VPC_IDS", "ALLOW_NAMESPACES", "ALLOW_MODELS")
+        arguments = [it for it in container(rendered(MINIMAL))["args"] if not it.startswith("--implicit-network")]
+        for text in ("", ",", "*,"):
+            with self.subTest(text):
+                self.assert_taken(arguments, **{f"PGAI_IMPLICIT_NETWORK_{name}": text for name in lists})
+
+    def assert_taken(self, arguments: list[str], **environment: str) -> None:
+        """Parsed, and then stopped by the missing cluster."""
         arguments = [argument for argument in arguments if not argument.startswith("--listen")]
         answer = subprocess.run([OPERATOR, *arguments, "--listen=127.0.0.1:0"], capture_output=True, text=True,
-            env={"PATH": os.environ["PATH"], "KUBECONFIG": "/nowhere"}, timeout=SECONDS, check=False)
+            env={"PATH": os.environ["PATH"], "KUBECONFIG": "/nowhere", **environment}, timeout=SECONDS, check=False)
         self.assertIn("no Kubernetes API", answer.stderr)
 
     def test_the_pod_may_do_nothing_that_the_operator_does_not_need(self) -> None:
@@ -197,6 +212,26 @@ class RenderTest(unittest.TestCase):
         flags = {what: [it for it in container(rendered(values))["args"] if "vpc" in it] for what, values in VALUES.items()}
         self.assertEqual(flags, {"few values": [], "all values": ["--implicit-network-vpc-ids=vpc-0abc*,vpc-0def5678"],
             "other values": []})
+
+    def test_the_network_policy_lets_the_operator_reach_the_agent_of_pod_identity_and_no_other_address_of_its_node(self) -> None:
+        # "Understand how EKS Pod Identity works", Amazon EKS user guide: where the agent listens. The instance metadata
+        # service is a neighbour (169.254.169.254:80): what the node may do is nothing that the operator needs.
+        for values in (FULL, OTHERWISE):
+            rules = only(rendered(values), "NetworkPolicy")["spec"]["egress"]
+            [rule] = [it for it in rules if any(port["port"] == 80 for port in it["ports"])]
+            self.assertEqual(rule, {"ports": [{"port": 80, "protocol": "TCP"}],
+                "to": [{"ipBlock": {"cidr": "169.254.170.23/32"}}, {"ipBlock": {"cidr": "fd00:ec2::23/128"}}]})
+
+    def test_every_namespace_and_model_is_allowed_unless_others_are_listed_and_none_by_an_empty_list(self) -> None:
+        def flags(values: dict[str, Any]) -> list[str]:
+            prefix = "--implicit-network-allow-"
+            return [it.removeprefix(prefix) for it in container(rendered(values))["args"] if it.startswith(prefix)]
+
+        self.assertEqual({what: flags(values) for what, values in VALUES.items()}, {
+            "few values": ["namespaces=*", "models=*"],
+            "all values": ["namespaces=prod,team-?", "models=amazon.nova-*"],
+            "other values": ["namespaces=", "models="]})
+        self.assertEqual(flags({**MINIMAL, "implicitNetworks": {"allow": None}}), ["namespaces=", "models="])
 
     def test_selectors_select_the_pods_and_nothing_of_another_release(self) -> None:
         manifests = rendered(FULL)
@@ -276,6 +311,83 @@ class CrdsTest(unittest.TestCase):
             self.assertEqual(ours[field], crds[field])
         said = subprocess.run([OPERATOR, "--version"], capture_output=True, text=True, timeout=SECONDS, check=True).stdout
         self.assertEqual(said.split()[-1], ours["appVersion"])
+
+
+class ArtifactHubTest(unittest.TestCase):
+    """The annotations are what https://artifacthub.io/docs/topics/annotations/helm takes, and agree with what they are about."""
+
+    STRINGS = {
+        "license": {"Apache-2.0"}, "prerelease": {"true", "false"}, "operator": {"true", "false"},
+        "category": {"ai-machine-learning", "database", "integration-delivery", "monitoring-logging", "networking", "security",
+            "storage", "streaming-messaging", "skip-prediction"},
+        "operatorCapabilities": {"Basic Install", "Seamless Upgrades", "Full Lifecycle", "Deep Insights", "Auto Pilot"},
+    }
+    # The fields of each entry: those that it must have, and those that it may have.
+    LISTS = {
+        "crds": ({"kind", "version", "name", "displayName", "description"}, set()),
+        "crdsExamples": ({"apiVersion", "kind", "metadata", "spec"}, set()),
+        "links": ({"name", "url"}, set()),
+        "changes": ({"kind", "description"}, {"links"}),
+    }
+
+    def annotations(self, chart: Path) -> dict[str, Any]:
+        found = {}
+        for name, text in yaml.safe_load((chart / "Chart.yaml").read_text())["annotations"].items():
+            self.assertIsInstance(text, str, name)
+            domain, _, name = name.partition("/")
+            self.assertEqual(domain, "artifacthub.io")
+            found[name] = yaml.safe_load(text) if name in self.LISTS else text
+        return found
+
+    def test_each_annotation_is_known_and_of_its_form(self) -> None:
+        whole = {*self.STRINGS, *self.LISTS}
+        for chart, expected in ((CHART, whole), (CRDS_CHART, {"license", "prerelease", "crds", "links"})):
+            annotations = self.annotations(chart)
+            self.assertEqual(set(annotations), expected)
+            for name, value in annotations.items():
+                with self.subTest(chart=chart.name, annotation=name):
+                    if name in self.STRINGS:
+                        self.assertIn(value, self.STRINGS[name])
+                        continue
+                    needed, allowed = self.LISTS[name]
+                    self.assertTrue(isinstance(value, list) and value)
+                    for entry in value:
+                        self.assertLessEqual(needed, set(entry))
+                        self.assertLessEqual(set(entry), needed | allowed)
+            self.assertTrue(all(link["url"].startswith("https://") for link in annotations["links"]))
+
+    def test_the_definitions_are_those_of_crds_and_the_examples_are_the_examples(self) -> None:
+        written = [yaml.safe_load(file.read_text()) for file in sorted(CRDS.glob("*.yaml"))]
+        expected = [(it["spec"]["names"]["kind"], it["spec"]["versions"][-1]["name"], it["metadata"]["name"]) for it in written]
+        for chart in (CHART, CRDS_CHART):
+            crds = self.annotations(chart)["crds"]
+            self.assertEqual([(it["kind"], it["version"], it["name"]) for it in crds], expected)
+        examples = self.annotations(CHART)["crdsExamples"]
+        self.assertEqual(examples, [yaml.safe_load((EXAMPLES / f"{name}.yaml").read_text()) for name in ("app", "network")])
+        self.assertEqual([it["kind"] for it in examples], [it["kind"] for it in self.annotations(CHART)["crds"]])
+        dry = stack().kubectl("apply", "--dry-run=server", "--validate=strict", "-f", "-", text=yaml.safe_dump_all(examples))
+        self.assertEqual(len(dry.stdout.splitlines()), len(examples))
+
+    def test_license_version_and_changes_are_those_of_the_program_and_its_changelog(self) -> None:
+        cargo = (REPOSITORY / "Cargo.toml").read_text()
+        version = yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]
+        for chart in (CHART, CRDS_CHART):
+            annotations = self.annotations(chart)
+            self.assertIn(f'\nlicense = "{annotations["license"]}"\n', cargo)
+            self.assertEqual(annotations["prerelease"], str(version.startswith("0.") or "-" in version).lower())
+        newest = re.split(r"^## ", (REPOSITORY / "CHANGELOG.md").read_text(), flags=re.MULTILINE)[1]
+        name, _, text = newest.partition("\n")
+        if name == "[Unreleased]":
+            self.assertIn(f"This is what {version} will have.", text)
+        else:
+            self.assertIn(f"[{version}]", name)
+        # Without links and code.
+        plain = re.sub(r"\[([^\]]+)\]\([^)]+\)", r"\1", text).replace("`", "")
+        told = {(heading.lower(), line) for heading, lines in re.findall(r"^### (\w+)\n(.*?)(?=^### |\Z)", plain, re.MULTILINE | re.DOTALL)
+            for line in re.findall(r"^- (.*)$", lines, re.MULTILINE)}
+        for change in self.annotations(CHART)["changes"]:
+            self.assertIn(change["kind"], {"added", "changed", "deprecated", "removed", "fixed", "security"})
+            self.assertIn((change["kind"], change["description"]), told)
 
 
 class PeopleTest(unittest.TestCase):

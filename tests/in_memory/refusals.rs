@@ -1,26 +1,186 @@
 //! What the API server cannot refuse, a condition explains; and nothing is created.
 
-use serde_json::json;
+use std::collections::BTreeSet;
+
+use private_genai_operator::{
+    aws::{Tenancy, VpcId},
+    guard::{Globs, ImplicitNetworks},
+    policy::{ModelId, allowed_models},
+};
+use serde_json::{Value, json};
 
 use crate::{
-    memory::aws::{Delays, Route, VpcShape},
-    scene::{MODEL, Scene, app, names, scene, writes},
+    memory::aws::{Action, ByHand, Delays, Route, VpcShape, World},
+    scene::{LONG, MODEL, RESYNC, Scene, app, condition, explicit_network, names, network, scene, writes},
 };
-use private_genai_operator::aws::Tenancy;
+
+/// Another model than that of these tests.
+const OTHER: &str = "anthropic.claude-3-haiku-20240307-v1:0";
+
+/// Each guard rail, set so that it refuses the app of these tests: with the reason, the field, and what would have to be set.
+fn guards(vpc: &VpcId) -> [(&'static str, ImplicitNetworks, [String; 3]); 3] {
+    let open = || ImplicitNetworks::in_vpcs(Globs::all());
+    let vpcs = ImplicitNetworks { vpcs: "vpc-0000allowed".parse().expect("globs"), ..open() };
+    let (mut namespaces, mut models) = (open(), open());
+    namespaces.allow.namespaces = "team-b,prod-*".parse().expect("globs");
+    models.allow.models = "anthropic.*".parse().expect("globs");
+    let says = |field: &str, what: &str, setting: &str| [field, what, setting].map(ToOwned::to_owned);
+    [
+        ("VpcNotAllowed", vpcs, says("spec.network.vpcId: ", vpc.as_str(), "implicitNetworks.vpcIds")),
+        (
+            "NamespaceNotAllowed",
+            namespaces,
+            says("metadata.namespace: ", "team-a", "implicitNetworks.allow.namespaces"),
+        ),
+        ("ModelNotAllowed", models, says("spec.models: ", MODEL, "implicitNetworks.allow.models")),
+    ]
+}
+
+/// What AWS has, but for times and counts.
+fn resources(scene: &Scene) -> World {
+    World { now: 0, counts: [].into(), believed: [].into(), due: [].into(), ..scene.aws.world() }
+}
 
 #[tokio::test(start_paused = true)]
-async fn a_vpc_that_is_not_allowed_is_refused_before_anything_is_asked_of_aws() {
+async fn what_is_not_allowed_is_refused_before_anything_is_asked_of_aws_and_the_message_says_who_can_allow_it() {
     scene(async {
-        let mut scene = Scene::allowing("vpc-0000allowed");
+        for number in 0..3 {
+            let mut scene = Scene::new(Delays::default());
+            let (vpc, _) = scene.vpc(&VpcShape::default());
+            let (reason, allowed, says) = guards(&vpc).into_iter().nth(number).expect("a guard");
+            scene.allowed = allowed;
+            scene.start();
+            scene.apply("bot", json!({"network": {"vpcId": vpc.as_str()}, "models": [OTHER, MODEL]}));
+            let message = scene.until_refused("bot", reason).await;
+            assert!(says.iter().all(|it| message.contains(it)) && message.starts_with(&says[0]), "{message}");
+            assert!(message.contains("ask whoever runs the operator"), "{message}");
+            assert!(!message.contains(OTHER), "what is allowed is not complained about: {message}");
+            let refused = scene.kubernetes.until(&app("bot"), LONG, |_| true).await;
+            assert_eq!(condition(&refused, "Accepted").0, "False");
+            assert_eq!(names(&scene.aws.take_journal()), ["sts:GetCallerIdentity"], "which is asked for nobody's sake");
+            assert_eq!(scene.kubernetes.list("privategenainetworks").len(), 0);
+            scene.kubernetes.delete(&app("bot"));
+            scene.until_gone("bot").await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_model_that_is_not_allowed_reaches_neither_endpoint_nor_role_and_harms_no_other_app() {
+    scene(async {
+        let mut scene = Scene::new(Delays::default());
         let (vpc, _) = scene.vpc(&VpcShape::default());
+        scene.allowed.allow.models = "amazon.nova-*".parse().expect("globs");
         scene.start();
-        scene.apply_app("bot", &vpc);
-        let message = scene.until_refused("bot", "VpcNotAllowed").await;
-        assert!(message.contains(vpc.as_str()) && message.contains("implicitNetworks.vpcIds"), "{message}");
-        assert_eq!(names(&scene.aws.take_journal()), ["sts:GetCallerIdentity"], "which is asked for nobody's sake");
-        assert_eq!(scene.kubernetes.list("privategenainetworks").len(), 0);
+        let spec = |models: &[&str]| json!({"network": {"vpcId": vpc.as_str()}, "models": models});
+        scene.apply("right", spec(&[MODEL]));
+        scene.apply("wrong", spec(&[MODEL, OTHER]));
+        scene.until_refused("wrong", "ModelNotAllowed").await;
+        let right = scene.until_ready("right").await;
+        assert_eq!(right["status"]["endpoints"][0]["models"], json!([MODEL]));
+        scene.forget();
+        // It was there, and asks for more.
+        scene.apply("right", spec(&[MODEL, OTHER]));
+        scene.until_refused("right", "ModelNotAllowed").await;
+        scene.pass(3 * RESYNC).await;
+        assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
+        scene.apply("right", spec(&[MODEL]));
+        scene.until_ready("right").await;
+        assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new(), "all was there");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_is_not_allowed_any_more_keeps_what_it_has_gets_nothing_more_and_can_be_deleted() {
+    scene(async {
+        for number in 0..3 {
+            let (mut scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+            scene.stop().await;
+            scene.forget();
+            let before = resources(&scene);
+            let open = scene.allowed.clone();
+            let (reason, allowed, _) = guards(&vpc).into_iter().nth(number).expect("a guard");
+            scene.allowed = allowed;
+            scene.start();
+            scene.until_refused("bot", reason).await;
+            scene.apply("bot", json!({"network": {"vpcId": vpc.as_str()}, "models": [OTHER, MODEL]}));
+            scene.kubernetes.delete(&network(&vpc));
+            scene.pass(3 * RESYNC).await;
+            assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new(), "{reason}");
+            assert!(resources(&scene) == before, "{reason}: something changed in AWS");
+            scene.stop().await;
+            scene.allowed = open;
+            scene.start();
+            scene.until_ready("bot").await;
+            let written: BTreeSet<String> = writes(&scene.aws.take_journal()).into_iter().collect();
+            let more = ["ec2:ModifyVpcEndpoint", "iam:PutRolePolicy", "lambda:UpdateFunctionConfiguration"];
+            assert_eq!(written, more.map(ToOwned::to_owned).into(), "{reason}: what it asks for more, now that it may");
+            scene.stop().await;
+            scene.allowed = guards(&vpc).into_iter().nth(number).expect("a guard").1;
+            scene.start();
+            scene.kubernetes.delete(&app("bot"));
+            scene.until_nothing_is_left("bot", &vpc).await;
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_does_not_get_by_being_retained_what_it_may_not_have() {
+    scene(async {
+        let (mut scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+        scene.stop().await;
+        scene.allowed.allow.models = MODEL.parse().expect("globs");
+        scene.start();
+        let more = json!({"network": {"vpcId": vpc.as_str()}, "models": [MODEL, OTHER], "deletionPolicy": "Retain"});
+        scene.apply("bot", more);
+        scene.until_refused("bot", "ModelNotAllowed").await;
+        // Somebody deletes the role, and it is put back for the function that stays.
+        for role in scene.aws.world().roles.into_keys() {
+            scene.aws.act(&Action::ByHand(Scene::region(), ByHand::DeleteRole(role))).expect("AWS lets it happen");
+        }
+        scene.pass(2 * RESYNC).await;
         scene.kubernetes.delete(&app("bot"));
         scene.until_gone("bot").await;
+        scene.pass(2 * RESYNC).await;
+        let world = scene.aws.world();
+        assert_eq!((world.roles.len(), world.regions[&Scene::region()].functions.len()), (1, 1));
+        for record in world.roles.values() {
+            let models: Vec<ModelId> = record.role.inline_policies.values().flat_map(allowed_models).collect();
+            assert_eq!(models, []);
+        }
+    })
+    .await;
+}
+
+/// Found when the guard rails became one question: the network took the app for one that demands by itself, and itself for
+/// one that nobody demands, and tore the path down under the function.
+#[tokio::test(start_paused = true)]
+async fn in_a_rebuilt_cluster_whose_operator_does_not_allow_an_app_yet_its_path_is_kept() {
+    scene(async {
+        for number in 0..3 {
+            let (mut scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+            scene.stop().await;
+            let before = resources(&scene);
+            let mut rebuilt = Scene::new(Delays::default());
+            rebuilt.aws = scene.aws.clone();
+            rebuilt.forget();
+            let (reason, allowed, _) = guards(&vpc).into_iter().nth(number).expect("a guard");
+            rebuilt.allowed = allowed;
+            rebuilt.kubernetes.apply(explicit_network("prod", &vpc));
+            rebuilt.apply_app("bot", &vpc);
+            rebuilt.start();
+            rebuilt.until_refused("bot", reason).await;
+            let told = |network: &Value| condition(network, "Accepted").1 == "InUse";
+            let kept = rebuilt.kubernetes.until("privategenainetworks/prod", LONG, told).await;
+            let message = condition(&kept, "Accepted").2;
+            assert!(message.contains("team-a/bot") && message.contains("have them allowed"), "{message}");
+            rebuilt.pass(3 * RESYNC).await;
+            assert_eq!(writes(&rebuilt.aws.take_journal()), Vec::<String>::new(), "{reason}");
+            assert!(resources(&rebuilt) == before, "{reason}: something changed in AWS");
+        }
     })
     .await;
 }

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use private_genai_operator::{
     aws::{Region, SubnetId, VpcId},
     controller::{self, Settings},
+    guard::{Globs, ImplicitNetworks},
     identity::InstallationId,
     leadership::Leadership,
     metrics::Metrics,
@@ -16,7 +17,6 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
-use wildmatch::WildMatch;
 
 use crate::memory::{
     aws::{Action, ByHand, CallRecord, Delays, MemoryAws, VpcShape},
@@ -41,7 +41,8 @@ pub struct Scene {
     /// Of the operator that was started last.
     pub ready: Arc<Readiness>,
     operator: Option<(JoinHandle<()>, CancellationToken)>,
-    allowed: &'static str,
+    /// What an operator that is started lets apps ask for.
+    pub allowed: ImplicitNetworks,
 }
 
 impl Scene {
@@ -58,13 +59,8 @@ impl Scene {
             metrics: Arc::default(),
             ready: Arc::default(),
             operator: None,
-            allowed: "vpc-*",
+            allowed: ImplicitNetworks::in_vpcs(Globs::all()),
         }
-    }
-
-    /// The same with an operator that lets apps use only VPCs that match.
-    pub fn allowing(allowed: &'static str) -> Self {
-        Self { allowed, ..Self::new(Delays::default()) }
     }
 
     /// A running operator, and an app that is ready, in a VPC of its own.
@@ -94,7 +90,7 @@ impl Scene {
         Settings {
             installation: Self::installation(),
             region: Self::region(),
-            allowed_vpcs: vec![WildMatch::new(self.allowed)],
+            implicit_networks: self.allowed.clone(),
             resync: RESYNC,
             concurrency: 32,
         }

@@ -4,6 +4,7 @@ use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use private_genai_operator::{
     controller::Settings,
+    guard::{Globs, ImplicitNetworks},
     uninstall::{Failure, orphan, teardown},
 };
 use serde_json::json;
@@ -21,7 +22,7 @@ type Said = Rc<RefCell<Vec<String>>>;
 async fn tears_down(scene: &Scene, confirmed: bool, stop: &CancellationToken) -> (Result<(), Failure>, Vec<String>) {
     let said = Said::default();
     let client = scene.kubernetes.client();
-    let settings = Settings { allowed_vpcs: Vec::new(), ..scene.settings() };
+    let settings = Settings { implicit_networks: ImplicitNetworks::in_vpcs(Globs::none()), ..scene.settings() };
     let aws = Arc::new(scene.aws.seen_by("teardown"));
     let election = election(&client, "teardown");
     let tell = |line: String| {

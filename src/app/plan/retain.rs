@@ -54,7 +54,8 @@ pub fn retain(retention: &Retention, observed: &Observed) -> Plan {
     let mut leg = execution_role(identity, &retention.role(role), role, &mut plan);
     if !plan.steps.is_empty() || leg.reason == Reason::NameTaken {
         if models.is_none() {
-            leg.message.push_str(" Which models its function may call cannot be read from spec.models.");
+            leg.message
+                .push_str(" Which models its function may call cannot be read from spec.models, or is not allowed.");
         }
         plan.legs.push(leg);
         return plan;

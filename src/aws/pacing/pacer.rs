@@ -8,7 +8,7 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-use super::{Bucket, Family, LONGEST_HOLD};
+use super::{Bucket, Family, LONGEST_HOLD, Share};
 use crate::aws::{AwsError, Failure, Region};
 
 /// A call that had to wait for its token, or was not made because the token would have come too late.
@@ -29,13 +29,14 @@ pub type OnHold = Arc<dyn Fn(Held) + Send + Sync>;
 pub struct Pacer {
     started: Instant,
     buckets: Mutex<BTreeMap<(Option<Region>, Family), Bucket>>,
+    share: Share,
     on_hold: OnHold,
 }
 
 impl Pacer {
-    /// Full buckets.
-    pub fn new(on_hold: OnHold) -> Self {
-        Self { started: Instant::now(), buckets: Mutex::default(), on_hold }
+    /// Full buckets, with that share of what AWS publishes.
+    pub fn new(share: Share, on_hold: OnHold) -> Self {
+        Self { started: Instant::now(), buckets: Mutex::default(), share, on_hold }
     }
 
     /// Waits until a call may be made, for at most [`LONGEST_HOLD`]. Calls of a family go in the order in which they asked,
@@ -102,15 +103,16 @@ impl Pacer {
         let now = self.started.elapsed();
         let region = (!family.global).then(|| region.clone());
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let bucket = buckets.entry((region, family)).or_insert_with(|| Bucket::full(family.rate, now));
+        let bucket =
+            buckets.entry((region, family)).or_insert_with(|| Bucket::full(family.rate.scaled(self.share), now));
         Some(change(bucket, now))
     }
 }
 
 impl Default for Pacer {
-    /// A pacer that tells nobody.
+    /// A pacer that takes all that AWS publishes, and tells nobody.
     fn default() -> Self {
-        Self::new(Arc::new(|_| ()))
+        Self::new(Share::ALL, Arc::new(|_| ()))
     }
 }
 
@@ -126,7 +128,7 @@ mod tests {
     async fn calls_of_a_family_go_in_the_order_in_which_they_asked_and_those_of_another_region_at_once() {
         let held = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&held);
-        let pacer = Pacer::new(Arc::new(move |one| told.lock().expect("a lock").push(one)));
+        let pacer = Pacer::new(Share::ALL, Arc::new(move |one| told.lock().expect("a lock").push(one)));
         let (here, there) = (region("us-east-1"), region("eu-west-1"));
         let order = Mutex::new(Vec::new());
         // Five logs calls a second, and five at once.
@@ -146,6 +148,18 @@ mod tests {
         let begun = Instant::now();
         pacer.turn(&there, "logs", "PutRetentionPolicy").await.expect("another region has its own bucket");
         assert_eq!(begun.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn half_of_the_rates_is_half_as_many_calls_at_once_and_half_as_many_later() {
+        let made = async |share| {
+            let (pacer, region) = (Pacer::new(share, Arc::new(|_| ())), region("us-east-1"));
+            let all = (0..500).map(|_| pacer.turn(&region, "ec2", "DescribeVpcs"));
+            let made = futures::future::join_all(all).await.into_iter().filter(Result::is_ok).count();
+            made
+        };
+        assert_eq!(made(Share::ALL).await, 100 + 20 * 5);
+        assert_eq!(made("50".parse().expect("a share")).await, 50 + 10 * 5);
     }
 
     #[tokio::test(start_paused = true)]

@@ -37,7 +37,7 @@ async fn the_operator_needs_its_whole_policy_and_nothing_else() {
         installation: "crash".parse().expect("an id"),
         partition: Partition::Aws,
         account: "123456789012".parse().expect("an account"),
-        vpcs: vec![ALLOWED_VPCS.parse().expect("a pattern")],
+        vpcs: ALLOWED_VPCS.parse().expect("globs"),
     };
     let whole = operator.document();
     let mut without = whole.clone();

@@ -22,6 +22,7 @@ use private_genai_operator::{
     api::network::NetworkKey,
     aws::{Caller, Kept},
     controller::{Next, Settings},
+    guard::{Globs, ImplicitNetworks},
     identity::NetworkIdentity,
 };
 
@@ -155,7 +156,7 @@ pub fn settings() -> Settings {
     Settings {
         installation: installation(),
         region: region(),
-        allowed_vpcs: vec![wildmatch::WildMatch::new("vpc-*")],
+        implicit_networks: ImplicitNetworks::in_vpcs(Globs::all()),
         resync: Duration::from_mins(5),
         concurrency: 1,
     }

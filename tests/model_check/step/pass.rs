@@ -153,7 +153,8 @@ impl Scenario {
                         let seen = with_snapshot(operator, &world, None, async |snapshot| {
                             app::observe_retained(snapshot, identity, given, fresh).await
                         });
-                        let retention = departing.retention(identity, &caller());
+                        let retention =
+                            departing.retention(identity, &caller(), &self.settings.implicit_networks.allow);
                         app::decide::decide_retention(&retention, &seen, principal, &mut operator.memory)
                     }
                     DeletionPolicy::Delete => {

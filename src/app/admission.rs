@@ -1,0 +1,44 @@
+//! Whether an app may be there: asked wherever an app counts, and answered here alone.
+
+use kube::ResourceExt as _;
+
+use crate::{
+    api::{InvalidSpec, PrivateGenAIApp, app::App},
+    controller::Settings,
+    guard::Refusal,
+};
+
+/// Whether an app may be there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// This version cannot work with what it says.
+    Unreadable(InvalidSpec),
+    /// The operator's configuration does not allow it. Nothing is done for it. What it has from before stays as it is, with
+    /// the path that its role allows, until it is allowed again or deleted.
+    Refused(App, Refusal),
+    /// It may.
+    Accepted(App),
+}
+
+impl Admission {
+    /// Whether this app may be there. A network that it is on does not matter.
+    pub fn of(object: &PrivateGenAIApp, settings: &Settings) -> Self {
+        let app = match App::new(&object.spec, &settings.region) {
+            Ok(app) => app,
+            Err(problem) => return Self::Unreadable(problem),
+        };
+        let namespace = object.namespace().unwrap_or_default();
+        match settings.implicit_networks.refusal(&app.network.vpc, &namespace, &app.models) {
+            Some(refusal) => Self::Refused(app, refusal),
+            None => Self::Accepted(app),
+        }
+    }
+
+    /// The app, if it may be there.
+    pub fn accepted(self) -> Option<App> {
+        match self {
+            Self::Accepted(app) => Some(app),
+            Self::Unreadable(_) | Self::Refused(..) => None,
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! The guard rails of networks that apps bring up by naming a VPC: which VPCs those may be, and what the operator's
+//! configuration lets apps ask for there. Whoever can write an app in a namespace must not become an administrator of AWS by
+//! it. Pure.
+//!
+//! A further guard is a field of [`Allow`] and a variant of [`Refusal`]; whoever asks whether an app may be there
+//! ([`crate::app::Admission`]) goes on asking the same.
+
+use std::{fmt, marker::PhantomData, str::FromStr};
+
+use wildmatch::WildMatch;
+
+use crate::{
+    aws::{InvalidId, VpcId},
+    policy::ModelId,
+};
+
+/// What globs can be about.
+pub trait Globbed {
+    /// What such a glob looks like, as the end of a sentence.
+    const EXPECTED: &'static str;
+
+    /// Nothing in this text keeps it from being such a glob.
+    fn is_glob(text: &str) -> bool;
+
+    /// What a glob is held against.
+    fn text(&self) -> &str;
+}
+
+/// The name of a namespace in Kubernetes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Namespace(pub String);
+
+impl fmt::Display for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+fn is_lower_case(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-*?".contains(&byte)
+}
+
+impl Globbed for VpcId {
+    const EXPECTED: &'static str = "a VPC id or a glob such as vpc-0abc*";
+
+    fn is_glob(text: &str) -> bool {
+        (text.starts_with("vpc-") || text.starts_with('*')) && text.bytes().all(is_lower_case)
+    }
+
+    fn text(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Globbed for Namespace {
+    const EXPECTED: &'static str = "the name of a namespace or a glob such as team-*";
+
+    fn is_glob(text: &str) -> bool {
+        text.bytes().all(is_lower_case)
+    }
+
+    fn text(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Globbed for ModelId {
+    const EXPECTED: &'static str = "a foundation model ID or a glob such as amazon.nova-*";
+
+    fn is_glob(text: &str) -> bool {
+        text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._:-*?".contains(&byte))
+    }
+
+    fn text(&self) -> &str {
+        self.as_str()
+    }
+}
+
+/// An id, or a pattern in which `*` stands for anything and `?` for one character.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Glob<T>(String, PhantomData<T>);
+
+impl<T: Globbed> Glob<T> {
+    /// It is about this one.
+    pub fn matches(&self, it: &T) -> bool {
+        WildMatch::new(&self.0).matches(it.text())
+    }
+}
+
+impl<T: Globbed> FromStr for Glob<T> {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let glob = text.trim();
+        if !glob.is_empty() && T::is_glob(glob) {
+            Ok(Self(glob.to_owned(), PhantomData))
+        } else {
+            Err(InvalidId { text: text.to_owned(), expected: T::EXPECTED })
+        }
+    }
+}
+
+impl<T> fmt::Display for Glob<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What is allowed: whatever one of these matches. None allow nothing.
+///
+/// They are written with commas between them. An empty text is none, and so is what stands behind the last comma: a variable
+/// that is set to nothing must not keep the operator from starting, and must not allow more than it says.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Globs<T>(Vec<Glob<T>>);
+
+impl<T> Globs<T> {
+    /// None.
+    pub fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// One that matches everything.
+    pub fn all() -> Self {
+        Self(vec![Glob("*".to_owned(), PhantomData)])
+    }
+
+    /// There is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Each, in the order in which they were written.
+    pub fn iter(&self) -> impl Iterator<Item = &Glob<T>> {
+        self.0.iter()
+    }
+}
+
+impl<T: Globbed> Globs<T> {
+    /// One of them matches.
+    pub fn allows(&self, it: &T) -> bool {
+        self.0.iter().any(|glob| glob.matches(it))
+    }
+}
+
+impl<T: Globbed> FromStr for Globs<T> {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        text.split(',').filter(|glob| !glob.trim().is_empty()).map(str::parse).collect::<Result<_, _>>().map(Self)
+    }
+}
+
+/// A flag that is given more than once means all that it names.
+impl<T> FromIterator<Self> for Globs<T> {
+    fn from_iter<I: IntoIterator<Item = Self>>(lists: I) -> Self {
+        Self(lists.into_iter().flat_map(|list| list.0).collect())
+    }
+}
+
+/// What apps may ask for: the block that an explicit network has too, by the design.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Allow {
+    /// In which namespaces apps may be.
+    pub namespaces: Globs<Namespace>,
+    /// Which models they may call.
+    pub models: Globs<ModelId>,
+}
+
+impl Default for Allow {
+    /// All that v1alpha1 can ask for.
+    fn default() -> Self {
+        Self { namespaces: Globs::all(), models: Globs::all() }
+    }
+}
+
+impl Allow {
+    /// Why an app in this namespace may not call these models, if it may not.
+    pub fn refusal<'a>(&self, namespace: &str, models: impl IntoIterator<Item = &'a ModelId>) -> Option<Refusal> {
+        let namespace = Namespace(namespace.to_owned());
+        if !self.namespaces.allows(&namespace) {
+            return Some(Refusal::Namespace(namespace));
+        }
+        let refused: Vec<ModelId> = models.into_iter().filter(|model| !self.models.allows(model)).cloned().collect();
+        (!refused.is_empty()).then_some(Refusal::Models(refused))
+    }
+}
+
+/// What the operator's configuration says about apps that name a VPC.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ImplicitNetworks {
+    /// The VPCs that apps may name.
+    pub vpcs: Globs<VpcId>,
+    /// What they may ask for there.
+    pub allow: Allow,
+}
+
+impl ImplicitNetworks {
+    /// Whatever apps can ask for is allowed in these VPCs.
+    pub fn in_vpcs(vpcs: Globs<VpcId>) -> Self {
+        Self { vpcs, allow: Allow::default() }
+    }
+
+    /// Why an app in this namespace may not be in this VPC and call these models there, if it may not.
+    pub fn refusal<'a>(
+        &self,
+        vpc: &VpcId,
+        namespace: &str,
+        models: impl IntoIterator<Item = &'a ModelId>,
+    ) -> Option<Refusal> {
+        if self.vpcs.allows(vpc) { self.allow.refusal(namespace, models) } else { Some(Refusal::Vpc(vpc.clone())) }
+    }
+}
+
+/// What of an app the operator's configuration does not allow.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Refusal {
+    /// Its VPC.
+    Vpc(VpcId),
+    /// Its namespace.
+    Namespace(Namespace),
+    /// Some of its models.
+    Models(Vec<ModelId>),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn models(ids: &[&str]) -> Vec<ModelId> {
+        ids.iter().map(|id| id.parse().expect("a model")).collect()
+    }
+
+    fn globs<T: Globbed>(text: &str) -> Globs<T> {
+        text.parse().expect("globs")
+    }
+
+    #[test]
+    fn an_empty_text_is_none_and_allows_nothing_and_so_is_what_stands_between_commas() {
+        for none in ["", " ", ",", " , ,"] {
+            let vpcs: Globs<VpcId> = globs(none);
+            assert!(vpcs.is_empty() && !vpcs.allows(&"vpc-0abc1234".parse().expect("an id")), "{none:?}");
+        }
+        let some: Globs<VpcId> = globs(" vpc-0abc1234 ,,vpc-0def*, ");
+        assert_eq!(some.iter().map(ToString::to_string).collect::<Vec<_>>(), ["vpc-0abc1234", "vpc-0def*"]);
+    }
+
+    #[test]
+    fn a_glob_says_no_more_than_what_it_is_about_can_be() {
+        for right in ["vpc-0abc1234", "vpc-*", "*", " vpc-0abc? "] {
+            assert!(right.parse::<Glob<VpcId>>().is_ok(), "{right}");
+        }
+        for wrong in ["", "subnet-1", "vpc-0abc\"", "vpc-0/x", "vpc-${aws:x}", "vpc-0,vpc-1"] {
+            let said = wrong.parse::<Glob<VpcId>>().expect_err(wrong).to_string();
+            assert!(said.contains("vpc-0abc*"), "{said}");
+        }
+        for wrong in ["", "Team", "team_a", "team-a/bot", "a.b"] {
+            let said = wrong.parse::<Glob<Namespace>>().expect_err(wrong).to_string();
+            assert!(said.contains("team-*"), "{said}");
+        }
+        for wrong in ["", "nova lite", "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0", "a\"b"] {
+            let said = wrong.parse::<Glob<ModelId>>().expect_err(wrong).to_string();
+            assert!(said.contains("amazon.nova-*"), "{said}");
+        }
+    }
+
+    #[test]
+    fn by_default_every_namespace_and_every_model_is_allowed() {
+        assert_eq!(Allow::default().refusal("team-a", &models(&["amazon.nova-lite-v1:0"])), None);
+    }
+
+    #[test]
+    fn what_is_refused_is_named_the_vpc_before_the_namespace_before_the_models() {
+        let guard = ImplicitNetworks {
+            vpcs: globs("vpc-0abc*"),
+            allow: Allow { namespaces: globs("team-?,prod"), models: globs("amazon.nova-*,*:1") },
+        };
+        let vpc = |id: &str| id.parse::<VpcId>().expect("an id");
+        let (here, there) = (vpc("vpc-0abc1234"), vpc("vpc-0def1234"));
+        let (nova, titan) = ("amazon.nova-lite-v1:0", "amazon.titan-text-lite-v1");
+        let refused = Refusal::Namespace(Namespace("team-ab".into()));
+        let table = [
+            (&here, "team-a", vec![nova], None),
+            (&here, "prod", vec![nova, "anthropic.claude-x:1"], None),
+            (&here, "team-a", vec![titan, nova, "ai21.x"], Some(Refusal::Models(models(&[titan, "ai21.x"])))),
+            (&here, "team-ab", vec![titan], Some(refused)),
+            (&there, "team-ab", vec![titan], Some(Refusal::Vpc(there.clone()))),
+        ];
+        for (vpc, namespace, ids, expected) in table {
+            assert_eq!(guard.refusal(vpc, namespace, &models(&ids)), expected, "{vpc} {namespace} {ids:?}");
+        }
+        let none = Allow { namespaces: Globs::all(), models: Globs::none() };
+        assert_eq!(none.refusal("team-a", &models(&[nova])), Some(Refusal::Models(models(&[nova]))));
+    }
+}
