@@ -14,6 +14,7 @@ use crate::{
         pacing::Pacer,
         sdk::{CallRecord, SdkAws},
     },
+    common::{BoundaryFlag, CommonFlags},
     controller::{self, Settings},
     identity::InstallationId,
     leadership::{Leadership, LeaseFlags, Standing},
@@ -66,6 +67,9 @@ struct Run {
     /// then every app is refused.
     #[arg(long, env = "PGAI_IMPLICIT_NETWORK_VPC_IDS", value_delimiter = ',')]
     implicit_network_vpc_ids: Vec<VpcPattern>,
+
+    #[command(flatten)]
+    common: CommonFlags,
 
     /// How often AWS is looked at although nothing happened, in seconds, 10 to 86400.
     #[arg(long, env = "PGAI_RESYNC_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(10..=86_400))]
@@ -128,6 +132,9 @@ struct IamPolicy {
     /// The VPCs that apps may name, as globs separated by commas: what the operator is given. IAM reads them as it does.
     #[arg(long, env = "PGAI_IMPLICIT_NETWORK_VPC_IDS", value_delimiter = ',', required = true)]
     implicit_network_vpc_ids: Vec<VpcPattern>,
+
+    #[command(flatten)]
+    boundary: BoundaryFlag,
 }
 
 /// Why the program ends early. Each is a sentence for whoever started it.
@@ -222,6 +229,7 @@ impl Run {
             region: self.region,
             resync: Duration::from_secs(self.resync_seconds),
             concurrency: self.concurrency,
+            common: self.common.common(),
         };
         let aws: Arc<dyn Aws> = Arc::new(aws);
         let work = async |leadership: Leadership, stop: CancellationToken| {
@@ -305,6 +313,7 @@ impl IamPolicy {
             partition: self.region.partition(),
             account: self.account_id,
             vpcs: self.implicit_network_vpc_ids,
+            boundary: self.boundary.boundary(),
         };
         print(&format!("{:#}\n", operator.document()))
     }

@@ -121,7 +121,8 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         // Before anything is created, so that nothing created is ever forgotten.
         add_finalizer(api, &object.metadata).await?;
     }
-    let desired = Desired::new(&app, identity(object, &app.network, &ctx.settings), &caller, view.path.as_ref());
+    let identity = identity(object, &app.network, &ctx.settings);
+    let desired = Desired::new(&app, identity, &caller, &ctx.settings.common, view.path.as_ref());
     let recorded = object.status.as_ref().and_then(|status| status.function.as_ref());
     let look = ctx.takes_closer_look(&desired.identity.app());
     let closely = look.is_some() || is_in_doubt(object);

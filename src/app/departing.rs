@@ -8,6 +8,7 @@ use super::{decide::Principal, desired::DesiredRole};
 use crate::{
     api::{DeletionPolicy, PrivateGenAIApp, app::App, network::NetworkKey},
     aws::{Caller, Region, Role},
+    common::Common,
     identity::AppIdentity,
     policy::{ModelId, allowed_models},
 };
@@ -56,9 +57,9 @@ impl Departing {
     }
 
     /// What is to be left of the app in one of its places. What it says of itself is about the network that it names.
-    pub fn retention(&self, identity: &AppIdentity, caller: &Caller) -> Retention {
+    pub fn retention(&self, identity: &AppIdentity, caller: &Caller, common: &Common) -> Retention {
         let models = self.models.clone().filter(|_| self.is_about(identity));
-        Retention { identity: identity.clone(), caller: caller.clone(), models }
+        Retention { identity: identity.clone(), caller: caller.clone(), models, common: common.clone() }
     }
 
     /// Which principal its function runs as in one of its places.
@@ -87,6 +88,8 @@ pub struct Retention {
     pub caller: Caller,
     /// The models that its function calls; `None` where nobody can tell.
     pub models: Option<BTreeSet<ModelId>>,
+    /// What everything has in common.
+    pub common: Common,
 }
 
 impl Retention {
@@ -95,7 +98,7 @@ impl Retention {
     pub(super) fn role(&self, found: Option<&Role>) -> DesiredRole {
         let allowed = || found.into_iter().flat_map(|role| role.inline_policies.values()).flat_map(allowed_models);
         let models = self.models.clone().unwrap_or_else(|| allowed().collect());
-        DesiredRole::new(&self.identity, &self.caller, &models)
+        DesiredRole::new(&self.identity, &self.caller, &models, &self.common)
     }
 }
 
@@ -167,15 +170,15 @@ mod tests {
             ..Departing::default()
         };
         let elsewhere = AppIdentity { vpc: "vpc-0def5678".parse().expect("a VPC"), ..identity() };
-        assert_eq!(says.retention(&identity(), &caller()).models, Some(nova()));
+        assert_eq!(says.retention(&identity(), &caller(), &Common::default()).models, Some(nova()));
         assert_eq!(says.principal(&identity()).given.as_deref(), Some("AROA1"));
-        assert_eq!(says.retention(&elsewhere, &caller()).models, None);
+        assert_eq!(says.retention(&elsewhere, &caller(), &Common::default()).models, None);
         assert_eq!(says.principal(&elsewhere), Principal::default());
     }
 
     #[test]
     fn where_the_models_cannot_be_read_the_role_goes_on_allowing_what_it_allows() {
-        let retention = Retention { identity: identity(), caller: caller(), models: None };
+        let retention = Retention { identity: identity(), caller: caller(), models: None, common: Common::default() };
         assert_eq!(Some(&retention.role(Some(&role())).policy), role().inline_policies.get("private-genai"));
         let gone = retention.role(None).policy;
         assert!(!gone.as_str().contains("foundation-model/a") && gone.as_str().contains("ec2:DeleteNetworkInterface"));

@@ -133,7 +133,7 @@ async fn retain_one(
     ctx: &Context,
 ) -> (Converged<Observed>, Option<String>) {
     let snapshot = ctx.snapshots.region(&identity.region);
-    let retention = departing.retention(identity, caller);
+    let retention = departing.retention(identity, caller, &ctx.settings.common);
     let principal = RefCell::new(departing.principal(identity));
     let pass = converge(
         &snapshot,
@@ -172,7 +172,7 @@ async fn remove_one(
         &snapshot,
         ctx,
         async |fresh| observe_remains(&snapshot, identity, &network, fresh).await,
-        |observed| decide_removal(identity, observed, is_back(), &mut ctx.memory()),
+        |observed| decide_removal(identity, observed, is_back(), &ctx.settings.common, &mut ctx.memory()),
         |_, _| false,
     )
     .await

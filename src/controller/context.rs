@@ -23,6 +23,7 @@ use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork},
     app::Probes,
     aws::{Aws, Region, Snapshots, VpcId},
+    common::Common,
     identity::InstallationId,
     leadership::Leadership,
     metrics::Metrics,
@@ -75,6 +76,8 @@ pub struct Settings {
     pub resync: Duration,
     /// How many objects of each kind are worked on at once.
     pub concurrency: u16,
+    /// What everything that is created has in common.
+    pub common: Common,
 }
 
 impl Settings {

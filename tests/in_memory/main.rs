@@ -8,6 +8,7 @@
     reason = "a test that finds something missing fails, and says where"
 )]
 
+mod boundary;
 mod bounded;
 mod converges;
 mod counts;

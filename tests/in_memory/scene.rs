@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use private_genai_operator::{
     aws::{Region, SubnetId, VpcId},
+    common::Common,
     controller::{self, Settings},
     identity::InstallationId,
     leadership::Leadership,
@@ -19,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use wildmatch::WildMatch;
 
 use crate::memory::{
-    aws::{CallRecord, Delays, MemoryAws, VpcShape},
+    aws::{Action, ByHand, CallRecord, Delays, MemoryAws, VpcShape, boundary},
     judge,
     kubernetes::{APPS, ApiServer, NETWORKS, Rules},
 };
@@ -42,6 +43,8 @@ pub struct Scene {
     pub ready: Arc<Readiness>,
     operator: Option<(JoinHandle<()>, CancellationToken)>,
     allowed: &'static str,
+    /// What an operator of the scene is told to give everything.
+    pub common: Common,
 }
 
 impl Scene {
@@ -59,6 +62,7 @@ impl Scene {
             ready: Arc::default(),
             operator: None,
             allowed: "vpc-*",
+            common: Common::default(),
         }
     }
 
@@ -67,9 +71,20 @@ impl Scene {
         Self { allowed, ..Self::new(Delays::default()) }
     }
 
+    /// The same with an operator that is told to put roles under the permissions boundary, and may write to no other role.
+    pub fn bound(self) -> Self {
+        self.aws.act(&Action::ByHand(Self::region(), ByHand::DemandBoundary(boundary()))).expect("AWS lets it happen");
+        Self { common: Common { permissions_boundary: Some(boundary()), ..self.common.clone() }, ..self }
+    }
+
     /// A running operator, and an app that is ready, in a VPC of its own.
     pub async fn with_app(name: &str, delays: Delays) -> (Self, VpcId) {
-        let mut scene = Self::new(delays);
+        Self::new(delays).and_app(name).await
+    }
+
+    /// The same where the scene is prepared already.
+    pub async fn and_app(self, name: &str) -> (Self, VpcId) {
+        let mut scene = self;
         let (vpc, _) = scene.vpc(&VpcShape::default());
         scene.start();
         scene.apply_app(name, &vpc);
@@ -97,6 +112,7 @@ impl Scene {
             allowed_vpcs: vec![WildMatch::new(self.allowed)],
             resync: RESYNC,
             concurrency: 32,
+            common: self.common.clone(),
         }
     }
 

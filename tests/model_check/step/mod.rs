@@ -21,6 +21,7 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use private_genai_operator::{
     api::network::NetworkKey,
     aws::{Caller, Kept},
+    common::Common,
     controller::{Next, Settings},
     identity::NetworkIdentity,
 };
@@ -158,5 +159,6 @@ pub fn settings() -> Settings {
         allowed_vpcs: vec![wildmatch::WildMatch::new("vpc-*")],
         resync: Duration::from_mins(5),
         concurrency: 1,
+        common: Common::default(),
     }
 }
