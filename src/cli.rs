@@ -332,6 +332,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+    use crate::common::Common;
 
     #[test]
     fn the_command_line_is_consistent_and_every_flag_is_explained() {
@@ -361,5 +362,26 @@ mod tests {
         for wrong in [["--installation-id", "Prod"], ["--region", "nowhere"], ["--resync-seconds", "1"]] {
             assert!(parse(&wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn what_is_no_tag_or_no_boundary_ends_the_program_with_a_sentence_and_an_empty_value_is_none() {
+        let run = |arguments: &[&str]| {
+            let always = ["private-genai-operator", "run", "--installation-id", "prod", "--region", "us-east-1"];
+            Cli::try_parse_from([&always[..], arguments].concat()).map(|cli| match cli.command {
+                Command::Run(run) => run.common.common(),
+                other => panic!("{other:?}"),
+            })
+        };
+        let refused = |arguments: &[&str]| run(arguments).expect_err("refused").to_string();
+        let told = refused(&["--tags", "team=ai,Name=x"]);
+        assert!(told.contains("the tag \"Name=x\" has a key that the operator sets itself"), "{told}");
+        let told = refused(&["--permissions-boundary-arn", "boundary"]);
+        assert!(told.contains("\"boundary\" is not the ARN of a managed IAM policy such as"), "{told}");
+        assert_eq!(run(&["--tags", "", "--permissions-boundary-arn", ""]).expect("none"), Common::default());
+        let both =
+            run(&["--tags", "team=ai", "--permissions-boundary-arn", "arn:aws:iam::aws:policy/X"]).expect("both");
+        assert_eq!(both.tags.tags().len(), 1);
+        assert_eq!(both.permissions_boundary.expect("a boundary").as_str(), "arn:aws:iam::aws:policy/X");
     }
 }

@@ -32,6 +32,7 @@ mod roles;
 mod scene;
 mod sharing;
 mod simulate;
+mod tags;
 mod teardown;
 mod two_writers;
 mod uninstall;
