@@ -13,6 +13,7 @@ use crate::{
         pacing::{Pacer, Share},
         sdk::{CallRecord, SdkAws},
     },
+    common::{BoundaryFlag, CommonFlags},
     controller::{self, Settings},
     guard::{Allow, Globs, ImplicitNetworks, Namespace},
     identity::InstallationId,
@@ -65,6 +66,9 @@ struct Run {
 
     #[command(flatten)]
     guards: Guards,
+
+    #[command(flatten)]
+    common: CommonFlags,
 
     /// How often AWS is looked at although nothing happened, in seconds, 10 to 86400.
     #[arg(long, env = "PGAI_RESYNC_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(10..=86_400))]
@@ -151,6 +155,9 @@ struct IamPolicy {
     /// The VPCs that apps may name, as globs separated by commas: what the operator is given. IAM reads them as it does.
     #[arg(long, env = "PGAI_IMPLICIT_NETWORK_VPC_IDS", required = true)]
     implicit_network_vpc_ids: Vec<Globs<VpcId>>,
+
+    #[command(flatten)]
+    boundary: BoundaryFlag,
 }
 
 /// Why the program ends early. Each is a sentence for whoever started it.
@@ -257,6 +264,7 @@ impl Run {
             implicit_networks: self.guards.into(),
             resync: Duration::from_secs(self.resync_seconds),
             concurrency: self.concurrency,
+            common: self.common.common(),
         };
         let aws: Arc<dyn Aws> = Arc::new(aws);
         let work = async |leadership: Leadership, stop: CancellationToken| {
@@ -340,6 +348,7 @@ impl IamPolicy {
             partition: self.region.partition(),
             account: self.account_id,
             vpcs: self.implicit_network_vpc_ids.into_iter().collect(),
+            boundary: self.boundary.boundary(),
         };
         print(&format!("{:#}\n", operator.document()))
     }
@@ -358,6 +367,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
+    use crate::common::Common;
 
     #[test]
     fn the_command_line_is_consistent_and_every_flag_is_explained() {
@@ -419,5 +429,26 @@ mod tests {
             assert_eq!(error.kind(), clap::error::ErrorKind::ValueValidation, "{wrong:?}: {error}");
         }
         assert_eq!(run(&[]).aws_rate_percent, Share::ALL);
+    }
+
+    #[test]
+    fn what_is_no_tag_or_no_boundary_ends_the_program_with_a_sentence_and_an_empty_value_is_none() {
+        let run = |arguments: &[&str]| {
+            let always = ["private-genai-operator", "run", "--installation-id", "prod", "--region", "us-east-1"];
+            Cli::try_parse_from([&always[..], arguments].concat()).map(|cli| match cli.command {
+                Command::Run(run) => run.common.common(),
+                other => panic!("{other:?}"),
+            })
+        };
+        let refused = |arguments: &[&str]| run(arguments).expect_err("refused").to_string();
+        let told = refused(&["--tags", "team=ai,Name=x"]);
+        assert!(told.contains("the tag \"Name=x\" has a key that the operator sets itself"), "{told}");
+        let told = refused(&["--permissions-boundary-arn", "boundary"]);
+        assert!(told.contains("\"boundary\" is not the ARN of a managed IAM policy such as"), "{told}");
+        assert_eq!(run(&["--tags", "", "--permissions-boundary-arn", ""]).expect("none"), Common::default());
+        let both =
+            run(&["--tags", "team=ai", "--permissions-boundary-arn", "arn:aws:iam::aws:policy/X"]).expect("both");
+        assert_eq!(both.tags.tags().len(), 1);
+        assert_eq!(both.permissions_boundary.expect("a boundary").as_str(), "arn:aws:iam::aws:policy/X");
     }
 }

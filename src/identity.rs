@@ -10,6 +10,8 @@ use crate::aws::{
     SecurityGroup, Tags, VpcId,
 };
 
+/// What the keys of the operator's own tags begin with, [`TAG_NAME`] apart.
+pub const TAG_PREFIX: &str = "privategenai.dev/";
 /// The tag that makes a resource ours; its value is the installation id.
 pub const TAG_INSTALLATION: &str = "privategenai.dev/installation";
 /// The region of the network that a resource belongs to.

@@ -15,8 +15,8 @@
 //! In the order of dependency:
 //!
 //! - [`aws`]: ids, facts and writes as plain data, the narrow trait, its SDK implementation, the batched snapshot;
-//! - [`identity`]: how a resource is recognised as ours; [`policy`]: models become IAM statements;
-//! - [`guard`]: what apps may ask for;
+//! - [`identity`]: how a resource is recognised as ours; [`policy`]: models become IAM statements; [`guard`]: what apps may ask
+//!   for; [`common`]: what everything that is created has besides;
 //! - [`api`]: the two kinds and their conditions; [`plan`]: what a decision is; [`function`]: the built-in handler;
 //! - [`network`] and [`app`]: two controllers with one floor plan — desired, observed, plan, status, controller;
 //! - [`controller`]: what both share — triggers, one pass of look–decide–write, pace;
@@ -29,6 +29,7 @@ pub mod api;
 pub mod app;
 pub mod aws;
 pub mod cli;
+pub mod common;
 pub mod controller;
 pub mod function;
 pub mod guard;

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::{
-    aws::{AccountId, Partition, PolicyDocument, VpcId},
+    aws::{AccountId, Partition, PolicyArn, PolicyDocument, VpcId},
     guard::Globs,
     identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX, TAG_INSTALLATION, role_arn_pattern},
 };
@@ -30,6 +30,8 @@ pub struct Operator {
     pub account: AccountId,
     /// The VPCs that apps may name, by globs that mean the same to the operator and to IAM. None: nothing can be created.
     pub vpcs: Globs<VpcId>,
+    /// The permissions boundary of the roles that it creates. Without one, the roles can do whatever it writes into them.
+    pub boundary: Option<PolicyArn>,
 }
 
 /// On what an action is allowed, and under which condition. The order is that of the statements.
@@ -56,6 +58,10 @@ pub enum Reach {
     RolesToRead,
     /// Roles below the installation's path.
     OurRoles,
+    /// The same, where there is a permissions boundary only with it: what a role may do is written to no role that is not under
+    /// it, and no role is put under another one (IAM User Guide, "Permissions boundaries for IAM entities", on delegating
+    /// responsibility). `iam:PermissionsBoundary` is the one in the call, and else the one that the role has.
+    BoundRoles,
     /// The same, to be handed to Lambda.
     OurRolesForLambda,
     /// Functions whose names begin as ours do, and that have not another installation's tag: what is looked at, or has no
@@ -69,11 +75,14 @@ pub enum Reach {
     LogGroups,
 }
 
+/// Is not allowed where there is no boundary.
+const PUT_BOUNDARY: &str = "iam:PutRolePermissionsBoundary";
+
 /// Each action, on what, and for which call where it is no call of the operator's own.
 pub const TABLE: &[(&str, Reach, Option<&str>)] = {
     use Reach::{
-        Functions, HostedZones, InVpcs, LogGroups, Look, NewEndpoint, NewFunction, NewGroup, OurFunctions, OurNetwork,
-        OurRoles, OurRolesForLambda, RolesToRead, TagsOfNew, Vpcs,
+        BoundRoles, Functions, HostedZones, InVpcs, LogGroups, Look, NewEndpoint, NewFunction, NewGroup, OurFunctions,
+        OurNetwork, OurRoles, OurRolesForLambda, RolesToRead, TagsOfNew, Vpcs,
     };
     &[
         ("ec2:DescribeNetworkInterfaces", Look, None),
@@ -113,14 +122,15 @@ pub const TABLE: &[(&str, Reach, Option<&str>)] = {
         ("iam:GetRolePolicy", RolesToRead, None),
         ("iam:ListAttachedRolePolicies", RolesToRead, None),
         ("iam:ListRolePolicies", RolesToRead, None),
-        ("iam:CreateRole", OurRoles, None),
         ("iam:DeleteRole", OurRoles, None),
-        ("iam:DeleteRolePolicy", OurRoles, None),
-        ("iam:DetachRolePolicy", OurRoles, None),
-        ("iam:PutRolePolicy", OurRoles, None),
         ("iam:TagRole", OurRoles, None),
         ("iam:UntagRole", OurRoles, None),
         ("iam:UpdateAssumeRolePolicy", OurRoles, None),
+        ("iam:CreateRole", BoundRoles, None),
+        ("iam:DeleteRolePolicy", BoundRoles, None),
+        ("iam:DetachRolePolicy", BoundRoles, None),
+        (PUT_BOUNDARY, BoundRoles, None),
+        ("iam:PutRolePolicy", BoundRoles, None),
         ("iam:PassRole", OurRolesForLambda, Some("lambda:CreateFunction, lambda:UpdateFunctionConfiguration")),
         ("lambda:GetFunction", Functions, None),
         ("lambda:ListTags", Functions, Some("lambda:GetFunction, for the tags in its answer")),
@@ -140,7 +150,7 @@ pub const TABLE: &[(&str, Reach, Option<&str>)] = {
 };
 
 impl Operator {
-    /// The policy, which fits into one managed policy for some twenty VPC patterns. `sts:GetCallerIdentity` needs none.
+    /// The policy, which fits into one managed policy for some twenty VPC patterns, and some fifteen with a permissions boundary. `sts:GetCallerIdentity` needs none.
     pub fn policy(&self) -> PolicyDocument {
         PolicyDocument::new(&self.document())
     }
@@ -149,7 +159,12 @@ impl Operator {
     pub fn document(&self) -> Value {
         let mut statements: BTreeMap<Reach, Vec<&str>> = BTreeMap::new();
         for (action, reach, _) in TABLE {
-            statements.entry(*reach).or_default().push(action);
+            match (reach, &self.boundary) {
+                (Reach::BoundRoles, None) if *action == PUT_BOUNDARY => {}
+                // Nothing tells the two apart then.
+                (Reach::BoundRoles, None) => statements.entry(Reach::OurRoles).or_default().push(action),
+                _ => statements.entry(*reach).or_default().push(action),
+            }
         }
         let statements: Vec<Value> = statements
             .into_iter()
@@ -174,7 +189,7 @@ impl Operator {
     }
 
     fn limits(&self, reach: Reach) -> (Vec<String>, Option<Value>) {
-        let Self { installation, partition, account, vpcs } = self;
+        let Self { installation, partition, account, vpcs, boundary } = self;
         let ec2 = |kind: &str| format!("arn:{partition}:ec2:*:{account}:{kind}/*");
         let vpcs: Vec<String> = vpcs.iter().map(|vpc| format!("arn:{partition}:ec2:*:{account}:vpc/{vpc}")).collect();
         let functions = || vec![format!("arn:{partition}:lambda:*:{account}:function:{FUNCTION_PREFIX}*")];
@@ -201,6 +216,11 @@ impl Operator {
                 ([roles(), vec![gone]].concat(), None)
             }
             Reach::OurRoles => (roles(), None),
+            Reach::BoundRoles => {
+                let bound =
+                    |boundary| json!({"StringEquals": {"iam:PermissionsBoundary": PolicyArn::as_str(boundary)}});
+                (roles(), boundary.as_ref().map(bound))
+            }
             Reach::OurRolesForLambda => {
                 (roles(), Some(json!({"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}})))
             }
@@ -228,6 +248,7 @@ mod tests {
             partition: Partition::Aws,
             account: "123456789012".parse().expect("an account"),
             vpcs: vpcs.join(",").parse().expect("globs"),
+            boundary: None,
         }
     }
 
@@ -236,11 +257,51 @@ mod tests {
     }
 
     #[test]
-    fn it_fits_into_one_managed_policy_with_twenty_vpcs() {
-        let many: Vec<String> = (0..20).map(|n| format!("vpc-{n:017x}")).collect();
-        let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        let length = operator(&many).policy().as_str().chars().filter(|c| !c.is_whitespace()).count();
-        assert!(length <= MANAGED_POLICY_MAX, "{length}");
+    fn it_fits_into_one_managed_policy_with_twenty_vpcs_and_under_a_boundary_with_fifteen() {
+        let length = |vpcs: usize, bind: fn(Operator) -> Operator| {
+            let many: Vec<String> = (0..vpcs).map(|n| format!("vpc-{n:017x}")).collect();
+            let many: Vec<&str> = many.iter().map(String::as_str).collect();
+            bind(operator(&many)).policy().as_str().chars().filter(|c| !c.is_whitespace()).count()
+        };
+        for length in [length(20, |operator| operator), length(15, bound)] {
+            assert!(length <= MANAGED_POLICY_MAX, "{length}");
+        }
+    }
+
+    fn bound(operator: Operator) -> Operator {
+        Operator {
+            boundary: Some("arn:aws:iam::123456789012:policy/private-genai-boundary".parse().expect("an ARN")),
+            ..operator
+        }
+    }
+
+    #[test]
+    fn with_a_boundary_nothing_that_a_role_may_do_is_written_but_under_that_boundary() {
+        let operator = operator(&["vpc-0abc*"]);
+        let of_action = |operator: &Operator, action: &str| -> Vec<Value> {
+            let names =
+                |statement: &Value| statement["Action"].as_array().is_some_and(|all| all.contains(&json!(action)));
+            statements(operator).into_iter().filter(names).collect()
+        };
+        let bound = bound(operator.clone());
+        for action in
+            ["CreateRole", "PutRolePolicy", "DeleteRolePolicy", "DetachRolePolicy", "PutRolePermissionsBoundary"]
+        {
+            let action = format!("iam:{action}");
+            let [statement] = of_action(&bound, &action).try_into().expect("one statement");
+            assert_eq!(
+                statement["Condition"],
+                json!({"StringEquals": {
+                    "iam:PermissionsBoundary": "arn:aws:iam::123456789012:policy/private-genai-boundary",
+                }}),
+                "{action}"
+            );
+        }
+        let whole = bound.document().to_string();
+        assert!(!whole.contains("DeleteRolePermissionsBoundary") && !whole.contains("iam:*"), "{whole}");
+        assert_eq!(of_action(&operator, PUT_BOUNDARY), Vec::<Value>::new(), "there is none to put");
+        assert!(!operator.document().to_string().contains("iam:PermissionsBoundary"));
+        assert_eq!(of_action(&operator, "iam:CreateRole").len(), 1);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use crate::{
     api::condition::{ConditionType, Leg, Reason, Standing},
     aws::{AwsError, Class, Failure, Role, Write},
+    common::Common,
 };
 
 /// Items for a message, the first ten of them.
@@ -76,8 +77,19 @@ impl Plan {
         }
     }
 
+    /// Puts a role under the permissions boundary, where it is not: before anything else is written to it, for the operator may
+    /// write the policies of no other role.
+    pub fn bound(&mut self, leg: ConditionType, role: &Role, common: &Common) {
+        if let Some(write) = common.bound(role) {
+            self.step(leg, write);
+        }
+    }
+
     /// Deletes a role with what hangs on it.
-    pub fn delete_role(&mut self, leg: ConditionType, role: &Role) {
+    pub fn delete_role(&mut self, leg: ConditionType, role: &Role, common: &Common) {
+        if !(role.inline_policies.is_empty() && role.attached_policies.is_empty()) {
+            self.bound(leg, role, common);
+        }
         for policy in role.inline_policies.keys() {
             self.step(leg, Write::DeleteRolePolicy { role: role.name.clone(), policy: policy.clone() });
         }
@@ -93,8 +105,17 @@ impl Plan {
     }
 
     /// Lets a failed call show on its leg. A leg that needs somebody to act stays as it is.
-    pub fn blame(&mut self, kind: ConditionType, resource: &str, error: &AwsError) {
-        let told = explain(kind, resource, error);
+    pub fn blame(&mut self, kind: ConditionType, write: &Write, error: &AwsError) {
+        let mut told = explain(kind, &write.resource(), error);
+        if error.failure == Failure::AccessDenied
+            && let Some(boundary) = write.permissions_boundary()
+        {
+            let message = &mut told.message;
+            *message = format!(
+                "{message} It gives the role the permissions boundary {boundary}: the policy of the operator's role must be the one that \
+                 iam-policy prints with --permissions-boundary-arn {boundary}."
+            );
+        }
         match self.legs.iter_mut().find(|leg| leg.kind == kind) {
             Some(leg) if leg.standing == Standing::Blocked => {}
             Some(leg) => *leg = told,
@@ -137,6 +158,12 @@ pub fn explain(kind: ConditionType, resource: &str, error: &AwsError) -> Leg {
         Failure::PrivateDnsConflict => {
             (Reason::AwsRefused, "Another endpoint or hosted zone holds the service's name in this VPC.".to_owned())
         }
+        Failure::BoundaryMissing => (
+            Reason::AwsRefused,
+            "Create the managed policy that AWS's message names, or let --permissions-boundary-arn (permissionsBoundaryArn of \
+             the chart) name another one; it is tried again."
+                .to_owned(),
+        ),
         Failure::AccessDenied => (
             Reason::AccessDenied,
             format!("Allow the operator's role {}:{}; it is tried again.", error.service, error.operation),
@@ -161,6 +188,7 @@ pub fn explain(kind: ConditionType, resource: &str, error: &AwsError) -> Leg {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::RoleName;
 
     fn failed(failure: Failure) -> AwsError {
         AwsError {
@@ -188,6 +216,7 @@ mod tests {
             (F::InUse, Progressing, R::ResourceInUse, "until nothing uses it"),
             (F::NotYet, Progressing, R::RolePropagating, "some seconds more"),
             (F::PrivateDnsConflict, Blocked, R::AwsRefused, "holds the service's name"),
+            (F::BoundaryMissing, Blocked, R::AwsRefused, "Create the managed policy"),
             (F::AccessDenied, Blocked, R::AccessDenied, "Allow the operator's role ec2:CreateVpcEndpoint"),
             (F::Credentials, Blocked, R::CredentialsInvalid, "valid AWS credentials"),
             (F::QuotaReached, Blocked, R::QuotaReached, "Raise the quota"),
@@ -244,7 +273,7 @@ mod tests {
     #[test]
     fn a_failed_call_shows_on_its_leg_unless_that_asks_somebody_to_act_already() {
         let kind = ConditionType::EndpointsReady;
-        let told = explain(kind, "x", &failed(Failure::Throttled));
+        let told = explain(kind, "vpce-00000001", &failed(Failure::Throttled));
         let asks = Leg::blocked(kind, Reason::PolicyTooLong, "act");
         let other = Leg::met(ConditionType::VpcReady, "fine");
         for (before, after) in [
@@ -255,9 +284,27 @@ mod tests {
             (vec![other.clone()], vec![other, told]),
         ] {
             let mut plan = Plan { steps: Vec::new(), legs: before };
-            plan.blame(kind, "x", &failed(Failure::Throttled));
+            let write = Write::DeleteVpcEndpoint { endpoint: "vpce-00000001".parse().expect("an id") };
+            plan.blame(kind, &write, &failed(Failure::Throttled));
             assert_eq!(plan.legs, after);
         }
+    }
+
+    #[test]
+    fn a_refusal_of_a_write_that_gives_a_boundary_names_it_and_what_the_operator_s_policy_must_be() {
+        let kind = ConditionType::ExecutionRoleReady;
+        let arn = "arn:aws:iam::123456789012:policy/b";
+        let role: RoleName = "pgai-x".parse().expect("a role");
+        let put = Write::PutRolePermissionsBoundary { role: role.clone(), boundary: arn.parse().expect("an ARN") };
+        let message = |write: &Write, failure| {
+            let mut plan = Plan::default();
+            plan.blame(kind, write, &failed(failure));
+            assert_eq!(plan.legs[0].standing, Standing::Blocked);
+            plan.legs.remove(0).message
+        };
+        let told = message(&put, Failure::AccessDenied);
+        assert!(told.contains(&format!("iam-policy prints with --permissions-boundary-arn {arn}.")), "{told}");
+        assert!(!message(&Write::DeleteRole { role }, Failure::AccessDenied).contains("boundary"));
     }
 
     #[test]

@@ -257,6 +257,31 @@ mod tests {
     }
 
     #[test]
+    fn the_boundary_in_the_documentation_allows_all_that_a_role_is_given_and_denies_no_less() {
+        let boundary = PolicyDocument::from_wire(include_str!("../docs/permissions-boundary.json"));
+        let boundary = statements(&boundary);
+        let covers = |pattern: &Value, resource: &str| {
+            wildmatch::WildMatch::new(pattern.as_str().expect("one resource")).matches(resource)
+        };
+        let statement = |effect: &str, action: &Value, resource: &str| {
+            let of =
+                |it: &&Value| it["Effect"] == effect && it["Action"] == *action && covers(&it["Resource"], resource);
+            assert!(boundary.iter().any(|it| of(&it)), "{effect} {action} on {resource}");
+        };
+        let role = execution_policy(&app(), &caller(), &models(&["amazon.nova-lite-v1:0"]));
+        for given in statements(&role).into_iter().chain(statements(&retired_policy())) {
+            let resources = given["Resource"].as_array().cloned().unwrap_or_else(|| vec![given["Resource"].clone()]);
+            for resource in resources {
+                statement(
+                    given["Effect"].as_str().expect("an effect"),
+                    &given["Action"],
+                    resource.as_str().expect("one"),
+                );
+            }
+        }
+    }
+
+    #[test]
     fn an_endpoint_without_models_lets_nothing_through_by_a_policy_that_aws_takes() {
         let (installation, region) = ("prod".parse().expect("id"), "us-east-1".parse().expect("region"));
         let policy = bedrock_runtime_endpoint_policy(&installation, &caller(), &region, &models(&[]));

@@ -24,6 +24,7 @@ use crate::{
         Context, Converged, Error, Freshness, Guarded, Pace, add_finalizer, context::key, converge, explain_unreadable,
         is_held,
     },
+    identity::missing_tags,
     network::{Service, check_subnets},
     plan::Plan,
 };
@@ -121,7 +122,8 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         // Before anything is created, so that nothing created is ever forgotten.
         add_finalizer(api, &object.metadata).await?;
     }
-    let desired = Desired::new(&app, identity(object, &app.network, &ctx.settings), &caller, view.path.as_ref());
+    let identity = identity(object, &app.network, &ctx.settings);
+    let desired = Desired::new(&app, identity, &caller, &ctx.settings.common, view.path.as_ref());
     let recorded = object.status.as_ref().and_then(|status| status.function.as_ref());
     let look = ctx.takes_closer_look(&desired.identity.app());
     let closely = look.is_some() || is_in_doubt(object);
@@ -214,6 +216,9 @@ pub async fn observe(
         snapshot.doubt_role(&desired.identity.role_name());
     }
     let role = snapshot.roles(role_age).await?.get(&desired.identity.role_name()).cloned();
+    // The role lacks tags that everything of the app is to have: the setting may have changed, and no table shows the others'.
+    let untagged = role.as_ref().is_some_and(|role| !missing_tags(&desired.tags, &role.tags).is_empty());
+    let closely = closely || untagged;
     let group = snapshot.log_groups(MaxAge::Any).await?.get(&desired.identity.log_group_name()).cloned();
     let mut listing = snapshot.functions(MaxAge::Any).await?.get(&name).cloned();
     if listing.is_none() {

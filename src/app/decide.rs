@@ -17,6 +17,7 @@ use crate::{
         network::NetworkKey,
     },
     aws::{AwsError, Role, RoleName, Write, Written},
+    common::Common,
     controller::{Cluster, Guarded, Memory, Settings},
     identity::{AppIdentity, TAG_RETAINED},
     network::{accepted, implicit_name},
@@ -157,7 +158,13 @@ pub fn learn(
 
 /// Decides about an app that is to go with its resources. `is_back`: an object of its name is there again, from when on
 /// nothing is removed.
-pub fn decide_removal(identity: &AppIdentity, observed: &Observed, is_back: bool, memory: &mut Memory) -> Plan {
+pub fn decide_removal(
+    identity: &AppIdentity,
+    observed: &Observed,
+    is_back: bool,
+    common: &Common,
+    memory: &mut Memory,
+) -> Plan {
     let role = unseen_role(identity);
     if observed.role.is_some() {
         memory.seen(&role);
@@ -165,7 +172,7 @@ pub fn decide_removal(identity: &AppIdentity, observed: &Observed, is_back: bool
     if is_back {
         return Plan::default();
     }
-    let mut plan = teardown(identity, observed);
+    let mut plan = teardown(identity, observed, common);
     if plan.legs.is_empty() && memory.may_be_invisible(&role) {
         plan.legs.push(not_listed_yet(identity));
     }

@@ -9,6 +9,7 @@ use crate::{
         app::{App, FunctionStatus},
     },
     aws::{Caller, FunctionDetail, FunctionListing, FunctionState, LogGroup, Partition, Role, Tags, UpdateStatus},
+    common::Common,
     identity::AppIdentity,
 };
 
@@ -64,12 +65,12 @@ pub(super) fn path() -> Path {
 
 /// The smallest app on a network that is ready.
 pub(super) fn desired() -> Desired {
-    Desired::new(&smallest(), identity(), &caller(), Some(&path()))
+    Desired::new(&smallest(), identity(), &caller(), &Common::default(), Some(&path()))
 }
 
 /// The same while the network is not ready.
 pub(super) fn desired_without_path() -> Desired {
-    Desired::new(&smallest(), identity(), &caller(), None)
+    Desired::new(&smallest(), identity(), &caller(), &Common::default(), None)
 }
 
 pub(super) fn nothing() -> Observed {
@@ -92,6 +93,7 @@ pub(super) fn role() -> Role {
         trust_policy: desired.role.trust_policy,
         inline_policies: BTreeMap::from([("private-genai".to_owned(), desired.role.policy)]),
         attached_policies: BTreeSet::new(),
+        permissions_boundary: None,
         tags: identity().tags(),
     }
 }

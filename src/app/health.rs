@@ -188,6 +188,7 @@ impl Subject {
             | Failure::InUse
             | Failure::TokenMismatch
             | Failure::PrivateDnsConflict
+            | Failure::BoundaryMissing
             | Failure::Credentials
             | Failure::QuotaReached
             | Failure::Invalid

@@ -10,7 +10,8 @@ use super::{
 };
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
-    aws::{FunctionDetail, FunctionState, NetworkInterfaceId, NewFunction, Role, Tags, UpdateStatus, Write},
+    aws::{FunctionDetail, FunctionState, NetworkInterfaceId, NewFunction, PolicyArn, Role, Tags, UpdateStatus, Write},
+    common::Common,
     identity::{AppIdentity, Retirement, TAG_RETAINED, TAG_RETIRED, missing_tags},
     plan::Plan,
     policy::{retired_policy, trust_policy},
@@ -48,7 +49,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
 
 /// Decides about an app that should not be there: the function first, for while it exists the app demands its network;
 /// the role last, for its tags tell where the rest is. Nothing left is no steps, no legs.
-pub fn teardown(identity: &AppIdentity, observed: &Observed) -> Plan {
+pub fn teardown(identity: &AppIdentity, observed: &Observed, common: &Common) -> Plan {
     let mut plan = Plan::default();
     let kind = ConditionType::FunctionReady;
     let role = observed.role.as_ref().filter(|role| identity.installation.owns(&role.tags));
@@ -77,46 +78,59 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed) -> Plan {
         let kind = ConditionType::ExecutionRoleReady;
         let before = plan.steps.len();
         if observed.interfaces.is_empty() {
-            plan.delete_role(kind, role);
+            plan.delete_role(kind, role, common);
         } else {
-            retire(identity, role, &observed.interfaces, &mut plan);
+            retire(identity, role, &observed.interfaces, common, &mut plan);
         }
         if plan.steps.len() > before {
             plan.legs.push(Leg::progressing(kind, Reason::Deleting, format!("Role {} is being removed.", role.name)));
         }
     } else if observed.role.is_none() && !observed.interfaces.is_empty() {
-        put_back_retired(identity, &observed.interfaces, &mut plan);
+        put_back_retired(identity, &observed.interfaces, common, &mut plan);
     }
     plan
 }
 
 /// Somebody deleted the role, and moved the function to other groups: nobody would release its interfaces, and nothing would
 /// tell of them. So the role comes back for as long as they are there, handed to the network.
-fn put_back_retired(identity: &AppIdentity, interfaces: &BTreeSet<NetworkInterfaceId>, plan: &mut Plan) {
+fn put_back_retired(
+    identity: &AppIdentity,
+    interfaces: &BTreeSet<NetworkInterfaceId>,
+    common: &Common,
+    plan: &mut Plan,
+) {
     let (kind, name) = (ConditionType::ExecutionRoleReady, identity.role_name());
-    let mut tags = identity.tags();
+    let mut tags = common.tagged(identity.tags());
     tags.insert(TAG_RETIRED.to_owned(), Retirement::tag(interfaces));
-    plan.step(kind, create_role(identity, tags));
+    plan.step(kind, create_role(identity, tags, common.permissions_boundary.clone()));
     let (policy, document) = (POLICY_NAME.to_owned(), retired_policy());
     plan.step(kind, Write::PutRolePolicy { role: name.clone(), policy, document });
     let message = format!("Role {name} is being put back for as long as Lambda needs it to release interfaces.");
     plan.legs.push(Leg::progressing(kind, Reason::Deleting, message));
 }
 
-fn create_role(identity: &AppIdentity, tags: Tags) -> Write {
+fn create_role(identity: &AppIdentity, tags: Tags, permissions_boundary: Option<PolicyArn>) -> Write {
     Write::CreateRole {
         name: identity.role_name(),
         path: identity.installation.role_path(),
         trust_policy: trust_policy(),
         description: description(identity),
+        permissions_boundary,
         tags,
     }
 }
 
 /// Leaves a role with no more than Lambda needs to release the interfaces that the app may have caused, and hands it to
 /// the network, which deletes it when they are gone. A role that is handed over is nothing of the app's any more.
-fn retire(identity: &AppIdentity, role: &Role, interfaces: &BTreeSet<NetworkInterfaceId>, plan: &mut Plan) {
+fn retire(
+    identity: &AppIdentity,
+    role: &Role,
+    interfaces: &BTreeSet<NetworkInterfaceId>,
+    common: &Common,
+    plan: &mut Plan,
+) {
     let kind = ConditionType::ExecutionRoleReady;
+    plan.bound(kind, role, common);
     let (name, document) = (role.name.clone(), retired_policy());
     for policy in role.inline_policies.keys().filter(|policy| *policy != POLICY_NAME) {
         plan.step(kind, Write::DeleteRolePolicy { role: name.clone(), policy: policy.clone() });
@@ -132,7 +146,7 @@ fn retire(identity: &AppIdentity, role: &Role, interfaces: &BTreeSet<NetworkInte
     }
     if Retirement::from_tags(&role.tags).is_none() {
         // The network finds the role by its tags: those that were lost are put back.
-        let mut tags = missing_tags(&identity.tags(), &role.tags);
+        let mut tags = missing_tags(&common.tagged(identity.tags()), &role.tags);
         tags.insert(TAG_RETIRED.to_owned(), Retirement::tag(interfaces));
         plan.step(kind, Write::TagRole { role: name, tags });
     }
@@ -145,14 +159,17 @@ fn execution_role(identity: &AppIdentity, desired: &DesiredRole, found: Option<&
     let put_policy =
         Write::PutRolePolicy { role: name.clone(), policy: POLICY_NAME.to_owned(), document: desired.policy.clone() };
     let Some(role) = found else {
-        plan.step(kind, create_role(identity, identity.tags()));
+        let common = &desired.common;
+        let tags = common.tagged(identity.tags());
+        plan.step(kind, create_role(identity, tags, common.permissions_boundary.clone()));
         plan.step(kind, put_policy);
         return Leg::progressing(kind, Reason::Applying, format!("Role {name} is being created."));
     };
     if !identity.installation.owns(&role.tags) {
         return not_ours(identity, kind, "Role", name.as_str());
     }
-    let tags = missing_tags(&identity.tags(), &role.tags);
+    plan.bound(kind, role, &desired.common);
+    let tags = missing_tags(&desired.common.tagged(identity.tags()), &role.tags);
     if !tags.is_empty() {
         plan.step(kind, Write::TagRole { role: name.clone(), tags });
     }

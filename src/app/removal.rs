@@ -18,7 +18,7 @@ use crate::{
     api::{DeletionPolicy, PrivateGenAIApp, condition::ConditionType},
     aws::{AwsError, Caller, MaxAge, NetworkInterfaceId, Role, Snapshot},
     controller::{
-        Context, Converged, Departed, Error, Freshness, Guarded, Pace, converge, explain_unreadable, is_held,
+        Context, Converged, Departed, Error, Freshness, Guarded, Pace, Settings, converge, explain_unreadable, is_held,
         remove_finalizer, stored,
     },
     identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity, Retirement},
@@ -155,7 +155,8 @@ async fn retain_one(
     ctx: &Context,
 ) -> (Converged<Observed>, Option<String>) {
     let snapshot = ctx.snapshots.region(&identity.region);
-    let retention = departing.retention(identity, caller, &ctx.settings.implicit_networks.allow);
+    let Settings { implicit_networks, common, .. } = &ctx.settings;
+    let retention = departing.retention(identity, caller, &implicit_networks.allow, common);
     let principal = RefCell::new(departing.principal(identity));
     let pass = converge(
         &snapshot,
@@ -194,7 +195,7 @@ async fn remove_one(
         &snapshot,
         ctx,
         async |fresh| observe_remains(&snapshot, identity, &network, fresh).await,
-        |observed| decide_removal(identity, observed, is_back(), &mut ctx.memory()),
+        |observed| decide_removal(identity, observed, is_back(), &ctx.settings.common, &mut ctx.memory()),
         |_, _| false,
     )
     .await

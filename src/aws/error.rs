@@ -38,6 +38,8 @@ pub enum Failure {
     TokenMismatch,
     /// Another endpoint or hosted zone holds the private DNS name in this VPC.
     PrivateDnsConflict,
+    /// The managed policy that is to be a role's permissions boundary does not exist, or cannot be one.
+    BoundaryMissing,
     /// The operator's credentials do not allow the call.
     AccessDenied,
     /// There are no credentials, or they are expired or wrong.
@@ -67,9 +69,12 @@ impl Failure {
         match self {
             Self::Throttled | Self::Unavailable | Self::Malformed => Class::Retry,
             Self::NotFound | Self::AlreadyExists | Self::InUse | Self::NotYet | Self::TokenMismatch => Class::Wait,
-            Self::PrivateDnsConflict | Self::AccessDenied | Self::Credentials | Self::QuotaReached | Self::Invalid => {
-                Class::UserMustAct
-            }
+            Self::PrivateDnsConflict
+            | Self::BoundaryMissing
+            | Self::AccessDenied
+            | Self::Credentials
+            | Self::QuotaReached
+            | Self::Invalid => Class::UserMustAct,
         }
     }
 
@@ -101,6 +106,8 @@ impl Failure {
             | "RequestTimeout"
             | "RequestTimeoutException" => Self::Unavailable,
             "NoSuchEntity" | "ResourceNotFoundException" => Self::NotFound,
+            // A policy of AWS's for a service-linked role.
+            "PolicyNotAttachable" => Self::BoundaryMissing,
             "EntityAlreadyExists" | "ResourceAlreadyExistsException" | "ResourceConflictException" => {
                 Self::AlreadyExists
             }
@@ -144,6 +151,8 @@ impl Failure {
 fn by_message(code: &str, message: &str) -> Option<Failure> {
     let says = |words: &str| message.to_ascii_lowercase().contains(words);
     match code {
+        // Of a permissions boundary; a role would not be found.
+        "NoSuchEntity" if says("does not exist or is not attachable") => Some(Failure::BoundaryMissing),
         "InvalidParameterValue" if says("is currently in use") => Some(Failure::InUse),
         "InvalidParameter" if says("conflicting dns domain") => Some(Failure::PrivateDnsConflict),
         "InvalidParameterValueException"
@@ -179,6 +188,13 @@ mod tests {
             (400, "InvalidVpcEndpointId.NotFound", "", Failure::NotFound),
             (400, "InvalidGroup.NotFound", "", Failure::NotFound),
             (404, "NoSuchEntity", "", Failure::NotFound),
+            (
+                404,
+                "NoSuchEntity",
+                "Scope ARN: arn:aws:iam::123456789012:policy/b does not exist or is not attachable.",
+                Failure::BoundaryMissing,
+            ),
+            (400, "PolicyNotAttachable", "", Failure::BoundaryMissing),
             (404, "ResourceNotFoundException", "", Failure::NotFound),
             (400, "InvalidGroup.Duplicate", "", Failure::AlreadyExists),
             (400, "InvalidPermission.Duplicate", "", Failure::AlreadyExists),

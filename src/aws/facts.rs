@@ -554,6 +554,8 @@ pub struct Role {
     pub inline_policies: BTreeMap<String, PolicyDocument>,
     /// The ARNs of the managed policies attached to it.
     pub attached_policies: BTreeSet<String>,
+    /// The ARN of the managed policy beyond which it may do nothing.
+    pub permissions_boundary: Option<String>,
     /// Its tags.
     pub tags: Tags,
 }

@@ -115,6 +115,19 @@ identifier!(
     RoleName, "an IAM role name of at most 64 characters", |t| is_name(t, 64, "+=,.@_-")
 );
 identifier!(
+    /// The ARN of a managed IAM policy: a customer's, or AWS's own. Narrower than IAM, which lets a path have any printable
+    /// character: the ARN goes into policies, where some mean something else.
+    PolicyArn, "the ARN of a managed IAM policy such as arn:aws:iam::123456789012:policy/private-genai-boundary", |t| {
+        let parts: Vec<&str> = t.splitn(6, ':').collect();
+        let ["arn", partition, "iam", "", account, resource] = parts.as_slice() else { return false };
+        let Some(("", name)) = resource.split_once("policy/") else { return false };
+        t.len() <= 2048
+            && [Partition::Aws, Partition::AwsCn, Partition::AwsUsGov].iter().any(|it| it.to_string() == *partition)
+            && (*account == "aws" || account.parse::<AccountId>().is_ok())
+            && name.split('/').all(|part| is_name(part, 128, "+=,.@_-"))
+    }
+);
+identifier!(
     /// The name of a Lambda function: at most 64 characters, unique in the account and region.
     FunctionName, "a Lambda function name of at most 64 characters", |t| is_name(t, 64, "_-")
 );
@@ -170,6 +183,36 @@ mod tests {
         for wrong in ["", "vpc-", "vpc-0ABC1234", "vpc-123", "subnet-0abc1234", "vpc-0abc1234 ", "vpc-0abc1234\"}"] {
             let error = wrong.parse::<VpcId>().expect_err(wrong);
             assert!(error.to_string().contains("vpc-0123456789abcdef0"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_arn_of_a_managed_policy_is_read_and_nothing_else_is() {
+        for right in [
+            "arn:aws:iam::123456789012:policy/boundary",
+            "arn:aws:iam::aws:policy/PowerUserAccess",
+            "arn:aws-us-gov:iam::123456789012:policy/team/a_b.c/Boundary-1+=,@",
+            "arn:aws-cn:iam::aws:policy/service-role/X",
+        ] {
+            assert!(right.parse::<PolicyArn>().is_ok(), "{right}");
+        }
+        for wrong in [
+            "",
+            "boundary",
+            "arn:aws:iam::123456789012:role/boundary",
+            "arn:aws:iam::123456789012:policy/",
+            "arn:aws:iam::123456789012:policy/a//b",
+            "arn:aws:iam::123456789012:policy/*",
+            "arn:aws:iam::123456789012:policy/${aws:x}",
+            "arn:aws:iam::123456789012:policy/a b",
+            "arn:aws:iam::12345:policy/boundary",
+            "arn:aws:iam:us-east-1:123456789012:policy/boundary",
+            "arn:aws-iso:iam::123456789012:policy/boundary",
+            "arn:aws:s3::123456789012:policy/boundary",
+            " arn:aws:iam::123456789012:policy/boundary",
+        ] {
+            let error = wrong.parse::<PolicyArn>().expect_err(wrong);
+            assert!(error.to_string().contains("the ARN of a managed IAM policy such as"), "{error}");
         }
     }
 

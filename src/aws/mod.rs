@@ -25,8 +25,8 @@ pub use facts::{
     Vpc, VpcDns, VpcEndpoint,
 };
 pub use ids::{
-    AccountId, FunctionName, InvalidId, LogGroupName, NetworkInterfaceId, Partition, Region, RoleName, SecurityGroupId,
-    SubnetId, VpcEndpointId, VpcId, ZoneName,
+    AccountId, FunctionName, InvalidId, LogGroupName, NetworkInterfaceId, Partition, PolicyArn, Region, RoleName,
+    SecurityGroupId, SubnetId, VpcEndpointId, VpcId, ZoneName,
 };
 pub use invocation::{Answer, Evidence, FunctionError, Invocation, PROBE, ProbeError};
 pub use snapshot::{Endpoints, Functions, Kept, MaxAge, Snapshot, Snapshots, Topology};

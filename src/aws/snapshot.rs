@@ -517,6 +517,7 @@ impl Snapshot {
             Write::CreateRole { name: role, .. }
             | Write::UpdateTrustPolicy { role, .. }
             | Write::PutRolePolicy { role, .. }
+            | Write::PutRolePermissionsBoundary { role, .. }
             | Write::DeleteRolePolicy { role, .. }
             | Write::DetachRolePolicy { role, .. }
             | Write::TagRole { role, .. }
@@ -562,6 +563,7 @@ fn tells_nothing(write: &Write, error: &AwsError) -> bool {
         | Failure::NotYet
         | Failure::TokenMismatch
         | Failure::PrivateDnsConflict
+        | Failure::BoundaryMissing
         | Failure::Invalid
         | Failure::Malformed => false,
     }

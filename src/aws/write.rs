@@ -5,7 +5,10 @@ use std::{collections::BTreeSet, fmt};
 
 use super::{
     facts::{Architecture, EndpointState, FunctionConfiguration, PolicyDocument, Rule, Tags},
-    ids::{FunctionName, LogGroupName, NetworkInterfaceId, RoleName, SecurityGroupId, SubnetId, VpcEndpointId, VpcId},
+    ids::{
+        FunctionName, LogGroupName, NetworkInterfaceId, PolicyArn, RoleName, SecurityGroupId, SubnetId, VpcEndpointId,
+        VpcId,
+    },
 };
 
 /// One mutating AWS call.
@@ -97,8 +100,17 @@ pub enum Write {
         trust_policy: PolicyDocument,
         /// What the console shows.
         description: String,
+        /// The managed policy beyond which it may do nothing, from the first moment on.
+        permissions_boundary: Option<PolicyArn>,
         /// Tags from the first moment on.
         tags: Tags,
+    },
+    /// `iam:PutRolePermissionsBoundary`, which replaces another one.
+    PutRolePermissionsBoundary {
+        /// The role.
+        role: RoleName,
+        /// The managed policy beyond which it may do nothing.
+        boundary: PolicyArn,
     },
     /// `iam:UpdateAssumeRolePolicy`.
     UpdateTrustPolicy {
@@ -319,6 +331,7 @@ impl Write {
             Self::DeleteVpcEndpoint { .. } => ("ec2", "DeleteVpcEndpoints"),
             Self::TagEc2 { .. } => ("ec2", "CreateTags"),
             Self::CreateRole { .. } => ("iam", "CreateRole"),
+            Self::PutRolePermissionsBoundary { .. } => ("iam", "PutRolePermissionsBoundary"),
             Self::UpdateTrustPolicy { .. } => ("iam", "UpdateAssumeRolePolicy"),
             Self::PutRolePolicy { .. } => ("iam", "PutRolePolicy"),
             Self::DeleteRolePolicy { .. } => ("iam", "DeleteRolePolicy"),
@@ -338,6 +351,15 @@ impl Write {
         }
     }
 
+    /// The permissions boundary that the call gives a role.
+    pub fn permissions_boundary(&self) -> Option<&PolicyArn> {
+        match self {
+            Self::CreateRole { permissions_boundary, .. } => permissions_boundary.as_ref(),
+            Self::PutRolePermissionsBoundary { boundary, .. } => Some(boundary),
+            _ => None,
+        }
+    }
+
     /// The resource that the call is about, by id or name.
     pub fn resource(&self) -> String {
         match self {
@@ -352,7 +374,8 @@ impl Write {
             Self::ModifyVpcEndpoint { endpoint, .. } | Self::DeleteVpcEndpoint { endpoint } => endpoint.to_string(),
             Self::TagEc2 { resource, .. } => resource.clone(),
             Self::CreateRole { name, .. } => name.to_string(),
-            Self::UpdateTrustPolicy { role, .. }
+            Self::PutRolePermissionsBoundary { role, .. }
+            | Self::UpdateTrustPolicy { role, .. }
             | Self::PutRolePolicy { role, .. }
             | Self::DeleteRolePolicy { role, .. }
             | Self::DetachRolePolicy { role, .. }

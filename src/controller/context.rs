@@ -22,6 +22,7 @@ use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork},
     app::Probes,
     aws::{Aws, Region, Snapshots},
+    common::Common,
     guard::ImplicitNetworks,
     identity::InstallationId,
     leadership::Leadership,
@@ -75,6 +76,8 @@ pub struct Settings {
     pub resync: Duration,
     /// How many objects of each kind are worked on at once.
     pub concurrency: u16,
+    /// What everything that is created has in common.
+    pub common: Common,
 }
 
 /// Why an app is looked at more closely than the tables show it.

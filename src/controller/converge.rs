@@ -158,7 +158,7 @@ impl Pass {
             Err(error) if is_done_already(&step.write, error) => Answered::DoneBefore,
             Err(_) if again => Answered::Taught,
             Err(error) => {
-                self.plan.blame(step.leg, &step.write.resource(), error);
+                self.plan.blame(step.leg, &step.write, error);
                 self.error = Some(error.clone());
                 Answered::Failed
             }
@@ -251,6 +251,7 @@ fn is_done_already(write: &Write, error: &AwsError) -> bool {
         | Write::ModifyVpcEndpoint { .. }
         | Write::TagEc2 { .. }
         | Write::CreateRole { .. }
+        | Write::PutRolePermissionsBoundary { .. }
         | Write::UpdateTrustPolicy { .. }
         | Write::PutRolePolicy { .. }
         | Write::TagRole { .. }

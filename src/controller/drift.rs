@@ -19,6 +19,7 @@ pub enum Kind {
     EndpointSubnets,
     PrivateDns,
     Role,
+    PermissionsBoundary,
     TrustPolicy,
     RolePolicy,
     ForeignPolicy,
@@ -41,6 +42,7 @@ impl Kind {
         Self::EndpointSubnets,
         Self::PrivateDns,
         Self::Role,
+        Self::PermissionsBoundary,
         Self::TrustPolicy,
         Self::RolePolicy,
         Self::ForeignPolicy,
@@ -63,6 +65,7 @@ impl Kind {
             Self::EndpointSubnets => "endpoint_subnets",
             Self::PrivateDns => "private_dns",
             Self::Role => "role",
+            Self::PermissionsBoundary => "permissions_boundary",
             Self::TrustPolicy => "trust_policy",
             Self::RolePolicy => "role_policy",
             Self::ForeignPolicy => "foreign_policy",
@@ -84,6 +87,7 @@ impl Kind {
             | Self::EndpointGroups
             | Self::EndpointSubnets
             | Self::PrivateDns
+            | Self::PermissionsBoundary
             | Self::TrustPolicy
             | Self::RolePolicy
             | Self::ForeignPolicy
@@ -148,6 +152,7 @@ fn noun(write: &Write) -> &'static str {
         Write::TagEc2 { resource, .. } if resource.starts_with("sg-") => "Security group",
         Write::ModifyVpcEndpoint { .. } | Write::DeleteVpcEndpoint { .. } | Write::TagEc2 { .. } => "Endpoint",
         Write::CreateRole { .. }
+        | Write::PutRolePermissionsBoundary { .. }
         | Write::UpdateTrustPolicy { .. }
         | Write::PutRolePolicy { .. }
         | Write::DeleteRolePolicy { .. }
@@ -184,6 +189,9 @@ fn describe(write: &Write) -> Vec<(Kind, String)> {
         | Write::TagLogGroup { tags, .. }
         | Write::TagFunction { tags, .. } => one(Kind::Tags, format!("tagged again: {}", keys(tags))),
         Write::CreateRole { .. } => again(Kind::Role),
+        Write::PutRolePermissionsBoundary { boundary, .. } => {
+            one(Kind::PermissionsBoundary, format!("permissions boundary set back to {boundary}"))
+        }
         Write::UpdateTrustPolicy { .. } => one(Kind::TrustPolicy, "trust policy set back".to_owned()),
         Write::PutRolePolicy { policy, .. } => one(Kind::RolePolicy, format!("policy {policy} set back")),
         Write::DeleteRolePolicy { policy, .. } => {
@@ -297,6 +305,10 @@ mod tests {
                     ..EndpointChange::default()
                 },
             },
+            Write::PutRolePermissionsBoundary {
+                role: role(),
+                boundary: "arn:aws:iam::123456789012:policy/b".parse().expect("an ARN"),
+            },
             Write::DetachRolePolicy { role: role(), policy_arn: "arn:aws:iam::aws:policy/X".to_owned() },
         ];
         let expected = [
@@ -308,7 +320,11 @@ mod tests {
                 "Endpoint vpce-00000001: security groups set back; policy set back; private DNS enabled again.",
                 vec!["endpoint_policy", "endpoint_groups", "private_dns"],
             ),
-            ("Role pgai-x: policy arn:aws:iam::aws:policy/X of somebody else detached.", vec!["foreign_policy"]),
+            (
+                "Role pgai-x: permissions boundary set back to arn:aws:iam::123456789012:policy/b; policy \
+                 arn:aws:iam::aws:policy/X of somebody else detached.",
+                vec!["permissions_boundary", "foreign_policy"],
+            ),
         ];
         assert_eq!(told(&done), expected.map(|(note, kinds)| (note.to_owned(), kinds)));
     }
@@ -321,6 +337,7 @@ mod tests {
                 path: "/".to_owned(),
                 trust_policy: document(),
                 description: String::new(),
+                permissions_boundary: None,
                 tags: Tags::new(),
             },
             Write::PutRolePolicy { role: role(), policy: "p".to_owned(), document: document() },

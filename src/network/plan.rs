@@ -14,9 +14,10 @@ use crate::{
         EndpointChange, EndpointState, NewVpcEndpoint, Peer, PolicyDocument, Rule, SecurityGroup, SecurityGroupId,
         Tags, VpcEndpoint, Write,
     },
+    common::Common,
     identity::{
-        ENDPOINTS_GROUP, FUNCTIONS_GROUP, NetworkIdentity, Retirement, TAG_COMPONENT, TAG_NAME, TAG_PRIVATE_DNS,
-        TAG_SERVICE, missing_tags,
+        ENDPOINTS_GROUP, FUNCTIONS_GROUP, Retirement, TAG_COMPONENT, TAG_NAME, TAG_PRIVATE_DNS, TAG_SERVICE,
+        missing_tags,
     },
     plan::Plan,
     policy::ENDPOINT_POLICY_MAX,
@@ -50,7 +51,7 @@ pub fn plan(desired: &Desired, observed: &Observed, hints: &Hints) -> Plan {
     }
     let vpc = &desired.identity.vpc;
     plan.legs.push(Leg::met(ConditionType::VpcReady, format!("VPC {vpc} can carry the private path.")));
-    let Some(group) = security_groups(&desired.identity, observed, &mut plan) else {
+    let Some(group) = security_groups(desired, observed, &mut plan) else {
         return plan;
     };
     let legs: Vec<Leg> = placements
@@ -59,22 +60,24 @@ pub fn plan(desired: &Desired, observed: &Observed, hints: &Hints) -> Plan {
         .collect();
     // The one that says most: blocked before waiting before met.
     plan.legs.extend(legs.into_iter().max_by_key(|leg| leg.standing));
-    delete_retired_roles(observed, &mut plan);
+    retired_roles(observed, &desired.common, &mut plan);
     plan
 }
 
 /// Roles of apps that are gone go with the last interface that Lambda may need them for.
-fn delete_retired_roles(observed: &Observed, plan: &mut Plan) {
-    let interfaces = of_lambda(&observed.function_interfaces);
+fn retired_roles(observed: &Observed, common: &Common, plan: &mut Plan) {
+    let (kind, interfaces) = (ConditionType::SecurityGroupsReady, of_lambda(&observed.function_interfaces));
     for role in &observed.retired_roles {
         if Retirement::from_tags(&role.tags).is_some_and(|kept| kept.is_over(&interfaces)) {
-            plan.delete_role(ConditionType::SecurityGroupsReady, role);
+            plan.delete_role(kind, role, common);
+        } else {
+            plan.bound(kind, role, common);
         }
     }
 }
 
 /// Decides about a network that nobody demands: endpoints go first, then the groups. Nothing left is no steps, no legs.
-pub fn teardown(observed: &Observed) -> Plan {
+pub fn teardown(observed: &Observed, common: &Common) -> Plan {
     let mut plan = Plan::default();
     let mut going = Vec::new();
     for endpoint in &observed.endpoints {
@@ -100,7 +103,7 @@ pub fn teardown(observed: &Observed) -> Plan {
     for interface in &observed.left_interfaces {
         plan.step(leg, Write::DeleteNetworkInterface { interface: interface.clone() });
     }
-    delete_retired_roles(observed, &mut plan);
+    retired_roles(observed, common, &mut plan);
     if !observed.function_interfaces.is_empty() {
         plan.legs.push(waits(&observed.function_interfaces));
         return plan;
@@ -124,13 +127,13 @@ pub fn teardown(observed: &Observed) -> Plan {
 }
 
 /// Both groups, with exactly their rules: gives the endpoints' one, or `None` while either is missing.
-fn security_groups(identity: &NetworkIdentity, observed: &Observed, plan: &mut Plan) -> Option<SecurityGroupId> {
-    let leg = ConditionType::SecurityGroupsReady;
+fn security_groups(desired: &Desired, observed: &Observed, plan: &mut Plan) -> Option<SecurityGroupId> {
+    let (leg, identity) = (ConditionType::SecurityGroupsReady, &desired.identity);
     let (functions, endpoints) = (observed.group(FUNCTIONS_GROUP), observed.group(ENDPOINTS_GROUP));
     let (Some(functions), Some(endpoints)) = (functions, endpoints) else {
         for (component, found) in [(FUNCTIONS_GROUP, functions), (ENDPOINTS_GROUP, endpoints)] {
             if found.is_none() {
-                plan.step(leg, create_group(identity, component));
+                plan.step(leg, create_group(desired, component));
             }
         }
         plan.legs.push(Leg::progressing(
@@ -148,7 +151,7 @@ fn security_groups(identity: &NetworkIdentity, observed: &Observed, plan: &mut P
     let before = plan.steps.len();
     let https = |peer: &SecurityGroupId| BTreeSet::from([Rule::tcp(HTTPS, Peer::Group(peer.clone()))]);
     for (component, group) in [(FUNCTIONS_GROUP, functions), (ENDPOINTS_GROUP, endpoints)] {
-        restore_tags(leg, group.id.as_str(), &group_tags(identity, component), &group.tags, plan);
+        restore_tags(leg, group.id.as_str(), &group_tags(desired, component), &group.tags, plan);
     }
     reconcile_rules(functions, &BTreeSet::new(), &https(&endpoints.id), plan);
     reconcile_rules(endpoints, &https(&functions.id), &BTreeSet::new(), plan);
@@ -170,17 +173,18 @@ fn security_groups(identity: &NetworkIdentity, observed: &Observed, plan: &mut P
     Some(endpoints.id.clone())
 }
 
-fn create_group(identity: &NetworkIdentity, component: &str) -> Write {
+fn create_group(desired: &Desired, component: &str) -> Write {
+    let identity = &desired.identity;
     Write::CreateSecurityGroup {
         vpc: identity.vpc.clone(),
         name: identity.group_name(component),
         description: format!("private-genai-operator: {component} of the private path to Amazon Bedrock"),
-        tags: group_tags(identity, component),
+        tags: group_tags(desired, component),
     }
 }
 
-fn group_tags(identity: &NetworkIdentity, component: &str) -> Tags {
-    let mut tags = identity.tags();
+fn group_tags(Desired { identity, common, .. }: &Desired, component: &str) -> Tags {
+    let mut tags = common.tagged(identity.tags());
     tags.insert(TAG_COMPONENT.to_owned(), component.to_owned());
     tags.insert(TAG_NAME.to_owned(), identity.group_name(component));
     tags
@@ -280,7 +284,7 @@ fn endpoint(
                     private_dns,
                     policy,
                     client_token: desired.identity.endpoint_token(service.as_str(), after),
-                    tags: endpoint_tags(&desired.identity, service, private_dns),
+                    tags: endpoint_tags(desired, service, private_dns),
                 }),
             );
         }
@@ -319,7 +323,7 @@ fn endpoint(
     let before = plan.steps.len();
     // Where the choice about private DNS was lost with its tag, what there is becomes the choice: it never flips by itself.
     let private_dns = chosen_private_dns(endpoint).unwrap_or(endpoint.private_dns);
-    let tags = endpoint_tags(&desired.identity, service, private_dns);
+    let tags = endpoint_tags(desired, service, private_dns);
     restore_tags(kind, id.as_str(), &tags, &endpoint.tags, plan);
     if let Some(change) = change(endpoint, placement, group, policy) {
         plan.step(kind, Write::ModifyVpcEndpoint { endpoint: id.clone(), change });
@@ -355,8 +359,8 @@ fn chosen_private_dns(endpoint: &VpcEndpoint) -> Option<bool> {
     endpoint.tags.get(TAG_PRIVATE_DNS).and_then(|value| value.parse().ok())
 }
 
-fn endpoint_tags(identity: &NetworkIdentity, service: Service, private_dns: bool) -> Tags {
-    let mut tags = identity.tags();
+fn endpoint_tags(Desired { identity, common, .. }: &Desired, service: Service, private_dns: bool) -> Tags {
+    let mut tags = common.tagged(identity.tags());
     tags.insert(TAG_SERVICE.to_owned(), service.as_str().to_owned());
     tags.insert(TAG_PRIVATE_DNS.to_owned(), private_dns.to_string());
     tags.insert(TAG_NAME.to_owned(), format!("private-genai-{}-{}", service.as_str(), identity.installation));

@@ -9,6 +9,7 @@ use super::{Failure, orphan, teardown};
 use crate::{
     aws::{Aws, Region, sdk::SdkAws},
     cli::LogFormat,
+    common::CommonFlags,
     controller::{Settings, answered},
     guard::{Globs, ImplicitNetworks},
     identity::InstallationId,
@@ -38,6 +39,9 @@ pub struct Teardown {
     /// The region of VPCs for which an app names none: what the operator was given.
     #[arg(long, env = "AWS_REGION")]
     region: Region,
+
+    #[command(flatten)]
+    common: CommonFlags,
 
     /// Do it. Without this, what would be deleted is told, and the status is 2.
     #[arg(long)]
@@ -92,6 +96,7 @@ impl Teardown {
             implicit_networks: ImplicitNetworks::in_vpcs(Globs::none()),
             resync: Duration::from_mins(1),
             concurrency: 32,
+            common: self.common.common(),
         };
         let election = self.lease.election(&client);
         teardown(client, aws, settings, election, self.yes, stop, |line| say(&line)).await

@@ -45,6 +45,8 @@ FULL: dict[str, Any] = {
     "implicitNetworks": {
         "vpcIds": ["vpc-0abc*", "vpc-0def5678"], "allow": {"namespaces": ["prod", "team-?"], "models": ["amazon.nova-*"]},
     },
+    "permissionsBoundaryArn": "arn:aws:iam::123456789012:policy/team/private-genai-boundary",
+    "tags": {"team": "ai", "cost center": "a/b:4711", "empty": ""},
     "replicas": 3,
     "resyncSeconds": 60,
     "concurrency": 8,

@@ -112,6 +112,11 @@ class RenderTest(unittest.TestCase):
             ("implicitNetworks.allow.namespaces.0", "Team"), ("implicitNetworks.allow.namespaces.0", "a,b"),
             ("implicitNetworks.allow.namespaces.0", ""), ("implicitNetworks.allow.models.0", "nova lite"),
             ("implicitNetworks.allow.models.0", "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0"),
+            ("tags.a,b", "c"), ("tags.a=b", "c"), ("tags.a", "b,c"), ("tags.a", "b=c"), ("tags.a", 1), ("tags.Name", "a"),
+            ("tags.aws:a", "b"), ("tags. a", "b"), ("tags.a", " b"), ("tags.a", "x" * 257),
+            ("tags", {f"k{n}": "v" for n in range(41)}), ("tags", {"privategenai.dev/vpc": "a"}),
+            ("permissionsBoundaryArn", "boundary"), ("permissionsBoundaryArn", "arn:aws:iam::123456789012:role/boundary"),
+            ("permissionsBoundaryArn", "arn:aws:iam::123456789012:policy/*"),
             ("log.format", "xml"), ("log.filter", ""),
             ("image.repository", "registry.example/operator:tag"), ("image.tag", "a b"), ("image.digest", "sha256:12"),
             ("image.pullPolicy", "Sometimes"), ("imagePullSecrets.0", "registry"),
@@ -151,6 +156,7 @@ class RenderTest(unittest.TestCase):
             ({"installationId": "prod", "region": "us-east-1"}, "image.repository is required: no image is published yet"),
             ({**MINIMAL, "podLabels": {"app.kubernetes.io/name": "other"}}, "invalid propertyName 'app.kubernetes.io/name'"),
             ({**MINIMAL, "serviceAccount": {"create": False}}, "serviceAccount.name is required with serviceAccount.create=false"),
+            ({**MINIMAL, "tags": {"Team": "a", "team": "b"}}, "tags: Team and team differ in upper and lower case only"),
             ({**MINIMAL, "metrics": {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}}, "are both enabled"),
             ({**MINIMAL, "metrics": {"prometheusRule": {"enabled": True, "disabled": ["PrivateGenAIUnheardOf"]}}},
                 "there is no alert PrivateGenAIUnheardOf; there are PrivateGenAIOperatorAbsent, "),
@@ -161,7 +167,7 @@ class RenderTest(unittest.TestCase):
 
     def test_the_operator_takes_the_arguments_that_the_chart_writes(self) -> None:
         arguments = container(rendered(FULL))["args"]
-        self.assertEqual(len(arguments), 14)
+        self.assertEqual(len(arguments), 16)
         self.assert_taken(arguments)
         self.assert_taken(container(rendered(OTHERWISE))["args"])
 
@@ -232,6 +238,16 @@ class RenderTest(unittest.TestCase):
             "all values": ["namespaces=prod,team-?", "models=amazon.nova-*"],
             "other values": ["namespaces=", "models="]})
         self.assertEqual(flags({**MINIMAL, "implicitNetworks": {"allow": None}}), ["namespaces=", "models="])
+    def test_a_permissions_boundary_is_told_only_where_there_is_one(self) -> None:
+        flags = {what: [it for it in container(rendered(values))["args"] if "boundary" in it] for what, values in VALUES.items()}
+        arn = FULL["permissionsBoundaryArn"]
+        self.assertEqual(flags, {"few values": [], "all values": [f"--permissions-boundary-arn={arn}"], "other values": []})
+
+    def test_tags_are_told_in_the_order_of_their_keys_and_only_where_there_are_some(self) -> None:
+        flags = {what: [it for it in container(rendered(values))["args"] if "--tags" in it] for what, values in VALUES.items()}
+        self.assertEqual(flags, {"few values": [], "all values": ["--tags=cost center=a/b:4711,empty=,team=ai"], "other values": []})
+        backwards = {**FULL, "tags": dict(reversed(FULL["tags"].items()))}
+        self.assertEqual(rendered(backwards), rendered(FULL))
 
     def test_selectors_select_the_pods_and_nothing_of_another_release(self) -> None:
         manifests = rendered(FULL)
@@ -443,7 +459,7 @@ SET_BEFORE: dict[tuple[str, ...], dict[str, Any]] = {
 }
 # Where people choose the names themselves.
 FREE = {
-    ("serviceAccount", "annotations"), ("podAnnotations",), ("podLabels",), ("nodeSelector",), ("resources", "limits"),
+    ("tags",), ("serviceAccount", "annotations"), ("podAnnotations",), ("podLabels",), ("nodeSelector",), ("resources", "limits"),
     ("resources", "requests"), ("metrics", "serviceMonitor", "labels"), ("metrics", "podMonitor", "labels"),
     ("metrics", "prometheusRule", "labels"), ("metrics", "prometheusRule", "alertLabels"), ("metrics", "dashboard", "labels"),
     ("metrics", "dashboard", "annotations"), ("metrics", "prometheusRule", "severities"), ("affinity", "podAntiAffinity"),

@@ -122,7 +122,16 @@ impl Stack {
 
     /// The same with more arguments.
     pub async fn operator_with(&self, installation: &str, arguments: &[&str]) -> Operator {
-        let key = [("AWS_ACCESS_KEY_ID", "local"), ("AWS_SECRET_ACCESS_KEY", "local")];
+        self.operator_as("local", installation, arguments).await
+    }
+
+    /// The same with [`OPERATOR_KEY`], which may do what was granted.
+    pub async fn operator_granted(&self, installation: &str, arguments: &[&str]) -> Operator {
+        self.operator_as(OPERATOR_KEY, installation, arguments).await
+    }
+
+    async fn operator_as(&self, key: &str, installation: &str, arguments: &[&str]) -> Operator {
+        let key = [("AWS_ACCESS_KEY_ID", key), ("AWS_SECRET_ACCESS_KEY", "local")];
         let operator = self.launch(installation, arguments, &key);
         let base = operator.address().await;
         eventually("the operator is ready", async || {

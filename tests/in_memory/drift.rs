@@ -56,6 +56,8 @@ const OUTCOMES: &[(&str, Outcome)] = &[
     ("ingress rule deleted", Outcome::Repaired(&["ec2:AuthorizeSecurityGroupIngress"], &["rule"])),
     ("log group deleted", Outcome::Repaired(&["logs:CreateLogGroup", "logs:PutRetentionPolicy"], &["log_group"])),
     ("log group's tags removed", Outcome::Told("NameTaken")),
+    ("permissions boundary removed", Outcome::Repaired(&["iam:PutRolePermissionsBoundary"], &["permissions_boundary"])),
+    ("permissions boundary swapped", Outcome::Repaired(&["iam:PutRolePermissionsBoundary"], &["permissions_boundary"])),
     ("private DNS switched", Outcome::Repaired(&["ec2:ModifyVpcEndpoint"], &["private_dns"])),
     ("retention changed", Outcome::Repaired(&["logs:PutRetentionPolicy"], &["retention"])),
     ("retention removed", Outcome::Repaired(&["logs:PutRetentionPolicy"], &["retention"])),
@@ -102,7 +104,7 @@ pub fn shape(world: &World) -> BTreeSet<String> {
 
 /// A scene with an app at rest.
 async fn at_rest_with(delays: Delays) -> (Scene, VpcId) {
-    let (scene, vpc) = Scene::with_app("bot", delays).await;
+    let (scene, vpc) = Scene::new(delays).bound().and_app("bot").await;
     scene.pass(Duration::from_secs(5)).await;
     assert_eq!(kinds(&scene), Vec::<String>::new(), "what is made for the first time is no drift");
     scene.forget();

@@ -8,6 +8,7 @@
     reason = "a test that finds something missing fails, and says where"
 )]
 
+mod boundary;
 mod bounded;
 mod converges;
 mod counts;
@@ -31,6 +32,7 @@ mod roles;
 mod scene;
 mod sharing;
 mod simulate;
+mod tags;
 mod teardown;
 mod two_writers;
 mod uninstall;

@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use private_genai_operator::{
     aws::{Region, SubnetId, VpcId},
+    common::Common,
     controller::{self, Settings},
     guard::{Globs, ImplicitNetworks},
     identity::InstallationId,
@@ -19,7 +20,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::memory::{
-    aws::{Action, ByHand, CallRecord, Delays, MemoryAws, VpcShape},
+    aws::{Action, ByHand, CallRecord, Delays, MemoryAws, VpcShape, boundary},
     judge,
     kubernetes::{APPS, ApiServer, NETWORKS, Rules},
 };
@@ -43,6 +44,8 @@ pub struct Scene {
     operator: Option<(JoinHandle<()>, CancellationToken)>,
     /// What an operator that is started lets apps ask for.
     pub allowed: ImplicitNetworks,
+    /// What an operator of the scene is told to give everything.
+    pub common: Common,
 }
 
 impl Scene {
@@ -60,12 +63,24 @@ impl Scene {
             ready: Arc::default(),
             operator: None,
             allowed: ImplicitNetworks::in_vpcs(Globs::all()),
+            common: Common::default(),
         }
+    }
+
+    /// The same with an operator that is told to put roles under the permissions boundary, and may write to no other role.
+    pub fn bound(self) -> Self {
+        self.aws.act(&Action::ByHand(Self::region(), ByHand::DemandBoundary(boundary()))).expect("AWS lets it happen");
+        Self { common: Common { permissions_boundary: Some(boundary()), ..self.common.clone() }, ..self }
     }
 
     /// A running operator, and an app that is ready, in a VPC of its own.
     pub async fn with_app(name: &str, delays: Delays) -> (Self, VpcId) {
-        let mut scene = Self::new(delays);
+        Self::new(delays).and_app(name).await
+    }
+
+    /// The same where the scene is prepared already.
+    pub async fn and_app(self, name: &str) -> (Self, VpcId) {
+        let mut scene = self;
         let (vpc, _) = scene.vpc(&VpcShape::default());
         scene.start();
         scene.apply_app(name, &vpc);
@@ -93,6 +108,7 @@ impl Scene {
             implicit_networks: self.allowed.clone(),
             resync: RESYNC,
             concurrency: 32,
+            common: self.common.clone(),
         }
     }
 

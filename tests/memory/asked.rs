@@ -65,6 +65,9 @@ pub fn is_as_asked(app: &Value, world: &World) -> Result<(), String> {
     is("the role's models", &allowed_models(role.inline_policies.values()), &models)?;
     is("how many inline policies", &role.inline_policies.len(), &1)?;
     is("the role's further policies", &role.attached_policies, &BTreeSet::new())?;
+    if let Some(boundary) = &world.demanded_boundary {
+        is("the role's permissions boundary", &role.permissions_boundary.as_deref(), &Some(boundary.as_str()))?;
+    }
     let log_group = &state.log_groups.get(&identity.log_group_name()).ok_or("no log group")?.group;
     let days = spec["function"]["logging"]["retentionDays"].as_u64();
     let days = days.unwrap_or(RETENTION_DAYS);

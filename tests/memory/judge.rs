@@ -61,6 +61,11 @@ impl Judge {
         if let Write::DeleteRole { role } = write {
             return needed_by_no_interface(before, role);
         }
+        if let Some(boundary) = write.permissions_boundary()
+            && before.demanded_boundary.as_ref() != Some(boundary)
+        {
+            return Err("a permissions boundary that nobody asked for".into());
+        }
         let (before, after) = (&before.regions[&region()], &after.regions[&region()]);
         match write {
             Write::AuthorizeIngress { group, rules } => rightful(after, group, rules, true),

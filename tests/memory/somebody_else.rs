@@ -41,6 +41,7 @@ pub fn install_somebody_else(vpc: &VpcId, subnets: &[SubnetId], mut write: impl 
         path: "/private-genai/somebody-else/".into(),
         trust_policy,
         description: "not ours".into(),
+        permissions_boundary: None,
         tags: tags.clone(),
     });
     write(Write::PutRolePolicy {

@@ -90,6 +90,14 @@ fn small() -> Vec<Scenario> {
         new("AWS shows late what was written", late(), &["ada"], &life),
         new("an operator crashes", prompt(), &["ada"], &[(C::Create("ada"), 1), (C::Crash, 1)]),
         new("an answer is lost", prompt(), &["ada"], &[(C::Create("ada"), 1), (C::Lost, 1)]),
+        new(
+            "a role is taken from under its boundary",
+            prompt(),
+            &["ada"],
+            &[(C::Drift("permissions boundary removed"), 1), (C::Delete("ada"), 1)],
+        )
+        .bound()
+        .built(&["ada"]),
     ]
 }
 
@@ -143,6 +151,18 @@ fn large() -> Vec<Scenario> {
             &once_with(&DRIFTS.map(|drift| (C::Drift(drift), 1))),
         )
         .built(&["ada"]),
+        new(
+            "roles are taken from under their boundary and put under another one, opened, and deleted",
+            late(),
+            &["ada"],
+            &with(&[
+                (C::Drift("permissions boundary removed"), 1),
+                (C::Drift("permissions boundary swapped"), 1),
+                (C::Drift("role policy opened"), 1),
+                (C::Drift("role deleted"), 1),
+            ]),
+        )
+        .bound(),
         new(
             "an endpoint fails, or has a copy",
             slow(),

@@ -14,6 +14,7 @@ use private_genai_operator::{
     },
     app::decide::identity,
     aws::{EndpointState, NewVpcEndpoint, PolicyDocument, SubnetId, Tags, VpcId, Write, Written},
+    common::Common,
     controller::Settings,
     identity::AppIdentity,
     network::{Service, is_implicit},
@@ -26,7 +27,10 @@ use super::{
 };
 use crate::memory::{
     asked::{is_as_asked, opens_no_more},
-    aws::{self, ByHand, Delays, Drift, VpcShape, World, by_hand::copy_of, drifts, reads::leftovers, step as aws_step},
+    aws::{
+        self, ByHand, Delays, Drift, VpcShape, World, boundary, by_hand::copy_of, drifts, reads::leftovers,
+        step as aws_step,
+    },
     judge::{Judge, installation, live_endpoints, region},
     somebody_else::install_somebody_else,
 };
@@ -124,6 +128,12 @@ impl Scenario {
         Self { vpcs: self.apps.len(), apps: apps.collect(), ..self }
     }
 
+    /// With an operator that is told to put roles under the permissions boundary, and may write to no other role.
+    pub fn bound(self) -> Self {
+        let common = Common { permissions_boundary: Some(boundary()), ..Common::default() };
+        Self { settings: Settings { common, ..self.settings }, ..self }
+    }
+
     /// It begins when these apps are there and nothing happens any more.
     pub fn built(self, apps: &[&'static str]) -> Self {
         Self { built: apps.to_vec(), ..self }
@@ -150,6 +160,7 @@ impl Scenario {
             }
         }
         world.delays = self.delays;
+        world.demanded_boundary.clone_from(&self.settings.common.permissions_boundary);
         State {
             world: Arc::new(world),
             objects: Arc::new(Objects::new(BTreeMap::new(), BTreeMap::new())),

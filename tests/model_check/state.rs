@@ -224,7 +224,18 @@ impl Hash for State {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Self { world, objects, operators, judge, left, created: _ } = self;
         // What ids are made of is no part of it: ids are renamed.
-        let World { account: _, now, delays: _, regions, roles, believed, due, counts: _ } = &**world;
+        let World {
+            account: _,
+            now,
+            delays: _,
+            regions,
+            roles,
+            believed,
+            due,
+            counts: _,
+            managed_policies: _,
+            demanded_boundary: _,
+        } = &**world;
         (now, roles, believed, due).hash(state);
         for region in regions.values() {
             // All scenarios leave the shape of the VPCs and what AWS offers as it is.

@@ -12,6 +12,19 @@
 {{- end }}
 {{- end }}
 
+{{- /* By key, whatever the order in which they are written. IAM does not tell keys apart by their case. */}}
+{{- define "private-genai-operator.tags" -}}
+{{- $tags := list }}{{ $seen := dict }}
+{{- range $key, $value := . }}
+{{- if hasKey $seen (lower $key) }}
+{{- fail (printf "tags: %s and %s differ in upper and lower case only, which IAM takes for the same" (get $seen (lower $key)) $key) }}
+{{- end }}
+{{- $_ := set $seen (lower $key) $key }}
+{{- $tags = append $tags (printf "%s=%s" $key $value) }}
+{{- end }}
+{{- join "," $tags }}
+{{- end }}
+
 {{- define "private-genai-operator.selector" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}

@@ -79,6 +79,7 @@ fn a_new_app_on_a_network_that_is_ready_takes_exactly_five_writes() {
                 path: "/private-genai/prod/".to_owned(),
                 trust_policy: desired().role.trust_policy,
                 description: description.clone(),
+                permissions_boundary: None,
                 tags: tags.clone(),
             },
             put_policy(),
@@ -354,17 +355,17 @@ fn an_app_that_goes_takes_its_function_first_and_the_rest_once_that_is_confirmed
         detail: Some(detail()),
         ..nothing()
     };
-    let plan = teardown(&identity, &there);
+    let plan = teardown(&identity, &there, &Common::default());
     assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::Deleting));
     assert_eq!(writes(plan), [delete_function()]);
 
     let mut deleting = detail();
     deleting.state = FunctionState::from_wire("Deleting");
-    let plan = teardown(&identity, &Observed { detail: Some(deleting), ..there.clone() });
+    let plan = teardown(&identity, &Observed { detail: Some(deleting), ..there.clone() }, &Common::default());
     assert_eq!(plan.steps, [], "a deletion under way is waited for");
     assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::Deleting));
 
-    let plan = teardown(&identity, &Observed { detail: None, ..there });
+    let plan = teardown(&identity, &Observed { detail: None, ..there }, &Common::default());
     assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (Standing::Progressing, Reason::Deleting));
     assert_eq!(
         writes(plan),
@@ -379,7 +380,7 @@ fn an_app_that_goes_takes_its_function_first_and_the_rest_once_that_is_confirmed
         ],
         "the role last, for its tags tell where the rest is"
     );
-    assert_eq!(teardown(&identity, &nothing()), Plan::default(), "nothing left");
+    assert_eq!(teardown(&identity, &nothing(), &Common::default()), Plan::default(), "nothing left");
 }
 
 #[test]
@@ -388,7 +389,11 @@ fn a_function_goes_whatever_state_it_is_in() {
         let mut detail = detail();
         detail.state = FunctionState::from_wire(state);
         detail.last_update = UpdateStatus::InProgress;
-        assert_eq!(writes(teardown(&identity(), &with_function(detail))), [delete_function()], "{state}");
+        assert_eq!(
+            writes(teardown(&identity(), &with_function(detail), &Common::default())),
+            [delete_function()],
+            "{state}"
+        );
     }
 }
 
@@ -398,13 +403,13 @@ fn a_role_that_lambda_may_still_need_is_reduced_to_releasing_interfaces_and_hand
     let mut role = role();
     role.attached_policies.insert("arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned());
     let left = Observed { role: Some(role.clone()), interfaces, ..nothing() };
-    let plan = teardown(&identity(), &left);
+    let plan = teardown(&identity(), &left, &Common::default());
     let operations: Vec<&str> = plan.steps.iter().map(|step| step.write.operation().1).collect();
     assert_eq!(operations, ["DetachRolePolicy", "PutRolePolicy", "TagRole"], "reduced before it is handed over");
 
     let trust_policy = PolicyDocument::new(&serde_json::json!({"Statement": []}));
     let nobody_may = Role { trust_policy, ..role.clone() };
-    let plan = teardown(&identity(), &Observed { role: Some(nobody_may), ..left.clone() });
+    let plan = teardown(&identity(), &Observed { role: Some(nobody_may), ..left.clone() }, &Common::default());
     let operations: Vec<&str> = plan.steps.iter().map(|step| step.write.operation().1).collect();
     let wanted = ["DetachRolePolicy", "UpdateAssumeRolePolicy", "PutRolePolicy", "TagRole"];
     assert_eq!(operations, wanted, "Lambda must be able to assume it");
@@ -413,7 +418,11 @@ fn a_role_that_lambda_may_still_need_is_reduced_to_releasing_interfaces_and_hand
     role.inline_policies.insert("private-genai".to_owned(), crate::policy::retired_policy());
     role.tags.insert(crate::identity::TAG_RETIRED.to_owned(), "eni-0123456789abcdef0".to_owned());
     let handed_over = Observed { role: Some(role.clone()), ..left };
-    assert_eq!(teardown(&identity(), &handed_over), Plan::default(), "nothing of it is the app's any more");
+    assert_eq!(
+        teardown(&identity(), &handed_over, &Common::default()),
+        Plan::default(),
+        "nothing of it is the app's any more"
+    );
 
     let desired = desired();
     let back = super::plan(&desired, &Observed { interfaces: BTreeSet::new(), ..handed_over });
@@ -423,7 +432,7 @@ fn a_role_that_lambda_may_still_need_is_reduced_to_releasing_interfaces_and_hand
 
 fn retention() -> Retention {
     let models = Some(["amazon.nova-lite-v1:0".parse().expect("a model")].into());
-    Retention { identity: identity(), caller: caller(), models }
+    Retention { identity: identity(), caller: caller(), models, common: Common::default() }
 }
 
 /// What is looked at of an app that is to be retained: a function only where the role tells that it needs something.
@@ -542,18 +551,18 @@ fn a_role_that_is_put_back_without_a_spec_that_can_be_read_lets_lambda_attach_an
 fn a_role_that_is_gone_comes_back_for_interfaces_that_nobody_else_would_find_and_is_handed_to_the_network() {
     let eni: NetworkInterfaceId = "eni-0123456789abcdef0".parse().expect("an interface");
     let stranded = Observed { interfaces: [eni.clone()].into(), ..nothing() };
-    let plan = teardown(&identity(), &stranded);
+    let plan = teardown(&identity(), &stranded, &Common::default());
     assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (Standing::Progressing, Reason::Deleting));
     let mut role = role();
     role.tags.insert(TAG_RETIRED.to_owned(), eni.to_string());
-    let created = create_role(&identity(), role.tags.clone());
+    let created = create_role(&identity(), role.tags.clone(), None);
     let document = retired_policy();
     let put = Write::PutRolePolicy { role: role.name.clone(), policy: POLICY_NAME.to_owned(), document };
     assert_eq!(writes(plan), [created, put.clone()]);
     role.inline_policies.clear();
     let interrupted = Observed { role: Some(role), ..stranded };
-    assert_eq!(writes(teardown(&identity(), &interrupted)), [put]);
-    assert_eq!(teardown(&identity(), &nothing()), Plan::default());
+    assert_eq!(writes(teardown(&identity(), &interrupted, &Common::default())), [put]);
+    assert_eq!(teardown(&identity(), &nothing(), &Common::default()), Plan::default());
 }
 
 #[test]
@@ -579,8 +588,8 @@ fn an_app_that_goes_leaves_what_is_somebody_else_s_and_does_not_wait_for_it() {
         detail: Some(theirs.clone()),
         ..nothing()
     };
-    assert_eq!(teardown(&identity(), &all_foreign), Plan::default());
-    let plan = teardown(&identity(), &Observed { role: Some(role()), ..all_foreign });
+    assert_eq!(teardown(&identity(), &all_foreign, &Common::default()), Plan::default());
+    let plan = teardown(&identity(), &Observed { role: Some(role()), ..all_foreign }, &Common::default());
     let operations: Vec<&str> = plan.steps.iter().map(|step| step.write.operation().1).collect();
     assert_eq!(operations, ["DeleteRolePolicy", "DeleteRole"], "what is ours goes");
 }
@@ -590,7 +599,7 @@ fn a_function_that_lost_its_tags_keeps_the_role_that_it_runs_as_until_somebody_d
     let mut stripped = detail();
     stripped.tags = foreign();
     assert_eq!(stripped.listing.configuration.role_arn, identity().role_arn(&caller()));
-    let plan = teardown(&identity(), &with_function(stripped));
+    let plan = teardown(&identity(), &with_function(stripped), &Common::default());
     assert_eq!(plan.steps, []);
     assert_eq!(function_stands(&plan), (Standing::Blocked, Reason::NameTaken));
 }
@@ -601,4 +610,68 @@ fn a_listing_that_was_not_asked_about_is_judged_by_what_it_shows() {
     drifted.configuration.memory_mib += 1;
     let plan = decided(&Observed { listing: Some(drifted), detail: None, ..at_rest() });
     assert_eq!(writes(plan), [put_configuration()]);
+}
+
+fn boundary() -> PolicyArn {
+    "arn:aws:iam::123456789012:policy/boundary".parse().expect("an ARN")
+}
+
+fn under_the_boundary() -> Common {
+    Common { permissions_boundary: Some(boundary()), ..Common::default() }
+}
+
+fn desired_under_the_boundary() -> Desired {
+    let mut desired = desired();
+    desired.role.common = under_the_boundary();
+    desired
+}
+
+fn put_boundary() -> Write {
+    Write::PutRolePermissionsBoundary { role: identity().role_name(), boundary: boundary() }
+}
+
+fn with_boundary(arn: Option<&str>) -> Role {
+    Role { permissions_boundary: arn.map(str::to_owned), ..role() }
+}
+
+#[test]
+fn a_role_is_created_under_the_boundary_and_one_that_is_not_under_it_is_put_there_before_anything_else_is_written() {
+    let create = writes(super::plan(&desired_under_the_boundary(), &nothing())).remove(0);
+    assert_eq!(create.permissions_boundary(), Some(&boundary()));
+    for other in [None, Some("arn:aws:iam::123456789012:policy/other")] {
+        let mut observed = Observed { role: Some(with_boundary(other)), ..at_rest() };
+        let plan = super::plan(&desired_under_the_boundary(), &observed);
+        assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (Standing::Progressing, Reason::Applying));
+        assert_eq!(writes(plan), [put_boundary()], "{other:?}");
+        let found = observed.role.as_mut().expect("a role");
+        (found.inline_policies, found.trust_policy) = (BTreeMap::new(), PolicyDocument::from_wire("{}"));
+        found.attached_policies.insert("arn:aws:iam::aws:policy/X".to_owned());
+        let all = writes(super::plan(&desired_under_the_boundary(), &observed));
+        assert_eq!((&all[0], all.len()), (&put_boundary(), 4), "{all:?}");
+    }
+    let there = Observed { role: Some(with_boundary(Some(boundary().as_str()))), ..at_rest() };
+    assert_eq!(writes(super::plan(&desired_under_the_boundary(), &there)), []);
+}
+
+#[test]
+fn without_a_boundary_one_that_somebody_put_there_stays() {
+    let there = Observed { role: Some(with_boundary(Some("arn:aws:iam::123456789012:policy/other"))), ..at_rest() };
+    assert_eq!(writes(decided(&there)), []);
+}
+
+#[test]
+fn a_role_that_goes_is_put_under_the_boundary_first_because_the_policies_of_no_other_role_can_be_written() {
+    let there = Observed { role: Some(role()), ..nothing() };
+    let first = |observed: &Observed| writes(teardown(&identity(), observed, &under_the_boundary())).remove(0);
+    assert_eq!(first(&there), put_boundary());
+    let eni: NetworkInterfaceId = "eni-0123456789abcdef0".parse().expect("an interface");
+    assert_eq!(first(&Observed { interfaces: [eni.clone()].into(), ..there.clone() }), put_boundary(), "handed over");
+    let bare = Role { inline_policies: BTreeMap::new(), ..role() };
+    let delete = Write::DeleteRole { role: identity().role_name() };
+    assert_eq!(first(&Observed { role: Some(bare), ..nothing() }), delete, "nothing of it is written");
+    let stranded = Observed { interfaces: [eni].into(), ..nothing() };
+    assert_eq!(first(&stranded).permissions_boundary(), Some(&boundary()), "one that comes back");
+    let retention = Retention { common: under_the_boundary(), ..retention() };
+    let retained = retain(&retention, &left(Some(with_boundary(None)), Some(detail())));
+    assert_eq!(writes(retained), [put_boundary()], "before it is left");
 }

@@ -85,6 +85,7 @@ impl Pacer {
                 | Failure::NotYet
                 | Failure::TokenMismatch
                 | Failure::PrivateDnsConflict
+                | Failure::BoundaryMissing
                 | Failure::AccessDenied
                 | Failure::QuotaReached
                 | Failure::Invalid,

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use aws_sdk_iam::{
     Client,
     operation::get_account_authorization_details::GetAccountAuthorizationDetailsOutput,
-    types::{EntityType, RoleDetail, Tag},
+    types::{AttachedPermissionsBoundary, EntityType, RoleDetail, Tag},
 };
 use percent_encoding::percent_decode_str;
 
@@ -15,7 +15,7 @@ use super::{
     calls::{Calls, Line},
     error::{Malformed, needed, parsed},
 };
-use crate::aws::{AwsError, PolicyDocument, Role, RoleName, Tags, Written};
+use crate::aws::{AwsError, PolicyArn, PolicyDocument, Role, RoleName, Tags, Written};
 
 /// `GetAccountAuthorizationDetails` gives at most 1,000 roles a page.
 const PAGE: i32 = 1_000;
@@ -50,6 +50,7 @@ impl Iam {
         path: &str,
         trust_policy: &PolicyDocument,
         description: &str,
+        boundary: Option<&PolicyArn>,
         tags: &Tags,
     ) -> Result<Written, AwsError> {
         const OPERATION: &str = "CreateRole";
@@ -62,9 +63,16 @@ impl Iam {
             .path(path)
             .assume_role_policy_document(trust_policy.as_str())
             .description(description)
+            .set_permissions_boundary(boundary.map(ToString::to_string))
             .set_tags(Some(tags.map_err(|error| self.calls.invalid(OPERATION, &error))?))
             .send();
         self.calls.observed(OPERATION, call).await.map(|_| Written::Done)
+    }
+
+    pub(super) async fn put_boundary(&self, role: &RoleName, boundary: &PolicyArn) -> Result<Written, AwsError> {
+        let call = self.client.put_role_permissions_boundary().role_name(role.as_str());
+        let call = call.permissions_boundary(boundary.as_str()).send();
+        self.calls.observed("PutRolePermissionsBoundary", call).await.map(|_| Written::Done)
     }
 
     pub(super) async fn update_trust_policy(
@@ -136,8 +144,14 @@ fn role(role: &RoleDetail) -> Result<Role, Malformed> {
             .iter()
             .map(|policy| needed(policy.policy_arn(), "AttachedPolicy.PolicyArn").map(ToOwned::to_owned))
             .collect::<Result<_, _>>()?,
+        permissions_boundary: boundary(role.permissions_boundary()),
         tags: role.tags().iter().map(|tag| (tag.key().to_owned(), tag.value().to_owned())).collect(),
     })
+}
+
+/// A boundary is a managed policy, whose ARN is all that is told of it besides.
+fn boundary(attached: Option<&AttachedPermissionsBoundary>) -> Option<String> {
+    attached.and_then(AttachedPermissionsBoundary::permissions_boundary_arn).map(ToOwned::to_owned)
 }
 
 /// IAM returns policies URL-encoded by RFC 3986, where a plus is a plus; the SDK leaves them so.
@@ -172,11 +186,15 @@ mod tests {
             .assume_role_policy_document("%7B%7D")
             .role_policy_list(PolicyDetail::builder().policy_name("p").policy_document("%7B%7D").build())
             .attached_managed_policies(AttachedPolicy::builder().policy_arn("arn:aws:iam::aws:policy/X").build())
+            .permissions_boundary(
+                AttachedPermissionsBoundary::builder().permissions_boundary_arn("arn:aws:iam::aws:policy/Y").build(),
+            )
             .tags(Tag::builder().key("k").value("v").build().expect("tag"))
             .build();
         let role = role(&wire).expect("role");
         assert_eq!(role.inline_policies, [("p".to_owned(), PolicyDocument::from_wire("{}"))].into());
         assert_eq!(role.attached_policies, ["arn:aws:iam::aws:policy/X".to_owned()].into());
+        assert_eq!(role.permissions_boundary.as_deref(), Some("arn:aws:iam::aws:policy/Y"));
         assert_eq!(role.tags, [("k".to_owned(), "v".to_owned())].into());
     }
 }

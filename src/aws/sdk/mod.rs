@@ -151,9 +151,11 @@ impl Services {
             Write::ModifyVpcEndpoint { endpoint, change } => ec2.modify_vpc_endpoint(endpoint, change).await,
             Write::DeleteVpcEndpoint { endpoint } => ec2.delete_vpc_endpoint(endpoint).await,
             Write::TagEc2 { resource, tags } => ec2.tag(resource, tags).await,
-            Write::CreateRole { name, path, trust_policy, description, tags } => {
-                iam.create_role(name, path, trust_policy, description, tags).await
+            Write::CreateRole { name, path, trust_policy, description, permissions_boundary, tags } => {
+                let boundary = permissions_boundary.as_ref();
+                iam.create_role(name, path, trust_policy, description, boundary, tags).await
             }
+            Write::PutRolePermissionsBoundary { role, boundary } => iam.put_boundary(role, boundary).await,
             Write::UpdateTrustPolicy { role, trust_policy } => iam.update_trust_policy(role, trust_policy).await,
             Write::PutRolePolicy { role, policy, document } => iam.put_role_policy(role, policy, document).await,
             Write::DeleteRolePolicy { role, policy } => iam.delete_role_policy(role, policy).await,

@@ -188,6 +188,7 @@ mod tests {
             trust_policy: crate::aws::PolicyDocument::from_wire("{}"),
             inline_policies: BTreeMap::new(),
             attached_policies: BTreeSet::new(),
+            permissions_boundary: None,
             tags: crate::aws::Tags::new(),
         };
         let listed = |ids: [&str; 3]| -> BTreeMap<RoleName, RoleListing> {

@@ -155,7 +155,9 @@ impl<'a> Life<'a> {
     async fn start(&mut self) {
         self.site.let_the_lease_run_out().await;
         let url = self.proxy.open().await;
-        let operator = self.site.stack.operator_through(&url, "crash", &[]);
+        let arguments =
+            ["--permissions-boundary-arn", self.site.boundary.as_str(), "--tags", "team=ai,cost center=a/b:4711"];
+        let operator = self.site.stack.operator_through(&url, "crash", &arguments);
         self.logs.push(operator.log.clone());
         self.operator = Some(operator);
     }

@@ -175,6 +175,8 @@ async fn tamper_with_app(life: &Life<'_>) {
         "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}],
     }));
     site.write(Write::UpdateTrustPolicy { role: role.clone(), trust_policy: anybody }).await;
+    let unbind = site.iam.delete_role_permissions_boundary().role_name(role.as_str()).send();
+    unbind.await.expect("the role is not under its boundary any more");
     site.write(Write::UntagRole { role, keys: [TAG_VPC.to_owned()].into() }).await;
 
     let functions = site.aws.functions(&site.region).await.expect("functions");

@@ -10,7 +10,7 @@ use kube::{
 };
 use private_genai_operator::{
     api::{PrivateGenAIApp, PrivateGenAINetwork},
-    aws::{Aws as _, Region, Write, sdk::SdkAws},
+    aws::{Aws as _, PolicyArn, Region, Write, sdk::SdkAws},
     controller::raw,
     identity::InstallationId,
 };
@@ -20,6 +20,9 @@ use crate::{http, stack::Stack};
 
 /// Seconds that each change takes in AWS: not the minutes that it takes there, and long enough to be waited for.
 const AWS_TAKES: f64 = 0.3;
+
+/// The managed policy that is the permissions boundary of roles.
+const BOUNDARY: &str = "private-genai-boundary";
 
 /// Where apps are.
 pub const NAMESPACE: &str = "crash";
@@ -35,6 +38,8 @@ pub struct Site {
     pub iam: aws_sdk_iam::Client,
     pub lambda: aws_sdk_lambda::Client,
     pub logs: aws_sdk_cloudwatchlogs::Client,
+    /// Under which roles are.
+    pub boundary: PolicyArn,
     /// Which way out its VPCs have.
     pub route: &'static str,
 }
@@ -56,13 +61,19 @@ impl Site {
         });
         http::json("PUT", &format!("{}/_local/delays", stack.aws), Some(&delays)).await;
         let config = stack.sdk_config().await;
+        let iam = aws_sdk_iam::Client::new(&config);
+        let proposed = include_str!("../../../docs/permissions-boundary.json");
+        let policy =
+            iam.create_policy().policy_name(BOUNDARY).policy_document(proposed).send().await.expect("a policy");
+        let arn = policy.policy().and_then(|policy| policy.arn()).expect("its ARN");
         Self {
+            boundary: arn.parse().expect("an ARN"),
             client: stack.client().await,
             region: "us-east-1".parse().expect("a region"),
             installation: "crash".parse().expect("an installation id"),
             aws: stack.sdk().await,
             ec2: aws_sdk_ec2::Client::new(&config),
-            iam: aws_sdk_iam::Client::new(&config),
+            iam,
             lambda: aws_sdk_lambda::Client::new(&config),
             logs: aws_sdk_cloudwatchlogs::Client::new(&config),
             route,

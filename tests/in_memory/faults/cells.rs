@@ -173,8 +173,15 @@ fn lasting(life: &Life, (service, operation): Call<'_>, trouble: &Trouble) -> La
 }
 
 /// What a message about a failed call says will happen, or is to be done.
-const REMEDIES: [&str; 6] =
-    ["tried again", "looked for again", "probed again", "waited for", "Allow the operator's role", "Raise the quota"];
+const REMEDIES: [&str; 7] = [
+    "Create the managed policy",
+    "tried again",
+    "looked for again",
+    "probed again",
+    "waited for",
+    "Allow the operator's role",
+    "Raise the quota",
+];
 
 /// What fails is no matter, although somebody should see to it: why that is right.
 fn no_matter(part: Part, (_, operation): Call<'_>) -> Option<&'static str> {
@@ -212,6 +219,7 @@ fn judge(
     let expected: &[&str] = match kind {
         Kind::AccessDenied => &["AccessDenied"],
         Kind::QuotaReached => &["QuotaReached"],
+        Kind::BoundaryMissing => &["AwsRefused"],
         Kind::Throttled
         | Kind::ServerError
         | Kind::TimedOut

@@ -20,12 +20,13 @@ pub enum Kind {
     NotFound,
     AlreadyExists,
     QuotaReached,
+    BoundaryMissing,
     Malformed,
     UnknownState,
 }
 
 impl Kind {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Throttled,
         Self::ServerError,
         Self::TimedOut,
@@ -34,6 +35,7 @@ impl Kind {
         Self::NotFound,
         Self::AlreadyExists,
         Self::QuotaReached,
+        Self::BoundaryMissing,
         Self::Malformed,
         Self::UnknownState,
     ];
@@ -48,6 +50,7 @@ impl Kind {
             Self::NotFound => "not found",
             Self::AlreadyExists => "already exists",
             Self::QuotaReached => "quota reached",
+            Self::BoundaryMissing => "boundary missing",
             Self::Malformed => "malformed answer",
             Self::UnknownState => "unknown state",
         }
@@ -57,15 +60,18 @@ impl Kind {
     pub fn is_passing(self) -> bool {
         match self {
             Self::Throttled | Self::ServerError | Self::TimedOut | Self::ResetAfterTheWork | Self::Malformed => true,
-            Self::AccessDenied | Self::NotFound | Self::AlreadyExists | Self::QuotaReached | Self::UnknownState => {
-                false
-            }
+            Self::AccessDenied
+            | Self::NotFound
+            | Self::AlreadyExists
+            | Self::QuotaReached
+            | Self::BoundaryMissing
+            | Self::UnknownState => false,
         }
     }
 
     /// Somebody must act, and must be told.
     pub fn needs_somebody(self) -> bool {
-        matches!(self, Self::AccessDenied | Self::QuotaReached)
+        matches!(self, Self::AccessDenied | Self::QuotaReached | Self::BoundaryMissing)
     }
 
     /// What to do to AWS, or why AWS cannot do this to that call.
@@ -98,6 +104,13 @@ impl Kind {
                 already_exists(call).map(|code| Trouble::Fault(Fault::new(409, code, "AWS's words")))
             }
             Self::QuotaReached => quota(call).map(|code| Trouble::Fault(Fault::new(400, code, "AWS's words"))),
+            Self::BoundaryMissing => match call.1 {
+                "CreateRole" | "PutRolePermissionsBoundary" => {
+                    let words = "Scope ARN: arn:aws:iam::123456789012:policy/gone does not exist or is not attachable.";
+                    Ok(Trouble::Fault(Fault::new(404, "NoSuchEntity", words)))
+                }
+                _ => Err("gives no role a permissions boundary"),
+            },
             Self::Malformed => Ok(Trouble::Fault(Fault::malformed())),
             Self::UnknownState => match call.1 {
                 "DescribeVpcEndpoints" => Ok(Trouble::EndpointState),

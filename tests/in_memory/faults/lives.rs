@@ -65,6 +65,9 @@ impl Part {
             ..Delays::default()
         };
         let mut scene = Scene::new(delays);
+        if self == Self::Drift {
+            scene = scene.bound();
+        }
         let (vpc, _) = scene.vpc(&VpcShape::default());
         let mut life = Life { part: self, vpc: vpc.clone(), shape: BTreeSet::new(), scene };
         scene = {
@@ -218,12 +221,13 @@ impl Life {
 
 /// Changes one resource of each kind in each way that is put right by a call of its own.
 pub fn tamper(scene: &Scene) {
-    const DRIFTS: [&str; 7] = [
+    const DRIFTS: [&str; 8] = [
         "code replaced",
         "egress opened",
         "foreign inline policy added",
         "foreign policy attached",
         "ingress opened",
+        "permissions boundary removed",
         "retention changed",
         "trust policy changed",
     ];

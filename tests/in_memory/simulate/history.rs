@@ -17,7 +17,7 @@ pub const MODELS: [&str; 3] =
 
 /// Drifts that leave something without the tag of the installation are not drawn: nobody can know whose it is then, and the
 /// operator waits for people to say so (tests/in_memory/drift.rs shows that it tells them).
-pub const DRIFTS: [&str; 26] = [
+pub const DRIFTS: [&str; 28] = [
     "code replaced",
     "configuration changed",
     "egress opened",
@@ -37,6 +37,8 @@ pub const DRIFTS: [&str; 26] = [
     "ingress opened",
     "ingress rule deleted",
     "log group deleted",
+    "permissions boundary removed",
+    "permissions boundary swapped",
     "private DNS switched",
     "retention changed",
     "role deleted",
@@ -47,7 +49,7 @@ pub const DRIFTS: [&str; 26] = [
 ];
 
 /// Calls that fail by themselves; `*` is any.
-const OPERATIONS: [&str; 24] = [
+const OPERATIONS: [&str; 25] = [
     "*",
     "*",
     "*",
@@ -61,6 +63,7 @@ const OPERATIONS: [&str; 24] = [
     "RevokeSecurityGroupEgress",
     "DeleteSecurityGroup",
     "CreateRole",
+    "PutRolePermissionsBoundary",
     "PutRolePolicy",
     "TagRole",
     "DeleteRole",

@@ -47,7 +47,7 @@ pub fn play(history: &History) -> Result<u64, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
     let runtime = runtime.map_err(|error| error.to_string())?;
     LocalSet::new().block_on(&runtime, async {
-        let mut player = Player::new(history.delays);
+        let mut player = Player::new(history);
         let outcome = player.play(history).await;
         if player.running {
             player.scene.kill().await;
@@ -73,8 +73,8 @@ fn by_hand(deed: ByHand) -> aws::Action {
 }
 
 impl Player {
-    fn new(delays: Delays) -> Self {
-        let scene = Scene::new(Delays::default());
+    fn new(history: &History) -> Self {
+        let mut scene = Scene::new(Delays::default());
         let shapes =
             [VpcShape::default(), VpcShape { zones: "abc", route: Route::Nat, ipv6: true, ..VpcShape::default() }];
         let vpcs: Vec<_> = shapes.iter().map(|shape| scene.vpc(shape)).collect();
@@ -82,6 +82,10 @@ impl Player {
             install_somebody_else(vpc, subnets, |write| {
                 scene.aws.act(&aws::Action::Write(Scene::region(), write)).expect("AWS lets it happen")
             });
+        }
+        // Half of the histories are those of an operator that was told a permissions boundary.
+        if history.seed.is_multiple_of(2) {
+            scene = scene.bound();
         }
         let witness = Witness::default();
         witness.watch(&scene.aws);
@@ -94,7 +98,7 @@ impl Player {
             slowest: Duration::ZERO,
             retained: false,
         };
-        player.set_delays(delays);
+        player.set_delays(history.delays);
         player
     }
 

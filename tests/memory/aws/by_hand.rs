@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use private_genai_operator::aws::{
     EndpointService, EndpointState, FunctionName, FunctionState, LogGroupName, NetworkInterfaceId, NewVpcEndpoint,
-    Peer, Region, RoleName, RouteTarget, SecurityGroup, SecurityGroupId, SubnetId, Tags, VpcDns, VpcEndpoint,
-    VpcEndpointId, VpcId, Written,
+    Peer, PolicyArn, PolicyDocument, Region, RoleName, RouteTarget, SecurityGroup, SecurityGroupId, SubnetId, Tags,
+    VpcDns, VpcEndpoint, VpcEndpointId, VpcId, Written,
 };
 
 use super::{
@@ -27,8 +27,16 @@ pub enum ByHand {
     RemoveTags { from: Tagged, keys: Option<BTreeSet<String>> },
     /// Attaches a managed policy.
     AttachRolePolicy { role: RoleName, policy_arn: String },
+    /// Lets a role do all that its policies allow.
+    DeleteRoleBoundary(RoleName),
     /// Deletes a role with all its policies.
     DeleteRole(RoleName),
+    /// Lets the policies of the operator's roles be written under this permissions boundary only.
+    DemandBoundary(PolicyArn),
+    /// Deletes a managed policy.
+    DeletePolicy(PolicyArn),
+    /// Creates a managed policy, or gives one another document.
+    PutPolicy { arn: PolicyArn, document: PolicyDocument },
     /// Deletes a role and creates one that looks the same: another principal.
     ReplaceRole(RoleName),
     /// Has events kept for ever.
@@ -84,6 +92,9 @@ impl ByHand {
             Self::DeleteGroup(_) => ("ec2", "DeleteSecurityGroup"),
             Self::RemoveTags { .. } => ("tagging", "UntagResources"),
             Self::AttachRolePolicy { .. } => ("iam", "AttachRolePolicy"),
+            Self::DeleteRoleBoundary(_) => ("iam", "DeleteRolePermissionsBoundary"),
+            Self::DeletePolicy(_) => ("iam", "DeletePolicy"),
+            Self::PutPolicy { .. } => ("iam", "CreatePolicy"),
             Self::DeleteRole(_) => ("iam", "DeleteRole"),
             Self::ReplaceRole(_) => ("iam", "CreateRole"),
             Self::DeleteRetentionPolicy(_) => ("logs", "DeleteRetentionPolicy"),
@@ -102,6 +113,7 @@ impl ByHand {
             | Self::LeaveInterface(_)
             | Self::Offer(_)
             | Self::Withdraw(_)
+            | Self::DemandBoundary(_)
             | Self::SetDelays(_) => ("aws", "ChangesByItself"),
         }
     }
@@ -113,6 +125,12 @@ pub(super) fn carry_out(world: &mut World, region: &Region, deed: &ByHand) -> An
         ByHand::DeleteGroup(id) => return delete_group(world, region, id),
         ByHand::RemoveTags { from, keys } => return remove_tags(world, region, from, keys.as_ref()),
         ByHand::AttachRolePolicy { role, policy_arn } => return iam::attach_role_policy(world, role, policy_arn),
+        ByHand::DeleteRoleBoundary(role) => return iam::delete_boundary(world, role),
+        ByHand::DemandBoundary(arn) => world.demanded_boundary = Some(arn.clone()),
+        ByHand::DeletePolicy(arn) => drop(world.managed_policies.remove(arn.as_str())),
+        ByHand::PutPolicy { arn, document } => {
+            world.managed_policies.insert(arn.to_string(), document.clone());
+        }
         ByHand::DeleteRole(role) => {
             iam::found(world, role)?;
             iam::write(world, role, None);

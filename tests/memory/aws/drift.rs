@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::{
     by_hand::{ByHand, Tagged},
+    setup::another_boundary,
     step::Action,
     world::{FunctionRecord, LogGroupRecord, RegionState, RoleRecord, World},
 };
@@ -155,6 +156,12 @@ fn of_role(region: &Region, record: &RoleRecord, add: Add<'_>) {
     let policy_arn = format!("arn:{}:iam::aws:policy/AdministratorAccess", region.partition());
     let attach = ByHand::AttachRolePolicy { role: role(), policy_arn };
     add("foreign policy attached", Action::ByHand(region.clone(), attach));
+    // Without one, whatever somebody puts there stays.
+    if record.role.permissions_boundary.is_some() {
+        let swap = Write::PutRolePermissionsBoundary { role: role(), boundary: another_boundary() };
+        add("permissions boundary swapped", Action::Write(region.clone(), swap));
+        add("permissions boundary removed", Action::ByHand(region.clone(), ByHand::DeleteRoleBoundary(role())));
+    }
     add("role deleted", Action::ByHand(region.clone(), ByHand::DeleteRole(role())));
     add("role replaced", Action::ByHand(region.clone(), ByHand::ReplaceRole(role())));
     add("role's tags removed", untagged(region, Tagged::Role(role())));

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use private_genai_operator::aws::{PolicyDocument, Region, Role, RoleName, Tags, Written};
+use private_genai_operator::aws::{PolicyArn, PolicyDocument, Region, Role, RoleName, Tags, Written};
 
 use super::{
     policy::{self, Kind, Verdict},
@@ -23,10 +23,10 @@ const VPC_ACCESS_POLICY: &str = ":iam::aws:policy/service-role/AWSLambdaVPCAcces
 pub(super) fn create_role(
     world: &mut World,
     region: &Region,
-    name: &RoleName,
-    path: &str,
+    (path, name): (&str, &RoleName),
     trust_policy: &PolicyDocument,
     description: &str,
+    boundary: Option<&PolicyArn>,
     tags: &Tags,
 ) -> Answer {
     // CreateRole: "a string of either a forward slash (/) by itself or a string that must begin and end with forward
@@ -44,15 +44,19 @@ pub(super) fn create_role(
     if world.roles.keys().any(|other| other.as_str().eq_ignore_ascii_case(name.as_str())) {
         return refuse_with(409, "EntityAlreadyExists", format!("Role with name {name} already exists."));
     }
+    let permissions_boundary = boundary.map(|arn| attachable(world, arn)).transpose()?;
+    let arn = format!("arn:{}:iam::{}:role{path}{name}", region.partition(), world.account);
     let role = Role {
         name: name.clone(),
         id: String::new(),
-        arn: format!("arn:{}:iam::{}:role{path}{name}", region.partition(), world.account),
+        arn,
         trust_policy: trust_policy.clone(),
         inline_policies: BTreeMap::new(),
         attached_policies: BTreeSet::new(),
+        permissions_boundary,
         tags: tags.clone(),
     };
+    check_demanded(world, &role, "CreateRole")?;
     let record = new_principal(world, &role);
     write(world, name, Some(record));
     Ok(Written::Done)
@@ -62,6 +66,38 @@ pub(super) fn create_role(
 pub(super) fn new_principal(world: &mut World, role: &Role) -> RoleRecord {
     let principal = world.count(format!("role {}", role.name));
     RoleRecord { role: Role { id: format!("AROA-{}-{principal}", role.name), ..role.clone() }, principal }
+}
+
+/// `iam:PermissionsBoundary` is the boundary in the call to create a role, and else the one that the role has.
+fn check_demanded(world: &World, role: &Role, operation: &str) -> Answer<()> {
+    let demanded = world.demanded_boundary.as_ref().filter(|_| role.arn.contains(":role/private-genai/"));
+    if demanded.is_none_or(|boundary| role.permissions_boundary.as_deref() == Some(boundary.as_str())) {
+        return Ok(());
+    }
+    let message = format!("The caller is not authorized to perform: iam:{operation} on resource: role {}", role.name);
+    refuse_with(403, "AccessDenied", message)
+}
+
+/// The managed policy, if there is one of that ARN. AWS's words are those of its refusals that people show.
+fn attachable(world: &World, arn: &PolicyArn) -> Answer<String> {
+    if world.managed_policies.contains_key(arn.as_str()) {
+        return Ok(arn.to_string());
+    }
+    refuse_with(404, "NoSuchEntity", format!("Scope ARN: {arn} does not exist or is not attachable."))
+}
+
+pub(super) fn put_boundary(world: &mut World, name: &RoleName, boundary: &PolicyArn) -> Answer {
+    let mut record = found(world, name)?;
+    record.role.permissions_boundary = Some(attachable(world, boundary)?);
+    write(world, name, Some(record));
+    Ok(Written::Done)
+}
+
+pub(super) fn delete_boundary(world: &mut World, name: &RoleName) -> Answer {
+    let mut record = found(world, name)?;
+    record.role.permissions_boundary = None;
+    write(world, name, Some(record));
+    Ok(Written::Done)
 }
 
 pub(super) fn update_trust_policy(world: &mut World, name: &RoleName, trust_policy: &PolicyDocument) -> Answer {
@@ -91,6 +127,7 @@ pub(super) fn untag_role(world: &mut World, name: &RoleName, keys: &BTreeSet<Str
 
 pub(super) fn put_role_policy(world: &mut World, name: &RoleName, policy: &str, document: &PolicyDocument) -> Answer {
     let mut record = found(world, name)?;
+    check_demanded(world, &record.role, "PutRolePolicy")?;
     if !(1..=128).contains(&policy.len()) || !policy.chars().all(|c| c.is_ascii_alphanumeric() || "+=,.@_-".contains(c))
     {
         return refuse("ValidationError", format!("The specified value for policyName is invalid: {policy}"));
@@ -113,6 +150,7 @@ pub(super) fn put_role_policy(world: &mut World, name: &RoleName, policy: &str, 
 
 pub(super) fn delete_role_policy(world: &mut World, name: &RoleName, policy: &str) -> Answer {
     let mut record = found(world, name)?;
+    check_demanded(world, &record.role, "DeleteRolePolicy")?;
     if record.role.inline_policies.remove(policy).is_none() {
         return refuse_with(404, "NoSuchEntity", format!("The role policy with name {policy} cannot be found."));
     }
@@ -136,6 +174,7 @@ pub(super) fn attach_role_policy(world: &mut World, name: &RoleName, policy_arn:
 
 pub(super) fn detach_role_policy(world: &mut World, name: &RoleName, policy_arn: &str) -> Answer {
     let mut record = found(world, name)?;
+    check_demanded(world, &record.role, "DetachRolePolicy")?;
     if !record.role.attached_policies.remove(policy_arn) {
         return refuse_with(404, "NoSuchEntity", format!("Policy {policy_arn} was not found."));
     }
@@ -202,8 +241,13 @@ pub(super) fn lambda_can_assume(world: &World, role_arn: &str) -> Answer<RoleRec
         )
 }
 
-/// The policies of the role, all together, allow the action.
-pub(super) fn allows(role: &Role, action: &str) -> bool {
+/// The policies of the role, all together, allow the action, and its permissions boundary does too: one that is gone allows
+/// nothing.
+pub(super) fn allows(world: &World, role: &Role, action: &str) -> bool {
+    let boundary = role.permissions_boundary.as_ref().map(|arn| world.managed_policies.get(arn));
+    if boundary.is_some_and(|it| it.is_none_or(|document| policy::allows(document, action) != Verdict::Allowed)) {
+        return false;
+    }
     let verdicts: Vec<_> = role.inline_policies.values().map(|document| policy::allows(document, action)).collect();
     let attached =
         role.attached_policies.iter().any(|arn| arn.ends_with(VPC_ACCESS_POLICY)) && action.starts_with("ec2:");

@@ -155,7 +155,7 @@ pub(super) fn release(world: &mut World, region: &Region, id: &NetworkInterfaceI
         return;
     };
     let may = iam::lambda_can_assume(world, &role_arn)
-        .is_ok_and(|record| iam::allows(&record.role, "ec2:DeleteNetworkInterface"));
+        .is_ok_and(|record| iam::allows(world, &record.role, "ec2:DeleteNetworkInterface"));
     let state = world.region_mut(region);
     if may {
         state.interfaces.remove(id);

@@ -56,7 +56,7 @@ pub(super) fn check_configuration(
     check_network(world, region, configuration)?;
     if !configuration.subnets.is_empty() {
         for action in ["CreateNetworkInterface", "DescribeNetworkInterfaces", "DeleteNetworkInterface"] {
-            if !iam::allows(&record.role, &format!("ec2:{action}")) {
+            if !iam::allows(world, &record.role, &format!("ec2:{action}")) {
                 return refuse(
                     INVALID,
                     format!("The provided execution role does not have permissions to call {action} on EC2"),

@@ -41,6 +41,6 @@ pub use calls::{CallRecord, Fault};
 pub use drift::{Drift, drifts};
 pub use handle::MemoryAws;
 pub use invoke::{Behaviour, probe};
-pub use setup::{Route, VpcShape};
+pub use setup::{Route, VpcShape, boundary};
 pub use step::{Action, Outcome, step};
 pub use world::{Delays, Transition, World};

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use private_genai_operator::aws::{
-    EndpointService, Peer, Protocol, Region, RouteTable, RouteTarget, Rule, SecurityGroup, SubnetId, Tags, Tenancy,
-    Vpc, VpcDns, VpcId, ZoneName,
+    EndpointService, Peer, PolicyArn, PolicyDocument, Protocol, Region, RouteTable, RouteTarget, Rule, SecurityGroup,
+    SubnetId, Tags, Tenancy, Vpc, VpcDns, VpcId, ZoneName,
 };
 
 use super::world::{SubnetRecord, World};
@@ -114,5 +114,24 @@ pub(super) fn offered(region: &Region) -> BTreeMap<String, EndpointService> {
                 EndpointService { name: name.clone(), zones: zones.clone(), policy_supported: true, private_dns_name };
             (name, offer)
         })
+        .into()
+}
+
+/// The permissions boundary that the documentation proposes.
+pub fn boundary() -> PolicyArn {
+    "arn:aws:iam::123456789012:policy/private-genai-boundary".parse().expect("an ARN")
+}
+
+/// Another managed policy: it allows as much and more.
+pub fn another_boundary() -> PolicyArn {
+    "arn:aws:iam::aws:policy/PowerUserAccess".parse().expect("an ARN")
+}
+
+/// The managed policies of a new account.
+pub fn managed_policies() -> BTreeMap<String, PolicyDocument> {
+    let everything = r#"{"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}"#;
+    let proposed = include_str!("../../../docs/permissions-boundary.json");
+    [(boundary(), proposed), (another_boundary(), everything)]
+        .map(|(arn, document)| (arn.to_string(), PolicyDocument::from_wire(document)))
         .into()
 }

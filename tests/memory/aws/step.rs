@@ -102,9 +102,11 @@ fn carry_out(world: &mut World, region: &Region, write: &Write) -> Answer {
         Write::ModifyVpcEndpoint { endpoint, change } => endpoints::modify(world, region, endpoint, change),
         Write::DeleteVpcEndpoint { endpoint } => endpoints::delete(world, region, endpoint),
         Write::TagEc2 { resource, tags } => tags::tag_ec2(world, region, resource, tags),
-        Write::CreateRole { name, path, trust_policy, description, tags } => {
-            iam::create_role(world, region, name, path, trust_policy, description, tags)
+        Write::CreateRole { name, path, trust_policy, description, permissions_boundary, tags } => {
+            let boundary = permissions_boundary.as_ref();
+            iam::create_role(world, region, (path, name), trust_policy, description, boundary, tags)
         }
+        Write::PutRolePermissionsBoundary { role, boundary } => iam::put_boundary(world, role, boundary),
         Write::UpdateTrustPolicy { role, trust_policy } => iam::update_trust_policy(world, role, trust_policy),
         Write::PutRolePolicy { role, policy, document } => iam::put_role_policy(world, role, policy, document),
         Write::DeleteRolePolicy { role, policy } => iam::delete_role_policy(world, role, policy),

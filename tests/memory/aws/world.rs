@@ -9,11 +9,14 @@ use std::{
 
 use private_genai_operator::aws::{
     AccountId, EndpointService, FunctionDetail, FunctionName, LogGroup, LogGroupName, NetworkInterface,
-    NetworkInterfaceId, NewVpcEndpoint, Peer, Protocol, Region, Role, RoleName, RouteTable, Rule, SecurityGroup,
-    SecurityGroupId, SubnetId, Tags, Vpc, VpcEndpoint, VpcEndpointId, VpcId, ZoneName,
+    NetworkInterfaceId, NewVpcEndpoint, Peer, PolicyArn, PolicyDocument, Protocol, Region, Role, RoleName, RouteTable,
+    Rule, SecurityGroup, SecurityGroupId, SubnetId, Tags, Vpc, VpcEndpoint, VpcEndpointId, VpcId, ZoneName,
 };
 
-use super::{invoke::Behaviour, setup::offered};
+use super::{
+    invoke::Behaviour,
+    setup::{managed_policies, offered},
+};
 
 /// The moment at which every world begins, in seconds since the epoch.
 pub const STARTED_AT: i64 = 1_700_000_000;
@@ -28,6 +31,11 @@ pub struct World {
     pub regions: BTreeMap<Region, RegionState>,
     /// IAM has no region.
     pub roles: BTreeMap<RoleName, RoleRecord>,
+    /// Managed policies by ARN: those that can be a permissions boundary.
+    pub managed_policies: BTreeMap<String, PolicyDocument>,
+    /// Policies of roles below `/private-genai/` are written under this permissions boundary only: what the operator's own policy
+    /// says, and here the whole account's.
+    pub demanded_boundary: Option<PolicyArn>,
     /// What a reader of IAM that lags behind still believes; `None`: that the role does not exist.
     pub believed: BTreeMap<(Reader, RoleName), Option<RoleRecord>>,
     /// What will happen by itself, and when.
@@ -192,6 +200,8 @@ impl World {
             delays,
             regions: BTreeMap::new(),
             roles: BTreeMap::new(),
+            managed_policies: managed_policies(),
+            demanded_boundary: None,
             believed: BTreeMap::new(),
             due: BTreeMap::new(),
             counts: BTreeMap::new(),

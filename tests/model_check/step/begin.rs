@@ -143,7 +143,8 @@ impl Scenario {
                     return Ok(());
                 }
                 let identity = app::decide::identity(app, &wanted.network, &self.settings);
-                let desired = app::Desired::new(&wanted, identity, &caller(), view.path.as_ref());
+                let desired =
+                    app::Desired::new(&wanted, identity, &caller(), &self.settings.common, view.path.as_ref());
                 let operator = &mut next.operators[number];
                 let closely = closely || app::decide::is_in_doubt(app);
                 app::decide::begins(&desired, &mut operator.memory);

@@ -153,13 +153,13 @@ impl Scenario {
                         let seen = with_snapshot(operator, &world, None, async |snapshot| {
                             app::observe_retained(snapshot, identity, given, fresh).await
                         });
-                        let retention =
-                            departing.retention(identity, &caller(), &self.settings.implicit_networks.allow);
+                        let allow = &self.settings.implicit_networks.allow;
+                        let retention = departing.retention(identity, &caller(), allow, &self.settings.common);
                         app::decide::decide_retention(&retention, &seen, principal, &mut operator.memory)
                     }
                     DeletionPolicy::Delete => {
                         let seen = look_at_remains(operator, &world, identity, fresh);
-                        app::decide::decide_removal(identity, &seen, false, &mut operator.memory)
+                        app::decide::decide_removal(identity, &seen, false, &self.settings.common, &mut operator.memory)
                     }
                 }
             }
@@ -167,7 +167,7 @@ impl Scenario {
                 let operator = &mut next.operators[number];
                 let seen = look_at_remains(operator, &world, identity, fresh);
                 let is_back = app::decide::is_back(identity, &cluster);
-                app::decide::decide_removal(identity, &seen, is_back, &mut operator.memory)
+                app::decide::decide_removal(identity, &seen, is_back, &self.settings.common, &mut operator.memory)
             }
         }
     }

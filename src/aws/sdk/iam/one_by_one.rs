@@ -10,7 +10,7 @@ use aws_sdk_iam::{
     types::{self, AttachedPolicy},
 };
 
-use super::{Iam, PAGE, document};
+use super::{Iam, PAGE, boundary, document};
 use crate::aws::{
     AwsError, Failure, PolicyDocument, Role, RoleListing, RoleName,
     sdk::error::{Malformed, needed, parsed},
@@ -54,7 +54,9 @@ impl Iam {
         let attached = ListAttachedRolePoliciesOutput::attached_policies;
         let attached: Vec<String> = self.calls.list("ListAttachedRolePolicies", pages, attached, policy_arn).await?;
         let attached_policies = attached.into_iter().collect::<BTreeSet<_>>();
-        Ok(Role { name, id, arn, trust_policy, inline_policies, attached_policies, tags })
+        // Of all lists, `ListRoles` shows no boundary.
+        let permissions_boundary = boundary(shown.permissions_boundary());
+        Ok(Role { name, id, arn, trust_policy, inline_policies, attached_policies, permissions_boundary, tags })
     }
 
     async fn policy(&self, role: &RoleName, policy: &str) -> Result<PolicyDocument, AwsError> {

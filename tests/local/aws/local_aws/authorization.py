@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from moto.iam.models import Role
+
 from .errors import AwsError
 from .ids import ACCOUNT
 from .policies import glob, listed, matches
@@ -19,6 +21,15 @@ _ACCESS_KEY = re.compile(r"Credential=([^/]+)/")
 _REFUSAL = {"ec2": "UnauthorizedOperation", "iam": "AccessDenied", "sts": "AccessDenied"}
 # What Lambda asks with the permissions of whoever attaches a function to a VPC.
 _ATTACHING = ("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs")
+
+# The actions on a role that is there which know iam:PermissionsBoundary.
+_UNDER_THE_BOUNDARY = (
+    "AttachRolePolicy",
+    "DeleteRolePermissionsBoundary",
+    "DeleteRolePolicy",
+    "DetachRolePolicy",
+    "PutRolePolicy",
+)
 
 
 @dataclass
@@ -191,9 +202,20 @@ def _iam(world: World, call: Call) -> Iterator[Ask]:
     else:
         # Of a role that is not there nobody knows the path, so a policy about a path does not allow to ask for it.
         arn = existing.arn if existing else f"arn:aws:iam::{ACCOUNT}:role/{name}"
-    yield Ask(action, arn)
+    yield Ask(action, arn, _boundary(call, existing))
     if call.operation == "CreateRole" and params.get("Tags"):
         yield Ask("iam:TagRole", arn)
+
+
+def _boundary(call: Call, existing: Role | None) -> dict[str, str]:
+    """iam:PermissionsBoundary: what the call gives the role, and else what the role has. Other actions do not know the key."""
+    if call.operation in ("CreateRole", "PutRolePermissionsBoundary"):
+        boundary = call.params.get("PermissionsBoundary")
+    elif call.operation in _UNDER_THE_BOUNDARY and existing is not None:
+        boundary = existing.permissions_boundary_arn
+    else:
+        boundary = None
+    return {"iam:PermissionsBoundary": boundary} if boundary else {}
 
 
 def _lambda(region: Region, call: Call) -> Iterator[Ask]:

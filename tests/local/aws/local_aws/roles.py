@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from moto.iam.exceptions import NotFoundException
-from moto.iam.models import Role
+from moto.iam.models import ManagedPolicy, Role
 from moto.iam.utils import random_role_id
 
 from .errors import AwsError
@@ -48,10 +48,9 @@ def _shown(role: Role, tags: bool) -> dict[str, Any]:
         "AssumeRolePolicyDocument": urllib.parse.quote(role.assume_role_policy_document, safe=""),
         "Description": role.description or None,
         "MaxSessionDuration": role.max_session_duration or 3600,
-        "PermissionsBoundary": role.permissions_boundary,
     }
     # ListRoles leaves these out.
-    return {**shown, "Tags": role.tags, "RoleLastUsed": {}} if tags else shown
+    return {**shown, "PermissionsBoundary": role.permissions_boundary, "Tags": role.tags, "RoleLastUsed": {}} if tags else shown
 
 
 def create_role(world: World, call: Call) -> dict[str, Any]:
@@ -65,6 +64,9 @@ def create_role(world: World, call: Call) -> dict[str, Any]:
         raise AwsError("LimitExceeded", f"Cannot exceed quota for ACLSizePerRole: {TRUST_POLICY_LIMIT}", 409)
     if any(role.name.lower() == name.lower() for role in world.iam.roles.values()):
         raise AwsError("EntityAlreadyExists", f"Role with name {name} already exists.", 409)
+    boundary = params.get("PermissionsBoundary")
+    if boundary is not None:
+        _managed_policy(world, boundary)
     role = Role(
         account_id=ACCOUNT,
         partition="aws",
@@ -72,7 +74,7 @@ def create_role(world: World, call: Call) -> dict[str, Any]:
         name=name,
         assume_role_policy_document=trust,
         path=path,
-        permissions_boundary=params.get("PermissionsBoundary"),
+        permissions_boundary=boundary,
         description=params.get("Description", ""),
         tags=_checked_tags(params.get("Tags", []), []),
         max_session_duration=params.get("MaxSessionDuration", 3600),
@@ -81,7 +83,8 @@ def create_role(world: World, call: Call) -> dict[str, Any]:
     world.iam.roles[role.id] = role
     world.unusable_roles.add(role.id)
     world.clock.after("roleUsable", lambda: world.unusable_roles.discard(role.id))
-    return {"Role": {**_shown(role, tags=False), "Tags": role.tags or None}}
+    more = {"PermissionsBoundary": role.permissions_boundary, "Tags": role.tags or None}
+    return {"Role": {**_shown(role, tags=False), **more}}
 
 
 def _checked_tags(new: list[dict[str, str]], now: list[dict[str, str]]) -> list[dict[str, str]]:
@@ -114,6 +117,40 @@ def _page(call: Call, items: list[Any]) -> tuple[list[Any], dict[str, Any]]:
     end = start + size
     more = {"IsTruncated": True, "Marker": str(end)} if end < len(items) else {"IsTruncated": False}
     return items[start:end], more
+
+
+def _managed_policy(world: World, arn: str) -> ManagedPolicy:
+    policy = next((each for each in world.iam.managed_policies.values() if each.arn == arn), None)
+    if policy is None:
+        raise AwsError("NoSuchEntity", f"Scope ARN: {arn} does not exist or is not attachable.", 404)
+    return policy
+
+
+def document_of(policy: ManagedPolicy) -> str:
+    return next(version.document for version in policy.versions if version.is_default_version)
+
+
+def boundary_document(world: World, role: Role) -> str | None:
+    """What the permissions boundary of a role allows: nothing, where that is gone."""
+    arn = role.permissions_boundary_arn
+    if arn is None:
+        return None
+    policies = (each for each in world.iam.managed_policies.values() if each.arn == arn)
+    return next(map(document_of, policies), '{"Statement": []}')
+
+
+def put_role_permissions_boundary(world: World, call: Call) -> dict[str, Any]:
+    role = _role(world, call)
+    role.permissions_boundary_arn = _managed_policy(world, call.params.get("PermissionsBoundary", "")).arn
+    return {}
+
+
+def delete_role_permissions_boundary(world: World, call: Call) -> dict[str, Any]:
+    role = _role(world, call)
+    if role.permissions_boundary_arn is None:
+        raise AwsError("NoSuchEntity", f"Role {role.name} does not have permission boundary.", 404)
+    role.permissions_boundary_arn = None
+    return {}
 
 
 def delete_role(world: World, call: Call) -> dict[str, Any]:
@@ -245,6 +282,8 @@ HANDLERS = {
     "GetRole": get_role,
     "ListRoles": list_roles,
     "DeleteRole": delete_role,
+    "PutRolePermissionsBoundary": put_role_permissions_boundary,
+    "DeleteRolePermissionsBoundary": delete_role_permissions_boundary,
     "UpdateAssumeRolePolicy": update_assume_role_policy,
     "PutRolePolicy": put_role_policy,
     "GetRolePolicy": get_role_policy,

@@ -94,6 +94,35 @@ class Policies(Case):
         iam.delete_role(RoleName="path-role")
         self.refused("AccessDenied", iam.delete_role, RoleName="path-role")
 
+    def test_a_role_is_written_to_only_under_the_boundary_that_the_policy_names(self):
+        trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}, "Action": "sts:AssumeRole"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+        logs = {"Effect": "Allow", "Action": "logs:PutLogEvents", "Resource": "*"}
+        policy = {"PolicyName": "p", "PolicyDocument": json.dumps({"Version": "2012-10-17", "Statement": [logs]})}
+        bound = {"StringEquals": {"iam:PermissionsBoundary": "arn:aws:iam::aws:policy/PowerUserAccess"}}
+        actions = ("CreateRole", "PutRolePolicy", "DeleteRolePolicy", "PutRolePermissionsBoundary")
+        iam = self.operator("iam", *(allow(f"iam:{action}", "*", bound) for action in actions))
+        create = {"RoleName": "bound-role", "AssumeRolePolicyDocument": document}
+        right = {"PermissionsBoundary": "arn:aws:iam::aws:policy/PowerUserAccess"}
+        wrong = {"PermissionsBoundary": "arn:aws:iam::aws:policy/AdministratorAccess"}
+        self.refused("AccessDenied", iam.create_role, **create)
+        self.refused("AccessDenied", iam.create_role, **create, **wrong)
+        iam.create_role(**create, **right)
+        role, anybody = {"RoleName": "bound-role"}, client("iam")
+        self.addCleanup(anybody.delete_role, **role)
+        iam.put_role_policy(**role, **policy)
+        self.refused("AccessDenied", iam.put_role_permissions_boundary, **role, **wrong)
+        self.refused("AccessDenied", iam.delete_role_permissions_boundary, **role)
+        for somebody_else in (
+            lambda: anybody.delete_role_permissions_boundary(**role),
+            lambda: anybody.put_role_permissions_boundary(**role, **wrong),
+        ):
+            somebody_else()
+            self.refused("AccessDenied", iam.put_role_policy, **role, **policy)
+            self.refused("AccessDenied", iam.delete_role_policy, **role, PolicyName="p")
+            iam.put_role_permissions_boundary(**role, **right)
+        iam.delete_role_policy(**role, PolicyName="p")
+
     def test_an_endpoint_with_private_dns_needs_leave_to_associate_a_zone(self):
         made = make_vpc()
         everything = [

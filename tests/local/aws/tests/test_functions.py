@@ -178,6 +178,10 @@ class Functions(FunctionCase):
         condition = {"ArnLike": {"lambda:SourceFunctionArn": "*"}}
         policy["Statement"].append({**policy["Statement"][0], "Effect": "Deny", "Condition": condition})
         self.iam.put_role_policy(RoleName=self.name[:50] + "-bare", PolicyName="p", PolicyDocument=json.dumps(policy))
+        name = self.name[:50] + "-bare"
+        self.iam.put_role_permissions_boundary(RoleName=name, PermissionsBoundary="arn:aws:iam::aws:policy/ReadOnlyAccess")
+        self.assertEqual(self.refused("InvalidParameterValueException", self.create, **params), message)
+        self.iam.delete_role_permissions_boundary(RoleName=name)
         self.create(Role=role, VpcConfig=vpc_config)
 
     def test_bounds(self):

@@ -39,6 +39,31 @@ class Roles(FunctionCase):
         self.refused("NoSuchEntity", self.iam.get_role, RoleName=self.name)
         self.refused("NoSuchEntity", self.iam.attach_role_policy, RoleName=self.name, PolicyArn=arn)
 
+    def test_a_permissions_boundary(self):
+        none = "arn:aws:iam::123456789012:policy/none"
+        self.refused("NoSuchEntity", self.create, PermissionsBoundary=none)
+        document = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "s3:*", "Resource": "*"}]})
+        own = self.iam.create_policy(PolicyName=self.name, PolicyDocument=document)["Policy"]["Arn"]
+        self.addCleanup(self.iam.delete_policy, PolicyArn=own)
+        attached = {"PermissionsBoundaryType": "PermissionsBoundaryPolicy", "PermissionsBoundaryArn": own}
+        self.assertEqual(self.create(PermissionsBoundary=own)["PermissionsBoundary"], attached)
+        self.assertEqual(self.iam.get_role(RoleName=self.name)["Role"]["PermissionsBoundary"], attached)
+        [listed] = [role for role in self.iam.list_roles()["Roles"] if role["RoleName"] == self.name]
+        self.assertNotIn("PermissionsBoundary", listed)
+        details = self.iam.get_account_authorization_details(Filter=["Role"])["RoleDetailList"]
+        [detail] = [role for role in details if role["RoleName"] == self.name]
+        self.assertEqual(detail["PermissionsBoundary"], attached)
+        another = {"RoleName": self.name, "PermissionsBoundary": "arn:aws:iam::aws:policy/PowerUserAccess"}
+        self.iam.put_role_permissions_boundary(**another)
+        self.assertEqual(
+            self.iam.get_role(RoleName=self.name)["Role"]["PermissionsBoundary"]["PermissionsBoundaryArn"],
+            another["PermissionsBoundary"],
+        )
+        self.refused("NoSuchEntity", self.iam.put_role_permissions_boundary, **{**another, "PermissionsBoundary": none})
+        self.iam.delete_role_permissions_boundary(RoleName=self.name)
+        self.assertNotIn("PermissionsBoundary", self.iam.get_role(RoleName=self.name)["Role"])
+        self.refused("NoSuchEntity", self.iam.delete_role_permissions_boundary, RoleName=self.name)
+
     def test_limits(self):
         self.refused("ValidationError", self.create, name="x" * 65)
         self.refused("ValidationError", self.create, name="a b")

@@ -175,6 +175,7 @@ fn new_role(name: &str) -> Write {
         path: installation().role_path(),
         trust_policy: trust_policy(),
         description: "a test".into(),
+        permissions_boundary: None,
         tags: our_tags(),
     }
 }

@@ -16,6 +16,7 @@ fn a_roles_name_is_unique_in_the_account_whatever_its_case_and_path() {
         path: path.into(),
         trust_policy: trust_policy(),
         description: String::new(),
+        permissions_boundary: None,
         tags: our_tags(),
     };
     account.refuses(new_role("app"), "EntityAlreadyExists", Failure::AlreadyExists);

@@ -6,6 +6,7 @@ from typing import Any
 
 from .. import policies
 from ..errors import AwsError
+from ..roles import boundary_document, document_of
 from ..world import Region, World
 
 RUNTIMES = (
@@ -117,8 +118,11 @@ def assumable(world: World, arn: str) -> Any | None:
     return role
 
 
-def role_documents(world: World, role: Any) -> list[str]:
-    return [*role.policies.values(), *(policy.document for policy in role.managed_policies.values())]
+def role_allows(world: World, role: Any, action: str) -> bool:
+    """What its policies allow all together, and its permissions boundary too."""
+    documents = [*role.policies.values(), *map(document_of, role.managed_policies.values())]
+    boundary = boundary_document(world, role)
+    return policies.allowed(documents, action) and (boundary is None or policies.allowed([boundary], action))
 
 
 def checked_vpc(world: World, region: Region, role: Any, asked: dict[str, Any] | None) -> dict[str, Any] | None:
@@ -132,9 +136,8 @@ def checked_vpc(world: World, region: Region, role: Any, asked: dict[str, Any] |
         raise _validation("vpcConfig.subnetIds", subnet_ids, f"Member must have length up to {SUBNETS_LIMIT}")
     if len(group_ids) > GROUPS_LIMIT:
         raise _validation("vpcConfig.securityGroupIds", group_ids, f"Member must have length up to {GROUPS_LIMIT}")
-    documents = role_documents(world, role)
     for action in INTERFACE_ACTIONS:
-        if not policies.allowed(documents, f"ec2:{action}"):
+        if not role_allows(world, role, f"ec2:{action}"):
             raise invalid(f"The provided execution role does not have permissions to call {action} on EC2")
     vpc_ids = set()
     for subnet_id in subnet_ids:

@@ -8,7 +8,7 @@ from typing import Any
 from .. import policies
 from ..ec2 import interfaces
 from ..world import Region, World
-from .checks import role_documents
+from .checks import role_allows
 
 Pair = tuple[str, frozenset[str]]
 
@@ -61,7 +61,7 @@ def _release(world: World, region: Region, pair: Pair, shared: SharedInterface, 
     if shared.users or shared.departures != departure or region.hyperplane.get(pair) is not shared:
         return  # in use again, left again later, or gone already
     role = next((role for role in world.iam.roles.values() if role.arn == shared.role_arn), None)
-    if role is not None and policies.allowed(role_documents(world, role), "ec2:DeleteNetworkInterface"):
+    if role is not None and role_allows(world, role, "ec2:DeleteNetworkInterface"):
         interfaces.remove(region, shared.interface_id)
         del region.hyperplane[pair]
     else:

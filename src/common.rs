@@ -1,0 +1,215 @@
+//! What everything that the operator creates has in common, because whoever runs it said so: tags, and a ceiling for its roles.
+
+use std::{collections::BTreeSet, str::FromStr};
+
+use clap::Args;
+
+use crate::{
+    aws::{PolicyArn, Role, Tags, Write},
+    identity::{TAG_NAME, TAG_PREFIX},
+};
+
+/// What everything that the operator creates has in common.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Common {
+    /// Tags beside the operator's own.
+    pub tags: CommonTags,
+    /// What no execution role may do more than, whatever its policies say.
+    pub permissions_boundary: Option<PolicyArn>,
+}
+
+impl Common {
+    /// The tags of a resource: those that everything has, and those of its own.
+    pub fn tagged(&self, own: Tags) -> Tags {
+        let mut tags = self.tags.0.clone();
+        tags.extend(own);
+        tags
+    }
+
+    /// What puts a role under the permissions boundary, where it is not. Without one, whatever somebody else put there stays:
+    /// it only takes away.
+    pub fn bound(&self, role: &Role) -> Option<Write> {
+        let boundary = self.permissions_boundary.clone()?;
+        (role.permissions_boundary.as_deref() != Some(boundary.as_str()))
+            .then(|| Write::PutRolePermissionsBoundary { role: role.name.clone(), boundary })
+    }
+}
+
+/// Tags that everything gets beside the operator's own.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CommonTags(Tags);
+
+/// Why a text is no [`CommonTags`], as a sentence for whoever wrote it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the tag {tag:?} {why}")]
+pub struct InvalidTag {
+    /// As it was written.
+    pub tag: String,
+    /// What is wrong with it, and what would be right.
+    pub why: &'static str,
+}
+
+impl CommonTags {
+    /// A resource takes 50 tags (AWS General Reference, "Tag naming limits and requirements"), of which the operator's own are
+    /// at most seven.
+    pub const MAX: usize = 40;
+
+    /// The tags by key.
+    pub fn tags(&self) -> &Tags {
+        &self.0
+    }
+}
+
+impl FromStr for CommonTags {
+    type Err = InvalidTag;
+
+    /// Reads `key=value,key2=value2`; nothing is none.
+    ///
+    /// The limits are those that all services share ("Tag naming limits and requirements"), without letters beyond ASCII, which
+    /// not all of them take alike.
+    fn from_str(text: &str) -> Result<Self, InvalidTag> {
+        let mut tags = Tags::new();
+        let mut seen = BTreeSet::new();
+        for tag in text.split(',').map(str::trim).filter(|_| !text.trim().is_empty()) {
+            let refuse = |why| Err(InvalidTag { tag: tag.to_owned(), why });
+            let Some((key, value)) = tag.split_once('=') else {
+                return refuse("is not key=value; separate tags by commas, which no tag can have");
+            };
+            let (key, value) = (key.trim(), value.trim());
+            let folded = key.to_ascii_lowercase();
+            let fits = |text: &str| text.chars().all(|it| it.is_ascii_alphanumeric() || " _.:/+-@".contains(it));
+            if !(1..=128).contains(&key.len()) || !fits(key) {
+                return refuse("needs a key of 1 to 128 letters, digits, spaces and _ . : / + - @");
+            }
+            if value.len() > 256 || !fits(value) {
+                return refuse("needs a value of at most 256 letters, digits, spaces and _ . : / + - @");
+            }
+            if folded.starts_with("aws:") {
+                return refuse("has a key that begins with aws:, which AWS keeps for itself");
+            }
+            if folded.starts_with(TAG_PREFIX) || key == TAG_NAME {
+                return refuse("has a key that the operator sets itself; choose another one");
+            }
+            // IAM tells keys apart by more than their case only.
+            if !seen.insert(folded) {
+                return refuse("has a key that is there twice; upper and lower case are the same to IAM");
+            }
+            tags.insert(key.to_owned(), value.to_owned());
+            if tags.len() > Self::MAX {
+                return refuse("is the 41st; at most 40 can be set");
+            }
+        }
+        Ok(Self(tags))
+    }
+}
+
+/// A value that is none where it is empty, as a chart renders what is not set.
+#[derive(Clone, Debug)]
+struct MayBeEmpty<T>(Option<T>);
+
+impl<T: FromStr> FromStr for MayBeEmpty<T> {
+    type Err = T::Err;
+
+    fn from_str(text: &str) -> Result<Self, T::Err> {
+        let text = text.trim();
+        if text.is_empty() { Ok(Self(None)) } else { text.parse().map(|value| Self(Some(value))) }
+    }
+}
+
+/// The permissions boundary on the command line.
+#[derive(Args, Clone, Debug)]
+pub struct BoundaryFlag {
+    /// The ARN of a managed IAM policy, such as `arn:aws:iam::123456789012:policy/private-genai-boundary`. Every execution role
+    /// gets it as its permissions boundary, and may do no more than it allows. Nothing by default.
+    #[arg(long, env = "PGAI_PERMISSIONS_BOUNDARY_ARN", value_name = "ARN")]
+    permissions_boundary_arn: Option<MayBeEmpty<PolicyArn>>,
+}
+
+impl BoundaryFlag {
+    /// The boundary, if there is to be one.
+    pub fn boundary(self) -> Option<PolicyArn> {
+        self.permissions_boundary_arn.and_then(|arn| arn.0)
+    }
+}
+
+/// What everything has in common, on the command line.
+#[derive(Args, Clone, Debug)]
+pub struct CommonFlags {
+    #[command(flatten)]
+    boundary: BoundaryFlag,
+
+    /// Tags for everything that the operator creates, beside its own, such as `team=ai,cost-center=4711`; at most 40. A tag that
+    /// is named no more stays on what is there.
+    #[arg(long, env = "PGAI_TAGS", default_value = "", hide_default_value = true, value_name = "KEY=VALUE,…")]
+    tags: CommonTags,
+}
+
+impl CommonFlags {
+    /// What they say.
+    pub fn common(self) -> Common {
+        Common { tags: self.tags, permissions_boundary: self.boundary.boundary() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Tags, String> {
+        text.parse::<CommonTags>().map(|tags| tags.0).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn tags_are_read_and_nothing_is_none() {
+        let tags = |pairs: &[(&str, &str)]| -> Tags {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+        };
+        assert_eq!(read(""), Ok(tags(&[])));
+        assert_eq!(read("  "), Ok(tags(&[])));
+        assert_eq!(
+            read("team=ai, cost center=a/b:4711 ,empty="),
+            Ok(tags(&[("cost center", "a/b:4711"), ("empty", ""), ("team", "ai"),]))
+        );
+        let longest = format!("{}={}", "k".repeat(128), "v".repeat(256));
+        assert_eq!(read(&longest).map(|tags| tags.len()), Ok(1));
+        let many: Vec<String> = (0..CommonTags::MAX).map(|n| format!("k{n}=v")).collect();
+        assert_eq!(read(&many.join(",")).map(|tags| tags.len()), Ok(CommonTags::MAX));
+    }
+
+    #[test]
+    fn what_is_no_tag_is_refused_with_a_sentence_that_shows_it_and_says_what_would_be_right() {
+        let many: Vec<String> = (0..=CommonTags::MAX).map(|n| format!("k{n}=v")).collect();
+        for (wrong, why) in [
+            ("team", "is not key=value"),
+            ("team=ai,", "is not key=value"),
+            (",team=ai", "is not key=value"),
+            ("=ai", "key of 1 to 128"),
+            (&format!("{}=v", "k".repeat(129)), "key of 1 to 128"),
+            ("te*am=ai", "key of 1 to 128"),
+            ("größe=1", "key of 1 to 128"),
+            (&format!("k={}", "v".repeat(257)), "value of at most 256"),
+            ("a=b=c", "value of at most 256"),
+            ("a=\"b\"", "value of at most 256"),
+            ("aws:x=1", "AWS keeps"),
+            ("AWS:x=1", "AWS keeps"),
+            ("privategenai.dev/vpc=x", "the operator sets itself"),
+            ("PrivateGenAI.dev/vpc=x", "the operator sets itself"),
+            ("Name=x", "the operator sets itself"),
+            ("team=a,Team=b", "there twice"),
+            (&many.join(","), "at most 40"),
+        ] {
+            let error = read(wrong).expect_err(wrong);
+            assert!(error.starts_with("the tag \"") && error.contains(why), "{wrong}: {error}");
+        }
+    }
+
+    #[test]
+    fn an_empty_value_of_the_boundary_is_none_and_another_one_must_be_an_arn() {
+        let read = |text: &str| text.parse::<MayBeEmpty<PolicyArn>>().map(|arn| arn.0);
+        assert_eq!(read(""), Ok(None));
+        assert_eq!(read(" "), Ok(None));
+        let arn = "arn:aws:iam::123456789012:policy/boundary";
+        assert_eq!(read(arn), Ok(Some(arn.parse().expect("an ARN"))));
+        assert!(read("boundary").is_err());
+    }
+}

@@ -1,0 +1,120 @@
+//! Tags that whoever runs the operator wants on everything.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use private_genai_operator::{aws::Tags, identity::TAG_INSTALLATION};
+
+use crate::{
+    memory::aws::{Action, ByHand, Delays, by_hand::Tagged},
+    scene::{RESYNC, Scene, app, scene, writes},
+};
+
+/// So long after the operator has started everything was looked at.
+const ALL_LOOKED_AT: Duration = Duration::from_secs(3 * RESYNC.as_secs());
+
+/// The tags of everything that the installation has, by what it is.
+fn all_tags(scene: &Scene) -> BTreeMap<String, Tags> {
+    let world = scene.aws.world();
+    let region = &world.regions[&Scene::region()];
+    let mut all = BTreeMap::new();
+    let mut add = |what: String, tags: &Tags| {
+        if tags.contains_key(TAG_INSTALLATION) {
+            all.insert(what, tags.clone());
+        }
+    };
+    region.groups.values().for_each(|it| add(format!("group {}", it.name), &it.tags));
+    region.endpoints.values().for_each(|it| add(format!("endpoint {}", it.id), &it.tags));
+    world.roles.values().for_each(|it| add(format!("role {}", it.role.name), &it.role.tags));
+    region.functions.values().for_each(|it| add(format!("function {}", it.detail.listing.name), &it.detail.tags));
+    region.log_groups.values().for_each(|it| add(format!("log group {}", it.group.name), &it.tags));
+    all
+}
+
+fn assert_all(scene: &Scene, expected: &[(&str, &str)]) {
+    let all = all_tags(scene);
+    assert_eq!(all.len(), 6, "two groups, and of the rest one each: {all:#?}");
+    for (what, tags) in all {
+        for (key, value) in expected {
+            assert_eq!(tags.get(*key).map(String::as_str), Some(*value), "{key} of {what}");
+        }
+    }
+}
+
+/// Starts the operator with these tags; tells what it wrote until everything was looked at.
+async fn told_anew(scene: &mut Scene, tags: &str) -> Vec<String> {
+    scene.stop().await;
+    scene.common.tags = tags.parse().expect("tags");
+    scene.forget();
+    scene.start();
+    scene.pass(ALL_LOOKED_AT).await;
+    let mut written = writes(&scene.aws.take_journal());
+    written.sort();
+    written
+}
+
+async fn with_tags(tags: &str) -> Scene {
+    let mut scene = Scene::new(Delays::default());
+    scene.common.tags = tags.parse().expect("tags");
+    let (scene, _) = scene.and_app("bot").await;
+    scene.pass(Duration::from_secs(30)).await;
+    scene
+}
+
+#[tokio::test(start_paused = true)]
+async fn everything_that_is_created_carries_them_beside_the_operator_s_own_and_at_rest_nothing_is_written() {
+    scene(async {
+        let mut scene = with_tags("team=ai,cost center=4711").await;
+        assert_all(&scene, &[("team", "ai"), ("cost center", "4711"), (TAG_INSTALLATION, "test")]);
+        assert_eq!(told_anew(&mut scene, "cost center=4711,team=ai").await, Vec::<String>::new());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_value_that_changes_is_written_to_each_thing_by_one_call_and_is_no_drift_and_a_tag_that_is_dropped_stays() {
+    scene(async {
+        let mut scene = with_tags("team=ai,cost center=4711").await;
+        let each = [
+            "ec2:CreateTags",
+            "ec2:CreateTags",
+            "ec2:CreateTags",
+            "iam:TagRole",
+            "lambda:TagResource",
+            "logs:TagResource",
+        ];
+        assert_eq!(told_anew(&mut scene, "team=ml").await, each);
+        assert_all(&scene, &[("team", "ml"), ("cost center", "4711"), (TAG_INSTALLATION, "test")]);
+        let drift = scene.kubernetes.list("events").into_iter().filter(|event| event["reason"] == "DriftRepaired");
+        assert_eq!(drift.count(), 0, "what people ask for is no drift");
+        assert_eq!(told_anew(&mut scene, "").await, Vec::<String>::new());
+        assert_all(&scene, &[("team", "ml")]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_somebody_removes_or_that_is_new_is_put_there_as_the_operator_s_own_are() {
+    scene(async {
+        let mut scene = with_tags("").await;
+        assert_eq!(told_anew(&mut scene, "team=ai").await.len(), 6);
+        assert_all(&scene, &[("team", "ai")]);
+        let world = scene.aws.world();
+        let region = &world.regions[&Scene::region()];
+        let keys = Some(["team".to_owned()].into());
+        let tagged = [
+            Tagged::Role(world.roles.keys().next().expect("a role").clone()),
+            Tagged::Function(region.functions.keys().next().expect("a function").clone()),
+            Tagged::LogGroup(region.log_groups.keys().next().expect("a group").clone()),
+            Tagged::Endpoint(region.endpoints.keys().next().expect("an endpoint").clone()),
+        ];
+        for from in tagged {
+            let deed = ByHand::RemoveTags { from, keys: keys.clone() };
+            scene.aws.act(&Action::ByHand(Scene::region(), deed)).expect("AWS lets it happen");
+        }
+        scene.pass(ALL_LOOKED_AT).await;
+        assert_all(&scene, &[("team", "ai")]);
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+    })
+    .await;
+}
