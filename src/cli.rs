@@ -108,18 +108,22 @@ struct Run {
 struct Guards {
     /// The VPCs that apps may name, as globs separated by commas, such as `vpc-0abc1234,vpc-0def*`. None by default, or
     /// when it is empty: then every app is refused.
-    #[arg(long, env = "PGAI_IMPLICIT_NETWORK_VPC_IDS")]
-    implicit_network_vpc_ids: Vec<Globs<VpcId>>,
+    #[arg(long = "implicit-network-vpc-ids", env = "PGAI_IMPLICIT_NETWORK_VPC_IDS")]
+    vpc_ids: Vec<Globs<VpcId>>,
 
     /// The namespaces in which apps may be, as globs separated by commas, such as `prod,team-*`. All by default, none when
     /// it is empty.
-    #[arg(long, env = "PGAI_IMPLICIT_NETWORK_ALLOW_NAMESPACES", default_value = "*")]
-    implicit_network_allow_namespaces: Vec<Globs<Namespace>>,
+    #[arg(
+        long = "implicit-network-allow-namespaces",
+        env = "PGAI_IMPLICIT_NETWORK_ALLOW_NAMESPACES",
+        default_value = "*"
+    )]
+    allow_namespaces: Vec<Globs<Namespace>>,
 
     /// The models that apps may call, as globs separated by commas, such as `amazon.nova-*`. All by default, none when it
     /// is empty.
-    #[arg(long, env = "PGAI_IMPLICIT_NETWORK_ALLOW_MODELS", default_value = "*")]
-    implicit_network_allow_models: Vec<Globs<ModelId>>,
+    #[arg(long = "implicit-network-allow-models", env = "PGAI_IMPLICIT_NETWORK_ALLOW_MODELS", default_value = "*")]
+    allow_models: Vec<Globs<ModelId>>,
 }
 
 /// The form of the log.
@@ -225,10 +229,10 @@ impl Cli {
 impl From<Guards> for ImplicitNetworks {
     fn from(guards: Guards) -> Self {
         Self {
-            vpcs: guards.implicit_network_vpc_ids.into_iter().collect(),
+            vpcs: guards.vpc_ids.into_iter().collect(),
             allow: Allow {
-                namespaces: guards.implicit_network_allow_namespaces.into_iter().collect(),
-                models: guards.implicit_network_allow_models.into_iter().collect(),
+                namespaces: guards.allow_namespaces.into_iter().collect(),
+                models: guards.allow_models.into_iter().collect(),
             },
         }
     }
