@@ -497,7 +497,9 @@ impl Snapshot {
 
     /// Forgets what a write may have changed, by how it failed, if it did.
     pub fn forget(&self, write: &Write, error: Option<&AwsError>) {
-        if error.is_some_and(changed_nothing) {
+        // What is denied about a role's policies may be so because the role lost its boundary.
+        let denied = error.is_some_and(|error| error.failure == Failure::AccessDenied);
+        if error.is_some_and(changed_nothing) && !(denied && write.is_under_boundary()) {
             return;
         }
         match write {

@@ -351,6 +351,11 @@ impl Write {
         }
     }
 
+    /// Whether AWS allows it depends on the permissions boundary that a role has (`iam:PermissionsBoundary`).
+    pub fn is_under_boundary(&self) -> bool {
+        matches!(self, Self::PutRolePolicy { .. } | Self::DeleteRolePolicy { .. } | Self::DetachRolePolicy { .. })
+    }
+
     /// The permissions boundary that the call gives a role.
     pub fn permissions_boundary(&self) -> Option<&PolicyArn> {
         match self {

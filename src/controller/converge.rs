@@ -74,6 +74,8 @@ pub struct Pass {
     stages: usize,
     freshness: Freshness,
     looked_afresh: bool,
+    /// A write that depends on a role's boundary was denied: the role was looked at again.
+    denied: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -156,6 +158,11 @@ impl Pass {
             Ok(_) => Answered::Done,
             Err(error) if is_done_already(&step.write, error) => Answered::DoneBefore,
             Err(_) if again => Answered::Taught,
+            // Somebody may have taken the role from under its boundary since it was read.
+            Err(error) if error.failure == Failure::AccessDenied && step.write.is_under_boundary() && !self.denied => {
+                self.denied = true;
+                Answered::Taught
+            }
             Err(error) => {
                 self.plan.blame(step.leg, &step.write, error);
                 self.error = Some(error.clone());
