@@ -544,18 +544,7 @@ impl Snapshot {
 fn tells_nothing(write: &Write, error: &AwsError) -> bool {
     match error.failure {
         Failure::Throttled | Failure::Credentials | Failure::QuotaReached => true,
-        // The operator's rights end at its path, and IAM does not know the path of a role that is gone: it refuses what it
-        // would not find.
-        Failure::AccessDenied => match write {
-            Write::UpdateTrustPolicy { .. }
-            | Write::PutRolePolicy { .. }
-            | Write::DeleteRolePolicy { .. }
-            | Write::DetachRolePolicy { .. }
-            | Write::TagRole { .. }
-            | Write::UntagRole { .. }
-            | Write::DeleteRole { .. } => false,
-            _ => true,
-        },
+        Failure::AccessDenied => !write.is_judged_by_role(),
         Failure::Unavailable
         | Failure::NotFound
         | Failure::AlreadyExists

@@ -351,6 +351,22 @@ impl Write {
         }
     }
 
+    /// Whether IAM allows it depends on the role as it is now: on the boundary that it has (`iam:PermissionsBoundary`), and on
+    /// its path, which IAM does not know of a role that is gone. So what is denied may not have been, had it been read just now.
+    pub fn is_judged_by_role(&self) -> bool {
+        matches!(
+            self,
+            Self::UpdateTrustPolicy { .. }
+                | Self::PutRolePolicy { .. }
+                | Self::PutRolePermissionsBoundary { .. }
+                | Self::DeleteRolePolicy { .. }
+                | Self::DetachRolePolicy { .. }
+                | Self::TagRole { .. }
+                | Self::UntagRole { .. }
+                | Self::DeleteRole { .. }
+        )
+    }
+
     /// The permissions boundary that the call gives a role.
     pub fn permissions_boundary(&self) -> Option<&PolicyArn> {
         match self {

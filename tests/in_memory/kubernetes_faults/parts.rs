@@ -74,7 +74,7 @@ impl Part {
 
     /// An account, a cluster with a replica that leads, and everything as it is before the part begins.
     pub async fn prepare(self) -> Life {
-        let scene = Scene::new(Self::delays());
+        let scene = Scene::new(Self::delays()).bound();
         let (vpc, _) = scene.vpc(&VpcShape::default());
         let (elsewhere, _) = scene.vpc(&VpcShape::default());
         let witness = Witness::default();

@@ -42,7 +42,7 @@ impl Wanted {
         // On a thread of its own, because its clock is another one.
         let undisturbed = std::thread::spawn(move || {
             run(async {
-                let mut scene = Scene::new(Delays::default());
+                let mut scene = Scene::new(Delays::default()).bound();
                 let vpcs = [(); 2].map(|()| scene.vpc(&VpcShape::default()).0);
                 assert!(vpcs.contains(&vpc), "ids are the same in each world");
                 scene.start();
