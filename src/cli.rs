@@ -13,8 +13,8 @@ use crate::{
         pacing::{Pacer, Share},
         sdk::{CallRecord, SdkAws},
     },
-    common::{BoundaryFlag, CommonFlags},
     controller::{self, Settings},
+    governance::{BoundaryFlag, GovernanceFlags},
     guard::{Allow, Globs, ImplicitNetworks, Namespace},
     identity::InstallationId,
     leadership::{Leadership, LeaseFlags, Standing},
@@ -68,7 +68,7 @@ struct Run {
     guards: Guards,
 
     #[command(flatten)]
-    common: CommonFlags,
+    governance: GovernanceFlags,
 
     /// How often AWS is looked at although nothing happened, in seconds, 10 to 86400.
     #[arg(long, env = "PGAI_RESYNC_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(10..=86_400))]
@@ -268,7 +268,7 @@ impl Run {
             implicit_networks: self.guards.into(),
             resync: Duration::from_secs(self.resync_seconds),
             concurrency: self.concurrency,
-            common: self.common.common(),
+            governance: self.governance.governance(),
         };
         let aws: Arc<dyn Aws> = Arc::new(aws);
         let work = async |leadership: Leadership, stop: CancellationToken| {
@@ -371,7 +371,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
-    use crate::common::Common;
+    use crate::governance::Governance;
 
     #[test]
     fn the_command_line_is_consistent_and_every_flag_is_explained() {
@@ -440,7 +440,7 @@ mod tests {
         let run = |arguments: &[&str]| {
             let always = ["private-genai-operator", "run", "--installation-id", "prod", "--region", "us-east-1"];
             Cli::try_parse_from([&always[..], arguments].concat()).map(|cli| match cli.command {
-                Command::Run(run) => run.common.common(),
+                Command::Run(run) => run.governance.governance(),
                 other => panic!("{other:?}"),
             })
         };
@@ -449,7 +449,7 @@ mod tests {
         assert!(told.contains("the tag \"Name=x\" has a key that the operator sets itself"), "{told}");
         let told = refused(&["--permissions-boundary-arn", "boundary"]);
         assert!(told.contains("\"boundary\" is not the ARN of a managed IAM policy such as"), "{told}");
-        assert_eq!(run(&["--tags", "", "--permissions-boundary-arn", ""]).expect("none"), Common::default());
+        assert_eq!(run(&["--tags", "", "--permissions-boundary-arn", ""]).expect("none"), Governance::default());
         let both =
             run(&["--tags", "team=ai", "--permissions-boundary-arn", "arn:aws:iam::aws:policy/X"]).expect("both");
         assert_eq!(both.tags.tags().len(), 1);

@@ -16,7 +16,7 @@
 //!
 //! - [`aws`]: ids, facts and writes as plain data, the narrow trait, its SDK implementation, the batched snapshot;
 //! - [`identity`]: how a resource is recognised as ours; [`policy`]: models become IAM statements; [`guard`]: what apps may ask
-//!   for; [`common`]: what everything that is created has besides;
+//!   for; [`governance`]: what everything that is created has besides;
 //! - [`api`]: the two kinds and their conditions; [`plan`]: what a decision is; [`function`]: the built-in handler;
 //! - [`network`] and [`app`]: two controllers with one floor plan — desired, observed, plan, status, controller;
 //! - [`controller`]: what both share — triggers, one pass of look–decide–write, pace;
@@ -29,9 +29,9 @@ pub mod api;
 pub mod app;
 pub mod aws;
 pub mod cli;
-pub mod common;
 pub mod controller;
 pub mod function;
+pub mod governance;
 pub mod guard;
 pub mod identity;
 pub mod leadership;

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt};
 use crate::{
     api::condition::{ConditionType, Leg, Reason, Standing},
     aws::{AwsError, Class, Failure, Role, Write},
-    common::Common,
+    governance::Governance,
 };
 
 /// Items for a message, the first ten of them.
@@ -79,16 +79,16 @@ impl Plan {
 
     /// Puts a role under the permissions boundary, where it is not: before anything else is written to it, for the operator may
     /// write the policies of no other role.
-    pub fn bound(&mut self, leg: ConditionType, role: &Role, common: &Common) {
-        if let Some(write) = common.bound(role) {
+    pub fn bound(&mut self, leg: ConditionType, role: &Role, governance: &Governance) {
+        if let Some(write) = governance.bound(role) {
             self.step(leg, write);
         }
     }
 
     /// Deletes a role with what hangs on it.
-    pub fn delete_role(&mut self, leg: ConditionType, role: &Role, common: &Common) {
+    pub fn delete_role(&mut self, leg: ConditionType, role: &Role, governance: &Governance) {
         if !(role.inline_policies.is_empty() && role.attached_policies.is_empty()) {
-            self.bound(leg, role, common);
+            self.bound(leg, role, governance);
         }
         for policy in role.inline_policies.keys() {
             self.step(leg, Write::DeleteRolePolicy { role: role.name.clone(), policy: policy.clone() });

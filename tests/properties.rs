@@ -24,7 +24,7 @@ use private_genai_operator::{
         AccountId, Caller, Failure, FunctionName, Invocation, LogGroupName, NetworkInterfaceId, PolicyArn,
         PolicyDocument, Region, RoleName, SecurityGroupId, SubnetId, Tags, VpcId, Write,
     },
-    common::{Common, CommonTags},
+    governance::{Governance, PlatformTags},
     guard::{Globs, Namespace},
     identity::{AppIdentity, InstallationId, NetworkIdentity, Retirement},
     policy::{self, ModelId},
@@ -244,7 +244,7 @@ proptest! {
             "models": models.iter().map(ToString::to_string).collect::<Vec<_>>(),
         });
         let read = read(&spec).map_err(TestCaseError::fail)?;
-        let desired = Desired::new(&read, app.clone(), &caller(&app.region), &Common::default(), None);
+        let desired = Desired::new(&read, app.clone(), &caller(&app.region), &Governance::default(), None);
         let mut observed = Observed {
             role: None, given_role_id: None, log_group: None, listing: None, detail: None, interfaces: BTreeSet::new(),
         };
@@ -266,7 +266,7 @@ proptest! {
         tried();
         let _ = (text.parse::<VpcId>(), text.parse::<Region>(), text.parse::<SubnetId>(), text.parse::<SecurityGroupId>());
         let _ = (text.parse::<RoleName>(), text.parse::<LogGroupName>(), text.parse::<InstallationId>());
-        let _ = (text.parse::<PolicyArn>(), text.parse::<CommonTags>());
+        let _ = (text.parse::<PolicyArn>(), text.parse::<PlatformTags>());
         let _ = (text.parse::<NetworkInterfaceId>(), text.parse::<AccountId>(), Failure::classify(400, &text, &text));
         let installation: InstallationId = "prod".parse().unwrap();
         let keys = ["installation", "region", "vpc", "app-namespace", "app-name", "retired"];

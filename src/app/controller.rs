@@ -123,7 +123,7 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         add_finalizer(api, &object.metadata).await?;
     }
     let identity = identity(object, &app.network, &ctx.settings);
-    let desired = Desired::new(&app, identity, &caller, &ctx.settings.common, view.path.as_ref());
+    let desired = Desired::new(&app, identity, &caller, &ctx.settings.governance, view.path.as_ref());
     let recorded = object.status.as_ref().and_then(|status| status.function.as_ref());
     let look = ctx.takes_closer_look(&desired.identity.app());
     let closely = look.is_some() || is_in_doubt(object);

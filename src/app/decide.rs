@@ -17,8 +17,8 @@ use crate::{
         network::NetworkKey,
     },
     aws::{AwsError, Role, RoleName, Write, Written},
-    common::Common,
     controller::{Cluster, Guarded, Memory, Settings},
+    governance::Governance,
     identity::{AppIdentity, TAG_RETAINED},
     network::{accepted, implicit_name},
     plan::Plan,
@@ -162,7 +162,7 @@ pub fn decide_removal(
     identity: &AppIdentity,
     observed: &Observed,
     is_back: bool,
-    common: &Common,
+    governance: &Governance,
     memory: &mut Memory,
 ) -> Plan {
     let role = unseen_role(identity);
@@ -172,7 +172,7 @@ pub fn decide_removal(
     if is_back {
         return Plan::default();
     }
-    let mut plan = teardown(identity, observed, common);
+    let mut plan = teardown(identity, observed, governance);
     if plan.legs.is_empty() && memory.may_be_invisible(&role) {
         plan.legs.push(not_listed_yet(identity));
     }

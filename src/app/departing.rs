@@ -8,7 +8,7 @@ use super::{decide::Principal, desired::DesiredRole};
 use crate::{
     api::{DeletionPolicy, PrivateGenAIApp, app::App, network::NetworkKey},
     aws::{Caller, Region, Role},
-    common::Common,
+    governance::Governance,
     guard::Allow,
     identity::AppIdentity,
     policy::{ModelId, allowed_models},
@@ -53,10 +53,16 @@ impl Departing {
 
     /// What is to be left of the app in one of its places. What it says of itself is about the network that it names, and
     /// what it may not have is not given to it on its way out.
-    pub fn retention(&self, identity: &AppIdentity, caller: &Caller, allow: &Allow, common: &Common) -> Retention {
+    pub fn retention(
+        &self,
+        identity: &AppIdentity,
+        caller: &Caller,
+        allow: &Allow,
+        governance: &Governance,
+    ) -> Retention {
         let allowed = |models: &BTreeSet<ModelId>| allow.refusal(&identity.namespace, models).is_none();
         let models = self.models.clone().filter(|models| self.is_about(identity) && allowed(models));
-        Retention { identity: identity.clone(), caller: caller.clone(), models, common: common.clone() }
+        Retention { identity: identity.clone(), caller: caller.clone(), models, governance: governance.clone() }
     }
 
     /// Which principal its function runs as in one of its places.
@@ -86,7 +92,7 @@ pub struct Retention {
     /// The models that its function may call; `None` where nobody can tell.
     pub models: Option<BTreeSet<ModelId>>,
     /// What everything has in common.
-    pub common: Common,
+    pub governance: Governance,
 }
 
 impl Retention {
@@ -95,7 +101,7 @@ impl Retention {
     pub(super) fn role(&self, found: Option<&Role>) -> DesiredRole {
         let allowed = || found.into_iter().flat_map(|role| role.inline_policies.values()).flat_map(allowed_models);
         let models = self.models.clone().unwrap_or_else(|| allowed().collect());
-        DesiredRole::new(&self.identity, &self.caller, &models, &self.common)
+        DesiredRole::new(&self.identity, &self.caller, &models, &self.governance)
     }
 }
 
@@ -167,8 +173,9 @@ mod tests {
             ..Departing::default()
         };
         let elsewhere = AppIdentity { vpc: "vpc-0def5678".parse().expect("a VPC"), ..identity() };
-        let models =
-            |identity: &AppIdentity| says.retention(identity, &caller(), &Allow::default(), &Common::default()).models;
+        let models = |identity: &AppIdentity| {
+            says.retention(identity, &caller(), &Allow::default(), &Governance::default()).models
+        };
         assert_eq!(models(&identity()), Some(nova()));
         assert_eq!(says.principal(&identity()).given.as_deref(), Some("AROA1"));
         assert_eq!(models(&elsewhere), None);
@@ -181,14 +188,15 @@ mod tests {
         for (namespaces, models) in [("*", "anthropic.*"), ("another", "*"), ("", "*")] {
             let allow =
                 Allow { namespaces: namespaces.parse().expect("globs"), models: models.parse().expect("globs") };
-            let retention = says.retention(&identity(), &caller(), &allow, &Common::default());
+            let retention = says.retention(&identity(), &caller(), &allow, &Governance::default());
             assert_eq!(retention.models, None, "{allow:?}");
         }
     }
 
     #[test]
     fn where_the_models_cannot_be_read_the_role_goes_on_allowing_what_it_allows() {
-        let retention = Retention { identity: identity(), caller: caller(), models: None, common: Common::default() };
+        let retention =
+            Retention { identity: identity(), caller: caller(), models: None, governance: Governance::default() };
         assert_eq!(Some(&retention.role(Some(&role())).policy), role().inline_policies.get("private-genai"));
         let gone = retention.role(None).policy;
         assert!(!gone.as_str().contains("foundation-model/a") && gone.as_str().contains("ec2:DeleteNetworkInterface"));

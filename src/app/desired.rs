@@ -8,8 +8,8 @@ use crate::{
         Architecture, Caller, Environment, FunctionConfiguration, Package, PolicyDocument, SecurityGroupId, SubnetId,
         Tags,
     },
-    common::Common,
     function,
+    governance::Governance,
     identity::AppIdentity,
     network::Service,
     policy::{ModelId, execution_policy, trust_policy},
@@ -72,14 +72,14 @@ pub struct DesiredRole {
     /// What it may do.
     pub policy: PolicyDocument,
     /// Its permissions boundary, and tags beside those that identify it.
-    pub common: Common,
+    pub governance: Governance,
 }
 
 impl DesiredRole {
     /// The role of an app that calls these models.
-    pub fn new(identity: &AppIdentity, caller: &Caller, models: &BTreeSet<ModelId>, common: &Common) -> Self {
+    pub fn new(identity: &AppIdentity, caller: &Caller, models: &BTreeSet<ModelId>, governance: &Governance) -> Self {
         let policy = execution_policy(identity, caller, models);
-        Self { trust_policy: trust_policy(), policy, common: common.clone() }
+        Self { trust_policy: trust_policy(), policy, governance: governance.clone() }
     }
 }
 
@@ -96,11 +96,17 @@ pub struct DesiredFunction {
 
 impl Desired {
     /// Decides what an app's resources should be.
-    pub fn new(app: &App, identity: AppIdentity, caller: &Caller, common: &Common, path: Option<&Path>) -> Self {
+    pub fn new(
+        app: &App,
+        identity: AppIdentity,
+        caller: &Caller,
+        governance: &Governance,
+        path: Option<&Path>,
+    ) -> Self {
         let models: BTreeSet<ModelId> = app.models.iter().cloned().collect();
         Self {
-            tags: common.tagged(identity.tags()),
-            role: DesiredRole::new(&identity, caller, &models, common),
+            tags: governance.tagged(identity.tags()),
+            role: DesiredRole::new(&identity, caller, &models, governance),
             retention_days: app.function.retention_days,
             function: path.map(|path| DesiredFunction {
                 configuration: FunctionConfiguration {
@@ -141,7 +147,7 @@ mod tests {
     const URL_VARIABLE: &str = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME";
 
     fn function(app: &App, path: &Path) -> DesiredFunction {
-        Desired::new(app, identity(), &caller(), &Common::default(), Some(path)).function.expect("a function")
+        Desired::new(app, identity(), &caller(), &Governance::default(), Some(path)).function.expect("a function")
     }
 
     fn environment_of(app: &App, path: &Path) -> BTreeMap<String, String> {
@@ -191,7 +197,7 @@ mod tests {
             "models": ["a.model"],
             "function": {"memoryMiB": 256, "timeoutSeconds": 30, "logging": {"retentionDays": 7}},
         }));
-        let desired = Desired::new(&app, identity(), &caller(), &Common::default(), Some(&path()));
+        let desired = Desired::new(&app, identity(), &caller(), &Governance::default(), Some(&path()));
         let DesiredFunction { configuration, architecture, package } = desired.function.expect("a function");
         assert_eq!((configuration.memory_mib, configuration.timeout_seconds), (256, 30));
         assert_eq!(desired.retention_days, 7);
@@ -203,9 +209,9 @@ mod tests {
 
     #[test]
     fn a_role_and_a_log_group_need_no_path_and_a_function_does() {
-        let desired = Desired::new(&smallest(), identity(), &caller(), &Common::default(), None);
+        let desired = Desired::new(&smallest(), identity(), &caller(), &Governance::default(), None);
         assert_eq!(desired.function, None);
-        let with_path = Desired::new(&smallest(), identity(), &caller(), &Common::default(), Some(&path()));
+        let with_path = Desired::new(&smallest(), identity(), &caller(), &Governance::default(), Some(&path()));
         assert_eq!(Desired { function: None, ..with_path }, desired);
     }
 

@@ -9,7 +9,7 @@ use crate::{
         app::{App, FunctionStatus},
     },
     aws::{Caller, FunctionDetail, FunctionListing, FunctionState, LogGroup, Partition, Role, Tags, UpdateStatus},
-    common::Common,
+    governance::Governance,
     identity::AppIdentity,
 };
 
@@ -65,12 +65,12 @@ pub(super) fn path() -> Path {
 
 /// The smallest app on a network that is ready.
 pub(super) fn desired() -> Desired {
-    Desired::new(&smallest(), identity(), &caller(), &Common::default(), Some(&path()))
+    Desired::new(&smallest(), identity(), &caller(), &Governance::default(), Some(&path()))
 }
 
 /// The same while the network is not ready.
 pub(super) fn desired_without_path() -> Desired {
-    Desired::new(&smallest(), identity(), &caller(), &Common::default(), None)
+    Desired::new(&smallest(), identity(), &caller(), &Governance::default(), None)
 }
 
 pub(super) fn nothing() -> Observed {

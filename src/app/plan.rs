@@ -11,7 +11,7 @@ use super::{
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
     aws::{FunctionDetail, FunctionState, NetworkInterfaceId, NewFunction, PolicyArn, Role, Tags, UpdateStatus, Write},
-    common::Common,
+    governance::Governance,
     identity::{AppIdentity, Retirement, TAG_RETAINED, TAG_RETIRED, missing_tags},
     plan::Plan,
     policy::{retired_policy, trust_policy},
@@ -49,7 +49,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
 
 /// Decides about an app that should not be there: the function first, for while it exists the app demands its network;
 /// the role last, for its tags tell where the rest is. Nothing left is no steps, no legs.
-pub fn teardown(identity: &AppIdentity, observed: &Observed, common: &Common) -> Plan {
+pub fn teardown(identity: &AppIdentity, observed: &Observed, governance: &Governance) -> Plan {
     let mut plan = Plan::default();
     let kind = ConditionType::FunctionReady;
     let role = observed.role.as_ref().filter(|role| identity.installation.owns(&role.tags));
@@ -78,15 +78,15 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed, common: &Common) ->
         let kind = ConditionType::ExecutionRoleReady;
         let before = plan.steps.len();
         if observed.interfaces.is_empty() {
-            plan.delete_role(kind, role, common);
+            plan.delete_role(kind, role, governance);
         } else {
-            retire(identity, role, &observed.interfaces, common, &mut plan);
+            retire(identity, role, &observed.interfaces, governance, &mut plan);
         }
         if plan.steps.len() > before {
             plan.legs.push(Leg::progressing(kind, Reason::Deleting, format!("Role {} is being removed.", role.name)));
         }
     } else if observed.role.is_none() && !observed.interfaces.is_empty() {
-        put_back_retired(identity, &observed.interfaces, common, &mut plan);
+        put_back_retired(identity, &observed.interfaces, governance, &mut plan);
     }
     plan
 }
@@ -96,13 +96,13 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed, common: &Common) ->
 fn put_back_retired(
     identity: &AppIdentity,
     interfaces: &BTreeSet<NetworkInterfaceId>,
-    common: &Common,
+    governance: &Governance,
     plan: &mut Plan,
 ) {
     let (kind, name) = (ConditionType::ExecutionRoleReady, identity.role_name());
-    let mut tags = common.tagged(identity.tags());
+    let mut tags = governance.tagged(identity.tags());
     tags.insert(TAG_RETIRED.to_owned(), Retirement::tag(interfaces));
-    plan.step(kind, create_role(identity, tags, common.permissions_boundary.clone()));
+    plan.step(kind, create_role(identity, tags, governance.permissions_boundary.clone()));
     let (policy, document) = (POLICY_NAME.to_owned(), retired_policy());
     plan.step(kind, Write::PutRolePolicy { role: name.clone(), policy, document });
     let message = format!("Role {name} is being put back for as long as Lambda needs it to release interfaces.");
@@ -126,11 +126,11 @@ fn retire(
     identity: &AppIdentity,
     role: &Role,
     interfaces: &BTreeSet<NetworkInterfaceId>,
-    common: &Common,
+    governance: &Governance,
     plan: &mut Plan,
 ) {
     let kind = ConditionType::ExecutionRoleReady;
-    plan.bound(kind, role, common);
+    plan.bound(kind, role, governance);
     let (name, document) = (role.name.clone(), retired_policy());
     for policy in role.inline_policies.keys().filter(|policy| *policy != POLICY_NAME) {
         plan.step(kind, Write::DeleteRolePolicy { role: name.clone(), policy: policy.clone() });
@@ -146,7 +146,7 @@ fn retire(
     }
     if Retirement::from_tags(&role.tags).is_none() {
         // The network finds the role by its tags: those that were lost are put back.
-        let mut tags = missing_tags(&common.tagged(identity.tags()), &role.tags);
+        let mut tags = missing_tags(&governance.tagged(identity.tags()), &role.tags);
         tags.insert(TAG_RETIRED.to_owned(), Retirement::tag(interfaces));
         plan.step(kind, Write::TagRole { role: name, tags });
     }
@@ -159,17 +159,17 @@ fn execution_role(identity: &AppIdentity, desired: &DesiredRole, found: Option<&
     let put_policy =
         Write::PutRolePolicy { role: name.clone(), policy: POLICY_NAME.to_owned(), document: desired.policy.clone() };
     let Some(role) = found else {
-        let common = &desired.common;
-        let tags = common.tagged(identity.tags());
-        plan.step(kind, create_role(identity, tags, common.permissions_boundary.clone()));
+        let governance = &desired.governance;
+        let tags = governance.tagged(identity.tags());
+        plan.step(kind, create_role(identity, tags, governance.permissions_boundary.clone()));
         plan.step(kind, put_policy);
         return Leg::progressing(kind, Reason::Applying, format!("Role {name} is being created."));
     };
     if !identity.installation.owns(&role.tags) {
         return not_ours(identity, kind, "Role", name.as_str());
     }
-    plan.bound(kind, role, &desired.common);
-    let tags = missing_tags(&desired.common.tagged(identity.tags()), &role.tags);
+    plan.bound(kind, role, &desired.governance);
+    let tags = missing_tags(&desired.governance.tagged(identity.tags()), &role.tags);
     if !tags.is_empty() {
         plan.step(kind, Write::TagRole { role: name.clone(), tags });
     }

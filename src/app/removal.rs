@@ -155,8 +155,8 @@ async fn retain_one(
     ctx: &Context,
 ) -> (Converged<Observed>, Option<String>) {
     let snapshot = ctx.snapshots.region(&identity.region);
-    let Settings { implicit_networks, common, .. } = &ctx.settings;
-    let retention = departing.retention(identity, caller, &implicit_networks.allow, common);
+    let Settings { implicit_networks, governance, .. } = &ctx.settings;
+    let retention = departing.retention(identity, caller, &implicit_networks.allow, governance);
     let principal = RefCell::new(departing.principal(identity));
     let pass = converge(
         &snapshot,
@@ -195,7 +195,7 @@ async fn remove_one(
         &snapshot,
         ctx,
         async |fresh| observe_remains(&snapshot, identity, &network, fresh).await,
-        |observed| decide_removal(identity, observed, is_back(), &ctx.settings.common, &mut ctx.memory()),
+        |observed| decide_removal(identity, observed, is_back(), &ctx.settings.governance, &mut ctx.memory()),
         |_, _| false,
     )
     .await
@@ -248,7 +248,7 @@ pub async fn observe_remains(
         None => None,
     };
     let interfaces = interfaces(snapshot, identity, network, role.is_some()).await?;
-    Ok(Observed { role, log_group, interfaces, detail, ..Observed::default() })
+    Ok(Observed { role, log_group, detail, interfaces, ..Observed::default() })
 }
 
 /// The interfaces that Lambda holds for functions on a network, and for this one wherever somebody moved it to. Others that

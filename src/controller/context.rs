@@ -22,7 +22,7 @@ use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork},
     app::Probes,
     aws::{Aws, Region, Snapshots},
-    common::Common,
+    governance::Governance,
     guard::ImplicitNetworks,
     identity::InstallationId,
     leadership::Leadership,
@@ -77,7 +77,7 @@ pub struct Settings {
     /// How many objects of each kind are worked on at once.
     pub concurrency: u16,
     /// What everything that is created has in common.
-    pub common: Common,
+    pub governance: Governance,
 }
 
 /// Why an app is looked at more closely than the tables show it.

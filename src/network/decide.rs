@@ -67,7 +67,7 @@ pub fn decide(
     let mut observed = observed.clone();
     observed.retired_roles.retain(|role| !has_object(role, cluster));
     let Some(desired) = wanted(key, identity, caller, &observed, cluster, memory) else {
-        let mut plan = teardown(&observed, &cluster.settings.common);
+        let mut plan = teardown(&observed, &cluster.settings.governance);
         if plan.legs.is_empty() && memory.may_be_invisible(&unseen_resource(key, "")) {
             plan.legs.push(Leg::progressing(
                 ConditionType::EndpointsReady,
@@ -102,7 +102,7 @@ pub fn wanted(
             .into_values()
             .map(|app| Demand { models: app.models, subnets: BTreeSet::new() }),
     );
-    Desired::union(identity.clone(), caller.clone(), &cluster.settings.common, &demands)
+    Desired::union(identity.clone(), caller.clone(), &cluster.settings.governance, &demands)
 }
 
 /// Under what a resource that was created is remembered until it is seen.
@@ -241,7 +241,7 @@ pub fn is_back(key: &NetworkKey, cluster: &Cluster<'_>) -> bool {
 /// build.
 pub fn decide_after(key: &NetworkKey, observed: &Observed, cluster: &Cluster<'_>) -> Plan {
     if observed.live_roles.is_empty() && !is_back(key, cluster) {
-        teardown(observed, &cluster.settings.common)
+        teardown(observed, &cluster.settings.governance)
     } else {
         Plan::default()
     }

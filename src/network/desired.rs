@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::{
     aws::{Caller, Partition, PolicyDocument, Region, SubnetId},
-    common::Common,
+    governance::Governance,
     identity::NetworkIdentity,
     policy::{ModelId, bedrock_runtime_endpoint_policy},
 };
@@ -73,12 +73,17 @@ pub struct Desired {
     /// At least one app leaves the choice of subnets to the network.
     pub chooses_subnets: bool,
     /// What everything of it has in common.
-    pub common: Common,
+    pub governance: Governance,
 }
 
 impl Desired {
     /// The union of demands; `None` when there is none, and nothing is to exist.
-    pub fn union(identity: NetworkIdentity, caller: Caller, common: &Common, demands: &[Demand]) -> Option<Self> {
+    pub fn union(
+        identity: NetworkIdentity,
+        caller: Caller,
+        governance: &Governance,
+        demands: &[Demand],
+    ) -> Option<Self> {
         if demands.is_empty() {
             return None;
         }
@@ -88,7 +93,7 @@ impl Desired {
             models: demands.iter().flat_map(|demand| demand.models.iter().cloned()).collect(),
             subnets: demands.iter().flat_map(|demand| demand.subnets.iter().cloned()).collect(),
             chooses_subnets: demands.iter().any(|demand| demand.subnets.is_empty()),
-            common: common.clone(),
+            governance: governance.clone(),
         })
     }
 

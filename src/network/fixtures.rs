@@ -9,7 +9,7 @@ use crate::{
         Protocol, RouteTable, RouteTarget, Rule, SecurityGroup, SecurityGroupId, Subnet, SubnetId, Tenancy, Topology,
         Vpc, VpcDns, VpcEndpoint, VpcEndpointId, VpcId, ZoneName,
     },
-    common::Common,
+    governance::Governance,
     identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, NetworkIdentity, TAG_COMPONENT, TAG_PRIVATE_DNS, TAG_SERVICE},
 };
 
@@ -62,7 +62,7 @@ pub(super) fn demand(models: &[&str], subnets: &[u32]) -> Demand {
 
 /// What these demands make of the network.
 pub(super) fn desired_by(demands: &[Demand]) -> Desired {
-    Desired::union(identity(), caller(), &Common::default(), demands).expect("a demand")
+    Desired::union(identity(), caller(), &Governance::default(), demands).expect("a demand")
 }
 
 /// One app, which leaves the choice of subnets to the network.

@@ -14,7 +14,7 @@ use crate::{
         EndpointChange, EndpointState, NewVpcEndpoint, Peer, PolicyDocument, Rule, SecurityGroup, SecurityGroupId,
         Tags, VpcEndpoint, Write,
     },
-    common::Common,
+    governance::Governance,
     identity::{
         ENDPOINTS_GROUP, FUNCTIONS_GROUP, Retirement, TAG_COMPONENT, TAG_NAME, TAG_PRIVATE_DNS, TAG_SERVICE,
         missing_tags,
@@ -60,24 +60,24 @@ pub fn plan(desired: &Desired, observed: &Observed, hints: &Hints) -> Plan {
         .collect();
     // The one that says most: blocked before waiting before met.
     plan.legs.extend(legs.into_iter().max_by_key(|leg| leg.standing));
-    retired_roles(observed, &desired.common, &mut plan);
+    retired_roles(observed, &desired.governance, &mut plan);
     plan
 }
 
 /// Roles of apps that are gone go with the last interface that Lambda may need them for.
-fn retired_roles(observed: &Observed, common: &Common, plan: &mut Plan) {
+fn retired_roles(observed: &Observed, governance: &Governance, plan: &mut Plan) {
     let (kind, interfaces) = (ConditionType::SecurityGroupsReady, of_lambda(&observed.function_interfaces));
     for role in &observed.retired_roles {
         if Retirement::from_tags(&role.tags).is_some_and(|kept| kept.is_over(&interfaces)) {
-            plan.delete_role(kind, role, common);
+            plan.delete_role(kind, role, governance);
         } else {
-            plan.bound(kind, role, common);
+            plan.bound(kind, role, governance);
         }
     }
 }
 
 /// Decides about a network that nobody demands: endpoints go first, then the groups. Nothing left is no steps, no legs.
-pub fn teardown(observed: &Observed, common: &Common) -> Plan {
+pub fn teardown(observed: &Observed, governance: &Governance) -> Plan {
     let mut plan = Plan::default();
     let mut going = Vec::new();
     for endpoint in &observed.endpoints {
@@ -103,7 +103,7 @@ pub fn teardown(observed: &Observed, common: &Common) -> Plan {
     for interface in &observed.left_interfaces {
         plan.step(leg, Write::DeleteNetworkInterface { interface: interface.clone() });
     }
-    retired_roles(observed, common, &mut plan);
+    retired_roles(observed, governance, &mut plan);
     if !observed.function_interfaces.is_empty() {
         plan.legs.push(waits(&observed.function_interfaces));
         return plan;
@@ -183,8 +183,8 @@ fn create_group(desired: &Desired, component: &str) -> Write {
     }
 }
 
-fn group_tags(Desired { identity, common, .. }: &Desired, component: &str) -> Tags {
-    let mut tags = common.tagged(identity.tags());
+fn group_tags(Desired { identity, governance, .. }: &Desired, component: &str) -> Tags {
+    let mut tags = governance.tagged(identity.tags());
     tags.insert(TAG_COMPONENT.to_owned(), component.to_owned());
     tags.insert(TAG_NAME.to_owned(), identity.group_name(component));
     tags
@@ -359,8 +359,8 @@ fn chosen_private_dns(endpoint: &VpcEndpoint) -> Option<bool> {
     endpoint.tags.get(TAG_PRIVATE_DNS).and_then(|value| value.parse().ok())
 }
 
-fn endpoint_tags(Desired { identity, common, .. }: &Desired, service: Service, private_dns: bool) -> Tags {
-    let mut tags = common.tagged(identity.tags());
+fn endpoint_tags(Desired { identity, governance, .. }: &Desired, service: Service, private_dns: bool) -> Tags {
+    let mut tags = governance.tagged(identity.tags());
     tags.insert(TAG_SERVICE.to_owned(), service.as_str().to_owned());
     tags.insert(TAG_PRIVATE_DNS.to_owned(), private_dns.to_string());
     tags.insert(TAG_NAME.to_owned(), format!("private-genai-{}-{}", service.as_str(), identity.installation));

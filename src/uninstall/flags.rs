@@ -9,8 +9,8 @@ use super::{Failure, orphan, teardown};
 use crate::{
     aws::{Aws, Region, sdk::SdkAws},
     cli::LogFormat,
-    common::CommonFlags,
     controller::{Settings, answered},
+    governance::GovernanceFlags,
     guard::{Globs, ImplicitNetworks},
     identity::InstallationId,
     leadership::LeaseFlags,
@@ -41,7 +41,7 @@ pub struct Teardown {
     region: Region,
 
     #[command(flatten)]
-    common: CommonFlags,
+    governance: GovernanceFlags,
 
     /// Do it. Without this, what would be deleted is told, and the status is 2.
     #[arg(long)]
@@ -96,10 +96,10 @@ impl Teardown {
             implicit_networks: ImplicitNetworks::in_vpcs(Globs::none()),
             resync: Duration::from_mins(1),
             concurrency: 32,
-            common: self.common.common(),
+            governance: self.governance.governance(),
         };
         let election = self.lease.election(&client);
-        teardown(client, aws, settings, election, self.yes, stop, |line| say(&line)).await
+        Box::pin(teardown(client, aws, settings, election, self.yes, stop, |line| say(&line))).await
     }
 }
 

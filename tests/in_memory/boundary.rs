@@ -27,7 +27,7 @@ fn boundaries(scene: &Scene) -> Vec<Option<String>> {
 /// Stops the operator, and starts it with another boundary, or none; tells what it wrote until all is at rest.
 async fn told_anew(scene: &mut Scene, boundary: Option<PolicyArn>) -> Vec<String> {
     scene.stop().await;
-    scene.common.permissions_boundary = boundary;
+    scene.governance.permissions_boundary = boundary;
     scene.forget();
     scene.start();
     scene.pass(RESYNC).await;
@@ -87,7 +87,7 @@ async fn without_a_boundary_what_is_there_stays_whoever_put_it_there() {
         assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
         assert_eq!(boundaries(&scene), [Some(another_boundary().to_string()), Some(boundary().to_string())]);
         scene.stop().await;
-        scene.common.permissions_boundary = Some(boundary());
+        scene.governance.permissions_boundary = Some(boundary());
         scene.start();
         for name in ["bot", "other"] {
             scene.kubernetes.delete(&app(name));
@@ -140,7 +140,7 @@ async fn a_boundary_that_does_not_exist_is_told_with_its_name_and_the_remedy_and
 async fn an_operator_that_may_create_no_role_without_the_boundary_says_so_until_it_is_told_the_boundary() {
     scene(async {
         let mut scene = Scene::new(Delays::default()).bound();
-        scene.common.permissions_boundary = None;
+        scene.governance.permissions_boundary = None;
         let (vpc, _) = scene.vpc(&VpcShape::default());
         scene.start();
         scene.apply_app("bot", &vpc);

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use private_genai_operator::{
     aws::{Region, SubnetId, VpcId},
-    common::Common,
     controller::{self, Settings},
+    governance::Governance,
     guard::{Globs, ImplicitNetworks},
     identity::InstallationId,
     leadership::Leadership,
@@ -45,7 +45,7 @@ pub struct Scene {
     /// What an operator that is started lets apps ask for.
     pub allowed: ImplicitNetworks,
     /// What an operator of the scene is told to give everything.
-    pub common: Common,
+    pub governance: Governance,
 }
 
 impl Scene {
@@ -63,14 +63,14 @@ impl Scene {
             ready: Arc::default(),
             operator: None,
             allowed: ImplicitNetworks::in_vpcs(Globs::all()),
-            common: Common::default(),
+            governance: Governance::default(),
         }
     }
 
     /// The same with an operator that is told to put roles under the permissions boundary, and may write to no other role.
     pub fn bound(self) -> Self {
         self.aws.act(&Action::ByHand(Self::region(), ByHand::DemandBoundary(boundary()))).expect("AWS lets it happen");
-        Self { common: Common { permissions_boundary: Some(boundary()), ..self.common.clone() }, ..self }
+        Self { governance: Governance { permissions_boundary: Some(boundary()), ..self.governance.clone() }, ..self }
     }
 
     /// A running operator, and an app that is ready, in a VPC of its own.
@@ -108,7 +108,7 @@ impl Scene {
             implicit_networks: self.allowed.clone(),
             resync: RESYNC,
             concurrency: 32,
-            common: self.common.clone(),
+            governance: self.governance.clone(),
         }
     }
 

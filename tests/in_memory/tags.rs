@@ -43,7 +43,7 @@ fn assert_all(scene: &Scene, expected: &[(&str, &str)]) {
 /// Starts the operator with these tags; tells what it wrote until everything was looked at.
 async fn told_anew(scene: &mut Scene, tags: &str) -> Vec<String> {
     scene.stop().await;
-    scene.common.tags = tags.parse().expect("tags");
+    scene.governance.tags = tags.parse().expect("tags");
     scene.forget();
     scene.start();
     scene.pass(ALL_LOOKED_AT).await;
@@ -54,7 +54,7 @@ async fn told_anew(scene: &mut Scene, tags: &str) -> Vec<String> {
 
 async fn with_tags(tags: &str) -> Scene {
     let mut scene = Scene::new(Delays::default());
-    scene.common.tags = tags.parse().expect("tags");
+    scene.governance.tags = tags.parse().expect("tags");
     let (scene, _) = scene.and_app("bot").await;
     scene.pass(Duration::from_secs(30)).await;
     scene

@@ -14,8 +14,8 @@ use private_genai_operator::{
     },
     app::decide::identity,
     aws::{EndpointState, NewVpcEndpoint, PolicyDocument, SubnetId, Tags, VpcId, Write, Written},
-    common::Common,
     controller::Settings,
+    governance::Governance,
     identity::AppIdentity,
     network::{Service, is_implicit},
 };
@@ -130,8 +130,8 @@ impl Scenario {
 
     /// With an operator that is told to put roles under the permissions boundary, and may write to no other role.
     pub fn bound(self) -> Self {
-        let common = Common { permissions_boundary: Some(boundary()), ..Common::default() };
-        Self { settings: Settings { common, ..self.settings }, ..self }
+        let governance = Governance { permissions_boundary: Some(boundary()), ..Governance::default() };
+        Self { settings: Settings { governance, ..self.settings }, ..self }
     }
 
     /// It begins when these apps are there and nothing happens any more.
@@ -160,7 +160,7 @@ impl Scenario {
             }
         }
         world.delays = self.delays;
-        world.demanded_boundary.clone_from(&self.settings.common.permissions_boundary);
+        world.demanded_boundary.clone_from(&self.settings.governance.permissions_boundary);
         State {
             world: Arc::new(world),
             objects: Arc::new(Objects::new(BTreeMap::new(), BTreeMap::new())),

@@ -31,7 +31,7 @@ pub(in crate::app) fn is_as_given(identity: &AppIdentity, role: &Role, given_rol
 /// any more, unless there is a function again.
 pub fn retain(retention: &Retention, observed: &Observed) -> Plan {
     let mut plan = Plan::default();
-    let Retention { identity, caller, models, common: _ } = retention;
+    let Retention { identity, caller, models, governance: _ } = retention;
     let role = observed.role.as_ref();
     let ours = role.filter(|role| identity.installation.owns(&role.tags));
     if ours.is_some_and(is_retained) {
@@ -94,7 +94,7 @@ fn give(retention: &Retention, function: &FunctionDetail, plan: &mut Plan) -> Op
 fn tag(retention: &Retention, role: &Role, plan: &mut Plan) {
     let kind = ConditionType::ExecutionRoleReady;
     // The network finds the role by its tags: those that were lost are put back.
-    let mut tags = missing_tags(&retention.common.tagged(retention.identity.tags()), &role.tags);
+    let mut tags = missing_tags(&retention.governance.tagged(retention.identity.tags()), &role.tags);
     tags.insert(TAG_RETAINED.to_owned(), "true".to_owned());
     plan.step(kind, Write::TagRole { role: role.name.clone(), tags });
     let message = format!("Role {} is being tagged as retained.", role.name);

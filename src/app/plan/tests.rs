@@ -355,17 +355,17 @@ fn an_app_that_goes_takes_its_function_first_and_the_rest_once_that_is_confirmed
         detail: Some(detail()),
         ..nothing()
     };
-    let plan = teardown(&identity, &there, &Common::default());
+    let plan = teardown(&identity, &there, &Governance::default());
     assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::Deleting));
     assert_eq!(writes(plan), [delete_function()]);
 
     let mut deleting = detail();
     deleting.state = FunctionState::from_wire("Deleting");
-    let plan = teardown(&identity, &Observed { detail: Some(deleting), ..there.clone() }, &Common::default());
+    let plan = teardown(&identity, &Observed { detail: Some(deleting), ..there.clone() }, &Governance::default());
     assert_eq!(plan.steps, [], "a deletion under way is waited for");
     assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::Deleting));
 
-    let plan = teardown(&identity, &Observed { detail: None, ..there }, &Common::default());
+    let plan = teardown(&identity, &Observed { detail: None, ..there }, &Governance::default());
     assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (Standing::Progressing, Reason::Deleting));
     assert_eq!(
         writes(plan),
@@ -380,7 +380,7 @@ fn an_app_that_goes_takes_its_function_first_and_the_rest_once_that_is_confirmed
         ],
         "the role last, for its tags tell where the rest is"
     );
-    assert_eq!(teardown(&identity, &nothing(), &Common::default()), Plan::default(), "nothing left");
+    assert_eq!(teardown(&identity, &nothing(), &Governance::default()), Plan::default(), "nothing left");
 }
 
 #[test]
@@ -390,7 +390,7 @@ fn a_function_goes_whatever_state_it_is_in() {
         detail.state = FunctionState::from_wire(state);
         detail.last_update = UpdateStatus::InProgress;
         assert_eq!(
-            writes(teardown(&identity(), &with_function(detail), &Common::default())),
+            writes(teardown(&identity(), &with_function(detail), &Governance::default())),
             [delete_function()],
             "{state}"
         );
@@ -403,13 +403,13 @@ fn a_role_that_lambda_may_still_need_is_reduced_to_releasing_interfaces_and_hand
     let mut role = role();
     role.attached_policies.insert("arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned());
     let left = Observed { role: Some(role.clone()), interfaces, ..nothing() };
-    let plan = teardown(&identity(), &left, &Common::default());
+    let plan = teardown(&identity(), &left, &Governance::default());
     let operations: Vec<&str> = plan.steps.iter().map(|step| step.write.operation().1).collect();
     assert_eq!(operations, ["DetachRolePolicy", "PutRolePolicy", "TagRole"], "reduced before it is handed over");
 
     let trust_policy = PolicyDocument::new(&serde_json::json!({"Statement": []}));
     let nobody_may = Role { trust_policy, ..role.clone() };
-    let plan = teardown(&identity(), &Observed { role: Some(nobody_may), ..left.clone() }, &Common::default());
+    let plan = teardown(&identity(), &Observed { role: Some(nobody_may), ..left.clone() }, &Governance::default());
     let operations: Vec<&str> = plan.steps.iter().map(|step| step.write.operation().1).collect();
     let wanted = ["DetachRolePolicy", "UpdateAssumeRolePolicy", "PutRolePolicy", "TagRole"];
     assert_eq!(operations, wanted, "Lambda must be able to assume it");
@@ -419,7 +419,7 @@ fn a_role_that_lambda_may_still_need_is_reduced_to_releasing_interfaces_and_hand
     role.tags.insert(crate::identity::TAG_RETIRED.to_owned(), "eni-0123456789abcdef0".to_owned());
     let handed_over = Observed { role: Some(role.clone()), ..left };
     assert_eq!(
-        teardown(&identity(), &handed_over, &Common::default()),
+        teardown(&identity(), &handed_over, &Governance::default()),
         Plan::default(),
         "nothing of it is the app's any more"
     );
@@ -432,7 +432,7 @@ fn a_role_that_lambda_may_still_need_is_reduced_to_releasing_interfaces_and_hand
 
 fn retention() -> Retention {
     let models = Some(["amazon.nova-lite-v1:0".parse().expect("a model")].into());
-    Retention { identity: identity(), caller: caller(), models, common: Common::default() }
+    Retention { identity: identity(), caller: caller(), models, governance: Governance::default() }
 }
 
 /// What is looked at of an app that is to be retained: a function only where the role tells that it needs something.
@@ -551,7 +551,7 @@ fn a_role_that_is_put_back_without_a_spec_that_can_be_read_lets_lambda_attach_an
 fn a_role_that_is_gone_comes_back_for_interfaces_that_nobody_else_would_find_and_is_handed_to_the_network() {
     let eni: NetworkInterfaceId = "eni-0123456789abcdef0".parse().expect("an interface");
     let stranded = Observed { interfaces: [eni.clone()].into(), ..nothing() };
-    let plan = teardown(&identity(), &stranded, &Common::default());
+    let plan = teardown(&identity(), &stranded, &Governance::default());
     assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (Standing::Progressing, Reason::Deleting));
     let mut role = role();
     role.tags.insert(TAG_RETIRED.to_owned(), eni.to_string());
@@ -561,8 +561,8 @@ fn a_role_that_is_gone_comes_back_for_interfaces_that_nobody_else_would_find_and
     assert_eq!(writes(plan), [created, put.clone()]);
     role.inline_policies.clear();
     let interrupted = Observed { role: Some(role), ..stranded };
-    assert_eq!(writes(teardown(&identity(), &interrupted, &Common::default())), [put]);
-    assert_eq!(teardown(&identity(), &nothing(), &Common::default()), Plan::default());
+    assert_eq!(writes(teardown(&identity(), &interrupted, &Governance::default())), [put]);
+    assert_eq!(teardown(&identity(), &nothing(), &Governance::default()), Plan::default());
 }
 
 #[test]
@@ -588,8 +588,8 @@ fn an_app_that_goes_leaves_what_is_somebody_else_s_and_does_not_wait_for_it() {
         detail: Some(theirs.clone()),
         ..nothing()
     };
-    assert_eq!(teardown(&identity(), &all_foreign, &Common::default()), Plan::default());
-    let plan = teardown(&identity(), &Observed { role: Some(role()), ..all_foreign }, &Common::default());
+    assert_eq!(teardown(&identity(), &all_foreign, &Governance::default()), Plan::default());
+    let plan = teardown(&identity(), &Observed { role: Some(role()), ..all_foreign }, &Governance::default());
     let operations: Vec<&str> = plan.steps.iter().map(|step| step.write.operation().1).collect();
     assert_eq!(operations, ["DeleteRolePolicy", "DeleteRole"], "what is ours goes");
 }
@@ -599,7 +599,7 @@ fn a_function_that_lost_its_tags_keeps_the_role_that_it_runs_as_until_somebody_d
     let mut stripped = detail();
     stripped.tags = foreign();
     assert_eq!(stripped.listing.configuration.role_arn, identity().role_arn(&caller()));
-    let plan = teardown(&identity(), &with_function(stripped), &Common::default());
+    let plan = teardown(&identity(), &with_function(stripped), &Governance::default());
     assert_eq!(plan.steps, []);
     assert_eq!(function_stands(&plan), (Standing::Blocked, Reason::NameTaken));
 }
@@ -616,13 +616,13 @@ fn boundary() -> PolicyArn {
     "arn:aws:iam::123456789012:policy/boundary".parse().expect("an ARN")
 }
 
-fn under_the_boundary() -> Common {
-    Common { permissions_boundary: Some(boundary()), ..Common::default() }
+fn under_the_boundary() -> Governance {
+    Governance { permissions_boundary: Some(boundary()), ..Governance::default() }
 }
 
 fn desired_under_the_boundary() -> Desired {
     let mut desired = desired();
-    desired.role.common = under_the_boundary();
+    desired.role.governance = under_the_boundary();
     desired
 }
 
@@ -671,7 +671,7 @@ fn a_role_that_goes_is_put_under_the_boundary_first_because_the_policies_of_no_o
     assert_eq!(first(&Observed { role: Some(bare), ..nothing() }), delete, "nothing of it is written");
     let stranded = Observed { interfaces: [eni].into(), ..nothing() };
     assert_eq!(first(&stranded).permissions_boundary(), Some(&boundary()), "one that comes back");
-    let retention = Retention { common: under_the_boundary(), ..retention() };
+    let retention = Retention { governance: under_the_boundary(), ..retention() };
     let retained = retain(&retention, &left(Some(with_boundary(None)), Some(detail())));
     assert_eq!(writes(retained), [put_boundary()], "before it is left");
 }

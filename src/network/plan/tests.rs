@@ -409,7 +409,7 @@ fn a_policy_longer_than_aws_allows_is_told_and_the_endpoint_stays_as_it_is() {
 #[test]
 fn a_network_is_the_union_of_what_apps_demand() {
     assert_eq!(
-        Desired::union(identity(), crate::network::fixtures::caller(), &Common::default(), &[]),
+        Desired::union(identity(), crate::network::fixtures::caller(), &Governance::default(), &[]),
         None,
         "no demand, no network"
     );
@@ -424,16 +424,16 @@ fn a_network_is_the_union_of_what_apps_demand() {
 #[test]
 fn a_network_that_nobody_demands_goes_from_the_endpoint_to_the_groups() {
     let deleting = || endpoint_in(2, EndpointState::Deleting);
-    let first = teardown(&with_endpoints(vec![endpoint(1), deleting()]), &Common::default());
+    let first = teardown(&with_endpoints(vec![endpoint(1), deleting()]), &Governance::default());
     assert_eq!(endpoints_leg(&first), (Standing::Progressing, Reason::Deleting));
     assert_eq!(writes(first), [Write::DeleteVpcEndpoint { endpoint: endpoint_id(1) }]);
 
-    let second = teardown(&with_endpoints(vec![deleting()]), &Common::default());
+    let second = teardown(&with_endpoints(vec![deleting()]), &Governance::default());
     assert_eq!(second.steps, [], "the groups stay while an endpoint may still carry them");
     assert_eq!(endpoints_leg(&second), (Standing::Progressing, Reason::Deleting));
     assert!(leg(&second, ConditionType::EndpointsReady).message.contains("vpce-00000002"));
 
-    let third = teardown(&with_endpoints(vec![endpoint_in(2, EndpointState::Deleted)]), &Common::default());
+    let third = teardown(&with_endpoints(vec![endpoint_in(2, EndpointState::Deleted)]), &Governance::default());
     assert_eq!(leg(&third, ConditionType::SecurityGroupsReady).reason, Reason::Deleting);
     assert_eq!(
         writes(third),
@@ -445,9 +445,12 @@ fn a_network_that_nobody_demands_goes_from_the_endpoint_to_the_groups() {
         ],
         "neither refers to the other any more when it is deleted"
     );
-    assert_eq!(teardown(&bare(), &Common::default()), Plan::default(), "nothing left");
+    assert_eq!(teardown(&bare(), &Governance::default()), Plan::default(), "nothing left");
     assert_eq!(
-        teardown(&Observed { endpoints: vec![endpoint_in(2, EndpointState::Deleted)], ..bare() }, &Common::default()),
+        teardown(
+            &Observed { endpoints: vec![endpoint_in(2, EndpointState::Deleted)], ..bare() },
+            &Governance::default()
+        ),
         Plan::default()
     );
 }
@@ -478,18 +481,18 @@ fn the_role_of_an_app_that_is_gone_goes_with_the_last_interface_that_it_is_kept_
     assert_eq!(operations(&decided(&with(at_rest(), &[2]))), ["DeleteRolePolicy", "DeleteRole"]);
 
     let boundary = Some("arn:aws:iam::123456789012:policy/boundary".parse().expect("an ARN"));
-    let under = Common { permissions_boundary: boundary, ..Common::default() };
-    let bound = |observed| plan(&Desired { common: under.clone(), ..desired() }, &observed, &Hints::default());
+    let under = Governance { permissions_boundary: boundary, ..Governance::default() };
+    let bound = |observed| plan(&Desired { governance: under.clone(), ..desired() }, &observed, &Hints::default());
     let put = "PutRolePermissionsBoundary";
     assert_eq!(operations(&bound(with(at_rest(), &[1]))), [put], "one that is kept follows the setting too");
     assert_eq!(operations(&bound(with(at_rest(), &[2]))), [put, "DeleteRolePolicy", "DeleteRole"]);
 
     let groups = Observed { security_groups: exact_groups(), ..bare() };
-    let held = teardown(&with(groups.clone(), &[1]), &Common::default());
+    let held = teardown(&with(groups.clone(), &[1]), &Governance::default());
     assert_eq!(held.steps, [], "nothing is tried that cannot succeed");
     assert_eq!(leg(&held, ConditionType::SecurityGroupsReady).reason, Reason::ResourceInUse);
     assert!(leg(&held, ConditionType::SecurityGroupsReady).message.contains("eni-00000001"));
-    let free = operations(&teardown(&with(groups, &[]), &Common::default()));
+    let free = operations(&teardown(&with(groups, &[]), &Governance::default()));
     assert_eq!(free[..2], ["DeleteRolePolicy", "DeleteRole"]);
     assert_eq!(free[free.len() - 2..], ["DeleteSecurityGroup", "DeleteSecurityGroup"]);
 }
@@ -501,7 +504,7 @@ fn an_interface_that_was_left_behind_is_deleted_and_the_rest_waits_for_those_tha
     let left_interfaces = [interface(2).id].into();
     let there =
         Observed { function_interfaces: interfaces, left_interfaces, security_groups: exact_groups(), ..bare() };
-    let plan = teardown(&there, &Common::default());
+    let plan = teardown(&there, &Governance::default());
     assert_eq!(leg(&plan, ConditionType::SecurityGroupsReady).reason, Reason::ResourceInUse);
     assert_eq!(writes(plan), [delete(2)]);
     assert_eq!(writes(decided(&Observed { endpoints: vec![endpoint(1)], ..there })), [], "never while it is demanded");
@@ -512,7 +515,7 @@ fn an_endpoint_goes_whatever_state_it_is_in_and_a_deletion_under_way_is_not_repe
     for state in ["pendingAcceptance", "pending", "available", "failed", "rejected", "expired", "partial", "new"] {
         let there = endpoint_in(1, EndpointState::from_wire(state));
         assert_eq!(
-            writes(teardown(&with_endpoints(vec![there]), &Common::default())),
+            writes(teardown(&with_endpoints(vec![there]), &Governance::default())),
             [Write::DeleteVpcEndpoint { endpoint: endpoint_id(1) }],
             "{state}"
         );
@@ -617,7 +620,7 @@ fn no_step_from_any_state_opens_anything() {
                 _ => {}
             }
         }
-        let torn_down = teardown(&observed, &Common::default());
+        let torn_down = teardown(&observed, &Governance::default());
         assert!(
             !torn_down
                 .steps
@@ -648,7 +651,7 @@ fn whatever_is_not_yet_as_it_should_be_shows_in_a_leg_that_is_not_met() {
         let met = plan.legs.iter().all(|leg| leg.standing == Standing::Met);
         let surplus_only = plan.steps.iter().all(|step| matches!(step.write, Write::DeleteVpcEndpoint { .. }));
         assert!(!met || surplus_only, "a plan with steps is not ready yet: {plan:?}");
-        let torn_down = teardown(&observed, &Common::default());
+        let torn_down = teardown(&observed, &Governance::default());
         let left = !observed.security_groups.is_empty()
             || observed.endpoints.iter().any(|endpoint| endpoint.state != EndpointState::Deleted);
         assert_eq!(!torn_down.legs.is_empty(), left, "an object goes when nothing is left, and not before");

@@ -144,7 +144,7 @@ impl Scenario {
                 }
                 let identity = app::decide::identity(app, &wanted.network, &self.settings);
                 let desired =
-                    app::Desired::new(&wanted, identity, &caller(), &self.settings.common, view.path.as_ref());
+                    app::Desired::new(&wanted, identity, &caller(), &self.settings.governance, view.path.as_ref());
                 let operator = &mut next.operators[number];
                 let closely = closely || app::decide::is_in_doubt(app);
                 app::decide::begins(&desired, &mut operator.memory);

@@ -21,8 +21,8 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use private_genai_operator::{
     api::network::NetworkKey,
     aws::{Caller, Kept},
-    common::Common,
     controller::{Next, Settings},
+    governance::Governance,
     guard::{Globs, ImplicitNetworks},
     identity::NetworkIdentity,
 };
@@ -160,6 +160,6 @@ pub fn settings() -> Settings {
         implicit_networks: ImplicitNetworks::in_vpcs(Globs::all()),
         resync: Duration::from_mins(5),
         concurrency: 1,
-        common: Common::default(),
+        governance: Governance::default(),
     }
 }

@@ -154,12 +154,18 @@ impl Scenario {
                             app::observe_retained(snapshot, identity, given, fresh).await
                         });
                         let allow = &self.settings.implicit_networks.allow;
-                        let retention = departing.retention(identity, &caller(), allow, &self.settings.common);
+                        let retention = departing.retention(identity, &caller(), allow, &self.settings.governance);
                         app::decide::decide_retention(&retention, &seen, principal, &mut operator.memory)
                     }
                     DeletionPolicy::Delete => {
                         let seen = look_at_remains(operator, &world, identity, fresh);
-                        app::decide::decide_removal(identity, &seen, false, &self.settings.common, &mut operator.memory)
+                        app::decide::decide_removal(
+                            identity,
+                            &seen,
+                            false,
+                            &self.settings.governance,
+                            &mut operator.memory,
+                        )
                     }
                 }
             }
@@ -167,7 +173,7 @@ impl Scenario {
                 let operator = &mut next.operators[number];
                 let seen = look_at_remains(operator, &world, identity, fresh);
                 let is_back = app::decide::is_back(identity, &cluster);
-                app::decide::decide_removal(identity, &seen, is_back, &self.settings.common, &mut operator.memory)
+                app::decide::decide_removal(identity, &seen, is_back, &self.settings.governance, &mut operator.memory)
             }
         }
     }

@@ -11,14 +11,14 @@ use crate::{
 
 /// What everything that the operator creates has in common.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Common {
+pub struct Governance {
     /// Tags beside the operator's own.
-    pub tags: CommonTags,
+    pub tags: PlatformTags,
     /// What no execution role may do more than, whatever its policies say.
     pub permissions_boundary: Option<PolicyArn>,
 }
 
-impl Common {
+impl Governance {
     /// The tags of a resource: those that everything has, and those of its own.
     pub fn tagged(&self, own: Tags) -> Tags {
         let mut tags = self.tags.0.clone();
@@ -37,9 +37,9 @@ impl Common {
 
 /// Tags that everything gets beside the operator's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct CommonTags(Tags);
+pub struct PlatformTags(Tags);
 
-/// Why a text is no [`CommonTags`], as a sentence for whoever wrote it.
+/// Why a text is no [`PlatformTags`], as a sentence for whoever wrote it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the tag {tag:?} {why}")]
 pub struct InvalidTag {
@@ -49,7 +49,7 @@ pub struct InvalidTag {
     pub why: &'static str,
 }
 
-impl CommonTags {
+impl PlatformTags {
     /// A resource takes 50 tags (AWS General Reference, "Tag naming limits and requirements"), of which the operator's own are
     /// at most seven.
     pub const MAX: usize = 40;
@@ -60,7 +60,7 @@ impl CommonTags {
     }
 }
 
-impl FromStr for CommonTags {
+impl FromStr for PlatformTags {
     type Err = InvalidTag;
 
     /// Reads `key=value,key2=value2`; nothing is none.
@@ -134,20 +134,20 @@ impl BoundaryFlag {
 
 /// What everything has in common, on the command line.
 #[derive(Args, Clone, Debug)]
-pub struct CommonFlags {
+pub struct GovernanceFlags {
     #[command(flatten)]
     boundary: BoundaryFlag,
 
     /// Tags for everything that the operator creates, beside its own, such as `team=ai,cost-center=4711`; at most 40. A tag that
     /// is named no more stays on what is there.
     #[arg(long, env = "PGAI_TAGS", default_value = "", hide_default_value = true, value_name = "KEY=VALUE,…")]
-    tags: CommonTags,
+    tags: PlatformTags,
 }
 
-impl CommonFlags {
+impl GovernanceFlags {
     /// What they say.
-    pub fn common(self) -> Common {
-        Common { tags: self.tags, permissions_boundary: self.boundary.boundary() }
+    pub fn governance(self) -> Governance {
+        Governance { tags: self.tags, permissions_boundary: self.boundary.boundary() }
     }
 }
 
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Tags, String> {
-        text.parse::<CommonTags>().map(|tags| tags.0).map_err(|error| error.to_string())
+        text.parse::<PlatformTags>().map(|tags| tags.0).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -172,13 +172,13 @@ mod tests {
         );
         let longest = format!("{}={}", "k".repeat(128), "v".repeat(256));
         assert_eq!(read(&longest).map(|tags| tags.len()), Ok(1));
-        let many: Vec<String> = (0..CommonTags::MAX).map(|n| format!("k{n}=v")).collect();
-        assert_eq!(read(&many.join(",")).map(|tags| tags.len()), Ok(CommonTags::MAX));
+        let many: Vec<String> = (0..PlatformTags::MAX).map(|n| format!("k{n}=v")).collect();
+        assert_eq!(read(&many.join(",")).map(|tags| tags.len()), Ok(PlatformTags::MAX));
     }
 
     #[test]
     fn what_is_no_tag_is_refused_with_a_sentence_that_shows_it_and_says_what_would_be_right() {
-        let many: Vec<String> = (0..=CommonTags::MAX).map(|n| format!("k{n}=v")).collect();
+        let many: Vec<String> = (0..=PlatformTags::MAX).map(|n| format!("k{n}=v")).collect();
         for (wrong, why) in [
             ("team", "is not key=value"),
             ("team=ai,", "is not key=value"),
