@@ -207,11 +207,11 @@ test-rust:
 	@echo "==== unit tests, in-memory convergence, end to end"
 	$(CARGO) test --locked 2>&1 | $(KEEP)
 
-# Our own code is optimised for it: a thousand histories pay for the build.
+# Our own code is optimised for it: two thousand histories pay for the build.
 .PHONY: test-simulation
 test-simulation:
-	@echo "==== a thousand random histories"
-	PGAI_SIMULATE_SEEDS=1000 CARGO_PROFILE_DEV_OPT_LEVEL=1 \
+	@echo "==== two thousand random histories"
+	PGAI_SIMULATE_SEEDS=2000 CARGO_PROFILE_DEV_OPT_LEVEL=1 \
 	  $(CARGO) test --locked --test in_memory simulate:: 2>&1 | $(KEEP)
 
 .PHONY: fault-table
