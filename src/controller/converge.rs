@@ -295,6 +295,29 @@ mod tests {
     }
 
     #[test]
+    fn a_denied_write_to_a_role_s_policies_is_decided_about_anew_once_and_then_told() {
+        let write = Write::DeleteRolePolicy { role: "pgai-x".parse().expect("a role"), policy: "p".to_owned() };
+        let denied = AwsError {
+            service: "iam",
+            operation: "DeleteRolePolicy",
+            failure: Failure::AccessDenied,
+            code: Some("AccessDenied".to_owned()),
+            message: String::new(),
+            request_id: None,
+        };
+        let mut plan = Plan::default();
+        plan.step(ConditionType::ExecutionRoleReady, write);
+        let mut pass = Pass::default();
+        for last in [false, true] {
+            pass.decided(plan.clone());
+            pass.answered(Err(&denied), false);
+            assert_eq!(pass.error.is_some(), last);
+            assert_eq!(pass.next() == Next::End, last);
+        }
+        assert_eq!(pass.plan.legs.len(), 1, "it is told");
+    }
+
+    #[test]
     fn that_nothing_is_left_is_not_believed_where_the_fresh_look_fails() {
         let mut pass = Pass::default();
         pass.decided(Plan::default());

@@ -174,3 +174,21 @@ async fn a_boundary_that_allows_too_little_keeps_the_function_from_its_network()
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_lost_its_boundary_unseen_is_put_back_under_it_as_soon_as_it_is_to_be_written_to() {
+    scene(async {
+        let (scene, vpc) = Scene::new(Delays::default()).bound().and_app("bot").await;
+        scene.pass(Duration::from_secs(30)).await;
+        act(&scene, ByHand::DeleteRoleBoundary(roles(&scene).remove(0).name));
+        scene.forget();
+        let models = ["amazon.nova-micro-v1:0"];
+        scene.apply("bot", json!({"network": {"vpcId": vpc.as_str()}, "models": models}));
+        scene.pass(Duration::from_secs(10)).await;
+        let mut written = writes(&scene.aws.take_journal());
+        written.retain(|call| call.starts_with("iam:"));
+        assert_eq!(written, ["iam:PutRolePolicy", PUT, "iam:PutRolePolicy"], "denied, put back, done");
+        assert_eq!(boundaries(&scene), [Some(boundary().to_string())]);
+    })
+    .await;
+}
