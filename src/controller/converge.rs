@@ -276,6 +276,10 @@ fn is_done_already(write: &Write, error: &AwsError) -> bool {
 mod tests {
     use super::*;
 
+    fn failed(failure: Failure) -> AwsError {
+        AwsError { service: "", operation: "", failure, code: None, message: String::new(), request_id: None }
+    }
+
     #[test]
     fn that_nothing_is_left_is_believed_after_a_fresh_look_only() {
         let mut pass = Pass::default();
@@ -297,14 +301,7 @@ mod tests {
     #[test]
     fn a_denied_write_to_a_role_s_policies_is_decided_about_anew_once_and_then_told() {
         let write = Write::DeleteRolePolicy { role: "pgai-x".parse().expect("a role"), policy: "p".to_owned() };
-        let denied = AwsError {
-            service: "iam",
-            operation: "DeleteRolePolicy",
-            failure: Failure::AccessDenied,
-            code: Some("AccessDenied".to_owned()),
-            message: String::new(),
-            request_id: None,
-        };
+        let denied = failed(Failure::AccessDenied);
         let mut plan = Plan::default();
         plan.step(ConditionType::ExecutionRoleReady, write);
         let mut pass = Pass::default();
@@ -321,15 +318,7 @@ mod tests {
     fn that_nothing_is_left_is_not_believed_where_the_fresh_look_fails() {
         let mut pass = Pass::default();
         pass.decided(Plan::default());
-        let throttled = AwsError {
-            service: "ec2",
-            operation: "DescribeSecurityGroups",
-            failure: Failure::Throttled,
-            code: Some("RequestLimitExceeded".to_owned()),
-            message: String::new(),
-            request_id: None,
-        };
-        assert!(!pass.unseen(throttled), "what was seen before counts for nothing");
+        assert!(!pass.unseen(failed(Failure::Throttled)), "what was seen before counts for nothing");
         assert_eq!(pass.next(), Next::End);
     }
 }

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use private_genai_operator::{
-    aws::{EndpointState, FunctionState, Peer, PolicyDocument, Rule, SecurityGroup, SecurityGroupId, VpcId},
+    aws::{
+        EndpointState, FunctionState, Peer, PolicyDocument, Rule, SecurityGroup, SecurityGroupId, VpcEndpoint, VpcId,
+    },
     identity::{AppIdentity, ENDPOINTS_GROUP, FUNCTIONS_GROUP, group_name_prefix},
 };
 use serde_json::Value;
@@ -86,11 +88,11 @@ pub fn is_as_asked(app: &Value, world: &World) -> Result<(), String> {
 }
 
 /// No endpoint of ours lets through a model that nobody on its network may call: no app that names it there, and no role of
-/// one that lives without an object.
+/// one that lives without an object. One that was retained when its network went is nobody's to change.
 ///
 /// # Errors
 /// Which endpoint lets through more.
-pub fn opens_no_more<'a>(apps: impl IntoIterator<Item = &'a Value>, world: &World) -> Result<(), String> {
+pub fn opens_no_more(apps: &[Value], networks: &[Value], world: &World) -> Result<(), String> {
     let mut called: BTreeSet<(Option<String>, String)> = BTreeSet::new();
     for app in apps {
         let vpc = app["spec"]["network"]["vpcId"].as_str().map(ToOwned::to_owned);
@@ -103,7 +105,8 @@ pub fn opens_no_more<'a>(apps: impl IntoIterator<Item = &'a Value>, world: &Worl
         called.extend(allowed_models(role.inline_policies.values()).into_iter().map(|model| (vpc.clone(), model)));
     }
     let ours = world.regions[&region()].endpoints.values().filter(|endpoint| installation().owns(&endpoint.tags));
-    for endpoint in ours.filter(|endpoint| !endpoint.state.is_ending()) {
+    let kept = |endpoint: &&VpcEndpoint| networks.iter().any(|it| it["spec"]["vpcId"] == endpoint.vpc.as_str());
+    for endpoint in ours.filter(|endpoint| !endpoint.state.is_ending()).filter(kept) {
         let vpc = Some(endpoint.vpc.to_string());
         let is_called =
             |model: &String| [&vpc, &None].into_iter().any(|at| called.contains(&(at.clone(), model.clone())));

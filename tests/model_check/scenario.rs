@@ -19,10 +19,11 @@ use private_genai_operator::{
     identity::AppIdentity,
     network::{Service, is_implicit},
 };
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 use super::{
-    state::{Objects, Operator, State},
+    state::{Object, Objects, Operator, State},
     step::settings,
 };
 use crate::memory::{
@@ -244,7 +245,7 @@ impl Scenario {
                 one(&|next| next.delete_network(name))
             }
             Chance::DeleteImplicit => {
-                let networks = state.objects.networks.values().map(super::state::Object::get);
+                let networks = state.objects.networks.values().map(Object::get);
                 let implicit = networks.filter(|it| is_implicit(it) && it.metadata.deletion_timestamp.is_none());
                 let names: Vec<String> = implicit.map(kube::ResourceExt::name_any).collect();
                 names.iter().flat_map(|name| one(&|next| next.delete_network(name))).collect()
@@ -350,10 +351,8 @@ impl Scenario {
     /// What does not.
     pub fn check_rest(&self, state: &State) -> Result<(), String> {
         let here = &state.world.regions[&region()];
-        let written =
-            state.objects.apps.values().map(|app| serde_json::to_value(app.get())).collect::<Result<Vec<_>, _>>();
-        let written = written.map_err(|error| error.to_string())?;
-        for ((name, object), written) in state.objects.apps.iter().zip(&written) {
+        let apps = as_written(state.objects.apps.values().map(Object::get))?;
+        for ((name, object), written) in state.objects.apps.iter().zip(&apps) {
             let app = object.get();
             if app.metadata.deletion_timestamp.is_some() {
                 return Err(format!("app {name} does not go"));
@@ -372,7 +371,8 @@ impl Scenario {
                 return Err(format!("the function of app {name} does not work"));
             }
         }
-        opens_no_more(&written, &state.world)?;
+        let networks = as_written(state.objects.networks.values().map(Object::get))?;
+        opens_no_more(&apps, &networks, &state.world)?;
         for (name, object) in &state.objects.networks {
             let network = object.get();
             let of_vpc = |app: &PrivateGenAIApp| {
@@ -398,7 +398,7 @@ impl Scenario {
             return Err(format!("left in AWS: {left:#?}"));
         }
         // What is in use lives with its app, and nothing else.
-        let apps = state.objects.apps.values().map(super::state::Object::get);
+        let apps = state.objects.apps.values().map(Object::get);
         let there: Vec<AppIdentity> = apps
             .filter_map(|app| Some(identity(app, &App::network(&app.spec, &region()).ok()?, &self.settings)))
             .collect();
@@ -414,6 +414,10 @@ impl Scenario {
         }
         Ok(())
     }
+}
+
+fn as_written<'a, K: Serialize + 'a>(objects: impl Iterator<Item = &'a K>) -> Result<Vec<Value>, String> {
+    objects.map(serde_json::to_value).collect::<Result<_, _>>().map_err(|error| error.to_string())
 }
 
 /// Somebody does something in AWS; `None` when AWS refuses it.

@@ -398,7 +398,8 @@ impl Player {
                 is_as_asked(&object, &world).map_err(|wrong| format!("{path}: {wrong}"))?;
             }
         }
-        opens_no_more(&self.scene.kubernetes.list(kubernetes::APPS), &world)
+        let list = |kind| self.scene.kubernetes.list(kind);
+        opens_no_more(&list(kubernetes::APPS), &list(kubernetes::NETWORKS), &world)
     }
 
     fn check_rest(&self) -> Result<(), String> {
