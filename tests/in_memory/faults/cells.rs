@@ -187,6 +187,8 @@ const REMEDIES: [&str; 7] = [
 fn no_matter(part: Part, (_, operation): Call<'_>) -> Option<&'static str> {
     match (part, operation) {
         (_, "GetAccountAuthorizationDetails") => Some("roles are read one by one instead"),
+        // There is no object any more that could tell; those that are there tell it of themselves.
+        (Part::Delete, "ListFunctions") => Some("the app is gone, and what came late is looked for again"),
         _ => None,
     }
 }
