@@ -84,7 +84,7 @@ struct Run {
     aws_rate_percent: Share,
 
     /// Where `/healthz`, `/readyz` and `/metrics` are served. Port 0 takes a free one, which the log tells.
-    #[arg(long, env = "PGAI_LISTEN", default_value = "0.0.0.0:8080")]
+    #[arg(long, env = "PGAI_LISTEN", default_value = "[::]:8080")]
     listen: SocketAddr,
 
     /// Act only while holding a Lease, so that of several replicas one acts. Without it, run one.
@@ -243,9 +243,8 @@ impl Run {
         telemetry::start(&self.log, self.log_format)?;
         let (ready, stop) = (Arc::<server::Readiness>::default(), CancellationToken::new());
         let metrics = Arc::new(Metrics::default());
-        let listener = tokio::net::TcpListener::bind(self.listen)
-            .await
-            .map_err(|source| Failure::Listen { address: self.listen, source })?;
+        let listener =
+            server::listen(self.listen).await.map_err(|source| Failure::Listen { address: self.listen, source })?;
         let address = listener.local_addr().unwrap_or(self.listen);
         tracing::info!(%address, version = env!("CARGO_PKG_VERSION"), installation = %self.installation_id, "started");
         let server = tokio::spawn(server::serve(listener, Arc::clone(&metrics), Arc::clone(&ready), stop.clone()));

@@ -1,6 +1,10 @@
 //! `/healthz`, `/readyz` and `/metrics`.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    io::{self, ErrorKind},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use axum::{
     Router,
@@ -84,6 +88,28 @@ struct Told {
     stop: CancellationToken,
 }
 
+/// Listens on `address`. `[::]` is every address of either family, as Linux takes it unless `net.ipv6.bindv6only` says otherwise; on
+/// a host without IPv6 it is every address of IPv4.
+///
+/// # Errors
+/// As of bind(2): the port is taken, it may not be used, or the address is none of this host.
+pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error) => match without_ipv6(address, &error) {
+            Some(ipv4) => TcpListener::bind(ipv4).await,
+            None => Err(error),
+        },
+        listener => listener,
+    }
+}
+
+/// Where to listen instead, when `address` is every address of a family that the host may not have.
+fn without_ipv6(address: SocketAddr, error: &io::Error) -> Option<SocketAddr> {
+    let everywhere = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
+    let of_the_port = matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied);
+    (everywhere && !of_the_port).then(|| (Ipv4Addr::UNSPECIFIED, address.port()).into())
+}
+
 /// Serves until `stop`.
 pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, ready: Arc<Readiness>, stop: CancellationToken) {
     let router = Router::new()
@@ -118,6 +144,34 @@ async fn text(State(told): State<Told>) -> impl IntoResponse {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn probes_reach_the_operator_by_ipv4_and_where_the_host_has_it_by_ipv6() {
+        let listener = listen("[::]:0".parse().expect("an address")).await.expect("any port");
+        let at = listener.local_addr().expect("an address");
+        let connects = async |to: IpAddr| tokio::net::TcpStream::connect((to, at.port())).await.is_ok();
+        assert!(connects(Ipv4Addr::LOCALHOST.into()).await, "{at}");
+        let host_has_ipv6 = TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).await.is_ok();
+        assert_eq!(connects(Ipv6Addr::LOCALHOST.into()).await, host_has_ipv6, "{at}");
+    }
+
+    #[test]
+    fn a_host_without_ipv6_serves_ipv4_and_a_port_that_is_taken_is_told() {
+        // What Linux says for `[::]` where IPv6 is disabled (EAFNOSUPPORT), of a taken port, and of one below 1024.
+        let (no_such_family, taken, forbidden) = (97, 98, 13);
+        let table = [
+            ("[::]:8080", no_such_family, Some("0.0.0.0:8080")),
+            ("[::]:8080", taken, None),
+            ("[::]:80", forbidden, None),
+            ("[::1]:8080", no_such_family, None),
+            ("0.0.0.0:8080", taken, None),
+        ];
+        for (address, error, instead) in table {
+            let address: SocketAddr = address.parse().expect("an address");
+            let found = without_ipv6(address, &io::Error::from_raw_os_error(error));
+            assert_eq!(found.map(|found| found.to_string()).as_deref(), instead, "{address} {error}");
+        }
+    }
 
     #[test]
     fn the_operator_is_ready_once_it_has_listed_its_objects_and_heard_of_aws_unless_its_credentials_are_refused() {
