@@ -37,6 +37,11 @@ pub const TAG_RETIRED: &str = "privategenai.dev/retired";
 /// On the role of an app that was deleted with `deletionPolicy: Retain`: it is there on purpose, with its function.
 pub const TAG_RETAINED: &str = "privategenai.dev/retained";
 
+/// The role of these tags, and the function that runs as it, are there on purpose: see [`TAG_RETAINED`].
+pub fn is_retained(tags: &Tags) -> bool {
+    tags.contains_key(TAG_RETAINED)
+}
+
 /// The component of the group that functions carry.
 pub const FUNCTIONS_GROUP: &str = "functions";
 /// The component of the group that endpoints carry.

@@ -138,7 +138,7 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         },
         |observed| decide(&desired, observed, suspended, &mut principal.borrow_mut(), &mut ctx.memory()),
         |write, result| {
-            learn(&desired, write, result.as_ref(), &mut principal.borrow_mut(), &mut ctx.memory());
+            learn(&desired.identity, write, result.as_ref(), &mut principal.borrow_mut(), &mut ctx.memory());
             false
         },
     )

@@ -19,7 +19,7 @@ use crate::{
     aws::{AwsError, Role, RoleName, Write, Written},
     controller::{Cluster, Guarded, Memory, Settings},
     governance::Governance,
-    identity::{AppIdentity, TAG_RETAINED},
+    identity::{AppIdentity, is_retained},
     network::{accepted, implicit_name},
     plan::Plan,
 };
@@ -141,14 +141,15 @@ pub fn decide(
 
 /// Remembers what only answers tell.
 pub fn learn(
-    desired: &Desired,
+    identity: &AppIdentity,
     write: &Write,
     result: Result<&Written, &AwsError>,
     principal: &mut Principal,
     memory: &mut Memory,
 ) {
     match (write, result) {
-        (Write::CreateRole { .. }, Ok(_)) => memory.created(&unseen_role(&desired.identity)),
+        (Write::CreateRole { .. }, Ok(_)) => memory.created(&unseen_role(identity)),
+        (Write::TagRole { tags, .. }, Ok(_)) if is_retained(tags) => memory.created(&retained_role(identity)),
         (Write::CreateFunction(_) | Write::UpdateFunctionConfiguration { .. }, Ok(_)) => {
             principal.given.clone_from(&principal.found);
         }
@@ -201,24 +202,6 @@ pub fn decide_retention(
     retain(retention, observed)
 }
 
-/// Remembers what only answers tell of an app that leaves its resources.
-pub fn learn_retention(
-    identity: &AppIdentity,
-    write: &Write,
-    result: Result<&Written, &AwsError>,
-    principal: &mut Principal,
-    memory: &mut Memory,
-) {
-    match (write, result) {
-        (Write::CreateRole { .. }, Ok(_)) => memory.created(&unseen_role(identity)),
-        (Write::TagRole { tags, .. }, Ok(_)) if tags.contains_key(TAG_RETAINED) => {
-            memory.created(&retained_role(identity));
-        }
-        (Write::UpdateFunctionConfiguration { .. }, Ok(_)) => principal.given.clone_from(&principal.found),
-        _ => {}
-    }
-}
-
 fn not_listed_yet(identity: &AppIdentity) -> Leg {
     Leg::progressing(
         ConditionType::ExecutionRoleReady,
@@ -230,11 +213,6 @@ fn not_listed_yet(identity: &AppIdentity) -> Leg {
 /// An object of an app's name is there, whatever its state.
 pub fn is_back(identity: &AppIdentity, cluster: &Cluster<'_>) -> bool {
     cluster.apps.get(&ObjectRef::new(&identity.name).within(&identity.namespace)).is_some()
-}
-
-/// One of the name of an app that went came meanwhile, and went with its resources retained.
-pub fn is_retained(identity: &AppIdentity, roles: &BTreeMap<RoleName, Role>) -> bool {
-    roles.get(&identity.role_name()).is_some_and(|role| role.tags.contains_key(TAG_RETAINED))
 }
 
 /// Right after a restart nobody remembers what was created just before it. An app of less than a minute on which no role
@@ -266,7 +244,7 @@ pub fn places(
         roles
             .values()
             // What an earlier app of the name was to leave in another VPC is not this one's to take along.
-            .filter(|role| !role.tags.contains_key(TAG_RETAINED))
+            .filter(|role| !is_retained(&role.tags))
             .filter_map(|role| AppIdentity::from_tags(&settings.installation, &role.tags))
             .filter(|identity| identity.namespace == namespace && identity.name == name),
     );

@@ -57,7 +57,7 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed, governance: &Govern
         let name = detail.listing.name.clone();
         if identity.installation.owns(&detail.tags) {
             plan.legs.push(Leg::progressing(kind, Reason::Deleting, format!("Function {name} is being deleted.")));
-            if detail.state != FunctionState::Other("Deleting".to_owned()) {
+            if detail.state != FunctionState::Deleting {
                 plan.step(kind, Write::DeleteFunction { name });
             }
             return plan;
@@ -341,7 +341,7 @@ fn unsettled(desired: &Desired, detail: &FunctionDetail, plan: &mut Plan) -> Opt
                 ),
             ));
         }
-        state @ (FunctionState::Pending | FunctionState::Other(_)) => {
+        state @ (FunctionState::Pending | FunctionState::Deleting | FunctionState::Other(_)) => {
             return Some(Leg::progressing(
                 kind,
                 Reason::FunctionPending,

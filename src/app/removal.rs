@@ -7,11 +7,8 @@ use kube::{Api, Resource as _, ResourceExt as _};
 
 use super::{
     Departing, LogGroupFacts, Observed,
-    decide::{
-        decide_removal, decide_retention, is_back, is_retained, is_young_and_unseen, learn_retention, places,
-        retained_role, too_young,
-    },
-    plan::retain::{is_as_given, is_retained as is_left},
+    decide::{decide_removal, decide_retention, is_back, is_young_and_unseen, learn, places, retained_role, too_young},
+    plan::retain::is_as_given,
     report::Report,
 };
 use crate::{
@@ -21,7 +18,7 @@ use crate::{
         Context, Converged, Departed, Error, Freshness, Guarded, Pace, Settings, converge, explain_unreadable, is_held,
         remove_finalizer, stored,
     },
-    identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity, Retirement},
+    identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity, Retirement, is_retained},
     network::{of_functions, of_lambda},
     plan::explain,
 };
@@ -135,12 +132,13 @@ enum Shown {
 
 async fn is_shown(identity: &AppIdentity, snapshot: &Snapshot) -> Result<Shown, AwsError> {
     let roles = snapshot.roles(MaxAge::Any).await?;
-    if is_retained(identity, &roles) {
+    let role = roles.get(&identity.role_name());
+    if role.is_some_and(|role| is_retained(&role.tags)) {
         return Ok(Shown::Retained);
     }
     // A role that was handed to the network is nothing of the app's any more.
     let has = |role: &Role| Retirement::from_tags(&role.tags).is_none();
-    let shown = roles.get(&identity.role_name()).is_some_and(has)
+    let shown = role.is_some_and(has)
         || snapshot.functions(MaxAge::Any).await?.contains_key(&identity.function_name())
         || snapshot.log_groups(MaxAge::Any).await?.contains_key(&identity.log_group_name());
     Ok(if shown { Shown::Something } else { Shown::Nothing })
@@ -168,7 +166,7 @@ async fn retain_one(
         |observed| decide_retention(&retention, observed, &mut principal.borrow_mut(), &mut ctx.memory()),
         |write, result| {
             let principal = &mut principal.borrow_mut();
-            learn_retention(identity, write, result.as_ref(), principal, &mut ctx.memory());
+            learn(identity, write, result.as_ref(), principal, &mut ctx.memory());
             false
         },
     )
@@ -214,7 +212,7 @@ pub async fn observe_retained(
 ) -> Result<Observed, AwsError> {
     let roles = snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await?;
     let role = roles.get(&identity.role_name()).cloned();
-    let needs_nothing = |role: &Role| is_left(role) || is_as_given(identity, role, given_role_id.as_deref());
+    let needs_nothing = |role: &Role| is_retained(&role.tags) || is_as_given(identity, role, given_role_id.as_deref());
     let detail = match &role {
         Some(role) if needs_nothing(role) => None,
         _ => snapshot.function(&identity.function_name()).await?,

@@ -466,7 +466,8 @@ pub enum FunctionState {
     Active,
     Inactive,
     Failed,
-    /// A state that this version gives no meaning of its own (Deleting, Deactivated, …): it is waited for.
+    Deleting,
+    /// A state that this version gives no meaning of its own (Deactivated, …): it is waited for.
     Other(String),
 }
 
@@ -478,6 +479,7 @@ impl FunctionState {
             "Active" => Self::Active,
             "Inactive" => Self::Inactive,
             "Failed" => Self::Failed,
+            "Deleting" => Self::Deleting,
             other => Self::Other(other.to_owned()),
         }
     }
@@ -489,6 +491,7 @@ impl FunctionState {
             Self::Active => "Active",
             Self::Inactive => "Inactive",
             Self::Failed => "Failed",
+            Self::Deleting => "Deleting",
             Self::Other(text) => text,
         }
     }

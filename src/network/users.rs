@@ -13,7 +13,7 @@ use crate::{
     app::{Admission, retained_role},
     aws::Role,
     controller::{Cluster, Guarded, Memory, is_held, network_of},
-    identity::{AppIdentity, NetworkIdentity, TAG_RETAINED, app_of_role},
+    identity::{AppIdentity, NetworkIdentity, app_of_role, is_retained},
     policy::{ModelId, allowed_models},
 };
 
@@ -53,11 +53,11 @@ pub(super) fn apps_without_object(
             let models = role.inline_policies.values().flat_map(allowed_models).collect();
             let Some(identity) = AppIdentity::from_tags(&cluster.settings.installation, &role.tags) else {
                 // It lost the tags that say whose it is: nobody knows whether that app is gone.
-                let retained = role.tags.contains_key(TAG_RETAINED);
+                let retained = is_retained(&role.tags);
                 return Some((app_of_role(&role.name), WithoutObject { models, retained }));
             };
             let object = cluster.apps.get(&ObjectRef::new(&identity.name).within(&identity.namespace));
-            let retained = role.tags.contains_key(TAG_RETAINED) || memory.may_be_invisible(&retained_role(&identity));
+            let retained = is_retained(&role.tags) || memory.may_be_invisible(&retained_role(&identity));
             let app = identity.app();
             let key = NetworkKey { region: identity.region, vpc: identity.vpc };
             let demands_itself = object.is_some_and(|object| {

@@ -11,7 +11,7 @@ use crate::{
     api::network::NetworkKey,
     aws::{Aws, MaxAge, Region, Role, Snapshots},
     controller::Settings,
-    identity::{AppIdentity, InstallationId, TAG_RETAINED, app_of_role},
+    identity::{AppIdentity, InstallationId, app_of_role, is_retained},
     plan::listed,
 };
 
@@ -80,7 +80,7 @@ fn users<'a>(
         let app = AppIdentity::from_tags(installation, &role.tags);
         let name = app.as_ref().map_or_else(|| app_of_role(&role.name), AppIdentity::app);
         let is_seen = app.is_some_and(|app| seen.contains(&(app.namespace, app.name)));
-        if role.tags.contains_key(TAG_RETAINED) || is_seen {
+        if is_retained(&role.tags) || is_seen {
             users.entry(NetworkKey { region, vpc }).or_default().insert(name);
         }
     }

@@ -5,14 +5,9 @@ use crate::{
     api::condition::{ConditionType, Leg, Reason},
     app::{Observed, Retention},
     aws::{FunctionConfiguration, FunctionDetail, FunctionState, Role, UpdateStatus, Write},
-    identity::{AppIdentity, Retirement, TAG_RETAINED, missing_tags},
+    identity::{AppIdentity, Retirement, TAG_RETAINED, is_retained, missing_tags},
     plan::Plan,
 };
-
-/// What a role says about what is to become of it: nothing that its function is needed for any more.
-pub(in crate::app) fn is_retained(role: &Role) -> bool {
-    role.tags.contains_key(TAG_RETAINED)
-}
 
 /// The role can be left as it is, without a look at the function: it is the one that the function was given, and still
 /// the app's.
@@ -34,11 +29,11 @@ pub fn retain(retention: &Retention, observed: &Observed) -> Plan {
     let Retention { identity, caller, models, governance: _ } = retention;
     let role = observed.role.as_ref();
     let ours = role.filter(|role| identity.installation.owns(&role.tags));
-    if ours.is_some_and(is_retained) {
+    if ours.is_some_and(|role| is_retained(&role.tags)) {
         return plan;
     }
     let runs_as_it = |detail: &&FunctionDetail| detail.listing.configuration.role_arn == identity.role_arn(caller);
-    let stays = |detail: &&FunctionDetail| detail.state != FunctionState::Other("Deleting".to_owned());
+    let stays = |detail: &&FunctionDetail| detail.state != FunctionState::Deleting;
     let owned = |detail: &FunctionDetail| identity.installation.owns(&detail.tags);
     let function = observed.detail.as_ref().filter(stays).filter(|detail| owned(detail) || runs_as_it(detail));
     let Some(function) = function else {
@@ -77,7 +72,7 @@ fn give(retention: &Retention, function: &FunctionDetail, plan: &mut Plan) -> Op
     let kind = ConditionType::FunctionReady;
     let name = &function.listing.name;
     match (&function.state, &function.last_update) {
-        (FunctionState::Failed | FunctionState::Other(_), _) => None,
+        (FunctionState::Failed | FunctionState::Deleting | FunctionState::Other(_), _) => None,
         (FunctionState::Pending, _) | (_, UpdateStatus::InProgress | UpdateStatus::Other(_)) => {
             let message = format!("Function {name} is to be given its role anew once AWS has finished with it.");
             Some(Leg::progressing(kind, Reason::FunctionPending, message))

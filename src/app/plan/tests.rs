@@ -506,9 +506,9 @@ fn a_function_that_cannot_take_its_role_now_is_waited_for_and_one_that_never_wil
     for state in [FunctionState::Failed, FunctionState::Other("Deactivated".to_owned())] {
         assert_eq!(writes(plan(state, UpdateStatus::Failed)), [tag_retained()]);
     }
-    let going = plan(FunctionState::Other("Deleting".to_owned()), UpdateStatus::Successful);
+    let going = plan(FunctionState::Deleting, UpdateStatus::Successful);
     assert_eq!(writes(going), [tag_retained()], "its role is there");
-    let gone = FunctionDetail { state: FunctionState::Other("Deleting".to_owned()), ..detail() };
+    let gone = FunctionDetail { state: FunctionState::Deleting, ..detail() };
     assert_eq!(retain(&retention(), &left(None, Some(gone))), Plan::default());
     let woken = plan(FunctionState::Inactive, UpdateStatus::Successful);
     assert_eq!(writes(woken), [put_configuration(), tag_retained()]);

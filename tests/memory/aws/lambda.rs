@@ -93,10 +93,10 @@ pub(super) fn delete(world: &mut World, region: &Region, name: &FunctionName) ->
     let mut record = found(world, region, name)?;
     match &record.detail.state {
         FunctionState::Pending => return is_in_state(&record.detail.state),
-        FunctionState::Other(state) if state == "Deleting" => return Ok(Written::Done),
+        FunctionState::Deleting => return Ok(Written::Done),
         _ => {}
     }
-    record.detail.state = FunctionState::Other("Deleting".into());
+    record.detail.state = FunctionState::Deleting;
     world.region_mut(region).functions.insert(name.clone(), record);
     world.due.remove(&Transition::FunctionUpdated(region.clone(), name.clone()));
     world.schedule(Transition::FunctionDeleted(region.clone(), name.clone()), world.delays.function_deleted);

@@ -12,6 +12,7 @@ use private_genai_operator::{
     app::{self, Facts, decide::Footing},
     aws::{Kept, MaxAge},
     controller::{Departed, Freshness, Pass, is_held},
+    identity::is_retained,
     network::{self, decide::Standing},
 };
 
@@ -198,7 +199,7 @@ impl Scenario {
                     let roles = with_snapshot(&mut next.operators[number], &world, None, async |snapshot| {
                         snapshot.roles(MaxAge::Any).await
                     });
-                    app::decide::is_retained(identity, &roles)
+                    roles.get(&identity.role_name()).is_some_and(|role| is_retained(&role.tags))
                 };
                 (app::decide::is_back(identity, &cluster) || retained(), Subject::AfterApp(identity.clone()))
             }

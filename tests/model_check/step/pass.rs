@@ -58,14 +58,13 @@ impl Scenario {
                         network::decide::learn(key, &step.write, result, &mut operator.memory)
                     }
                     Subject::Keep { desired, principal, .. } => {
-                        app::decide::learn(desired, &step.write, result, principal, &mut operator.memory);
+                        app::decide::learn(&desired.identity, &step.write, result, principal, &mut operator.memory);
                         false
                     }
                     Subject::Remove { departing, rest, principal, .. }
                         if departing.policy == DeletionPolicy::Retain =>
                     {
-                        let memory = &mut operator.memory;
-                        app::decide::learn_retention(&rest[0], &step.write, result, principal, memory);
+                        app::decide::learn(&rest[0], &step.write, result, principal, &mut operator.memory);
                         false
                     }
                     Subject::Remove { .. } | Subject::AfterApp(_) | Subject::AfterNetwork(_) => false,

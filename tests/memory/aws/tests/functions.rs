@@ -256,7 +256,7 @@ fn a_function_may_take_a_while_to_go() {
     let new = NewFunction { configuration: account.configuration("one", &group), ..unattached_function("one") };
     account.write(delete(&name)).expect("it is there");
     account.write(delete(&name)).expect("it is on its way");
-    assert_eq!(detail(&account, &name).state, FunctionState::Other("Deleting".into()));
+    assert_eq!(detail(&account, &name).state, FunctionState::Deleting);
     account.refuses(create(&new), "ResourceConflictException", Failure::AlreadyExists);
     account.refuses(configure(&name, &new.configuration), "ResourceConflictException", Failure::NotYet);
     account.advance(20);
