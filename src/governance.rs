@@ -84,8 +84,8 @@ impl FromStr for PlatformTags {
             if value.len() > 256 || !fits(value) {
                 return refuse("needs a value of at most 256 letters, digits, spaces and _ . : / + - @");
             }
-            if folded.starts_with("aws:") {
-                return refuse("has a key that begins with aws:, which AWS keeps for itself");
+            if [&folded, &value.to_ascii_lowercase()].iter().any(|text| text.starts_with("aws:")) {
+                return refuse("has a key or a value that begins with aws:, which AWS keeps for itself");
             }
             if folded.starts_with(TAG_PREFIX) || key == TAG_NAME {
                 return refuse("has a key that the operator sets itself; choose another one");
@@ -192,6 +192,7 @@ mod tests {
             ("a=\"b\"", "value of at most 256"),
             ("aws:x=1", "AWS keeps"),
             ("AWS:x=1", "AWS keeps"),
+            ("source=aws:organizations", "AWS keeps"),
             ("privategenai.dev/vpc=x", "the operator sets itself"),
             ("PrivateGenAI.dev/vpc=x", "the operator sets itself"),
             ("Name=x", "the operator sets itself"),

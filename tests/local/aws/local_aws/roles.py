@@ -93,6 +93,9 @@ def _checked_tags(new: list[dict[str, str]], now: list[dict[str, str]]) -> list[
     for tag in new:
         _validate(1 <= len(tag["Key"]) <= 128, "tags.member.key", tag["Key"], "Member must have 1 to 128 characters")
         _validate(len(tag.get("Value", "")) <= 256, "tags.member.value", "", "Member must have up to 256 characters")
+        # IAM User Guide, "Rules for tagging in IAM and AWS STS": neither key nor value may begin so.
+        if any(tag.get(part, "").lower().startswith("aws:") for part in ("Key", "Value")):
+            raise AwsError("InvalidInput", "Tag keys and values that begin with aws: are reserved for AWS.")
     if len({tag["Key"].lower() for tag in new}) != len(new):
         raise AwsError("InvalidInput", "Duplicate tag keys found. Please note that Tag keys are case insensitive.")
     if len(merged) > 50:
