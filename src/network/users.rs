@@ -17,15 +17,19 @@ use crate::{
     policy::{ModelId, allowed_models},
 };
 
-/// The app that a role belongs to has an object here, which still has to do with it. One of its name in another VPC has not;
-/// one that cannot be read may have.
+/// The app that a role belongs to has an object here, which still has to do with it. One of its name in another VPC has not,
+/// nor one that may not be there and never was; one that cannot be read may have.
 pub(super) fn has_object(role: &Role, cluster: &Cluster<'_>) -> bool {
+    let is_refused = |app: &Guarded<PrivateGenAIApp>| {
+        let admission = app.0.as_ref().ok().map(|app| Admission::of(app, cluster.settings));
+        matches!(admission, Some(Admission::Refused(..)))
+    };
     AppIdentity::from_tags(&cluster.settings.installation, &role.tags).is_some_and(|identity| {
         let object = ObjectRef::new(&identity.name).within(&identity.namespace);
         let key = NetworkKey { region: identity.region, vpc: identity.vpc };
         cluster.apps.get(&object).is_some_and(|app| {
             network_of(&app, &cluster.settings.region).is_none_or(|here| here == key)
-                && (app.meta().deletion_timestamp.is_none() || is_held(app.meta()))
+                && (is_held(app.meta()) || (app.meta().deletion_timestamp.is_none() && !is_refused(&app)))
         })
     })
 }

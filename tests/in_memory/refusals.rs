@@ -1,5 +1,7 @@
 //! What the API server cannot refuse, a condition explains; and nothing is created.
 
+use std::time::Duration;
+
 use std::collections::BTreeSet;
 
 use private_genai_operator::{
@@ -88,6 +90,25 @@ async fn a_model_that_is_not_allowed_reaches_neither_endpoint_nor_role_and_harms
         scene.apply("right", spec(&[MODEL]));
         scene.until_ready("right").await;
         assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new(), "all was there");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_comes_again_and_is_not_allowed_keeps_no_role_of_the_one_that_went() {
+    scene(async {
+        let mut scene = Scene::new(Delays { interfaces_released: 3600, ..Delays::default() });
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        scene.allowed.allow.models = "amazon.nova-*".parse().expect("globs");
+        scene.start();
+        scene.apply_app("bot", &vpc);
+        scene.until_ready("bot").await;
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+        scene.apply("bot", json!({"network": {"vpcId": vpc.as_str()}, "models": [MODEL, OTHER]}));
+        scene.until_refused("bot", "ModelNotAllowed").await;
+        scene.kubernetes.until_gone(&network(&vpc), Duration::from_hours(2)).await;
+        scene.assert_aws_is_empty();
     })
     .await;
 }
