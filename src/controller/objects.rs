@@ -105,8 +105,8 @@ where
     Ok(())
 }
 
-/// Writes a status by server-side apply: members that are no longer in it go. Gives the object as it is then. An object
-/// that is gone, or another one under the same name, is left alone.
+/// Writes a status by server-side apply: members that are no longer in it go. Gives the object as it is then, if it can be
+/// read. An object that is gone, or another one under the same name, is left alone.
 ///
 /// # Errors
 /// The Kubernetes API's.
@@ -121,8 +121,10 @@ where
         "metadata": {"name": name, "uid": meta.uid},
         "status": serde_json::to_value(status)?,
     });
+    // The rest of an object that is being deleted may be nothing that this version can read.
+    let api = raw::<K>(&api.clone().into_client(), meta.namespace.as_deref());
     match api.patch_status(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(patch)).await {
-        Ok(object) => Ok(Some(object)),
+        Ok(object) => Ok(object.try_parse().ok()),
         Err(kube::Error::Api(status)) if gone(&status) => Ok(None),
         Err(error) => Err(error.into()),
     }

@@ -91,7 +91,9 @@ fn recover(stored: DynamicObject) -> Result<PrivateGenAINetwork, DeletionPolicy>
     let policy = DeletionPolicy::of_raw(&stored.data);
     let key = NetworkKey::of_raw(&stored.data["spec"], None).ok_or(policy)?;
     let spec = PrivateGenAINetworkSpec { deletion_policy: Some(policy), ..PrivateGenAINetworkSpec::of(&key) };
-    Ok(PrivateGenAINetwork { metadata: stored.metadata, spec, status: None })
+    // What was told before is told on. A status that cannot be read either is written anew.
+    let status = serde_json::from_value(stored.data["status"].clone()).unwrap_or_default();
+    Ok(PrivateGenAINetwork { metadata: stored.metadata, spec, status })
 }
 
 /// Nobody can tell which VPC an object stands for. It goes where nothing there is to be touched, and is told otherwise.
@@ -313,7 +315,7 @@ pub async fn observe(
     let topology = snapshot.topology(topology_age, &services).await?;
     let groups = snapshot.security_groups(fresh.of(ConditionType::SecurityGroupsReady)).await?;
     let observed = Observed::new(identity, &topology, &endpoints, &groups);
-    let roles = snapshot.roles(MaxAge::Any).await?;
+    let roles = snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await?;
     let (retired, live): (Vec<Role>, Vec<Role>) = roles
         .values()
         .filter(|role| identity.owns(&role.tags))

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     memory::aws::{Delays, VpcShape},
-    scene::{MODEL, Scene, app, condition, explicit_network, network, scene, writes},
+    scene::{LONG, MODEL, Scene, app, condition, explicit_network, network, scene, writes},
 };
 
 #[tokio::test(start_paused = true)]
@@ -180,6 +180,33 @@ async fn a_network_that_cannot_be_read_can_still_be_deleted() {
         scene.until_gone("bot").await;
         scene.kubernetes.delete("privategenainetworks/prod");
         scene.kubernetes.until_gone("privategenainetworks/prod", Duration::from_mins(1)).await;
+        scene.assert_aws_is_empty();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_waits_for_interfaces_meanwhile_is_told_once_and_asks_no_app_to_look() {
+    scene(async {
+        let mut scene = Scene::new(Delays { interfaces_released: 3 * 3600, ..Delays::default() });
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        scene.start();
+        scene.kubernetes.apply(explicit_network("prod", &vpc));
+        scene.apply_app("bot", &vpc);
+        scene.until_ready("bot").await;
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+        let unreadable = |network: &mut Value| network["spec"]["subnetIds"] = json!("of a later version");
+        scene.kubernetes.overwrite("privategenainetworks/prod", unreadable);
+        scene.kubernetes.delete("privategenainetworks/prod");
+        scene.pass(Duration::from_mins(10)).await;
+        let told = |network: &Value| condition(network, "SecurityGroupsReady").1 == "ResourceInUse";
+        scene.kubernetes.until("privategenainetworks/prod", LONG, told).await;
+        scene.forget();
+        scene.pass(Duration::from_hours(1)).await;
+        let journal = scene.kubernetes.take_journal();
+        assert!(journal.writes().len() <= 1, "the message comes to say since when: {journal}");
+        scene.kubernetes.until_gone("privategenainetworks/prod", Duration::from_hours(4)).await;
         scene.assert_aws_is_empty();
     })
     .await;
