@@ -15,13 +15,11 @@ use crate::{
     },
     controller::{self, Settings},
     governance::{BoundaryFlag, GovernanceFlags},
-    guard::{Allow, Globs, ImplicitNetworks, Namespace},
+    guard::{AllowFlags, Globs, ImplicitNetworks},
     identity::InstallationId,
     leadership::{Leadership, LeaseFlags, Standing},
     metrics::Metrics,
-    permissions,
-    policy::ModelId,
-    server, telemetry,
+    permissions, server, telemetry,
     uninstall::{self, Orphan, Teardown},
 };
 
@@ -111,19 +109,8 @@ struct Guards {
     #[arg(long = "implicit-network-vpc-ids", env = "PGAI_IMPLICIT_NETWORK_VPC_IDS")]
     vpc_ids: Vec<Globs<VpcId>>,
 
-    /// The namespaces in which apps may be, as globs separated by commas, such as `prod,team-*`. All by default, none when
-    /// it is empty.
-    #[arg(
-        long = "implicit-network-allow-namespaces",
-        env = "PGAI_IMPLICIT_NETWORK_ALLOW_NAMESPACES",
-        default_value = "*"
-    )]
-    allow_namespaces: Vec<Globs<Namespace>>,
-
-    /// The models that apps may call, as globs separated by commas, such as `amazon.nova-*`. All by default, none when it
-    /// is empty.
-    #[arg(long = "implicit-network-allow-models", env = "PGAI_IMPLICIT_NETWORK_ALLOW_MODELS", default_value = "*")]
-    allow_models: Vec<Globs<ModelId>>,
+    #[command(flatten)]
+    allow: AllowFlags,
 }
 
 /// The form of the log.
@@ -228,13 +215,7 @@ impl Cli {
 
 impl From<Guards> for ImplicitNetworks {
     fn from(guards: Guards) -> Self {
-        Self {
-            vpcs: guards.vpc_ids.into_iter().collect(),
-            allow: Allow {
-                namespaces: guards.allow_namespaces.into_iter().collect(),
-                models: guards.allow_models.into_iter().collect(),
-            },
-        }
+        Self { vpcs: guards.vpc_ids.into_iter().collect(), allow: guards.allow.into() }
     }
 }
 
@@ -370,7 +351,7 @@ mod tests {
     use clap::CommandFactory as _;
 
     use super::*;
-    use crate::governance::Governance;
+    use crate::{governance::Governance, guard::Allow};
 
     #[test]
     fn the_command_line_is_consistent_and_every_flag_is_explained() {

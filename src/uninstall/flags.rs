@@ -11,7 +11,7 @@ use crate::{
     cli::LogFormat,
     controller::{Settings, answered},
     governance::GovernanceFlags,
-    guard::{Globs, ImplicitNetworks},
+    guard::{AllowFlags, Globs, ImplicitNetworks},
     identity::InstallationId,
     leadership::LeaseFlags,
     telemetry,
@@ -42,6 +42,10 @@ pub struct Teardown {
 
     #[command(flatten)]
     governance: GovernanceFlags,
+
+    // What is retained may have to be put back first, and then with no more than it might have.
+    #[command(flatten)]
+    allow: AllowFlags,
 
     /// Do it. Without this, what would be deleted is told, and the status is 2.
     #[arg(long)]
@@ -93,7 +97,7 @@ impl Teardown {
             installation: self.installation_id,
             region: self.region,
             // No app gets anything any more.
-            implicit_networks: ImplicitNetworks::in_vpcs(Globs::none()),
+            implicit_networks: ImplicitNetworks { vpcs: Globs::none(), allow: self.allow.into() },
             resync: Duration::from_mins(1),
             concurrency: 32,
             governance: self.governance.governance(),
