@@ -42,6 +42,12 @@ impl Plan {
         self.steps.push(Step { leg, write });
     }
 
+    /// Puts the writes that only tag behind all others: what AWS refuses of tags, by a policy of the organisation or because there
+    /// are fifty, keeps nothing from being private. The role's come last, for they tell that everything else has its own.
+    pub fn tag_last(&mut self) {
+        self.steps.sort_by_key(|step| step.write.tagging());
+    }
+
     /// Something is not as it should be for a cause that lies in AWS, where a fresh look may find it gone. What is in use
     /// was looked at afresh already: nobody keeps the list of interfaces. What is suspended waits for its object.
     pub fn unsettled(&self) -> bool {

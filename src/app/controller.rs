@@ -217,7 +217,8 @@ pub async fn observe(
     }
     let role = snapshot.roles(role_age).await?.get(&desired.identity.role_name()).cloned();
     // The role lacks tags that everything of the app is to have: the setting may have changed, and no table shows the others'.
-    let untagged = role.as_ref().is_some_and(|role| !missing_tags(&desired.tags, &role.tags).is_empty());
+    let ours = role.as_ref().filter(|role| desired.identity.installation.owns(&role.tags));
+    let untagged = ours.is_some_and(|role| !missing_tags(&desired.tags, &role.tags).is_empty());
     let closely = closely || untagged;
     let group = snapshot.log_groups(MaxAge::Any).await?.get(&desired.identity.log_group_name()).cloned();
     let mut listing = snapshot.functions(MaxAge::Any).await?.get(&name).cloned();

@@ -10,7 +10,10 @@ use super::{
 };
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
-    aws::{FunctionDetail, FunctionState, NetworkInterfaceId, NewFunction, PolicyArn, Role, Tags, UpdateStatus, Write},
+    aws::{
+        FunctionDetail, FunctionState, NetworkInterfaceId, NewFunction, PolicyArn, Role, Tagging, Tags, UpdateStatus,
+        Write,
+    },
     governance::Governance,
     identity::{AppIdentity, Retirement, TAG_RETAINED, TAG_RETIRED, missing_tags},
     plan::Plan,
@@ -44,6 +47,16 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
         (None, Some(function)) => self::function(desired, function, observed, &mut plan),
     };
     plan.legs.push(function);
+    // By the role's tags, which are listed, it is known that all of the app's resources have theirs: the function's come first.
+    let tags_function = |write: &Write| matches!(write, Write::TagFunction { .. });
+    let is_tagged = |detail: &FunctionDetail| missing_tags(&desired.tags, &detail.tags).is_empty();
+    if observed.listing.is_some()
+        && !observed.detail.as_ref().is_some_and(is_tagged)
+        && !plan.steps.iter().any(|step| tags_function(&step.write))
+    {
+        plan.steps.retain(|step| step.write.tagging() != Tagging::Role);
+    }
+    plan.tag_last();
     plan
 }
 
@@ -145,8 +158,8 @@ fn retire(
         plan.step(kind, Write::PutRolePolicy { role: name.clone(), policy: POLICY_NAME.to_owned(), document });
     }
     if Retirement::from_tags(&role.tags).is_none() {
-        // The network finds the role by its tags: those that were lost are put back.
-        let mut tags = missing_tags(&governance.tagged(identity.tags()), &role.tags);
+        // The network finds the role by its tags: those that were lost are put back. Others might be refused.
+        let mut tags = missing_tags(&identity.tags(), &role.tags);
         tags.insert(TAG_RETIRED.to_owned(), Retirement::tag(interfaces));
         plan.step(kind, Write::TagRole { role: name, tags });
     }

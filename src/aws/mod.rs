@@ -30,7 +30,7 @@ pub use ids::{
 };
 pub use invocation::{Answer, Evidence, FunctionError, Invocation, PROBE, ProbeError};
 pub use snapshot::{Endpoints, Functions, Kept, MaxAge, Snapshot, Snapshots, Topology};
-pub use write::{EndpointChange, NewFunction, NewVpcEndpoint, Package, Write, Written};
+pub use write::{EndpointChange, NewFunction, NewVpcEndpoint, Package, Tagging, Write, Written};
 
 /// The AWS calls that the operator makes, and no others.
 ///

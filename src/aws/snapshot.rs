@@ -497,7 +497,7 @@ impl Snapshot {
 
     /// Forgets what a write may have changed, by how it failed, if it did.
     pub fn forget(&self, write: &Write, error: Option<&AwsError>) {
-        if error.is_some_and(|error| tells_nothing(write, error)) {
+        if error.is_some_and(tells_nothing) {
             return;
         }
         match write {
@@ -541,10 +541,9 @@ impl Snapshot {
 }
 
 /// AWS refused a write without a look at the resource: everything is as it was, and needs no further look.
-fn tells_nothing(write: &Write, error: &AwsError) -> bool {
+fn tells_nothing(error: &AwsError) -> bool {
     match error.failure {
-        Failure::Throttled | Failure::Credentials | Failure::QuotaReached => true,
-        Failure::AccessDenied => !write.is_judged_by_role(),
+        Failure::Throttled | Failure::Credentials | Failure::QuotaReached | Failure::AccessDenied => true,
         Failure::Unavailable
         | Failure::NotFound
         | Failure::AlreadyExists

@@ -11,6 +11,17 @@ use super::{
     },
 };
 
+/// What a write tags, if that is all that it does. The role of an app is the last of its resources to be tagged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Tagging {
+    /// It does something else.
+    None,
+    /// Something that is not a role.
+    Other,
+    /// A role.
+    Role,
+}
+
 /// One mutating AWS call.
 ///
 /// Each is safe to repeat: it is idempotent, or AWS refuses the second one with [`Failure::AlreadyExists`] or
@@ -365,6 +376,15 @@ impl Write {
                 | Self::UntagRole { .. }
                 | Self::DeleteRole { .. }
         )
+    }
+
+    /// Whether the write only tags something, and what.
+    pub fn tagging(&self) -> Tagging {
+        match self {
+            Self::TagRole { .. } => Tagging::Role,
+            Self::TagEc2 { .. } | Self::TagLogGroup { .. } | Self::TagFunction { .. } => Tagging::Other,
+            _ => Tagging::None,
+        }
     }
 
     /// The permissions boundary that the call gives a role.

@@ -31,6 +31,10 @@ impl Freshness {
         Self([EndpointsReady, SecurityGroupsReady, ExecutionRoleReady, FunctionReady].into())
     }
 
+    fn for_role() -> Self {
+        Self([ConditionType::ExecutionRoleReady].into())
+    }
+
     /// How old the facts behind a leg may be.
     pub fn of(&self, leg: ConditionType) -> MaxAge {
         if self.0.contains(&leg) { MaxAge::Under(FRESH) } else { MaxAge::Any }
@@ -162,6 +166,7 @@ impl Pass {
             // Since it was read, somebody may have deleted the role, or taken it from under its boundary.
             Err(error) if error.failure == Failure::AccessDenied && step.write.is_judged_by_role() && !self.denied => {
                 self.denied = true;
+                self.freshness = Freshness::for_role();
                 Answered::Taught
             }
             Err(error) => {

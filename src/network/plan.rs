@@ -61,6 +61,7 @@ pub fn plan(desired: &Desired, observed: &Observed, hints: &Hints) -> Plan {
     // The one that says most: blocked before waiting before met.
     plan.legs.extend(legs.into_iter().max_by_key(|leg| leg.standing));
     retired_roles(observed, &desired.governance, &mut plan);
+    plan.tag_last();
     plan
 }
 

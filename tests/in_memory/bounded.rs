@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use crate::{
     memory::{
-        aws::{Delays, Fault, VpcShape},
+        aws::{Action, ByHand, Delays, Fault, VpcShape, boundary},
         kubernetes,
     },
     scene::{Scene, app, condition, names, scene},
@@ -113,6 +113,34 @@ async fn a_refused_write_is_tried_by_each_app_every_few_minutes_and_nothing_is_r
         assert!(begun.elapsed() < Duration::from_secs(400), "{:?}", begun.elapsed());
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refused_write_on_a_role_that_is_there_costs_two_calls_an_attempt_and_a_read_for_all_of_them() {
+    for operation in ["DetachRolePolicy", "PutRolePermissionsBoundary"] {
+        scene(async {
+            let (mut scene, _) = with_apps(100).await;
+            scene.stop().await;
+            scene.aws.fail_next(operation, always(Fault::access_denied()));
+            if operation == "PutRolePermissionsBoundary" {
+                scene.governance.permissions_boundary = Some(boundary());
+            } else {
+                for role in scene.aws.world().roles.keys() {
+                    let policy_arn = "arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned();
+                    let deed = ByHand::AttachRolePolicy { role: role.clone(), policy_arn };
+                    scene.aws.act(&Action::ByHand(Scene::region(), deed)).expect("AWS lets it happen");
+                }
+            }
+            scene.start();
+            let counts = calls_in_half_an_hour(&scene).await;
+            let writes = counts[&format!("iam:{operation}")];
+            assert!((100 * 5..=100 * 2 * 12).contains(&writes), "{operation}: {counts:?}");
+            // A hundred attempts are spread over minutes by IAM's rate: each second one look is enough for all in it.
+            let reads = counts["iam:GetAccountAuthorizationDetails"];
+            assert!(reads * 4 <= writes, "{operation}: {counts:?}");
+        })
+        .await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,12 +1,18 @@
 //! Tags that whoever runs the operator wants on everything.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
-use private_genai_operator::{aws::Tags, identity::TAG_INSTALLATION};
+use private_genai_operator::{
+    aws::{Peer, Rule, SecurityGroup, Tags, Write},
+    identity::TAG_INSTALLATION,
+};
 
 use crate::{
-    memory::aws::{Action, ByHand, Delays, by_hand::Tagged},
-    scene::{RESYNC, Scene, app, scene, writes},
+    memory::aws::{Action, ByHand, Delays, Fault, by_hand::Tagged},
+    scene::{RESYNC, Scene, app, condition, scene, writes},
 };
 
 /// So long after the operator has started everything was looked at.
@@ -90,6 +96,45 @@ async fn a_value_that_changes_is_written_to_each_thing_by_one_call_and_is_no_dri
         assert_all(&scene, &[("team", "ml")]);
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn tags_that_aws_refuses_are_told_until_they_are_there_and_keep_nothing_from_being_private() {
+    for operation in ["ec2:CreateTags", "iam:TagRole", "lambda:TagResource", "logs:TagResource"] {
+        scene(async {
+            let mut scene = with_tags("").await;
+            scene.stop().await;
+            let world = scene.aws.world();
+            let role = world.roles.keys().next().expect("a role").clone();
+            let policy_arn = "arn:aws:iam::aws:policy/AdministratorAccess".to_owned();
+            let functions = |group: &&SecurityGroup| group.name.contains("functions");
+            let region = &world.regions[&Scene::region()];
+            let group = region.groups.values().find(functions).expect("a group").id.clone();
+            let rules = BTreeSet::from([Rule::tcp(443, Peer::Ipv4("0.0.0.0/0".to_owned()))]);
+            for deed in [
+                Action::ByHand(Scene::region(), ByHand::AttachRolePolicy { role, policy_arn }),
+                Action::Write(Scene::region(), Write::AuthorizeEgress { group, rules }),
+            ] {
+                scene.aws.act(&deed).expect("AWS lets it happen");
+            }
+            scene.aws.fail_next(operation, Fault::access_denied().times(u32::MAX));
+            scene.governance.tags = "team=ai".parse().expect("tags");
+            scene.start();
+            scene.until_refused("bot", "AccessDenied").await;
+            // However often it is looked at: the refusal is not forgotten, and what is open is closed all the same.
+            scene.pass(ALL_LOOKED_AT).await;
+            let ready = condition(&scene.kubernetes.get(&app("bot")).expect("the app"), "Ready");
+            assert_eq!((ready.0.as_str(), ready.1.as_str()), ("False", "AccessDenied"), "{operation}: {ready:?}");
+            let world = scene.aws.world();
+            assert!(world.roles.values().all(|it| it.role.attached_policies.is_empty()), "{operation}");
+            let groups = world.regions[&Scene::region()].groups.values().filter(|it| it.name.contains("functions"));
+            assert!(groups.into_iter().all(|group| group.egress.len() == 1), "{operation}");
+            scene.aws.clear_faults();
+            scene.until_ready("bot").await;
+            assert_all(&scene, &[("team", "ai")]);
+        })
+        .await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -88,8 +88,8 @@ fn give(retention: &Retention, function: &FunctionDetail, plan: &mut Plan) -> Op
 
 fn tag(retention: &Retention, role: &Role, plan: &mut Plan) {
     let kind = ConditionType::ExecutionRoleReady;
-    // The network finds the role by its tags: those that were lost are put back.
-    let mut tags = missing_tags(&retention.governance.tagged(retention.identity.tags()), &role.tags);
+    // The network finds the role by its tags: those that were lost are put back. Others might be refused.
+    let mut tags = missing_tags(&retention.identity.tags(), &role.tags);
     tags.insert(TAG_RETAINED.to_owned(), "true".to_owned());
     plan.step(kind, Write::TagRole { role: role.name.clone(), tags });
     let message = format!("Role {} is being tagged as retained.", role.name);

@@ -144,7 +144,7 @@ fn tags_that_were_lost_are_put_back_where_the_installation_s_own_is_left() {
     let mut bare = role();
     keep(&mut bare.tags);
     let tag_role = Write::TagRole { role: identity().role_name(), tags: lost.clone() };
-    assert_eq!(writes(decided(&Observed { role: Some(bare), ..at_rest() })), [tag_role]);
+    assert_eq!(writes(decided(&Observed { role: Some(bare), ..with_function(detail()) })), [tag_role]);
     let mut bare = detail();
     keep(&mut bare.tags);
     let tag_function = Write::TagFunction { arn: listing().arn, tags: lost.clone() };
@@ -610,6 +610,44 @@ fn a_listing_that_was_not_asked_about_is_judged_by_what_it_shows() {
     drifted.configuration.memory_mib += 1;
     let plan = decided(&Observed { listing: Some(drifted), detail: None, ..at_rest() });
     assert_eq!(writes(plan), [put_configuration()]);
+}
+
+#[test]
+fn what_only_tags_comes_last_and_the_role_s_after_all_that_are_known_by_them() {
+    let platform = Governance { tags: "team=ai".parse().expect("tags"), ..Governance::default() };
+    let mut desired = Desired { tags: platform.tagged(identity().tags()), ..desired() };
+    desired.role.governance = platform.clone();
+    let operations = |observed: &Observed| -> Vec<&str> {
+        super::plan(&desired, observed).steps.iter().map(|step| step.write.operation().1).collect()
+    };
+    let mut opened = role();
+    opened.attached_policies.insert("arn:aws:iam::aws:policy/AdministratorAccess".to_owned());
+    let groups = log_group(Some(identity().tags()));
+    let all = Observed { role: Some(opened), log_group: Some(groups), ..with_function(detail()) };
+    let wanted = ["DetachRolePolicy", "TagResource", "TagResource", "TagRole"];
+    assert_eq!(operations(&all), wanted, "tags that AWS refuses keep no policy in place");
+    let pending = FunctionDetail { state: FunctionState::Pending, ..detail() };
+    let waits = Observed { detail: Some(pending), ..all.clone() };
+    assert_eq!(operations(&waits), ["DetachRolePolicy", "TagResource"], "its function has none yet");
+    let without_path = Desired { function: None, ..desired.clone() };
+    let steps = super::plan(&without_path, &all).steps;
+    assert!(steps.iter().all(|step| step.write.tagging() != Tagging::Role), "{steps:?}");
+    let no_function = Observed { listing: None, detail: None, ..all.clone() };
+    assert_eq!(operations(&no_function).last(), Some(&"TagRole"), "it is created with them");
+}
+
+#[test]
+fn an_app_that_goes_waits_for_no_tag_that_aws_may_refuse() {
+    let platform = Governance { tags: "team=ai".parse().expect("tags"), ..Governance::default() };
+    let tags = |writes: Vec<Write>| match writes.last() {
+        Some(Write::TagRole { tags, .. }) => tags.keys().cloned().collect::<Vec<String>>(),
+        other => panic!("{other:?}"),
+    };
+    let interfaces = BTreeSet::from(["eni-0123456789abcdef0".parse().expect("an id")]);
+    let left_over = Observed { role: Some(role()), interfaces, ..nothing() };
+    assert_eq!(tags(writes(teardown(&identity(), &left_over, &platform))), [TAG_RETIRED]);
+    let retention = Retention { governance: platform, ..retention() };
+    assert_eq!(tags(writes(retain(&retention, &left(Some(role()), None)))), [TAG_RETAINED]);
 }
 
 fn boundary() -> PolicyArn {

@@ -351,6 +351,21 @@ fn tags_that_were_lost_are_put_back_where_the_installation_s_own_is_left() {
 }
 
 #[test]
+fn tags_that_aws_may_refuse_keep_no_rule_and_no_policy_from_being_put_right() {
+    let mut amiss = at_rest();
+    for group in &mut amiss.security_groups {
+        group.tags.retain(|key, _| key == crate::identity::TAG_INSTALLATION || key == TAG_COMPONENT);
+        group.egress.insert(Rule::tcp(443, Peer::Ipv4("0.0.0.0/0".to_owned())));
+    }
+    amiss.endpoints[0].tags.remove(TAG_NAME);
+    amiss.endpoints[0].policy = None;
+    let operations: Vec<&str> = decided(&amiss).steps.iter().map(|step| step.write.operation().1).collect();
+    let wanted = ["RevokeSecurityGroupEgress", "RevokeSecurityGroupEgress", "ModifyVpcEndpoint"];
+    assert_eq!(operations[..3], wanted);
+    assert_eq!(operations[3..], ["CreateTags"; 3]);
+}
+
+#[test]
 fn an_endpoint_that_lost_the_installation_s_tag_is_told_with_the_remedy_and_gets_no_twin() {
     type Case = (&'static str, fn(&mut VpcEndpoint));
     let foreign = |change: fn(&mut VpcEndpoint)| {
