@@ -204,7 +204,8 @@ class MonitoringTest(unittest.TestCase):
     def test_the_codes_in_alerts_are_those_by_which_the_operator_itself_judges(self) -> None:
         source = (REPOSITORY / "src/aws/error.rs").read_text()
         classified = source[source.index("match code {"):source.index("fn by_message")]
-        for name, failures in (("PrivateGenAIAwsAccessDenied", {"AccessDenied"}), ("PrivateGenAIAwsUnavailable", {"Unavailable"})):
+        for name, failures in (("PrivateGenAIOperatorCredentialsInvalid", {"Credentials"}),
+                ("PrivateGenAIAwsAccessDenied", {"AccessDenied"}), ("PrivateGenAIAwsUnavailable", {"Unavailable"})):
             [alert] = [alert for alert in alerts() if alert["alert"] == name]
             [pattern] = {matcher.value for node in nodes(parse(alert["expr"])) if isinstance(node, promql_parser.VectorSelector)
                 for matcher in node.matchers.matchers if matcher.name == "code"}
