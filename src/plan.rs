@@ -180,7 +180,8 @@ pub fn explain(kind: ConditionType, resource: &str, error: &AwsError) -> Leg {
         ),
         Failure::QuotaReached => (
             Reason::QuotaReached,
-            "Raise the quota in Service Quotas, or remove what is not needed; it is tried again.".to_owned(),
+            "Raise the quota in Service Quotas, or remove what is not needed (of tags, AWS takes fifty); it is tried again."
+                .to_owned(),
         ),
         Failure::Invalid => (Reason::AwsRefused, "Correct what AWS's message names; it is tried again.".to_owned()),
     };
