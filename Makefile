@@ -119,11 +119,11 @@ $(DENY):
 # ---- the image
 
 .PHONY: image
-image: $(IMAGE_TOOLS)/done ## Build the container image for amd64 and arm64 without an engine: PUSH=registry.example/operator:0.1.0
+image: $(IMAGE_TOOLS)/done ## Build the container image for amd64 and arm64 without an engine: PUSH=registry.example/operator:0.1.0 SOURCE=https://git.example/operator
 	rustup target add x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 	PATH="$(IMAGE_TOOLS)/bin:$$PATH" $(CARGO) zigbuild --release --locked --bin private-genai-operator \
 	  --target x86_64-unknown-linux-musl --target aarch64-unknown-linux-musl
-	cd image && go run . --output $(IMAGE) $(if $(PUSH),--push $(PUSH)) \
+	cd image && go run . --output $(IMAGE) $(if $(PUSH),--push $(PUSH)) $(if $(SOURCE),--source $(SOURCE)) \
 	  --version "$$(cargo pkgid --manifest-path ../Cargo.toml | sed 's/.*[#@]//')" \
 	  --revision "$$(git rev-parse HEAD)" --created "$$(git log -1 --format=%ct)" \
 	  --certificates "$$($(IMAGE_TOOLS)/bin/python -m certifi)" \

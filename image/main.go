@@ -235,7 +235,8 @@ func (c *contents) folders(writer *tar.Writer, folder string, made map[string]bo
 	})
 }
 
-// tell says for each platform how large the program is, and what a node downloads.
+// tell says for each platform how large the program is, and what a node downloads; and in the last line the digest of the index, by
+// which all platforms are pulled.
 func (c *contents) tell(index v1.ImageIndex, out io.Writer) error {
 	manifest, err := index.IndexManifest()
 	if err != nil {
@@ -264,5 +265,10 @@ func (c *contents) tell(index v1.ImageIndex, out io.Writer) error {
 		fmt.Fprintf(table, "%s\t%.1f MB\t%.1f MB\t%s\n",
 			descriptor.Platform, float64(program)/1e6, float64(compressed)/1e6, descriptor.Digest)
 	}
+	digest, err := index.Digest()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(table, "index\t\t\t%s\n", digest)
 	return table.Flush()
 }

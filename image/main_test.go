@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -147,7 +148,7 @@ func TestWhatIsPushedIsWhatIsInTheLayout(t *testing.T) {
 	server := httptest.NewServer(registry.New())
 	defer server.Close()
 	to := strings.TrimPrefix(server.URL, "http://") + "/operator:0.1.0"
-	index, _ := made(t, arguments(t, "--push", to))
+	index, said := made(t, arguments(t, "--push", to))
 	reference, err := name.ParseReference(to)
 	if err != nil {
 		t.Fatal(err)
@@ -162,6 +163,24 @@ func TestWhatIsPushedIsWhatIsInTheLayout(t *testing.T) {
 	one, _ := index.Digest()
 	if other, err := pushed.Digest(); err != nil || one != other {
 		t.Errorf("%s and %s, %v", one, other, err)
+	}
+	if !regexp.MustCompile(`(?m)^index .* ` + one.String() + `$`).MatchString(said) {
+		t.Errorf("%s, by which it is pulled and attested, is not told: %s", one, said)
+	}
+}
+
+func TestTheRepositoryIsNamedWhereItIsKnown(t *testing.T) {
+	const source = "https://github.com/example/private-genai-operator"
+	for _, more := range [][]string{nil, {"--source", source}} {
+		index, _ := made(t, arguments(t, more...))
+		manifest, err := index.IndexManifest()
+		if err != nil {
+			t.Fatal(err)
+		}
+		named, found := manifest.Annotations["org.opencontainers.image.source"]
+		if found != (more != nil) || found && named != source {
+			t.Errorf("%v: %q", more, named)
+		}
 	}
 }
 

@@ -97,13 +97,15 @@ class RenderTest(unittest.TestCase):
     def test_the_schema_knows_the_values_that_the_chart_has_and_no_others(self) -> None:
         whole = yaml.safe_load((CHART / "values.yaml").read_text())
         schema = json.loads((CHART / "values.schema.json").read_text())
-        self.assertEqual(set(schema["properties"]), {*whole, "installationId", "region", "global"})
+        self.assertEqual(set(schema["properties"]), {*whole, "installationId", "region", "global", "enabled"})
         closed(self, schema, "values")
 
     def test_a_wrong_value_is_refused_with_its_name(self) -> None:
         for path, wrong in (
             ("installationId", "Not this"), ("installationId", "-a"), ("installationId", "a" * 33),
-            ("region", "Virginia"), ("region", ""),
+            ("region", "Virginia"), ("region", ""), ("enabled", "yes"),
+            # The program knows the partitions aws, aws-cn and aws-us-gov.
+            *(("region", region) for region in ("eusc-de-east-1", "us-iso-east-1", "us-isob-east-1", "eu-isoe-west-1", "us-isof-south-1")),
             ("replicas", -1), ("replicas", "2"), ("replicas", 1.5),
             ("resyncSeconds", 9), ("resyncSeconds", 86401), ("concurrency", 0), ("concurrency", 1001),
             ("pacing.awsRatePercent", 0), ("pacing.awsRatePercent", 101), ("pacing.awsRatePercent", "50"),
@@ -113,6 +115,7 @@ class RenderTest(unittest.TestCase):
             ("implicitNetworks.allow.namespaces.0", ""), ("implicitNetworks.allow.models.0", "nova lite"),
             ("implicitNetworks.allow.models.0", "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0"),
             ("tags.a", "b,c"), ("tags.a", "b=c"), ("tags.a", 1), ("tags.a", " b"), ("tags.a", "x" * 257),
+            ("tags.a", "aws:b"), ("tags.a", "Aws:b"),
             ("tags", {f"k{n}": "v" for n in range(41)}),
             ("permissionsBoundaryArn", "boundary"), ("permissionsBoundaryArn", "arn:aws:iam::123456789012:role/boundary"),
             ("permissionsBoundaryArn", "arn:aws:iam::123456789012:policy/*"),
@@ -124,11 +127,13 @@ class RenderTest(unittest.TestCase):
             ("caBundle.key", "a/b"),
             ("env.0", {"name": "PGAI_RESYNC_SECONDS", "value": "60"}), ("env.0", {"name": "HTTPS_PROXY", "value": "http://p"}),
             ("env.0", {"name": "A", "value": 1}), ("env.0", {"name": "A"}),
-            ("resources.limits.memory", "much"), ("podLabels", {"a": "b c"}),
+            ("resources.limits.memory", "much"), ("resources.limits.cpu", -0.5), ("podLabels", {"a": "b c"}),
             ("tolerations.0", {"effect": "Never"}), ("affinity", {"nodeaffinity": {}}),
             ("topologySpread.0", {"maxSkew": 1}), ("topologySpread.0", {"topologyKey": "zone", "whenUnsatisfiable": "Never"}),
+            ("topologySpread.0", {"topologyKey": "zone", "minDomains": 2}),
+            ("topologySpread.0", {"topologyKey": "zone", "nodeTaintsPolicy": "Never"}),
             ("networkPolicy.metricsFrom.0", {"namespace": "monitoring"}), ("networkPolicy.apiServerPorts.0", 0),
-            ("metrics.serviceMonitor.interval", "often"), ("metrics.prometheusRule.disabled.0", "Absent"),
+            ("metrics.serviceMonitor.interval", "often"), ("metrics.serviceMonitor.interval", "30s1m"), ("metrics.prometheusRule.disabled.0", "Absent"),
             ("metrics.prometheusRule.runbookUrl", "https://runbooks.example/#genai"),
             ("metrics.dashboard.labels", {"a": True}),
         ):
@@ -138,6 +143,50 @@ class RenderTest(unittest.TestCase):
                 answer = helm("template", "pgai", CHART, values=values)
                 self.assertNotEqual(answer.returncode, 0)
                 self.assertIn(f"at '/{path.replace('.', '/')}", answer.stderr)
+
+    def test_what_kubernetes_and_helm_take_is_taken(self) -> None:
+        for path, right in (
+            # Of an umbrella chart whose dependency has a condition.
+            ("enabled", True),
+            *(("region", region) for region in ("cn-north-1", "us-gov-west-1", "il-central-1", "mx-central-1", "ap-southeast-7")),
+            ("tags.a", "saws:b"),
+            ("resources.requests.cpu", 0.5), ("resources.requests.cpu", "0.5"), ("resources.requests.memory", "1Ti"),
+            ("metrics.serviceMonitor.interval", "1m30s"), ("metrics.serviceMonitor.interval", "1d"),
+            ("metrics.serviceMonitor.interval", "500ms"), ("metrics.serviceMonitor.interval", ""),
+        ):
+            with self.subTest(f"{path}={right}"):
+                values = copy.deepcopy(FULL)
+                put(values, tuple(path.split(".")), right)
+                rendered(values)
+
+    def test_spread_is_as_it_is_written(self) -> None:
+        [spread] = only(rendered(FULL), "Deployment")["spec"]["template"]["spec"]["topologySpreadConstraints"]
+        self.assertLessEqual(FULL["topologySpread"][0].items(), spread.items())
+
+    def test_helm_warns_of_a_network_policy_that_cuts_off_prometheus_or_the_proxy(self) -> None:
+        def said(**values: Any) -> str:
+            answer = helm("install", "pgai", CHART, "--dry-run=client", values={**MINIMAL, **values})
+            self.assertEqual(answer.returncode, 0, answer.stderr)
+            return answer.stdout.split("NOTES:")[1]
+
+        policy = {"enabled": True}
+        scraped = {**policy, "metricsFrom": FULL["networkPolicy"]["metricsFrom"]}
+        for monitor in ("serviceMonitor", "podMonitor"):
+            on = {monitor: {"enabled": True}}
+            self.assertIn("networkPolicy.metricsFrom", said(networkPolicy=policy, metrics=on))
+            self.assertNotIn("networkPolicy.metricsFrom", said(networkPolicy=scraped, metrics=on))
+            self.assertNotIn("networkPolicy.metricsFrom", said(metrics=on))
+        self.assertNotIn("networkPolicy.metricsFrom", said(networkPolicy=policy))
+
+        further = {**policy, "furtherEgress": FULL["networkPolicy"]["furtherEgress"]}
+        for url, policy_, warned in (
+            ("http://proxy.example:3128", policy, True), ("http://user:a:443@proxy.example", policy, True), ("http://proxy.example/", policy, True),
+            ("http://proxy.example:443", policy, False), ("https://user:secret@proxy.example/", policy, False),
+            ("http://proxy.example:6443", policy, False), ("http://[fd00::443]:3128", policy, True),
+            ("http://proxy.example:3128", further, False), ("http://proxy.example:3128", {}, False), ("", policy, False),
+        ):
+            with self.subTest(url=url, policy=policy_):
+                self.assertEqual("networkPolicy.furtherEgress" in said(proxy={"https": url}, networkPolicy=policy_), warned)
 
     def test_an_unknown_value_is_refused_wherever_it_stands(self) -> None:
         for path in [(), *sorted({path[:-1] for path in paths(FULL) if len(path) > 1 and path[:-1] not in FREE})]:
@@ -152,7 +201,7 @@ class RenderTest(unittest.TestCase):
         for values, expected in (
             ({}, "installationId is required: whose resources these are"),
             ({"installationId": "prod"}, "region is required: the AWS region"),
-            ({"installationId": "prod", "region": "us-east-1"}, "image.repository is required: no image is published yet"),
+            ({"installationId": "prod", "region": "us-east-1"}, "image.repository is required: where the operator's image is"),
             ({**MINIMAL, "podLabels": {"app.kubernetes.io/name": "other"}}, "invalid propertyName 'app.kubernetes.io/name'"),
             ({**MINIMAL, "serviceAccount": {"create": False}}, "serviceAccount.name is required with serviceAccount.create=false"),
             *(({**MINIMAL, "tags": {key: "a"}}, f"invalid propertyName '{key}'")
@@ -160,7 +209,11 @@ class RenderTest(unittest.TestCase):
             ({**MINIMAL, "tags": {"Team": "a", "team": "b"}}, "tags: Team and team differ in upper and lower case only"),
             ({**MINIMAL, "metrics": {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}}, "are both enabled"),
             ({**MINIMAL, "metrics": {"prometheusRule": {"enabled": True, "disabled": ["PrivateGenAIUnheardOf"]}}},
-                "there is no alert PrivateGenAIUnheardOf; there are PrivateGenAIOperatorAbsent, "),
+                "disabled: there is no alert PrivateGenAIUnheardOf; there are PrivateGenAIOperatorAbsent, "),
+            ({**MINIMAL, "metrics": {"prometheusRule": {"enabled": True, "severities": {"PrivateGenAIPathNotPrivat": "page"}}}},
+                "severities: there is no alert PrivateGenAIPathNotPrivat; there are PrivateGenAIOperatorAbsent, "),
+            ({**MINIMAL, "metrics": {"prometheusRule": {"enabled": True, "alertLabels": {"severity": "page"}}}},
+                "invalid propertyName 'severity'"),
         ):
             answer = helm("template", "pgai", CHART, values=values)
             self.assertNotEqual(answer.returncode, 0)
@@ -302,7 +355,8 @@ class CrdsTest(unittest.TestCase):
             self.assertNotIn("annotations", definition["metadata"])
 
     def test_a_wrong_value_is_refused(self) -> None:
-        for values in ({"keep": "yes"}, {"kept": True}, {"annotations": {"a": 1}}, {"labels": {"a": "b c"}}):
+        self.assertEqual(rendered({"enabled": True}, CRDS_CHART), rendered({}, CRDS_CHART), "of an umbrella chart")
+        for values in ({"keep": "yes"}, {"kept": True}, {"enabled": "yes"}, {"annotations": {"a": 1}}, {"labels": {"a": "b c"}}):
             answer = helm("template", "crds", CRDS_CHART, values=values)
             self.assertNotEqual(answer.returncode, 0)
             self.assertIn("values don't meet the specifications", answer.stderr)

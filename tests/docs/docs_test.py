@@ -213,6 +213,20 @@ class WorkflowsTest(unittest.TestCase):
                     self.assertEqual(job["permissions"], {"contents": "read"})
 
 
+    def test_an_image_is_built_for_every_change_and_a_released_one_is_attested_by_its_digest(self) -> None:
+        ci, release = (yaml.safe_load((REPOSITORY / f".github/workflows/{name}.yml").read_text())["jobs"] for name in ("ci", "release"))
+        self.assertIn("make image sbom", [step.get("run") for step in ci["image"]["steps"]])
+        publish = release["publish"]
+        self.assertEqual(publish["permissions"],
+            {"contents": "write", "packages": "write", "id-token": "write", "attestations": "write"})
+        [pushed] = [step["run"] for step in publish["steps"] if step.get("run", "").startswith("make image ")]
+        self.assertIn('SOURCE="https://github.com/$GITHUB_REPOSITORY"', pushed)
+        attested = [step["with"] for step in publish["steps"] if step.get("uses", "").startswith("actions/attest@")]
+        self.assertEqual([step.pop("sbom-path", None) for step in attested], [None, "target/image-sbom/private-genai-operator.cdx.json"])
+        for step in attested:
+            self.assertEqual(step["subject-digest"], "${{ steps.image.outputs.digest }}")
+
+
 class GitOpsExamplesTest(unittest.TestCase):
     """Whole schemas of Argo CD and Flux would be their own code: these are the fields and rules that the examples rest on."""
 
