@@ -48,12 +48,10 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     };
     plan.legs.push(function);
     // By the role's tags, which are listed, it is known that all of the app's resources have theirs: the function's come first.
-    let tags_function = |write: &Write| matches!(write, Write::TagFunction { .. });
-    let is_tagged = |detail: &FunctionDetail| missing_tags(&desired.tags, &detail.tags).is_empty();
-    if observed.listing.is_some()
-        && !observed.detail.as_ref().is_some_and(is_tagged)
-        && !plan.steps.iter().any(|step| tags_function(&step.write))
-    {
+    let has_tags = |detail: &FunctionDetail| missing_tags(&desired.tags, &detail.tags).is_empty();
+    let is_tagged = observed.listing.is_none() || observed.detail.as_ref().is_some_and(has_tags);
+    let gets_tags = plan.steps.iter().any(|step| matches!(step.write, Write::TagFunction { .. }));
+    if !is_tagged && !gets_tags {
         plan.steps.retain(|step| step.write.tagging() != Tagging::Role);
     }
     plan.tag_last();

@@ -1,8 +1,6 @@
 //! What the API server cannot refuse, a condition explains; and nothing is created.
 
-use std::time::Duration;
-
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, time::Duration};
 
 use private_genai_operator::{
     aws::{Tenancy, VpcId},
