@@ -106,6 +106,10 @@ impl Failure {
             | "RequestTimeout"
             | "RequestTimeoutException" => Self::Unavailable,
             "NoSuchEntity" | "ResourceNotFoundException" => Self::NotFound,
+            // Invoke's, about the function's own configuration, although with status 502.
+            "EC2AccessDeniedException" | "InvalidSubnetIDException" | "InvalidSecurityGroupIDException" => {
+                Self::Invalid
+            }
             // A policy of AWS's for a service-linked role.
             "PolicyNotAttachable" => Self::BoundaryMissing,
             "EntityAlreadyExists" | "ResourceAlreadyExistsException" | "ResourceConflictException" => {
@@ -113,6 +117,7 @@ impl Failure {
             }
             "DependencyViolation" | "DeleteConflict" | "ResourceInUse" | "ResourceInUseException" => Self::InUse,
             "ConcurrentModification"
+            | "ConcurrentTagAccess"
             | "OperationAbortedException"
             | "IncorrectState"
             | "OperationInProgress"
@@ -138,6 +143,7 @@ impl Failure {
             | "CodeStorageExceededException"
             | "TooManyTagsException" => Self::QuotaReached,
             _ if code.ends_with(".NotFound") => Self::NotFound,
+            _ if code.ends_with(".InUse") => Self::InUse,
             _ if code.ends_with(".Duplicate") => Self::AlreadyExists,
             _ if code.ends_with("LimitExceeded") || code.ends_with("LimitExceededException") => Self::QuotaReached,
             _ if status == 429 => Self::Throttled,
@@ -164,7 +170,9 @@ fn by_message(code: &str, message: &str) -> Option<Failure> {
         }
         // Lambda's, about the function's role: not about what the operator may do.
         "AccessDeniedException" if says("cannot be assumed by lambda") => Some(Failure::NotYet),
-        "ResourceConflictException" if says("in progress") || says("is currently in the following state") => {
+        "ResourceConflictException"
+            if says("in progress") || says("concurrent update") || says("is currently in the following state") =>
+        {
             Some(Failure::NotYet)
         }
         _ => None,
@@ -213,6 +221,12 @@ mod tests {
                 Failure::NotYet,
             ),
             (
+                409,
+                "ResourceConflictException",
+                "The function could not be updated due to a concurrent update operation.",
+                Failure::NotYet,
+            ),
+            (
                 400,
                 "InvalidParameterValueException",
                 "The role defined for the function cannot be assumed by Lambda.",
@@ -233,7 +247,13 @@ mod tests {
             (502, "ResourceNotReadyException", "The function is inactive", Failure::NotYet),
             (502, "ENILimitReachedException", "", Failure::QuotaReached),
             (400, "InvalidParameterValueException", "Unsupported runtime", Failure::Invalid),
+            (502, "EC2AccessDeniedException", "", Failure::Invalid),
+            (502, "InvalidSubnetIDException", "", Failure::Invalid),
+            (502, "InvalidSecurityGroupIDException", "", Failure::Invalid),
             (400, "DependencyViolation", "", Failure::InUse),
+            (400, "InvalidGroup.InUse", "", Failure::InUse),
+            (400, "InvalidNetworkInterface.InUse", "", Failure::InUse),
+            (400, "ConcurrentTagAccess", "", Failure::NotYet),
             (
                 400,
                 "InvalidParameterValue",
