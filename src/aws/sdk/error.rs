@@ -3,7 +3,9 @@
 use std::{error::Error, fmt::Display, iter, str::FromStr};
 
 use aws_credential_types::provider::error::CredentialsError;
-use aws_sdk_sts::operation::RequestId;
+use aws_sdk_sts::operation::{
+    RequestId, assume_role::AssumeRoleError, assume_role_with_web_identity::AssumeRoleWithWebIdentityError,
+};
 use aws_smithy_runtime_api::client::{
     orchestrator::HttpResponse,
     result::{ConnectorError, SdkError},
@@ -31,7 +33,7 @@ pub(super) fn from_sdk<E: Error + ProvideErrorMetadata + 'static>(
         operation,
         failure: unanswered(error),
         code: None,
-        message: in_one_line(&sources(error).map(ToString::to_string).collect::<Vec<_>>().join(": ")),
+        message: without_times(&in_one_line(&sources(error).map(ToString::to_string).collect::<Vec<_>>().join(": "))),
         request_id: error.request_id().map(ToOwned::to_owned),
     }
 }
@@ -63,7 +65,34 @@ pub(super) fn answered(
 /// AWS's words without the blob that EC2 appends to a refusal, which is another one each time and tells people nothing.
 fn told(message: &str) -> String {
     let (told, _) = message.split_once("Encoded authorization failure message").unwrap_or((message, ""));
-    told.trim_end().chars().take(1_000).collect()
+    without_times(told.trim_end()).chars().take(1_000).collect()
+}
+
+/// Without the moment at which a clock was looked at, which is another one at each attempt: a token or a certificate has
+/// expired, or a signature has, by seconds since 1970 (`1700000000`, `12 seconds ago`) or as `20231114T221320Z`.
+fn without_times(text: &str) -> String {
+    fn core(word: &str) -> &str {
+        word.trim_matches(|c: char| !c.is_ascii_alphanumeric())
+    }
+    let words: Vec<&str> = text.split(' ').collect();
+    let told = words.iter().enumerate().map(|(n, word)| {
+        let (shown, next) = (core(word), words.get(n + 1).map(|next| core(next)));
+        let digits = !shown.is_empty() && shown.bytes().all(|byte| byte.is_ascii_digit());
+        let unix = digits && shown.len() == 10;
+        let ago = digits && matches!(next, Some("second" | "seconds"));
+        if unix || ago || is_basic_iso_8601(shown) { word.replace(shown, "…") } else { (*word).to_owned() }
+    });
+    told.collect::<Vec<_>>().join(" ")
+}
+
+/// A moment as signatures have it: `20231114T221320Z`.
+fn is_basic_iso_8601(text: &str) -> bool {
+    text.len() == 16
+        && text.bytes().enumerate().all(|(n, byte)| match n {
+            8 => byte == b'T',
+            15 => byte == b'Z',
+            _ => byte.is_ascii_digit(),
+        })
 }
 
 /// The call could not be made as it was asked for.
@@ -82,14 +111,35 @@ fn unanswered<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Failure 
     }
 }
 
-/// Whoever hands out credentials may be out of reach for a while; anything else is wrong until somebody sets it right.
+/// Whoever hands out credentials may be out of reach or unwell for a while; anything else is wrong until somebody sets it
+/// right.
 fn without_credentials(error: &(dyn Error + 'static)) -> Failure {
     let timed_out = matches!(error.downcast_ref(), Some(CredentialsError::ProviderTimedOut(_)));
-    if timed_out || sources(error).any(<dyn Error>::is::<ConnectorError>) {
-        Failure::Unavailable
-    } else {
-        Failure::Credentials
-    }
+    let passes = |source: &(dyn Error + 'static)| {
+        source.is::<ConnectorError>()
+            || is_unwell::<AssumeRoleWithWebIdentityError>(source)
+            || is_unwell::<AssumeRoleError>(source)
+            || agent_is_unwell(&source.to_string())
+    };
+    if timed_out || sources(error).any(passes) { Failure::Unavailable } else { Failure::Credentials }
+}
+
+/// STS was asked for credentials, and says that it, or the identity provider that it asks in turn, cannot serve now.
+fn is_unwell<E: Error + ProvideErrorMetadata + 'static>(error: &(dyn Error + 'static)) -> bool {
+    let Some(SdkError::ServiceError(refused)) = error.downcast_ref::<SdkError<E, HttpResponse>>() else {
+        return false;
+    };
+    let (status, meta) = (refused.raw().status().as_u16(), refused.err().meta());
+    let code = meta.code().unwrap_or_default();
+    let failure = Failure::classify(status, code, meta.message().unwrap_or_default());
+    code == "IDPCommunicationError" || matches!(failure, Failure::Throttled | Failure::Unavailable)
+}
+
+/// The agent of EKS Pod Identity was asked for credentials, and says that it cannot serve now. The SDK keeps of its answer
+/// nothing but the status, and that in words.
+fn agent_is_unwell(text: &str) -> bool {
+    let status = text.strip_prefix("Non-success status from HTTP credential provider: StatusCode(");
+    status.is_some_and(|status| status.starts_with('5') || status.starts_with("429"))
 }
 
 fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
@@ -215,8 +265,64 @@ mod tests {
         assert_eq!(failure(CredentialsError::provider_error("AccessDenied")), Failure::Credentials);
         let unreachable = ConnectorError::io("connection refused".into());
         assert_eq!(failure(CredentialsError::provider_error(unreachable)), Failure::Unavailable);
+        let agent = |status: u16| {
+            let status = StatusCode::try_from(status).expect("status");
+            // The SDK's own words: aws-config, src/http_credential_provider.rs.
+            let said = format!("Non-success status from HTTP credential provider: {status:?}");
+            failure(CredentialsError::provider_error(said))
+        };
+        assert_eq!(
+            [400, 403, 404, 429, 500, 503].map(agent),
+            [
+                Failure::Credentials,
+                Failure::Credentials,
+                Failure::Credentials,
+                Failure::Unavailable,
+                Failure::Unavailable,
+                Failure::Unavailable
+            ]
+        );
+        let web_identity = |status: u16, code: &str| {
+            let refused = AssumeRoleWithWebIdentityError::generic(ErrorMetadata::builder().code(code).build());
+            let raw = HttpResponse::new(StatusCode::try_from(status).expect("status"), SdkBody::empty());
+            failure(CredentialsError::provider_error(SdkError::service_error(refused, raw)))
+        };
+        assert_eq!(web_identity(403, "AccessDenied"), Failure::Credentials);
+        assert_eq!(web_identity(400, "InvalidIdentityToken"), Failure::Credentials);
+        assert_eq!(web_identity(400, "IDPCommunicationError"), Failure::Unavailable);
+        assert_eq!(web_identity(400, "Throttling"), Failure::Unavailable);
+        assert_eq!(web_identity(503, "ServiceUnavailable"), Failure::Unavailable);
         let late = CredentialsError::provider_timed_out(std::time::Duration::from_secs(5));
         assert_eq!(failure(late).class(), Class::Retry);
+    }
+
+    #[test]
+    fn the_same_error_later_has_the_same_words() {
+        let no_answer =
+            |text: &str| read(&StsError::dispatch_failure(ConnectorError::other(text.into(), None))).message;
+        let answer =
+            |text: &str| read(&service_error(403, ErrorMetadata::builder().code("C").message(text).build())).message;
+        for (now, later) in [
+            (
+                "certificate expired: verification time 1700000000 (UNIX), but certificate is not valid after \
+                 1600000000 (100000000 seconds ago)",
+                "certificate expired: verification time 1700000015 (UNIX), but certificate is not valid after \
+                 1600000000 (100000015 seconds ago)",
+            ),
+            (
+                "Token expired: current date/time 1624482533 must be before the expiration date/time1624482000",
+                "Token expired: current date/time 1624482548 must be before the expiration date/time1624482000",
+            ),
+            (
+                "Signature expired: 20231114T221320Z is now earlier than 20231114T222000Z (20231114T223500Z - 15 min.)",
+                "Signature expired: 20231114T221335Z is now earlier than 20231114T222015Z (20231114T223515Z - 15 min.)",
+            ),
+        ] {
+            assert_eq!(no_answer(now), no_answer(later));
+            assert_eq!(answer(now), answer(later));
+        }
+        let stays = "arn:aws:iam::123456789012:role/r-1700000000 in vpc-1700000000 after 3 attempts (sg-0123456789)";
+        assert_eq!(answer(stays), stays);
     }
 
     #[test]
