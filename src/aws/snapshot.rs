@@ -68,13 +68,22 @@ impl Snapshots {
         }
     }
 
-    /// The same, asked anew.
+    /// The same, asked anew. Whoever was known to be the caller still is while STS gives no answer.
     ///
     /// # Errors
     /// As `sts:GetCallerIdentity`; and when the credentials are of another account than they were.
     pub async fn identify(&self) -> Result<Arc<Caller>, AwsError> {
-        self.caller.invalidate();
-        self.caller.get(MaxAge::Any, |_| self.ask()).await
+        if self.caller.kept().is_none() {
+            self.caller.invalidate();
+            return self.caller.get(MaxAge::Any, |_| self.ask()).await;
+        }
+        let answer = self.ask().await.map(Arc::new);
+        match &answer {
+            Ok(caller) => self.caller.keep(Arc::clone(caller), Duration::ZERO),
+            Err(error) if error.failure == Failure::Credentials => self.caller.invalidate(),
+            Err(_) => {}
+        }
+        answer
     }
 
     /// The objects say in which account they were built: credentials of another one are refused, whoever was asked before.

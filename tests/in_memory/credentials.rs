@@ -152,6 +152,25 @@ async fn an_operator_that_starts_with_credentials_of_another_account_forgets_not
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_waits_for_an_sts_that_gives_no_answer_once_the_credentials_were_accepted() {
+    scene(async {
+        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+        scene.aws.fail_next("GetCallerIdentity", Fault::unreachable().times(u32::MAX));
+        let fault = Fault::new(401, "AuthFailure", "AWS was not able to validate the provided access credentials");
+        let functions = scene.aws.world().regions.remove(&Scene::region()).expect("the region").functions;
+        let function = functions.keys().next().expect("a function").as_str().to_owned();
+        scene.aws.fail_next("GetFunction", fault.times(u32::MAX).only(function));
+        scene.pass(RESYNC * 3).await;
+        let asked = names(&scene.aws.take_journal()).iter().filter(|call| *call == "sts:GetCallerIdentity").count();
+        assert!(asked > 1, "the credentials are suspect");
+        scene.apply_app("another", &vpc);
+        scene.until_ready("another").await;
+        assert_eq!(scene.ready.verdict(), Ok(()));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_aws_that_cannot_be_reached_at_the_start_makes_no_operator_unready() {
     scene(async {
         let mut scene = Scene::new(Delays::default());
