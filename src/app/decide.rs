@@ -221,7 +221,8 @@ pub fn is_young_and_unseen(object: &Guarded<PrivateGenAIApp>, now: i64) -> bool 
     const IAM_LISTS_WITHIN_SECONDS: i64 = 60;
     let recorded = object.0.as_ref().ok().and_then(|app| app.status.as_ref()?.execution_role.as_ref()).is_some();
     let created = object.meta().creation_timestamp.as_ref().map_or(0, |time| time.0.as_second());
-    !recorded && now - created < IAM_LISTS_WITHIN_SECONDS
+    // To a clock that is an hour behind the API server's, an app would be young for an hour.
+    !recorded && (now - created).abs() < IAM_LISTS_WITHIN_SECONDS
 }
 
 /// What an app is told while it is so young.
@@ -269,5 +270,25 @@ pub fn identity(object: &impl kube::ResourceExt, key: &NetworkKey, settings: &Se
         vpc: key.vpc.clone(),
         namespace: object.namespace().unwrap_or_default(),
         name: object.name_any(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
+    use kube::core::{ObjectMeta, error_boundary::InvalidObject};
+
+    use super::*;
+
+    #[test]
+    fn an_app_is_young_for_a_minute_also_where_clocks_differ_by_seconds_and_not_for_an_hour_where_they_differ_by_that()
+    {
+        let created = 1_700_000_000;
+        let creation_timestamp = Some(Time(Timestamp::from_second(created).expect("a time")));
+        let metadata = ObjectMeta { creation_timestamp, ..ObjectMeta::default() };
+        let object = kube::core::DeserializeGuard(Err(InvalidObject { error: "unreadable".to_owned(), metadata }));
+        for (later, young) in [(0, true), (59, true), (60, false), (3_600, false), (-5, true), (-3_600, false)] {
+            assert_eq!(is_young_and_unseen(&object, created + later), young, "{later} s after it was created");
+        }
     }
 }
