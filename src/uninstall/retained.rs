@@ -36,7 +36,7 @@ impl Retained {
         Self { snapshots, installation, home, seen: BTreeSet::new(), kept: BTreeSet::new() }
     }
 
-    /// The networks that are to go without their resources, each once, and the retained apps on them. None as long as there
+    /// The networks that are still to be told to go without their resources, and the retained apps on them. None as long as there
     /// are apps: they are to say in AWS first that they are retained.
     pub(super) async fn networks<'a>(&mut self, items: &'a [Item]) -> Vec<(&'a Item, String)> {
         let apps = items.iter().filter(|item| item.kind == Kind::App);
@@ -57,13 +57,16 @@ impl Retained {
             }
         };
         let users = users(roles.values(), &self.installation, &self.seen);
-        let networks: Vec<_> = items
+        items
             .iter()
             .filter(|network| !network.retained && !self.kept.contains(&network.uid))
             .filter_map(|network| Some((network, listed(users.get(network.network.as_ref()?)?))))
-            .collect();
-        self.kept.extend(networks.iter().map(|(network, _)| network.uid.clone()));
-        networks
+            .collect()
+    }
+
+    /// This network is to go without its resources, and says so.
+    pub(super) fn keeps(&mut self, network: &Item) {
+        self.kept.insert(network.uid.clone());
     }
 }
 

@@ -1,6 +1,6 @@
 //! Removing everything: the objects of both kinds, and by that their resources in AWS.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, ops::ControlFlow, sync::Arc, time::Duration};
 
 use futures::future::join;
 use kube::{
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     api::{DeletionPolicy, PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
-    aws::Aws,
+    aws::{Aws, Region},
     controller::{self, Settings, raw},
     leadership::{Election, Leadership, Standing},
 };
@@ -57,7 +57,9 @@ pub async fn teardown(
         let removing = async {
             let _over = done.clone().drop_guard();
             let retained = Retained::new(Arc::clone(&aws), &settings);
-            remove_all(&client, &settings, (&mut places, retained), &stop, &mut tell).await
+            let (places, told) = (&mut places, Vec::new());
+            let removal = Removal { client: &client, home: &settings.region, places, retained, told };
+            removal.finish(&stop, &mut tell).await
         };
         join(election.campaign(&standing, &done, work), removing).await.1?;
     }
@@ -73,57 +75,78 @@ pub async fn teardown(
     Ok(())
 }
 
-async fn remove_all(
-    client: &Client,
-    settings: &Settings,
-    (places, mut retained): (&mut Places, Retained),
-    stop: &CancellationToken,
-    tell: &mut impl FnMut(String) -> std::io::Result<()>,
-) -> Result<(), Failure> {
-    let mut told: Vec<String> = Vec::new();
-    loop {
-        let items = match objects(client, &settings.region).await {
-            Ok(items) => items,
-            Err(error @ kube::Error::Api(_)) => return Err(error.into()),
-            // It may take an hour: a connection that breaks meanwhile is no reason to give up.
-            Err(error) => {
-                tracing::warn!(%error, "what is left could not be looked at; it is tried again");
-                pause(stop).await?;
-                continue;
+/// What is under way until all objects are gone.
+struct Removal<'a> {
+    client: &'a Client,
+    home: &'a Region,
+    places: &'a mut Places,
+    retained: Retained,
+    /// What is left, as it was told last.
+    told: Vec<String>,
+}
+
+impl Removal<'_> {
+    /// It may take an hour: an API server that is out of reach or too busy meanwhile is no reason to give up.
+    async fn finish(
+        mut self,
+        stop: &CancellationToken,
+        tell: &mut impl FnMut(String) -> std::io::Result<()>,
+    ) -> Result<(), Failure> {
+        loop {
+            match self.step(tell).await {
+                Ok(ControlFlow::Break(())) => return Ok(()),
+                Ok(ControlFlow::Continue(())) => {}
+                Err(Failure::Kubernetes(error)) if passes(&error) => {
+                    tracing::warn!(%error, "the Kubernetes API does not serve now; it is tried again");
+                }
+                Err(failure) => return Err(failure),
             }
-        };
+            pause(stop).await?;
+        }
+    }
+
+    /// Deletes what can be deleted now; breaks when nothing is left.
+    async fn step(&mut self, tell: &mut impl FnMut(String) -> std::io::Result<()>) -> Result<ControlFlow<()>, Failure> {
+        let items = objects(self.client, self.home).await?;
         for item in &items {
             if let Some(NetworkKey { region, vpc }) = item.network.clone() {
-                places.entry(region).or_default().insert(vpc);
+                self.places.entry(region).or_default().insert(vpc);
             }
         }
         // Before it is deleted: without resources to remove, nothing holds it.
-        for (item, apps) in retained.networks(&items).await {
-            keep_resources(client, item).await?;
+        for (item, apps) in self.retained.networks(&items).await {
+            keep_resources(self.client, item).await?;
+            self.retained.keeps(item);
             tell(format!(
                 "{item}: deletionPolicy is set to Retain, because its endpoints and security groups are those of retained \
                  apps {apps} too."
             ))?;
         }
         match next(&items) {
-            Next::Done => return Ok(()),
+            Next::Done => return Ok(ControlFlow::Break(())),
             Next::Wait => {}
             Next::Delete(items) => {
-                let mut deleted = BTreeSet::new();
-                for item in items {
-                    delete(client, item).await?;
-                    deleted.insert(item);
+                for item in items.into_iter().collect::<BTreeSet<_>>() {
+                    delete(self.client, item).await?;
+                    tell(format!("Deleting {item}."))?;
                 }
-                deleted.into_iter().map(|item| format!("Deleting {item}.")).try_for_each(&mut *tell)?;
             }
         }
         // What is told already is not told again.
         let now = left(&items);
-        if now != told {
-            now.iter().filter(|line| !told.contains(line)).cloned().try_for_each(&mut *tell)?;
-            told = now;
+        if now != self.told {
+            now.iter().filter(|line| !self.told.contains(line)).cloned().try_for_each(tell)?;
+            self.told = now;
         }
-        pause(stop).await?;
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// Whether the same request may be answered later: nobody answered, or the API server is too busy or unwell.
+fn passes(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => status.code == 429 || status.code >= 500,
+        _ => true,
     }
 }
 

@@ -12,7 +12,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     leadership::{LEASE, Replica, callers, election},
-    memory::aws::{Delays, Fault, VpcShape},
+    memory::{
+        aws::{Delays, Fault, VpcShape},
+        kubernetes::{Fault as Kubernetes, Verb},
+    },
     scene::{LONG, Scene, app, condition, scene, writes},
 };
 
@@ -124,6 +127,34 @@ async fn teardown_ends_where_apps_are_retained_leaves_their_networks_too_and_nam
                 assert!(says(what), "{what} is told: {said:#?}");
             }
         }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn teardown_goes_on_when_the_api_server_was_too_busy_or_unwell() {
+    scene(async {
+        let (scene, operator) = two_apps(Delays::default()).await;
+        scene.kubernetes.overwrite(&app("two"), |app| app["spec"]["deletionPolicy"] = json!("Retain"));
+        scene.pass(Duration::from_mins(1)).await;
+        operator.stop().await;
+        let networks = scene.kubernetes.list("privategenainetworks");
+        for network in &networks {
+            let path = format!("privategenainetworks/{}", network["metadata"]["name"].as_str().expect("a name"));
+            scene.kubernetes.inject(Kubernetes::answer(500).on(Verb::Patch).of(&path).on_part(None));
+            scene.kubernetes.inject(Kubernetes::answer(503).on(Verb::Delete).of(&path));
+        }
+        scene.kubernetes.inject(Kubernetes::answer(429).on(Verb::Delete).of(&app("one")));
+        scene.kubernetes.inject(Kubernetes::answer(504).on(Verb::Delete).of(&app("two")).after_the_work());
+        // The first looks are those of whoever asks for the teardown, and of the watches.
+        scene.kubernetes.inject(Kubernetes::answer(503).on(Verb::List).of("privategenaiapps").skipping(2).times(3));
+        let ended = tokio::time::timeout(LONG, tears_down(&scene, true, &CancellationToken::new())).await;
+        let (result, said) = ended.expect("it ends");
+        result.expect("all objects are gone");
+        assert_eq!(count(&scene), 0);
+        let region = scene.aws.world().regions.remove(&Scene::region()).expect("the region");
+        assert_eq!((region.functions.len(), region.endpoints.len()), (1, 1), "of the retained app: {said:#?}");
+        assert_eq!(scene.kubernetes.faults_left(), 0, "each was met: {said:#?}");
     })
     .await;
 }
