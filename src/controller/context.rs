@@ -60,7 +60,12 @@ impl Attempts {
 
 /// Under what attempts at an object are counted.
 pub fn key(kind: &str, object: &impl ResourceExt) -> String {
-    format!("{kind} {}/{}", object.namespace().unwrap_or_default(), object.name_any())
+    key_of(kind, &object.namespace().unwrap_or_default(), &object.name_any())
+}
+
+/// The same of an object that is not at hand; what has no namespace has an empty one.
+pub fn key_of(kind: &str, namespace: &str, name: &str) -> String {
+    format!("{kind} {namespace}/{name}")
 }
 
 /// How the operator was told to work.

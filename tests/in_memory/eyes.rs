@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use crate::{
-    memory::aws::{Delays, Fault},
+    memory::{
+        aws::{Delays, Fault},
+        kubernetes::{Fault as Kubernetes, Verb},
+    },
     scene::{RESYNC, Scene, app, scene},
 };
 
@@ -40,6 +43,29 @@ async fn objects_are_counted_by_their_conditions_and_no_more_when_they_are_gone(
         scene.until_network_gone(&vpc).await;
         scene.pass(Duration::from_secs(5)).await;
         assert!(!shows(&scene, r#"objects{kind="app""#), "{}", scene.metrics.text().expect("text"));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_goes_while_it_waits_to_be_looked_at_waits_no_more() {
+    scene(async {
+        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+        // More than are looked at at a time, and each look takes a while.
+        let waiting: Vec<String> = (0..40).map(|n| format!("waits-{n}")).collect();
+        let slow = Kubernetes::delay(Duration::from_secs(20)).on(Verb::Patch).of("privategenaiapps");
+        scene.kubernetes.inject(slow.times(1_000));
+        for name in &waiting {
+            scene.apply_app(name, &vpc);
+        }
+        scene.pass(Duration::from_secs(2)).await;
+        assert!(!shows(&scene, r#"queue{kind="app"} 0"#), "{}", scene.metrics.text().expect("text"));
+        for name in &waiting {
+            scene.kubernetes.drop_finalizers(&app(name));
+            scene.kubernetes.delete(&app(name));
+        }
+        scene.pass(Duration::from_mins(10)).await;
+        assert!(shows(&scene, r#"queue{kind="app"} 0"#), "{}", scene.metrics.text().expect("text"));
     })
     .await;
 }

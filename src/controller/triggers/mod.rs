@@ -15,13 +15,13 @@ use std::{
 use futures::{
     FutureExt as _, Stream, StreamExt as _,
     channel::mpsc::unbounded,
-    future::{LocalBoxFuture, join, join3},
+    future::{LocalBoxFuture, join, join3, ready},
 };
 use kube::{
     Client, Resource, ResourceExt as _,
     runtime::{
         Config, applier,
-        controller::Action,
+        controller::{self, Action},
         reflector::{ObjectRef, Store, store::store},
     },
 };
@@ -33,8 +33,11 @@ use self::{
     watch::{Change, watch},
 };
 use super::{
-    Context, Error, Guarded, Look, Pace, Settings, answered, context::key, credentials, departed::look_after, gauges,
-    is_held, network_of,
+    Context, Error, Guarded, Look, Pace, Settings, answered,
+    context::{key, key_of},
+    credentials,
+    departed::look_after,
+    gauges, is_held, network_of,
 };
 use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
@@ -183,6 +186,7 @@ pub async fn run(
         () = look_for_touches => unreachable!("touches never end"),
         () = credentials::watch(&context, &ready, || queues.everything()) => unreachable!("credentials are always watched"),
     }
+    context.metrics.forget_queue();
 }
 
 /// How long touches are gathered before AWS is looked at again for them.
@@ -250,10 +254,16 @@ async fn control<K>(
         queue,
         Config::default().concurrency(concurrency),
     )
-    .for_each(|result| async move {
+    .for_each(|result| {
         if let Err(error) = result {
+            // What went while it waited is not looked at any more.
+            if let controller::Error::ObjectNotFound(object) = &error {
+                let (namespace, name) = (object.namespace.as_deref().unwrap_or_default(), &object.name);
+                context.metrics.begun(kind, key_of(kind, namespace, name));
+            }
             tracing::debug!(kind, %error, "a reconcile gave no result");
         }
+        ready(())
     })
     .await;
 }

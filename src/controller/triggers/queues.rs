@@ -88,7 +88,7 @@ enum Difference {
 impl Queues {
     fn wake_app(&self, app: &Guarded<PrivateGenAIApp>) {
         self.metrics.woken("app", key("app", app));
-        // A closed queue belongs to an operator that is shutting down.
+        // A closed queue belongs to an operator that is shutting down, or does not lead any more.
         drop(self.app_queue.unbounded_send(ObjectRef::from_obj(app)));
     }
 

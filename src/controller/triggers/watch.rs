@@ -1,13 +1,13 @@
 //! A watch that keeps a store up to date, and tells of each change after the store has it.
 
-use std::{fmt::Debug, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     runtime::{
         WatchStreamExt as _,
-        reflector::store::Writer,
+        reflector::{ObjectRef, Store, store::Writer},
         utils::Backoff,
         watcher::{self, DefaultBackoff, watcher},
     },
@@ -22,7 +22,7 @@ pub(super) enum Change<K> {
     Listed,
     /// One appeared or changed.
     One(Guarded<K>),
-    /// One went. It looks as it did before: its last finalizer and itself go in one step.
+    /// One went, perhaps while nobody watched. It looks as it did before: its last finalizer and itself go in one step.
     Gone(Guarded<K>),
 }
 
@@ -50,18 +50,69 @@ pub(super) async fn watch<K>(client: &Client, writer: Writer<Guarded<K>>, mut te
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
+    let store = writer.as_reader();
     let mut events = watcher(Api::<Guarded<K>>::all(client.clone()), watcher::Config::default())
         .backoff(Unhurried::default())
         .modify(|object| object.managed_fields_mut().clear())
         .reflect(writer)
         .boxed();
+    let mut before = Vec::new();
     while let Some(event) = events.next().await {
         match event {
-            Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
-            Ok(watcher::Event::InitDone) => tell(Change::Listed),
+            Ok(watcher::Event::Init) => before = store.state(),
+            Ok(watcher::Event::InitApply(_)) => {}
+            Ok(watcher::Event::InitDone) => {
+                missing(std::mem::take(&mut before), &store).for_each(|object| tell(Change::Gone(object)));
+                tell(Change::Listed);
+            }
             Ok(watcher::Event::Apply(object)) => tell(Change::One(object)),
             Ok(watcher::Event::Delete(object)) => tell(Change::Gone(object)),
             Err(error) => tracing::warn!(kind = %K::kind(&()), %error, "the watch broke; it is taken up again"),
         }
+    }
+}
+
+/// Those that went while the watch was broken, of which no event tells. One that came again under its name is another one.
+fn missing<K>(before: Vec<Arc<Guarded<K>>>, now: &Store<Guarded<K>>) -> impl Iterator<Item = Guarded<K>>
+where
+    K: Resource<DynamicType = ()> + Clone + 'static,
+{
+    let is_there = |object: &Guarded<K>| {
+        now.get(&ObjectRef::from_obj(object)).is_some_and(|now| now.meta().uid == object.meta().uid)
+    };
+    before.into_iter().filter(move |object| !is_there(object)).map(Arc::unwrap_or_clone)
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::{
+        core::{DeserializeGuard, ObjectMeta, error_boundary::InvalidObject},
+        runtime::reflector::store::store,
+    };
+
+    use super::*;
+    use crate::api::PrivateGenAIApp;
+
+    #[test]
+    fn what_went_while_nobody_watched_is_missed_when_all_is_listed_anew() {
+        let object = |name: &str, uid: &str| {
+            let (name, uid, namespace) = (Some(name.into()), Some(uid.into()), Some("team-a".into()));
+            let metadata = ObjectMeta { name, uid, namespace, ..ObjectMeta::default() };
+            DeserializeGuard::<PrivateGenAIApp>(Err(InvalidObject { error: "unreadable".to_owned(), metadata }))
+        };
+        let (reader, mut writer) = store();
+        let mut list = |objects: &[(&str, &str)]| {
+            writer.apply_watcher_event(&watcher::Event::Init);
+            for (name, uid) in objects {
+                writer.apply_watcher_event(&watcher::Event::InitApply(object(name, uid)));
+            }
+            writer.apply_watcher_event(&watcher::Event::InitDone);
+        };
+        list(&[("stays", "1"), ("went", "2"), ("came-again", "3")]);
+        let before = reader.state();
+        list(&[("stays", "1"), ("came-again", "4"), ("new", "5")]);
+        let mut missed: Vec<_> = missing(before, &reader).map(|object| object.name_any()).collect();
+        missed.sort();
+        assert_eq!(missed, ["came-again", "went"]);
     }
 }
