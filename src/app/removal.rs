@@ -15,8 +15,8 @@ use crate::{
     api::{DeletionPolicy, PrivateGenAIApp, condition::ConditionType},
     aws::{AwsError, Caller, MaxAge, NetworkInterfaceId, Role, Snapshot},
     controller::{
-        Context, Converged, Departed, Error, Freshness, Guarded, Pace, Settings, converge, explain_unreadable, is_held,
-        remove_finalizer, stored,
+        Context, Converged, Departed, Error, Freshness, Guarded, Pace, Place, Settings, converge, explain_unreadable,
+        is_held, remove_finalizer, stored,
     },
     identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity, Retirement, is_retained},
     network::{of_functions, of_lambda},
@@ -102,24 +102,23 @@ pub(super) async fn remove(
     Ok(pace)
 }
 
-/// Removes what another operator was late to create for an app that is gone. `true` when there was nothing, or when an object
+/// Removes what another operator was late to create for an app that is gone. Nothing is to be removed either when an object
 /// of that name is there again, which sees to it, or was meanwhile and left its resources. The tables that all share come
 /// first: of an app that none of them shows, nothing is asked for by name.
-pub async fn look_after(identity: &AppIdentity, ctx: &Context) -> bool {
+pub async fn look_after(identity: &AppIdentity, ctx: &Context) -> Place {
     let stays = || is_back(identity, &ctx.cluster()) || ctx.memory().may_be_invisible(&retained_role(identity));
     if stays() {
-        return true;
+        return Place::Empty;
     }
-    let Ok(caller) = ctx.snapshots.caller().await else {
-        return false;
+    let caller = match ctx.snapshots.caller().await {
+        Ok(caller) => caller,
+        Err(error) => return Place::Unknown(error),
     };
     match is_shown(identity, &ctx.snapshots.region(&identity.region)).await {
-        Ok(Shown::Nothing | Shown::Retained) => return true,
-        Ok(Shown::Something) => {}
-        Err(_) => return false,
+        Ok(Shown::Nothing | Shown::Retained) => Place::Empty,
+        Ok(Shown::Something) => remove_one(identity, &caller, stays, ctx).await.into(),
+        Err(error) => Place::Unknown(error),
     }
-    let pass = remove_one(identity, &caller, stays, ctx).await;
-    pass.error.is_none() && pass.done.is_empty() && pass.plan.legs.is_empty()
 }
 
 /// What the tables show of an app.

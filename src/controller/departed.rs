@@ -10,8 +10,8 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use super::{Context, Pace};
-use crate::{api::network::NetworkKey, app, identity::AppIdentity, network};
+use super::{Context, Pace, converge::Converged};
+use crate::{api::network::NetworkKey, app, aws::AwsError, identity::AppIdentity, network};
 
 /// A call may be late by less than this.
 const WATCHED_FOR: Duration = Duration::from_mins(1);
@@ -28,6 +28,28 @@ pub enum Departed {
     Network(NetworkKey),
 }
 
+/// What a look at the place of one that went has shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Nothing is there that is to be removed.
+    Empty,
+    /// Something was there; it is removed, or on its way.
+    NotEmpty,
+    /// AWS could not be asked.
+    Unknown(AwsError),
+}
+
+impl<O> From<Converged<O>> for Place {
+    fn from(pass: Converged<O>) -> Self {
+        match pass.error {
+            _ if !pass.done.is_empty() => Self::NotEmpty,
+            Some(error) => Self::Unknown(error),
+            None if pass.plan.legs.is_empty() => Self::Empty,
+            None => Self::NotEmpty,
+        }
+    }
+}
+
 /// Those that went lately.
 #[derive(Default)]
 pub struct Departures {
@@ -39,7 +61,7 @@ pub struct Departures {
 struct Watch {
     due: Instant,
     until: Instant,
-    /// How often in a row it was found not to be empty.
+    /// How often in a row it was not seen to be empty.
     found: u32,
 }
 
@@ -53,7 +75,7 @@ impl Departures {
         self.told.notify_one();
     }
 
-    /// Its place was not empty: it is looked at until it was empty for a while. What cannot be removed, because AWS does not
+    /// Its place was not seen to be empty: it is looked at until it was empty for a while. What cannot be removed, because AWS does not
     /// let the operator, is tried at the pace of everything that somebody must see to.
     fn found(&self, departed: &Departed) {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
@@ -115,13 +137,57 @@ async fn look(ctx: &Context) {
         if !ctx.departures.is_watched(&departed) {
             continue;
         }
-        let empty = match &departed {
+        let place = match &departed {
             Departed::App(identity) => app::look_after(identity, ctx).await,
             Departed::Network(key) => network::controller::look_after(key, ctx).await,
         };
-        if !empty {
-            tracing::warn!(?departed, "something was created here after all was gone; it is removed");
-            ctx.departures.found(&departed);
+        match place {
+            Place::Empty => continue,
+            Place::NotEmpty => {
+                tracing::warn!(?departed, "something was created here after all was gone; it is removed");
+            }
+            Place::Unknown(error) => {
+                tracing::warn!(?departed, %error, "whether anything was created here after all was gone is not known yet");
+            }
         }
+        ctx.departures.found(&departed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        api::condition::{ConditionType, Leg, Reason},
+        aws::{Failure, Write},
+        plan::Plan,
+    };
+
+    #[test]
+    fn a_place_that_could_not_be_looked_at_is_not_said_to_be_taken() {
+        let error = || AwsError {
+            service: "ec2",
+            operation: "DescribeVpcEndpoints",
+            failure: Failure::Unavailable,
+            code: None,
+            message: "HTTP status 503".to_owned(),
+            request_id: None,
+        };
+        let place = |error: Option<AwsError>, waits: bool, wrote: bool| {
+            let leg = Leg::progressing(ConditionType::ExecutionRoleReady, Reason::Deleting, "It goes.");
+            let write = Write::DeleteRole { role: "pgai-a-b".parse().expect("a role name") };
+            Place::from(Converged::<()> {
+                observed: None,
+                plan: Plan { legs: waits.then_some(leg).into_iter().collect(), ..Plan::default() },
+                error,
+                done: wrote.then_some(write).into_iter().collect(),
+            })
+        };
+        assert_eq!(place(None, false, false), Place::Empty);
+        assert_eq!(place(None, true, false), Place::NotEmpty);
+        assert_eq!(place(None, false, true), Place::NotEmpty);
+        // A call that failed is on its leg.
+        assert_eq!(place(Some(error()), true, false), Place::Unknown(error()));
+        assert_eq!(place(Some(error()), true, true), Place::NotEmpty);
     }
 }

@@ -27,8 +27,9 @@ use crate::{
     },
     aws::{AwsError, Failure, FunctionName, MaxAge, NetworkInterfaceId, Role, SecurityGroupId, Snapshot, Write},
     controller::{
-        Context, Converged, Departed, Error, Freshness, Guarded, Pace, add_finalizer, apply_status, context::key,
-        converge, drift::repairs, explain_unreadable, is_held, observe_ready, remove_finalizer, stored, tell,
+        Context, Converged, Departed, Error, Freshness, Guarded, Pace, Place, add_finalizer, apply_status,
+        context::key, converge, drift::repairs, explain_unreadable, is_held, observe_ready, remove_finalizer, stored,
+        tell,
     },
     identity::{FUNCTIONS_GROUP, NetworkIdentity, Retirement},
     plan::unseen as unseen_legs,
@@ -246,15 +247,16 @@ async fn what_keeps(group: Option<SecurityGroupId>, observed: &Observed, snapsho
     keeps(&group, &interfaces, &referring)
 }
 
-/// Removes what another operator was late to create for a network that is gone. `true` when there was nothing, or when
+/// Removes what another operator was late to create for a network that is gone. Nothing is to be removed either when
 /// somebody else sees to it: an object that stands for the VPC again, an app that will bring one up, or one whose role is
 /// there.
-pub async fn look_after(key: &NetworkKey, ctx: &Context) -> bool {
+pub async fn look_after(key: &NetworkKey, ctx: &Context) -> Place {
     if is_back(key, &ctx.cluster()) {
-        return true;
+        return Place::Empty;
     }
-    let Ok(caller) = ctx.snapshots.caller().await else {
-        return false;
+    let caller = match ctx.snapshots.caller().await {
+        Ok(caller) => caller,
+        Err(error) => return Place::Unknown(error),
     };
     let identity = NetworkIdentity {
         installation: ctx.settings.installation.clone(),
@@ -275,7 +277,7 @@ pub async fn look_after(key: &NetworkKey, ctx: &Context) -> bool {
     if !is_taken(key, &ctx.cluster()) {
         snapshot.uncover(&key.vpc);
     }
-    pass.error.is_none() && pass.done.is_empty() && pass.plan.legs.is_empty()
+    pass.into()
 }
 
 async fn look(
