@@ -110,9 +110,7 @@ impl Player {
         }
         self.heal();
         self.settle().await?;
-        self.check_secrets()?;
         self.delete_everything().await?;
-        self.check_secrets()?;
         let now = not_ours(&self.scene.aws.world());
         if foreign != now {
             return Err(format!("what is not ours changed from\n{foreign:#?}\nto\n{now:#?}"));
@@ -360,10 +358,11 @@ impl Player {
 
     /// What holds at any time.
     fn check(&self) -> Result<(), String> {
-        self.witness.verdict()
+        self.witness.verdict()?;
+        self.check_secrets()
     }
 
-    /// No status and no Event that there ever was tells a secret. (Events are never deleted here.)
+    /// No status that there is now and no Event that there ever was tells a secret. (Events are never deleted here.)
     fn check_secrets(&self) -> Result<(), String> {
         let told = self.objects().into_iter().map(|(path, it)| (path, it["status"].to_string()));
         let events = self.scene.kubernetes.list(kubernetes::EVENTS).into_iter();
