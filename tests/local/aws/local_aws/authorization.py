@@ -232,17 +232,14 @@ def _lambda(region: Region, call: Call) -> Iterator[Ask]:
         return
     name = name.rpartition(":")[2]
     arn = f"arn:aws:lambda:{region.name}:{ACCOUNT}:function:{name}"
-    if call.operation == "CreateFunction":
-        tags = params.get("Tags", {})
-        yield Ask(action, arn, _tagged("aws:RequestTag", tags))
-        if tags:
-            yield Ask("lambda:TagResource", arn, _tagged("aws:RequestTag", tags))
-    else:
-        function = region.functions.get(name)
-        yield Ask(action, arn, _tagged("aws:ResourceTag", function.tags if function else {}))
+    function = region.functions.get(name)
+    has = _tagged("aws:ResourceTag", function.tags if function else {})
+    given = _tagged("aws:RequestTag", params.get("Tags") or {})
+    yield Ask(action, arn, {**has, **given})
+    if call.operation == "CreateFunction" and given:
+        yield Ask("lambda:TagResource", arn, {**has, **given})
     if call.operation == "GetFunction":
-        function = region.functions.get(name)
-        yield Ask("lambda:ListTags", arn, _tagged("aws:ResourceTag", function.tags if function else {}))
+        yield Ask("lambda:ListTags", arn, has)
     if params.get("Role"):
         yield Ask("iam:PassRole", params["Role"], {"iam:PassedToService": "lambda.amazonaws.com"})
     subnets = (params.get("VpcConfig") or {}).get("SubnetIds") or []

@@ -268,3 +268,16 @@ class Attaching(Granted, FunctionCase):
         functions = self.operator("lambda", *attaching, groups)
         functions.create_function(**params)
         functions.delete_function(FunctionName=params["FunctionName"])
+
+    def test_a_function_of_another_installation_is_not_given_our_tag_and_one_of_nobody_s_is_only_ours_to_take(self):
+        installation = "privategenai.dev/installation"
+        given = {
+            "StringEquals": {f"aws:RequestTag/{installation}": "prod"},
+            "StringEqualsIfExists": {f"aws:ResourceTag/{installation}": "prod"},
+        }
+        functions = self.operator("lambda", allow("lambda:TagResource", "*", given))
+        theirs = self.create(Tags={installation: "other"})["FunctionArn"]
+        nobodys = self.create(FunctionName=f"{self.name}-2")["FunctionArn"]
+        self.refused("AccessDeniedException", functions.tag_resource, Resource=theirs, Tags={installation: "prod"})
+        self.refused("AccessDeniedException", functions.tag_resource, Resource=nobodys, Tags={installation: "other"})
+        functions.tag_resource(Resource=nobodys, Tags={installation: "prod"})
