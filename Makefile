@@ -46,6 +46,7 @@ test: ## Run every check and test, the fast ones first
 	@$(MAKE) test-crds
 	@$(MAKE) test-handler
 	@$(MAKE) test-aws
+	@$(MAKE) test-policies
 	@$(MAKE) test-chart
 	@$(MAKE) test-image
 	@$(MAKE) test-docs
@@ -173,6 +174,11 @@ test-aws:
 	@echo "==== the local AWS"
 	PYTHON=$(VENV) tests/local/aws/run-tests discover --verbose 2>&1 | $(KEEP)
 
+.PHONY: test-policies
+test-policies:
+	@echo "==== every policy, judged by a linter and by AWS's authorization reference"
+	$(CARGO) test --locked --test policies 2>&1 | $(KEEP)
+
 .PHONY: test-stack
 test-stack:
 	@echo "==== the local stack"
@@ -243,7 +249,7 @@ advisories: $(DENY)
 results:
 	@printf '\n==== what the runners said\n'
 	@cd $(RESULTS) && grep --no-messages -E \
-	  '^(ℹ|#) (tests|pass|fail) |^Ran [0-9]+ tests|^(OK|FAILED)|Running |^test result|^fault table:|^simulated:|^Summary|^ *Finished|(bans|licenses|sources) (ok|FAILED)' \
+	  '^(ℹ|#) (tests|pass|fail) |^Ran [0-9]+ tests|^(OK|FAILED)|Running |^test result|^fault table:|^simulated:|^policies:|^Summary|^ *Finished|(bans|licenses|sources) (ok|FAILED)' \
 	  test-*.log | sed -e 's/^test-\([a-z]*\)\.log:/\1\t/' | expand -t 10
 	@printf '\n==== nothing is lost: what was tried in this run (docs/reliability.md)\n'
 	@cat $(RESULTS)/tried/* | awk -F '\t' ' \

@@ -305,10 +305,19 @@ impl Stack {
 
     /// For the SDK's own clients: people make calls that the operator does not.
     pub async fn sdk_config(&self) -> aws_config::SdkConfig {
+        self.sdk_config_of("local").await
+    }
+
+    /// The same with [`OPERATOR_KEY`], for whoever has taken the operator's credentials.
+    pub async fn sdk_config_granted(&self) -> aws_config::SdkConfig {
+        self.sdk_config_of(OPERATOR_KEY).await
+    }
+
+    async fn sdk_config_of(&self, key: &str) -> aws_config::SdkConfig {
         aws_config::defaults(aws_config::BehaviorVersion::latest())
             .region(aws_config::Region::new("us-east-1"))
             .endpoint_url(&self.aws)
-            .credentials_provider(aws_credential_types::Credentials::new("local", "local", None, None, "test"))
+            .credentials_provider(aws_credential_types::Credentials::new(key, "local", None, None, "test"))
             .load()
             .await
     }

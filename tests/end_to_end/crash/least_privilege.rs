@@ -3,9 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use aws_sdk_cloudwatchlogs::{
+    Client as Logs,
+    error::{ProvideErrorMetadata, SdkError},
+};
 use private_genai_operator::{
     api::PrivateGenAIApp,
     aws::{Aws as _, Partition, PolicyArn},
+    identity::{LOG_GROUP_PREFIX, TAG_INSTALLATION},
     permissions::{Operator, TABLE},
 };
 use serde_json::{Value, json};
@@ -86,4 +91,43 @@ async fn with_a_boundary_in_its_policy_the_operator_creates_no_role_without_it_a
     let boundaries: Vec<_> = roles().await.into_iter().map(|role| role.permissions_boundary).collect();
     assert_eq!(boundaries, [Some(boundary.to_string())]);
     assert!(told.stop().await);
+}
+
+/// The code of the refusal with which a call ended.
+fn refusal<T: std::fmt::Debug, E: ProvideErrorMetadata, R>(answer: Result<T, SdkError<E, R>>) -> Option<String> {
+    answer.err()?.code().map(ToOwned::to_owned)
+}
+
+#[tokio::test]
+async fn whoever_has_the_operator_s_credentials_deletes_and_takes_over_no_log_group_of_another_installation() {
+    let stack = Stack::start();
+    let boundary: PolicyArn = "arn:aws:iam::aws:policy/PowerUserAccess".parse().expect("an ARN");
+    stack.grant(&operator("ours", &boundary).document()).await;
+    let (people, taken) = (Logs::new(&stack.sdk_config().await), Logs::new(&stack.sdk_config_granted().await));
+    let name = |of: &str| format!("{LOG_GROUP_PREFIX}team-a-{of}-0123456789abcdef");
+    let arn = |of: &str| format!("arn:aws:logs:us-east-1:123456789012:log-group:{}", name(of));
+    for of in ["ours", "theirs"] {
+        let group = people.create_log_group().log_group_name(name(of)).tags(TAG_INSTALLATION, of);
+        group.send().await.expect("a log group");
+    }
+    let denied = Some("AccessDeniedException".to_owned());
+    assert_eq!(refusal(taken.delete_log_group().log_group_name(name("theirs")).send().await), denied);
+    let retention = |of: &str| taken.put_retention_policy().log_group_name(name(of)).retention_in_days(1).send();
+    assert_eq!(refusal(retention("theirs").await), denied);
+    let take = |of: &str| taken.tag_resource().resource_arn(arn(of)).tags(TAG_INSTALLATION, "ours").send();
+    assert_eq!(refusal(take("theirs").await), denied, "it does not become ours");
+    let create = |tag: Option<&str>| {
+        let tags = tag.map(|tag| [(TAG_INSTALLATION.to_owned(), tag.to_owned())].into());
+        taken.create_log_group().log_group_name(name("new")).set_tags(tags).send()
+    };
+    assert_eq!(refusal(create(None).await), denied);
+    assert_eq!(refusal(create(Some("theirs")).await), denied);
+    // Whose it is can be read, and what is ours can be changed.
+    let tags = taken.list_tags_for_resource().resource_arn(arn("theirs")).send().await.expect("tags");
+    assert_eq!(tags.tags().and_then(|tags| tags.get(TAG_INSTALLATION)).map(String::as_str), Some("theirs"));
+    retention("ours").await.expect("retention");
+    let put_back = taken.tag_resource().resource_arn(arn("ours")).tags("privategenai.dev/app-name", "bot");
+    put_back.send().await.expect("a tag that was lost is put back alone");
+    taken.delete_log_group().log_group_name(name("ours")).send().await.expect("it is deleted");
+    create(Some("ours")).await.expect("a new one");
 }

@@ -1,7 +1,8 @@
 """What an IAM policy lets the caller do: each call of an access key that was given one is compared with it, with what AWS asks for
 besides the call itself. Other access keys may do everything.
 
-Which resources and condition keys an action knows is from AWS's Service Authorization Reference.
+A policy sees only the condition keys that AWS's Service Authorization Reference lists for the action and the type of resource
+(`reference.py`). What the code below knows of a resource beyond that is left out, as AWS leaves it out.
 """
 
 import re
@@ -14,13 +15,16 @@ from moto.iam.models import Role
 from .errors import AwsError
 from .ids import ACCOUNT
 from .policies import glob, listed, matches
+from .reference import REFERENCE
 from .wire import Call
 from .world import Region, World
 
 _ACCESS_KEY = re.compile(r"Credential=([^/]+)/")
 _REFUSAL = {"ec2": "UnauthorizedOperation", "iam": "AccessDenied", "sts": "AccessDenied"}
-# What Lambda asks with the permissions of whoever attaches a function to a VPC.
+# What Lambda asks with the permissions of whoever attaches a function to a VPC, beside ec2:GetSecurityGroupsForVpc.
 _ATTACHING = ("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs")
+
+_ABOUT_TAGS_OF_LOGS = ("ListTagsForResource", "TagResource", "UntagResource")
 
 # The actions on a role that is there which know iam:PermissionsBoundary.
 _UNDER_THE_BOUNDARY = (
@@ -63,6 +67,7 @@ class Authorization:
             return
         statements = self._policies[key[1]]
         for ask in asks(world, call):
+            ask.context = REFERENCE.known(ask.action, ask.resource, ask.context)
             matching = [statement for statement in statements if _applies(statement, ask)]
             allows = [statement for statement in matching if statement["Effect"] == "Allow"]
             if len(allows) < len(matching) or not allows:
@@ -110,7 +115,7 @@ def asks(world: World, call: Call) -> Iterator[Ask]:
     elif call.service == "lambda":
         yield from _lambda(region, call)
     elif call.service == "logs":
-        yield from _logs(call)
+        yield from _logs(region, call)
     # sts:GetCallerIdentity needs no permission.
 
 
@@ -227,30 +232,40 @@ def _lambda(region: Region, call: Call) -> Iterator[Ask]:
         return
     name = name.rpartition(":")[2]
     arn = f"arn:aws:lambda:{region.name}:{ACCOUNT}:function:{name}"
-    if call.operation == "CreateFunction":
-        tags = params.get("Tags", {})
-        yield Ask(action, arn, _tagged("aws:RequestTag", tags))
-        if tags:
-            yield Ask("lambda:TagResource", arn, _tagged("aws:RequestTag", tags))
-    else:
-        function = region.functions.get(name)
-        yield Ask(action, arn, _tagged("aws:ResourceTag", function.tags if function else {}))
+    function = region.functions.get(name)
+    has = _tagged("aws:ResourceTag", function.tags if function else {})
+    given = _tagged("aws:RequestTag", params.get("Tags") or {})
+    yield Ask(action, arn, {**has, **given})
+    if call.operation == "CreateFunction" and given:
+        yield Ask("lambda:TagResource", arn, {**has, **given})
     if call.operation == "GetFunction":
-        function = region.functions.get(name)
-        yield Ask("lambda:ListTags", arn, _tagged("aws:ResourceTag", function.tags if function else {}))
+        yield Ask("lambda:ListTags", arn, has)
     if params.get("Role"):
         yield Ask("iam:PassRole", params["Role"], {"iam:PassedToService": "lambda.amazonaws.com"})
-    if (params.get("VpcConfig") or {}).get("SubnetIds"):
+    subnets = (params.get("VpcConfig") or {}).get("SubnetIds") or []
+    if subnets:
         yield from (Ask(attaching) for attaching in _ATTACHING)
+    for vpc in {subnet.vpc_id for subnet in map(region.subnet, subnets) if subnet is not None}:
+        yield Ask("ec2:GetSecurityGroupsForVpc", f"arn:aws:ec2:{region.name}:{ACCOUNT}:vpc/{vpc}")
 
 
-def _logs(call: Call) -> Iterator[Ask]:
-    params = call.params
-    name = params.get("logGroupName") or params.get("resourceArn", "").partition(":log-group:")[2] or "*"
-    arn = f"arn:aws:logs:{call.region}:{ACCOUNT}:log-group:{name.removesuffix(':*')}"
-    yield Ask(f"logs:{call.operation}", arn)
-    if call.operation == "CreateLogGroup" and params.get("tags"):
-        yield Ask("logs:TagResource", arn)
+def _logs(region: Region, call: Call) -> Iterator[Ask]:
+    params, action = call.params, f"logs:{call.operation}"
+    name = params.get("logGroupName") or params.get("resourceArn", "").partition(":log-group:")[2]
+    if not name:
+        yield Ask(action)
+        return
+    arn = f"arn:aws:logs:{region.name}:{ACCOUNT}:log-group:{name.removesuffix(':*')}"
+    group = region.logs.groups.get(name.removesuffix(":*"))
+    has = _tagged("aws:ResourceTag", region.logs.tagger.get_tag_dict_for_resource(group.arn) if group else {})
+    given = _tagged("aws:RequestTag", params.get("tags") or {})
+    # About tags, AWS asks for the ARN without ":*" (CloudWatch Logs API Reference, LogGroup). About the rest that page says with
+    # ":*" and the Service Authorization Reference without, and AWS's refusals name both "NAME" and "NAME:log-stream:", which
+    # is what ":*" matches: a policy must allow both.
+    forms = [arn] if call.operation in _ABOUT_TAGS_OF_LOGS else [arn, f"{arn}:log-stream:"]
+    yield from (Ask(action, form, {**has, **given}) for form in forms)
+    if call.operation == "CreateLogGroup" and given:
+        yield Ask("logs:TagResource", arn, {**has, **given})
 
 
 def _tagged(key: str, tags: dict[str, str]) -> dict[str, str]:

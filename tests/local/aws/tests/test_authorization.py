@@ -3,6 +3,7 @@ import json
 import boto3
 from botocore.config import Config
 from harness import REGION, Case, admin, client, make_vpc, url
+from test_functions import FunctionCase
 
 OURS = {"Key": "privategenai.dev/installation", "Value": "prod"}
 
@@ -12,9 +13,7 @@ def allow(action, resource="*", condition=None):
     return {**statement, "Condition": condition} if condition else statement
 
 
-class Policies(Case):
-    """What a policy does not allow is refused to the access key that was given it, and to no other."""
-
+class Granted:
     def operator(self, service, *statements, key="operator"):
         admin("PUT", "policy", {"accessKeyId": key, "document": {"Version": "2012-10-17", "Statement": statements}})
         return boto3.client(
@@ -25,6 +24,10 @@ class Policies(Case):
             aws_secret_access_key="any",
             config=Config(retries={"max_attempts": 0}),
         )
+
+
+class Policies(Granted, Case):
+    """What a policy does not allow is refused to the access key that was given it, and to no other."""
 
     def make_group(self, ec2, vpc, tags):
         specification = {"ResourceType": "security-group", "Tags": tags}
@@ -139,3 +142,142 @@ class Policies(Case):
         self.refused("UnauthorizedOperation", self.operator("ec2", *everything).create_vpc_endpoint, **create)
         zone = allow("route53:AssociateVPCWithHostedZone", "arn:aws:route53:::hostedzone/*")
         self.operator("ec2", *everything, zone).create_vpc_endpoint(**create)
+
+    def test_a_condition_holds_only_on_keys_that_the_reference_lists_for_the_action_and_the_type_of_resource(self):
+        made = make_vpc()
+        vpc, subnets = made["vpcId"], made["subnetIds"]
+        ours = self.make_group(client("ec2"), vpc, [OURS])
+        arn = "arn:aws:ec2:*:123456789012:{}/{}".format
+        in_vpc = {"ArnLike": {"ec2:Vpc": [arn("vpc", vpc)]}}
+        create = {
+            "VpcEndpointType": "Interface",
+            "ServiceName": f"com.amazonaws.{REGION}.bedrock-runtime",
+            "VpcId": vpc,
+            "SubnetIds": subnets[:1],
+            "SecurityGroupIds": [ours],
+            "PrivateDnsEnabled": False,
+        }
+
+        def creating(*on_subnets):
+            others = [arn(kind, "*") for kind in ("security-group", "vpc-endpoint")]
+            return self.operator(
+                "ec2", allow("ec2:CreateVpcEndpoint", [arn("vpc", vpc), *others]), *on_subnets, modify, key="endpoints"
+            )
+
+        modify = allow("ec2:ModifyVpcEndpoint", [arn("subnet", "*"), arn("vpc-endpoint", "*")])
+        keyless = creating(allow("ec2:CreateVpcEndpoint", arn("subnet", "*"), in_vpc))
+        message = self.refused("UnauthorizedOperation", keyless.create_vpc_endpoint, **create)
+        self.assertIn(f"subnet/{subnets[0]}", message)
+        # The VPC, which the call names too, is what limits it.
+        creates = creating(allow("ec2:CreateVpcEndpoint", arn("subnet", "*")))
+        endpoint = creates.create_vpc_endpoint(**create)["VpcEndpoint"]["VpcEndpointId"]
+        elsewhere = make_vpc()
+        there = {"VpcId": elsewhere["vpcId"], "SubnetIds": elsewhere["subnetIds"][:1], "SecurityGroupIds": []}
+        self.refused("UnauthorizedOperation", creates.create_vpc_endpoint, **{**create, **there})
+        # Of the subnets of an endpoint that is there, EC2 does give their VPC.
+        grow = {"VpcEndpointId": endpoint, "AddSubnetIds": subnets[1:]}
+        whole = allow("ec2:ModifyVpcEndpoint", arn("vpc-endpoint", "*"))
+        wrong = {"ArnLike": {"ec2:Vpc": [arn("vpc", elsewhere["vpcId"])]}}
+        narrow = [allow("ec2:ModifyVpcEndpoint", arn("subnet", "*"), it) for it in (wrong, in_vpc)]
+        refused = self.operator("ec2", whole, narrow[0])
+        self.refused("UnauthorizedOperation", refused.modify_vpc_endpoint, **grow)
+        self.operator("ec2", whole, narrow[1]).modify_vpc_endpoint(**grow)
+
+    def log_group(self, name, tags):
+        name = f"/aws/lambda/pgai-{self.name}-{name}"
+        logs = client("logs")
+        logs.create_log_group(logGroupName=name, tags=tags)
+        self.addCleanup(self.delete_if_there, logs, name)
+        return name
+
+    @staticmethod
+    def delete_if_there(logs, name):
+        if logs.describe_log_groups(logGroupNamePrefix=name)["logGroups"]:
+            logs.delete_log_group(logGroupName=name)
+
+    def test_a_log_group_is_known_by_its_tag_and_another_installation_s_is_not_deleted(self):
+        installation = "privategenai.dev/installation"
+        ours, others, nobodys = (
+            self.log_group(name, tags)
+            for name, tags in (("a", {installation: "prod"}), ("b", {installation: "other"}), ("c", {}))
+        )
+        groups = "arn:aws:logs:*:123456789012:log-group:/aws/lambda/pgai-*"
+        tagged = {"StringEquals": {f"aws:ResourceTag/{installation}": "prod"}}
+        given = {
+            "StringEquals": {f"aws:RequestTag/{installation}": "prod"},
+            "StringEqualsIfExists": {f"aws:ResourceTag/{installation}": "prod"},
+        }
+        creating = ("CreateLogGroup", "TagResource")
+        keeping = ("DeleteLogGroup", "PutRetentionPolicy", "TagResource")
+        logs = self.operator(
+            "logs",
+            *(allow(f"logs:{action}", groups, given) for action in creating),
+            *(allow(f"logs:{action}", groups, tagged) for action in keeping),
+        )
+        for group in (others, nobodys):
+            self.refused("AccessDeniedException", logs.delete_log_group, logGroupName=group)
+            self.refused("AccessDeniedException", logs.put_retention_policy, logGroupName=group, retentionInDays=1)
+            arn = f"arn:aws:logs:{REGION}:123456789012:log-group:{group}"
+            self.refused("AccessDeniedException", logs.tag_resource, resourceArn=arn, tags={"a": "b"})
+        theirs = f"arn:aws:logs:{REGION}:123456789012:log-group:{others}"
+        self.refused("AccessDeniedException", logs.tag_resource, resourceArn=theirs, tags={installation: "prod"})
+        logs.put_retention_policy(logGroupName=ours, retentionInDays=1)
+        logs.tag_resource(resourceArn=f"arn:aws:logs:{REGION}:123456789012:log-group:{ours}", tags={"a": "b"})
+        logs.delete_log_group(logGroupName=ours)
+        self.refused("AccessDeniedException", logs.create_log_group, logGroupName=ours)
+        self.refused("AccessDeniedException", logs.create_log_group, logGroupName=ours, tags={installation: "other"})
+        logs.create_log_group(logGroupName=ours, tags={installation: "prod", "a": "b"})
+
+    def test_a_log_group_is_asked_for_by_the_form_of_its_arn_that_aws_uses_and_by_both_where_that_is_not_known(self):
+        name = self.log_group("a", {})
+        arn = f"arn:aws:logs:{REGION}:123456789012:log-group:{name}"
+        forms = {"bare": [arn], "with what is in it": [f"{arn}:*"], "both": [arn, f"{arn}:*"]}
+        retention = {"logGroupName": name, "retentionInDays": 1}
+        for form, resources in forms.items():
+            actions = ("PutRetentionPolicy", "TagResource", "ListTagsForResource", "DeleteLogGroup", "CreateLogGroup")
+            logs = self.operator("logs", *(allow(f"logs:{action}", resources) for action in actions))
+            if form == "both":
+                logs.put_retention_policy(**retention)
+                logs.delete_log_group(logGroupName=name)
+                logs.create_log_group(logGroupName=name)
+            else:
+                self.refused("AccessDeniedException", logs.put_retention_policy, **retention)
+                self.refused("AccessDeniedException", logs.delete_log_group, logGroupName=name)
+                self.refused("AccessDeniedException", logs.create_log_group, logGroupName=f"{name}-new")
+            if form == "with what is in it":
+                self.refused("AccessDeniedException", logs.list_tags_for_resource, resourceArn=arn)
+                self.refused("AccessDeniedException", logs.tag_resource, resourceArn=arn, tags={"a": "b"})
+            else:
+                logs.list_tags_for_resource(resourceArn=arn)
+                logs.tag_resource(resourceArn=arn, tags={"a": "b"})
+
+
+class Attaching(Granted, FunctionCase):
+    def test_who_attaches_a_function_needs_leave_to_ask_for_the_groups_of_its_vpc(self):
+        made = make_vpc()
+        vpc = made["vpcId"]
+        attaching = [
+            *(allow(f"lambda:{action}") for action in ("CreateFunction", "DeleteFunction")),
+            allow("iam:PassRole"),
+            *(allow(f"ec2:Describe{kind}") for kind in ("SecurityGroups", "Subnets", "Vpcs")),
+        ]
+        params = self.params(VpcConfig=self.in_vpc(made)[1])
+        message = self.refused("AccessDeniedException", self.operator("lambda", *attaching).create_function, **params)
+        self.assertIn(f"ec2:GetSecurityGroupsForVpc on resource: arn:aws:ec2:{REGION}:123456789012:vpc/{vpc}", message)
+        groups = allow("ec2:GetSecurityGroupsForVpc", f"arn:aws:ec2:*:123456789012:vpc/{vpc}")
+        functions = self.operator("lambda", *attaching, groups)
+        functions.create_function(**params)
+        functions.delete_function(FunctionName=params["FunctionName"])
+
+    def test_a_function_of_another_installation_is_not_given_our_tag_and_one_of_nobody_s_is_only_ours_to_take(self):
+        installation = "privategenai.dev/installation"
+        given = {
+            "StringEquals": {f"aws:RequestTag/{installation}": "prod"},
+            "StringEqualsIfExists": {f"aws:ResourceTag/{installation}": "prod"},
+        }
+        functions = self.operator("lambda", allow("lambda:TagResource", "*", given))
+        theirs = self.create(Tags={installation: "other"})["FunctionArn"]
+        nobodys = self.create(FunctionName=f"{self.name}-2")["FunctionArn"]
+        self.refused("AccessDeniedException", functions.tag_resource, Resource=theirs, Tags={installation: "prod"})
+        self.refused("AccessDeniedException", functions.tag_resource, Resource=nobodys, Tags={installation: "other"})
+        functions.tag_resource(Resource=nobodys, Tags={installation: "prod"})
