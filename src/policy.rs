@@ -2,6 +2,8 @@
 //!
 //! Nothing of a user's text reaches a document but validated ids, so a policy cannot be injected into.
 
+mod prompts;
+
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde_json::{Value, json};
@@ -103,20 +105,8 @@ pub fn execution_policy(app: &AppIdentity, caller: &Caller, models: &BTreeSet<Mo
             "Resource": "*",
             "Condition": {"ArnEquals": {"lambda:SourceFunctionArn": app.function_arn(caller)}},
         }),
-        json!({
-            // The VPC and not the endpoint: replacing an endpoint must not rewrite every role. A call over the internet
-            // has no aws:SourceVpc at all, and StringNotEquals holds for a key that is missing. The leg that Bedrock
-            // itself routes for a cross-region profile carries bedrock:InferenceProfileArn and is left alone.
-            "Sid": "ModelsThroughTheVpcOnly",
-            "Effect": "Deny",
-            "Action": INVOKE_MODEL,
-            "Resource": format!("arn:{}:bedrock:*::foundation-model/*", caller.partition),
-            "Condition": {
-                "StringNotEquals": {"aws:SourceVpc": app.vpc.as_str()},
-                "Null": {"bedrock:InferenceProfileArn": "true"},
-            },
-        }),
     ];
+    statements.extend(prompts::denials(caller, &app.vpc));
     // A statement about no resource is not valid.
     if !models.is_empty() {
         statements.insert(
@@ -132,9 +122,10 @@ pub fn execution_policy(app: &AppIdentity, caller: &Caller, models: &BTreeSet<Mo
     PolicyDocument::new(&document(&statements))
 }
 
-/// What the role of an app that is gone may still do: let Lambda release the interfaces that the app caused.
+/// What the role of an app that is gone may still do: let Lambda release the interfaces that the app caused. No function calls
+/// a model as it any more, so that is denied whatever somebody attaches.
 pub fn retired_policy() -> PolicyDocument {
-    PolicyDocument::new(&document(&[attach_to_vpc()]))
+    PolicyDocument::new(&document(&[attach_to_vpc(), prompts::nothing()]))
 }
 
 fn attach_to_vpc() -> Value {
@@ -248,37 +239,10 @@ mod tests {
         let policy = execution_policy(&app(), &caller(), &models(&["amazon.nova-lite-v1:0"]));
         let denied: Vec<Value> =
             statements(&policy).into_iter().filter(|statement| statement["Effect"] == "Deny").collect();
-        assert_eq!(denied.len(), 2);
         assert_eq!(denied[0]["Condition"]["ArnEquals"]["lambda:SourceFunctionArn"], app().function_arn(&caller()));
         assert_eq!(denied[0]["Action"], json!(INTERFACE_ACTIONS));
-        assert_eq!(denied[1]["Condition"]["StringNotEquals"]["aws:SourceVpc"], "vpc-0abc1234");
-        assert_eq!(denied[1]["Action"], json!(INVOKE_MODEL));
-        assert_eq!(denied[1]["Resource"], "arn:aws:bedrock:*::foundation-model/*");
-    }
-
-    #[test]
-    fn the_boundary_in_the_documentation_allows_all_that_a_role_is_given_and_denies_no_less() {
-        let boundary = PolicyDocument::from_wire(include_str!("../docs/permissions-boundary.json"));
-        let boundary = statements(&boundary);
-        let covers = |pattern: &Value, resource: &str| {
-            wildmatch::WildMatch::new(pattern.as_str().expect("one resource")).matches(resource)
-        };
-        let statement = |effect: &str, action: &Value, resource: &str| {
-            let of =
-                |it: &&Value| it["Effect"] == effect && it["Action"] == *action && covers(&it["Resource"], resource);
-            assert!(boundary.iter().any(|it| of(&it)), "{effect} {action} on {resource}");
-        };
-        let role = execution_policy(&app(), &caller(), &models(&["amazon.nova-lite-v1:0"]));
-        for given in statements(&role).into_iter().chain(statements(&retired_policy())) {
-            let resources = given["Resource"].as_array().cloned().unwrap_or_else(|| vec![given["Resource"].clone()]);
-            for resource in resources {
-                statement(
-                    given["Effect"].as_str().expect("an effect"),
-                    &given["Action"],
-                    resource.as_str().expect("one"),
-                );
-            }
-        }
+        // What the others deny is judged in tests/role_policy.
+        assert_eq!(denied[1..], prompts::denials(&caller(), &app().vpc));
     }
 
     #[test]
