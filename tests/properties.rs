@@ -171,8 +171,8 @@ proptest! {
         let function = app.function_arn(&caller);
         prop_assert!(is_literal(&function));
         prop_assert_eq!(&statements[3]["Condition"]["ArnEquals"]["lambda:SourceFunctionArn"], &json!(function));
-        for number in 4..=6 {
-            prop_assert_eq!(&statements[number]["Condition"]["StringNotEquals"]["aws:SourceVpc"], &json!(app.vpc.as_str()));
+        for denial in &statements[4..=6] {
+            prop_assert_eq!(&denial["Condition"]["StringNotEquals"]["aws:SourceVpc"], &json!(app.vpc.as_str()));
         }
     }
 

@@ -99,8 +99,11 @@ mod tests {
         PolicyDocument::new(&document(&statements))
     }
 
-    /// What somebody may do to a statement, each of which makes another one of it.
-    fn changes() -> Vec<(&'static str, Box<dyn Fn(&mut Value)>)> {
+    /// What somebody may do to a statement, and how that is called.
+    type Change = (&'static str, Box<dyn Fn(&mut Value)>);
+
+    /// Each makes another statement of it.
+    fn changes() -> Vec<Change> {
         let other = "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-3-haiku-20240307-v1:0";
         vec![
             ("denied", Box::new(|it| it["Effect"] = json!("Deny"))),

@@ -105,6 +105,8 @@ const PROFILE: &str = "arn:aws:bedrock:us-east-1:123456789012:inference-profile/
 /// "Condition operators", "Multivalued context keys".
 #[test]
 fn the_evaluator_judges_as_aws_documents_where_the_policies_rest_on_it() {
+    use Verdict::{Allowed, Denied, Silent};
+
     let one = |statement: Value| vec![statement];
     let allow = |rest: Value| merged(json!({"Effect": "Allow", "Action": "*", "Resource": "*"}), &rest);
     let deny = |rest: Value| merged(json!({"Effect": "Deny", "Action": "*", "Resource": "*"}), &rest);
@@ -120,7 +122,6 @@ fn the_evaluator_judges_as_aws_documents_where_the_policies_rest_on_it() {
         one(statement)
     };
     let without_resource = || Request::new("bedrock:RetrieveAndGenerate", Resource::None);
-    use Verdict::{Allowed, Denied, Silent};
     let table: Vec<(&str, Vec<Value>, Request, Verdict)> = vec![
         ("nothing is allowed by default", vec![deny(json!({"Action": "s3:*"}))], plain(), Silent),
         ("what is allowed is", one(allow(json!({}))), plain(), Allowed),
