@@ -5,7 +5,7 @@
 //! A further guard is a field of [`Allow`] and a variant of [`Refusal`]; whoever asks whether an app may be there
 //! ([`crate::app::Admission`]) goes on asking the same.
 
-use std::{fmt, marker::PhantomData, str::FromStr};
+use std::{collections::BTreeSet, fmt, marker::PhantomData, str::FromStr};
 
 use clap::Args;
 use wildmatch::WildMatch;
@@ -130,6 +130,11 @@ impl<T> Globs<T> {
         self.0.is_empty()
     }
 
+    /// One of them matches whatever there may be.
+    pub fn allow_all(&self) -> bool {
+        self.0.iter().any(|glob| glob.0.bytes().all(|byte| byte == b'*'))
+    }
+
     /// Each, in the order in which they were written.
     pub fn iter(&self) -> impl Iterator<Item = &Glob<T>> {
         self.0.iter()
@@ -210,6 +215,20 @@ impl Allow {
         }
         let refused: Vec<ModelId> = models.into_iter().filter(|model| !self.models.allows(model)).cloned().collect();
         (!refused.is_empty()).then_some(Refusal::Models(refused))
+    }
+
+    /// Those of these models that an app in this namespace may call: what an app got before is narrowed to them.
+    pub fn narrowed(&self, namespace: &str, models: BTreeSet<ModelId>) -> BTreeSet<ModelId> {
+        if self.namespaces.allows(&Namespace(namespace.to_owned())) { self.of_allowed(models) } else { BTreeSet::new() }
+    }
+
+    /// The same of an app of which nobody knows in which namespace it is: it may be in one that is not allowed.
+    pub fn narrowed_anywhere(&self, models: BTreeSet<ModelId>) -> BTreeSet<ModelId> {
+        if self.namespaces.allow_all() { self.of_allowed(models) } else { BTreeSet::new() }
+    }
+
+    fn of_allowed(&self, models: BTreeSet<ModelId>) -> BTreeSet<ModelId> {
+        models.into_iter().filter(|model| self.models.allows(model)).collect()
     }
 }
 
@@ -294,6 +313,27 @@ mod tests {
     #[test]
     fn by_default_every_namespace_and_every_model_is_allowed() {
         assert_eq!(Allow::default().refusal("team-a", &models(&["amazon.nova-lite-v1:0"])), None);
+    }
+
+    #[test]
+    fn what_an_app_has_is_narrowed_to_what_its_namespace_may_have_and_to_nothing_where_that_may_not_be_allowed() {
+        let (nova, titan) = ("amazon.nova-lite-v1:0", "amazon.titan-text-lite-v1");
+        let has = || models(&[nova, titan]).into_iter().collect::<BTreeSet<_>>();
+        let left = |ids: &[&str]| models(ids).into_iter().collect::<BTreeSet<_>>();
+        let allow = |namespaces: &str, models: &str| Allow { namespaces: globs(namespaces), models: globs(models) };
+        let table = [
+            ("*", "*", &[nova, titan][..], &[nova, titan][..]),
+            ("prod,**", "amazon.nova-*", &[nova], &[nova]),
+            ("team-*", "*", &[nova, titan], &[]),
+            ("prod", "*", &[], &[]),
+            ("*", "", &[], &[]),
+            ("", "*", &[], &[]),
+        ];
+        for (namespaces, ids, known, unknown) in table {
+            let allow = allow(namespaces, ids);
+            assert_eq!(allow.narrowed("team-a", has()), left(known), "{allow:?}");
+            assert_eq!(allow.narrowed_anywhere(has()), left(unknown), "{allow:?}");
+        }
     }
 
     #[test]

@@ -2,6 +2,9 @@
 //!
 //! Nothing of a user's text reaches a document but validated ids, so a policy cannot be injected into.
 
+mod prompts;
+mod read_back;
+
 use std::{collections::BTreeSet, fmt, str::FromStr};
 
 use serde_json::{Value, json};
@@ -10,6 +13,17 @@ use crate::{
     aws::{Caller, InvalidId, LogGroupName, PolicyDocument, Region},
     identity::{AppIdentity, InstallationId, role_arn_pattern},
 };
+
+pub use read_back::{models_of_endpoint, models_of_role};
+
+/// The name of the one inline policy of each role.
+pub const POLICY_NAME: &str = "private-genai";
+
+/// The statement of a role that allows its models, by which they are read back.
+const CALL_MODELS: &str = "CallModels";
+
+/// The statement of an endpoint that lets models through, by which they are read back.
+const OUR_ROLES_CALL_THEIR_MODELS: &str = "OurRolesCallTheirModels";
 
 /// The longest policy that an endpoint takes, in characters (VPC endpoint quotas of the PrivateLink guide).
 pub const ENDPOINT_POLICY_MAX: usize = 20_480;
@@ -68,9 +82,14 @@ impl ModelId {
         &self.0
     }
 
-    /// The ARN of the model in a region. Foundation models belong to no account.
+    /// The ARN of the model in a region.
     fn arn(&self, region: &Region) -> String {
-        format!("arn:{}:bedrock:{region}::foundation-model/{self}", region.partition())
+        format!("{}{self}", Self::arn_prefix(region))
+    }
+
+    /// What the ARNs of all models in a region begin with. Foundation models belong to no account.
+    fn arn_prefix(region: &Region) -> String {
+        format!("arn:{}:bedrock:{region}::foundation-model/", region.partition())
     }
 }
 
@@ -103,38 +122,32 @@ pub fn execution_policy(app: &AppIdentity, caller: &Caller, models: &BTreeSet<Mo
             "Resource": "*",
             "Condition": {"ArnEquals": {"lambda:SourceFunctionArn": app.function_arn(caller)}},
         }),
-        json!({
-            // The VPC and not the endpoint: replacing an endpoint must not rewrite every role. A call over the internet
-            // has no aws:SourceVpc at all, and StringNotEquals holds for a key that is missing. The leg that Bedrock
-            // itself routes for a cross-region profile carries bedrock:InferenceProfileArn and is left alone.
-            "Sid": "ModelsThroughTheVpcOnly",
-            "Effect": "Deny",
-            "Action": INVOKE_MODEL,
-            "Resource": format!("arn:{}:bedrock:*::foundation-model/*", caller.partition),
-            "Condition": {
-                "StringNotEquals": {"aws:SourceVpc": app.vpc.as_str()},
-                "Null": {"bedrock:InferenceProfileArn": "true"},
-            },
-        }),
     ];
+    statements.extend(prompts::denials(caller, &app.vpc));
     // A statement about no resource is not valid.
     if !models.is_empty() {
-        statements.insert(
-            2,
-            json!({
-                "Sid": "CallModels",
-                "Effect": "Allow",
-                "Action": INVOKE_MODEL,
-                "Resource": models.iter().map(|model| model.arn(region)).collect::<BTreeSet<_>>(),
-            }),
-        );
+        statements.insert(2, call_models(models, region));
     }
     PolicyDocument::new(&document(&statements))
 }
 
-/// What the role of an app that is gone may still do: let Lambda release the interfaces that the app caused.
+fn call_models(models: &BTreeSet<ModelId>, region: &Region) -> Value {
+    json!({
+        "Sid": CALL_MODELS,
+        "Effect": "Allow",
+        "Action": INVOKE_MODEL,
+        "Resource": arns(models, region),
+    })
+}
+
+fn arns(models: &BTreeSet<ModelId>, region: &Region) -> BTreeSet<String> {
+    models.iter().map(|model| model.arn(region)).collect()
+}
+
+/// What the role of an app that is gone may still do: let Lambda release the interfaces that the app caused. No function calls
+/// a model as it any more, so that is denied whatever somebody attaches.
 pub fn retired_policy() -> PolicyDocument {
-    PolicyDocument::new(&document(&[attach_to_vpc()]))
+    PolicyDocument::new(&document(&[attach_to_vpc(), prompts::nothing()]))
 }
 
 fn attach_to_vpc() -> Value {
@@ -162,31 +175,19 @@ pub fn bedrock_runtime_endpoint_policy(
         let deny = json!({"Sid": "NoModelYet", "Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"});
         return PolicyDocument::new(&document(&[deny]));
     }
-    PolicyDocument::new(&document(&[json!({
-        "Sid": "OurRolesCallTheirModels",
+    let principals = role_arn_pattern(installation, caller.partition, &caller.account);
+    PolicyDocument::new(&document(&[through_endpoint(models, region, &principals)]))
+}
+
+fn through_endpoint(models: &BTreeSet<ModelId>, region: &Region, principals: &str) -> Value {
+    json!({
+        "Sid": OUR_ROLES_CALL_THEIR_MODELS,
         "Effect": "Allow",
         "Principal": "*",
         "Action": INVOKE_MODEL,
-        "Resource": models.iter().map(|model| model.arn(region)).collect::<BTreeSet<_>>(),
-        "Condition": {
-            "ArnLike": {"aws:PrincipalArn": role_arn_pattern(installation, caller.partition, &caller.account)}
-        },
-    })]))
-}
-
-/// The foundation models that a policy of ours names, read back from what AWS has.
-pub fn allowed_models(policy: &PolicyDocument) -> BTreeSet<ModelId> {
-    let document: Value = serde_json::from_str(policy.as_str()).unwrap_or_default();
-    document["Statement"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .flat_map(|statement| match &statement["Resource"] {
-            Value::Array(resources) => resources.clone(),
-            one => vec![one.clone()],
-        })
-        .filter_map(|resource| resource.as_str()?.split_once(":foundation-model/")?.1.parse().ok())
-        .collect()
+        "Resource": arns(models, region),
+        "Condition": {"ArnLike": {"aws:PrincipalArn": principals}},
+    })
 }
 
 fn log_streams_arn(region: &Region, caller: &Caller, group: &LogGroupName) -> String {
@@ -201,11 +202,11 @@ fn document(statements: &[Value]) -> Value {
 mod tests {
     use super::*;
 
-    fn caller() -> Caller {
+    pub(super) fn caller() -> Caller {
         Caller { account: "123456789012".parse().expect("account"), partition: crate::aws::Partition::Aws }
     }
 
-    fn app() -> AppIdentity {
+    pub(super) fn app() -> AppIdentity {
         AppIdentity {
             installation: "prod".parse().expect("id"),
             region: "us-east-1".parse().expect("region"),
@@ -215,7 +216,7 @@ mod tests {
         }
     }
 
-    fn models(ids: &[&str]) -> BTreeSet<ModelId> {
+    pub(super) fn models(ids: &[&str]) -> BTreeSet<ModelId> {
         ids.iter().map(|id| id.parse().expect(id)).collect()
     }
 
@@ -248,37 +249,10 @@ mod tests {
         let policy = execution_policy(&app(), &caller(), &models(&["amazon.nova-lite-v1:0"]));
         let denied: Vec<Value> =
             statements(&policy).into_iter().filter(|statement| statement["Effect"] == "Deny").collect();
-        assert_eq!(denied.len(), 2);
         assert_eq!(denied[0]["Condition"]["ArnEquals"]["lambda:SourceFunctionArn"], app().function_arn(&caller()));
         assert_eq!(denied[0]["Action"], json!(INTERFACE_ACTIONS));
-        assert_eq!(denied[1]["Condition"]["StringNotEquals"]["aws:SourceVpc"], "vpc-0abc1234");
-        assert_eq!(denied[1]["Action"], json!(INVOKE_MODEL));
-        assert_eq!(denied[1]["Resource"], "arn:aws:bedrock:*::foundation-model/*");
-    }
-
-    #[test]
-    fn the_boundary_in_the_documentation_allows_all_that_a_role_is_given_and_denies_no_less() {
-        let boundary = PolicyDocument::from_wire(include_str!("../docs/permissions-boundary.json"));
-        let boundary = statements(&boundary);
-        let covers = |pattern: &Value, resource: &str| {
-            wildmatch::WildMatch::new(pattern.as_str().expect("one resource")).matches(resource)
-        };
-        let statement = |effect: &str, action: &Value, resource: &str| {
-            let of =
-                |it: &&Value| it["Effect"] == effect && it["Action"] == *action && covers(&it["Resource"], resource);
-            assert!(boundary.iter().any(|it| of(&it)), "{effect} {action} on {resource}");
-        };
-        let role = execution_policy(&app(), &caller(), &models(&["amazon.nova-lite-v1:0"]));
-        for given in statements(&role).into_iter().chain(statements(&retired_policy())) {
-            let resources = given["Resource"].as_array().cloned().unwrap_or_else(|| vec![given["Resource"].clone()]);
-            for resource in resources {
-                statement(
-                    given["Effect"].as_str().expect("an effect"),
-                    &given["Action"],
-                    resource.as_str().expect("one"),
-                );
-            }
-        }
+        // What the others deny is judged in tests/role_policy.
+        assert_eq!(denied[1..], prompts::denials(&caller(), &app().vpc));
     }
 
     #[test]
@@ -288,7 +262,7 @@ mod tests {
         let statements = statements(&policy);
         assert_eq!(statements.len(), 1);
         assert_eq!((&statements[0]["Effect"], &statements[0]["Resource"]), (&json!("Deny"), &json!("*")));
-        assert!(allowed_models(&policy).is_empty());
+        assert!(models_of_endpoint(&policy, &region).is_empty());
     }
 
     #[test]

@@ -152,6 +152,8 @@ proptest! {
         prop_assert_eq!(kinds, [
             ("WriteOwnLog", "Allow"), ("AttachToVpc", "Allow"), ("CallModels", "Allow"),
             ("CodeLeavesInterfacesAlone", "Deny"), ("ModelsThroughTheVpcOnly", "Deny"),
+            ("FoundationModelsThroughTheVpcOnly", "Deny"), ("PromptsThroughTheVpcOnly", "Deny"),
+            ("NeitherMantleNorBearerTokens", "Deny"),
         ]);
         let (partition, region) = (caller.partition, &app.region);
         let expected: BTreeSet<String> =
@@ -169,7 +171,9 @@ proptest! {
         let function = app.function_arn(&caller);
         prop_assert!(is_literal(&function));
         prop_assert_eq!(&statements[3]["Condition"]["ArnEquals"]["lambda:SourceFunctionArn"], &json!(function));
-        prop_assert_eq!(&statements[4]["Condition"]["StringNotEquals"]["aws:SourceVpc"], &json!(app.vpc.as_str()));
+        for denial in &statements[4..=6] {
+            prop_assert_eq!(&denial["Condition"]["StringNotEquals"]["aws:SourceVpc"], &json!(app.vpc.as_str()));
+        }
     }
 
     #[test]
@@ -188,7 +192,7 @@ proptest! {
         let roles = format!("arn:{}:iam::123456789012:role/private-genai/{}/", caller.partition, app.installation);
         prop_assert!(is_literal(&roles));
         prop_assert_eq!(&statements[0]["Condition"], &json!({"ArnLike": {"aws:PrincipalArn": format!("{roles}*")}}));
-        prop_assert_eq!(policy::allowed_models(&document), models, "what was written is read back");
+        prop_assert_eq!(policy::models_of_endpoint(&document, &app.region), models, "what was written is read back");
     }
 
     #[test]
@@ -287,7 +291,7 @@ proptest! {
         let probe = json!({"probe": {"host": text, "port": bytes.len(), "address": text, "error": {"type": text}}});
         let _ = Invocation::read(Some(&text), failed, probe.to_string().as_bytes());
         for document in [text.clone(), json!({"Statement": text}).to_string(), json!({"Statement": [{"Resource": [text, 1]}]}).to_string()] {
-            let _ = policy::allowed_models(&PolicyDocument::from_wire(&document));
+            let _ = policy::models_of_endpoint(&PolicyDocument::from_wire(&document), &"us-east-1".parse().expect("a region"));
         }
     }
 

@@ -13,8 +13,8 @@ use crate::{
 pub enum Admission {
     /// This version cannot work with what it says.
     Unreadable(InvalidSpec),
-    /// The operator's configuration does not allow it. Nothing is done for it. What it has from before stays as it is, with
-    /// the path that its role allows, until it is allowed again or deleted.
+    /// The operator's configuration does not allow it. Nothing is done for it. What it has from before stays as it is,
+    /// until it is allowed again or deleted; but models that are not allowed get through no endpoint.
     Refused(App, Refusal),
     /// It may.
     Accepted(App),

@@ -11,7 +11,7 @@ use crate::{
     governance::Governance,
     guard::Allow,
     identity::AppIdentity,
-    policy::{ModelId, allowed_models},
+    policy::{ModelId, models_of_role},
 };
 
 /// What an app that is being deleted says of itself, as far as it can be read.
@@ -62,7 +62,8 @@ impl Departing {
     ) -> Retention {
         let allowed = |models: &BTreeSet<ModelId>| allow.refusal(&identity.namespace, models).is_none();
         let models = self.models.clone().filter(|models| self.is_about(identity) && allowed(models));
-        Retention { identity: identity.clone(), caller: caller.clone(), models, governance: governance.clone() }
+        let (identity, caller, governance) = (identity.clone(), caller.clone(), governance.clone());
+        Retention { identity, caller, models, allow: allow.clone(), governance }
     }
 
     /// Which principal its function runs as in one of its places.
@@ -91,16 +92,19 @@ pub struct Retention {
     pub caller: Caller,
     /// The models that its function may call; `None` where nobody can tell.
     pub models: Option<BTreeSet<ModelId>>,
+    /// What it may have at most.
+    pub allow: Allow,
     /// What everything has in common.
     pub governance: Governance,
 }
 
 impl Retention {
     /// What the execution role should be, where it has to be put back. Where the models cannot be read, it allows those
-    /// that it allows: none, if it is gone, and Lambda's interfaces all the same.
+    /// that the operator let it call and that are still allowed: none, if it is gone, and Lambda's interfaces all the same.
     pub(super) fn role(&self, found: Option<&Role>) -> DesiredRole {
-        let allowed = || found.into_iter().flat_map(|role| role.inline_policies.values()).flat_map(allowed_models);
-        let models = self.models.clone().unwrap_or_else(|| allowed().collect());
+        let Self { identity, allow, .. } = self;
+        let given = || found.map(|role| models_of_role(role, &identity.region)).unwrap_or_default();
+        let models = self.models.clone().unwrap_or_else(|| allow.narrowed(&identity.namespace, given()));
         DesiredRole::new(&self.identity, &self.caller, &models, &self.governance)
     }
 }
@@ -110,7 +114,10 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::app::fixtures::{caller, identity, role};
+    use crate::{
+        app::fixtures::{caller, identity, role},
+        aws::PolicyDocument,
+    };
 
     fn of_raw(object: &Value) -> Departing {
         Departing::of_raw(object, &identity().region)
@@ -195,10 +202,42 @@ mod tests {
 
     #[test]
     fn where_the_models_cannot_be_read_the_role_goes_on_allowing_what_it_allows() {
-        let retention =
-            Retention { identity: identity(), caller: caller(), models: None, governance: Governance::default() };
+        let retention = Retention {
+            identity: identity(),
+            caller: caller(),
+            models: None,
+            allow: Allow::default(),
+            governance: Governance::default(),
+        };
         assert_eq!(Some(&retention.role(Some(&role())).policy), role().inline_policies.get("private-genai"));
         let gone = retention.role(None).policy;
         assert!(!gone.as_str().contains("foundation-model/a") && gone.as_str().contains("ec2:DeleteNetworkInterface"));
+    }
+
+    #[test]
+    fn what_the_role_allows_goes_on_being_allowed_as_far_as_it_may_be_and_only_where_it_is_our_own_word() {
+        let narrow = |namespaces: &str, models: &str| Retention {
+            identity: identity(),
+            caller: caller(),
+            models: None,
+            allow: Allow { namespaces: namespaces.parse().expect("globs"), models: models.parse().expect("globs") },
+            governance: Governance::default(),
+        };
+        let names_it = |retention: &Retention, role: &Role| retention.role(Some(role)).policy.as_str().contains("nova");
+        assert!(names_it(&narrow("*", "amazon.nova-*"), &role()));
+        assert!(!names_it(&narrow("*", "anthropic.*"), &role()));
+        assert!(!names_it(&narrow("another", "*"), &role()));
+        let denied = |policy: &PolicyDocument| {
+            policy.as_str().replace(
+                r#""Effect":"Allow","Resource":["arn:aws:bedrock"#,
+                r#""Effect":"Deny","Resource":["arn:aws:bedrock"#,
+            )
+        };
+        let mut by_hand = role();
+        let policy = by_hand.inline_policies.values_mut().next().expect("a policy");
+        let changed = PolicyDocument::from_wire(&denied(policy));
+        assert_ne!(*policy, changed);
+        *policy = changed;
+        assert!(!names_it(&narrow("*", "*"), &by_hand), "a denial is no allowance");
     }
 }

@@ -17,11 +17,8 @@ use crate::{
     governance::Governance,
     identity::{AppIdentity, Retirement, TAG_RETAINED, TAG_RETIRED, missing_tags},
     plan::Plan,
-    policy::{retired_policy, trust_policy},
+    policy::{POLICY_NAME, retired_policy, trust_policy},
 };
-
-/// The name of the inline policy of an execution role.
-const POLICY_NAME: &str = "private-genai";
 
 /// The longest environment that Lambda takes, in bytes of JSON.
 const ENVIRONMENT_MAX: usize = 4_096;

@@ -98,7 +98,7 @@ pub fn wanted(
 ) -> Option<Desired> {
     let mut demands = Users::of(key, cluster).demands(observed, identity, cluster);
     demands.extend(
-        apps_without_object(observed, cluster, memory)
+        apps_without_object(key, observed, cluster, memory)
             .into_values()
             .map(|app| Demand { models: app.models, subnets: BTreeSet::new() }),
     );
@@ -177,7 +177,7 @@ pub fn outcome(
         ));
     }
     let (retained, lost): (Vec<_>, Vec<_>) =
-        apps_without_object(observed, cluster, memory).into_iter().partition(|(_, app)| app.retained);
+        apps_without_object(key, observed, cluster, memory).into_iter().partition(|(_, app)| app.retained);
     let names = |apps: &[(String, WithoutObject)]| listed(apps.iter().map(|(name, _)| name));
     if deleting && !users.is_empty() {
         let message = format!("The network is kept until its apps are gone: delete {} first.", listed(users.names()));

@@ -32,6 +32,12 @@ impl Service {
         format!("com.amazonaws.{region}.{}", self.as_str())
     }
 
+    /// The region of an endpoint service of that name, if it is this service's.
+    pub fn region_of(self, endpoint_service: &str) -> Option<Region> {
+        let region = endpoint_service.strip_prefix("com.amazonaws.")?.strip_suffix(self.as_str())?;
+        region.strip_suffix('.')?.parse().ok()
+    }
+
     /// The service's public name in a region ("Service endpoints" of the AWS General Reference).
     pub fn public_name(self, region: &Region) -> String {
         let domain = match region.partition() {

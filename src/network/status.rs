@@ -12,7 +12,7 @@ use crate::{
     },
     aws::{AccountId, VpcEndpoint},
     identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP},
-    policy::allowed_models,
+    policy::models_of_endpoint,
 };
 
 /// Writes down how a network stands. `observed` is `None` where AWS could not be looked at: then what was recorded
@@ -72,6 +72,9 @@ fn endpoint_status(service: Service, endpoint: &VpcEndpoint, observed: &Observed
             })
         })
         .collect();
+    let region = service.region_of(&endpoint.service_name);
+    let policy = endpoint.policy.as_ref().zip(region);
+    let models = policy.map(|(policy, region)| models_of_endpoint(policy, &region)).unwrap_or_default();
     EndpointStatus {
         service: service.as_str().to_owned(),
         vpc_endpoint_id: endpoint.id.to_string(),
@@ -80,7 +83,7 @@ fn endpoint_status(service: Service, endpoint: &VpcEndpoint, observed: &Observed
         dns_names: endpoint.dns_names.clone(),
         private_ip_addresses: interfaces.iter().map(|interface| interface.private_ip_address.clone()).collect(),
         interfaces,
-        models: endpoint.policy.iter().flat_map(allowed_models).map(|model| model.to_string()).collect(),
+        models: models.iter().map(ToString::to_string).collect(),
     }
 }
 

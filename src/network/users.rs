@@ -14,7 +14,7 @@ use crate::{
     aws::Role,
     controller::{Cluster, Guarded, Memory, is_held, network_of},
     identity::{AppIdentity, NetworkIdentity, app_of_role, is_retained},
-    policy::{ModelId, allowed_models},
+    policy::{ModelId, models_of_role},
 };
 
 /// The app that a role belongs to has an object here, which still has to do with it. One of its name in another VPC has not,
@@ -36,16 +36,20 @@ pub(super) fn has_object(role: &Role, cluster: &Cluster<'_>) -> bool {
 
 /// An app that lives in AWS without an object here.
 pub(super) struct WithoutObject {
-    /// The models that its role allows.
+    /// The models that the operator let its role call, as far as an app in its namespace may call them today.
     pub(super) models: BTreeSet<ModelId>,
     /// Its object was deleted so that it stays.
     pub(super) retained: bool,
 }
 
 /// Apps that have a role, and so most likely a function, but no object that could demand for them: one that cannot be
-/// read, may not be there by the settings, or is not applied yet after the cluster was rebuilt, or lost its finalizer. What their roles allow is their
-/// demand, and their path stays. So it is for apps that were retained.
+/// read, may not be there by the settings, or is not applied yet after the cluster was rebuilt, or lost its finalizer. What their roles were
+/// given is their demand, and their path stays. So it is for apps that were retained.
+///
+/// Models that the settings do not allow any more are revoked. The list of VPCs revokes none: it says where the operator may
+/// build, is empty by default, and an operator that is not told it (a rebuilt cluster, a mistake) must cut nobody off.
 pub(super) fn apps_without_object(
+    key: &NetworkKey,
     observed: &Observed,
     cluster: &Cluster<'_>,
     memory: &mut Memory,
@@ -54,15 +58,16 @@ pub(super) fn apps_without_object(
         .live_roles
         .iter()
         .filter_map(|role| {
-            let models = role.inline_policies.values().flat_map(allowed_models).collect();
+            let (models, allow) = (models_of_role(role, &key.region), &cluster.settings.implicit_networks.allow);
             let Some(identity) = AppIdentity::from_tags(&cluster.settings.installation, &role.tags) else {
                 // It lost the tags that say whose it is: nobody knows whether that app is gone.
-                let retained = is_retained(&role.tags);
+                let (models, retained) = (allow.narrowed_anywhere(models), is_retained(&role.tags));
                 return Some((app_of_role(&role.name), WithoutObject { models, retained }));
             };
             let object = cluster.apps.get(&ObjectRef::new(&identity.name).within(&identity.namespace));
             let retained = is_retained(&role.tags) || memory.may_be_invisible(&retained_role(&identity));
             let app = identity.app();
+            let models = allow.narrowed(&identity.namespace, models);
             let key = NetworkKey { region: identity.region, vpc: identity.vpc };
             let demands_itself = object.is_some_and(|object| {
                 let app = object.0.as_ref().ok().and_then(|app| Admission::of(app, cluster.settings).accepted());

@@ -44,6 +44,7 @@ const OUTCOMES: &[(&str, Outcome)] = &[
     ("endpoint's subnet removed", Outcome::Repaired(&["ec2:ModifyVpcEndpoint"], &["endpoint_subnets"])),
     ("endpoint's tags removed", Outcome::Told("NameTaken")),
     ("environment changed", Outcome::Repaired(&["lambda:UpdateFunctionConfiguration"], &["function_configuration"])),
+    ("foreign denial added", Outcome::Repaired(&["iam:DeleteRolePolicy"], &["foreign_policy"])),
     ("foreign inline policy added", Outcome::Repaired(&["iam:DeleteRolePolicy"], &["foreign_policy"])),
     ("foreign policy attached", Outcome::Repaired(&["iam:DetachRolePolicy"], &["foreign_policy"])),
     ("function deleted", Outcome::Repaired(&["lambda:CreateFunction"], &["function"])),

@@ -26,6 +26,7 @@ mod leadership;
 #[path = "../memory/mod.rs"]
 mod memory;
 mod private_dns;
+mod read_back;
 mod refusals;
 mod retaining;
 mod roles;

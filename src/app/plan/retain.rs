@@ -26,7 +26,7 @@ pub(in crate::app) fn is_as_given(identity: &AppIdentity, role: &Role, given_rol
 /// any more, unless there is a function again.
 pub fn retain(retention: &Retention, observed: &Observed) -> Plan {
     let mut plan = Plan::default();
-    let Retention { identity, caller, models, governance: _ } = retention;
+    let Retention { identity, caller, models, allow: _, governance: _ } = retention;
     let role = observed.role.as_ref();
     let ours = role.filter(|role| identity.installation.owns(&role.tags));
     if ours.is_some_and(|role| is_retained(&role.tags)) {

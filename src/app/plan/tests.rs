@@ -9,6 +9,7 @@ use crate::{
     },
     app::{Retention, retain},
     aws::{Architecture, Environment, FunctionListing, PolicyDocument, Tags},
+    guard::Allow,
 };
 
 fn decided(observed: &Observed) -> Plan {
@@ -432,7 +433,8 @@ fn a_role_that_lambda_may_still_need_is_reduced_to_releasing_interfaces_and_hand
 
 fn retention() -> Retention {
     let models = Some(["amazon.nova-lite-v1:0".parse().expect("a model")].into());
-    Retention { identity: identity(), caller: caller(), models, governance: Governance::default() }
+    let (allow, governance) = (Allow::default(), Governance::default());
+    Retention { identity: identity(), caller: caller(), models, allow, governance }
 }
 
 /// What is looked at of an app that is to be retained: a function only where the role tells that it needs something.

@@ -150,6 +150,10 @@ fn of_role(region: &Region, record: &RoleRecord, add: Add<'_>) {
         write("role policy opened", put(policy));
     }
     write("foreign inline policy added", put("by-hand"));
+    let model = format!("arn:{}:bedrock:{region}::foundation-model/anthropic.claude-2", region.partition());
+    let deny = json!({"Sid": "CallModels", "Effect": "Deny", "Action": "bedrock:InvokeModel", "Resource": [model]});
+    let document = PolicyDocument::new(&json!({"Version": "2012-10-17", "Statement": [deny]}));
+    write("foreign denial added", Write::PutRolePolicy { role: role(), policy: "no-claude".into(), document });
     let trust = json!({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}});
     let trust_policy = PolicyDocument::new(&json!({"Version": "2012-10-17", "Statement": [trust]}));
     write("trust policy changed", Write::UpdateTrustPolicy { role: role(), trust_policy });

@@ -1,0 +1,108 @@
+//! What the role of an app may never do, whatever somebody attaches to it: reach prompts and answers from outside the VPC.
+//!
+//! Each action of Bedrock is decided one by one in `tests/reference/prompts.json`, and `tests/role_policy` compares the decision
+//! with AWS's reference and with the statements below, judged by an evaluator that is not ours.
+
+use serde_json::{Value, json};
+
+use crate::aws::{Caller, VpcId};
+
+/// A call of these is authorized on several resources at once, of which some may be asked about without `aws:SourceVpc`.
+const IN_LEGS: [&str; 2] = ["bedrock:ApplyGuardrail", "bedrock:InvokeModel*"];
+
+/// All other actions that read or write prompts, answers, or what becomes part of them, or manage what does. A wildcard covers
+/// no action that is not meant, and takes in what AWS adds to a family.
+const OTHERS: [&str; 26] = [
+    "bedrock:*Agent*",
+    "bedrock:*AsyncInvoke*",
+    "bedrock:*AutomatedReasoningPolic*",
+    "bedrock:*Blueprint*",
+    "bedrock:*DataAutomation*",
+    "bedrock:*DataRetention",
+    "bedrock:*DataSource*",
+    "bedrock:*Document*",
+    "bedrock:*EvaluationJob*",
+    "bedrock:*Flow*",
+    "bedrock:*IngestionJob*",
+    "bedrock:*Invocation*",
+    "bedrock:*Invoke",
+    "bedrock:*KnowledgeBase*",
+    "bedrock:*ModelCustomizationJob*",
+    "bedrock:*Prompt*",
+    "bedrock:*Session*",
+    "bedrock:AllowVendedLogDeliveryForResource",
+    "bedrock:CountTokens",
+    "bedrock:DetectGeneratedContent",
+    "bedrock:GenerateQuery",
+    "bedrock:InvokeBuilder",
+    "bedrock:InvokeGuardrailChecks",
+    "bedrock:InvokeTool",
+    "bedrock:Rerank",
+    "bedrock:Retrieve*",
+];
+
+/// What is no feature yet: the other engine, and tokens that stand for the role wherever somebody carries them.
+const NEVER: [&str; 2] = ["bedrock-mantle:*", "bedrock:CallWithBearerToken"];
+
+/// The statements that keep prompts in the VPC of an app.
+///
+/// The VPC and not the endpoint: replacing an endpoint must not rewrite every role. A call over the internet has no
+/// `aws:SourceVpc` at all, and `StringNotEquals` holds for a key that is missing (IAM User Guide, "String condition operators").
+///
+/// Three legs of a call may lack the key although the call came through the endpoint, because Bedrock makes them itself. Each
+/// is exempt only for the actions that ask about a further resource besides, which is denied:
+/// - a foundation model that Bedrock routes to for an inference profile (`bedrock:InferenceProfileArn` is there): the profile;
+/// - `project/*`, on which `InvokeModel*` asks about the target too (Bedrock API, "Converse"). `GetInvoke` and its kin ask about the
+///   project alone: they are not exempt;
+/// - `guardrail-profile/*`, on which `ApplyGuardrail` asks about the guardrail too (Bedrock User Guide, "Permissions for using
+///   cross-Region inference with guardrails").
+///
+/// Projects and guardrail profiles of other accounts are not exempt: their ARNs are pinned to the account of the app.
+pub(super) fn denials(caller: &Caller, vpc: &VpcId) -> [Value; 4] {
+    let Caller { account, partition } = caller;
+    let elsewhere = json!({"aws:SourceVpc": vpc.as_str()});
+    let foundation_models = format!("arn:{partition}:bedrock:*::foundation-model/*");
+    [
+        json!({
+            "Sid": "ModelsThroughTheVpcOnly",
+            "Effect": "Deny",
+            "Action": IN_LEGS,
+            "NotResource": [
+                foundation_models,
+                format!("arn:{partition}:bedrock:*:{account}:guardrail-profile/*"),
+                format!("arn:{partition}:bedrock:*:{account}:project/*"),
+            ],
+            "Condition": {"StringNotEquals": elsewhere},
+        }),
+        json!({
+            "Sid": "FoundationModelsThroughTheVpcOnly",
+            "Effect": "Deny",
+            "Action": IN_LEGS,
+            "Resource": foundation_models,
+            "Condition": {"StringNotEquals": elsewhere, "Null": {"bedrock:InferenceProfileArn": "true"}},
+        }),
+        json!({
+            "Sid": "PromptsThroughTheVpcOnly",
+            "Effect": "Deny",
+            "Action": OTHERS,
+            "Resource": "*",
+            "Condition": {"StringNotEquals": elsewhere},
+        }),
+        json!({
+            "Sid": "NeitherMantleNorBearerTokens",
+            "Effect": "Deny",
+            "Action": NEVER,
+            "Resource": "*",
+        }),
+    ]
+}
+
+/// The statement that keeps a role from which the app is gone away from all of it.
+pub(super) fn nothing() -> Value {
+    json!({
+        "Sid": "NoModels",
+        "Effect": "Deny",
+        "Action": ["bedrock-mantle:*", "bedrock:*"],
+        "Resource": "*",
+    })
+}

@@ -1,0 +1,191 @@
+//! Models out of documents that AWS shows.
+//!
+//! A document is read back for meaning only where the operator wrote it: by the policy's name, the statement's id, and a
+//! statement that differs from its own in nothing but the models. Whoever wrote something else meant something else: a denial,
+//! a condition, a resource that is not meant. It opens nothing.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::{CALL_MODELS, ModelId, OUR_ROLES_CALL_THEIR_MODELS, POLICY_NAME, call_models, through_endpoint};
+use crate::aws::{PolicyDocument, Region, Role};
+
+/// The models that the operator itself let a role call, in the region of its app.
+pub fn models_of_role(role: &Role, region: &Region) -> BTreeSet<ModelId> {
+    let policy = role.inline_policies.get(POLICY_NAME);
+    let statements = policy.map(statements).unwrap_or_default();
+    only(statements.iter().filter(|statement| statement["Sid"] == CALL_MODELS))
+        .and_then(|found| models(found, region, |models| call_models(models, region)))
+        .unwrap_or_default()
+}
+
+/// The models that an endpoint in a region lets through, where it lets through what the operator itself wrote and nothing
+/// else. The principals are kept as they are found: who they are decides about no model.
+pub fn models_of_endpoint(policy: &PolicyDocument, region: &Region) -> BTreeSet<ModelId> {
+    let statements = statements(policy);
+    only(statements.iter())
+        .filter(|found| found["Sid"] == OUR_ROLES_CALL_THEIR_MODELS)
+        .and_then(|found| {
+            let principals = found["Condition"]["ArnLike"]["aws:PrincipalArn"].as_str()?;
+            models(found, region, |models| through_endpoint(models, region, principals))
+        })
+        .unwrap_or_default()
+}
+
+fn statements(policy: &PolicyDocument) -> Vec<Value> {
+    let mut document: Value = serde_json::from_str(policy.as_str()).unwrap_or_default();
+    match document.get_mut("Statement").map(Value::take) {
+        Some(Value::Array(statements)) => statements,
+        Some(Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Object(_)) | None => {
+            Vec::new()
+        }
+    }
+}
+
+/// The one that there is; two that claim to be the same are nobody's.
+fn only<'a>(mut found: impl Iterator<Item = &'a Value>) -> Option<&'a Value> {
+    let first = found.next()?;
+    found.next().is_none().then_some(first)
+}
+
+/// The models that `found` names, if it is what `written` makes of them.
+fn models(found: &Value, region: &Region, written: impl Fn(&BTreeSet<ModelId>) -> Value) -> Option<BTreeSet<ModelId>> {
+    let prefix = ModelId::arn_prefix(region);
+    let named = found["Resource"].as_array()?.iter();
+    let models: Option<BTreeSet<ModelId>> =
+        named.map(|resource| resource.as_str()?.strip_prefix(&prefix)?.parse().ok()).collect();
+    models.filter(|models| written(models) == *found)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::policy::{bedrock_runtime_endpoint_policy, document, execution_policy, tests as fixtures};
+
+    const NOVA: &str = "amazon.nova-lite-v1:0";
+
+    fn region() -> Region {
+        "us-east-1".parse().expect("a region")
+    }
+
+    fn nova() -> BTreeSet<ModelId> {
+        fixtures::models(&[NOVA])
+    }
+
+    fn role(policies: &[(&str, PolicyDocument)]) -> Role {
+        Role {
+            name: "pgai".parse().expect("a name"),
+            id: "AROA1".to_owned(),
+            arn: "arn:aws:iam::123456789012:role/pgai".to_owned(),
+            trust_policy: PolicyDocument::from_wire("{}"),
+            inline_policies: policies.iter().map(|(name, policy)| ((*name).to_owned(), policy.clone())).collect(),
+            attached_policies: BTreeSet::new(),
+            permissions_boundary: None,
+            tags: crate::aws::Tags::new(),
+        }
+    }
+
+    fn ours() -> PolicyDocument {
+        execution_policy(&fixtures::app(), &fixtures::caller(), &nova())
+    }
+
+    /// The same document with the statement of that id changed.
+    fn changed(policy: &PolicyDocument, sid: &str, change: &dyn Fn(&mut Value)) -> PolicyDocument {
+        let mut statements = super::statements(policy);
+        change(statements.iter_mut().find(|statement| statement["Sid"] == sid).expect("the statement"));
+        PolicyDocument::new(&document(&statements))
+    }
+
+    /// What somebody may do to a statement, and how that is called.
+    type Change = (&'static str, Box<dyn Fn(&mut Value)>);
+
+    /// Each makes another statement of it.
+    fn changes() -> Vec<Change> {
+        let other = "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-3-haiku-20240307-v1:0";
+        vec![
+            ("denied", Box::new(|it| it["Effect"] = json!("Deny"))),
+            ("under another id", Box::new(|it| it["Sid"] = json!("Mine"))),
+            ("without an id", Box::new(|it| drop(it.as_object_mut().expect("an object").remove("Sid")))),
+            (
+                "all but the models",
+                Box::new(|it| {
+                    let models = it.as_object_mut().expect("an object").remove("Resource").expect("models");
+                    it["NotResource"] = models;
+                }),
+            ),
+            ("both", Box::new(|it| it["NotResource"] = it["Resource"].clone())),
+            ("under a condition", Box::new(|it| it["Condition"]["Bool"]["aws:ViaAWSService"] = json!("true"))),
+            ("with another action", Box::new(|it| it["Action"] = json!("bedrock:*"))),
+            ("with all other actions", Box::new(|it| it["NotAction"] = json!("bedrock:*"))),
+            ("on everything", Box::new(|it| it["Resource"] = json!("*"))),
+            ("on no list", Box::new(move |it| it["Resource"] = json!(other))),
+            ("on more than models", Box::new(|it| it["Resource"].as_array_mut().expect("a list").push(json!("*")))),
+            (
+                "on a model of another region",
+                Box::new(|it| it["Resource"] = json!([format!("arn:aws:bedrock:eu-west-1::foundation-model/{NOVA}")])),
+            ),
+            (
+                "on models by a pattern",
+                Box::new(|it| it["Resource"] = json!(["arn:aws:bedrock:us-east-1::foundation-model/amazon.*"])),
+            ),
+            (
+                "on what only ends like a model",
+                Box::new(|it| it["Resource"] = json!([format!("arn:aws:s3:::a:foundation-model/{NOVA}")])),
+            ),
+        ]
+    }
+
+    #[test]
+    fn the_models_of_a_role_are_read_from_our_own_policy_and_statement_alone() {
+        assert_eq!(models_of_role(&role(&[(POLICY_NAME, ours())]), &region()), nova());
+        let none = BTreeSet::new();
+        assert_eq!(models_of_role(&role(&[]), &region()), none, "no policy");
+        assert_eq!(models_of_role(&role(&[("by-hand", ours())]), &region()), none, "another policy");
+        for (how, change) in changes() {
+            let policy = changed(&ours(), CALL_MODELS, &change);
+            assert_eq!(models_of_role(&role(&[(POLICY_NAME, policy)]), &region()), none, "{how}");
+        }
+        let mut twice = super::statements(&ours());
+        twice.push(twice[2].clone());
+        let twice = PolicyDocument::new(&document(&twice));
+        assert_eq!(models_of_role(&role(&[(POLICY_NAME, twice)]), &region()), none, "twice");
+        for broken in ["", "[]", "{}", r#"{"Statement": {"Sid": "CallModels"}}"#, r#"{"Statement": [7]}"#] {
+            let broken = PolicyDocument::from_wire(broken);
+            assert_eq!(models_of_role(&role(&[(POLICY_NAME, broken)]), &region()), none);
+        }
+    }
+
+    #[test]
+    fn what_else_a_policy_says_takes_nothing_from_what_we_wrote() {
+        let mut statements = super::statements(&ours());
+        let all = "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-3-haiku-20240307-v1:0";
+        statements.push(json!({"Effect": "Allow", "Action": "bedrock:InvokeModel", "Resource": [all]}));
+        let policies = [
+            (POLICY_NAME, PolicyDocument::new(&document(&statements))),
+            ("by-hand", execution_policy(&fixtures::app(), &fixtures::caller(), &fixtures::models(&["a.model"]))),
+        ];
+        assert_eq!(models_of_role(&role(&policies), &region()), nova());
+    }
+
+    #[test]
+    fn the_models_of_an_endpoint_are_read_where_nothing_but_our_statement_stands() {
+        let policy = bedrock_runtime_endpoint_policy(
+            &"prod".parse().expect("an id"),
+            &fixtures::caller(),
+            &region(),
+            &fixtures::models(&["b.two", "a.one"]),
+        );
+        assert_eq!(models_of_endpoint(&policy, &region()), fixtures::models(&["a.one", "b.two"]));
+        let none = BTreeSet::new();
+        for (how, change) in changes() {
+            let policy = changed(&policy, OUR_ROLES_CALL_THEIR_MODELS, &change);
+            assert_eq!(models_of_endpoint(&policy, &region()), none, "{how}");
+        }
+        let mut more = super::statements(&policy);
+        more.push(json!({"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}));
+        assert_eq!(models_of_endpoint(&PolicyDocument::new(&document(&more)), &region()), none, "nothing gets through");
+    }
+}
