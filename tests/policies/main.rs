@@ -150,3 +150,18 @@ fn an_action_and_a_resource_that_aws_does_not_know_are_found_by_both_judges() {
         assert!(found.contains(&expected), "{expected:?} not in {found:#?}");
     }
 }
+
+#[test]
+fn an_exception_that_is_one_of_nothing_is_found() {
+    let excepted = |resource: &str| {
+        let deny = serde_json::json!({
+            "Effect": "Deny", "Action": "bedrock:InvokeModel*", "NotResource": [resource],
+            "Condition": {"StringNotEquals": {"aws:SourceVpc": "vpc-1"}},
+        });
+        let found = found_in(Family::Execution, &deny).into_iter().filter(|(judge, _, _)| *judge == Judge::Reference);
+        found.map(|(_, issue, about)| format!("{issue} {about}")).collect::<Vec<_>>()
+    };
+    assert_eq!(excepted("arn:aws:bedrock:*::foundation-model/*"), Vec::<String>::new());
+    let nothing = "arn:aws:bedrock:*::foundation-models/*";
+    assert_eq!(excepted(nothing), [format!("ResourceOfNoAction {nothing}")]);
+}
