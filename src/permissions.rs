@@ -69,7 +69,8 @@ pub enum Reach {
     /// Log groups whose names begin as ours do, to be read: whose a group is, only its tags say.
     LogGroupsToRead,
     /// A function or a log group that bears the installation's tag from its first moment on. What bears another installation's tag
-    /// cannot be given ours. What bears none can: nothing tells it from what is being created.
+    /// cannot be given ours. What bears none can: nothing tells it from what is being created. AWS's own example for functions
+    /// (Lambda developer guide, "Secure your functions by tag") names both keys for the call and its tags, too.
     New,
     /// Security groups, endpoints, functions and log groups with the installation's tag. One statement for all, because each action
     /// acts on its own kind only, and the policy must fit.

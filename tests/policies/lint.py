@@ -26,7 +26,10 @@ def lint(document):
     """Findings as (statement, issue, about)."""
     statements = listed(document["Statement"])
     # What concerns the document as a whole, such as a Sid that is there twice. It takes its time about actions, so without them.
-    anything = [{**statement, "Action": "*", "Resource": "*", "Condition": {}} for statement in statements]
+    kept = ("Sid", "Effect", "Principal")
+    anything = [
+        {"Action": "*", "Resource": "*", **{name: it for name, it in statement.items() if name in kept}} for statement in statements
+    ]
     found = {("", finding.issue, about) for finding, about in analyzed({**document, "Statement": anything})}
     for statement in statements:
         found |= of_statement(json.dumps({**document, "Statement": [statement]}))

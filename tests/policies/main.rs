@@ -101,7 +101,7 @@ fn what_is_accepted_and_found_no_more_is_told() {
 }
 
 /// A policy that is wrong in one way is found out. The judges are judged.
-fn found_in(family: Family, statement: Value) -> Vec<(Judge, String, String)> {
+fn found_in(family: Family, statement: &Value) -> Vec<(Judge, String, String)> {
     let written = [Written {
         family,
         setting: "by hand".to_owned(),
@@ -125,7 +125,7 @@ fn a_key_that_an_action_does_not_have_on_a_type_of_resource_is_found() {
         })
     };
     let on_subnets = |action: &str| -> Vec<String> {
-        let found = found_in(Family::Execution, statement(action)).into_iter();
+        let found = found_in(Family::Execution, &statement(action)).into_iter();
         found.filter(|(_, issue, _)| issue == "UnknownKey").map(|(_, _, about)| about).collect()
     };
     assert_eq!(on_subnets("ec2:CreateVpcEndpoint"), ["ec2:Vpc of ec2:CreateVpcEndpoint on subnet"]);
@@ -138,7 +138,7 @@ fn an_action_and_a_resource_that_aws_does_not_know_are_found_by_both_judges() {
         "Effect": "Allow", "Action": ["lambda:InvokeFunktion", "logs:PutRetentionPolicy", "ec2:DescribeVpcs"],
         "Resource": "arn:aws:lambda:*:123456789012:function:pgai-*",
     });
-    let found = found_in(Family::Execution, wrong);
+    let found = found_in(Family::Execution, &wrong);
     for expected in [
         (Judge::Reference, "UnknownAction", "lambda:InvokeFunktion"),
         (Judge::Reference, "NoResourceOfAction", "logs:PutRetentionPolicy"),
@@ -149,4 +149,19 @@ fn an_action_and_a_resource_that_aws_does_not_know_are_found_by_both_judges() {
         let expected = (expected.0, expected.1.to_owned(), expected.2.to_owned());
         assert!(found.contains(&expected), "{expected:?} not in {found:#?}");
     }
+}
+
+#[test]
+fn an_exception_that_is_one_of_nothing_is_found() {
+    let excepted = |resource: &str| {
+        let deny = serde_json::json!({
+            "Effect": "Deny", "Action": "bedrock:InvokeModel*", "NotResource": [resource],
+            "Condition": {"StringNotEquals": {"aws:SourceVpc": "vpc-1"}},
+        });
+        let found = found_in(Family::Execution, &deny).into_iter().filter(|(judge, _, _)| *judge == Judge::Reference);
+        found.map(|(_, issue, about)| format!("{issue} {about}")).collect::<Vec<_>>()
+    };
+    assert_eq!(excepted("arn:aws:bedrock:*::foundation-model/*"), Vec::<String>::new());
+    let nothing = "arn:aws:bedrock:*::foundation-models/*";
+    assert_eq!(excepted(nothing), [format!("ResourceOfNoAction {nothing}")]);
 }

@@ -98,15 +98,17 @@ impl Reference {
     }
 
     fn judge_statement(&self, family: Family, statement: &Value, tell: &mut impl FnMut(&str, String)) {
-        if !statement["NotAction"].is_null() || !statement["NotResource"].is_null() {
-            tell("NotJudged", "NotAction or NotResource".to_owned());
+        if !statement["NotAction"].is_null() {
+            tell("NotJudged", "NotAction".to_owned());
             return;
         }
         let named = self.named(statement, tell);
         if family == Family::Trust {
             return; // It has no resource, and its actions are those of one service.
         }
-        let resources = texts(&statement["Resource"]);
+        // NotResource is all but these: what the action knows is meant, and each exception must be one of something.
+        let exceptions = texts(&statement["NotResource"]);
+        let resources = if exceptions.is_empty() { texts(&statement["Resource"]) } else { vec!["*"] };
         for named in &named {
             if named.action.resources.is_empty() {
                 if !resources.contains(&"*") {
@@ -116,7 +118,7 @@ impl Reference {
                 tell("NoResourceOfAction", named.name.clone());
             }
         }
-        for resource in &resources {
+        for resource in resources.iter().chain(&exceptions) {
             if *resource != "*" && named.iter().all(|named| named.types(resource).next().is_none()) {
                 tell("ResourceOfNoAction", (*resource).to_owned());
             }
