@@ -290,7 +290,9 @@ proptest! {
         let _ = Invocation::read(None, failed, &bytes);
         let probe = json!({"probe": {"host": text, "port": bytes.len(), "address": text, "error": {"type": text}}});
         let _ = Invocation::read(Some(&text), failed, probe.to_string().as_bytes());
-        for document in [text.clone(), json!({"Statement": text}).to_string(), json!({"Statement": [{"Resource": [text, 1]}]}).to_string()] {
+        let statement = json!({"Sid": "OurRolesCallTheirModels", "Resource": [text, 1], "Condition": text});
+        let documents = [json!({"Statement": text}), json!([text]), json!({"Statement": [{"Resource": [text, 1]}]}), json!({"Statement": [statement]})];
+        for document in documents.iter().map(ToString::to_string).chain([text.clone()]) {
             let _ = policy::models_of_endpoint(&PolicyDocument::from_wire(&document), &"us-east-1".parse().expect("a region"));
         }
     }

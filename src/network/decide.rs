@@ -179,22 +179,35 @@ pub fn outcome(
     let (retained, lost): (Vec<_>, Vec<_>) =
         apps_without_object(key, observed, cluster, memory).into_iter().partition(|(_, app)| app.retained);
     let names = |apps: &[(String, WithoutObject)]| listed(apps.iter().map(|(name, _)| name));
+    let revoked = |apps: &[(String, WithoutObject)]| {
+        let models: BTreeSet<_> = apps.iter().flat_map(|(_, app)| &app.revoked).collect();
+        if models.is_empty() {
+            return String::new();
+        }
+        format!(
+            " The endpoint lets models {} through for them no more: have them, or the apps' namespaces, allowed in \
+             implicitNetworks.allow if they are to be called.",
+            listed(models)
+        )
+    };
     if deleting && !users.is_empty() {
         let message = format!("The network is kept until its apps are gone: delete {} first.", listed(users.names()));
         legs[0] = Leg::progressing(ConditionType::Accepted, Reason::InUse, message);
     } else if users.is_empty() && !lost.is_empty() {
         let message = format!(
             "The network is kept for {}, which have a role in AWS and no object here that can be read and is accepted: \
-             apply them again, have them allowed, or delete their functions and roles.",
-            names(&lost)
+             apply them again, have them allowed, or delete their functions and roles.{}",
+            names(&lost),
+            revoked(&lost)
         );
         legs[0] = Leg::blocked(ConditionType::Accepted, Reason::InUse, message);
     } else if users.is_empty() && !retained.is_empty() {
         let message = format!(
             "This network stands for VPC {}, and is kept for retained apps {}: delete their functions and roles, or apply \
-             them again with deletionPolicy: Delete and delete them.",
+             them again with deletionPolicy: Delete and delete them.{}",
             key.vpc,
-            names(&retained)
+            names(&retained),
+            revoked(&retained)
         );
         legs[0] = if deleting {
             Leg::progressing(ConditionType::Accepted, Reason::InUse, message)

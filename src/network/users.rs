@@ -38,6 +38,8 @@ pub(super) fn has_object(role: &Role, cluster: &Cluster<'_>) -> bool {
 pub(super) struct WithoutObject {
     /// The models that the operator let its role call, as far as an app in its namespace may call them today.
     pub(super) models: BTreeSet<ModelId>,
+    /// Those that it may not call any more.
+    pub(super) revoked: BTreeSet<ModelId>,
     /// Its object was deleted so that it stays.
     pub(super) retained: bool,
 }
@@ -58,22 +60,26 @@ pub(super) fn apps_without_object(
         .live_roles
         .iter()
         .filter_map(|role| {
-            let (models, allow) = (models_of_role(role, &key.region), &cluster.settings.implicit_networks.allow);
+            let (given, allow) = (models_of_role(role, &key.region), &cluster.settings.implicit_networks.allow);
+            let without_object = |models: BTreeSet<ModelId>, retained| {
+                let revoked = given.difference(&models).cloned().collect();
+                WithoutObject { models, revoked, retained }
+            };
             let Some(identity) = AppIdentity::from_tags(&cluster.settings.installation, &role.tags) else {
                 // It lost the tags that say whose it is: nobody knows whether that app is gone.
-                let (models, retained) = (allow.narrowed_anywhere(models), is_retained(&role.tags));
-                return Some((app_of_role(&role.name), WithoutObject { models, retained }));
+                let models = allow.narrowed_anywhere(given.clone());
+                return Some((app_of_role(&role.name), without_object(models, is_retained(&role.tags))));
             };
             let object = cluster.apps.get(&ObjectRef::new(&identity.name).within(&identity.namespace));
             let retained = is_retained(&role.tags) || memory.may_be_invisible(&retained_role(&identity));
             let app = identity.app();
-            let models = allow.narrowed(&identity.namespace, models);
+            let models = allow.narrowed(&identity.namespace, given.clone());
             let key = NetworkKey { region: identity.region, vpc: identity.vpc };
             let demands_itself = object.is_some_and(|object| {
                 let app = object.0.as_ref().ok().and_then(|app| Admission::of(app, cluster.settings).accepted());
                 app.is_some_and(|app| app.network == key)
             });
-            (!demands_itself).then_some((app, WithoutObject { models, retained }))
+            (!demands_itself).then(|| (app, without_object(models, retained)))
         })
         .collect()
 }

@@ -163,6 +163,31 @@ async fn a_model_that_is_not_allowed_any_more_gets_through_no_endpoint_and_is_no
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_network_says_which_models_of_retained_apps_get_through_no_more_and_who_can_allow_them() {
+    scene(async {
+        let mut scene = retained().await;
+        scene.stop().await;
+        scene.allowed.allow.models = "anthropic.*".parse().expect("globs");
+        scene.start();
+        let says = |it: &Value| condition(it, "Accepted").2.contains(MODEL);
+        let name = scene.kubernetes.list("privategenainetworks")[0]["metadata"]["name"].clone();
+        let path = format!("privategenainetworks/{}", name.as_str().expect("a name"));
+        let told = condition(&scene.kubernetes.until(&path, LONG, says).await, "Accepted");
+        assert_eq!(told.0, "True");
+        let (_, end) = told.2.split_once("delete them.").expect("for whom it is kept");
+        assert_eq!(
+            end,
+            format!(
+                " The endpoint lets models {MODEL} through for them no more: have them, or the apps' namespaces, allowed in \
+                 implicitNetworks.allow if they are to be called."
+            )
+        );
+        assert_eq!(let_through(&scene), Vec::<String>::new());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_app_in_a_namespace_that_is_not_allowed_any_more_has_no_model_let_through_until_it_is_again() {
     scene(async {
         let (mut scene, vpc) = Scene::with_app("bot", Delays::default()).await;
