@@ -16,7 +16,7 @@ use crate::{
     controller::{self, Settings},
     governance::{BoundaryFlag, GovernanceFlags},
     guard::{AllowFlags, Globs, ImplicitNetworks},
-    identity::InstallationId,
+    identity::{InstallationId, OwnerMark},
     leadership::{Leadership, LeaseFlags, Standing},
     metrics::Metrics,
     permissions, server, telemetry,
@@ -168,6 +168,9 @@ pub enum Failure {
     /// The log directives are not such.
     #[error("--log: {0}. Write tracing directives, such as info or private_genai_operator=debug")]
     Log(#[from] tracing_subscriber::filter::ParseError),
+    /// Which cluster this is, is not known.
+    #[error("{0}")]
+    Owner(#[from] controller::UnknownOwner),
     /// A signal handler cannot be installed.
     #[error("cannot listen to signals: {0}")]
     Signals(std::io::Error),
@@ -242,8 +245,12 @@ impl Run {
         let counted = Arc::clone(&metrics);
         let pacer = Pacer::new(self.aws_rate_percent, Arc::new(move |held| counted.aws_held_back(held)));
         let aws = SdkAws::load(&self.region, Arc::new(count)).await.paced_by(Arc::new(pacer));
+        let Some(owner) = which_cluster(&client, &stop).await? else {
+            return Ok(());
+        };
         let settings = Settings {
             installation: self.installation_id,
+            owner,
             region: self.region,
             implicit_networks: self.guards.into(),
             resync: Duration::from_secs(self.resync_seconds),
@@ -269,6 +276,28 @@ impl Run {
             tracing::warn!(%error, "the server for metrics did not end in order");
         }
         Ok(())
+    }
+}
+
+/// How often the Kubernetes API is asked which cluster this is, while it does not serve.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
+
+/// Which cluster this is. An API server that is out of reach or too busy is asked again, as it is for everything else; `None` when
+/// the operator is told to stop before it answered.
+async fn which_cluster(client: &kube::Client, stop: &CancellationToken) -> Result<Option<OwnerMark>, Failure> {
+    let client = controller::answered(client);
+    loop {
+        let Some(answer) = stop.run_until_cancelled(controller::owner_mark(&client)).await else {
+            return Ok(None);
+        };
+        match answer {
+            Ok(owner) => return Ok(Some(owner)),
+            Err(unknown) if unknown.passes() => tracing::warn!(%unknown, "it is asked again which cluster this is"),
+            Err(unknown) => return Err(unknown.into()),
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(ASK_AGAIN)).await.is_none() {
+            return Ok(None);
+        }
     }
 }
 

@@ -41,6 +41,7 @@ impl<'a> Report<'a> {
             ctx,
             legs: Vec::new(),
             facts: Facts {
+                installation_id: before.installation_id,
                 network: before.network,
                 endpoints: before.endpoints,
                 execution_role: before.execution_role,

@@ -11,6 +11,7 @@ mod gauges;
 mod latest;
 mod memory;
 mod objects;
+mod owner;
 mod pace;
 mod triggers;
 
@@ -26,6 +27,7 @@ pub use objects::{
     DRIFT_REPAIRED, Guarded, add_finalizer, apply_status, explain_unreadable, is_held, network_of, raw,
     remove_finalizer, stored, tell,
 };
+pub use owner::{UnknownOwner, owner_mark};
 pub use pace::Pace;
 pub use triggers::run;
 

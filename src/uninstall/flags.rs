@@ -9,7 +9,7 @@ use super::{Failure, orphan, teardown};
 use crate::{
     aws::{Aws, Region, sdk::SdkAws},
     cli::LogFormat,
-    controller::{Settings, answered},
+    controller::{Settings, answered, owner_mark},
     governance::GovernanceFlags,
     guard::{AllowFlags, Globs, ImplicitNetworks},
     identity::InstallationId,
@@ -95,6 +95,7 @@ impl Teardown {
         let aws: Arc<dyn Aws> = Arc::new(SdkAws::load(&self.region, Arc::new(|_| ())).await);
         let settings = Settings {
             installation: self.installation_id,
+            owner: owner_mark(&client).await?,
             region: self.region,
             // No app gets anything any more.
             implicit_networks: ImplicitNetworks { vpcs: Globs::none(), allow: self.allow.into() },

@@ -14,14 +14,15 @@ use kube::{
 };
 
 pub use flags::{Orphan, Teardown};
-pub use objects::{Item, Kind, Next, left, next, plan};
+pub use objects::{Item, Kind, Next, left, next, of_this_installation, plan};
 pub use orphan::orphan;
 pub use teardown::teardown;
 
 use crate::{
-    api::{DeletionPolicy, PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
+    api::{DeletionPolicy, PrivateGenAIApp, PrivateGenAINetwork, Recorded, network::NetworkKey},
     aws::{AwsError, Region},
-    controller,
+    controller::{self, UnknownOwner},
+    identity::InstallationId,
 };
 
 /// Why uninstalling ends early. Each is a sentence for whoever asked for it.
@@ -33,6 +34,22 @@ pub enum Failure {
     /// Told to stop before the end.
     #[error("interrupted before the end: run it again, it goes on from here")]
     Interrupted,
+    /// Objects belong to another installation than the one that was named.
+    #[error(
+        "nothing was done: {objects} belong to another installation than {ours}, as their statuses say ({recorded}): give this \
+         command the installation id that the operator has"
+    )]
+    AnotherInstallation {
+        /// The installation that was named.
+        ours: InstallationId,
+        /// What the statuses say, such as `installation try`.
+        recorded: String,
+        /// The objects, the first of them by name.
+        objects: String,
+    },
+    /// Which cluster this is, is not known.
+    #[error("nothing was done: {0}")]
+    Owner(#[from] UnknownOwner),
     /// An operator runs.
     #[error("{leader} still holds Lease {lease}: scale the operator to zero, then run this again")]
     Led {
@@ -65,28 +82,34 @@ pub enum Failure {
 }
 
 /// All objects of both kinds. They are not decoded: one that cannot be read is uninstalled like any other. Where a kind is not
-/// installed, there are none of it. `home` is the region of VPCs for which an object names none.
+/// installed, there are none of it. `home` is the region of VPCs for which an object names none, where that is known; `ours` is the installation to which
+/// their statuses are compared.
 ///
 /// # Errors
 /// The Kubernetes API's.
-pub async fn objects(client: &Client, home: &Region) -> Result<Vec<Item>, kube::Error> {
-    let mut items = of_kind::<PrivateGenAIApp>(client, Kind::App, home).await?;
-    items.extend(of_kind::<PrivateGenAINetwork>(client, Kind::Network, home).await?);
+pub async fn objects(client: &Client, home: Option<&Region>, ours: &InstallationId) -> Result<Vec<Item>, kube::Error> {
+    let mut items = of_kind::<PrivateGenAIApp>(client, Kind::App, home, ours).await?;
+    items.extend(of_kind::<PrivateGenAINetwork>(client, Kind::Network, home, ours).await?);
     Ok(items)
 }
 
-async fn of_kind<K>(client: &Client, kind: Kind, home: &Region) -> Result<Vec<Item>, kube::Error>
+async fn of_kind<K>(
+    client: &Client,
+    kind: Kind,
+    home: Option<&Region>,
+    ours: &InstallationId,
+) -> Result<Vec<Item>, kube::Error>
 where
     K: Resource<DynamicType = ()>,
 {
     match controller::raw::<K>(client, None).list(&ListParams::default()).await {
-        Ok(list) => Ok(list.items.into_iter().map(|object| item(kind, &object, home)).collect()),
+        Ok(list) => Ok(list.items.into_iter().map(|object| item(kind, &object, home, ours)).collect()),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }
 
-fn item(kind: Kind, object: &DynamicObject, home: &Region) -> Item {
+fn item(kind: Kind, object: &DynamicObject, home: Option<&Region>, ours: &InstallationId) -> Item {
     let place = match kind {
         Kind::App => &object.data["spec"]["network"],
         Kind::Network => &object.data["spec"],
@@ -101,6 +124,7 @@ fn item(kind: Kind, object: &DynamicObject, home: &Region) -> Item {
         deleting: object.metadata.deletion_timestamp.is_some(),
         retained: DeletionPolicy::of_raw(&object.data) == DeletionPolicy::Retain,
         says: message.and_then(|ready| Some(ready["message"].as_str()?.to_owned())).unwrap_or_default(),
-        network: NetworkKey::of_raw(place, Some(home)),
+        network: NetworkKey::of_raw(place, home),
+        recorded: Recorded::of_raw(&object.data, object.namespace().as_deref(), &object.name_any(), home, ours),
     }
 }

@@ -1,8 +1,16 @@
 //! What to do next about what is left, and how to tell it. Pure.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
-use crate::api::network::NetworkKey;
+use super::Failure;
+use crate::{
+    api::{Recorded, network::NetworkKey},
+    identity::InstallationId,
+    plan::listed,
+};
 
 /// One of the two kinds, in the order in which they go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -32,6 +40,8 @@ pub struct Item {
     pub says: String,
     /// The network that it is, or is on; `None` if that cannot be read.
     pub network: Option<NetworkKey>,
+    /// Whose its resources are, as its status says.
+    pub recorded: Recorded,
 }
 
 impl fmt::Display for Item {
@@ -62,6 +72,26 @@ pub fn next(items: &[Item]) -> Next<'_> {
     };
     let to_delete: Vec<&Item> = items.iter().filter(|item| item.kind == first && !item.deleting).collect();
     if to_delete.is_empty() { Next::Wait } else { Next::Delete(to_delete) }
+}
+
+/// Compares all objects with the installation that was named, before anything is done for any of them.
+///
+/// # Errors
+/// When the status of one says that it belongs to another installation.
+pub fn of_this_installation(items: &[Item], ours: &InstallationId) -> Result<(), Failure> {
+    let theirs: BTreeMap<&Item, String> = items
+        .iter()
+        .filter_map(|item| match &item.recorded {
+            Recorded::Ours | Recorded::Nothing => None,
+            Recorded::Another(id) => Some((item, format!("installation {id}"))),
+            Recorded::AnotherUnnamed { evidence } => Some((item, evidence.clone())),
+        })
+        .collect();
+    if theirs.is_empty() {
+        return Ok(());
+    }
+    let recorded = theirs.values().collect::<BTreeSet<_>>();
+    Err(Failure::AnotherInstallation { ours: ours.clone(), recorded: listed(recorded), objects: listed(theirs.keys()) })
 }
 
 /// What would be deleted.
@@ -114,6 +144,7 @@ mod tests {
             retained: name == "kept",
             says: format!("{name} waits."),
             network: None,
+            recorded: Recorded::Nothing,
         }
     }
 

@@ -21,6 +21,7 @@ use crate::{
     api::{DeletionPolicy, PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
     aws::{Aws, Region},
     controller::{self, Settings, raw},
+    identity::InstallationId,
     leadership::{Election, Leadership, Standing},
 };
 
@@ -41,7 +42,7 @@ pub async fn teardown(
     stop: CancellationToken,
     mut tell: impl FnMut(String) -> std::io::Result<()>,
 ) -> Result<(), Failure> {
-    let items = objects(&client, &settings.region).await?;
+    let items = objects(&client, Some(&settings.region), &settings.installation).await?;
     if !confirmed && !items.is_empty() {
         plan(&items).into_iter().try_for_each(&mut tell)?;
         return Err(Failure::NotConfirmed);
@@ -58,7 +59,8 @@ pub async fn teardown(
             let _over = done.clone().drop_guard();
             let retained = Retained::new(Arc::clone(&aws), &settings);
             let (places, told) = (&mut places, Vec::new());
-            let removal = Removal { client: &client, home: &settings.region, places, retained, told };
+            let (home, installation) = (&settings.region, &settings.installation);
+            let removal = Removal { client: &client, home, installation, places, retained, told };
             removal.finish(&stop, &mut tell).await
         };
         join(election.campaign(&standing, &done, work), removing).await.1?;
@@ -79,6 +81,7 @@ pub async fn teardown(
 struct Removal<'a> {
     client: &'a Client,
     home: &'a Region,
+    installation: &'a InstallationId,
     places: &'a mut Places,
     retained: Retained,
     /// What is left, as it was told last.
@@ -107,7 +110,7 @@ impl Removal<'_> {
 
     /// Deletes what can be deleted now; breaks when nothing is left.
     async fn step(&mut self, tell: &mut impl FnMut(String) -> std::io::Result<()>) -> Result<ControlFlow<()>, Failure> {
-        let items = objects(self.client, self.home).await?;
+        let items = objects(self.client, Some(self.home), self.installation).await?;
         for item in &items {
             if let Some(NetworkKey { region, vpc }) = item.network.clone() {
                 self.places.entry(region).or_default().insert(vpc);

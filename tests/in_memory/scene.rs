@@ -104,6 +104,7 @@ impl Scene {
     pub fn settings(&self) -> Settings {
         Settings {
             installation: Self::installation(),
+            owner: judge::owner(),
             region: Self::region(),
             implicit_networks: self.allowed.clone(),
             resync: RESYNC,

@@ -116,6 +116,7 @@ impl Scenario {
         let cluster = objects.cluster(&self.settings);
         let before = app.status.clone().unwrap_or_default();
         let mut facts = Facts {
+            installation_id: before.installation_id,
             network: before.network,
             endpoints: before.endpoints,
             execution_role: before.execution_role,

@@ -211,6 +211,7 @@ impl Scenario {
                 let view = View::new(network.get(), &wanted);
                 let before = app.status.clone().unwrap_or_default();
                 let mut facts = Facts {
+                    installation_id: before.installation_id,
                     network: Some(private_genai_operator::api::app::AppNetworkStatus {
                         name: network.get().name_any(),
                         vpc_id: wanted.network.vpc.to_string(),
@@ -251,6 +252,7 @@ impl Scenario {
                 } else {
                     let before = object.get().status.clone().unwrap_or_default();
                     let facts = Facts {
+                        installation_id: before.installation_id,
                         network: before.network,
                         endpoints: before.endpoints,
                         execution_role: before.execution_role,
