@@ -1,9 +1,14 @@
 //! What an object says of whose its resources in AWS are. Another installation id gives other names and tags: an operator that
 //! was given one would find nothing of what there is, build it all a second time, and leave the first to nobody.
 
+use kube::ResourceExt as _;
 use serde_json::Value;
 
-use super::{PrivateGenAIAppStatus, PrivateGenAINetworkStatus, network::NetworkKey};
+use super::{
+    PrivateGenAIApp, PrivateGenAIAppStatus, PrivateGenAINetwork, PrivateGenAINetworkStatus,
+    condition::{ConditionType, Leg, Reason},
+    network::NetworkKey,
+};
 use crate::{
     aws::Region,
     identity::{AppIdentity, InstallationId},
@@ -111,6 +116,22 @@ impl Recorded {
         }
     }
 
+    /// Nothing contradicts that the installation works for the object.
+    pub fn may_be_ours(&self) -> bool {
+        match self {
+            Self::Ours | Self::Nothing => true,
+            Self::Another(_) | Self::AnotherUnnamed { .. } => false,
+        }
+    }
+
+    /// The condition of an object (named as `PrivateGenAIApp bot`) for which the installation `ours` does nothing; `None` where it
+    /// may work for the object.
+    pub fn leg(&self, object: &str, ours: &InstallationId) -> Option<Leg> {
+        let refusal = self.refusal(ours)?;
+        let message = format!("{object} {refusal}");
+        Some(Leg::blocked(ConditionType::Accepted, Reason::InstallationChanged, message))
+    }
+
     /// Why the installation `ours` does nothing for the object, and what to do: sentences that go on after the name of the
     /// object. `None` where it may work for the object.
     pub fn refusal(&self, ours: &InstallationId) -> Option<String> {
@@ -127,6 +148,20 @@ impl Recorded {
              operator the installation {id} again. To change the id on purpose, see InstallationChanged in \
              docs/troubleshooting.md."
         ))
+    }
+}
+
+impl PrivateGenAIApp {
+    /// Whose the app's resources are, as its status says to the installation `ours`.
+    pub fn recorded(&self, ours: &InstallationId) -> Recorded {
+        Recorded::of_app(self.status.as_ref(), &self.namespace().unwrap_or_default(), &self.name_any(), ours)
+    }
+}
+
+impl PrivateGenAINetwork {
+    /// Whose the network's resources are, as its status says to the installation `ours`.
+    pub fn recorded(&self, ours: &InstallationId) -> Recorded {
+        Recorded::of_network(self.status.as_ref(), ours)
     }
 }
 

@@ -12,6 +12,7 @@ mod plan;
 mod preflight;
 mod status;
 mod users;
+pub mod whose;
 
 pub use acceptance::{accepted, implicit_name, is_implicit};
 pub use desired::{Demand, Desired, Service};
@@ -20,3 +21,4 @@ pub use observed::Observed;
 pub use plan::{Hints, plan, teardown};
 pub use preflight::{Refusal, check_subnets};
 pub use status::status;
+pub use whose::Claim;

@@ -17,7 +17,7 @@ pub const MODELS: [&str; 3] =
 
 /// Drifts that leave something without the tag of the installation are not drawn: nobody can know whose it is then, and the
 /// operator waits for people to say so (tests/in_memory/drift.rs shows that it tells them).
-pub const DRIFTS: [&str; 28] = [
+pub const DRIFTS: [&str; 29] = [
     "code replaced",
     "configuration changed",
     "egress opened",
@@ -37,6 +37,7 @@ pub const DRIFTS: [&str; 28] = [
     "ingress opened",
     "ingress rule deleted",
     "log group deleted",
+    "owner mark removed",
     "permissions boundary removed",
     "permissions boundary swapped",
     "private DNS switched",
@@ -163,6 +164,11 @@ pub enum Action {
         vpc: usize,
         closed: bool,
     },
+    /// Somebody marks the groups of a network as another cluster's, or as this one's again.
+    Mark {
+        vpc: usize,
+        another: bool,
+    },
     /// AWS becomes slower or faster.
     Delays(Delays),
     AwsFails {
@@ -234,7 +240,8 @@ fn draw_action(rng: &mut fastrand::Rng) -> Action {
     let app = APPS[rng.usize(..APPS.len())].0;
     let (network, _) = NETWORKS[rng.usize(..NETWORKS.len())];
     match rng.u8(..100) {
-        0..=27 => Action::Apply { app, spec: draw_spec(rng) },
+        0..=26 => Action::Apply { app, spec: draw_spec(rng) },
+        27 => Action::Mark { vpc: rng.usize(..2), another: rng.u8(..3) > 0 },
         28..=37 => Action::Delete { app },
         38 => Action::DeleteNamespace,
         39..=42 => Action::ApplyNetwork { network, retain: rng.u8(..4) == 0 },
