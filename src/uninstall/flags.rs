@@ -5,7 +5,7 @@ use std::{io::Write as _, sync::Arc, time::Duration};
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, orphan, teardown};
+use super::{Failure, Lacking, Waiting, orphan, teardown};
 use crate::{
     aws::{Aws, Region, sdk::SdkAws},
     cli::LogFormat,
@@ -17,9 +17,29 @@ use crate::{
     telemetry,
 };
 
+/// How the Lease of the operator is waited for.
+#[derive(Args, Debug)]
+pub struct WaitingFlags {
+    /// How long an operator that holds the Lease is waited for, in seconds. One that was killed holds it for a minute.
+    #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    timeout: u64,
+
+    /// Go on although there is no Lease, because you have made sure that no operator runs.
+    #[arg(long)]
+    no_lease: bool,
+}
+
+impl WaitingFlags {
+    /// What they say.
+    pub fn waiting(&self) -> Waiting {
+        let lacking = if self.no_lease { Lacking::Accepted } else { Lacking::Refused };
+        Waiting { timeout: Duration::from_secs(self.timeout), lacking }
+    }
+}
+
 /// How the log is written; what is for people goes to standard output.
 #[derive(Args, Debug)]
-struct Log {
+pub struct Log {
     /// The form of the log on standard error.
     #[arg(long, env = "PGAI_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
@@ -27,6 +47,16 @@ struct Log {
     /// What is logged, as `tracing` directives, such as `info` or `private_genai_operator=debug`.
     #[arg(long, env = "PGAI_LOG", default_value = "warn")]
     log: String,
+}
+
+impl Log {
+    /// Begins to log.
+    ///
+    /// # Errors
+    /// When the directives are not such.
+    pub fn start(&self) -> Result<(), Failure> {
+        Ok(telemetry::start(&self.log, self.log_format)?)
+    }
 }
 
 /// Removes everything, objects and AWS.
@@ -65,13 +95,8 @@ pub struct Orphan {
     #[arg(long, env = "PGAI_INSTALLATION_ID")]
     installation_id: InstallationId,
 
-    /// How long an operator that holds the Lease is waited for, in seconds. One that was killed holds it for a minute.
-    #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    timeout: u64,
-
-    /// Go on although there is no Lease, because you have made sure that no operator runs.
-    #[arg(long)]
-    no_lease: bool,
+    #[command(flatten)]
+    waiting: WaitingFlags,
 
     #[command(flatten)]
     lease: LeaseFlags,
@@ -90,7 +115,7 @@ impl Teardown {
     /// # Errors
     /// When not all is gone, and why.
     pub async fn execute(self, stop: CancellationToken) -> Result<(), Failure> {
-        telemetry::start(&self.log.log, self.log.log_format)?;
+        self.log.start()?;
         let client = answered(&kube::Client::try_default().await?);
         let aws: Arc<dyn Aws> = Arc::new(SdkAws::load(&self.region, Arc::new(|_| ())).await);
         let settings = Settings {
@@ -114,9 +139,9 @@ impl Orphan {
     /// # Errors
     /// When an operator runs, or may, or not all objects could be let go.
     pub async fn execute(self, stop: CancellationToken) -> Result<(), Failure> {
-        telemetry::start(&self.log.log, self.log.log_format)?;
+        self.log.start()?;
         let client = answered(&kube::Client::try_default().await?);
-        let (election, timeout) = (self.lease.election(&client), Duration::from_secs(self.timeout));
-        orphan(client, election, &self.installation_id, timeout, !self.no_lease, stop, |line| say(&line)).await
+        let election = self.lease.election(&client);
+        orphan(client, election, &self.installation_id, self.waiting.waiting(), stop, |line| say(&line)).await
     }
 }

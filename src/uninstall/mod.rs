@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod flags;
+pub mod lease;
 mod objects;
 mod orphan;
 mod retained;
@@ -14,6 +15,7 @@ use kube::{
 };
 
 pub use flags::{Orphan, Teardown};
+pub use lease::{Lacking, Waiting};
 pub use objects::{Item, Kind, Next, left, next, of_this_installation, plan};
 pub use orphan::orphan;
 pub use teardown::teardown;
@@ -31,6 +33,7 @@ pub enum Failure {
     /// Nobody has said yes to deleting these.
     #[error("nothing was deleted: add --yes to delete all of this, and its resources in AWS")]
     NotConfirmed,
+
     /// Told to stop before the end.
     #[error("interrupted before the end: run it again, it goes on from here")]
     Interrupted,

@@ -21,6 +21,7 @@ mod faults;
 #[path = "../figures/mod.rs"]
 mod figures;
 mod health;
+mod installations;
 mod kubernetes_faults;
 mod leadership;
 #[path = "../memory/mod.rs"]

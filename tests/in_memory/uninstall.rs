@@ -5,7 +5,7 @@ use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 use private_genai_operator::{
     controller::Settings,
     guard::{Globs, ImplicitNetworks},
-    uninstall::{Failure, orphan, teardown},
+    uninstall::{Failure, Lacking, Waiting, orphan, teardown},
 };
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -44,8 +44,9 @@ async fn orphans(scene: &Scene, lease: bool) -> (Result<(), Failure>, Vec<String
         said.borrow_mut().push(line);
         Ok(())
     };
-    let (timeout, stop) = (Duration::from_secs(90), CancellationToken::new());
-    let result = Box::pin(orphan(client, election, &Scene::installation(), timeout, lease, stop, tell)).await;
+    let lacking = if lease { Lacking::Refused } else { Lacking::Accepted };
+    let (waiting, stop) = (Waiting { timeout: Duration::from_secs(90), lacking }, CancellationToken::new());
+    let result = Box::pin(orphan(client, election, &scene.id, waiting, stop, tell)).await;
     (result, said.take())
 }
 
