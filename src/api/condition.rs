@@ -350,7 +350,7 @@ fn says_since(message: &str) -> Option<Timestamp> {
 }
 
 /// A message up to and after the request id that an AWS error carries.
-fn without_request_id(message: &str) -> (&str, &str) {
+pub(crate) fn without_request_id(message: &str) -> (&str, &str) {
     match message.split_once(" (request id ") {
         None => (message, ""),
         Some((before, rest)) => (before, rest.split_once(')').map_or("", |(_, after)| after)),

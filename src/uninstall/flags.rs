@@ -5,14 +5,17 @@ use std::{io::Write as _, sync::Arc, time::Duration};
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::{Failure, Lacking, Waiting, orphan, teardown};
+use super::{Cluster, Failure, Lacking, Order, Waiting, orphan, teardown};
 use crate::{
-    aws::{Aws, Region, sdk::SdkAws},
+    aws::{
+        Region,
+        pacing::{Pacer, Share},
+        sdk::SdkAws,
+    },
     cli::LogFormat,
-    controller::{Settings, answered, owner_mark},
+    controller::{answered, owner_mark},
     governance::GovernanceFlags,
-    guard::{AllowFlags, Globs, ImplicitNetworks},
-    identity::InstallationId,
+    identity::{InstallationId, OwnerMark},
     leadership::LeaseFlags,
     telemetry,
 };
@@ -70,16 +73,29 @@ pub struct Teardown {
     #[arg(long, env = "AWS_REGION")]
     region: Region,
 
+    /// A further region to look at; can be repeated. Those that objects name, and that roles are tagged with, are looked at anyway.
+    #[arg(long)]
+    also_region: Vec<Region>,
+
+    // The policies of a role are deleted under the permissions boundary only.
     #[command(flatten)]
     governance: GovernanceFlags,
-
-    // What is retained may have to be put back first, and then with no more than it might have.
-    #[command(flatten)]
-    allow: AllowFlags,
 
     /// Do it. Without this, what would be deleted is told, and the status is 2.
     #[arg(long)]
     yes: bool,
+
+    /// The cluster is gone: remove what is in AWS by tag alone, without a Kubernetes API. Make sure that no operator runs.
+    #[arg(long)]
+    without_cluster: bool,
+
+    /// The mark of the cluster whose resources are to go: what the tag privategenai.dev/owner of its security groups says. Needed
+    /// without a cluster where there are marks; with one, it is that cluster's, and others' networks are left alone.
+    #[arg(long)]
+    owner: Option<OwnerMark>,
+
+    #[command(flatten)]
+    waiting: WaitingFlags,
 
     #[command(flatten)]
     lease: LeaseFlags,
@@ -116,20 +132,25 @@ impl Teardown {
     /// When not all is gone, and why.
     pub async fn execute(self, stop: CancellationToken) -> Result<(), Failure> {
         self.log.start()?;
-        let client = answered(&kube::Client::try_default().await?);
-        let aws: Arc<dyn Aws> = Arc::new(SdkAws::load(&self.region, Arc::new(|_| ())).await);
-        let settings = Settings {
+        let order = Order {
             installation: self.installation_id,
-            owner: owner_mark(&client).await?,
-            region: self.region,
-            // No app gets anything any more.
-            implicit_networks: ImplicitNetworks { vpcs: Globs::none(), allow: self.allow.into() },
-            resync: Duration::from_mins(1),
-            concurrency: 32,
+            home: self.region.clone(),
+            regions: self.also_region.into_iter().collect(),
+            owner: self.owner,
             governance: self.governance.governance(),
+            confirmed: self.yes,
         };
-        let election = self.lease.election(&client);
-        Box::pin(teardown(client, aws, settings, election, self.yes, stop, |line| say(&line))).await
+        let cluster = if self.without_cluster {
+            None
+        } else {
+            let client = answered(&kube::Client::try_default().await?);
+            let owner = owner_mark(&client).await?;
+            let (election, waiting) = (self.lease.election(&client), self.waiting.waiting());
+            Some(Cluster { client, owner, election, waiting })
+        };
+        let pacer = Pacer::new(Share::ALL, Arc::new(|_| ()));
+        let aws = SdkAws::load(&self.region, Arc::new(|_| ())).await.paced_by(Arc::new(pacer));
+        Box::pin(teardown(cluster, Arc::new(aws), order, stop, |line| say(&line))).await
     }
 }
 

@@ -33,6 +33,7 @@ mod roles;
 mod scene;
 mod sharing;
 mod simulate;
+mod sweep;
 mod tags;
 mod teardown;
 mod two_writers;
