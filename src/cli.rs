@@ -16,10 +16,12 @@ use crate::{
     controller::{self, Settings},
     governance::{BoundaryFlag, GovernanceFlags},
     guard::{AllowFlags, Globs, ImplicitNetworks},
-    identity::InstallationId,
+    identity::{InstallationId, OwnerMark},
     leadership::{Leadership, LeaseFlags, Standing},
     metrics::Metrics,
-    permissions, server, telemetry,
+    permissions, server,
+    takeover::{self, TakeOver},
+    telemetry,
     uninstall::{self, Orphan, Teardown},
 };
 
@@ -44,6 +46,8 @@ enum Command {
     Teardown(Box<Teardown>),
     /// Uninstall without touching AWS: let all apps and networks go, so that deleting them deletes nothing there.
     Orphan(Box<Orphan>),
+    /// Take over the networks of a cluster that is gone: mark their security groups as this cluster's.
+    TakeOver(Box<TakeOver>),
     /// Print the CustomResourceDefinitions, or write them to files.
     Crd(Crd),
     /// Print the IAM policy that the operator needs: exactly what it calls, limited to its installation and VPCs.
@@ -54,7 +58,9 @@ enum Command {
 struct Run {
     /// Whose resources these are, in tags, names and role paths: 1 to 32 lower-case letters, digits and inner hyphens.
     ///
-    /// Choose it once. The same id takes over what it finds after a cluster is rebuilt; another id leaves it alone.
+    /// Choose it once, and another one for each cluster of an account: the operator does nothing for objects that were built
+    /// with another id, and changes nothing in a VPC where another cluster uses this one. A cluster that is built anew takes over
+    /// by take-over.
     #[arg(long, env = "PGAI_INSTALLATION_ID")]
     installation_id: InstallationId,
 
@@ -168,12 +174,18 @@ pub enum Failure {
     /// The log directives are not such.
     #[error("--log: {0}. Write tracing directives, such as info or private_genai_operator=debug")]
     Log(#[from] tracing_subscriber::filter::ParseError),
+    /// Which cluster this is, is not known.
+    #[error("{0}")]
+    Owner(#[from] controller::UnknownOwner),
     /// A signal handler cannot be installed.
     #[error("cannot listen to signals: {0}")]
     Signals(std::io::Error),
     /// Not uninstalled.
     #[error("{0}")]
     Uninstall(#[from] uninstall::Failure),
+    /// Not taken over.
+    #[error("{0}")]
+    TakeOver(#[from] takeover::Failure),
     /// A definition cannot be written.
     #[error("cannot write {path}: {source}")]
     Write {
@@ -191,7 +203,9 @@ impl Failure {
     /// What the program ends with: 2 when it was not told to go on, like for wrong arguments, and else 1.
     pub fn exit_code(&self) -> ExitCode {
         match self {
-            Self::Uninstall(uninstall::Failure::NotConfirmed) => ExitCode::from(2),
+            Self::Uninstall(uninstall::Failure::NotConfirmed) | Self::TakeOver(takeover::Failure::NotConfirmed) => {
+                ExitCode::from(2)
+            }
             _ => ExitCode::FAILURE,
         }
     }
@@ -207,6 +221,7 @@ impl Cli {
             Command::Run(run) => run.execute().await,
             Command::Teardown(teardown) => Ok(teardown.execute(until_signal()?).await?),
             Command::Orphan(orphan) => Ok(orphan.execute(until_signal()?).await?),
+            Command::TakeOver(take_over) => Ok(take_over.execute(until_signal()?).await?),
             Command::Crd(crd) => crd.execute(),
             Command::IamPolicy(policy) => policy.execute(),
         }
@@ -242,8 +257,12 @@ impl Run {
         let counted = Arc::clone(&metrics);
         let pacer = Pacer::new(self.aws_rate_percent, Arc::new(move |held| counted.aws_held_back(held)));
         let aws = SdkAws::load(&self.region, Arc::new(count)).await.paced_by(Arc::new(pacer));
+        let Some(owner) = which_cluster(&client, &stop).await? else {
+            return Ok(());
+        };
         let settings = Settings {
             installation: self.installation_id,
+            owner,
             region: self.region,
             implicit_networks: self.guards.into(),
             resync: Duration::from_secs(self.resync_seconds),
@@ -269,6 +288,28 @@ impl Run {
             tracing::warn!(%error, "the server for metrics did not end in order");
         }
         Ok(())
+    }
+}
+
+/// How often the Kubernetes API is asked which cluster this is, while it does not serve.
+const ASK_AGAIN: Duration = Duration::from_secs(2);
+
+/// Which cluster this is. An API server that is out of reach or too busy is asked again, as it is for everything else; `None` when
+/// the operator is told to stop before it answered.
+async fn which_cluster(client: &kube::Client, stop: &CancellationToken) -> Result<Option<OwnerMark>, Failure> {
+    let client = controller::answered(client);
+    loop {
+        let Some(answer) = stop.run_until_cancelled(controller::owner_mark(&client)).await else {
+            return Ok(None);
+        };
+        match answer {
+            Ok(owner) => return Ok(Some(owner)),
+            Err(unknown) if unknown.passes() => tracing::warn!(%unknown, "it is asked again which cluster this is"),
+            Err(unknown) => return Err(unknown.into()),
+        }
+        if stop.run_until_cancelled(tokio::time::sleep(ASK_AGAIN)).await.is_none() {
+            return Ok(None);
+        }
     }
 }
 

@@ -14,6 +14,8 @@ use crate::aws::{
 pub const TAG_PREFIX: &str = "privategenai.dev/";
 /// The tag that makes a resource ours; its value is the installation id.
 pub const TAG_INSTALLATION: &str = "privategenai.dev/installation";
+/// On the two security groups of a network: which cluster's operator they belong to. See [`OwnerMark`].
+pub const TAG_OWNER: &str = "privategenai.dev/owner";
 /// The region of the network that a resource belongs to.
 pub const TAG_REGION: &str = "privategenai.dev/region";
 /// The VPC of the network that a resource belongs to.
@@ -83,6 +85,13 @@ impl fmt::Display for InstallationId {
 }
 
 impl InstallationId {
+    /// The installation whose path a role is in, as the ARN of the role says; `None` for a role in any other path.
+    pub fn of_role_arn(arn: &str) -> Option<Self> {
+        let (_, path) = arn.split_once(":role/private-genai/")?;
+        let (installation, _) = path.split_once('/')?;
+        installation.parse().ok()
+    }
+
     /// The path of all roles of this installation. IAM policies of the operator and endpoint policies name it.
     pub fn role_path(&self) -> String {
         format!("/private-genai/{self}/")
@@ -108,6 +117,62 @@ impl InstallationId {
     /// What to do about a resource that seems to be this installation's and does not carry its tag.
     pub fn how_to_tag(&self) -> String {
         format!("tag it {TAG_INSTALLATION}={self}")
+    }
+}
+
+/// Which cluster an operator belongs to: the UID of its namespace `kube-system`, which Kubernetes creates with the cluster and
+/// nobody can create again. Two clusters may be given one installation id by mistake; this tells them apart. An etcd that is
+/// restored keeps its UIDs; a cluster that is built anew has others.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OwnerMark(String);
+
+impl FromStr for OwnerMark {
+    type Err = InvalidId;
+
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let fits =
+            (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if fits {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidId {
+                text: text.to_owned(),
+                expected: "an owner mark, which is the UID of a namespace, such as 0b7d1f9e-2c3a-4d5e-8f60-718293a4b5c6",
+            })
+        }
+    }
+}
+
+impl fmt::Display for OwnerMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What the tags of a security group say of the cluster that it belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Marked {
+    /// This cluster's.
+    Ours,
+    /// Nothing: an older version created it, or somebody removed the tag.
+    Nobody,
+    /// Another cluster's: the value of the tag, which may be anything that somebody wrote there.
+    Another(String),
+}
+
+impl OwnerMark {
+    /// The tag that says so.
+    pub fn tag(&self) -> (&'static str, &str) {
+        (TAG_OWNER, &self.0)
+    }
+
+    /// What these tags say, seen from the cluster of this mark.
+    pub fn on(&self, tags: &Tags) -> Marked {
+        match tags.get(TAG_OWNER) {
+            None => Marked::Nobody,
+            Some(value) if *value == self.0 => Marked::Ours,
+            Some(value) => Marked::Another(value.clone()),
+        }
     }
 }
 
@@ -435,6 +500,30 @@ mod tests {
         assert!(first.len() <= 64 && first.is_ascii());
         assert_ne!(first, network.endpoint_token("bedrock-runtime", Some("vpce-0123456789abcdef0")));
         assert_ne!(first, network.endpoint_token("bedrock", None));
+    }
+
+    #[test]
+    fn an_owner_mark_is_a_uid_and_a_tag_that_says_anything_else_is_another_cluster_s() {
+        let mark: OwnerMark = "0b7d1f9e-2c3a-4d5e-8f60-718293a4b5c6".parse().expect("a mark");
+        for wrong in ["", "a b", "a/b", "a_b", "é", &"a".repeat(65)] {
+            assert!(wrong.parse::<OwnerMark>().is_err(), "{wrong}");
+        }
+        let tags = |value: &str| Tags::from([(TAG_OWNER.to_owned(), value.to_owned())]);
+        assert_eq!(mark.on(&tags(&mark.to_string())), Marked::Ours);
+        assert_eq!(mark.on(&Tags::new()), Marked::Nobody);
+        for other in ["", "0B7D1F9E-2c3a-4d5e-8f60-718293a4b5c6", "not a mark"] {
+            assert_eq!(mark.on(&tags(other)), Marked::Another(other.to_owned()));
+        }
+    }
+
+    #[test]
+    fn the_arn_of_a_role_names_the_installation_whose_path_it_is_in() {
+        let of = |arn: &str| InstallationId::of_role_arn(arn).map(|id| id.to_string());
+        let caller = Caller { account: "123456789012".parse().expect("account"), partition: Partition::Aws };
+        assert_eq!(of(&app("team-a", "bot").role_arn(&caller)).as_deref(), Some("prod"));
+        for none in ["", "arn:aws:iam::123456789012:role/x", "arn:aws:iam::123456789012:role/private-genai/x"] {
+            assert_eq!(of(none), None, "{none}");
+        }
     }
 
     #[test]

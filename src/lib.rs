@@ -21,7 +21,7 @@
 //! - [`network`] and [`app`]: two controllers with one floor plan — desired, observed, plan, status, controller;
 //! - [`controller`]: what both share — triggers, one pass of look–decide–write, pace;
 //! - [`leadership`]: which replica acts, and until when it may write;
-//! - [`uninstall`]: everything removed, or everything let go;
+//! - [`uninstall`]: everything removed, or everything let go; [`takeover`]: the networks of a cluster that is gone, taken over;
 //! - [`permissions`]: the operator's own IAM policy;
 //! - [`metrics`], [`telemetry`], [`server`], [`cli`].
 
@@ -41,6 +41,7 @@ pub mod permissions;
 pub mod plan;
 pub mod policy;
 pub mod server;
+pub mod takeover;
 pub mod telemetry;
 pub mod turns;
 pub mod uninstall;

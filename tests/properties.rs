@@ -27,6 +27,7 @@ use private_genai_operator::{
     governance::{Governance, PlatformTags},
     guard::{Globs, Namespace},
     identity::{AppIdentity, InstallationId, NetworkIdentity, Retirement},
+    network::Claim,
     policy::{self, ModelId},
 };
 use proptest::{collection, prelude::*};
@@ -251,6 +252,7 @@ proptest! {
         let desired = Desired::new(&read, app.clone(), &caller(&app.region), &Governance::default(), None);
         let mut observed = Observed {
             role: None, given_role_id: None, log_group: None, listing: None, detail: None, interfaces: BTreeSet::new(),
+            claim: Claim::Ours,
         };
         observed.given_role_id = None;
         for step in plan(&desired, &observed).steps {

@@ -212,6 +212,9 @@ pub struct PrivateGenAIAppStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
+    /// The installation id of the operator that works for this object. Another one does nothing for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub installation_id: Option<String>,
     /// The network that the app is on.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network: Option<AppNetworkStatus>,

@@ -101,6 +101,10 @@ names! {
     NetworkDeleting,
     /// The stored object cannot be read by this version.
     InvalidSpec,
+    /// The resources of the object are another installation's: the operator was given another installation id.
+    InstallationChanged,
+    /// The security groups of the VPC are marked as another cluster's with the same installation id.
+    InstallationInUse,
     /// The operator's configuration does not let apps use this VPC.
     VpcNotAllowed,
     /// The operator's configuration does not let apps be in this namespace.
@@ -185,6 +189,8 @@ impl Reason {
             | Self::InUse
             | Self::NetworkDeleting
             | Self::InvalidSpec
+            | Self::InstallationChanged
+            | Self::InstallationInUse
             | Self::VpcNotAllowed
             | Self::NamespaceNotAllowed
             | Self::ModelNotAllowed
@@ -344,7 +350,7 @@ fn says_since(message: &str) -> Option<Timestamp> {
 }
 
 /// A message up to and after the request id that an AWS error carries.
-fn without_request_id(message: &str) -> (&str, &str) {
+pub(crate) fn without_request_id(message: &str) -> (&str, &str) {
     match message.split_once(" (request id ") {
         None => (message, ""),
         Some((before, rest)) => (before, rest.split_once(')').map_or("", |(_, after)| after)),

@@ -5,11 +5,13 @@ pub mod condition;
 pub mod crd;
 mod deletion;
 pub mod network;
+mod recorded;
 mod status;
 
 pub use app::{PrivateGenAIApp, PrivateGenAIAppSpec, PrivateGenAIAppStatus};
 pub use deletion::DeletionPolicy;
 pub use network::{PrivateGenAINetwork, PrivateGenAINetworkSpec, PrivateGenAINetworkStatus};
+pub use recorded::Recorded;
 pub use status::{EndpointStatus, InterfaceStatus, SecurityGroupsStatus};
 
 /// The API group of both kinds.

@@ -21,11 +21,11 @@ use crate::{
     },
     aws::{AwsError, Class, MaxAge, Snapshot},
     controller::{
-        Context, Converged, Error, Freshness, Guarded, Pace, add_finalizer, context::key, converge, explain_unreadable,
-        is_held,
+        Context, Converged, Error, Freshness, Guarded, Pace, Settings, add_finalizer, context::key, converge,
+        explain_unreadable, is_held,
     },
-    identity::missing_tags,
-    network::{Service, check_subnets},
+    identity::{AppIdentity, missing_tags},
+    network::{Claim, Service, check_subnets},
     plan::Plan,
 };
 
@@ -121,6 +121,7 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     if !suspended {
         // Before anything is created, so that nothing created is ever forgotten.
         add_finalizer(api, &object.metadata).await?;
+        report.record().await?;
     }
     let identity = identity(object, &app.network, &ctx.settings);
     let desired = Desired::new(&app, identity, &caller, &ctx.settings.governance, view.path.as_ref());
@@ -134,7 +135,7 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         ctx,
         async |fresh| {
             let given = principal.borrow().given.clone();
-            observe(&snapshot, &desired, recorded, given, closely, fresh).await
+            observe(&snapshot, &desired, recorded, given, closely, fresh, &ctx.settings).await
         },
         |observed| decide(&desired, observed, suspended, &mut principal.borrow_mut(), &mut ctx.memory()),
         |write, result| {
@@ -156,6 +157,10 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     if suspended && (observed.role.is_some() || observed.listing.is_some()) {
         // What is there goes with the object when that is deleted.
         add_finalizer(api, &object.metadata).await?;
+        report.record().await?;
+    }
+    if plan.legs.iter().any(|leg| leg.kind == ConditionType::Accepted) {
+        report.legs.retain(|leg| leg.kind != ConditionType::Accepted);
     }
     report.legs.extend(view.legs);
     report.legs.extend(plan.legs.iter().cloned());
@@ -209,6 +214,7 @@ pub async fn observe(
     given_role_id: Option<String>,
     closely: bool,
     fresh: &Freshness,
+    settings: &Settings,
 ) -> Result<Observed, AwsError> {
     let name = desired.identity.function_name();
     let role_age = fresh.of(ConditionType::ExecutionRoleReady);
@@ -246,8 +252,31 @@ pub async fn observe(
         }
         group => group.map(|group| LogGroupFacts { group, tags: None }),
     };
-    Ok(Observed { role, given_role_id, log_group, listing, detail, interfaces: BTreeSet::new() })
+    let claim = claim(snapshot, &desired.identity, fresh, settings).await?;
+    Ok(Observed { role, given_role_id, log_group, listing, detail, interfaces: BTreeSet::new(), claim })
 }
+
+/// What the groups of an app's VPC say of the cluster that it belongs to: the network's controller reads them anyway.
+///
+/// # Errors
+/// As `DescribeSecurityGroups`.
+pub(super) async fn claim(
+    snapshot: &Snapshot,
+    identity: &AppIdentity,
+    fresh: &Freshness,
+    settings: &Settings,
+) -> Result<Claim, AwsError> {
+    let key = NetworkKey { region: identity.region.clone(), vpc: identity.vpc.clone() };
+    let claim = Claim::of(&snapshot.security_groups(fresh.of(ConditionType::Accepted)).await?, &key, settings);
+    match claim {
+        Claim::Ours | Claim::Another(_) => Ok(claim),
+        // Another replica may have created the groups, or marked them.
+        Claim::Open => Ok(Claim::of(&snapshot.security_groups(MaxAge::Under(CLAIM_MAX_AGE)).await?, &key, settings)),
+    }
+}
+
+/// How old the groups may be by which an app waits for its network to be this cluster's.
+const CLAIM_MAX_AGE: Duration = Duration::from_secs(10);
 
 /// Why the app's own subnets cannot be used, if they cannot.
 async fn subnets_refused(app: &App, snapshot: &Snapshot) -> Result<Option<Leg>, AwsError> {

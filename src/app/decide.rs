@@ -20,8 +20,8 @@ use crate::{
     controller::{Cluster, Guarded, Memory, Settings},
     governance::Governance,
     identity::{AppIdentity, is_retained},
-    network::{accepted, implicit_name},
-    plan::Plan,
+    network::{Claim, accepted, implicit_name, whose::Foreign},
+    plan::{Plan, Step},
 };
 
 /// What an app stands on, by the objects that there are.
@@ -50,6 +50,9 @@ pub enum Footing {
 
 /// What an app that should be there stands on.
 pub fn footing(object: &PrivateGenAIApp, cluster: &Cluster<'_>) -> Footing {
+    if let Some(leg) = not_ours(object, cluster.settings) {
+        return Footing::Refused(leg);
+    }
     let app = match Admission::of(object, cluster.settings) {
         Admission::Accepted(app) => app,
         Admission::Refused(_, refusal) => return Footing::Refused(not_allowed(&refusal)),
@@ -77,6 +80,12 @@ pub fn footing(object: &PrivateGenAIApp, cluster: &Cluster<'_>) -> Footing {
         region: app.network.region.to_string(),
     };
     Footing::OnNetwork { app, network, view }
+}
+
+/// Why nothing is done for an app by what its status says of whose it is, and why it is not let go.
+pub fn not_ours(object: &PrivateGenAIApp, settings: &Settings) -> Option<Leg> {
+    let who = format!("PrivateGenAIApp {}/{}", object.namespace().unwrap_or_default(), object.name_any());
+    object.recorded(&settings.installation).leg(&who, &settings.installation)
 }
 
 /// The operator acts on the app.
@@ -127,6 +136,11 @@ pub fn decide(
     }
     principal.found = observed.role.as_ref().map(|role| role.id.clone());
     let mut plan = plan(desired, observed);
+    match &observed.claim {
+        Claim::Ours => {}
+        Claim::Open => wait_for_claim(&desired.identity, observed, &mut plan),
+        Claim::Another(foreign) => return another_cluster(foreign),
+    }
     if suspended {
         plan.suspend();
     }
@@ -137,6 +151,32 @@ pub fn decide(
         plan.hold(ConditionType::FunctionReady);
     }
     plan
+}
+
+/// The VPC is another cluster's.
+fn another_cluster(foreign: &Foreign) -> Plan {
+    Plan { legs: vec![foreign.leg()], ..Plan::default() }
+}
+
+/// The groups do not say yet that the VPC is this cluster's: another one with the same installation id may be about to build, and
+/// role, function and log group have the same names in both. Nothing is created before. What this cluster made, as the status
+/// recorded, is kept exact all the same.
+fn wait_for_claim(identity: &AppIdentity, observed: &Observed, plan: &mut Plan) {
+    let creates = |step: &Step| {
+        matches!(step.write, Write::CreateRole { .. } | Write::CreateLogGroup { .. } | Write::CreateFunction(_))
+    };
+    let is_recorded = observed.given_role_id.is_some();
+    let waits: BTreeSet<ConditionType> =
+        plan.steps.iter().filter(|step| !is_recorded || creates(step)).map(|step| step.leg).collect();
+    plan.steps.retain(|step| !waits.contains(&step.leg));
+    for kind in waits {
+        plan.legs.retain(|leg| leg.kind != kind);
+        let message = format!(
+            "It goes on once both security groups of VPC {} are there and carry this cluster's owner mark.",
+            identity.vpc
+        );
+        plan.legs.push(Leg::progressing(kind, Reason::WaitingForNetwork, message));
+    }
 }
 
 /// Remembers what only answers tell.
@@ -173,6 +213,9 @@ pub fn decide_removal(
     if is_back {
         return Plan::default();
     }
+    if let Claim::Another(foreign) = &observed.claim {
+        return another_cluster(foreign);
+    }
     let mut plan = teardown(identity, observed, governance);
     if plan.legs.is_empty() && memory.may_be_invisible(&role) {
         plan.legs.push(not_listed_yet(identity));
@@ -193,6 +236,9 @@ pub fn decide_retention(
         memory.seen(&unseen);
     }
     principal.found = observed.role.as_ref().map(|role| role.id.clone());
+    if let Claim::Another(foreign) = &observed.claim {
+        return another_cluster(foreign);
+    }
     if memory.may_be_invisible(&retained_role(identity)) {
         return Plan::default();
     }

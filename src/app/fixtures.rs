@@ -11,6 +11,7 @@ use crate::{
     aws::{Caller, FunctionDetail, FunctionListing, FunctionState, LogGroup, Partition, Role, Tags, UpdateStatus},
     governance::Governance,
     identity::AppIdentity,
+    network::Claim,
 };
 
 pub(super) fn identity() -> AppIdentity {
@@ -81,6 +82,7 @@ pub(super) fn nothing() -> Observed {
         listing: None,
         detail: None,
         interfaces: BTreeSet::new(),
+        claim: Claim::Ours,
     }
 }
 
@@ -135,6 +137,7 @@ pub(super) fn at_rest() -> Observed {
         listing: Some(listing()),
         detail: Some(detail()),
         interfaces: BTreeSet::new(),
+        claim: Claim::Ours,
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     api::app::FunctionStatus,
     aws::{FunctionDetail, FunctionListing, FunctionState, LogGroup, NetworkInterfaceId, Role, Tags, UpdateStatus},
+    network::Claim,
 };
 
 use super::desired::DesiredFunction;
@@ -25,6 +26,8 @@ pub struct Observed {
     /// The interfaces for whose release Lambda may need the app's role, where the app is to go. Where that role is gone,
     /// those that nobody else would find.
     pub interfaces: BTreeSet<NetworkInterfaceId>,
+    /// What the security groups of its VPC say of the cluster that it belongs to.
+    pub claim: Claim,
 }
 
 impl Observed {

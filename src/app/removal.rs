@@ -7,16 +7,23 @@ use kube::{Api, Resource as _, ResourceExt as _};
 
 use super::{
     Departing, LogGroupFacts, Observed,
-    decide::{decide_removal, decide_retention, is_back, is_young_and_unseen, learn, places, retained_role, too_young},
+    controller::claim,
+    decide::{
+        decide_removal, decide_retention, is_back, is_young_and_unseen, learn, not_ours, places, retained_role,
+        too_young,
+    },
     plan::retain::is_as_given,
     report::Report,
 };
 use crate::{
-    api::{DeletionPolicy, PrivateGenAIApp, condition::ConditionType},
+    api::{
+        DeletionPolicy, PrivateGenAIApp, Recorded,
+        condition::{ConditionType, Leg, Reason},
+    },
     aws::{AwsError, Caller, MaxAge, NetworkInterfaceId, Role, Snapshot},
     controller::{
-        Context, Converged, Departed, Error, Freshness, Guarded, Pace, Place, Settings, converge, explain_unreadable,
-        is_held, remove_finalizer, stored,
+        Context, Converged, Departed, Error, Freshness, Guarded, Pace, Place, Settings, converge, explain_undecoded,
+        explain_unreadable, is_held, remove_finalizer, stored,
     },
     identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity, Retirement, is_retained},
     network::{of_functions, of_lambda},
@@ -35,9 +42,21 @@ pub(super) async fn remove(
     }
     ctx.unsettle(meta.uid.as_deref().unwrap_or_default());
     let mut report = object.0.as_ref().ok().map(|object| Report::new(api, object, ctx));
-    let Some(departing) = departing(object, ctx).await? else {
-        return Ok(Pace::Rest);
+    let (departing, not_ours) = match departing(object, ctx).await? {
+        Some((departing, not_ours)) => (departing, not_ours),
+        None => return Ok(Pace::Rest),
     };
+    if let Some(leg) = not_ours {
+        // Another installation's: nothing is looked for, and nothing is let go.
+        match report {
+            Some(mut report) => {
+                report.legs.push(leg);
+                report.write().await?;
+            }
+            None => explain_undecoded::<PrivateGenAIApp>(&ctx.client, meta, leg).await?,
+        }
+        return Ok(Pace::Rest);
+    }
     let mut legs = Vec::new();
     let mut pace = Pace::Rest;
     let mut places = BTreeSet::new();
@@ -63,6 +82,12 @@ pub(super) async fn remove(
                     if let Some(function) = report.facts.function.as_mut().filter(|_| given.is_some()) {
                         function.execution_role_id = given;
                     }
+                }
+                // One of its name on another network may be another cluster's, and then has nothing to do with this object.
+                let is_another_s = pass.plan.legs.iter().any(|leg| leg.reason == Reason::InstallationInUse);
+                if is_another_s && departing.network.is_some() && !departing.is_about(&identity) {
+                    places.remove(&identity);
+                    continue;
                 }
                 legs.extend(pass.plan.legs.iter().cloned());
                 if let Some(error) = &pass.error {
@@ -116,7 +141,12 @@ pub async fn look_after(identity: &AppIdentity, ctx: &Context) -> Place {
     };
     match is_shown(identity, &ctx.snapshots.region(&identity.region)).await {
         Ok(Shown::Nothing | Shown::Retained) => Place::Empty,
-        Ok(Shown::Something) => remove_one(identity, &caller, stays, ctx).await.into(),
+        Ok(Shown::Something) => {
+            let pass = remove_one(identity, &caller, stays, ctx).await;
+            // Another cluster was quicker to build there than this one to look: what is there is its own.
+            let is_another_s = pass.plan.legs.iter().any(|leg| leg.reason == Reason::InstallationInUse);
+            if is_another_s { Place::Empty } else { pass.into() }
+        }
         Err(error) => Place::Unknown(error),
     }
 }
@@ -160,7 +190,7 @@ async fn retain_one(
         ctx,
         async |fresh| {
             let given = principal.borrow().given.clone();
-            observe_retained(&snapshot, identity, given, fresh).await
+            observe_retained(&snapshot, identity, given, fresh, &ctx.settings).await
         },
         |observed| decide_retention(&retention, observed, &mut principal.borrow_mut(), &mut ctx.memory()),
         |write, result| {
@@ -191,7 +221,7 @@ async fn remove_one(
     converge(
         &snapshot,
         ctx,
-        async |fresh| observe_remains(&snapshot, identity, &network, fresh).await,
+        async |fresh| observe_remains(&snapshot, identity, &network, fresh, &ctx.settings).await,
         |observed| decide_removal(identity, observed, is_back(), &ctx.settings.governance, &mut ctx.memory()),
         |_, _| false,
     )
@@ -208,6 +238,7 @@ pub async fn observe_retained(
     identity: &AppIdentity,
     given_role_id: Option<String>,
     fresh: &Freshness,
+    settings: &Settings,
 ) -> Result<Observed, AwsError> {
     let roles = snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await?;
     let role = roles.get(&identity.role_name()).cloned();
@@ -216,7 +247,8 @@ pub async fn observe_retained(
         Some(role) if needs_nothing(role) => None,
         _ => snapshot.function(&identity.function_name()).await?,
     };
-    Ok(Observed { role, given_role_id, detail, ..Observed::default() })
+    let claim = claim(snapshot, identity, fresh, settings).await?;
+    Ok(Observed { role, given_role_id, detail, claim, ..Observed::default() })
 }
 
 /// Looks at what there is of an app that is to go with its resources.
@@ -228,13 +260,15 @@ pub async fn observe_remains(
     identity: &AppIdentity,
     network: &NetworkIdentity,
     fresh: &Freshness,
+    settings: &Settings,
 ) -> Result<Observed, AwsError> {
     let roles = snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await?;
     let role = roles.get(&identity.role_name()).cloned();
+    let claim = claim(snapshot, identity, fresh, settings).await?;
     let detail = snapshot.function(&identity.function_name()).await?;
     // Its log group and its interfaces are nobody's question before it is gone.
     if detail.as_ref().is_some_and(|detail| identity.installation.owns(&detail.tags)) {
-        return Ok(Observed { role, detail, ..Observed::default() });
+        return Ok(Observed { role, detail, claim, ..Observed::default() });
     }
     let log_groups = snapshot.log_groups(fresh.of(ConditionType::FunctionReady)).await?;
     let log_group = match log_groups.get(&identity.log_group_name()) {
@@ -245,7 +279,7 @@ pub async fn observe_remains(
         None => None,
     };
     let interfaces = interfaces(snapshot, identity, network, role.is_some()).await?;
-    Ok(Observed { role, log_group, detail, interfaces, ..Observed::default() })
+    Ok(Observed { role, log_group, detail, interfaces, claim, ..Observed::default() })
 }
 
 /// The interfaces that Lambda holds for functions on a network, and for this one wherever somebody moved it to. Others that
@@ -266,16 +300,24 @@ async fn interfaces(
     Ok(of_lambda(&found))
 }
 
-/// What the object says of itself. One that cannot be read is asked for as it is; `None` when it is gone, and another one may
+/// What the object says of itself, and why it is not this installation's, if it is not. One that cannot be read is asked for as it is; `None` when it is gone, and another one may
 /// have its name.
-async fn departing(object: &Guarded<PrivateGenAIApp>, ctx: &Context) -> Result<Option<Departing>, Error> {
-    let home = &ctx.settings.region;
+async fn departing(
+    object: &Guarded<PrivateGenAIApp>,
+    ctx: &Context,
+) -> Result<Option<(Departing, Option<Leg>)>, Error> {
+    let Settings { region: home, installation: ours, .. } = &ctx.settings;
     let meta = match &object.0 {
-        Ok(app) => return Ok(Some(Departing::of(app, home))),
+        Ok(app) => return Ok(Some((Departing::of(app, home), not_ours(app, &ctx.settings)))),
         Err(invalid) => &invalid.metadata,
     };
     let stored = stored::<PrivateGenAIApp>(&ctx.client, meta).await?;
-    Ok(stored.map(|stored| Departing::of_raw(&stored.data, home)))
+    Ok(stored.map(|stored| {
+        let (namespace, name) = (stored.namespace().unwrap_or_default(), stored.name_any());
+        let recorded = Recorded::of_raw(&stored.data, Some(&namespace), &name, Some(home), ours);
+        let leg = recorded.leg(&format!("PrivateGenAIApp {namespace}/{name}"), ours);
+        (Departing::of_raw(&stored.data, home), leg)
+    }))
 }
 
 async fn identities(

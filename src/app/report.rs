@@ -6,7 +6,7 @@ use kube::{Api, ResourceExt as _};
 use super::{Facts, Subject, health::pending, status};
 use crate::{
     api::{
-        PrivateGenAIApp, PrivateGenAIAppStatus,
+        PrivateGenAIApp, PrivateGenAIAppStatus, Recorded,
         condition::{ConditionType, Leg, find, is_true},
     },
     aws::{AwsError, Region, Write},
@@ -41,6 +41,7 @@ impl<'a> Report<'a> {
             ctx,
             legs: Vec::new(),
             facts: Facts {
+                installation_id: before.installation_id,
                 network: before.network,
                 endpoints: before.endpoints,
                 execution_role: before.execution_role,
@@ -49,6 +50,25 @@ impl<'a> Report<'a> {
             done: Vec::new(),
             was_settled: false,
         }
+    }
+
+    /// Records for which installation the operator works, before anything is created: one that is given another id meanwhile is to
+    /// see it. Where older versions recorded what tells, the status is written when the pass ends.
+    pub(super) async fn record(&mut self) -> Result<(), Error> {
+        let installation = &self.ctx.settings.installation;
+        let recorded = self.object.recorded(installation);
+        if self.facts.installation_id.is_some() {
+            return Ok(());
+        }
+        self.facts.installation_id = Some(installation.to_string());
+        if recorded == Recorded::Nothing {
+            let installation_id = self.facts.installation_id.clone();
+            let status = PrivateGenAIAppStatus { installation_id, ..self.object.status.clone().unwrap_or_default() };
+            if let Some(written) = apply_status(self.api, &self.object.metadata, &status).await? {
+                self.ctx.latest_apps.remember(written);
+            }
+        }
+        Ok(())
     }
 
     /// What was proven of a path is no less true for AWS's API being out of reach.

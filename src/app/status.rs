@@ -15,6 +15,8 @@ use crate::{
 /// What is recorded beside the conditions.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
+    /// The installation that works for the app.
+    pub installation_id: Option<String>,
     /// The network that the app is on.
     pub network: Option<AppNetworkStatus>,
     /// The endpoints that it uses.
@@ -60,6 +62,7 @@ pub fn status(
     PrivateGenAIAppStatus {
         observed_generation: generation,
         conditions: fold(legs, before.map_or(&[], |status| &status.conditions), generation, now),
+        installation_id: facts.installation_id,
         network: facts.network,
         endpoints: facts.endpoints,
         execution_role: facts.execution_role,

@@ -60,6 +60,9 @@ pub trait Aws: Send + Sync + 'static {
     /// `ec2:DescribeVpcEndpoints` of these VPCs, whoever created them.
     async fn vpc_endpoints(&self, region: &Region, vpcs: &BTreeSet<VpcId>) -> Result<Vec<VpcEndpoint>, AwsError>;
 
+    /// `ec2:DescribeVpcEndpoints` with this tag, in whichever VPC.
+    async fn tagged_endpoints(&self, region: &Region, tag: (&str, &str)) -> Result<Vec<VpcEndpoint>, AwsError>;
+
     /// `ec2:DescribeNetworkInterfaces` by id.
     async fn network_interfaces(
         &self,

@@ -24,7 +24,7 @@ use crate::{
     aws::{Aws, Region, Snapshots},
     governance::Governance,
     guard::ImplicitNetworks,
-    identity::InstallationId,
+    identity::{InstallationId, OwnerMark},
     leadership::Leadership,
     metrics::Metrics,
 };
@@ -73,6 +73,8 @@ pub fn key_of(kind: &str, namespace: &str, name: &str) -> String {
 pub struct Settings {
     /// Whose resources these are.
     pub installation: InstallationId,
+    /// Which cluster the operator belongs to.
+    pub owner: OwnerMark,
     /// The region of networks that name none, and of calls that have none.
     pub region: Region,
     /// Which VPCs apps may name, and what they may ask for there.

@@ -35,6 +35,14 @@ impl Freshness {
         Self([ConditionType::ExecutionRoleReady].into())
     }
 
+    /// How old facts may be that are behind two legs.
+    pub fn of_either(&self, one: ConditionType, other: ConditionType) -> MaxAge {
+        match self.of(one) {
+            MaxAge::Any => self.of(other),
+            under @ MaxAge::Under(_) => under,
+        }
+    }
+
     /// How old the facts behind a leg may be.
     pub fn of(&self, leg: ConditionType) -> MaxAge {
         if self.0.contains(&leg) { MaxAge::Under(FRESH) } else { MaxAge::Any }

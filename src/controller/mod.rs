@@ -11,6 +11,7 @@ mod gauges;
 mod latest;
 mod memory;
 mod objects;
+mod owner;
 mod pace;
 mod triggers;
 
@@ -23,9 +24,10 @@ pub use gauges::observe_ready;
 pub use latest::Latest;
 pub use memory::Memory;
 pub use objects::{
-    DRIFT_REPAIRED, Guarded, add_finalizer, apply_status, explain_unreadable, is_held, network_of, raw,
-    remove_finalizer, stored, tell,
+    DRIFT_REPAIRED, Guarded, INSTALLATION_MARKED, add_finalizer, apply_status, explain_undecoded, explain_unreadable,
+    is_held, network_of, raw, remove_finalizer, stored, tell,
 };
+pub use owner::{UnknownOwner, owner_mark};
 pub use pace::Pace;
 pub use triggers::run;
 

@@ -20,6 +20,7 @@ use crate::api::{
     network::NetworkKey,
 };
 use crate::aws::{Region, Write};
+use crate::network::whose::marked_by;
 
 /// An object that may be unreadable: then it keeps its metadata, and does not stop the watch.
 pub type Guarded<K> = DeserializeGuard<K>;
@@ -159,7 +160,17 @@ where
     let message = format!(
         "This version of the operator cannot read the object ({problem}): correct it. Its resources in AWS stay as they are."
     );
-    let leg = Leg::blocked(ConditionType::Accepted, Reason::InvalidSpec, message);
+    explain_undecoded::<K>(client, meta, Leg::blocked(ConditionType::Accepted, Reason::InvalidSpec, message)).await
+}
+
+/// Tells a condition on an object that is not decoded. It keeps its resources and its other status.
+///
+/// # Errors
+/// The Kubernetes API's.
+pub async fn explain_undecoded<K>(client: &Client, meta: &ObjectMeta, leg: Leg) -> Result<(), Error>
+where
+    K: Resource<DynamicType = ()>,
+{
     let Some(current) = stored::<K>(client, meta).await? else {
         return Ok(());
     };
@@ -222,6 +233,9 @@ where
 /// The reason of an Event that tells what somebody changed in AWS and what was done about it. No condition has it.
 pub const DRIFT_REPAIRED: &str = "DriftRepaired";
 
+/// The reason of an Event that tells that security groups without an owner mark were given this cluster's. No condition has it.
+pub const INSTALLATION_MARKED: &str = "InstallationMarked";
+
 /// One Event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct News {
@@ -266,6 +280,15 @@ fn news(before: &[Condition], after: &[Condition], done: &[Write], repairs: &[Re
             .map(|repair| News { type_: EventType::Warning, reason: DRIFT_REPAIRED, note: repair.note() })
             .collect(),
     };
+    let marked: Vec<&str> = done.iter().filter_map(marked_by).collect();
+    if !marked.is_empty() {
+        let note = format!(
+            "Security groups without an owner mark are marked as this cluster's: {}. From now on an operator of another cluster \
+             with the same installation id changes nothing here.",
+            marked.join(", ")
+        );
+        news.push(News { type_: EventType::Normal, reason: INSTALLATION_MARKED, note });
+    }
     let told = |conditions: &[Condition]| {
         find(conditions, ConditionType::Ready).map(|ready| (ready.status.clone(), ready.reason.clone()))
     };

@@ -12,26 +12,27 @@ use kube::{
 use super::{
     Interfaces, Observed, Service,
     decide::{
-        Outcome, Standing, decide, decide_after, ends, is_back, is_taken, is_to_be_held, learn, leaves_everything,
-        outcome, standing, wanted,
+        Outcome, Standing, decide, decide_after, ends, is_back, is_refused, is_taken, is_to_be_held, is_to_be_recorded,
+        learn, leaves_everything, outcome, standing, wanted,
     },
     is_implicit,
     lingering::{keeps, left_behind, of_functions},
     status,
+    whose::{told_by_aws, told_by_objects},
 };
 use crate::{
     api::{
-        DeletionPolicy, PrivateGenAINetwork, PrivateGenAINetworkSpec, PrivateGenAINetworkStatus,
+        DeletionPolicy, PrivateGenAINetwork, PrivateGenAINetworkSpec, PrivateGenAINetworkStatus, Recorded,
         condition::{ConditionType, Leg, Reason, Standing as LegStanding, is_true},
         network::NetworkKey,
     },
     aws::{AwsError, Failure, FunctionName, MaxAge, NetworkInterfaceId, Role, SecurityGroupId, Snapshot, Write},
     controller::{
         Context, Converged, Departed, Error, Freshness, Guarded, Pace, Place, add_finalizer, apply_status,
-        context::key, converge, drift::repairs, explain_unreadable, is_held, observe_ready, remove_finalizer, stored,
-        tell,
+        context::key, converge, drift::repairs, explain_undecoded, explain_unreadable, is_held, observe_ready,
+        remove_finalizer, stored, tell,
     },
-    identity::{FUNCTIONS_GROUP, NetworkIdentity, Retirement},
+    identity::{FUNCTIONS_GROUP, NetworkIdentity, Retirement, TAG_OWNER},
     plan::unseen as unseen_legs,
 };
 
@@ -51,7 +52,13 @@ pub async fn reconcile(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: Arc<Conte
                 None => Err(DeletionPolicy::Delete),
                 Some(_) => match stored::<PrivateGenAINetwork>(&ctx.client, meta).await? {
                     None => return Ok(Action::await_change()),
-                    Some(stored) => recover(stored),
+                    Some(stored) => {
+                        if let Some(leg) = not_ours(&stored, &ctx) {
+                            explain_undecoded::<PrivateGenAINetwork>(&ctx.client, meta, leg).await?;
+                            return Ok(Action::await_change());
+                        }
+                        recover(stored)
+                    }
                 },
             };
             match &recovered {
@@ -61,7 +68,13 @@ pub async fn reconcile(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: Arc<Conte
         }
     };
     let name = key("network", network);
-    let vpc = match NetworkKey::try_from(&network.spec) {
+    let vpc = NetworkKey::try_from(&network.spec);
+    if let Some(leg) = told_by_objects(network, vpc.as_ref().ok(), &ctx.cluster()) {
+        refuse(&api, network, leg, &ctx).await?;
+        ctx.rest(&name);
+        return Ok(Action::await_change());
+    }
+    let vpc = match vpc {
         Ok(vpc) => vpc,
         Err(problem) => {
             let policy = network.spec.deletion_policy.unwrap_or_default();
@@ -85,6 +98,41 @@ pub async fn reconcile(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: Arc<Conte
         return Ok(Action::await_change());
     }
     Ok(pace.action(ctx.attempt(&name, pace), &name))
+}
+
+/// Why an object that cannot be read is not let go, by what its status says of whose it is.
+fn not_ours(stored: &DynamicObject, ctx: &Context) -> Option<Leg> {
+    let (name, ours) = (stored.name_any(), &ctx.settings.installation);
+    let recorded = Recorded::of_raw(&stored.data, None, &name, None, ours);
+    recorded.leg(&format!("PrivateGenAINetwork {name}"), ours)
+}
+
+/// Another installation's network, or another cluster's: nothing is done for it, and what is recorded of it stays.
+async fn refuse(
+    api: &Api<PrivateGenAINetwork>,
+    network: &PrivateGenAINetwork,
+    leg: Leg,
+    ctx: &Context,
+) -> Result<(), Error> {
+    let status = status(network.status.as_ref(), network.metadata.generation, None, None, &[leg], Timestamp::now());
+    write_status(api, network, &status, ctx).await?;
+    observe_ready(ctx, "network", &network.metadata, (conditions(network), &status.conditions));
+    tell(ctx, network, (conditions(network), &status.conditions), &[], &[]).await;
+    Ok(())
+}
+
+/// Records for which installation the operator works, before anything is created: one that is given another id meanwhile is to
+/// see it. Gives the object as it is then.
+async fn record(
+    api: &Api<PrivateGenAINetwork>,
+    network: &PrivateGenAINetwork,
+    ctx: &Context,
+) -> Result<PrivateGenAINetwork, Error> {
+    let mut recorded = network.clone();
+    let status = recorded.status.get_or_insert_default();
+    status.installation_id = Some(ctx.settings.installation.to_string());
+    write_status(api, network, status, ctx).await?;
+    Ok(recorded)
 }
 
 /// What deletion needs of an object that cannot be read: which VPC it stands for, or else what is to become of what is there.
@@ -160,13 +208,23 @@ async fn keep(
         region: key.region.clone(),
         vpc: key.vpc.clone(),
     };
-    if is_to_be_held(network, key, &ctx.cluster()) {
+    let recorded;
+    let mut network = network;
+    let to_be_held = is_to_be_held(network, key, &ctx.cluster());
+    if to_be_held || is_to_be_recorded(network, &ctx.settings) {
         // Before anything is created, so that nothing created is ever forgotten; and not before AWS was seen, so that a
-        // network in a region that does not exist can be deleted.
-        if let Err(error) = look(&snapshot, (key, &identity), false, &Freshness::default(), ctx).await {
-            return unseen(api, network, ctx, &error).await;
+        // network in a region that does not exist can be deleted, and one that is another's is not held.
+        let seen = match look(&snapshot, (key, &identity), false, &Freshness::default(), ctx).await {
+            Ok(seen) => seen,
+            Err(error) => return unseen(api, network, ctx, &error).await,
+        };
+        if told_by_aws(key, &seen, &ctx.cluster()).is_none() {
+            if to_be_held {
+                add_finalizer(api, &network.metadata).await?;
+            }
+            recorded = record(api, network, ctx).await?;
+            network = &recorded;
         }
-        add_finalizer(api, &network.metadata).await?;
     }
     let mut kept = None;
     let pass = converge(
@@ -216,7 +274,8 @@ async fn keep(
         network.status.as_ref(),
         network.metadata.generation,
         Some(&caller.account),
-        Some(&observed),
+        // What is recorded of another's network stays: it tells whose the network is.
+        Some(&observed).filter(|_| !is_refused(&plan)),
         &legs,
         Timestamp::now(),
     );
@@ -305,7 +364,7 @@ pub async fn observe(
 ) -> Result<Observed, AwsError> {
     let services: BTreeSet<String> =
         Service::ALL.iter().map(|service| service.endpoint_service(&identity.region)).collect();
-    let endpoints = snapshot.endpoints(fresh.of(ConditionType::EndpointsReady)).await?;
+    let endpoints = snapshot.endpoints(fresh.of_either(ConditionType::EndpointsReady, ConditionType::Accepted)).await?;
     let has_endpoint =
         endpoints.endpoints.iter().any(|endpoint| identity.owns(&endpoint.tags) && !endpoint.state.is_ending());
     // Whether private DNS cuts somebody off is decided once, when an endpoint is created: not by old route tables.
@@ -315,8 +374,16 @@ pub async fn observe(
         MaxAge::Under(fresh.of(ConditionType::VpcReady).bounded_by(DECIDING_TOPOLOGY_MAX_AGE))
     };
     let topology = snapshot.topology(topology_age, &services).await?;
-    let groups = snapshot.security_groups(fresh.of(ConditionType::SecurityGroupsReady)).await?;
+    let groups =
+        snapshot.security_groups(fresh.of_either(ConditionType::SecurityGroupsReady, ConditionType::Accepted)).await?;
     let observed = Observed::new(identity, &topology, &endpoints, &groups);
+    // Whether a group is to be marked is not decided by old facts: another cluster may have marked it since.
+    let observed = if observed.security_groups.iter().all(|group| group.tags.contains_key(TAG_OWNER)) {
+        observed
+    } else {
+        let groups = snapshot.security_groups(MaxAge::Under(MARKING_GROUPS_MAX_AGE)).await?;
+        Observed::new(identity, &topology, &endpoints, &groups)
+    };
     let roles = snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await?;
     let (retired, live): (Vec<Role>, Vec<Role>) = roles
         .values()
@@ -343,6 +410,9 @@ pub async fn observe(
     };
     Ok(Observed { left_interfaces: left, ..observed.with_roles(live, retired, interfaces) })
 }
+
+/// How old the groups may be by which one is marked as this cluster's.
+const MARKING_GROUPS_MAX_AGE: Duration = Duration::from_secs(1);
 
 /// How old the route tables may be by which private DNS is decided.
 const DECIDING_TOPOLOGY_MAX_AGE: Duration = Duration::from_secs(10);

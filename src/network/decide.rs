@@ -8,15 +8,16 @@ use kube::ResourceExt as _;
 use super::{
     Demand, Desired, Observed, Service, accepted, is_implicit, plan, teardown,
     users::{Users, WithoutObject, apps_without_object, has_object},
+    whose::{mark, told_by_aws},
 };
 use crate::{
     api::{
-        DeletionPolicy, PrivateGenAINetwork,
+        DeletionPolicy, PrivateGenAINetwork, Recorded,
         condition::{ConditionType, Leg, Reason},
         network::NetworkKey,
     },
     aws::{AwsError, Caller, Failure, Write, Written},
-    controller::{Cluster, Memory, is_held},
+    controller::{Cluster, Memory, Settings, is_held},
     identity::NetworkIdentity,
     plan::{Plan, listed},
 };
@@ -63,6 +64,9 @@ pub fn decide(
     for resource in observed.ids() {
         memory.seen(&unseen_resource(key, &resource));
     }
+    if let Some(leg) = told_by_aws(key, observed, cluster) {
+        return Plan { legs: vec![leg], ..Plan::default() };
+    }
     // The app's own controller takes its role back; the network must not delete it meanwhile.
     let mut observed = observed.clone();
     observed.retired_roles.retain(|role| !has_object(role, cluster));
@@ -79,6 +83,7 @@ pub fn decide(
         return plan;
     };
     let mut plan = plan(&desired, &observed, &memory.hints(key));
+    mark(&observed, &desired.owner, &mut plan);
     if plan.legs.iter().any(|leg| leg.reason == Reason::EndpointFailed)
         && !memory.may_replace(&unseen_resource(key, ""))
     {
@@ -102,7 +107,8 @@ pub fn wanted(
             .into_values()
             .map(|app| Demand { models: app.models, subnets: BTreeSet::new() }),
     );
-    Desired::union(identity.clone(), caller.clone(), &cluster.settings.governance, &demands)
+    let Settings { owner, governance, .. } = cluster.settings;
+    Desired::union(identity.clone(), owner.clone(), caller.clone(), governance, &demands)
 }
 
 /// Under what a resource that was created is remembered until it is seen.
@@ -165,6 +171,11 @@ pub fn outcome(
 ) -> Outcome {
     let deleting = network.metadata.deletion_timestamp.is_some();
     let users = Users::of(key, cluster);
+    // Somebody else's: only an object for which nothing was ever made may go.
+    if is_refused(plan) {
+        let was_for_nothing = is_implicit(network) && users.is_empty() && !is_held(&network.metadata);
+        return if was_for_nothing { Outcome::Gone } else { Outcome::Stands(plan.legs.clone()) };
+    }
     let gone = plan.steps.is_empty() && plan.legs.is_empty();
     if gone && (deleting || (is_implicit(network) && users.is_empty())) {
         return Outcome::Gone;
@@ -231,6 +242,17 @@ pub fn is_to_be_held(network: &PrivateGenAINetwork, key: &NetworkKey, cluster: &
     !deleting && !is_held(&network.metadata) && !Users::of(key, cluster).is_empty()
 }
 
+/// The plan says nothing but that the network is another installation's, or another cluster's.
+pub fn is_refused(plan: &Plan) -> bool {
+    plan.legs.iter().any(|leg| leg.kind == ConditionType::Accepted)
+}
+
+/// The installation is to be recorded on the object before anything more is created for it.
+pub fn is_to_be_recorded(network: &PrivateGenAINetwork, settings: &Settings) -> bool {
+    let deleting = network.metadata.deletion_timestamp.is_some();
+    !deleting && is_held(&network.metadata) && network.recorded(&settings.installation) == Recorded::Nothing
+}
+
 /// Whether the pass is one that ends the network: then it is looked at more closely.
 pub fn ends(key: &NetworkKey, cluster: &Cluster<'_>) -> bool {
     Users::of(key, cluster).is_empty()
@@ -253,7 +275,8 @@ pub fn is_back(key: &NetworkKey, cluster: &Cluster<'_>) -> bool {
 /// Decides about what turned up in the place of a network that is gone. Whoever came while AWS was looked at has begun to
 /// build.
 pub fn decide_after(key: &NetworkKey, observed: &Observed, cluster: &Cluster<'_>) -> Plan {
-    if observed.live_roles.is_empty() && !is_back(key, cluster) {
+    let ours = told_by_aws(key, observed, cluster).is_none();
+    if ours && observed.live_roles.is_empty() && !is_back(key, cluster) {
         teardown(observed, &cluster.settings.governance)
     } else {
         Plan::default()

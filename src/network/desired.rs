@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     aws::{Caller, Partition, PolicyDocument, Region, SubnetId},
     governance::Governance,
-    identity::NetworkIdentity,
+    identity::{NetworkIdentity, OwnerMark},
     policy::{ModelId, bedrock_runtime_endpoint_policy},
 };
 
@@ -70,6 +70,8 @@ pub struct Demand {
 pub struct Desired {
     /// Which network.
     pub identity: NetworkIdentity,
+    /// The cluster that the network belongs to.
+    pub owner: OwnerMark,
     /// Who the operator is to AWS.
     pub caller: Caller,
     /// All models demanded.
@@ -86,6 +88,7 @@ impl Desired {
     /// The union of demands; `None` when there is none, and nothing is to exist.
     pub fn union(
         identity: NetworkIdentity,
+        owner: OwnerMark,
         caller: Caller,
         governance: &Governance,
         demands: &[Demand],
@@ -95,6 +98,7 @@ impl Desired {
         }
         Some(Self {
             identity,
+            owner,
             caller,
             models: demands.iter().flat_map(|demand| demand.models.iter().cloned()).collect(),
             subnets: demands.iter().flat_map(|demand| demand.subnets.iter().cloned()).collect(),

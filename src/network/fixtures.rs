@@ -1,6 +1,9 @@
 //! The network that the tests of this folder speak about: an isolated VPC with private subnets in two zones.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{Demand, Desired, Observed, Service};
 use crate::{
@@ -9,8 +12,12 @@ use crate::{
         Protocol, RouteTable, RouteTarget, Rule, SecurityGroup, SecurityGroupId, Subnet, SubnetId, Tenancy, Topology,
         Vpc, VpcDns, VpcEndpoint, VpcEndpointId, VpcId, ZoneName,
     },
+    controller::Settings,
     governance::Governance,
-    identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, NetworkIdentity, TAG_COMPONENT, TAG_PRIVATE_DNS, TAG_SERVICE},
+    guard::{Globs, ImplicitNetworks},
+    identity::{
+        ENDPOINTS_GROUP, FUNCTIONS_GROUP, NetworkIdentity, TAG_COMPONENT, TAG_OWNER, TAG_PRIVATE_DNS, TAG_SERVICE,
+    },
 };
 
 pub(super) const RUNTIME: Service = Service::BedrockRuntime;
@@ -49,6 +56,19 @@ pub(super) fn identity() -> NetworkIdentity {
     }
 }
 
+/// What the operator was told.
+pub(super) fn settings() -> Settings {
+    Settings {
+        installation: identity().installation,
+        owner: "0b7d1f9e-2c3a-4d5e-8f60-718293a4b5c6".parse().expect("an owner mark"),
+        region: identity().region,
+        implicit_networks: ImplicitNetworks::in_vpcs(Globs::all()),
+        resync: Duration::from_mins(5),
+        concurrency: 1,
+        governance: Governance::default(),
+    }
+}
+
 pub(super) fn caller() -> Caller {
     Caller { account: identity().account, partition: Partition::Aws }
 }
@@ -62,7 +82,7 @@ pub(super) fn demand(models: &[&str], subnets: &[u32]) -> Demand {
 
 /// What these demands make of the network.
 pub(super) fn desired_by(demands: &[Demand]) -> Desired {
-    Desired::union(identity(), caller(), &Governance::default(), demands).expect("a demand")
+    Desired::union(identity(), settings().owner, caller(), &Governance::default(), demands).expect("a demand")
 }
 
 /// One app, which leaves the choice of subnets to the network.
@@ -141,6 +161,7 @@ pub(super) fn default_egress() -> BTreeSet<Rule> {
 /// A group as AWS creates it.
 pub(super) fn new_group(component: &str) -> SecurityGroup {
     let mut tags = identity().tags();
+    tags.insert(TAG_OWNER.to_owned(), settings().owner.to_string());
     tags.insert(TAG_COMPONENT.to_owned(), component.to_owned());
     tags.insert("Name".to_owned(), identity().group_name(component));
     SecurityGroup {

@@ -12,11 +12,13 @@ mod plan;
 mod preflight;
 mod status;
 mod users;
+pub mod whose;
 
 pub use acceptance::{accepted, implicit_name, is_implicit};
 pub use desired::{Demand, Desired, Service};
-pub use lingering::{Available, Interfaces, of_functions, of_lambda};
+pub use lingering::{Available, Interfaces, keeps, left_behind, of_functions, of_lambda};
 pub use observed::Observed;
 pub use plan::{Hints, plan, teardown};
 pub use preflight::{Refusal, check_subnets};
 pub use status::status;
+pub use whose::Claim;

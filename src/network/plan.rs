@@ -7,6 +7,7 @@ use super::{
     Desired, Observed, Service,
     lingering::{of_lambda, waits},
     preflight::{Placement, place},
+    whose::mark_tag,
 };
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
@@ -180,9 +181,12 @@ fn create_group(desired: &Desired, component: &str) -> Write {
         vpc: identity.vpc.clone(),
         name: identity.group_name(component),
         description: format!("private-genai-operator: {component} of the private path to Amazon Bedrock"),
-        tags: group_tags(desired, component),
+        // In the call that creates the group: no other cluster ever sees it without the mark.
+        tags: group_tags(desired, component).into_iter().chain(mark_tag(&desired.owner)).collect(),
     }
 }
+
+/// What both groups carry, the owner mark apart: that is never put back over another one.
 
 fn group_tags(Desired { identity, governance, .. }: &Desired, component: &str) -> Tags {
     let mut tags = governance.tagged(identity.tags());

@@ -41,6 +41,7 @@ pub fn status(
     PrivateGenAINetworkStatus {
         observed_generation: generation,
         conditions,
+        installation_id: before.and_then(|status| status.installation_id.clone()),
         account_id: account.map(ToString::to_string),
         subnet_ids: endpoints
             .iter()

@@ -98,7 +98,10 @@ impl Users {
             };
             App::network(&app.spec, &cluster.settings.region).as_ref() == Ok(key) && (is_held(&app.metadata) || comes())
         };
-        Self { apps: cluster.apps.state().into_iter().filter(|app| app.0.as_ref().is_ok_and(uses)).collect() }
+        // Another installation's app has its network there, and nothing on this one.
+        let is_ours = |app: &PrivateGenAIApp| app.recorded(&cluster.settings.installation).may_be_ours();
+        let counts = |app: &Arc<Guarded<PrivateGenAIApp>>| app.0.as_ref().is_ok_and(|app| uses(app) && is_ours(app));
+        Self { apps: cluster.apps.state().into_iter().filter(counts).collect() }
     }
 
     pub(super) fn is_empty(&self) -> bool {

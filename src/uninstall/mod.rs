@@ -1,11 +1,11 @@
 //! Uninstalling: [`teardown`] removes everything, [`orphan`] lets the objects go and leaves AWS as it is. Both can be
-//! interrupted anywhere and run again, because all that they know is in the objects.
+//! interrupted anywhere and run again, because all that they know is in AWS and in the objects.
 
-pub mod audit;
 pub mod flags;
+pub mod lease;
 mod objects;
 mod orphan;
-mod retained;
+pub mod sweep;
 mod teardown;
 
 use kube::{
@@ -14,14 +14,19 @@ use kube::{
 };
 
 pub use flags::{Orphan, Teardown};
-pub use objects::{Item, Kind, Next, left, next, plan};
+pub use lease::{Lacking, Waiting};
+pub use objects::{Item, Kind, left, of_this_installation, plan};
 pub use orphan::orphan;
-pub use teardown::teardown;
+pub use sweep::Order;
+pub use teardown::{Cluster, teardown};
+
+use objects::counted;
 
 use crate::{
-    api::{DeletionPolicy, PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
-    aws::{AwsError, Region},
-    controller,
+    api::{DeletionPolicy, PrivateGenAIApp, PrivateGenAINetwork, Recorded, network::NetworkKey},
+    aws::{AccountId, AwsError, Region},
+    controller::{self, UnknownOwner, is_held},
+    identity::{InstallationId, OwnerMark},
 };
 
 /// Why uninstalling ends early. Each is a sentence for whoever asked for it.
@@ -30,9 +35,26 @@ pub enum Failure {
     /// Nobody has said yes to deleting these.
     #[error("nothing was deleted: add --yes to delete all of this, and its resources in AWS")]
     NotConfirmed,
+
     /// Told to stop before the end.
     #[error("interrupted before the end: run it again, it goes on from here")]
     Interrupted,
+    /// Objects belong to another installation than the one that was named.
+    #[error(
+        "nothing was done: {objects} belong to another installation than {ours}, as their statuses say ({recorded}): give this \
+         command the installation id that the operator has"
+    )]
+    AnotherInstallation {
+        /// The installation that was named.
+        ours: InstallationId,
+        /// What the statuses say, such as `installation try`.
+        recorded: String,
+        /// The objects, the first of them by name.
+        objects: String,
+    },
+    /// Which cluster this is, is not known.
+    #[error("nothing was done: {0}")]
+    Owner(#[from] UnknownOwner),
     /// An operator runs.
     #[error("{leader} still holds Lease {lease}: scale the operator to zero, then run this again")]
     Led {
@@ -53,9 +75,68 @@ pub enum Failure {
     /// An object could not be let go.
     #[error("{0}")]
     Object(#[from] controller::Error),
-    /// AWS refused a call of the audit.
-    #[error("all objects are gone, but what is left in AWS could not be looked at: {0}")]
-    Audit(AwsError),
+    /// The credentials are of another account than the one in which an object's resources are.
+    #[error(
+        "nothing more was done: the status of {object} says that its resources are in AWS account {recorded}, and the credentials \
+         are of account {here}: give this command credentials of {recorded}"
+    )]
+    AnotherAccount {
+        /// The object.
+        object: String,
+        /// The account that its status names.
+        recorded: String,
+        /// The account of the credentials.
+        here: AccountId,
+    },
+    /// `--owner` names another cluster than the one that the kubeconfig leads to.
+    #[error(
+        "nothing was done: --owner is {named}, and the mark of the cluster of this kubeconfig is {here}: take the kubeconfig of the \
+         cluster that is meant; or, if that cluster is gone, add --without-cluster"
+    )]
+    NotThisCluster {
+        /// As it was named.
+        named: OwnerMark,
+        /// The cluster's.
+        here: OwnerMark,
+    },
+    /// Another cluster has the same installation id in the account.
+    #[error(
+        "nothing more was done: this cluster's mark is {here}, and security groups of installation {installation} carry another \
+         cluster's: {marks}. If that cluster is this one before it was rebuilt, take its networks over with take-over, then run this \
+         again. If it is another one, add --owner {here} to remove only what carries this cluster's mark"
+    )]
+    InstallationInUse {
+        /// The installation.
+        installation: InstallationId,
+        /// This cluster's mark.
+        here: String,
+        /// The others' marks, and where they are.
+        marks: String,
+    },
+    /// Nobody has said which cluster's resources are meant.
+    #[error(
+        "nothing was deleted: security groups of the installation carry marks of clusters: {marks}. Add --owner MARK with the mark of \
+         the cluster that is gone"
+    )]
+    OwnerUnnamed {
+        /// The marks, and where they are.
+        marks: String,
+    },
+    /// Something is left that only somebody else can change.
+    #[error("not all is gone: what is told last waits for somebody to act; run this again then, it goes on from here")]
+    Left,
+    /// All that may be removed is gone, and something of the installation is left.
+    #[error(
+        "all that this cluster may remove is gone, and what is told above is left of the installation: it carries another value of \
+         the tag {tag}, or none while another cluster has the installation id"
+    )]
+    Others {
+        /// The tag of the mark.
+        tag: &'static str,
+    },
+    /// AWS could not be looked at.
+    #[error("what is in AWS could not be looked at, so that nothing is known to be gone: {0}")]
+    Look(AwsError),
     /// The log directives are not such.
     #[error("--log: {0}. Write tracing directives, such as warn or private_genai_operator=debug")]
     Log(#[from] tracing_subscriber::filter::ParseError),
@@ -65,34 +146,43 @@ pub enum Failure {
 }
 
 /// All objects of both kinds. They are not decoded: one that cannot be read is uninstalled like any other. Where a kind is not
-/// installed, there are none of it. `home` is the region of VPCs for which an object names none.
+/// installed, there are none of it. `home` is the region of VPCs for which an object names none, where that is known; `ours` is the installation to which
+/// their statuses are compared.
 ///
 /// # Errors
 /// The Kubernetes API's.
-pub async fn objects(client: &Client, home: &Region) -> Result<Vec<Item>, kube::Error> {
-    let mut items = of_kind::<PrivateGenAIApp>(client, Kind::App, home).await?;
-    items.extend(of_kind::<PrivateGenAINetwork>(client, Kind::Network, home).await?);
+pub async fn objects(client: &Client, home: Option<&Region>, ours: &InstallationId) -> Result<Vec<Item>, kube::Error> {
+    let mut items = of_kind::<PrivateGenAIApp>(client, Kind::App, home, ours).await?;
+    items.extend(of_kind::<PrivateGenAINetwork>(client, Kind::Network, home, ours).await?);
     Ok(items)
 }
 
-async fn of_kind<K>(client: &Client, kind: Kind, home: &Region) -> Result<Vec<Item>, kube::Error>
+async fn of_kind<K>(
+    client: &Client,
+    kind: Kind,
+    home: Option<&Region>,
+    ours: &InstallationId,
+) -> Result<Vec<Item>, kube::Error>
 where
     K: Resource<DynamicType = ()>,
 {
     match controller::raw::<K>(client, None).list(&ListParams::default()).await {
-        Ok(list) => Ok(list.items.into_iter().map(|object| item(kind, &object, home)).collect()),
+        Ok(list) => Ok(list.items.into_iter().map(|object| item(kind, &object, home, ours)).collect()),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }
 
-fn item(kind: Kind, object: &DynamicObject, home: &Region) -> Item {
+fn item(kind: Kind, object: &DynamicObject, home: Option<&Region>, ours: &InstallationId) -> Item {
     let place = match kind {
         Kind::App => &object.data["spec"]["network"],
         Kind::Network => &object.data["spec"],
     };
-    let conditions = object.data.pointer("/status/conditions").and_then(|conditions| conditions.as_array());
-    let message = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
+    let status = &object.data["status"];
+    // The account is the fifth part of an ARN.
+    let of_arn = |arn: &serde_json::Value| arn.as_str()?.split(':').nth(4)?.parse().ok();
+    let accounts = [&status["executionRole"]["arn"], &status["function"]["arn"]];
+    let account = status["accountId"].as_str().and_then(|account| account.parse().ok());
     Item {
         kind,
         namespace: object.namespace(),
@@ -100,7 +190,11 @@ fn item(kind: Kind, object: &DynamicObject, home: &Region) -> Item {
         uid: object.uid().unwrap_or_default(),
         deleting: object.metadata.deletion_timestamp.is_some(),
         retained: DeletionPolicy::of_raw(&object.data) == DeletionPolicy::Retain,
-        says: message.and_then(|ready| Some(ready["message"].as_str()?.to_owned())).unwrap_or_default(),
-        network: NetworkKey::of_raw(place, Some(home)),
+        held: is_held(&object.metadata),
+        version: object.resource_version(),
+        finalizers: object.finalizers().to_vec(),
+        account: account.or_else(|| accounts.into_iter().find_map(of_arn)),
+        network: NetworkKey::of_raw(place, home),
+        recorded: Recorded::of_raw(&object.data, object.namespace().as_deref(), &object.name_any(), home, ours),
     }
 }

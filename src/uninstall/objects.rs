@@ -1,8 +1,17 @@
 //! What to do next about what is left, and how to tell it. Pure.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
-use crate::api::network::NetworkKey;
+use super::Failure;
+use crate::{
+    api::{Recorded, network::NetworkKey},
+    aws::AccountId,
+    identity::{AppIdentity, InstallationId},
+    plan::listed,
+};
 
 /// One of the two kinds, in the order in which they go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,10 +37,18 @@ pub struct Item {
     pub deleting: bool,
     /// Its resources in AWS are to stay.
     pub retained: bool,
-    /// The message of its condition `Ready`.
-    pub says: String,
+    /// The operator's finalizer is on it: something in AWS may belong to it.
+    pub held: bool,
+    /// Which version of the object this is.
+    pub version: Option<String>,
+    /// All its finalizers.
+    pub finalizers: Vec<String>,
+    /// The AWS account that its status names.
+    pub account: Option<AccountId>,
     /// The network that it is, or is on; `None` if that cannot be read.
     pub network: Option<NetworkKey>,
+    /// Whose its resources are, as its status says.
+    pub recorded: Recorded,
 }
 
 impl fmt::Display for Item {
@@ -44,29 +61,38 @@ impl fmt::Display for Item {
     }
 }
 
-/// What to do next.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next<'a> {
-    /// Delete these.
-    Delete(Vec<&'a Item>),
-    /// Wait until those that are being deleted are gone.
-    Wait,
-    /// Nothing is left.
-    Done,
+impl Item {
+    /// The app that it is, as far as that can be read.
+    pub fn identity(&self, installation: &InstallationId) -> Option<AppIdentity> {
+        let NetworkKey { region, vpc } = self.network.clone().filter(|_| self.kind == Kind::App)?;
+        let (namespace, name) = (self.namespace.clone()?, self.name.clone());
+        Some(AppIdentity { installation: installation.clone(), region, vpc, namespace, name })
+    }
 }
 
-/// Apps first, networks after the last of them: a network whose apps are there only waits for them.
-pub fn next(items: &[Item]) -> Next<'_> {
-    let Some(first) = items.iter().map(|item| item.kind).min() else {
-        return Next::Done;
-    };
-    let to_delete: Vec<&Item> = items.iter().filter(|item| item.kind == first && !item.deleting).collect();
-    if to_delete.is_empty() { Next::Wait } else { Next::Delete(to_delete) }
+/// Compares all objects with the installation that was named, before anything is done for any of them.
+///
+/// # Errors
+/// When the status of one says that it belongs to another installation.
+pub fn of_this_installation(items: &[Item], ours: &InstallationId) -> Result<(), Failure> {
+    let theirs: BTreeMap<&Item, String> = items
+        .iter()
+        .filter_map(|item| match &item.recorded {
+            Recorded::Ours | Recorded::Nothing => None,
+            Recorded::Another(id) => Some((item, format!("installation {id}"))),
+            Recorded::AnotherUnnamed { evidence } => Some((item, evidence.clone())),
+        })
+        .collect();
+    if theirs.is_empty() {
+        return Ok(());
+    }
+    let recorded = theirs.values().collect::<BTreeSet<_>>();
+    Err(Failure::AnotherInstallation { ours: ours.clone(), recorded: listed(recorded), objects: listed(theirs.keys()) })
 }
 
 /// What would be deleted.
 pub fn plan(items: &[Item]) -> Vec<String> {
-    let mut lines = vec![format!("{} would be deleted:", counted(items))];
+    let mut lines = vec![format!("{} would be deleted:", both(items))];
     lines.extend(sorted(items).map(|item| {
         if item.retained {
             format!("  {item} (deletionPolicy is Retain: its resources in AWS stay)")
@@ -77,27 +103,23 @@ pub fn plan(items: &[Item]) -> Vec<String> {
     lines
 }
 
-/// What is left, and what each waits for.
-pub fn left(items: &[Item]) -> Vec<String> {
-    let mut lines = vec![format!("{} left.", counted(items))];
-    lines.extend(
-        sorted(items)
-            .filter(|item| item.deleting && !item.says.is_empty())
-            .map(|item| format!("  {item}: {}", item.says)),
-    );
-    lines
+/// What is left.
+pub fn left(items: &[Item]) -> String {
+    format!("{} left.", both(items))
 }
 
 fn sorted(items: &[Item]) -> impl Iterator<Item = &Item> {
     items.iter().collect::<BTreeSet<_>>().into_iter()
 }
 
-fn counted(items: &[Item]) -> String {
-    let count = |kind: Kind, one: &str| match items.iter().filter(|item| item.kind == kind).count() {
-        1 => format!("1 {one}"),
-        count => format!("{count} {one}s"),
-    };
+fn both(items: &[Item]) -> String {
+    let count = |kind: Kind, one: &str| counted(items.iter().filter(|item| item.kind == kind).count(), one);
     format!("{}, {}", count(Kind::App, "app"), count(Kind::Network, "network"))
+}
+
+/// `1 app`, `2 apps`.
+pub(super) fn counted(count: usize, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
 #[cfg(test)]
@@ -112,20 +134,13 @@ mod tests {
             uid: "u".into(),
             deleting,
             retained: name == "kept",
-            says: format!("{name} waits."),
+            held: true,
+            version: None,
+            finalizers: Vec::new(),
+            account: None,
             network: None,
+            recorded: Recorded::Nothing,
         }
-    }
-
-    #[test]
-    fn apps_are_deleted_first_and_networks_after_the_last_of_them() {
-        let (app, going_app) = (item(Kind::App, "a", false), item(Kind::App, "b", true));
-        let (network, going_network) = (item(Kind::Network, "n", false), item(Kind::Network, "m", true));
-        assert_eq!(next(&[]), Next::Done);
-        assert_eq!(next(&[network.clone(), going_app.clone(), app.clone()]), Next::Delete(vec![&app]));
-        assert_eq!(next(&[network.clone(), going_app]), Next::Wait);
-        assert_eq!(next(&[network.clone(), going_network.clone()]), Next::Delete(vec![&network]));
-        assert_eq!(next(&[going_network]), Next::Wait);
     }
 
     #[test]
@@ -143,9 +158,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_says_what_it_waits_for_once_it_is_being_deleted() {
+    fn what_is_left_is_counted() {
         let items = [item(Kind::App, "bot", true), item(Kind::Network, "n", false)];
-        assert_eq!(left(&items), ["1 app, 1 network left.", "  app team-a/bot: bot waits."]);
-        assert_eq!(left(&[]), ["0 apps, 0 networks left."]);
+        assert_eq!(left(&items), "1 app, 1 network left.");
+        assert_eq!(left(&[]), "0 apps, 0 networks left.");
     }
 }

@@ -1,102 +1,60 @@
 //! Letting the objects go without touching AWS.
 
-use std::{fmt::Debug, time::Duration};
+use std::fmt::Debug;
 
-use futures::future::join;
-use k8s_openapi::{NamespaceResourceScope, api::coordination::v1::Lease};
+use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     api::{ListParams, PartialObjectMeta},
 };
 use serde::de::DeserializeOwned;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::Failure;
+use super::{
+    Failure,
+    lease::{Waiting, holding_the_lease},
+    objects, of_this_installation,
+};
 use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork},
     controller::{Error, is_held, remove_finalizer},
     identity::InstallationId,
-    leadership::{Election, Leadership, Standing},
+    leadership::{Election, Leadership},
 };
 
 /// Holds the Lease, so that no operator acts, and takes our finalizer off all objects, also those that cannot be read. No
-/// object is deleted, and AWS is not even asked. `timeout` is how long an operator that holds the Lease is waited for; without
-/// `lease` it does not matter that there is none yet.
+/// object is deleted, and AWS is not even asked. Before the first is released, all are compared with the installation that was
+/// named: with another one, nobody would take over what they leave.
 ///
 /// # Errors
-/// When an operator runs, or may, or not all objects could be let go.
+/// When the objects are another installation's, an operator runs, or may, or not all objects could be let go.
 pub async fn orphan(
     client: Client,
     election: Election,
     installation: &InstallationId,
-    timeout: Duration,
-    lease: bool,
+    waiting: Waiting,
     stop: CancellationToken,
     mut tell: impl FnMut(String) -> std::io::Result<()>,
 ) -> Result<(), Failure> {
-    let leases = Api::<Lease>::namespaced(client.clone(), &election.namespace);
-    if lease && leases.get_opt(&election.name).await?.is_none() {
-        return Err(Failure::NoLease(election.to_string()));
-    }
-    let (standing, mut told) = watch::channel(Standing::default());
-    let given_up = stop.child_token();
-    let mut released = None;
-    let mut leader = String::new();
-    let work = async |leadership: Leadership, _: CancellationToken| {
-        released = Some(release_all(&leadership.fence(&client)).await);
-    };
-    let waiting = async {
-        let leads = async {
-            loop {
-                match told.borrow_and_update().clone() {
-                    Standing::Leads => return Ok(()),
-                    Standing::Unknown => {}
-                    Standing::StandsBy { leader: other } => {
-                        if leader != other {
-                            tell(format!(
-                                "Waiting for Lease {election}, which {other} holds. If that operator runs, scale it to zero: \
-                                 kubectl -n {} scale deployment NAME --replicas=0",
-                                election.namespace
-                            ))?;
-                        }
-                        leader = other;
-                    }
-                }
-                if told.changed().await.is_err() {
-                    return Ok(());
-                }
-            }
-        };
-        if let Ok(result) = tokio::time::timeout(timeout, leads).await {
-            return result;
-        }
-        given_up.cancel();
-        Ok::<(), std::io::Error>(())
-    };
-    let ((), waited) = join(election.campaign(&standing, &given_up, work), waiting).await;
-    waited?;
-    let Some(released) = released else {
-        return Err(if stop.is_cancelled() {
-            Failure::Interrupted
-        } else {
-            Failure::Led { leader, lease: election.to_string() }
-        });
-    };
-    let released = released?;
+    of_this_installation(&objects(&client, None, installation).await?, installation)?;
+    let work = async |leadership: Leadership| release_all(&leadership.fence(&client), installation).await;
+    let released = holding_the_lease(&client, &election, waiting, &stop, &mut tell, work).await?;
     for object in &released {
         tell(format!("Released {object}."))?;
     }
     tell(format!(
         "{} objects are released, and nothing in AWS was touched: deleting them now deletes nothing there. What is in AWS \
-         stays tagged; an operator with the installation id {installation} and the same manifests takes it over again.",
+         stays tagged; an operator of this cluster with the installation id {installation} and the same manifests takes it over \
+         again, and one of another cluster after take-over.",
         released.len()
     ))?;
     Ok(())
 }
 
 /// Gives the objects that were released.
-async fn release_all(client: &Client) -> Result<Vec<String>, Failure> {
+async fn release_all(client: &Client, installation: &InstallationId) -> Result<Vec<String>, Failure> {
+    // An operator may have recorded something until it let the Lease go.
+    of_this_installation(&objects(client, None, installation).await?, installation)?;
     let mut released = Vec::new();
     loop {
         let (apps, networks) = (held::<PrivateGenAIApp>(client).await?, held::<PrivateGenAINetwork>(client).await?);

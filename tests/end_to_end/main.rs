@@ -17,6 +17,7 @@ mod figures;
 mod health;
 mod hostile;
 mod http;
+mod installations;
 mod lifecycle;
 mod manifests;
 mod operation;

@@ -237,7 +237,8 @@ impl Stack {
             .env("AWS_SECRET_ACCESS_KEY", "local")
             .kill_on_drop(true)
             .output();
-        tokio::time::timeout(DEADLINE, ends).await.expect("it ends").expect("it starts")
+        // A teardown looks again a minute after it began.
+        tokio::time::timeout(DEADLINE * 2, ends).await.expect("it ends").expect("it starts")
     }
 
     /// A client that belongs to the calling test's runtime.

@@ -23,7 +23,7 @@ fn is_empty(inventory: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn teardown_removes_everything_with_an_operator_that_runs_and_without_one() {
+async fn teardown_removes_everything_once_no_operator_runs_and_refuses_another_installation_before_that() {
     let stack = Stack::start();
     let namespace = stack.namespace("teardown");
     let operator = stack.operator("uninstall").await;
@@ -34,20 +34,59 @@ async fn teardown_removes_everything_with_an_operator_that_runs_and_without_one(
     let (status, text) = said(&stack.run(&[&["teardown"], &AS[..]].concat()).await);
     assert_eq!(status, Some(2), "{text}");
     assert!(text.contains("1 app, 1 network would be deleted") && text.contains("app teardown/bot"), "{text}");
+    assert!(text.contains("us-east-1: function pgai-teardown-bot"), "{text}");
+    let (status, text) = said(&stack.run(&[&["teardown", "--yes", "--timeout", "2"], &AS[..]].concat()).await);
+    assert_eq!(status, Some(1), "{text}");
+    assert!(text.contains("scale the operator to zero"), "{text}");
     stack.until_ready(&namespace, "bot").await;
+    assert!(operator.stop().await);
+
+    let (before, position) = (inventory(&stack).await, stack.journal_position().await);
+    let typed = ["teardown", "--yes", "--installation-id", "uninstal", "--region", "us-east-1"];
+    let (status, text) = said(&stack.run(&typed).await);
+    assert_eq!(status, Some(1), "{text}");
+    assert!(text.contains("than uninstal,") && text.contains("installation uninstall"), "{text}");
+    assert_eq!(stack.journal(position).await["calls"], json!([]), "AWS is not even asked");
+    assert_eq!(inventory(&stack).await, before);
 
     let (status, text) = said(&stack.run(&[&["teardown", "--yes"], &AS[..]].concat()).await);
     assert_eq!(status, Some(0), "{text}");
     assert!(text.contains("Nothing in AWS carries the tag privategenai.dev/installation=uninstall"), "{text}");
     assert!(is_empty(&stack.inventory().await), "{}", inventory(&stack).await);
+}
 
-    let (other, _) = stack.vpc(json!({"azs": ["a", "b"], "route": "isolated"})).await;
-    stack.apply(&app(&namespace, "again", &other));
-    stack.until_ready(&namespace, "again").await;
+#[tokio::test]
+async fn what_a_cluster_has_left_is_removed_by_tag_alone() {
+    let stack = Stack::start();
+    let namespace = stack.namespace("gone");
+    let operator = stack.operator("uninstall").await;
+    let (vpc, _) = stack.vpc(json!({"azs": ["a", "b"], "route": "isolated"})).await;
+    stack.apply(&app(&namespace, "bot", &vpc));
+    stack.until_ready(&namespace, "bot").await;
     assert!(operator.stop().await);
-    let (status, text) = said(&stack.run(&[&["teardown", "--yes"], &AS[..]].concat()).await);
+    let owner = stack.kubectl(&["get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"]);
+    let owner = String::from_utf8_lossy(&owner.stdout).into_owned();
+
+    let without = |more: &[&str]| {
+        let mut arguments = vec!["teardown".to_owned(), "--without-cluster".to_owned()];
+        arguments.extend(AS.iter().chain(more).map(|argument| (*argument).to_owned()));
+        arguments
+    };
+    let run = async |more: &[&str]| {
+        let arguments = without(more);
+        said(&stack.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await)
+    };
+    let (status, text) = run(&["--yes"]).await;
+    assert_eq!(status, Some(1), "{text}");
+    assert!(text.contains("Add --owner MARK") && text.contains(&owner), "{text}");
+    let (status, text) = run(&["--owner", &owner]).await;
+    assert_eq!(status, Some(2), "{text}");
+    assert!(text.contains("us-east-1: function pgai-gone-bot"), "{text}");
+    let (status, text) = run(&["--yes", "--owner", &owner]).await;
     assert_eq!(status, Some(0), "{text}");
     assert!(is_empty(&stack.inventory().await), "{}", inventory(&stack).await);
+    let objects = stack.kubectl(&["get", "pgai", "-A", "-o", "name"]);
+    assert!(String::from_utf8_lossy(&objects.stdout).contains("/bot"), "no object was asked for");
 }
 
 #[tokio::test]

@@ -21,6 +21,7 @@ mod faults;
 #[path = "../figures/mod.rs"]
 mod figures;
 mod health;
+mod installations;
 mod kubernetes_faults;
 mod leadership;
 #[path = "../memory/mod.rs"]
@@ -33,6 +34,7 @@ mod roles;
 mod scene;
 mod sharing;
 mod simulate;
+mod sweep;
 mod tags;
 mod teardown;
 mod two_writers;

@@ -7,7 +7,7 @@ use private_genai_operator::{
     controller::{self, Settings},
     governance::Governance,
     guard::{Globs, ImplicitNetworks},
-    identity::InstallationId,
+    identity::{InstallationId, OwnerMark},
     leadership::Leadership,
     metrics::Metrics,
     server::Readiness,
@@ -46,6 +46,10 @@ pub struct Scene {
     pub allowed: ImplicitNetworks,
     /// What an operator of the scene is told to give everything.
     pub governance: Governance,
+    /// The installation id that an operator of the scene is given.
+    pub id: InstallationId,
+    /// The cluster.
+    pub owner: OwnerMark,
 }
 
 impl Scene {
@@ -64,7 +68,15 @@ impl Scene {
             operator: None,
             allowed: ImplicitNetworks::in_vpcs(Globs::all()),
             governance: Governance::default(),
+            id: judge::installation(),
+            owner: judge::owner(),
         }
+    }
+
+    /// Another cluster, whose operator works in the same account.
+    pub fn beside(&self) -> Self {
+        let another = Self::new(Delays::default());
+        Self { aws: self.aws.seen_by("beside"), owner: "another-cluster".parse().expect("a mark"), ..another }
     }
 
     /// The same with an operator that is told to put roles under the permissions boundary, and may write to no other role.
@@ -103,7 +115,8 @@ impl Scene {
     /// What an operator of the scene is told.
     pub fn settings(&self) -> Settings {
         Settings {
-            installation: Self::installation(),
+            installation: self.id.clone(),
+            owner: self.owner.clone(),
             region: Self::region(),
             implicit_networks: self.allowed.clone(),
             resync: RESYNC,

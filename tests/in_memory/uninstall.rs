@@ -3,9 +3,8 @@
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use private_genai_operator::{
-    controller::Settings,
-    guard::{Globs, ImplicitNetworks},
-    uninstall::{Failure, orphan, teardown},
+    identity::{InstallationId, OwnerMark},
+    uninstall::{Cluster, Failure, Lacking, Order, Waiting, orphan, teardown},
 };
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -22,21 +21,49 @@ use crate::{
 /// What a command said.
 type Said = Rc<RefCell<Vec<String>>>;
 
-async fn tears_down(scene: &Scene, confirmed: bool, stop: &CancellationToken) -> (Result<(), Failure>, Vec<String>) {
-    let said = Said::default();
+/// How a command ended, and what it said.
+pub type Ended = (Result<(), Failure>, Vec<String>);
+
+/// What `teardown` is told.
+pub fn order(scene: &Scene, confirmed: bool) -> Order {
+    Order {
+        installation: Scene::installation(),
+        home: Scene::region(),
+        regions: [].into(),
+        owner: None,
+        governance: scene.governance.clone(),
+        confirmed,
+    }
+}
+
+/// `teardown` in the cluster of a scene.
+pub async fn tears_down_as(scene: &Scene, order: Order, lacking: Lacking, stop: &CancellationToken) -> Ended {
     let client = scene.kubernetes.client();
-    let settings = Settings { implicit_networks: ImplicitNetworks::in_vpcs(Globs::none()), ..scene.settings() };
+    let (election, waiting) = (election(&client, "teardown"), Waiting { timeout: Duration::from_secs(90), lacking });
+    removes(scene, Some(Cluster { client, owner: scene.owner.clone(), election, waiting }), order, stop).await
+}
+
+/// `teardown --without-cluster`.
+pub async fn sweeps(scene: &Scene, owner: Option<OwnerMark>, confirmed: bool, stop: &CancellationToken) -> Ended {
+    removes(scene, None, Order { owner, ..order(scene, confirmed) }, stop).await
+}
+
+async fn removes(scene: &Scene, cluster: Option<Cluster>, order: Order, stop: &CancellationToken) -> Ended {
+    let said = Said::default();
     let aws = Arc::new(scene.aws.seen_by("teardown"));
-    let election = election(&client, "teardown");
     let tell = |line: String| {
         said.borrow_mut().push(line);
         Ok(())
     };
-    let result = Box::pin(teardown(client, aws, settings, election, confirmed, stop.clone(), tell)).await;
+    let result = Box::pin(teardown(cluster, aws, order, stop.clone(), tell)).await;
     (result, said.take())
 }
 
-async fn orphans(scene: &Scene, lease: bool) -> (Result<(), Failure>, Vec<String>) {
+async fn tears_down(scene: &Scene, confirmed: bool, stop: &CancellationToken) -> Ended {
+    tears_down_as(scene, order(scene, confirmed), Lacking::Refused, stop).await
+}
+
+async fn orphans(scene: &Scene, lease: bool) -> Ended {
     let said = Said::default();
     let client = scene.kubernetes.client();
     let election = election(&client, "orphan");
@@ -44,13 +71,14 @@ async fn orphans(scene: &Scene, lease: bool) -> (Result<(), Failure>, Vec<String
         said.borrow_mut().push(line);
         Ok(())
     };
-    let (timeout, stop) = (Duration::from_secs(90), CancellationToken::new());
-    let result = Box::pin(orphan(client, election, &Scene::installation(), timeout, lease, stop, tell)).await;
+    let lacking = if lease { Lacking::Refused } else { Lacking::Accepted };
+    let (waiting, stop) = (Waiting { timeout: Duration::from_secs(90), lacking }, CancellationToken::new());
+    let result = Box::pin(orphan(client, election, &scene.id, waiting, stop, tell)).await;
     (result, said.take())
 }
 
 /// Two apps that are ready, of an operator that has the Lease.
-async fn two_apps(delays: Delays) -> (Scene, Replica) {
+pub async fn two_apps(delays: Delays) -> (Scene, Replica) {
     let scene = Scene::new(delays);
     let mut operator = Replica::start(&scene, "operator");
     operator.until_leads().await;
@@ -62,7 +90,7 @@ async fn two_apps(delays: Delays) -> (Scene, Replica) {
     (scene, operator)
 }
 
-fn count(scene: &Scene) -> usize {
+pub fn count(scene: &Scene) -> usize {
     scene.kubernetes.list("privategenaiapps").len() + scene.kubernetes.list("privategenainetworks").len()
 }
 
@@ -75,7 +103,15 @@ async fn teardown_tells_what_it_would_delete_and_deletes_nothing_without_being_t
         let (result, said) = tears_down(&scene, false, &CancellationToken::new()).await;
         assert!(matches!(result, Err(Failure::NotConfirmed)), "{result:?}");
         assert_eq!(said[..3], ["2 apps, 2 networks would be deleted:", "  app team-a/one", "  app team-a/two"]);
-        assert_eq!((count(&scene), scene.aws.calls(), scene.kubernetes.writes()), (4, 0, 0));
+        let says = |text: &str| said.iter().any(|line| line.contains(text));
+        assert!(says("12 resources in AWS account 123456789012 would be removed:"), "{said:#?}");
+        for what in
+            ["role pgai-", "us-east-1: function pgai-", "us-east-1: log group", "VPC endpoint", "security group"]
+        {
+            assert!(says(what), "{what} is told: {said:#?}");
+        }
+        assert_eq!((count(&scene), scene.kubernetes.writes()), (4, 0));
+        assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
     })
     .await;
 }
@@ -122,7 +158,7 @@ async fn teardown_ends_where_apps_are_retained_leaves_their_networks_too_and_nam
             let region = scene.aws.world().regions.remove(&Scene::region()).expect("the region");
             assert_eq!((region.functions.len(), region.endpoints.len()), (1, 1), "of one app: {said:#?}");
             assert!(region.endpoints.values().all(|record| record.vpc.as_str() == vpc), "{said:#?}");
-            assert!(says("deletionPolicy is set to Retain") && says("retained apps team-a/two"), "{said:#?}");
+            assert!(says("In AWS these stay, because they are retained:"), "{said:#?}");
             for what in ["role pgai-team-a-two", "function pgai-team-a-two", "VPC endpoint", "security group"] {
                 assert!(says(what), "{what} is told: {said:#?}");
             }
@@ -146,7 +182,7 @@ async fn teardown_goes_on_when_the_api_server_was_too_busy_or_unwell() {
         }
         scene.kubernetes.inject(Kubernetes::answer(429).on(Verb::Delete).of(&app("one")));
         scene.kubernetes.inject(Kubernetes::answer(504).on(Verb::Delete).of(&app("two")).after_the_work());
-        // The first looks are those of whoever asks for the teardown, and of the watches.
+        // The first look is that of whoever asks for the teardown.
         scene.kubernetes.inject(Kubernetes::answer(503).on(Verb::List).of("privategenaiapps").skipping(2).times(3));
         let ended = tokio::time::timeout(LONG, tears_down(&scene, true, &CancellationToken::new())).await;
         let (result, said) = ended.expect("it ends");
@@ -198,15 +234,46 @@ async fn teardown_finds_an_app_that_was_retained_before_it_ran() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn teardown_leaves_the_work_to_an_operator_that_runs() {
+async fn teardown_does_nothing_while_an_operator_runs_or_may_run() {
     scene(async {
-        let (scene, operator) = two_apps(Delays { endpoint_deleted: 60, ..Delays::default() }).await;
+        let (scene, operator) = two_apps(Delays::default()).await;
         scene.forget();
         let (result, said) = tears_down(&scene, true, &CancellationToken::new()).await;
-        result.expect("all is gone");
-        scene.assert_aws_is_empty();
+        assert!(matches!(&result, Err(Failure::Led { leader, .. }) if leader == "operator"), "{result:?}");
+        assert!(said.iter().any(|line| line.contains("scale it to zero")), "{said:#?}");
         let calls = scene.aws.take_journal();
-        assert!(calls.iter().filter(|call| call.write).all(|call| call.by == operator.name), "{said:#?}");
+        assert!(calls.iter().filter(|call| call.write).all(|call| call.by != "teardown"), "{said:#?}");
+        assert_eq!(count(&scene), 4);
+        operator.stop().await;
+
+        let elsewhere = Scene::new(Delays::default());
+        let (vpc, _) = elsewhere.vpc(&VpcShape::default());
+        elsewhere.apply_app("one", &vpc);
+        let (result, _) = tears_down(&elsewhere, true, &CancellationToken::new()).await;
+        assert!(matches!(&result, Err(Failure::NoLease(_))), "{result:?}");
+        assert_eq!(count(&elsewhere), 1);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_typing_error_in_the_id_of_a_teardown_is_told_before_anything_is_done() {
+    scene(async {
+        let (scene, operator) = two_apps(Delays::default()).await;
+        operator.stop().await;
+        scene.forget();
+        let tyr: InstallationId = "tyr".parse().expect("an id");
+        let before = scene.aws.world();
+        for confirmed in [false, true] {
+            let order = Order { installation: tyr.clone(), ..order(&scene, confirmed) };
+            let (result, said) = tears_down_as(&scene, order, Lacking::Refused, &CancellationToken::new()).await;
+            let told = result.expect_err("it is refused").to_string();
+            assert!(told.contains("installation tyr") || told.contains("than tyr"), "{told}");
+            assert!(told.contains("installation test"), "{told}");
+            assert_eq!(said, Vec::<String>::new());
+        }
+        assert_eq!((scene.aws.calls(), scene.kubernetes.writes(), count(&scene)), (0, 0, 4));
+        assert_eq!(scene.aws.world().regions, before.regions);
     })
     .await;
 }
@@ -273,8 +340,8 @@ async fn orphaned_objects_go_at_once_aws_stays_as_it_is_and_the_same_installatio
         }
         assert_eq!(count(&scene), 0, "at once");
 
-        let (result, said) = tears_down(&scene, true, &CancellationToken::new()).await;
-        result.expect("no object is left");
+        let (result, said) = tears_down(&scene, false, &CancellationToken::new()).await;
+        assert!(matches!(result, Err(Failure::NotConfirmed)), "{result:?}");
         for what in [
             "role pgai-",
             "us-east-1: function pgai-",

@@ -8,7 +8,9 @@ use private_genai_operator::{
         EndpointState, FunctionConfiguration, Peer, PolicyDocument, Protocol, Region, RoleName, Rule, SecurityGroup,
         SecurityGroupId, Tags, VpcEndpointId, VpcId, Write, Written,
     },
-    identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, InstallationId, TAG_INSTALLATION, TAG_SERVICE, group_name_prefix},
+    identity::{
+        ENDPOINTS_GROUP, FUNCTIONS_GROUP, InstallationId, OwnerMark, TAG_INSTALLATION, TAG_SERVICE, group_name_prefix,
+    },
 };
 use serde_json::Value;
 
@@ -25,6 +27,11 @@ pub fn region() -> Region {
 /// The installation whose operator is judged.
 pub fn installation() -> InstallationId {
     "test".parse().expect("an installation id")
+}
+
+/// The cluster whose operator is judged.
+pub fn owner() -> OwnerMark {
+    "0b7d1f9e-2c3a-4d5e-8f60-718293a4b5c6".parse().expect("an owner mark")
 }
 
 /// What must be known of others' deeds to judge the operator's.

@@ -91,6 +91,13 @@ fn small() -> Vec<Scenario> {
         new("an operator crashes", prompt(), &["ada"], &[(C::Create("ada"), 1), (C::Crash, 1)]),
         new("an answer is lost", prompt(), &["ada"], &[(C::Create("ada"), 1), (C::Lost, 1)]),
         new(
+            "a group loses the mark of its cluster while an app comes",
+            prompt(),
+            &["ada", "bob"],
+            &[(C::Create("ada"), 1), (C::Drift("owner mark removed"), 1)],
+        )
+        .built(&["bob"]),
+        new(
             "a role is taken from under its boundary",
             prompt(),
             &["ada"],

@@ -210,6 +210,10 @@ impl Aws for SdkAws {
         self.services(region).ec2.vpc_endpoints(vpcs).await
     }
 
+    async fn tagged_endpoints(&self, region: &Region, tag: (&str, &str)) -> Result<Vec<VpcEndpoint>, AwsError> {
+        self.services(region).ec2.tagged_endpoints(tag).await
+    }
+
     async fn network_interfaces(
         &self,
         region: &Region,

@@ -2,11 +2,12 @@ use super::*;
 use crate::{
     api::condition::Standing,
     aws::{RouteTarget, Tenancy},
+    identity::Marked,
     network::{
         Demand,
         fixtures::{
             RUNTIME, at_rest, bare, default_egress, demand, desired, desired_by, endpoint, endpoint_id, endpoint_in,
-            exact_groups, group_id, https, identity, interface, main_table, new_group, subnet_ids, vpc_id,
+            exact_groups, group_id, https, identity, interface, main_table, new_group, settings, subnet_ids, vpc_id,
             with_endpoints,
         },
     },
@@ -56,6 +57,7 @@ fn a_network_that_has_nothing_first_gets_its_two_groups() {
             Write::CreateSecurityGroup { vpc, name, tags, .. } => {
                 assert_eq!(vpc, vpc_id());
                 assert!(identity().owns(&tags), "tagged from the first moment on");
+                assert_eq!(settings().owner.on(&tags), Marked::Ours, "and marked as this cluster's");
                 (name, tags.get(TAG_COMPONENT).cloned())
             }
             other => panic!("{other:?}"),
@@ -333,7 +335,8 @@ fn tags_that_were_lost_are_put_back_where_the_installation_s_own_is_left() {
     let lost = |before: &Tags| -> Tags {
         before
             .iter()
-            .filter(|(key, _)| *key != crate::identity::TAG_INSTALLATION)
+            // The mark of the cluster is put back by itself, and never over another one.
+            .filter(|(key, _)| ![crate::identity::TAG_INSTALLATION, crate::identity::TAG_OWNER].contains(&key.as_str()))
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect()
     };
@@ -424,7 +427,7 @@ fn a_policy_longer_than_aws_allows_is_told_and_the_endpoint_stays_as_it_is() {
 #[test]
 fn a_network_is_the_union_of_what_apps_demand() {
     assert_eq!(
-        Desired::union(identity(), crate::network::fixtures::caller(), &Governance::default(), &[]),
+        Desired::union(identity(), settings().owner, crate::network::fixtures::caller(), &Governance::default(), &[]),
         None,
         "no demand, no network"
     );

@@ -38,6 +38,7 @@ pub const DRIFTS: [&str; 29] = [
     "ingress opened",
     "ingress rule deleted",
     "log group deleted",
+    "owner mark removed",
     "permissions boundary removed",
     "permissions boundary swapped",
     "private DNS switched",
@@ -164,6 +165,11 @@ pub enum Action {
         vpc: usize,
         closed: bool,
     },
+    /// Somebody marks the groups of a network as another cluster's, or as this one's again.
+    Mark {
+        vpc: usize,
+        another: bool,
+    },
     /// AWS becomes slower or faster.
     Delays(Delays),
     AwsFails {
@@ -235,7 +241,8 @@ fn draw_action(rng: &mut fastrand::Rng) -> Action {
     let app = APPS[rng.usize(..APPS.len())].0;
     let (network, _) = NETWORKS[rng.usize(..NETWORKS.len())];
     match rng.u8(..100) {
-        0..=27 => Action::Apply { app, spec: draw_spec(rng) },
+        0..=26 => Action::Apply { app, spec: draw_spec(rng) },
+        27 => Action::Mark { vpc: rng.usize(..2), another: rng.u8(..3) > 0 },
         28..=37 => Action::Delete { app },
         38 => Action::DeleteNamespace,
         39..=42 => Action::ApplyNetwork { network, retain: rng.u8(..4) == 0 },

@@ -7,8 +7,8 @@ use std::{
 };
 
 use private_genai_operator::{
-    aws::{EndpointState, SubnetId, VpcId, Write, Written},
-    identity::TAG_RETAINED,
+    aws::{EndpointState, SecurityGroup, SubnetId, VpcId, Write, Written},
+    identity::{TAG_OWNER, TAG_RETAINED},
 };
 use serde_json::{Value, json};
 use tokio::task::{LocalSet, yield_now};
@@ -170,6 +170,7 @@ impl Player {
                 }
             }
             Action::Close { vpc, closed } => self.close(*vpc, *closed),
+            Action::Mark { vpc, another } => self.mark(*vpc, *another),
             Action::Delays(delays) => self.set_delays(*delays),
             Action::AwsFails { operation, fault, times } => {
                 let fault = match fault {
@@ -239,6 +240,18 @@ impl Player {
     fn close(&self, vpc: usize, closed: bool) {
         let vpc = self.vpcs[vpc].0.clone();
         drop(self.scene.aws.act(&by_hand(ByHand::CloseNetwork { vpc, closed })));
+    }
+
+    /// Marks the groups that our network has in a VPC.
+    fn mark(&self, vpc: usize, another: bool) {
+        let (world, vpc) = (self.scene.aws.world(), &self.vpcs[vpc].0);
+        let owner = if another { "another-cluster".to_owned() } else { self.scene.owner.to_string() };
+        let ours = |group: &&SecurityGroup| group.vpc == *vpc && Scene::installation().owns(&group.tags);
+        for group in world.regions[&Scene::region()].groups.values().filter(ours) {
+            let tags = [(TAG_OWNER.to_owned(), owner.clone())].into();
+            let write = Write::TagEc2 { resource: group.id.to_string(), tags };
+            drop(self.scene.aws.act(&aws::Action::Write(Scene::region(), write)));
+        }
     }
 
     /// Deletes an object if it is there.
@@ -338,6 +351,8 @@ impl Player {
         self.scene.kubernetes.release_watches();
         for vpc in 0..self.vpcs.len() {
             self.close(vpc, false);
+            // The other cluster is gone, and its networks are taken over.
+            self.mark(vpc, false);
         }
         self.start();
     }

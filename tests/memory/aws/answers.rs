@@ -102,6 +102,16 @@ impl Aws for MemoryAws {
         .await
     }
 
+    async fn tagged_endpoints(&self, region: &Region, tag: (&str, &str)) -> Result<Vec<VpcEndpoint>, AwsError> {
+        let resource = format!("{}={}", tag.0, tag.1);
+        self.read(("ec2", "DescribeVpcEndpoints"), region, resource, |_, state| {
+            let found = reads::tagged_endpoints(state, tag);
+            let pages = pages(found.len(), EC2_PAGE);
+            (found, pages)
+        })
+        .await
+    }
+
     async fn network_interfaces(
         &self,
         region: &Region,

@@ -6,7 +6,7 @@ use private_genai_operator::{
         EndpointChange, EndpointState, Environment, FunctionConfiguration, FunctionState, Package, Peer,
         PolicyDocument, Protocol, Region, Rule, SecurityGroup, VpcEndpoint, Write,
     },
-    identity::InstallationId,
+    identity::{InstallationId, TAG_OWNER},
 };
 use serde_json::json;
 
@@ -76,6 +76,10 @@ fn of_group(region: &Region, group: &SecurityGroup, add: Add<'_>) {
     }
     add("group deleted", Action::ByHand(region.clone(), ByHand::DeleteGroup(id())));
     add("group's tags removed", untagged(region, Tagged::Group(id())));
+    if group.tags.contains_key(TAG_OWNER) {
+        let removed = ByHand::RemoveTags { from: Tagged::Group(id()), keys: Some([TAG_OWNER.to_owned()].into()) };
+        add("owner mark removed", Action::ByHand(region.clone(), removed));
+    }
 }
 
 fn of_endpoint(region: &Region, state: &RegionState, endpoint: &VpcEndpoint, add: Add<'_>) {

@@ -44,6 +44,11 @@ pub fn vpc_endpoints(state: &RegionState, vpcs: &BTreeSet<VpcId>) -> Vec<VpcEndp
     visible.filter(|endpoint| vpcs.contains(&endpoint.vpc)).cloned().collect()
 }
 
+pub fn tagged_endpoints(state: &RegionState, (key, value): (&str, &str)) -> Vec<VpcEndpoint> {
+    let visible = state.endpoints.keys().filter_map(|id| state.endpoint(id));
+    visible.filter(|endpoint| endpoint.tags.get(key).is_some_and(|is| is == value)).cloned().collect()
+}
+
 pub fn network_interfaces(state: &RegionState, ids: &BTreeSet<NetworkInterfaceId>) -> Vec<NetworkInterface> {
     ids.iter().filter_map(|id| state.interfaces.get(id)).map(|interface| shown(state, interface)).collect()
 }

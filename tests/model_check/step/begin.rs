@@ -71,6 +71,10 @@ impl Scenario {
         let (key, deleting) = (key_of(network), network.metadata.deletion_timestamp.is_some());
         let objects = Arc::clone(&next.objects);
         let cluster = objects.cluster(&self.settings);
+        if let Some(leg) = network::whose::told_by_objects(network, Some(&key), &cluster) {
+            next.tell_network(&object, None, &[leg]);
+            return Ok(());
+        }
         match network::decide::standing(network, &key, &cluster) {
             Standing::Loses { .. } if deleting => next.release_network(&object),
             Standing::Loses { .. } if network::is_implicit(network) => next.delete_network(&object.get().name_any()),
@@ -90,11 +94,15 @@ impl Scenario {
                 next.release_network(&object);
             }
             Standing::Keeps => {
-                if network::decide::is_to_be_held(network, &key, &cluster) {
+                let to_be_held = network::decide::is_to_be_held(network, &key, &cluster);
+                if to_be_held || network::decide::is_to_be_recorded(network, &self.settings) {
                     let subject = Subject::Network { object: object.clone(), key: key.clone(), observed: None };
-                    self.look_at_network(next, number, &subject, &Freshness::default(), false);
-                    if !next.hold_network(&object) {
-                        return Ok(());
+                    let seen = self.look_at_network(next, number, &subject, &Freshness::default(), false);
+                    if network::whose::told_by_aws(&key, &seen, &cluster).is_none() {
+                        if to_be_held && !next.hold_network(&object) {
+                            return Ok(());
+                        }
+                        next.record_network(&object, &self.settings.installation);
                     }
                 }
                 return self.start(next, number, worker, Subject::Network { object, key, observed: None });
@@ -116,6 +124,7 @@ impl Scenario {
         let cluster = objects.cluster(&self.settings);
         let before = app.status.clone().unwrap_or_default();
         let mut facts = Facts {
+            installation_id: before.installation_id,
             network: before.network,
             endpoints: before.endpoints,
             execution_role: before.execution_role,
@@ -142,6 +151,9 @@ impl Scenario {
                 let suspended = app.spec.suspend.unwrap_or_default();
                 if !suspended && !next.hold_app(&object) {
                     return Ok(());
+                }
+                if !suspended {
+                    next.record_app(&object, &self.settings.installation);
                 }
                 let identity = app::decide::identity(app, &wanted.network, &self.settings);
                 let desired =

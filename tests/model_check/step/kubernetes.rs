@@ -11,6 +11,7 @@ use private_genai_operator::{
     },
     app::{self, Facts},
     controller::{Departed, Pass, is_held},
+    identity::InstallationId,
     network,
 };
 
@@ -72,6 +73,27 @@ impl State {
         true
     }
 
+    /// For which installation the operator works is on the object from now on.
+    pub(super) fn record_app(&mut self, object: &Object<PrivateGenAIApp>, installation: &InstallationId) {
+        let Some((name, now)) = self.app(object) else { return };
+        let mut app = now.get().clone();
+        let status = app.status.get_or_insert_default();
+        if status.installation_id.is_none() {
+            status.installation_id = Some(installation.to_string());
+            self.with_app(name, Some(app));
+        }
+    }
+
+    pub(super) fn record_network(&mut self, object: &Object<PrivateGenAINetwork>, installation: &InstallationId) {
+        let Some(now) = self.network(object) else { return };
+        let mut network = now.get().clone();
+        let status = network.status.get_or_insert_default();
+        if status.installation_id.is_none() {
+            status.installation_id = Some(installation.to_string());
+            self.with_network(&network.name_any(), Some(network));
+        }
+    }
+
     pub(super) fn release_app(&mut self, object: &Object<PrivateGenAIApp>) {
         let Some((name, now)) = self.app(object).filter(|(_, now)| now.is(object)) else { return };
         let mut app = now.get().clone();
@@ -96,7 +118,10 @@ impl State {
         }
         let Some((name, now)) = self.app(object) else { return };
         let mut app = now.get().clone();
-        app.status = Some(after);
+        // Once recorded, it is never taken back.
+        let recorded = app.status.take().and_then(|status| status.installation_id);
+        app.status =
+            Some(PrivateGenAIAppStatus { installation_id: recorded.or(after.installation_id.clone()), ..after });
         self.with_app(name, Some(app));
     }
 
@@ -115,7 +140,9 @@ impl State {
         }
         let Some(now) = self.network(object) else { return };
         let mut network = now.get().clone();
-        network.status = Some(after);
+        let recorded = network.status.take().and_then(|status| status.installation_id);
+        let installation_id = recorded.or(after.installation_id.clone());
+        network.status = Some(PrivateGenAINetworkStatus { installation_id, ..after });
         self.with_network(&network.name_any(), Some(network));
     }
 

@@ -7,7 +7,7 @@ use private_genai_operator::{
     api::network::NetworkKey,
     app,
     aws::{AwsError, Snapshot, Snapshots, Write},
-    controller::Freshness,
+    controller::{Freshness, Settings},
     identity::AppIdentity,
     network,
 };
@@ -91,9 +91,10 @@ pub(super) fn look_at_remains(
     world: &Arc<aws::World>,
     identity: &AppIdentity,
     fresh: &Freshness,
+    settings: &Settings,
 ) -> app::Observed {
     let key = NetworkKey { region: identity.region.clone(), vpc: identity.vpc.clone() };
     with_snapshot(operator, world, None, async |snapshot| {
-        app::observe_remains(snapshot, identity, &network_identity(&key), fresh).await
+        app::observe_remains(snapshot, identity, &network_identity(&key), fresh, settings).await
     })
 }

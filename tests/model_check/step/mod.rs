@@ -33,7 +33,7 @@ use super::{
 };
 use crate::memory::{
     aws::Transition,
-    judge::{installation, region},
+    judge::{installation, owner, region},
 };
 
 /// Something that happens.
@@ -156,6 +156,7 @@ pub fn workers(state: &State, number: usize) -> BTreeSet<Worker> {
 pub fn settings() -> Settings {
     Settings {
         installation: installation(),
+        owner: owner(),
         region: region(),
         implicit_networks: ImplicitNetworks::in_vpcs(Globs::all()),
         resync: Duration::from_mins(5),

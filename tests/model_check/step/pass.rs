@@ -137,7 +137,7 @@ impl Scenario {
                 let recorded = object.get().status.as_ref().and_then(|status| status.function.as_ref());
                 let given = principal.given.clone();
                 let seen = with_snapshot(operator, &world, None, async |snapshot| {
-                    app::controller::observe(snapshot, desired, recorded, given, *closely, fresh).await
+                    app::controller::observe(snapshot, desired, recorded, given, *closely, fresh, &self.settings).await
                 });
                 let plan = app::decide::decide(desired, &seen, *suspended, principal, &mut operator.memory);
                 *observed = Some(Arc::new(seen));
@@ -150,14 +150,14 @@ impl Scenario {
                     DeletionPolicy::Retain => {
                         let given = principal.given.clone();
                         let seen = with_snapshot(operator, &world, None, async |snapshot| {
-                            app::observe_retained(snapshot, identity, given, fresh).await
+                            app::observe_retained(snapshot, identity, given, fresh, &self.settings).await
                         });
                         let allow = &self.settings.implicit_networks.allow;
                         let retention = departing.retention(identity, &caller(), allow, &self.settings.governance);
                         app::decide::decide_retention(&retention, &seen, principal, &mut operator.memory)
                     }
                     DeletionPolicy::Delete => {
-                        let seen = look_at_remains(operator, &world, identity, fresh);
+                        let seen = look_at_remains(operator, &world, identity, fresh, &self.settings);
                         app::decide::decide_removal(
                             identity,
                             &seen,
@@ -170,7 +170,7 @@ impl Scenario {
             }
             Subject::AfterApp(identity) => {
                 let operator = &mut next.operators[number];
-                let seen = look_at_remains(operator, &world, identity, fresh);
+                let seen = look_at_remains(operator, &world, identity, fresh, &self.settings);
                 let is_back = app::decide::is_back(identity, &cluster);
                 app::decide::decide_removal(identity, &seen, is_back, &self.settings.governance, &mut operator.memory)
             }
@@ -199,7 +199,10 @@ impl Scenario {
                             next.delete_network(&network.name_any());
                         }
                     }
-                    Outcome::Stands(legs) => next.tell_network(&object, Some(&observed), &legs),
+                    Outcome::Stands(legs) => {
+                        let shown = Some(&*observed).filter(|_| !network::decide::is_refused(&pass.plan));
+                        next.tell_network(&object, shown, &legs);
+                    }
                 }
             }
             Subject::Keep { object, network, desired, suspended, observed, .. } => {
@@ -211,6 +214,7 @@ impl Scenario {
                 let view = View::new(network.get(), &wanted);
                 let before = app.status.clone().unwrap_or_default();
                 let mut facts = Facts {
+                    installation_id: before.installation_id,
                     network: Some(private_genai_operator::api::app::AppNetworkStatus {
                         name: network.get().name_any(),
                         vpc_id: wanted.network.vpc.to_string(),
@@ -251,6 +255,7 @@ impl Scenario {
                 } else {
                     let before = object.get().status.clone().unwrap_or_default();
                     let facts = Facts {
+                        installation_id: before.installation_id,
                         network: before.network,
                         endpoints: before.endpoints,
                         execution_role: before.execution_role,

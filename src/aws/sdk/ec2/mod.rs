@@ -156,6 +156,14 @@ impl Ec2 {
         Ok(found)
     }
 
+    pub(super) async fn tagged_endpoints(&self, (key, value): (&str, &str)) -> Result<Vec<VpcEndpoint>, AwsError> {
+        const OPERATION: &str = "DescribeVpcEndpoints";
+        let endpoints = DescribeVpcEndpointsOutput::vpc_endpoints;
+        let filter = Filter::builder().name(format!("tag:{key}")).values(value).build();
+        let pages = self.client.describe_vpc_endpoints().filters(filter).into_paginator().page_size(PAGE).send();
+        self.calls.list(OPERATION, pages, endpoints, facts::vpc_endpoint).await
+    }
+
     pub(super) async fn network_interfaces(
         &self,
         ids: &BTreeSet<NetworkInterfaceId>,

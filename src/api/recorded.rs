@@ -1,0 +1,259 @@
+//! What an object says of whose its resources in AWS are. Another installation id gives other names and tags: an operator that
+//! was given one would find nothing of what there is, build it all a second time, and leave the first to nobody.
+
+use kube::ResourceExt as _;
+use serde_json::Value;
+
+use super::{
+    PrivateGenAIApp, PrivateGenAIAppStatus, PrivateGenAINetwork, PrivateGenAINetworkStatus,
+    condition::{ConditionType, Leg, Reason},
+    network::NetworkKey,
+};
+use crate::{
+    aws::Region,
+    identity::{AppIdentity, InstallationId},
+};
+
+/// Whose the resources of an object are, as its status says, seen from one installation.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Recorded {
+    /// This installation's.
+    Ours,
+    /// Another installation's.
+    Another(InstallationId),
+    /// Not this installation's, and the status does not name whose.
+    AnotherUnnamed {
+        /// What in the status says so, such as `function pgai-a-b-0123456789abcdef`.
+        evidence: String,
+    },
+    /// The status says nothing: whoever comes first may work for the object.
+    Nothing,
+}
+
+/// The parts of a status that tell whose it is.
+struct Says<'a> {
+    installation_id: Option<&'a str>,
+    role_arn: Option<&'a str>,
+    function: Option<&'a str>,
+    place: Option<NetworkKey>,
+    namespace: &'a str,
+    name: &'a str,
+}
+
+impl Recorded {
+    /// What the status of an app says to the installation `ours`.
+    pub fn of_app(status: Option<&PrivateGenAIAppStatus>, namespace: &str, name: &str, ours: &InstallationId) -> Self {
+        let Some(status) = status else { return Self::Nothing };
+        let place = status.network.as_ref().and_then(|network| {
+            Some(NetworkKey { region: network.region.parse().ok()?, vpc: network.vpc_id.parse().ok()? })
+        });
+        Self::of(
+            &Says {
+                installation_id: status.installation_id.as_deref(),
+                role_arn: status.execution_role.as_ref().map(|role| role.arn.as_str()),
+                function: status.function.as_ref().map(|function| function.name.as_str()),
+                place,
+                namespace,
+                name,
+            },
+            ours,
+        )
+    }
+
+    /// What the status of a network says to the installation `ours`. Older versions recorded nothing that tells: then the tags of
+    /// what they recorded do.
+    pub fn of_network(status: Option<&PrivateGenAINetworkStatus>, ours: &InstallationId) -> Self {
+        let installation_id = status.and_then(|status| status.installation_id.as_deref());
+        let nothing_else =
+            Says { installation_id, role_arn: None, function: None, place: None, namespace: "", name: "" };
+        Self::of(&nothing_else, ours)
+    }
+
+    /// The same of an object of either kind that is not decoded: each part by itself, so that what is wrong with one takes no
+    /// other along. `home` is the region of a VPC for which the object names none, where that is known; networks have no namespace.
+    pub fn of_raw(
+        object: &Value,
+        namespace: Option<&str>,
+        name: &str,
+        home: Option<&Region>,
+        ours: &InstallationId,
+    ) -> Self {
+        let status = &object["status"];
+        let place = |network: &Value| NetworkKey::of_raw(network, home);
+        Self::of(
+            &Says {
+                installation_id: status["installationId"].as_str(),
+                role_arn: status["executionRole"]["arn"].as_str(),
+                function: status["function"]["name"].as_str(),
+                place: place(&status["network"]).or_else(|| place(&object["spec"]["network"])),
+                namespace: namespace.unwrap_or_default(),
+                name,
+            },
+            ours,
+        )
+    }
+
+    /// The id counts where it is recorded. Versions before it recorded the role, whose path has the id in it, and the function,
+    /// whose name is made with the id.
+    fn of(says: &Says<'_>, ours: &InstallationId) -> Self {
+        let named = |id: InstallationId| if id == *ours { Self::Ours } else { Self::Another(id) };
+        if let Some(id) = says.installation_id {
+            let unnamed = |_| Self::AnotherUnnamed { evidence: format!("installation id {id:?}") };
+            return id.parse().map_or_else(unnamed, named);
+        }
+        if let Some(id) = says.role_arn.and_then(InstallationId::of_role_arn) {
+            return named(id);
+        }
+        let (Some(function), Some(NetworkKey { region, vpc })) = (says.function, says.place.clone()) else {
+            return Self::Nothing;
+        };
+        let (installation, namespace, name) = (ours.clone(), says.namespace.to_owned(), says.name.to_owned());
+        let expected = AppIdentity { installation, region, vpc, namespace, name }.function_name();
+        if expected.as_str() == function {
+            Self::Ours
+        } else {
+            Self::AnotherUnnamed { evidence: format!("function {function}") }
+        }
+    }
+
+    /// Nothing contradicts that the installation works for the object.
+    pub fn may_be_ours(&self) -> bool {
+        match self {
+            Self::Ours | Self::Nothing => true,
+            Self::Another(_) | Self::AnotherUnnamed { .. } => false,
+        }
+    }
+
+    /// The condition of an object (named as `PrivateGenAIApp bot`) for which the installation `ours` does nothing; `None` where it
+    /// may work for the object.
+    pub fn leg(&self, object: &str, ours: &InstallationId) -> Option<Leg> {
+        let refusal = self.refusal(ours)?;
+        let message = format!("{object} {refusal}");
+        Some(Leg::blocked(ConditionType::Accepted, Reason::InstallationChanged, message))
+    }
+
+    /// Why the installation `ours` does nothing for the object, and what to do: sentences that go on after the name of the
+    /// object. `None` where it may work for the object.
+    pub fn refusal(&self, ours: &InstallationId) -> Option<String> {
+        let (theirs, id) = match self {
+            Self::Ours | Self::Nothing => return None,
+            Self::Another(id) => (format!("belongs to installation {id}"), format!("id {id}")),
+            Self::AnotherUnnamed { evidence } => (
+                format!("belongs to another installation ({evidence} is not of installation {ours})"),
+                "id that it had".to_owned(),
+            ),
+        };
+        Some(format!(
+            "{theirs}, and this is installation {ours}: nothing is done for the object, and the object is not let go. Give the \
+             operator the installation {id} again. To change the id on purpose, see InstallationChanged in \
+             docs/troubleshooting.md."
+        ))
+    }
+}
+
+impl PrivateGenAIApp {
+    /// Whose the app's resources are, as its status says to the installation `ours`.
+    pub fn recorded(&self, ours: &InstallationId) -> Recorded {
+        Recorded::of_app(self.status.as_ref(), &self.namespace().unwrap_or_default(), &self.name_any(), ours)
+    }
+}
+
+impl PrivateGenAINetwork {
+    /// Whose the network's resources are, as its status says to the installation `ours`.
+    pub fn recorded(&self, ours: &InstallationId) -> Recorded {
+        Recorded::of_network(self.status.as_ref(), ours)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn id(id: &str) -> InstallationId {
+        id.parse().expect("an installation id")
+    }
+
+    fn home() -> Region {
+        "us-east-1".parse().expect("a region")
+    }
+
+    /// The function of app team-a/support-bot in vpc-0abc1234, as installation prod names it.
+    const FUNCTION: &str = "pgai-team-a-support-bot-932ec4a46b04a0f8";
+
+    fn says(status: &Value) -> Recorded {
+        let object = json!({"spec": {"network": {"vpcId": "vpc-0abc1234"}}, "status": status});
+        let raw = Recorded::of_raw(&object, Some("team-a"), "support-bot", Some(&home()), &id("prod"));
+        if let Ok(status) = serde_json::from_value::<PrivateGenAIAppStatus>(status.clone()) {
+            let read = Recorded::of_app(Some(&status), "team-a", "support-bot", &id("prod"));
+            assert_eq!(read, raw, "decoded or not, the status says the same: {status:?}");
+        }
+        raw
+    }
+
+    fn network() -> Value {
+        json!({"name": "n", "vpcId": "vpc-0abc1234", "region": "us-east-1"})
+    }
+
+    fn function(name: &str) -> Value {
+        json!({
+            "name": name, "arn": "arn", "state": "Active", "lastUpdateStatus": "Successful", "codeSha256": "x",
+            "lastModified": "now", "logGroup": "group",
+        })
+    }
+
+    fn role(installation: &str) -> Value {
+        json!({"arn": format!("arn:aws:iam::123456789012:role/private-genai/{installation}/{FUNCTION}")})
+    }
+
+    #[test]
+    fn the_recorded_id_counts_and_then_the_role_and_then_the_function_s_name() {
+        let unnamed = |evidence: &str| Recorded::AnotherUnnamed { evidence: evidence.to_owned() };
+        for (status, recorded) in [
+            (json!({}), Recorded::Nothing),
+            (json!({"installationId": "prod"}), Recorded::Ours),
+            (json!({"installationId": "test"}), Recorded::Another(id("test"))),
+            (json!({"installationId": "No id"}), unnamed("installation id \"No id\"")),
+            (json!({"installationId": "prod", "executionRole": role("test")}), Recorded::Ours),
+            (json!({"executionRole": role("prod")}), Recorded::Ours),
+            (json!({"executionRole": role("test")}), Recorded::Another(id("test"))),
+            (json!({"network": network(), "function": function(FUNCTION)}), Recorded::Ours),
+            (
+                json!({"network": network(), "function": function("pgai-team-a-x-0")}),
+                unnamed("function pgai-team-a-x-0"),
+            ),
+            (json!({"network": network()}), Recorded::Nothing),
+        ] {
+            assert_eq!(says(&status), recorded, "{status}");
+        }
+    }
+
+    #[test]
+    fn a_status_that_cannot_be_read_as_a_whole_says_what_its_parts_say() {
+        for (object, recorded) in [
+            (json!({"status": {"installationId": "test", "conditions": 7}}), Recorded::Another(id("test"))),
+            (json!({"status": {"executionRole": role("test"), "endpoints": 7}}), Recorded::Another(id("test"))),
+            (
+                json!({"spec": {"network": {"vpcId": "vpc-0abc1234"}, "models": 7}, "status": {"function": function(FUNCTION)}}),
+                Recorded::Ours,
+            ),
+            (json!({"spec": 7, "status": {"function": function(FUNCTION)}}), Recorded::Nothing),
+            (json!({"status": 7}), Recorded::Nothing),
+            (json!({}), Recorded::Nothing),
+        ] {
+            let raw = Recorded::of_raw(&object, Some("team-a"), "support-bot", Some(&home()), &id("prod"));
+            assert_eq!(raw, recorded, "{object}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_both_ids_and_the_remedy_and_there_is_none_where_nothing_contradicts() {
+        let told = Recorded::Another(id("try")).refusal(&id("tyr")).expect("a refusal");
+        for part in ["installation try", "installation tyr", "Give the operator the installation id try again"] {
+            assert!(told.contains(part), "{told}");
+        }
+        assert_eq!(Recorded::Ours.refusal(&id("tyr")), None);
+        assert_eq!(Recorded::Nothing.refusal(&id("tyr")), None);
+    }
+}

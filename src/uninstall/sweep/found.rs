@@ -1,0 +1,102 @@
+//! What AWS has of an installation, found without any object of Kubernetes: by path, by tag, and by name with tag.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{
+    api::network::NetworkKey,
+    app::LogGroupFacts,
+    aws::{
+        FunctionDetail, FunctionName, LogGroupName, Region, Role, RoleName, SecurityGroup, SecurityGroupId, SubnetId,
+        VpcEndpoint, VpcId,
+    },
+    identity::{InstallationId, TAG_OWNER},
+    network::Interfaces,
+};
+
+/// What a complete look has found. What could not be looked at is an error of the look, and never missing here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// The roles below the installation's path, whatever their tags.
+    pub roles: BTreeMap<RoleName, Role>,
+    /// The regions that were looked at.
+    pub regions: BTreeMap<Region, InRegion>,
+}
+
+/// What there is in one region.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InRegion {
+    /// The security groups with the installation's tag.
+    pub groups: Vec<SecurityGroup>,
+    /// The endpoints with the installation's tag that are not deleted.
+    pub endpoints: Vec<VpcEndpoint>,
+    /// The functions with the installation's tag; and those with no installation's tag that run as a role of the
+    /// installation, or have the name of one.
+    pub functions: BTreeMap<FunctionName, FunctionDetail>,
+    /// The log groups with the installation's tag; and those with no installation's tag that have the name of a role of the
+    /// installation.
+    pub log_groups: BTreeMap<LogGroupName, LogGroupFacts>,
+    /// All interfaces of the VPCs that anything of these is in.
+    pub interfaces: BTreeMap<VpcId, Interfaces>,
+    /// Where each function of the account is attached, whoever's it is: Lambda keeps interfaces by it.
+    pub attachments: BTreeSet<Attachment>,
+    /// Functions and log groups whose names begin as the installation's do, and whose tags AWS did not let us see: another
+    /// installation's, if the operator's own policy is in force.
+    pub denied: BTreeSet<String>,
+}
+
+/// Where a function is attached.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Attachment {
+    /// The function.
+    pub function: FunctionName,
+    /// The groups of its interfaces.
+    pub groups: BTreeSet<SecurityGroupId>,
+    /// Their subnets.
+    pub subnets: BTreeSet<SubnetId>,
+}
+
+impl Found {
+    /// Who has marked which networks as its own: the values of the tag, which may be anything that somebody wrote there.
+    pub fn marks(&self) -> BTreeMap<String, BTreeSet<NetworkKey>> {
+        let mut marks = BTreeMap::<_, BTreeSet<NetworkKey>>::new();
+        for (region, state) in &self.regions {
+            for group in &state.groups {
+                if let Some(mark) = group.tags.get(TAG_OWNER) {
+                    let key = NetworkKey { region: region.clone(), vpc: group.vpc.clone() };
+                    marks.entry(mark.clone()).or_default().insert(key);
+                }
+            }
+        }
+        marks
+    }
+
+    /// The VPC of a function: by its groups, for Lambda does not tell the tags' truth where somebody changed them.
+    pub fn vpc_of(&self, region: &Region, function: &FunctionDetail) -> Option<NetworkKey> {
+        let groups = &function.listing.configuration.security_groups;
+        let group = self.regions.get(region)?.groups.iter().find(|group| groups.contains(&group.id))?;
+        Some(NetworkKey { region: region.clone(), vpc: group.vpc.clone() })
+    }
+
+    /// The VPCs, by region, that anything of the installation is in.
+    pub fn places(&self, installation: &InstallationId) -> BTreeSet<NetworkKey> {
+        let mut places = BTreeSet::new();
+        let mut add = |region: &Region, vpc: &VpcId| {
+            places.insert(NetworkKey { region: region.clone(), vpc: vpc.clone() });
+        };
+        for role in self.roles.values() {
+            if let Some((region, vpc)) = installation.place_of(&role.tags) {
+                add(&region, &vpc);
+            }
+        }
+        for (region, state) in &self.regions {
+            state.groups.iter().for_each(|group| add(region, &group.vpc));
+            state.endpoints.iter().for_each(|endpoint| add(region, &endpoint.vpc));
+            for function in state.functions.values() {
+                if let Some((_, vpc)) = installation.place_of(&function.tags) {
+                    add(region, &vpc);
+                }
+            }
+        }
+        places
+    }
+}

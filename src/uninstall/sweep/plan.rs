@@ -1,0 +1,250 @@
+//! What is to go next, what stays, and what nobody but a person can decide. Pure: what was found goes in, and what to do comes
+//! out. The order is that of the operator: functions, log groups, endpoints, interfaces that Lambda left behind, roles as
+//! long as Lambda needs them, groups.
+
+mod apps;
+mod networks;
+mod objects;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+pub use objects::ObjectStep;
+
+use super::{found::Found, removal::Removal};
+use crate::{
+    api::{
+        condition::{Leg, Standing},
+        network::NetworkKey,
+    },
+    aws::{AccountId, NetworkInterfaceId, Region, RoleName, Tags, Write},
+    governance::Governance,
+    identity::{InstallationId, OwnerMark},
+    network::{Available, Interfaces, of_functions},
+    plan::listed,
+    uninstall::Item,
+};
+
+/// Whose resources may be removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scope {
+    /// The installation.
+    pub installation: InstallationId,
+    /// The account in which the calls are made.
+    pub account: AccountId,
+    /// The region of what names none.
+    pub home: Region,
+    /// The mark of the cluster that the resources are of. Without one, nothing that carries a mark is removed.
+    pub owner: Option<OwnerMark>,
+    /// The permissions boundary under which policies of roles are deleted.
+    pub governance: Governance,
+}
+
+/// What is remembered between looks. Losing it costs time, never correctness.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// The time, on a clock that only goes forward.
+    pub now: Duration,
+    /// Since when interfaces were seen `available`, for each network.
+    pub available: BTreeMap<NetworkKey, Available>,
+    /// Those that were so for long, by the last look.
+    pub long_available: BTreeMap<NetworkKey, BTreeSet<NetworkInterfaceId>>,
+    /// Roles that were tagged as retained: IAM may be late to show it.
+    pub retained: BTreeSet<RoleName>,
+    /// The names of apps that were seen: Lambda names the function that it made an interface for.
+    pub names: BTreeSet<String>,
+    /// Networks whose groups carried our mark: once their groups are gone, nothing tells any more.
+    pub ours: BTreeSet<NetworkKey>,
+    /// AWS shows by now what an operator may have created just before.
+    pub settled: bool,
+}
+
+impl Memory {
+    /// Takes note of a look at a moment.
+    pub fn note(&mut self, found: &Found, scope: &Scope, now: Duration) {
+        self.now = now;
+        self.names.extend(found.roles.keys().map(|role| role.as_str().to_owned()));
+        for state in found.regions.values() {
+            self.names.extend(state.functions.keys().map(|function| function.as_str().to_owned()));
+        }
+        if let Some(owner) = &scope.owner {
+            self.ours.extend(found.marks().remove(&owner.to_string()).unwrap_or_default());
+        }
+        self.long_available.clear();
+        for key in found.places(&scope.installation) {
+            let interfaces = function_interfaces(found, scope, &self.names, &key);
+            let long = self.available.entry(key.clone()).or_default().look(&interfaces, now);
+            self.long_available.insert(key, long);
+        }
+    }
+}
+
+/// What belongs together and goes independently of everything else.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unit {
+    /// What is in AWS of it, each in a line.
+    pub resources: BTreeSet<String>,
+    /// The writes that can be made now, in this order. A step that fails ends the others of the unit.
+    pub steps: Vec<(Region, Removal)>,
+    /// What AWS does by itself, or the steps do.
+    pub waits: Vec<String>,
+    /// What only somebody else can do.
+    pub problems: Vec<String>,
+}
+
+impl Unit {
+    /// Takes over what the operator would do. What would create something is told, and not done.
+    fn take(&mut self, region: &Region, plan: crate::plan::Plan) {
+        for step in plan.steps {
+            self.step(region, step.write);
+        }
+        for Leg { standing, message, .. } in plan.legs {
+            match standing {
+                Standing::Met => {}
+                Standing::Progressing | Standing::Unknown => self.waits.push(message),
+                Standing::Blocked => self.problems.push(message),
+            }
+        }
+    }
+
+    fn step(&mut self, region: &Region, write: Write) {
+        match Removal::try_from(write) {
+            Ok(removal) => self.steps.push((region.clone(), removal)),
+            Err(refused) => self.problems.push(format!("{refused}.")),
+        }
+    }
+
+    /// Nothing of it happens before somebody acts.
+    fn is_stuck(&self) -> bool {
+        self.steps.is_empty() && self.waits.is_empty()
+    }
+}
+
+/// What to do, and what to tell.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// What is to go, or to be marked first. Empty: nothing of the installation is left that is to go.
+    pub units: Vec<Unit>,
+    /// What stays because it is retained, each in a line.
+    pub stays: BTreeSet<String>,
+    /// What is another cluster's, or nobody can tell whose, each in a line.
+    pub others: BTreeSet<String>,
+    /// What to do about objects.
+    pub objects: Vec<ObjectStep>,
+    /// What keeps objects that only somebody else can change.
+    pub object_problems: Vec<String>,
+}
+
+impl Plan {
+    /// Everything that is to go, each in a line.
+    pub fn resources(&self) -> BTreeSet<&String> {
+        self.units.iter().flat_map(|unit| &unit.resources).collect()
+    }
+
+    /// What only somebody else can do.
+    pub fn problems(&self) -> impl Iterator<Item = &String> {
+        self.units.iter().flat_map(|unit| &unit.problems).chain(&self.object_problems)
+    }
+
+    /// Neither a step nor a wait is left, although something is.
+    pub fn is_stuck(&self) -> bool {
+        self.objects.is_empty() && self.units.iter().all(Unit::is_stuck)
+    }
+}
+
+/// Decides about everything that was found, and about the objects, if there is a cluster.
+pub fn plan(found: &Found, items: &[Item], scope: &Scope, memory: &Memory) -> Plan {
+    let given = Given { found, items, scope, memory, marks: found.marks() };
+    let mut plan = Plan::default();
+    let apps = apps::of(&given);
+    let kept = apps::kept(&apps, &given);
+    apps::plan(&apps, &kept, &given, &mut plan);
+    let networks = networks::plan(&apps, &kept, &given, &mut plan);
+    objects::plan(&apps, &kept, &networks, &given, &mut plan);
+    plan
+}
+
+/// By what is decided.
+struct Given<'a> {
+    found: &'a Found,
+    items: &'a [Item],
+    scope: &'a Scope,
+    memory: &'a Memory,
+    marks: BTreeMap<String, BTreeSet<NetworkKey>>,
+}
+
+impl Given<'_> {
+    /// The tags make a resource the installation's.
+    fn owns(&self, tags: &Tags) -> bool {
+        self.scope.installation.owns(tags)
+    }
+
+    /// The network that the tags of a resource name.
+    fn place_of(&self, tags: &Tags) -> Option<NetworkKey> {
+        self.scope.installation.place_of(tags).map(|(region, vpc)| NetworkKey { region, vpc })
+    }
+
+    /// The networks that anything of the installation is on.
+    fn places(&self) -> BTreeSet<NetworkKey> {
+        self.found.places(&self.scope.installation)
+    }
+
+    fn is_foreign(&self, mark: &str) -> bool {
+        self.scope.owner.as_ref().is_none_or(|owner| owner.to_string() != mark)
+    }
+
+    /// Whose a network is, by the marks on its groups. `None`: one that is not known.
+    fn whose(&self, key: Option<&NetworkKey>) -> Whose {
+        let is_here = |keys: &BTreeSet<NetworkKey>| key.is_some_and(|key| keys.contains(key));
+        let here: BTreeSet<&String> =
+            self.marks.iter().filter(|(_, keys)| is_here(keys)).map(|(mark, _)| mark).collect();
+        if here.is_empty() {
+            if key.is_some_and(|key| self.memory.ours.contains(key)) {
+                return Whose::Ours;
+            }
+            let others = self.marks.keys().any(|mark| self.is_foreign(mark));
+            return if others { Whose::Unclear } else { Whose::Ours };
+        }
+        let foreign: BTreeSet<String> = here.into_iter().filter(|mark| self.is_foreign(mark)).cloned().collect();
+        if foreign.is_empty() { Whose::Ours } else { Whose::Another(foreign) }
+    }
+
+    /// The interfaces of a VPC that functions of the installation may have caused.
+    fn function_interfaces(&self, key: &NetworkKey) -> Interfaces {
+        function_interfaces(self.found, self.scope, &self.memory.names, key)
+    }
+}
+
+/// Whose a network is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Whose {
+    /// It may be removed.
+    Ours,
+    /// Another cluster has marked it.
+    Another(BTreeSet<String>),
+    /// It carries no mark, and other networks of the installation carry another cluster's.
+    Unclear,
+}
+
+impl Whose {
+    /// What is told of a resource that is not to be touched; `None` for one that is.
+    fn told(&self, resource: &str) -> Option<String> {
+        match self {
+            Self::Ours => None,
+            Self::Another(marks) => Some(format!("{resource} (of the cluster with the mark {})", listed(marks))),
+            Self::Unclear => {
+                Some(format!("{resource} (carries no mark, and another cluster has this installation id)"))
+            }
+        }
+    }
+}
+
+/// The interfaces of a VPC that functions of the installation may have caused.
+fn function_interfaces(found: &Found, scope: &Scope, names: &BTreeSet<String>, key: &NetworkKey) -> Interfaces {
+    let Some(state) = found.regions.get(&key.region) else { return Interfaces::new() };
+    let group = networks::functions_group(state, scope, key);
+    let all = state.interfaces.get(&key.vpc).cloned().unwrap_or_default();
+    of_functions(all, group, |function| names.contains(function.as_str()))
+}

@@ -1,0 +1,191 @@
+//! The writes that a removal may make. A type that cannot hold any other: whatever is decided, nothing is created.
+
+use crate::{
+    aws::Write,
+    identity::{TAG_RETAINED, TAG_RETIRED},
+    policy::{retired_policy, trust_policy},
+};
+
+/// A write that deletes something, takes something away from it, or marks it as retained or retired.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Removal(Write);
+
+/// A write that is no [`Removal`], as a sentence.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{service}:{operation} {resource} is not made: a removal creates and widens nothing")]
+pub struct NoRemoval {
+    /// The service prefix, as IAM names it.
+    pub service: &'static str,
+    /// The operation, as CloudTrail names it.
+    pub operation: &'static str,
+    /// What it was about.
+    pub resource: String,
+}
+
+impl Removal {
+    /// The call to make.
+    pub fn write(&self) -> &Write {
+        &self.0
+    }
+}
+
+impl TryFrom<Write> for Removal {
+    type Error = NoRemoval;
+
+    fn try_from(write: Write) -> Result<Self, NoRemoval> {
+        let removes = match &write {
+            Write::RevokeIngress { .. }
+            | Write::RevokeEgress { .. }
+            | Write::DeleteSecurityGroup { .. }
+            | Write::DeleteNetworkInterface { .. }
+            | Write::DeleteVpcEndpoint { .. }
+            | Write::DeleteRolePolicy { .. }
+            | Write::DetachRolePolicy { .. }
+            | Write::DeleteRole { .. }
+            | Write::DeleteLogGroup { .. }
+            | Write::DeleteFunction { .. }
+            // A ceiling only takes away; the operator's own policy demands it before a role's policies are deleted.
+            | Write::PutRolePermissionsBoundary { .. } => true,
+            // A retired role is left with what Lambda needs to release interfaces.
+            Write::PutRolePolicy { document, .. } => *document == retired_policy(),
+            Write::UpdateTrustPolicy { trust_policy: document, .. } => *document == trust_policy(),
+            // The identity's tags may have to be put back with it, by which the operator finds the role.
+            Write::TagRole { tags, .. } => tags.contains_key(TAG_RETAINED) || tags.contains_key(TAG_RETIRED),
+            Write::TagEc2 { tags, .. } => tags.keys().all(|key| key == TAG_RETAINED),
+            Write::CreateSecurityGroup { .. }
+            | Write::AuthorizeIngress { .. }
+            | Write::AuthorizeEgress { .. }
+            | Write::CreateVpcEndpoint(_)
+            | Write::ModifyVpcEndpoint { .. }
+            | Write::CreateRole { .. }
+            | Write::UntagRole { .. }
+            | Write::CreateLogGroup { .. }
+            | Write::PutRetentionPolicy { .. }
+            | Write::TagLogGroup { .. }
+            | Write::CreateFunction(_)
+            | Write::UpdateFunctionConfiguration { .. }
+            | Write::UpdateFunctionCode { .. }
+            | Write::TagFunction { .. } => false,
+        };
+        if removes {
+            return Ok(Self(write));
+        }
+        let ((service, operation), resource) = (write.operation(), write.resource());
+        Err(NoRemoval { service, operation, resource })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::{
+        aws::{
+            Architecture, EndpointChange, Environment, FunctionConfiguration, NewFunction, NewVpcEndpoint, Package,
+            PolicyDocument, Tags,
+        },
+        identity::TAG_INSTALLATION,
+    };
+
+    fn tags(keys: &[&str]) -> Tags {
+        keys.iter().map(|key| ((*key).to_owned(), "true".to_owned())).collect()
+    }
+
+    /// One of each write that makes something, or gives something more.
+    fn creating() -> Vec<Write> {
+        let vpc = "vpc-0abc1234".parse::<crate::aws::VpcId>().expect("a VPC");
+        let group = "sg-0abc1234".parse::<crate::aws::SecurityGroupId>().expect("a group");
+        let role = || "pgai-x".parse::<crate::aws::RoleName>().expect("a role");
+        let function = || "pgai-x".parse::<crate::aws::FunctionName>().expect("a function");
+        let log_group = || "/aws/lambda/pgai-x".parse::<crate::aws::LogGroupName>().expect("a log group");
+        let everything = || PolicyDocument::from_wire(r#"{"Statement": [{"Effect": "Allow", "Action": "*"}]}"#);
+        let configuration = || FunctionConfiguration {
+            role_arn: String::new(),
+            runtime: String::new(),
+            handler: String::new(),
+            memory_mib: 128,
+            timeout_seconds: 1,
+            environment: Environment::default(),
+            subnets: BTreeSet::new(),
+            security_groups: BTreeSet::new(),
+        };
+        let (name, description) = (|| "n".to_owned(), || "d".to_owned());
+        vec![
+            Write::CreateSecurityGroup { vpc: vpc.clone(), name: name(), description: description(), tags: tags(&[]) },
+            Write::AuthorizeIngress { group: group.clone(), rules: BTreeSet::new() },
+            Write::AuthorizeEgress { group, rules: BTreeSet::new() },
+            Write::CreateVpcEndpoint(NewVpcEndpoint {
+                vpc,
+                service_name: name(),
+                subnets: BTreeSet::new(),
+                security_groups: BTreeSet::new(),
+                private_dns: false,
+                policy: everything(),
+                client_token: name(),
+                tags: tags(&[]),
+            }),
+            Write::ModifyVpcEndpoint {
+                endpoint: "vpce-0abc1234".parse().expect("an endpoint"),
+                change: EndpointChange::default(),
+            },
+            Write::TagEc2 { resource: name(), tags: tags(&[TAG_INSTALLATION]) },
+            Write::TagEc2 { resource: name(), tags: tags(&[TAG_INSTALLATION, TAG_RETAINED]) },
+            Write::CreateRole {
+                name: role(),
+                path: name(),
+                trust_policy: trust_policy(),
+                description: description(),
+                permissions_boundary: None,
+                tags: tags(&[TAG_RETIRED]),
+            },
+            Write::UpdateTrustPolicy { role: role(), trust_policy: everything() },
+            Write::PutRolePolicy { role: role(), policy: name(), document: everything() },
+            Write::TagRole { role: role(), tags: tags(&[TAG_INSTALLATION]) },
+            Write::UntagRole { role: role(), keys: [TAG_RETAINED.to_owned()].into() },
+            Write::CreateLogGroup { name: log_group(), tags: tags(&[]) },
+            Write::PutRetentionPolicy { name: log_group(), days: 1 },
+            Write::TagLogGroup { arn: name(), tags: tags(&[]) },
+            Write::CreateFunction(NewFunction {
+                name: function(),
+                description: description(),
+                configuration: configuration(),
+                architecture: Architecture::Arm64,
+                package: Package::new(Vec::new()),
+                tags: tags(&[]),
+            }),
+            Write::UpdateFunctionConfiguration { name: function(), configuration: configuration() },
+            Write::UpdateFunctionCode {
+                name: function(),
+                package: Package::new(Vec::new()),
+                architecture: Architecture::Arm64,
+            },
+            Write::TagFunction { arn: name(), tags: tags(&[]) },
+        ]
+    }
+
+    #[test]
+    fn no_removal_makes_anything_or_gives_anything_more() {
+        for write in creating() {
+            let refused = Removal::try_from(write.clone()).expect_err("it is no removal").to_string();
+            assert!(refused.contains(write.operation().1), "{refused}");
+        }
+    }
+
+    #[test]
+    fn what_deletes_marks_or_leaves_a_role_with_what_lambda_needs_is_a_removal() {
+        let role = || "pgai-x".parse::<crate::aws::RoleName>().expect("a role");
+        for write in [
+            Write::DeleteRole { role: role() },
+            Write::DeleteFunction { name: "pgai-x".parse().expect("a function") },
+            Write::PutRolePolicy { role: role(), policy: "p".to_owned(), document: retired_policy() },
+            Write::UpdateTrustPolicy { role: role(), trust_policy: trust_policy() },
+            Write::TagRole { role: role(), tags: tags(&[TAG_RETIRED, TAG_INSTALLATION]) },
+            Write::TagRole { role: role(), tags: tags(&[TAG_RETAINED]) },
+            Write::TagEc2 { resource: "sg-0abc1234".to_owned(), tags: tags(&[TAG_RETAINED]) },
+        ] {
+            let removal = Removal::try_from(write.clone()).expect("a removal");
+            assert_eq!(removal.write(), &write);
+        }
+    }
+}

@@ -1,0 +1,503 @@
+//! Removing by tag alone: the cluster is gone before its objects, or its objects say less than AWS does.
+
+use std::time::Duration;
+
+use private_genai_operator::{
+    aws::{FunctionName, VpcId, Write},
+    identity::{TAG_OWNER, TAG_RETAINED},
+    uninstall::{Failure, Lacking, Order},
+};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    leadership::Replica,
+    memory::{
+        aws::{Action, ByHand, Delays, Fault, VpcShape, by_hand::Tagged},
+        judge::{not_ours, owner},
+        somebody_else::install_somebody_else,
+    },
+    scene::{LONG, MODEL, Scene, app, scene, writes},
+    uninstall::{Ended, count, order, sweeps, tears_down_as, two_apps},
+};
+
+/// What AWS does takes its time, but not long.
+fn soon() -> Delays {
+    Delays { endpoint_deleted: 60, function_deleted: 5, interfaces_released: 100, role_visible: 5, ..Delays::default() }
+}
+
+async fn swept(scene: &Scene) -> Ended {
+    let stop = CancellationToken::new();
+    tokio::time::timeout(LONG * 3, sweeps(scene, Some(owner()), true, &stop)).await.expect("it ends")
+}
+
+/// Another cluster, or the same one after it was rebuilt, with the account of a scene and nothing in Kubernetes.
+fn rebuilt(scene: &Scene) -> Scene {
+    let mut rebuilt = Scene::new(Delays::default());
+    rebuilt.aws = scene.aws.clone();
+    rebuilt
+}
+
+fn vpc_of(scene: &Scene, name: &str) -> VpcId {
+    let object = scene.kubernetes.get(&app(name)).expect("an app");
+    object["spec"]["network"]["vpcId"].as_str().expect("a VPC").parse().expect("a VPC")
+}
+
+/// Marks the groups of a VPC as a cluster's.
+fn mark(scene: &Scene, vpc: &VpcId, mark: &str) {
+    let world = scene.aws.world();
+    let groups = world.regions[&Scene::region()].groups.values();
+    for group in groups.filter(|group| group.vpc == *vpc && Scene::installation().owns(&group.tags)) {
+        let tags = [(TAG_OWNER.to_owned(), mark.to_owned())].into();
+        let write = Write::TagEc2 { resource: group.id.to_string(), tags };
+        scene.aws.act(&Action::Write(Scene::region(), write)).expect("AWS tags it");
+    }
+}
+
+fn says(said: &[String], text: &str) -> bool {
+    said.iter().any(|line| line.contains(text))
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_cluster_what_is_tagged_is_listed_first_and_removed_when_told_so_and_nothing_else_is_touched() {
+    scene(async {
+        let (scene, operator) = two_apps(soon()).await;
+        let (vpc, subnets) = scene.vpc(&VpcShape::default());
+        install_somebody_else(&vpc, &subnets, |write| {
+            scene.aws.act(&Action::Write(Scene::region(), write)).expect("AWS takes it")
+        });
+        operator.stop().await;
+        scene.pass(Duration::from_mins(2)).await;
+        scene.forget();
+        let others = not_ours(&scene.aws.world());
+        let (result, said) = sweeps(&scene, Some(owner()), false, &CancellationToken::new()).await;
+        assert!(matches!(result, Err(Failure::NotConfirmed)), "{result:?}");
+        assert!(says(&said, "12 resources in AWS account 123456789012 would be removed:"), "{said:#?}");
+        assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
+        let (result, said) = swept(&scene).await;
+        result.expect("all is gone");
+        scene.assert_aws_is_empty();
+        assert_eq!(not_ours(&scene.aws.world()), others);
+        assert!(said.last().is_some_and(|line| line.starts_with("Nothing in AWS carries the tag")), "{said:#?}");
+        assert_eq!((scene.kubernetes.writes(), count(&scene)), (0, 4), "no Kubernetes API is needed");
+        let (result, said) = swept(&scene).await;
+        result.expect("nothing is left to do");
+        assert_eq!(said.len(), 2, "{said:#?}");
+        assert_eq!(said[1], "Other installations have roles in this account: somebody-else.");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_that_is_interrupted_after_any_write_comes_to_the_same_end_when_it_is_run_again() {
+    let mut writes = 0;
+    for interrupted_after in 1.. {
+        let went_on = scene(async {
+            let (scene, operator) = two_apps(soon()).await;
+            operator.stop().await;
+            let stop = CancellationToken::new();
+            let (told, mut count) = (stop.clone(), 0);
+            scene.aws.watched_by(Box::new(move |_, write, _, _| {
+                assert!(!write.operation().1.starts_with("Create"), "{write:?}");
+                count += 1;
+                if count == interrupted_after {
+                    told.cancel();
+                }
+            }));
+            let (result, said) =
+                tokio::time::timeout(LONG, sweeps(&scene, Some(owner()), true, &stop)).await.expect("it ends");
+            let interrupted = match result {
+                Ok(()) => false,
+                Err(Failure::Interrupted) => true,
+                Err(other) => panic!("{other}: {said:#?}"),
+            };
+            let (result, said) = swept(&scene).await;
+            result.unwrap_or_else(|error| panic!("{error}: {said:#?}"));
+            scene.assert_aws_is_empty();
+            interrupted
+        })
+        .await;
+        if !went_on {
+            break;
+        }
+        writes = interrupted_after;
+    }
+    assert!(writes > 20, "{writes} writes");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_removal_whose_answers_are_lost_or_whose_calls_fail_for_a_while_goes_on() {
+    for operation in [
+        "DeleteFunction",
+        "DeleteLogGroup",
+        "DeleteVpcEndpoints",
+        "DeleteSecurityGroup",
+        "RevokeSecurityGroupIngress",
+        "DeleteRole",
+        "DeleteRolePolicy",
+        "ListFunctions",
+        "DescribeVpcEndpoints",
+        "DescribeNetworkInterfaces",
+    ] {
+        for fault in [Fault::answer_lost(), Fault::throttled().times(3), Fault::unavailable()] {
+            scene(async {
+                let (scene, operator) = two_apps(soon()).await;
+                operator.stop().await;
+                // The first look is that of whoever asks.
+                let reads = operation.starts_with("List") || operation.starts_with("Describe");
+                let stop = CancellationToken::new();
+                let failing = async {
+                    if reads {
+                        scene.pass(Duration::from_secs(1)).await;
+                    }
+                    scene.aws.fail_next(operation, fault.clone());
+                };
+                let removing = tokio::time::timeout(LONG, sweeps(&scene, Some(owner()), true, &stop));
+                let (ended, ()) = futures::future::join(removing, failing).await;
+                let (result, said) = ended.expect("it ends");
+                result.unwrap_or_else(|error| panic!("{operation} {fault:?}: {error}: {said:#?}"));
+                scene.assert_aws_is_empty();
+            })
+            .await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_may_not_be_looked_at_is_never_said_to_be_gone() {
+    for reads in [
+        &["GetCallerIdentity"][..],
+        &["GetAccountAuthorizationDetails", "ListRoles"],
+        &["DescribeSecurityGroups"],
+        &["DescribeVpcEndpoints"],
+        &["ListFunctions"],
+        &["GetFunction"],
+        &["DescribeLogGroups"],
+        &["ListTagsForResource"],
+        &["DescribeNetworkInterfaces"],
+    ] {
+        scene(async {
+            let (scene, operator) = two_apps(Delays::default()).await;
+            operator.stop().await;
+            for read in reads {
+                scene.aws.fail_next(read, Fault::access_denied().times(u32::MAX));
+            }
+            scene.forget();
+            let (result, said) = swept(&scene).await;
+            assert!(matches!(result, Err(Failure::Look(_))), "{reads:?}: {result:?} {said:#?}");
+            let stop = CancellationToken::new();
+            let (result, said) = tears_down_as(&scene, order(&scene, true), Lacking::Refused, &stop).await;
+            assert!(matches!(result, Err(Failure::Look(_))), "{reads:?}: {result:?} {said:#?}");
+            assert_eq!((count(&scene), scene.kubernetes.writes()), (4, 0));
+            assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_write_that_is_denied_ends_the_removal_with_what_somebody_has_to_do_and_everything_else_is_gone() {
+    scene(async {
+        let (scene, operator) = two_apps(Delays::default()).await;
+        operator.stop().await;
+        let function = scene.aws.world().regions[&Scene::region()].functions.keys().next().expect("one").to_string();
+        scene.aws.fail_next("DeleteFunction", Fault::access_denied().times(u32::MAX).only(function));
+        let (result, said) = swept(&scene).await;
+        assert!(matches!(result, Err(Failure::Left)), "{result:?} {said:#?}");
+        assert!(says(&said, "lambda:DeleteFunction"), "{said:#?}");
+        let region = scene.aws.world().regions.remove(&Scene::region()).expect("the region");
+        assert_eq!((region.functions.len(), region.endpoints.len()), (1, 1), "the other app is gone: {said:#?}");
+        scene.aws.clear_faults();
+        swept(&scene).await.0.expect("all is gone");
+        scene.assert_aws_is_empty();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn interfaces_that_lambda_holds_are_waited_for_and_those_that_it_left_behind_are_deleted() {
+    for orphaned in [false, true] {
+        scene(async {
+            let (scene, operator) = two_apps(Delays { interfaces_released: 1500, ..soon() }).await;
+            operator.stop().await;
+            if orphaned {
+                // Nobody is left with whose role Lambda could release them.
+                scene.delete_roles();
+            }
+            let before = tokio::time::Instant::now();
+            let (result, said) = swept(&scene).await;
+            result.unwrap_or_else(|error| panic!("{error}: {said:#?}"));
+            scene.assert_aws_is_empty();
+            assert!(before.elapsed() >= Duration::from_secs(1500), "{:?}", before.elapsed());
+            // With their roles, Lambda releases them itself; what it leaves behind is deleted ten minutes later.
+            assert_eq!(before.elapsed() > Duration::from_secs(2000), orphaned, "{:?}: {said:#?}", before.elapsed());
+            assert!(says(&said, "eni-"), "{said:#?}");
+            assert!(said.len() < 60, "each thing is told once: {said:#?}");
+        })
+        .await;
+    }
+}
+
+/// Two apps in one VPC, of which one says that it is to be retained.
+async fn one_of_two_retained() -> (Scene, Replica, VpcId) {
+    let (scene, operator) = two_apps(Delays::default()).await;
+    let vpc = vpc_of(&scene, "two");
+    scene.apply_app("neighbour", &vpc);
+    scene.until_ready("neighbour").await;
+    scene.apply("two", json!({"network": {"vpcId": vpc.as_str()}, "models": [MODEL], "deletionPolicy": "Retain"}));
+    scene.pass(Duration::from_mins(1)).await;
+    (scene, operator, vpc)
+}
+
+/// The function, role, log group and network of the retained app are there, and nothing else.
+fn assert_only_the_retained_is_left(scene: &Scene, vpc: &VpcId, said: &[String]) {
+    let world = scene.aws.world();
+    let region = &world.regions[&Scene::region()];
+    let functions: Vec<&FunctionName> = region.functions.keys().collect();
+    assert!(matches!(&functions[..], [one] if one.as_str().contains("team-a-two")), "{functions:?} {said:#?}");
+    assert_eq!((region.log_groups.len(), region.endpoints.len()), (1, 1), "{said:#?}");
+    assert!(region.endpoints.values().all(|endpoint| endpoint.vpc == *vpc), "{said:#?}");
+    let groups = region.groups.values().filter(|group| Scene::installation().owns(&group.tags));
+    assert!(groups.clone().count() == 2 && groups.clone().all(|group| group.vpc == *vpc), "{said:#?}");
+    let retained = world.roles.values().filter(|record| record.role.tags.contains_key(TAG_RETAINED));
+    assert_eq!(retained.count(), 1, "{said:#?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_retained_stays_with_its_network_with_a_cluster_and_without_one() {
+    scene(async {
+        let (scene, operator, vpc) = one_of_two_retained().await;
+        operator.stop().await;
+        let stop = CancellationToken::new();
+        let (result, said) = tears_down_as(&scene, order(&scene, true), Lacking::Refused, &stop).await;
+        result.unwrap_or_else(|error| panic!("{error}: {said:#?}"));
+        assert_eq!(count(&scene), 0);
+        assert_only_the_retained_is_left(&scene, &vpc, &said);
+        for what in ["role pgai-team-a-two", "function pgai-team-a-two", "log group", "VPC endpoint", "security group"]
+        {
+            assert!(says(&said, what), "{what} is told: {said:#?}");
+        }
+        let (before, since) = (scene.aws.world().regions, scene.aws.take_journal());
+        drop(since);
+        let (result, said) = swept(&scene).await;
+        result.unwrap_or_else(|error| panic!("{error}: {said:#?}"));
+        assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
+        assert_eq!(scene.aws.world().regions, before);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_network_that_is_retained_says_so_in_aws_before_its_object_goes() {
+    scene(async {
+        let (scene, operator) = two_apps(Delays::default()).await;
+        let vpc = vpc_of(&scene, "two");
+        let network = crate::scene::network(&vpc);
+        scene.kubernetes.overwrite(&network, |network| network["spec"]["deletionPolicy"] = json!("Retain"));
+        operator.stop().await;
+        let stop = CancellationToken::new();
+        let (result, said) = tears_down_as(&scene, order(&scene, true), Lacking::Refused, &stop).await;
+        result.unwrap_or_else(|error| panic!("{error}: {said:#?}"));
+        assert_eq!(count(&scene), 0);
+        let left = |said: &[String]| {
+            let region = scene.aws.world().regions.remove(&Scene::region()).expect("the region");
+            assert_eq!((region.functions.len(), region.endpoints.len()), (0, 1), "{said:#?}");
+            assert!(region.endpoints.values().all(|it| it.vpc == vpc && it.tags.contains_key(TAG_RETAINED)));
+        };
+        left(&said);
+        // Whoever runs it again without the objects knows by the tags.
+        let (result, said) = swept(&scene).await;
+        result.unwrap_or_else(|error| panic!("{error}: {said:#?}"));
+        left(&said);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_is_retained_and_whose_role_is_gone_is_not_let_go_and_nothing_is_created_for_it() {
+    scene(async {
+        let (scene, operator, vpc) = one_of_two_retained().await;
+        operator.stop().await;
+        scene.delete_roles();
+        scene.forget();
+        let stop = CancellationToken::new();
+        let (result, said) = tears_down_as(&scene, order(&scene, true), Lacking::Refused, &stop).await;
+        assert!(matches!(result, Err(Failure::Left)), "{result:?} {said:#?}");
+        assert!(says(&said, "App team-a/two is to be retained, but its role pgai-team-a-two"), "{said:#?}");
+        let written = writes(&scene.aws.take_journal());
+        assert!(written.iter().all(|call| !call.contains("Create") && !call.contains("Put")), "{written:?}");
+        let object = scene.kubernetes.get(&app("two")).expect("the app is there");
+        assert_eq!(object["metadata"]["deletionTimestamp"], json!(null), "the operator can put its role back");
+        let region = scene.aws.world().regions.remove(&Scene::region()).expect("the region");
+        assert!(region.functions.keys().any(|name| name.as_str().contains("team-a-two")), "{said:#?}");
+        assert!(region.endpoints.values().any(|endpoint| endpoint.vpc == vpc), "{said:#?}");
+
+        let mut operator = Replica::start(&scene, "again");
+        operator.until_leads().await;
+        scene.until_ready("two").await;
+        scene.pass(Duration::from_mins(1)).await;
+        operator.stop().await;
+        let (result, said) = tears_down_as(&scene, order(&scene, true), Lacking::Refused, &stop).await;
+        result.unwrap_or_else(|error| panic!("{error}: {said:#?}"));
+        assert_only_the_retained_is_left(&scene, &vpc, &said);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_no_operator_has_looked_at_takes_its_resources_along_or_has_them_say_that_they_stay() {
+    for policy in ["Delete", "Retain"] {
+        scene(async {
+            let (old, operator) = two_apps(Delays { role_visible: 10, ..Delays::default() }).await;
+            operator.kill().await;
+            let vpcs = ["one", "two"].map(|name| vpc_of(&old, name));
+            // The cluster is built anew; its operator never ran.
+            let scene = rebuilt(&old);
+            for (name, vpc) in ["one", "two"].into_iter().zip(&vpcs) {
+                let network = json!({"vpcId": vpc.as_str()});
+                scene.apply(name, json!({"network": network, "models": [MODEL], "deletionPolicy": policy}));
+            }
+            let stop = CancellationToken::new();
+            if policy == "Retain" {
+                scene.aws.fail_next("TagRole", Fault::access_denied().times(u32::MAX));
+                let (result, said) = tears_down_as(&scene, order(&scene, true), Lacking::Accepted, &stop).await;
+                assert!(matches!(result, Err(Failure::Left)), "{result:?} {said:#?}");
+                assert_eq!(count(&scene), 2, "nothing in AWS would say that they are retained: {said:#?}");
+                scene.aws.clear_faults();
+            }
+            let (result, said) = tears_down_as(&scene, order(&scene, true), Lacking::Accepted, &stop).await;
+            result.unwrap_or_else(|error| panic!("{policy}: {error}: {said:#?}"));
+            assert_eq!(count(&scene), 0);
+            if policy == "Delete" {
+                scene.assert_aws_is_empty();
+            } else {
+                let world = scene.aws.world();
+                let region = &world.regions[&Scene::region()];
+                assert_eq!((region.functions.len(), region.endpoints.len()), (2, 2), "{said:#?}");
+                assert!(world.roles.values().all(|record| record.role.tags.contains_key(TAG_RETAINED)), "{said:#?}");
+                let written = writes(&scene.aws.take_journal());
+                assert_eq!(written.iter().filter(|call| *call != "iam:TagRole").count(), written.len() - 2);
+            }
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_two_clusters_with_one_id_only_the_one_that_is_named_loses_anything() {
+    scene(async {
+        let (scene, operator) = two_apps(soon()).await;
+        operator.stop().await;
+        let theirs = vpc_of(&scene, "two");
+        mark(&scene, &theirs, "another-cluster");
+        scene.forget();
+        let stop = CancellationToken::new();
+        for confirmed in [false, true] {
+            let (result, said) = sweeps(&scene, None, confirmed, &stop).await;
+            let told = result.expect_err("nobody has said which").to_string();
+            assert!(told.contains("another-cluster") && told.contains(&owner().to_string()), "{told} {said:#?}");
+            let (result, said) = tears_down_as(&scene, order(&scene, confirmed), Lacking::Refused, &stop).await;
+            let told = result.expect_err("another cluster has the id").to_string();
+            assert!(told.contains("another-cluster") && told.contains(&owner().to_string()), "{told} {said:#?}");
+        }
+        assert_eq!((count(&scene), scene.kubernetes.writes()), (4, 0));
+        assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
+
+        let (result, said) = sweeps(&scene, Some(owner()), true, &stop).await;
+        assert!(matches!(result, Err(Failure::Others { .. })), "{result:?} {said:#?}");
+        assert!(says(&said, "of the cluster with the mark another-cluster"), "{said:#?}");
+        let world = scene.aws.world();
+        let region = &world.regions[&Scene::region()];
+        assert!(region.functions.len() == 1 && world.roles.len() == 1 && region.log_groups.len() == 1, "{said:#?}");
+        assert!(region.endpoints.values().all(|endpoint| endpoint.vpc == theirs), "{said:#?}");
+        let (result, said) = sweeps(&scene, Some("another-cluster".parse().expect("a mark")), true, &stop).await;
+        result.unwrap_or_else(|error| panic!("{error}: {said:#?}"));
+        scene.assert_aws_is_empty();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_carries_no_mark_is_not_touched_while_another_cluster_has_the_installation_id() {
+    scene(async {
+        let (scene, operator) = two_apps(Delays::default()).await;
+        operator.stop().await;
+        let unmarked = vpc_of(&scene, "one");
+        mark(&scene, &vpc_of(&scene, "two"), "another-cluster");
+        let world = scene.aws.world();
+        for group in world.regions[&Scene::region()].groups.values().filter(|group| group.vpc == unmarked) {
+            let keys = Some([TAG_OWNER.to_owned()].into());
+            let deed = ByHand::RemoveTags { from: Tagged::Group(group.id.clone()), keys };
+            scene.aws.act(&Action::ByHand(Scene::region(), deed)).expect("AWS lets it happen");
+        }
+        scene.forget();
+        let (result, said) = sweeps(&scene, Some(owner()), true, &CancellationToken::new()).await;
+        assert!(matches!(result, Err(Failure::Others { .. })), "{result:?} {said:#?}");
+        assert!(says(&said, "carries no mark"), "{said:#?}");
+        assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn credentials_of_another_account_find_nothing_and_let_nothing_go() {
+    scene(async {
+        let (scene, operator) = two_apps(Delays::default()).await;
+        operator.stop().await;
+        scene.forget();
+        let mut elsewhere = Scene::new(Delays::default());
+        elsewhere.kubernetes = scene.kubernetes.clone();
+        elsewhere.aws.become_account(&"999999999999".parse().expect("an account"));
+        let stop = CancellationToken::new();
+        let (result, said) = tears_down_as(&elsewhere, order(&scene, true), Lacking::Refused, &stop).await;
+        assert!(matches!(result, Err(Failure::AnotherAccount { .. })), "{result:?} {said:#?}");
+        assert_eq!((count(&scene), scene.kubernetes.writes()), (4, 0));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_lost_the_tags_that_name_its_app_goes_too_and_what_lost_all_of_them_is_told() {
+    scene(async {
+        let (scene, operator) = two_apps(soon()).await;
+        operator.stop().await;
+        let world = scene.aws.world();
+        let keys = ["privategenai.dev/app-name", "privategenai.dev/vpc"].map(str::to_owned);
+        let act = |from: Tagged, keys: Option<&[String]>| {
+            let keys = keys.map(|keys| keys.iter().cloned().collect());
+            let deed = ByHand::RemoveTags { from, keys };
+            scene.aws.act(&Action::ByHand(Scene::region(), deed)).expect("AWS lets it happen");
+        };
+        let region = &world.regions[&Scene::region()];
+        let (one, two) = (region.functions.keys().next().expect("one"), region.functions.keys().last().expect("two"));
+        act(Tagged::Function(one.clone()), Some(&keys));
+        act(Tagged::Role(one.as_str().parse().expect("a role")), Some(&keys));
+        act(Tagged::Function(two.clone()), None);
+        let (result, said) = swept(&scene).await;
+        assert!(matches!(result, Err(Failure::Left)), "{result:?} {said:#?}");
+        assert!(says(&said, &format!("Function {two} has a name of installation test")), "{said:#?}");
+        let left = scene.aws.world();
+        let region = &left.regions[&Scene::region()];
+        assert_eq!(region.functions.keys().collect::<Vec<_>>(), [two], "{said:#?}");
+        assert_eq!((left.roles.len(), region.endpoints.len()), (1, 1), "what it needs stays: {said:#?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_object_that_others_hold_is_told_and_does_not_count_as_gone() {
+    scene(async {
+        let (scene, operator) = two_apps(Delays::default()).await;
+        scene.kubernetes.edit(&app("one"), |app| {
+            app["metadata"]["finalizers"].as_array_mut().expect("ours").push(json!("example.com/hold"));
+        });
+        operator.stop().await;
+        let stop = CancellationToken::new();
+        let order: Order = order(&scene, true);
+        let (result, said) = tears_down_as(&scene, order, Lacking::Refused, &stop).await;
+        assert!(matches!(result, Err(Failure::Left)), "{result:?} {said:#?}");
+        assert!(says(&said, "example.com/hold"), "{said:#?}");
+        scene.kubernetes.drop_finalizers(&app("one"));
+    })
+    .await;
+}
