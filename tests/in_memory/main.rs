@@ -20,6 +20,7 @@ mod eyes;
 mod faults;
 #[path = "../figures/mod.rs"]
 mod figures;
+mod fresh;
 mod health;
 mod kubernetes_faults;
 mod leadership;
@@ -28,6 +29,7 @@ mod memory;
 mod private_dns;
 mod refusals;
 mod retaining;
+mod retention;
 mod roles;
 mod scene;
 mod sharing;

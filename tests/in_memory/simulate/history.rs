@@ -17,7 +17,7 @@ pub const MODELS: [&str; 3] =
 
 /// Drifts that leave something without the tag of the installation are not drawn: nobody can know whose it is then, and the
 /// operator waits for people to say so (tests/in_memory/drift.rs shows that it tells them).
-pub const DRIFTS: [&str; 28] = [
+pub const DRIFTS: [&str; 29] = [
     "code replaced",
     "configuration changed",
     "egress opened",
@@ -33,6 +33,7 @@ pub const DRIFTS: [&str; 28] = [
     "function deleted",
     "function detached",
     "function idle",
+    "function setting changed",
     "group deleted",
     "ingress opened",
     "ingress rule deleted",
