@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{DeletionPolicy, EndpointStatus, InvalidSpec, network::NetworkKey};
 use crate::{
-    aws::{Environment, Region, SubnetId},
+    aws::{Environment, LogGroup, Region, SubnetId},
     policy::ModelId,
 };
 
@@ -175,7 +175,8 @@ pub struct FunctionSpec {
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LoggingSpec {
-    /// For how many days; by default 30.
+    /// For how many days; exactly so many where it is given. By default 30, or longer where somebody has the log group kept for
+    /// longer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(
         validation = Rule::new(
@@ -309,7 +310,38 @@ pub struct Function {
     /// The user's environment variables.
     pub environment: Environment,
     /// For how many days the log is kept.
-    pub retention_days: u32,
+    pub log_retention: LogRetention,
+}
+
+/// For how many days a log is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LogRetention {
+    /// The app says so.
+    Exactly(u32),
+    /// The app does not say: what somebody wants to keep for longer is not deleted.
+    AtLeast(u32),
+}
+
+impl LogRetention {
+    /// What a log group gets that has another retention.
+    pub fn days(self) -> u32 {
+        match self {
+            Self::Exactly(days) | Self::AtLeast(days) => days,
+        }
+    }
+
+    /// Whether a log group may stay as it is.
+    ///
+    /// A group without a retention keeps its events for ever, which is longer than any number of days. That is how a group begins,
+    /// too, whose retention was to be written when the operator stopped. In that one nothing is stored: a retention
+    /// deletes nothing there, whoever made the group.
+    pub fn is_met_by(self, group: &LogGroup) -> bool {
+        match (self, group.retention_days) {
+            (Self::Exactly(days), kept) => kept == Some(days),
+            (Self::AtLeast(days), Some(kept)) => kept >= days,
+            (Self::AtLeast(_), None) => group.stored_bytes > 0,
+        }
+    }
 }
 
 impl App {
@@ -347,7 +379,10 @@ impl App {
                     Self::TIMEOUT_SECONDS,
                 )?,
                 environment: Environment::new(function.environment),
-                retention_days: or_default("spec.function.logging.retentionDays", retention, Self::RETENTION_DAYS)?,
+                log_retention: match retention {
+                    None => LogRetention::AtLeast(Self::RETENTION_DAYS),
+                    Some(days) => LogRetention::Exactly(positive("spec.function.logging.retentionDays", days)?),
+                },
             },
             probe_interval: interval
                 .map(|seconds| positive("spec.healthCheck.intervalSeconds", seconds))

@@ -117,6 +117,8 @@ names! {
     NameConflict,
     /// There is no such VPC in this account and region.
     VpcNotFound,
+    /// The VPC belongs to another account, which shares its subnets with the one that the operator works in.
+    VpcNotOwned,
     /// Lambda attaches functions to VPCs of default tenancy only.
     DedicatedTenancy,
     /// The region does not offer the service through interface endpoints.
@@ -197,6 +199,7 @@ impl Reason {
             | Self::VpcConflict
             | Self::NameConflict
             | Self::VpcNotFound
+            | Self::VpcNotOwned
             | Self::DedicatedTenancy
             | Self::ServiceNotOffered
             | Self::TooFewZones

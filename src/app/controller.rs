@@ -106,17 +106,20 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         Ok(caller) => caller,
         Err(error) => return report.unseen(&error).await.map(Next::from),
     };
-    if !held && !app.subnets.is_empty() {
-        match subnets_refused(&app, &snapshot).await {
-            Ok(None) => {}
-            Ok(Some(leg)) => {
-                report.legs.push(leg);
-                report.write().await?;
-                return Ok(Pace::Blocked.into());
-            }
-            Err(error) => return report.unseen(&error).await.map(Next::from),
+    let own_subnets = if app.subnets.is_empty() { Ok(None) } else { subnets_refused(&app, &snapshot).await };
+    let refused = match own_subnets {
+        Ok(None) => None,
+        // What the app has stays where it is, and is kept exact; that its subnets are not what they were is told.
+        Ok(Some(leg)) if held => Some(leg),
+        Ok(Some(leg)) => {
+            report.legs.push(leg);
+            report.write().await?;
+            return Ok(Pace::Blocked.into());
         }
-    }
+        // The network looks at the same tables, and says that they cannot be read.
+        Err(_) if held => None,
+        Err(error) => return report.unseen(&error).await.map(Next::from),
+    };
     let suspended = object.spec.suspend.unwrap_or_default();
     if !suspended {
         // Before anything is created, so that nothing created is ever forgotten.
@@ -162,7 +165,9 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     if plan.legs.iter().any(|leg| leg.kind == ConditionType::Accepted) {
         report.legs.retain(|leg| leg.kind != ConditionType::Accepted);
     }
-    report.legs.extend(view.legs);
+    let is_told = |leg: &Leg| refused.as_ref().is_some_and(|refused| refused.kind == leg.kind);
+    report.legs.extend(view.legs.into_iter().filter(|leg| !is_told(leg)));
+    report.legs.extend(refused.iter().cloned());
     report.legs.extend(plan.legs.iter().cloned());
     report.facts.observe(&desired.identity, &observed, recorded);
     report.done = done;
@@ -171,7 +176,11 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     if error.is_none() && plan.steps.is_empty() && report.legs.iter().all(|leg| leg.standing == Standing::Met) {
         ctx.settle(&uid, &desired);
     }
-    let pace = error.as_ref().map_or_else(|| Pace::of(&plan), Pace::after);
+    let pace = match (&error, &refused) {
+        (Some(error), _) => Pace::after(error),
+        (None, Some(_)) if Pace::of(&plan) == Pace::Rest => Pace::Blocked,
+        (None, _) => Pace::of(&plan),
+    };
     let subject = report.subject(&app.network.region);
     let stage = if suspended { Stage::Suspended } else { stage(&report.legs, &plan, error.is_some()) };
     let probe = Probe {
@@ -246,7 +255,7 @@ pub async fn observe(
         Some(group)
             if closely
                 || (listing.is_none() && desired.function.is_some())
-                || group.retention_days != Some(desired.retention_days) =>
+                || !desired.log_retention.is_met_by(&group) =>
         {
             snapshot.log_group_tags(&group).await?.map(|tags| LogGroupFacts { group, tags: Some(tags) })
         }
@@ -285,7 +294,7 @@ async fn subnets_refused(app: &App, snapshot: &Snapshot) -> Result<Option<Leg>, 
     let mut refusal = None;
     // A subnet that is missing may be new: topology is looked at anew before the app is refused.
     for max_age in [MaxAge::Any, MaxAge::Under(SUBNETS_MAX_AGE)] {
-        let topology = snapshot.topology(max_age, &services).await?;
+        let topology = snapshot.topology(vpc, max_age, &services).await?;
         refusal = Service::ALL
             .iter()
             .find_map(|service| check_subnets(vpc, region.as_str(), &topology, *service, &app.subnets).err());

@@ -3,7 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
-    api::{PrivateGenAINetworkStatus, app::App},
+    api::{
+        PrivateGenAINetworkStatus,
+        app::{App, LogRetention},
+    },
     aws::{
         Architecture, Caller, Environment, FunctionConfiguration, Package, PolicyDocument, SecurityGroupId, SubnetId,
         Tags,
@@ -59,7 +62,7 @@ pub struct Desired {
     /// The execution role.
     pub role: DesiredRole,
     /// For how many days the log is kept.
-    pub retention_days: u32,
+    pub log_retention: LogRetention,
     /// The function; `None` while the network offers no path to attach it to.
     pub function: Option<DesiredFunction>,
 }
@@ -107,7 +110,7 @@ impl Desired {
         Self {
             tags: governance.tagged(identity.tags()),
             role: DesiredRole::new(&identity, caller, &models, governance),
-            retention_days: app.function.retention_days,
+            log_retention: app.function.log_retention,
             function: path.map(|path| DesiredFunction {
                 configuration: FunctionConfiguration {
                     role_arn: identity.role_arn(caller),
@@ -200,7 +203,7 @@ mod tests {
         let desired = Desired::new(&app, identity(), &caller(), &Governance::default(), Some(&path()));
         let DesiredFunction { configuration, architecture, package } = desired.function.expect("a function");
         assert_eq!((configuration.memory_mib, configuration.timeout_seconds), (256, 30));
-        assert_eq!(desired.retention_days, 7);
+        assert_eq!(desired.log_retention, LogRetention::Exactly(7));
         assert_eq!(configuration.role_arn, identity().role_arn(&caller()));
         assert_eq!((configuration.runtime.as_str(), configuration.handler.as_str()), ("nodejs24.x", "index.handler"));
         assert_eq!(architecture, Architecture::Arm64);

@@ -102,7 +102,10 @@ pub(super) fn role() -> Role {
 
 pub(super) fn log_group(tags: Option<Tags>) -> LogGroupFacts {
     let arn = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/pgai-a".to_owned();
-    LogGroupFacts { group: LogGroup { name: identity().log_group_name(), arn, retention_days: Some(30) }, tags }
+    LogGroupFacts {
+        group: LogGroup { name: identity().log_group_name(), arn, retention_days: Some(30), stored_bytes: 1 },
+        tags,
+    }
 }
 
 pub(super) fn listing() -> FunctionListing {
@@ -111,6 +114,8 @@ pub(super) fn listing() -> FunctionListing {
         name: identity().function_name(),
         arn: identity().function_arn(&caller()),
         configuration: function.configuration,
+        altered: BTreeSet::new(),
+        fixed: BTreeSet::new(),
         architecture: function.architecture,
         code_sha256: function.package.sha256().to_owned(),
         last_modified: "2026-01-01T00:00:00.000+0000".to_owned(),

@@ -65,6 +65,8 @@ pub fn needs_detail(
     });
     let as_desired = desired.is_none_or(|desired| {
         listing.configuration == desired.configuration
+            && listing.altered.is_empty()
+            && listing.fixed.is_empty()
             && listing.architecture == desired.architecture
             && listing.code_sha256 == desired.package.sha256()
     });
@@ -87,7 +89,7 @@ mod tests {
     #[test]
     fn a_function_is_asked_about_when_it_is_new_changed_unhealthy_or_about_to_be_written() {
         type Case = (&'static str, fn(&mut FunctionListing, &mut FunctionStatus));
-        let cases: [Case; 11] = [
+        let cases: [Case; 13] = [
             ("another one under the name", |_, recorded| recorded.arn.clear()),
             ("changed since", |listing, _| listing.last_modified.push('x')),
             ("pending when last seen", |_, recorded| recorded.state = "Pending".to_owned()),
@@ -101,6 +103,8 @@ mod tests {
                 listing.code_sha256 = "other".to_owned();
                 recorded.code_sha256 = "other".to_owned();
             }),
+            ("about to have a setting put back", |listing, _| listing.altered = [crate::aws::Setting::Layers].into()),
+            ("created by somebody else", |listing, _| listing.fixed = [crate::aws::Fixed::Durable].into()),
             ("detached", |listing, _| listing.configuration.subnets.clear()),
         ];
         let function = desired().function;

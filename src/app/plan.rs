@@ -11,8 +11,8 @@ use super::{
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
     aws::{
-        FunctionDetail, FunctionState, NetworkInterfaceId, NewFunction, PolicyArn, Role, Tagging, Tags, UpdateStatus,
-        Write,
+        FunctionDetail, FunctionListing, FunctionState, NetworkInterfaceId, NewFunction, PolicyArn, Role, Tagging,
+        Tags, UpdateStatus, Write,
     },
     governance::Governance,
     identity::{AppIdentity, Retirement, TAG_RETAINED, TAG_RETIRED, missing_tags},
@@ -209,20 +209,20 @@ fn execution_role(identity: &AppIdentity, desired: &DesiredRole, found: Option<&
 fn log_group(desired: &Desired, facts: Option<&LogGroupFacts>, plan: &mut Plan) -> Option<Leg> {
     let kind = ConditionType::FunctionReady;
     let name = desired.identity.log_group_name();
-    let days = desired.retention_days;
+    let days = desired.log_retention.days();
     match facts {
         None => {
             plan.step(kind, Write::CreateLogGroup { name: name.clone(), tags: desired.tags.clone() });
             plan.step(kind, Write::PutRetentionPolicy { name, days });
             None
         }
-        Some(LogGroupFacts { group, tags: None }) if group.retention_days == Some(days) => None,
+        Some(LogGroupFacts { group, tags: None }) if desired.log_retention.is_met_by(group) => None,
         Some(LogGroupFacts { group, tags: Some(tags) }) if desired.identity.installation.owns(tags) => {
             let tags = missing_tags(&desired.tags, tags);
             if !tags.is_empty() {
                 plan.step(kind, Write::TagLogGroup { arn: group.arn.clone(), tags });
             }
-            if group.retention_days != Some(days) {
+            if !desired.log_retention.is_met_by(group) {
                 plan.step(kind, Write::PutRetentionPolicy { name, days });
             }
             None
@@ -272,6 +272,9 @@ fn function(desired: &Desired, function: &DesiredFunction, observed: &Observed, 
     if let Some(leg) = observed.detail.as_ref().and_then(|detail| unsettled(desired, detail, plan)) {
         return leg;
     }
+    if let Some(leg) = created_otherwise(listing) {
+        return leg;
+    }
     let before = plan.steps.len();
     if let Some(detail) = &observed.detail {
         let tags = missing_tags(&desired.tags, &detail.tags);
@@ -280,12 +283,13 @@ fn function(desired: &Desired, function: &DesiredFunction, observed: &Observed, 
         }
     }
     // One update at a time: Lambda refuses the second while the first is under way.
-    if listing.configuration != function.configuration || observed.has_another_role() {
+    if listing.configuration != function.configuration || !listing.altered.is_empty() || observed.has_another_role() {
         if let Some(leg) = too_long(desired, function) {
             return leg;
         }
         let configuration = function.configuration.clone();
-        plan.step(kind, Write::UpdateFunctionConfiguration { name: name.clone(), configuration });
+        let reset = listing.altered.clone();
+        plan.step(kind, Write::UpdateFunctionConfiguration { name: name.clone(), configuration, reset });
     } else if listing.code_sha256 != function.package.sha256() || listing.architecture != function.architecture {
         plan.step(
             kind,
@@ -365,6 +369,24 @@ fn unsettled(desired: &Desired, detail: &FunctionDetail, plan: &mut Plan) -> Opt
             format!("An update of function {name} is under way; AWS takes up to some minutes."),
         )),
     }
+}
+
+/// The function has what Lambda gives a function at its creation only: nothing can be put back.
+fn created_otherwise(listing: &FunctionListing) -> Option<Leg> {
+    if listing.fixed.is_empty() {
+        return None;
+    }
+    let fixed: Vec<&str> = listing.fixed.iter().map(|fixed| fixed.as_str()).collect();
+    Some(Leg::blocked(
+        ConditionType::FunctionReady,
+        Reason::NameTaken,
+        format!(
+            "Function {} was created by somebody else: it has {}, which Lambda cannot change. Delete it, and the operator \
+             creates it again.",
+            listing.name,
+            fixed.join(" and ")
+        ),
+    ))
 }
 
 fn not_ours(identity: &AppIdentity, kind: ConditionType, what: &str, name: &str) -> Leg {

@@ -52,11 +52,32 @@ impl fmt::Debug for PolicyDocument {
     }
 }
 
+/// What a list shows of a VPC.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct VpcListing {
+    /// Its id.
+    pub id: VpcId,
+    /// The account that owns it: another one where its subnets are shared with ours (AWS RAM).
+    pub owner: AccountId,
+    /// Where its instances run.
+    pub tenancy: Tenancy,
+}
+
+impl VpcListing {
+    /// The VPC, with the attributes that no list shows.
+    pub fn with(self, dns: VpcDns) -> Vpc {
+        let Self { id, owner, tenancy } = self;
+        Vpc { id, owner, tenancy, dns }
+    }
+}
+
 /// A VPC.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Vpc {
     /// Its id.
     pub id: VpcId,
+    /// The account that owns it, which alone can create endpoints in it.
+    pub owner: AccountId,
     /// Where its instances run. Lambda attaches to `Default` only.
     pub tenancy: Tenancy,
     /// The DNS attributes, which private DNS names of endpoints need.
@@ -424,6 +445,92 @@ pub struct FunctionConfiguration {
     pub security_groups: BTreeSet<SecurityGroupId>,
 }
 
+/// A setting of a function beside its [configuration](FunctionConfiguration). The operator gives none of them a value: each
+/// is to be as Lambda has it in a new function.
+///
+/// All that `UpdateFunctionConfiguration` can change is here, in the configuration, or among what is left alone
+/// (`docs/comparison.md`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Setting {
+    /// The queue or topic for events that failed; none.
+    DeadLetters,
+    /// The size of `/tmp`; 512 MiB.
+    EphemeralStorage,
+    /// Mounted file systems of EFS or S3 Files; none.
+    FileSystems,
+    /// Outbound IPv6 in subnets that have it (`Ipv6AllowedForDualStack`); off.
+    Ipv6,
+    /// The key that encrypts the environment; Lambda's own.
+    Key,
+    /// Code that is put before the function's own; none.
+    Layers,
+    /// Format and group of the log; text, in the group of the function's name.
+    Logging,
+    /// Snapshots of published versions; none.
+    SnapStart,
+    /// Whether requests are sampled for X-Ray; only where the caller does (`PassThrough`).
+    Tracing,
+}
+
+impl Setting {
+    /// Every one.
+    pub const ALL: &[Self] = &[
+        Self::DeadLetters,
+        Self::EphemeralStorage,
+        Self::FileSystems,
+        Self::Ipv6,
+        Self::Key,
+        Self::Layers,
+        Self::Logging,
+        Self::SnapStart,
+        Self::Tracing,
+    ];
+
+    /// The MiB of `/tmp` in a new function.
+    pub const EPHEMERAL_STORAGE_MIB: u32 = 512;
+
+    /// What people call it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::DeadLetters => "dead-letter target",
+            Self::EphemeralStorage => "ephemeral storage",
+            Self::FileSystems => "file systems",
+            Self::Ipv6 => "outbound IPv6",
+            Self::Key => "KMS key",
+            Self::Layers => "layers",
+            Self::Logging => "log configuration",
+            Self::SnapStart => "SnapStart",
+            Self::Tracing => "tracing",
+        }
+    }
+}
+
+/// What a function can only be created with: one that has it was created by somebody else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Fixed {
+    /// It runs on instances of a capacity provider, in that one's VPC.
+    CapacityProvider,
+    /// It is a durable function, whose payloads Lambda stores. "You can only enable durable execution when creating a function"
+    /// (Lambda developer guide, "Configure Lambda durable functions").
+    Durable,
+    /// Its package is an image.
+    Image,
+    /// Each invocation is for a tenant.
+    TenantIsolation,
+}
+
+impl Fixed {
+    /// What people call it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::CapacityProvider => "a capacity provider",
+            Self::Durable => "durable execution",
+            Self::Image => "an image instead of a zip file",
+            Self::TenantIsolation => "tenant isolation",
+        }
+    }
+}
+
 /// A function as `ListFunctions` shows it: no state, no tags, no reserved concurrency.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FunctionListing {
@@ -433,6 +540,10 @@ pub struct FunctionListing {
     pub arn: String,
     /// Its configuration.
     pub configuration: FunctionConfiguration,
+    /// The settings that are not as in a new function.
+    pub altered: BTreeSet<Setting>,
+    /// What it was created with that no function of ours has.
+    pub fixed: BTreeSet<Fixed>,
     /// Its processor.
     pub architecture: Architecture,
     /// Base64 of the SHA-256 of the deployment package.
@@ -539,6 +650,8 @@ pub struct LogGroup {
     pub arn: String,
     /// How many days events are kept; `None` is for ever.
     pub retention_days: Option<u32>,
+    /// How many bytes are kept. AWS counts them late: those of the last hours may be missing.
+    pub stored_bytes: u64,
 }
 
 /// An IAM role.

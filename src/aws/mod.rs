@@ -19,17 +19,17 @@ use async_trait::async_trait;
 pub use credentials::{Credentials, Standing};
 pub use error::{AwsError, Class, Failure};
 pub use facts::{
-    Architecture, Caller, EndpointService, EndpointState, Environment, FunctionConfiguration, FunctionDetail,
+    Architecture, Caller, EndpointService, EndpointState, Environment, Fixed, FunctionConfiguration, FunctionDetail,
     FunctionListing, FunctionState, InterfaceHolder, InterfaceState, LogGroup, NetworkInterface, Peer, PolicyDocument,
-    Protocol, Role, RoleListing, RouteTable, RouteTarget, Rule, SecurityGroup, Subnet, Tags, Tenancy, UpdateStatus,
-    Vpc, VpcDns, VpcEndpoint,
+    Protocol, Role, RoleListing, RouteTable, RouteTarget, Rule, SecurityGroup, Setting, Subnet, Tags, Tenancy,
+    UpdateStatus, Vpc, VpcDns, VpcEndpoint, VpcListing,
 };
 pub use ids::{
     AccountId, FunctionName, InvalidId, LogGroupName, NetworkInterfaceId, Partition, PolicyArn, Region, RoleName,
     SecurityGroupId, SubnetId, VpcEndpointId, VpcId, ZoneName,
 };
 pub use invocation::{Answer, Evidence, FunctionError, Invocation, PROBE, ProbeError};
-pub use snapshot::{Endpoints, Functions, Kept, MaxAge, Snapshot, Snapshots, Topology};
+pub use snapshot::{Endpoints, Functions, Kept, KeptTopology, MaxAge, Snapshot, Snapshots, Topology};
 pub use write::{EndpointChange, NewFunction, NewVpcEndpoint, Package, Tagging, Write, Written};
 
 /// The AWS calls that the operator makes, and no others.
@@ -41,8 +41,11 @@ pub trait Aws: Send + Sync + 'static {
     /// `sts:GetCallerIdentity`.
     async fn caller(&self, region: &Region) -> Result<Caller, AwsError>;
 
-    /// `ec2:DescribeVpcs` by id, and two `ec2:DescribeVpcAttribute` for each VPC found.
-    async fn vpcs(&self, region: &Region, ids: &BTreeSet<VpcId>) -> Result<Vec<Vpc>, AwsError>;
+    /// `ec2:DescribeVpcs` by id.
+    async fn vpcs(&self, region: &Region, ids: &BTreeSet<VpcId>) -> Result<Vec<VpcListing>, AwsError>;
+
+    /// Two `ec2:DescribeVpcAttribute`; `None` when there is no such VPC.
+    async fn vpc_dns(&self, region: &Region, vpc: &VpcId) -> Result<Option<VpcDns>, AwsError>;
 
     /// `ec2:DescribeSubnets` of these VPCs.
     async fn subnets(&self, region: &Region, vpcs: &BTreeSet<VpcId>) -> Result<Vec<Subnet>, AwsError>;

@@ -3,6 +3,7 @@
 
 mod roles;
 mod table;
+mod topology;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,7 +13,9 @@ use std::{
 
 use roles::RoleReader;
 pub use table::MaxAge;
-use table::Table;
+use table::{Table, go_on};
+use topology::TopologyTables;
+pub use topology::{KeptTopology, Topology};
 
 use super::{
     AccountId, Aws, AwsError, Caller, Credentials, EndpointService, Failure, FunctionDetail, FunctionListing,
@@ -20,9 +23,6 @@ use super::{
     RouteTable, SecurityGroup, SecurityGroupId, Subnet, Tags, Vpc, VpcEndpoint, VpcId, Write, Written,
 };
 use crate::identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX};
-
-/// The slow tier: what VPCs look like changes rarely.
-const TOPOLOGY_MAX_AGE: Duration = Duration::from_mins(30);
 
 /// The snapshots of all regions, and what is common to them.
 pub struct Snapshots {
@@ -133,7 +133,7 @@ impl Snapshots {
                 roles: Arc::clone(&self.roles),
                 role_reader: Arc::clone(&self.role_reader),
                 covered: Mutex::default(),
-                topology: Table::new(&self.credentials),
+                topology: TopologyTables::new(&self.credentials),
                 endpoints: Table::new(&self.credentials),
                 security_groups: Table::new(&self.credentials),
                 functions: Table::new(&self.credentials),
@@ -147,14 +147,14 @@ impl Snapshots {
     pub fn ages(&self) -> Vec<(Region, &'static str, Duration)> {
         let regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
         let tables = regions.values().flat_map(|snapshot| {
-            [
-                ("topology", snapshot.topology.age()),
+            let others = [
                 ("endpoints", snapshot.endpoints.age()),
                 ("security_groups", snapshot.security_groups.age()),
                 ("functions", snapshot.functions.age()),
                 ("log_groups", snapshot.log_groups.age()),
-            ]
-            .map(|(table, age)| (snapshot.region.clone(), table, age))
+            ];
+            let tables = snapshot.topology.ages().into_iter().chain(others);
+            tables.map(|(table, age)| (snapshot.region.clone(), table, age)).collect::<Vec<_>>()
         });
         tables
             .chain([(self.home.clone(), "roles", self.roles.age())])
@@ -162,12 +162,14 @@ impl Snapshots {
             .collect()
     }
 
-    /// Forgets what drift can change, so that the next question of each table reads it anew. The topology of VPCs has
-    /// its own, slower clock.
+    /// Forgets what drift can change, so that the next question of each table reads it anew. What takes calls for each
+    /// resource (the DNS attributes of VPCs, roles that are read one by one) is forgotten in turn; what AWS offers in a region
+    /// has a slower clock.
     pub fn resync(&self) {
         self.role_reader.take_turns();
         self.roles.invalidate();
         for snapshot in self.regions.lock().unwrap_or_else(PoisonError::into_inner).values() {
+            snapshot.topology.resync();
             snapshot.endpoints.invalidate();
             snapshot.security_groups.invalidate();
             snapshot.functions.invalidate();
@@ -185,37 +187,11 @@ pub struct Snapshot {
     roles: Arc<Table<BTreeMap<RoleName, Role>>>,
     role_reader: Arc<RoleReader>,
     covered: Mutex<BTreeSet<VpcId>>,
-    topology: Table<Topology>,
+    topology: TopologyTables,
     endpoints: Table<Endpoints>,
     security_groups: Table<Vec<SecurityGroup>>,
     functions: Table<Functions>,
     log_groups: Table<BTreeMap<LogGroupName, LogGroup>>,
-}
-
-/// The shape of the covered VPCs and what endpoint services are on offer.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Topology {
-    /// VPCs by id; one that is missing does not exist.
-    pub vpcs: BTreeMap<VpcId, Vpc>,
-    /// All their subnets.
-    pub subnets: Vec<Subnet>,
-    /// All their route tables.
-    pub route_tables: Vec<RouteTable>,
-    /// Endpoint services by name; one that is missing is not offered.
-    pub services: BTreeMap<String, EndpointService>,
-}
-
-impl Topology {
-    /// What concerns one VPC.
-    #[must_use]
-    pub fn of(&self, vpc: &VpcId) -> Self {
-        Self {
-            vpcs: self.vpcs.get_key_value(vpc).map(|(id, vpc)| (id.clone(), vpc.clone())).into_iter().collect(),
-            subnets: self.subnets.iter().filter(|subnet| &subnet.vpc == vpc).cloned().collect(),
-            route_tables: self.route_tables.iter().filter(|table| &table.vpc == vpc).cloned().collect(),
-            services: self.services.clone(),
-        }
-    }
 }
 
 /// The functions of the account in a region.
@@ -233,7 +209,7 @@ pub struct Functions {
 #[expect(missing_docs, reason = "the tables say what is in them")]
 pub struct Kept {
     pub roles: Option<Arc<BTreeMap<RoleName, Role>>>,
-    pub topology: Option<Arc<Topology>>,
+    pub topology: KeptTopology,
     pub endpoints: Option<Arc<Endpoints>>,
     pub security_groups: Option<Arc<Vec<SecurityGroup>>>,
     pub functions: Option<Arc<Functions>>,
@@ -258,7 +234,7 @@ impl Snapshot {
     /// Includes a VPC in topology and endpoints from now on.
     pub fn cover(&self, vpc: &VpcId) {
         if self.covered.lock().unwrap_or_else(PoisonError::into_inner).insert(vpc.clone()) {
-            self.topology.invalidate();
+            self.topology.cover();
             self.endpoints.invalidate();
         }
     }
@@ -277,14 +253,9 @@ impl Snapshot {
 
     /// Goes on from what other tables kept, which is so old by now.
     pub fn keep(&self, kept: Kept, aged: Duration) {
-        fn go_on<T>(table: &Table<T>, kept: Option<Arc<T>>, aged: Duration) {
-            if let Some(kept) = kept {
-                table.keep(kept, aged);
-            }
-        }
         let Kept { roles, topology, endpoints, security_groups, functions, log_groups } = kept;
         go_on(&self.roles, roles, aged);
-        go_on(&self.topology, topology, aged);
+        self.topology.keep(topology, aged);
         go_on(&self.endpoints, endpoints, aged);
         go_on(&self.security_groups, security_groups, aged);
         go_on(&self.functions, functions, aged);
@@ -294,38 +265,72 @@ impl Snapshot {
     /// Leaves a VPC out from now on.
     pub fn uncover(&self, vpc: &VpcId) {
         self.covered.lock().unwrap_or_else(PoisonError::into_inner).remove(vpc);
+        self.topology.uncover(vpc);
     }
 
     fn covered(&self) -> BTreeSet<VpcId> {
         self.covered.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// The covered VPCs, their subnets and route tables, and these endpoint services.
+    /// A covered VPC, its subnets and route tables, and these endpoint services: all its parts, each as old as it may be.
     ///
     /// # Errors
-    /// As the describe calls behind it.
-    pub async fn topology(&self, max_age: MaxAge, services: &BTreeSet<String>) -> Result<Arc<Topology>, AwsError> {
-        let max_age = match max_age {
-            MaxAge::Any => MaxAge::Under(TOPOLOGY_MAX_AGE),
-            under @ MaxAge::Under(_) => under,
-        };
-        self.topology
-            .get(max_age, async |_| {
-                let vpcs = self.covered();
-                let (found, subnets, route_tables, services) = futures::try_join!(
-                    self.aws.vpcs(&self.region, &vpcs),
-                    self.aws.subnets(&self.region, &vpcs),
-                    self.aws.route_tables(&self.region, &vpcs),
-                    self.aws.endpoint_services(&self.region, services),
-                )?;
-                Ok(Topology {
-                    vpcs: found.into_iter().map(|vpc| (vpc.id.clone(), vpc)).collect(),
-                    subnets,
-                    route_tables,
-                    services: services.into_iter().map(|service| (service.name.clone(), service)).collect(),
-                })
-            })
-            .await
+    /// As the parts: [`Self::vpc`], [`Self::subnets`], [`Self::route_tables`], [`Self::endpoint_services`].
+    pub async fn topology(
+        &self,
+        vpc: &VpcId,
+        max_age: MaxAge,
+        services: &BTreeSet<String>,
+    ) -> Result<Topology, AwsError> {
+        let (found, subnets, route_tables, services) = futures::try_join!(
+            self.vpc(vpc, max_age),
+            self.subnets(max_age),
+            self.route_tables(max_age),
+            self.endpoint_services(max_age, services),
+        )?;
+        Ok(Topology {
+            vpcs: found.map(|vpc| (vpc.id.clone(), vpc)).into_iter().collect(),
+            subnets: subnets.iter().filter(|subnet| subnet.vpc == *vpc).cloned().collect(),
+            route_tables: route_tables.iter().filter(|table| table.vpc == *vpc).cloned().collect(),
+            services: (*services).clone(),
+        })
+    }
+
+    /// A covered VPC; `None` when there is no such VPC. Where any age will do, its DNS attributes are at most six resyncs
+    /// old, and all else is of the last resync.
+    ///
+    /// # Errors
+    /// As `DescribeVpcs` and `DescribeVpcAttribute`.
+    pub async fn vpc(&self, vpc: &VpcId, max_age: MaxAge) -> Result<Option<Vpc>, AwsError> {
+        self.topology.vpc((&*self.aws, &self.region), &self.covered(), vpc, max_age).await
+    }
+
+    /// The subnets of all covered VPCs.
+    ///
+    /// # Errors
+    /// As `DescribeSubnets`.
+    pub async fn subnets(&self, max_age: MaxAge) -> Result<Arc<Vec<Subnet>>, AwsError> {
+        self.topology.subnets((&*self.aws, &self.region), &self.covered(), max_age).await
+    }
+
+    /// The route tables of all covered VPCs.
+    ///
+    /// # Errors
+    /// As `DescribeRouteTables`.
+    pub async fn route_tables(&self, max_age: MaxAge) -> Result<Arc<Vec<RouteTable>>, AwsError> {
+        self.topology.route_tables((&*self.aws, &self.region), &self.covered(), max_age).await
+    }
+
+    /// These endpoint services, by name, as the region offers them: at most half an hour old.
+    ///
+    /// # Errors
+    /// As `DescribeVpcEndpointServices`.
+    pub async fn endpoint_services(
+        &self,
+        max_age: MaxAge,
+        names: &BTreeSet<String>,
+    ) -> Result<Arc<BTreeMap<String, EndpointService>>, AwsError> {
+        self.topology.services((&*self.aws, &self.region), names, max_age).await
     }
 
     /// The endpoints of the covered VPCs. An interface never changes its address, so only interfaces that were not

@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, fmt};
 
 use super::{
-    facts::{Architecture, EndpointState, FunctionConfiguration, PolicyDocument, Rule, Tags},
+    facts::{Architecture, EndpointState, FunctionConfiguration, PolicyDocument, Rule, Setting, Tags},
     ids::{
         FunctionName, LogGroupName, NetworkInterfaceId, PolicyArn, RoleName, SecurityGroupId, SubnetId, VpcEndpointId,
         VpcId,
@@ -206,6 +206,8 @@ pub enum Write {
         name: FunctionName,
         /// The whole configuration.
         configuration: FunctionConfiguration,
+        /// The settings to put back to what they are in a new function. What is not sent stays as it was.
+        reset: BTreeSet<Setting>,
     },
     /// `lambda:UpdateFunctionCode`; the function is updating until its last update status says otherwise.
     UpdateFunctionCode {

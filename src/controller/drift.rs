@@ -27,6 +27,7 @@ pub enum Kind {
     Retention,
     Function,
     FunctionConfiguration,
+    FunctionSettings,
     FunctionCode,
     Tags,
 }
@@ -50,6 +51,7 @@ impl Kind {
         Self::Retention,
         Self::Function,
         Self::FunctionConfiguration,
+        Self::FunctionSettings,
         Self::FunctionCode,
         Self::Tags,
     ];
@@ -73,6 +75,7 @@ impl Kind {
             Self::Retention => "retention",
             Self::Function => "function",
             Self::FunctionConfiguration => "function_configuration",
+            Self::FunctionSettings => "function_settings",
             Self::FunctionCode => "function_code",
             Self::Tags => "tags",
         }
@@ -93,6 +96,7 @@ impl Kind {
             | Self::ForeignPolicy
             | Self::Retention
             | Self::FunctionConfiguration
+            | Self::FunctionSettings
             | Self::FunctionCode
             | Self::Tags => false,
         }
@@ -203,8 +207,12 @@ fn describe(write: &Write) -> Vec<(Kind, String)> {
         Write::CreateLogGroup { .. } => again(Kind::LogGroup),
         Write::PutRetentionPolicy { days, .. } => one(Kind::Retention, format!("retention set back to {days} days")),
         Write::CreateFunction(_) => again(Kind::Function),
-        Write::UpdateFunctionConfiguration { .. } => {
+        Write::UpdateFunctionConfiguration { reset, .. } if reset.is_empty() => {
             one(Kind::FunctionConfiguration, "configuration set back".to_owned())
+        }
+        Write::UpdateFunctionConfiguration { reset, .. } => {
+            let settings: Vec<&str> = reset.iter().map(|setting| setting.as_str()).collect();
+            one(Kind::FunctionSettings, format!("configuration set back, with: {}", settings.join(", ")))
         }
         Write::UpdateFunctionCode { .. } => one(Kind::FunctionCode, "code set back".to_owned()),
         Write::DeleteFunction { .. } => one(Kind::Function, "it had failed, and was deleted".to_owned()),
@@ -269,7 +277,9 @@ fn keys(tags: &Tags) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::{PolicyDocument, Protocol, RoleName, SecurityGroupId};
+    use crate::aws::{
+        Environment, FunctionConfiguration, FunctionName, PolicyDocument, Protocol, RoleName, SecurityGroupId, Setting,
+    };
 
     fn group() -> SecurityGroupId {
         "sg-0000000f".parse().expect("a group id")
@@ -344,6 +354,30 @@ mod tests {
             Write::UntagRole { role: role(), keys: ["k".to_owned()].into() },
         ];
         assert_eq!(told(&done), [("Role pgai-x: it was gone, and was created again.".to_owned(), vec!["role"])]);
+    }
+
+    #[test]
+    fn a_function_whose_settings_were_changed_is_told_with_their_names() {
+        let configuration = FunctionConfiguration {
+            role_arn: String::new(),
+            runtime: String::new(),
+            handler: String::new(),
+            memory_mib: 512,
+            timeout_seconds: 120,
+            environment: Environment::default(),
+            subnets: BTreeSet::new(),
+            security_groups: BTreeSet::new(),
+        };
+        let name: FunctionName = "pgai-x".parse().expect("a name");
+        let update = |reset: &[Setting]| {
+            let (name, configuration) = (name.clone(), configuration.clone());
+            Write::UpdateFunctionConfiguration { name, configuration, reset: reset.iter().copied().collect() }
+        };
+        let words = |words: &str| format!("Function pgai-x: configuration set back{words}.");
+        assert_eq!(told(&[update(&[])]), [(words(""), vec!["function_configuration"])]);
+        let settings = [Setting::Tracing, Setting::Layers, Setting::DeadLetters];
+        let expected = words(", with: dead-letter target, layers, tracing");
+        assert_eq!(told(&[update(&settings)]), [(expected, vec!["function_settings"])]);
     }
 
     #[test]

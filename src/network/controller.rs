@@ -26,7 +26,9 @@ use crate::{
         condition::{ConditionType, Leg, Reason, Standing as LegStanding, is_true},
         network::NetworkKey,
     },
-    aws::{AwsError, Failure, FunctionName, MaxAge, NetworkInterfaceId, Role, SecurityGroupId, Snapshot, Write},
+    aws::{
+        AwsError, Failure, FunctionName, MaxAge, NetworkInterfaceId, Role, SecurityGroupId, Snapshot, Topology, Write,
+    },
     controller::{
         Context, Converged, Departed, Error, Freshness, Guarded, Pace, Place, add_finalizer, apply_status,
         context::key, converge, drift::repairs, explain_undecoded, explain_unreadable, is_held, observe_ready,
@@ -230,7 +232,15 @@ async fn keep(
     let pass = converge(
         &snapshot,
         ctx,
-        async |fresh| look(&snapshot, (key, &identity), ends(key, &ctx.cluster()), fresh, ctx).await,
+        async |fresh| {
+            let ending = ends(key, &ctx.cluster());
+            let observed = look(&snapshot, (key, &identity), ending, fresh, ctx).await?;
+            if ending && !ends(key, &ctx.cluster()) {
+                // An app came meanwhile: what it asks of the VPC was not looked at.
+                return look(&snapshot, (key, &identity), false, fresh, ctx).await;
+            }
+            Ok(observed)
+        },
         |observed| decide(key, &identity, &caller, observed, &ctx.cluster(), &mut ctx.memory()),
         |write, result| {
             kept = match (write, result) {
@@ -368,12 +378,14 @@ pub async fn observe(
     let has_endpoint =
         endpoints.endpoints.iter().any(|endpoint| identity.owns(&endpoint.tags) && !endpoint.state.is_ending());
     // Whether private DNS cuts somebody off is decided once, when an endpoint is created: not by old route tables.
-    let topology_age = if has_endpoint || ends {
+    let topology_age = if has_endpoint {
         fresh.of(ConditionType::VpcReady)
     } else {
         MaxAge::Under(fresh.of(ConditionType::VpcReady).bounded_by(DECIDING_TOPOLOGY_MAX_AGE))
     };
-    let topology = snapshot.topology(topology_age, &services).await?;
+    // What is to go asks nothing of its VPC.
+    let topology =
+        if ends { Topology::default() } else { snapshot.topology(&identity.vpc, topology_age, &services).await? };
     let groups =
         snapshot.security_groups(fresh.of_either(ConditionType::SecurityGroupsReady, ConditionType::Accepted)).await?;
     let observed = Observed::new(identity, &topology, &endpoints, &groups);

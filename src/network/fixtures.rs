@@ -98,7 +98,8 @@ pub(super) fn bare() -> Observed {
         policy_supported: true,
         private_dns_name: Some("bedrock-runtime.us-east-1.amazonaws.com".to_owned()),
     };
-    let vpc = Vpc { id: vpc_id(), tenancy: Tenancy::Default, dns: VpcDns { support: true, hostnames: true } };
+    let dns = VpcDns { support: true, hostnames: true };
+    let vpc = Vpc { id: vpc_id(), owner: caller().account, tenancy: Tenancy::Default, dns };
     Observed {
         live_roles: Vec::new(),
         retired_roles: Vec::new(),

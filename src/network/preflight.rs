@@ -55,6 +55,19 @@ pub(super) fn place(desired: &Desired, observed: &Observed, service: Service) ->
             ),
         )
     })?;
+    let account = &desired.caller.account;
+    if vpc.owner != *account {
+        // "You can't create, describe, modify, or delete VPC endpoints in subnets that are shared with you" (AWS PrivateLink
+        // guide, "Shared subnets").
+        return Err(Refusal::new(
+            Reason::VpcNotOwned,
+            format!(
+                "VPC {id} belongs to account {}, and the operator works in account {account}: AWS lets the owner of a VPC \
+                 alone create endpoints in it. Use a VPC that account {account} owns, or run an operator in account {}.",
+                vpc.owner, vpc.owner
+            ),
+        ));
+    }
     if let Tenancy::Other(tenancy) = &vpc.tenancy {
         return Err(Refusal::new(
             Reason::DedicatedTenancy,
@@ -111,7 +124,8 @@ pub fn check_subnets(
             return Err(Refusal::new(
                 Reason::SubnetNotPrivate,
                 format!(
-                    "Subnet {id} has a route to an internet gateway: name private subnets in network.subnetIds, or none."
+                    "Subnet {id} has a route to an internet gateway: remove the route, or name private subnets in \
+                     network.subnetIds, or none."
                 ),
             ));
         }

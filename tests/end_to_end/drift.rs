@@ -9,7 +9,7 @@ use futures::FutureExt as _;
 use private_genai_operator::{
     aws::{
         Aws as _, EndpointChange, FunctionConfiguration, FunctionListing, Package, Peer, PolicyDocument, Protocol,
-        Region, Role, Rule, SecurityGroup, SecurityGroupId, VpcEndpoint, VpcId, Write, sdk::SdkAws,
+        Region, Role, Rule, SecurityGroup, SecurityGroupId, Setting, VpcEndpoint, VpcId, Write, sdk::SdkAws,
     },
     identity::{ENDPOINTS_GROUP, FUNCTION_PREFIX, FUNCTIONS_GROUP, InstallationId, LOG_GROUP_PREFIX, TAG_VPC},
 };
@@ -160,7 +160,13 @@ async fn found_at_the_resync(scene: &Scene) {
     scene.write(Write::RevokeIngress { group: endpoints.id, rules: endpoints.ingress }).await;
     scene.write(Write::AuthorizeEgress { group: functions.id, rules: [everywhere].into() }).await;
     // Lambda takes no configuration with a role that does not suffice, so the role comes after.
-    scene.write(Write::UpdateFunctionConfiguration { name: function.name.clone(), configuration }).await;
+    scene
+        .write(Write::UpdateFunctionConfiguration {
+            name: function.name.clone(),
+            configuration,
+            reset: BTreeSet::new(),
+        })
+        .await;
     scene.write(Write::DeleteRolePolicy { role: role.name, policy }).await;
     let name = format!("/aws/lambda/{}", function.name).parse().expect("a name");
     scene.write(Write::DeleteLogGroup { name }).await;
@@ -243,6 +249,40 @@ async fn without_its_group(scene: &Scene) {
     scene.touch();
 }
 
+/// Everything that an update can set beside what the app decides, and that suits the runtime.
+async fn with_settings(scene: &Scene) {
+    use aws_sdk_lambda::types;
+    let function = scene.function().await;
+    let account = function.arn.split(':').nth(4).expect("an account").to_owned();
+    let arn = |what: &str| format!("arn:aws:{}", what.replace("ACCOUNT", &account));
+    let logging = types::LoggingConfig::builder().log_format(types::LogFormat::Json).log_group("/theirs").build();
+    let mount = types::FileSystemConfig::builder()
+        .arn(arn("elasticfilesystem:us-east-1:ACCOUNT:access-point/fsap-0123456789abcdef0"))
+        .local_mount_path("/mnt/theirs")
+        .build();
+    let dead_letters = types::DeadLetterConfig::builder().target_arn(arn("sqs:us-east-1:ACCOUNT:theirs")).build();
+    scene
+        .lambda
+        .update_function_configuration()
+        .function_name(function.name.as_str())
+        .layers(arn("lambda:us-east-1:ACCOUNT:layer:theirs:1"))
+        .tracing_config(types::TracingConfig::builder().mode(types::TracingMode::Active).build())
+        .dead_letter_config(dead_letters)
+        .ephemeral_storage(types::EphemeralStorage::builder().size(1024).build().expect("a size"))
+        .logging_config(logging)
+        .kms_key_arn(arn("kms:us-east-1:ACCOUNT:key/theirs"))
+        .file_system_configs(mount.expect("a mount"))
+        .vpc_config(types::VpcConfig::builder().ipv6_allowed_for_dual_stack(true).build())
+        // Snapshots are for other runtimes: Lambda takes the operator's runtime back only without them.
+        .runtime("python3.13".into())
+        .snap_start(types::SnapStart::builder().apply_on(types::SnapStartApplyOn::PublishedVersions).build())
+        .send()
+        .await
+        .expect("the settings are changed");
+    assert_eq!(scene.function().await.altered.iter().copied().collect::<Vec<_>>(), Setting::ALL);
+    scene.touch();
+}
+
 /// Tags that say what a resource is for.
 async fn untagged(scene: &Scene) {
     let (functions, _) = scene.groups().await;
@@ -283,6 +323,7 @@ async fn what_is_changed_by_hand_is_put_back_and_told() {
 
     let kinds = ["endpoint_policy", "endpoint_groups", "private_dns", "foreign_policy", "function_code", "retention"];
     round(&scene, &operator, &before, &kinds, async || opened(&scene).await).await;
+    round(&scene, &operator, &before, &["function_settings"], async || with_settings(&scene).await).await;
     let principal = scene.role().await.id;
     round(&scene, &operator, &before, &["role", "function_configuration"], async || cut_off(&scene).await).await;
     assert_ne!(scene.role().await.id, principal, "another principal, which the function was given");

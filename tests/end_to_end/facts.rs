@@ -23,7 +23,8 @@ pub async fn of(aws: &SdkAws, region: &Region, installation: &InstallationId, vp
     for function in functions.into_iter().filter(|function| function.name.as_str().starts_with(FUNCTION_PREFIX)) {
         let values = function.configuration.environment.variables();
         let tags = aws.function(region, &function.name).await.expect("an answer").map(|detail| detail.tags);
-        facts.insert(format!("{:?} {values:?} {} {tags:?}", function.configuration, function.code_sha256));
+        let set = (&function.altered, &function.fixed);
+        facts.insert(format!("{:?} {set:?} {values:?} {} {tags:?}", function.configuration, function.code_sha256));
     }
     for group in aws.log_groups(region, LOG_GROUP_PREFIX).await.expect("log groups") {
         let tags = aws.log_group_tags(region, &group).await.expect("an answer");

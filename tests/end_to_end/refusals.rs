@@ -116,12 +116,14 @@ async fn a_condition_explains_what_the_api_server_cannot_know() {
     let stack = Stack::shared().await;
     let namespace = stack.namespace("explained");
     let dedicated = stack.vpc(json!({"azs": ["a", "b"], "route": "isolated", "tenancy": "dedicated"})).await.0;
+    let shared = stack.vpc(json!({"azs": ["a", "b"], "route": "isolated", "owner": "999999999999"})).await.0;
     let one_zone = stack.vpc(json!({"azs": ["a"], "route": "isolated"})).await.0;
     let (vpc, subnets) = stack.vpc(json!({"azs": ["a", "b"], "route": "isolated"})).await;
     let foreign = stack.vpc(json!({"azs": ["a", "b"], "route": "isolated"})).await.1;
     stack.apply(&app(&namespace, "not-allowed", "vpc-0abc1234"));
     stack.apply(&app(&namespace, "not-found", "vpc-00000000000000001"));
     stack.apply(&app(&namespace, "dedicated", &dedicated));
+    stack.apply(&app(&namespace, "shared", &shared));
     stack.apply(&app(&namespace, "one-zone", &one_zone));
     let network = json!({"vpcId": vpc, "subnetIds": [subnets[0], foreign[1]]});
     stack.apply(&app_with(&namespace, "foreign-subnet", json!({"network": network, "models": [MODEL]})));
@@ -129,6 +131,7 @@ async fn a_condition_explains_what_the_api_server_cannot_know() {
         ("not-allowed", "VpcNotAllowed", "implicitNetworks.vpcIds".to_owned()),
         ("not-found", "VpcNotFound", "correct network.vpcId or network.region".to_owned()),
         ("dedicated", "DedicatedTenancy", "use a VPC of default tenancy".to_owned()),
+        ("shared", "VpcNotOwned", format!("VPC {shared} belongs to account 999999999999")),
         ("one-zone", "TooFewZones", "add private subnets".to_owned()),
         ("foreign-subnet", "SubnetNotInVpc", foreign[1].clone()),
     ];

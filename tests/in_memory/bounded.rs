@@ -21,8 +21,8 @@ const COUNTED: Duration = Duration::from_mins(30);
 /// How many resyncs there are meanwhile.
 const RESYNCS: usize = 6;
 
-/// What resyncs and a look at the VPCs cost at most, with fewer than 50 functions.
-const READS: usize = 8 * RESYNCS + 7;
+/// What resyncs cost at most, with fewer than 50 functions in one VPC, and two looks at what the region offers.
+const READS: usize = 13 * RESYNCS + 2;
 
 fn name(n: usize) -> String {
     format!("app-{n:03}")

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use private_genai_operator::{
-    aws::{EndpointState, Role, Tags, VpcEndpoint, VpcId, Write},
+    aws::{EndpointState, Fixed, Role, Tags, VpcEndpoint, VpcId, Write},
     identity::TAG_INSTALLATION,
 };
 use serde_json::json;
@@ -50,6 +50,7 @@ const OUTCOMES: &[(&str, Outcome)] = &[
     ("function deleted", Outcome::Repaired(&["lambda:CreateFunction"], &["function"])),
     ("function detached", Outcome::Repaired(&["lambda:UpdateFunctionConfiguration"], &["function_configuration"])),
     ("function idle", Outcome::Woken),
+    ("function setting changed", Outcome::Repaired(&["lambda:UpdateFunctionConfiguration"], &["function_settings"])),
     ("function's tags removed", Outcome::Told("NameTaken")),
     ("group deleted", Outcome::RepairedTogether(&["group"])),
     ("group's tags removed", Outcome::Told("NameTaken")),
@@ -93,8 +94,9 @@ pub fn shape(world: &World) -> BTreeSet<String> {
         let detail = &record.detail;
         let listing = &detail.listing;
         let what = (&listing.arn, &listing.configuration, listing.configuration.environment.variables());
+        let set = (&listing.altered, &listing.fixed);
         let state = (&detail.state, &detail.last_update, &detail.tags);
-        format!("{what:?} {:?} {} {state:?}", listing.architecture, listing.code_sha256)
+        format!("{what:?} {set:?} {:?} {} {state:?}", listing.architecture, listing.code_sha256)
     }));
     shape.extend(region.log_groups.values().map(|record| format!("{record:?}")));
     for function in world.functions_without_their_role(&Scene::region()) {
@@ -242,6 +244,32 @@ fn retag(scene: &Scene, drift: &Action) {
         }
     };
     scene.aws.act(&Action::Write(region.clone(), write)).expect("tags are set");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_function_that_somebody_created_anew_as_lambda_cannot_change_it_is_told_and_created_again_once_it_is_deleted()
+{
+    scene(async {
+        let (scene, _) = at_rest().await;
+        let before = shape(&scene.aws.world());
+        let function =
+            scene.aws.world().regions[&Scene::region()].functions.keys().next().cloned().expect("a function");
+        let rebuild = ByHand::RebuildFunction { function: function.clone(), fixed: Fixed::Durable };
+        scene.aws.act(&Action::ByHand(Scene::region(), rebuild)).expect("AWS lets it happen");
+        scene.pass(RESYNC + SOON).await;
+        let (status, reason, message) = ready(&scene);
+        assert_eq!((status.as_str(), reason.as_str()), ("False", "NameTaken"), "{message}");
+        for part in [function.as_str(), "durable execution", "Delete it"] {
+            assert!(message.contains(part), "{message}");
+        }
+        assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new(), "nothing of it can be put back");
+        let delete = Action::Write(Scene::region(), Write::DeleteFunction { name: function });
+        scene.aws.act(&delete).expect("AWS lets it happen");
+        scene.pass(RESYNC + SOON).await;
+        assert_same("created anew", &before, &scene);
+        assert_eq!(ready(&scene).0, "True");
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -435,8 +463,13 @@ async fn a_touch_costs_one_look_and_a_hundred_touches_hardly_more() {
         let mut calls = names(&scene.aws.take_journal());
         calls.sort();
         let tables = [
+            "ec2:DescribeRouteTables",
             "ec2:DescribeSecurityGroups",
+            "ec2:DescribeSubnets",
+            "ec2:DescribeVpcAttribute",
+            "ec2:DescribeVpcAttribute",
             "ec2:DescribeVpcEndpoints",
+            "ec2:DescribeVpcs",
             "iam:GetAccountAuthorizationDetails",
             "lambda:GetFunction",
             "lambda:Invoke",

@@ -82,7 +82,8 @@ async fn the_age_of_what_is_known_grows_while_aws_does_not_answer() {
             shown.parse::<f64>().expect("seconds")
         };
         scene.pass(RESYNC).await;
-        for table in ["endpoints", "security_groups", "functions", "log_groups", "roles", "topology"] {
+        let tables = ["endpoints", "security_groups", "functions", "log_groups", "roles"];
+        for table in tables.iter().chain(&["vpcs", "vpc_dns", "subnets", "route_tables"]) {
             assert!(age(table) <= RESYNC.as_secs_f64(), "{table}");
         }
         scene.aws.fail_next("DescribeSecurityGroups", Fault::unavailable().times(u32::MAX));

@@ -20,6 +20,7 @@ mod eyes;
 mod faults;
 #[path = "../figures/mod.rs"]
 mod figures;
+mod fresh;
 mod health;
 mod installations;
 mod kubernetes_faults;
@@ -30,6 +31,7 @@ mod private_dns;
 mod read_back;
 mod refusals;
 mod retaining;
+mod retention;
 mod roles;
 mod scene;
 mod sharing;

@@ -232,6 +232,11 @@ async fn a_vpc_that_cannot_carry_the_path_is_refused_with_what_to_do() {
     scene(async {
         let dedicated = VpcShape { tenancy: Tenancy::Other("dedicated".into()), ..VpcShape::default() };
         assert!(refused(&dedicated, "DedicatedTenancy").await.contains("default tenancy"));
+        let shared = VpcShape { owner: "999999999999".parse().ok(), ..VpcShape::default() };
+        let message = refused(&shared, "VpcNotOwned").await;
+        for part in ["account 999999999999", "account 123456789012", "Use a VPC that"] {
+            assert!(message.contains(part), "{part}: {message}");
+        }
         let one_zone = VpcShape { zones: "a", ..VpcShape::default() };
         assert!(refused(&one_zone, "TooFewZones").await.contains("add private subnets"));
         let public = VpcShape { route: Route::Public, ..VpcShape::default() };

@@ -102,7 +102,7 @@ impl Judge {
             }
             Write::CreateFunction(new) => self.attached(before, &new.configuration),
             // A retained function is left where it is: what it carries already opens nothing.
-            Write::UpdateFunctionConfiguration { name, configuration }
+            Write::UpdateFunctionConfiguration { name, configuration, .. }
                 if before.functions.get(name).is_some_and(|function| {
                     function.detail.listing.configuration.security_groups == configuration.security_groups
                 }) =>

@@ -20,7 +20,7 @@ use kube::{
 use private_genai_operator::{
     api::{PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
     app::{self, decide::Principal},
-    aws::{Kept, VpcId},
+    aws::{Kept, KeptTopology, VpcId},
     controller::{Cluster, Departed, Guarded, Memory, Pass, Settings},
     identity::AppIdentity,
     network,
@@ -195,7 +195,8 @@ impl Hash for Operator {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Self { memory, kept, covered, runs, departures } = self;
         let Kept { roles, topology, endpoints, security_groups, functions, log_groups } = &**kept;
-        (memory, roles, topology.is_some(), endpoints, security_groups, functions, log_groups).hash(state);
+        (memory, roles, *topology == KeptTopology::default(), endpoints, security_groups, functions, log_groups)
+            .hash(state);
         (covered, runs, departures).hash(state);
     }
 }

@@ -38,7 +38,7 @@ fn the_smallest_app_is_complete() {
                 memory_mib: 512,
                 timeout_seconds: 120,
                 environment: Environment::default(),
-                retention_days: 30
+                log_retention: LogRetention::AtLeast(30),
             },
             probe_interval: None,
         }
@@ -70,7 +70,8 @@ fn what_is_written_is_what_is_meant() {
     assert_eq!(app.subnets.len(), 2);
     let models: Vec<String> = app.models.iter().map(ToString::to_string).collect();
     assert_eq!(models, ["z.model", "a.model"], "the first is the default one");
-    assert_eq!((app.function.memory_mib, app.function.timeout_seconds, app.function.retention_days), (128, 900, 1));
+    assert_eq!((app.function.memory_mib, app.function.timeout_seconds), (128, 900));
+    assert_eq!(app.function.log_retention, LogRetention::Exactly(1));
     assert_eq!(app.probe_interval, Some(Duration::from_mins(15)));
     assert_eq!(app.function.environment.variables().get("GREETING").map(String::as_str), Some("hello"));
 }

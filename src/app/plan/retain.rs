@@ -1,5 +1,7 @@
 //! What to do about an app that is to be forgotten here and left in AWS.
 
+use std::collections::BTreeSet;
+
 use super::{execution_role, not_ours};
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
@@ -80,7 +82,8 @@ fn give(retention: &Retention, function: &FunctionDetail, plan: &mut Plan) -> Op
         (FunctionState::Active | FunctionState::Inactive, UpdateStatus::Successful | UpdateStatus::Failed) => {
             let role_arn = retention.identity.role_arn(&retention.caller);
             let configuration = FunctionConfiguration { role_arn, ..function.listing.configuration.clone() };
-            plan.step(kind, Write::UpdateFunctionConfiguration { name: name.clone(), configuration });
+            let reset = BTreeSet::new();
+            plan.step(kind, Write::UpdateFunctionConfiguration { name: name.clone(), configuration, reset });
             None
         }
     }

@@ -2,13 +2,14 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::{
+    api::app::LogRetention,
     api::condition::Standing,
     app::fixtures::{
         at_rest, caller, desired, desired_without_path, detail, identity, listing, log_group, nothing, role,
         with_function,
     },
     app::{Retention, retain},
-    aws::{Architecture, Environment, FunctionListing, PolicyDocument, Tags},
+    aws::{Architecture, Environment, Fixed, FunctionListing, PolicyDocument, Setting, Tags},
     guard::Allow,
 };
 
@@ -47,7 +48,7 @@ fn put_policy() -> Write {
 
 fn put_configuration() -> Write {
     let configuration = desired_function().configuration;
-    Write::UpdateFunctionConfiguration { name: identity().function_name(), configuration }
+    Write::UpdateFunctionConfiguration { name: identity().function_name(), configuration, reset: BTreeSet::new() }
 }
 
 fn put_code() -> Write {
@@ -193,7 +194,7 @@ fn each_drift_of_the_role_or_the_log_group_is_put_right_by_one_write() {
             "retention",
             |_, group| {
                 let mut facts = log_group(Some(identity().tags()));
-                facts.group.retention_days = None;
+                facts.group.retention_days = Some(7);
                 *group = Some(facts);
             },
             Write::PutRetentionPolicy { name: identity().log_group_name(), days: 30 },
@@ -227,6 +228,62 @@ fn each_drift_of_the_function_is_put_right_by_one_write() {
         let plan = decided(&with_function(detail));
         assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::Applying), "{what}");
         assert_eq!(writes(plan), [write()], "{what}");
+    }
+}
+
+#[test]
+fn a_setting_that_somebody_changed_is_put_back_by_the_one_update_and_the_others_are_not_sent() {
+    for setting in Setting::ALL {
+        let mut detail = detail();
+        detail.listing.altered = [*setting].into();
+        let plan = decided(&with_function(detail));
+        assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::Applying), "{setting:?}");
+        let (name, configuration) = (identity().function_name(), desired_function().configuration);
+        let reset = [*setting].into();
+        assert_eq!(writes(plan), [Write::UpdateFunctionConfiguration { name, configuration, reset }], "{setting:?}");
+    }
+}
+
+#[test]
+fn a_function_that_only_somebody_else_can_have_created_is_told_and_left_alone() {
+    for fixed in [Fixed::CapacityProvider, Fixed::Durable, Fixed::Image, Fixed::TenantIsolation] {
+        let mut detail = detail();
+        detail.listing.fixed = [fixed].into();
+        detail.listing.configuration.memory_mib += 1;
+        let plan = decided(&with_function(detail));
+        assert_eq!(plan.steps, [], "{fixed:?}");
+        assert_eq!(function_stands(&plan), (Standing::Blocked, Reason::NameTaken), "{fixed:?}");
+        let message = &leg(&plan, ConditionType::FunctionReady).message;
+        let name = identity().function_name();
+        assert!(message.contains(name.as_str()) && message.contains(fixed.as_str()), "{message}");
+        assert!(message.contains("Delete it"), "{message}");
+    }
+}
+
+#[test]
+fn a_log_that_is_kept_for_longer_is_left_unless_the_app_says_for_how_long() {
+    use LogRetention::{AtLeast, Exactly};
+    for (wanted, kept, stored_bytes, put) in [
+        (AtLeast(30), Some(30), 1, None),
+        (AtLeast(30), Some(365), 1, None),
+        (AtLeast(30), Some(365), 0, None),
+        (AtLeast(30), None, 1, None),
+        (AtLeast(30), Some(14), 1, Some(30)),
+        // Nothing is in it: the operator, or one before it, was about to write the retention.
+        (AtLeast(30), None, 0, Some(30)),
+        (Exactly(30), Some(30), 1, None),
+        (Exactly(30), Some(365), 1, Some(30)),
+        (Exactly(30), Some(14), 1, Some(30)),
+        (Exactly(30), None, 1, Some(30)),
+        (Exactly(30), None, 0, Some(30)),
+    ] {
+        let desired = Desired { log_retention: wanted, ..desired() };
+        let mut facts = log_group(Some(identity().tags()));
+        (facts.group.retention_days, facts.group.stored_bytes) = (kept, stored_bytes);
+        let found = writes(plan(&desired, &Observed { log_group: Some(facts), ..at_rest() }));
+        let expected: Vec<Write> =
+            put.map(|days| Write::PutRetentionPolicy { name: identity().log_group_name(), days }).into_iter().collect();
+        assert_eq!(found, expected, "{wanted:?}, {kept:?} days, {stored_bytes} bytes");
     }
 }
 
@@ -336,7 +393,7 @@ fn a_function_of_somebody_else_is_told_and_never_touched() {
 fn a_log_group_of_somebody_else_is_told_never_touched_and_no_function_writes_into_it() {
     for tags in [Some(foreign()), None] {
         let mut theirs = log_group(tags);
-        theirs.group.retention_days = None;
+        theirs.group.retention_days = Some(7);
         let plan = decided(&Observed { log_group: Some(theirs), listing: None, detail: None, ..at_rest() });
         assert_eq!(plan.steps, []);
         assert_eq!(function_stands(&plan), (Standing::Blocked, Reason::NameTaken));
@@ -479,7 +536,8 @@ fn a_role_that_is_gone_is_put_back_for_the_function_that_is_retained_and_tagged_
     let mut edited = detail();
     edited.listing.configuration.memory_mib = 999;
     let configuration = edited.listing.configuration.clone();
-    let give = Write::UpdateFunctionConfiguration { name: identity().function_name(), configuration };
+    let reset = BTreeSet::new();
+    let give = Write::UpdateFunctionConfiguration { name: identity().function_name(), configuration, reset };
     let plan = retain(&retention(), &left(Some(anew.clone()), Some(edited)));
     assert_eq!(writes(plan), [give, tag_retained()], "whatever else the function is, stays");
     let unknown = Observed { given_role_id: None, ..left(Some(role()), Some(detail())) };

@@ -1,11 +1,14 @@
 //! Lambda: functions, their configuration, code and state.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use aws_config::{retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_lambda::{
     Client, config,
-    operation::{get_function::GetFunctionOutput, list_functions::ListFunctionsOutput},
+    operation::{
+        get_function::GetFunctionOutput, list_functions::ListFunctionsOutput,
+        update_function_configuration::builders::UpdateFunctionConfigurationFluentBuilder,
+    },
     types::{self, FunctionCode, PackageType, Runtime, VpcConfig},
 };
 use aws_sdk_sts::operation::RequestId as _;
@@ -18,8 +21,8 @@ use super::{
     redact::redacted,
 };
 use crate::aws::{
-    Architecture, AwsError, Environment, Failure, FunctionConfiguration, FunctionDetail, FunctionListing, FunctionName,
-    FunctionState, Invocation, NewFunction, PROBE, Package, Tags, UpdateStatus, Written,
+    Architecture, AwsError, Environment, Failure, Fixed, FunctionConfiguration, FunctionDetail, FunctionListing,
+    FunctionName, FunctionState, Invocation, NewFunction, PROBE, Package, Setting, Tags, UpdateStatus, Written,
 };
 
 /// `ListFunctions` gives at most 50 functions a page.
@@ -119,6 +122,7 @@ impl Lambda {
         &self,
         name: &FunctionName,
         configuration: &FunctionConfiguration,
+        reset: &BTreeSet<Setting>,
     ) -> Result<Written, AwsError> {
         const OPERATION: &str = "UpdateFunctionConfiguration";
         let call = self
@@ -131,9 +135,9 @@ impl Lambda {
             .memory_size(self.whole(OPERATION, configuration.memory_mib)?)
             .timeout(self.whole(OPERATION, configuration.timeout_seconds)?)
             .environment(environment(&configuration.environment))
-            .vpc_config(vpc_config(configuration))
-            .send();
-        let answer = self.calls.observed(OPERATION, call).await;
+            .vpc_config(vpc_config(configuration));
+        let call = reset.iter().fold(call, |call, setting| with_reset(call, *setting, name)).send();
+        let answer = self.calls.observed(OPERATION, Box::pin(call)).await;
         answer.map(|_| Written::Done).map_err(|error| redacted(error, &configuration.environment))
     }
 
@@ -181,6 +185,8 @@ fn listing(function: &types::FunctionConfiguration) -> Result<FunctionListing, M
         name: parsed(function.function_name(), "FunctionName")?,
         arn: needed(function.function_arn(), "FunctionArn")?.to_owned(),
         configuration: configuration(function)?,
+        altered: Setting::ALL.iter().copied().filter(|setting| is_altered(function, *setting)).collect(),
+        fixed: fixed(function),
         architecture: architecture(function)?,
         code_sha256: needed(function.code_sha256(), "CodeSha256")?.to_owned(),
         last_modified: needed(function.last_modified(), "LastModified")?.to_owned(),
@@ -204,6 +210,50 @@ fn configuration(function: &types::FunctionConfiguration) -> Result<FunctionConf
         subnets: all_parsed(subnets, "VpcConfig.SubnetIds")?,
         security_groups: all_parsed(groups, "VpcConfig.SecurityGroupIds")?,
     })
+}
+
+/// Whether a setting is another one than in a new function. What an answer leaves out is as in a new one.
+fn is_altered(function: &types::FunctionConfiguration, setting: Setting) -> bool {
+    let says = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
+    match setting {
+        Setting::DeadLetters => says(function.dead_letter_config().and_then(types::DeadLetterConfig::target_arn)),
+        Setting::EphemeralStorage => function
+            .ephemeral_storage()
+            .is_some_and(|storage| u32::try_from(storage.size()) != Ok(Setting::EPHEMERAL_STORAGE_MIB)),
+        Setting::FileSystems => !function.file_system_configs().is_empty(),
+        Setting::Ipv6 => {
+            function.vpc_config().and_then(types::VpcConfigResponse::ipv6_allowed_for_dual_stack).unwrap_or_default()
+        }
+        Setting::Key => says(function.kms_key_arn()),
+        Setting::Layers => !function.layers().is_empty(),
+        // Levels are for JSON only.
+        Setting::Logging => function.logging_config().is_some_and(|logging| {
+            let own = function.function_name().map(|name| format!("{LOG_GROUP_OF_LAMBDA}{name}"));
+            logging.log_format().is_some_and(|format| *format != types::LogFormat::Text)
+                || logging.log_group().is_some_and(|group| Some(group) != own.as_deref())
+        }),
+        Setting::SnapStart => function
+            .snap_start()
+            .and_then(types::SnapStartResponse::apply_on)
+            .is_some_and(|on| *on != types::SnapStartApplyOn::None),
+        Setting::Tracing => function
+            .tracing_config()
+            .and_then(types::TracingConfigResponse::mode)
+            .is_some_and(|mode| *mode != types::TracingMode::PassThrough),
+    }
+}
+
+/// Lambda's own name for the group of a function's log ("Sending Lambda function logs to CloudWatch Logs").
+const LOG_GROUP_OF_LAMBDA: &str = "/aws/lambda/";
+
+fn fixed(function: &types::FunctionConfiguration) -> BTreeSet<Fixed> {
+    let has = |fixed: &Fixed| match fixed {
+        Fixed::CapacityProvider => function.capacity_provider_config().is_some(),
+        Fixed::Durable => function.durable_config().is_some(),
+        Fixed::Image => function.package_type() == Some(&PackageType::Image),
+        Fixed::TenantIsolation => function.tenancy_config().is_some(),
+    };
+    [Fixed::CapacityProvider, Fixed::Durable, Fixed::Image, Fixed::TenantIsolation].into_iter().filter(has).collect()
 }
 
 /// A function has one processor, by default `x86_64`.
@@ -260,6 +310,42 @@ fn vpc_config(configuration: &FunctionConfiguration) -> VpcConfig {
         .set_subnet_ids(Some(configuration.subnets.iter().map(ToString::to_string).collect()))
         .set_security_group_ids(Some(configuration.security_groups.iter().map(ToString::to_string).collect()))
         .build()
+}
+
+/// Puts back one setting. An update takes an empty list, or an empty ARN, for none (as Terraform and `node-lambda` send them;
+/// `CreateFunction` does not take an empty ARN).
+fn with_reset(
+    call: UpdateFunctionConfigurationFluentBuilder,
+    setting: Setting,
+    function: &FunctionName,
+) -> UpdateFunctionConfigurationFluentBuilder {
+    match setting {
+        Setting::DeadLetters => call.dead_letter_config(types::DeadLetterConfig::builder().target_arn("").build()),
+        Setting::EphemeralStorage => {
+            let size = i32::try_from(Setting::EPHEMERAL_STORAGE_MIB).ok();
+            call.set_ephemeral_storage(types::EphemeralStorage::builder().set_size(size).build().ok())
+        }
+        Setting::FileSystems => call.set_file_system_configs(Some(Vec::new())),
+        Setting::Ipv6 => {
+            let mut vpc = call.get_vpc_config().clone().unwrap_or_else(|| VpcConfig::builder().build());
+            vpc.ipv6_allowed_for_dual_stack = Some(false);
+            call.vpc_config(vpc)
+        }
+        Setting::Key => call.kms_key_arn(""),
+        Setting::Layers => call.set_layers(Some(Vec::new())),
+        Setting::Logging => call.logging_config(
+            types::LoggingConfig::builder()
+                .log_format(types::LogFormat::Text)
+                .log_group(format!("{LOG_GROUP_OF_LAMBDA}{function}"))
+                .build(),
+        ),
+        Setting::SnapStart => {
+            call.snap_start(types::SnapStart::builder().apply_on(types::SnapStartApplyOn::None).build())
+        }
+        Setting::Tracing => {
+            call.tracing_config(types::TracingConfig::builder().mode(types::TracingMode::PassThrough).build())
+        }
+    }
 }
 
 fn wire_architecture(architecture: Architecture) -> types::Architecture {
@@ -320,6 +406,63 @@ mod tests {
         let detail = get(wire().state(types::State::Pending)).expect("function");
         assert_eq!(detail.last_update, UpdateStatus::InProgress);
         assert_eq!(get(wire()), Err(Malformed::missing("Configuration.State")));
+    }
+
+    /// As `ListFunctions` shows a function for which nobody set anything.
+    fn plain() -> types::builders::FunctionConfigurationBuilder {
+        let logging = types::LoggingConfig::builder().log_format(types::LogFormat::Text);
+        wire()
+            .package_type(PackageType::Zip)
+            .vpc_config(types::VpcConfigResponse::builder().ipv6_allowed_for_dual_stack(false).build())
+            .tracing_config(types::TracingConfigResponse::builder().mode(types::TracingMode::PassThrough).build())
+            .ephemeral_storage(types::EphemeralStorage::builder().size(512).build().expect("a size"))
+            .snap_start(types::SnapStartResponse::builder().apply_on(types::SnapStartApplyOn::None).build())
+            .logging_config(logging.log_group("/aws/lambda/pgai-a").build())
+    }
+
+    #[test]
+    fn a_setting_is_altered_where_it_is_another_than_in_a_new_function_however_aws_shows_that() {
+        let altered = |function: types::builders::FunctionConfigurationBuilder| {
+            listing(&function.build()).expect("a function").altered.into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(altered(wire()), [], "what is left out");
+        assert_eq!(altered(plain()), []);
+        let none = types::DeadLetterConfig::builder().target_arn("").build();
+        assert_eq!(altered(plain().dead_letter_config(none).kms_key_arn("").set_layers(Some(Vec::new()))), []);
+
+        let target = types::DeadLetterConfig::builder().target_arn("arn:aws:sqs:us-east-1:123456789012:q").build();
+        assert_eq!(altered(plain().dead_letter_config(target)), [Setting::DeadLetters]);
+        let storage = types::EphemeralStorage::builder().size(1024).build().expect("a size");
+        assert_eq!(altered(plain().ephemeral_storage(storage)), [Setting::EphemeralStorage]);
+        let files = types::FileSystemConfig::builder().arn("arn:aws:s3files:x").local_mount_path("/mnt/x");
+        assert_eq!(altered(plain().file_system_configs(files.build().expect("a mount"))), [Setting::FileSystems]);
+        let ipv6 = types::VpcConfigResponse::builder().ipv6_allowed_for_dual_stack(true).build();
+        assert_eq!(altered(plain().vpc_config(ipv6)), [Setting::Ipv6]);
+        assert_eq!(altered(plain().kms_key_arn("arn:aws:kms:us-east-1:123456789012:key/x")), [Setting::Key]);
+        assert_eq!(altered(plain().layers(types::Layer::builder().build())), [Setting::Layers]);
+        let logging = types::LoggingConfig::builder();
+        let json = logging.clone().log_format(types::LogFormat::Json).log_group("/aws/lambda/pgai-a").build();
+        assert_eq!(altered(plain().logging_config(json)), [Setting::Logging]);
+        let elsewhere = logging.log_format(types::LogFormat::Text).log_group("/theirs").build();
+        assert_eq!(altered(plain().logging_config(elsewhere)), [Setting::Logging]);
+        let published = types::SnapStartResponse::builder().apply_on(types::SnapStartApplyOn::PublishedVersions);
+        assert_eq!(altered(plain().snap_start(published.build())), [Setting::SnapStart]);
+        let active = types::TracingConfigResponse::builder().mode(types::TracingMode::Active).build();
+        assert_eq!(altered(plain().tracing_config(active)), [Setting::Tracing]);
+    }
+
+    #[test]
+    fn what_a_function_can_only_be_created_with_is_seen() {
+        let fixed = |function: types::builders::FunctionConfigurationBuilder| {
+            listing(&function.build()).expect("a function").fixed.into_iter().collect::<Vec<_>>()
+        };
+        assert_eq!(fixed(plain()), []);
+        assert_eq!(fixed(plain().package_type(PackageType::Image)), [Fixed::Image]);
+        assert_eq!(fixed(plain().durable_config(types::DurableConfig::builder().build())), [Fixed::Durable]);
+        let tenants = types::TenancyConfig::builder().tenant_isolation_mode(types::TenantIsolationMode::PerTenant);
+        assert_eq!(fixed(plain().tenancy_config(tenants.build().expect("a mode"))), [Fixed::TenantIsolation]);
+        let provider = types::CapacityProviderConfig::builder().build();
+        assert_eq!(fixed(plain().capacity_provider_config(provider)), [Fixed::CapacityProvider]);
     }
 
     #[test]

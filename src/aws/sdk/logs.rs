@@ -75,7 +75,10 @@ fn group(group: &types::LogGroup) -> Result<Option<LogGroup>, Malformed> {
     let retention_days = retention_days.map_err(|error| Malformed::wrong("LogGroup.RetentionInDays", &error))?;
     // `logGroupArn` is the ARN that tagging takes; `arn` has `:*` behind it.
     let arn = needed(group.log_group_arn(), "LogGroup.LogGroupArn")?.to_owned();
-    Ok(Some(LogGroup { name, arn, retention_days }))
+    // AWS shows none of a group in which nothing was ever stored.
+    let stored_bytes = u64::try_from(group.stored_bytes().unwrap_or_default());
+    let stored_bytes = stored_bytes.map_err(|error| Malformed::wrong("LogGroup.StoredBytes", &error))?;
+    Ok(Some(LogGroup { name, arn, retention_days, stored_bytes }))
 }
 
 #[cfg(test)]
@@ -90,7 +93,11 @@ mod tests {
         let wire = wire.log_group_arn(arn);
         let read = |wire: types::builders::LogGroupBuilder| group(&wire.build());
         assert!(read(wire.clone()).is_ok_and(|group| group.is_some_and(|group| group.retention_days.is_none())));
-        let month = read(wire.retention_in_days(30)).expect("group").expect("a name of ours");
+        let month = read(wire.clone().retention_in_days(30)).expect("group").expect("a name of ours");
         assert_eq!((month.retention_days, month.arn.as_str()), (Some(30), arn));
+        assert_eq!(month.stored_bytes, 0, "AWS leaves it out");
+        let full = read(wire.clone().stored_bytes(12)).expect("group").expect("a name of ours");
+        assert_eq!(full.stored_bytes, 12);
+        assert!(read(wire.stored_bytes(-1)).is_err());
     }
 }

@@ -31,7 +31,7 @@ use retries::ThrottlesAreNotRepeated;
 use super::{
     Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, Invocation, LogGroup,
     NetworkInterface, NetworkInterfaceId, Region, Role, RoleListing, RoleName, RouteTable, SecurityGroup,
-    SecurityGroupId, Subnet, Tags, Vpc, VpcEndpoint, VpcId, Write, Written,
+    SecurityGroupId, Subnet, Tags, VpcDns, VpcEndpoint, VpcId, VpcListing, Write, Written,
     pacing::{LONGEST_HOLD, Pacer},
 };
 
@@ -168,8 +168,8 @@ impl Services {
             Write::TagLogGroup { arn, tags } => logs.tag(arn, tags).await,
             Write::DeleteLogGroup { name } => logs.delete(name).await,
             Write::CreateFunction(new) => lambda.create(new).await,
-            Write::UpdateFunctionConfiguration { name, configuration } => {
-                lambda.update_configuration(name, configuration).await
+            Write::UpdateFunctionConfiguration { name, configuration, reset } => {
+                lambda.update_configuration(name, configuration, reset).await
             }
             Write::UpdateFunctionCode { name, package, architecture } => {
                 lambda.update_code(name, package, *architecture).await
@@ -186,8 +186,12 @@ impl Aws for SdkAws {
         self.services(region).sts.caller().await
     }
 
-    async fn vpcs(&self, region: &Region, ids: &BTreeSet<VpcId>) -> Result<Vec<Vpc>, AwsError> {
+    async fn vpcs(&self, region: &Region, ids: &BTreeSet<VpcId>) -> Result<Vec<VpcListing>, AwsError> {
         self.services(region).ec2.vpcs(ids).await
+    }
+
+    async fn vpc_dns(&self, region: &Region, vpc: &VpcId) -> Result<Option<VpcDns>, AwsError> {
+        self.services(region).ec2.vpc_dns(vpc).await
     }
 
     async fn subnets(&self, region: &Region, vpcs: &BTreeSet<VpcId>) -> Result<Vec<Subnet>, AwsError> {

@@ -48,6 +48,13 @@ impl PartialOrd for MaxAge {
 /// that a call that goes on failing is made about twice a minute, however many objects wait for it.
 const ERROR_IS_SHARED_FOR: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
+/// A table goes on from what was kept elsewhere, if anything was.
+pub(super) fn go_on<T>(table: &Table<T>, kept: Option<Arc<T>>, aged: Duration) {
+    if let Some(kept) = kept {
+        table.keep(kept, aged);
+    }
+}
+
 /// One table: its last answer and the generation that the answer is of.
 pub(super) struct Table<T> {
     credentials: Arc<Credentials>,

@@ -23,10 +23,16 @@ fn is_safe(observed: &Observed) -> bool {
 #[test]
 fn a_vpc_that_cannot_carry_the_path_is_refused_with_the_resource_and_the_remedy() {
     type Case = (Reason, &'static str, &'static str, fn(&mut Observed));
-    let cases: [Case; 10] = [
+    let cases: [Case; 11] = [
         (Reason::VpcNotFound, "VPC vpc-0abc1234 in account 123456789012", "correct network.vpcId", |it| {
             it.topology.vpcs.clear();
         }),
+        (
+            Reason::VpcNotOwned,
+            "VPC vpc-0abc1234 belongs to account 999999999999, and the operator works in account 123456789012",
+            "Use a VPC that account 123456789012 owns",
+            |it| change_vpc(it, |vpc| vpc.owner = "999999999999".parse().expect("an account")),
+        ),
         (Reason::DedicatedTenancy, "VPC vpc-0abc1234 has dedicated", "use a VPC of default tenancy", |it| {
             change_vpc(it, |vpc| vpc.tenancy = Tenancy::Other("dedicated".into()));
         }),

@@ -34,6 +34,7 @@ pub const DRIFTS: [&str; 29] = [
     "function deleted",
     "function detached",
     "function idle",
+    "function setting changed",
     "group deleted",
     "ingress opened",
     "ingress rule deleted",

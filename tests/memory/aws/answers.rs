@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use private_genai_operator::aws::{
     Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, Invocation, LogGroup,
     NetworkInterface, NetworkInterfaceId, Region, Role, RoleListing, RoleName, RouteTable, SecurityGroup,
-    SecurityGroupId, Subnet, Tags, Vpc, VpcEndpoint, VpcId, Write, Written,
+    SecurityGroupId, Subnet, Tags, VpcDns, VpcEndpoint, VpcId, VpcListing, Write, Written,
 };
 
 use super::{
@@ -32,22 +32,22 @@ impl Aws for MemoryAws {
         .await
     }
 
-    async fn vpcs(&self, region: &Region, ids: &BTreeSet<VpcId>) -> Result<Vec<Vpc>, AwsError> {
+    async fn vpcs(&self, region: &Region, ids: &BTreeSet<VpcId>) -> Result<Vec<VpcListing>, AwsError> {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        let found = self
-            .read(("ec2", "DescribeVpcs"), region, joined(ids), |_, state| {
-                let found = reads::vpcs(state, ids);
-                let pages = filtered_pages(ids.len(), found.len(), EC2_PAGE);
-                (found, pages)
-            })
-            .await?;
-        for vpc in &found {
-            // enableDnsSupport and enableDnsHostnames are two calls.
-            self.read(("ec2", "DescribeVpcAttribute"), region, vpc.id.to_string(), |_, _| ((), 2)).await?;
-        }
-        Ok(found)
+        self.read(("ec2", "DescribeVpcs"), region, joined(ids), |_, state| {
+            let found = reads::vpcs(state, ids);
+            let pages = filtered_pages(ids.len(), found.len(), EC2_PAGE);
+            (found, pages)
+        })
+        .await
+    }
+
+    async fn vpc_dns(&self, region: &Region, vpc: &VpcId) -> Result<Option<VpcDns>, AwsError> {
+        // enableDnsSupport and enableDnsHostnames are two calls.
+        self.read(("ec2", "DescribeVpcAttribute"), region, vpc.to_string(), |_, state| (reads::vpc_dns(state, vpc), 2))
+            .await
     }
 
     async fn subnets(&self, region: &Region, vpcs: &BTreeSet<VpcId>) -> Result<Vec<Subnet>, AwsError> {

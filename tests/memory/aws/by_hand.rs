@@ -4,15 +4,15 @@
 use std::collections::BTreeSet;
 
 use private_genai_operator::aws::{
-    EndpointService, EndpointState, FunctionName, FunctionState, LogGroupName, NetworkInterfaceId, NewVpcEndpoint,
-    Peer, PolicyArn, PolicyDocument, Region, RoleName, RouteTarget, SecurityGroup, SecurityGroupId, SubnetId, Tags,
-    VpcDns, VpcEndpoint, VpcEndpointId, VpcId, Written,
+    EndpointService, EndpointState, Fixed, FunctionName, FunctionState, LogGroupName, NetworkInterfaceId,
+    NewVpcEndpoint, Peer, PolicyArn, PolicyDocument, Region, RoleName, RouteTable, RouteTarget, SecurityGroup,
+    SecurityGroupId, Setting, SubnetId, Tags, VpcDns, VpcEndpoint, VpcEndpointId, VpcId, Written,
 };
 
 use super::{
     endpoints, iam, interfaces,
     invoke::Behaviour,
-    logs,
+    lambda, logs,
     step::{Answer, refuse},
     world::{Delays, Holder, RegionState, World},
 };
@@ -47,6 +47,12 @@ pub enum ByHand {
     SetEndpointState { endpoint: VpcEndpointId, state: EndpointState, last_error: Option<String> },
     /// AWS puts a function in a state (idle for 14 days: Inactive), with its words for why.
     SetFunctionState { function: FunctionName, state: FunctionState, reason: Option<String> },
+    /// Gives a setting of a function another value than it has in a new one.
+    AlterFunction { function: FunctionName, setting: Setting },
+    /// Deletes a function and creates one of its name, code and tags that has this besides.
+    RebuildFunction { function: FunctionName, fixed: Fixed },
+    /// Has so many bytes stored in a log group.
+    StoreLogs { group: LogGroupName, bytes: u64 },
     /// Gives a function other code, which its hash does not show.
     SetBehaviour { function: FunctionName, behaviour: Behaviour },
     /// Lets the network ACLs of a VPC drop everything, or nothing.
@@ -55,6 +61,10 @@ pub enum ByHand {
     SetVpcDns { vpc: VpcId, dns: VpcDns },
     /// Adds a route to every route table of a VPC.
     AddRoute { vpc: VpcId, target: RouteTarget },
+    /// Gives a subnet a route table of its own, which leads there besides.
+    LeadSubnet { subnet: SubnetId, target: RouteTarget },
+    /// Removes such routes from every route table of a VPC.
+    RemoveRoute { vpc: VpcId, target: RouteTarget },
     /// Leaves a subnet this many addresses, those of interfaces included.
     SetAddresses { subnet: SubnetId, addresses: u32 },
     /// Deletes a subnet that has no interface.
@@ -98,10 +108,15 @@ impl ByHand {
             Self::DeleteRole(_) => ("iam", "DeleteRole"),
             Self::ReplaceRole(_) => ("iam", "CreateRole"),
             Self::DeleteRetentionPolicy(_) => ("logs", "DeleteRetentionPolicy"),
+            Self::StoreLogs { .. } => ("logs", "PutLogEvents"),
+            Self::AlterFunction { .. } => ("lambda", "UpdateFunctionConfiguration"),
+            Self::RebuildFunction { .. } => ("lambda", "CreateFunction"),
             Self::ForgetEndpoint(_) => ("ec2", "DeleteVpcEndpoints"),
             Self::CloseNetwork { .. } => ("ec2", "ReplaceNetworkAclEntry"),
             Self::SetVpcDns { .. } => ("ec2", "ModifyVpcAttribute"),
             Self::AddRoute { .. } => ("ec2", "CreateRoute"),
+            Self::LeadSubnet { .. } => ("ec2", "AssociateRouteTable"),
+            Self::RemoveRoute { .. } => ("ec2", "DeleteRoute"),
             Self::DeleteSubnet(_) => ("ec2", "DeleteSubnet"),
             Self::DeleteVpc(_) => ("ec2", "DeleteVpc"),
             Self::RunInstance { .. } => ("ec2", "RunInstances"),
@@ -141,6 +156,9 @@ pub(super) fn carry_out(world: &mut World, region: &Region, deed: &ByHand) -> An
             iam::write(world, role, Some(record));
         }
         ByHand::DeleteRetentionPolicy(group) => return logs::set_retention(world, region, group, None),
+        ByHand::StoreLogs { group, bytes } => return logs::store(world, region, group, *bytes),
+        ByHand::AlterFunction { function, setting } => return lambda::alter(world, region, function, *setting),
+        ByHand::RebuildFunction { function, fixed } => return lambda::rebuild(world, region, function, *fixed),
         ByHand::ForgetEndpoint(id) => {
             known(state.endpoints.get(id), id)?;
             endpoints::become_deleted(world, region, id);
@@ -166,6 +184,21 @@ pub(super) fn carry_out(world: &mut World, region: &Region, deed: &ByHand) -> An
             known(state.vpcs.get(vpc), vpc)?;
             for table in state.route_tables.values_mut().filter(|table| table.vpc == *vpc) {
                 table.targets.insert(*target);
+            }
+        }
+        ByHand::LeadSubnet { subnet, target } => {
+            let vpc = known(state.subnets.get(subnet), subnet)?.vpc.clone();
+            for table in state.route_tables.values_mut() {
+                table.subnets.remove(subnet);
+            }
+            let (subnets, targets) = ([subnet.clone()].into(), [RouteTarget::Local, *target].into());
+            let table = RouteTable { vpc, main: false, subnets, targets };
+            state.route_tables.insert(format!("{subnet} by hand"), table);
+        }
+        ByHand::RemoveRoute { vpc, target } => {
+            known(state.vpcs.get(vpc), vpc)?;
+            for table in state.route_tables.values_mut().filter(|table| table.vpc == *vpc) {
+                table.targets.remove(target);
             }
         }
         ByHand::SetAddresses { subnet, addresses } => {

@@ -1,10 +1,12 @@
 //! Everything that somebody could change behind the operator's back: for tests of repair, and for simulators to draw
 //! from.
 
+use std::collections::BTreeSet;
+
 use private_genai_operator::{
     aws::{
         EndpointChange, EndpointState, Environment, FunctionConfiguration, FunctionState, Package, Peer,
-        PolicyDocument, Protocol, Region, Rule, SecurityGroup, VpcEndpoint, Write,
+        PolicyDocument, Protocol, Region, Rule, SecurityGroup, Setting, VpcEndpoint, Write,
     },
     identity::{InstallationId, TAG_OWNER},
 };
@@ -112,7 +114,7 @@ fn of_function(region: &Region, record: &FunctionRecord, add: Add<'_>) {
     let name = || listing.name.clone();
     let now = &listing.configuration;
     let mut configure = |what, configuration| {
-        let write = Write::UpdateFunctionConfiguration { name: name(), configuration };
+        let write = Write::UpdateFunctionConfiguration { name: name(), configuration, reset: BTreeSet::new() };
         add(what, Action::Write(region.clone(), write));
     };
     let detached = FunctionConfiguration { subnets: [].into(), security_groups: [].into(), ..now.clone() };
@@ -121,6 +123,10 @@ fn of_function(region: &Region, record: &FunctionRecord, add: Add<'_>) {
     variables.insert("ADDED_BY_HAND".into(), "1".into());
     configure("environment changed", FunctionConfiguration { environment: Environment::new(variables), ..now.clone() });
     configure("configuration changed", FunctionConfiguration { memory_mib: now.memory_mib + 1, ..now.clone() });
+    for setting in Setting::ALL.iter().filter(|setting| !listing.altered.contains(setting)) {
+        let alter = ByHand::AlterFunction { function: name(), setting: *setting };
+        add("function setting changed", Action::ByHand(region.clone(), alter));
+    }
     let package = Package::new(b"somebody else's code".to_vec());
     let code = Write::UpdateFunctionCode { name: name(), package, architecture: listing.architecture };
     add("code replaced", Action::Write(region.clone(), code));
@@ -137,7 +143,7 @@ fn of_function(region: &Region, record: &FunctionRecord, add: Add<'_>) {
 fn of_log_group(region: &Region, record: &LogGroupRecord, add: Add<'_>) {
     let name = || record.group.name.clone();
     add("log group deleted", Action::Write(region.clone(), Write::DeleteLogGroup { name: name() }));
-    let days = if record.group.retention_days == Some(3653) { 1 } else { 3653 };
+    let days = if record.group.retention_days == Some(1) { 3 } else { 1 };
     add("retention changed", Action::Write(region.clone(), Write::PutRetentionPolicy { name: name(), days }));
     add("retention removed", Action::ByHand(region.clone(), ByHand::DeleteRetentionPolicy(name())));
     add("log group's tags removed", untagged(region, Tagged::LogGroup(name())));

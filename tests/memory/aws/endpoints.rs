@@ -51,9 +51,14 @@ pub(super) fn create(world: &mut World, region: &Region, new: &NewVpcEndpoint) -
 
 /// The endpoint that the request describes, without interfaces.
 fn checked(world: &mut World, region: &Region, new: &NewVpcEndpoint) -> Answer<VpcEndpoint> {
+    let account = world.account.clone();
     let state = world.region_mut(region);
-    if !state.vpcs.contains_key(&new.vpc) {
+    let Some(vpc) = state.vpcs.get(&new.vpc) else {
         return refuse("InvalidVpcId.NotFound", format!("The Vpc Id '{}' does not exist", new.vpc));
+    };
+    // AWS PrivateLink guide, "Shared subnets": their owner alone creates endpoints in them.
+    if vpc.owner != account {
+        return refuse("OperationNotPermitted", format!("The vpc '{}' belongs to another account", new.vpc));
     }
     let Some(service) = state.services.get(&new.service_name).cloned() else {
         return refuse("InvalidServiceName", format!("The Vpc Endpoint Service '{}' does not exist", new.service_name));

@@ -1,8 +1,10 @@
 //! Lambda functions: checked when they are written, then busy for a while.
 
+use std::collections::BTreeSet;
+
 use private_genai_operator::aws::{
-    Architecture, FunctionConfiguration, FunctionDetail, FunctionListing, FunctionName, FunctionState, NewFunction,
-    Package, Region, Tags, UpdateStatus, Written,
+    Architecture, Fixed, FunctionConfiguration, FunctionDetail, FunctionListing, FunctionName, FunctionState,
+    NewFunction, Package, Region, Setting, Tags, UpdateStatus, Written,
 };
 
 use super::{
@@ -25,6 +27,8 @@ pub(super) fn create(world: &mut World, region: &Region, new: &NewFunction) -> A
         name: new.name.clone(),
         arn: format!("arn:{}:lambda:{region}:{}:function:{}", region.partition(), world.account, new.name),
         configuration: new.configuration.clone(),
+        altered: BTreeSet::new(),
+        fixed: BTreeSet::new(),
         architecture: new.architecture,
         code_sha256: new.package.sha256().to_owned(),
         last_modified: timestamp(world, &new.name),
@@ -50,12 +54,41 @@ pub(super) fn update_configuration(
     region: &Region,
     name: &FunctionName,
     configuration: &FunctionConfiguration,
+    reset: &BTreeSet<Setting>,
 ) -> Answer {
     let mut record = idle(world, region, name)?;
+    // What is not sent stays as it was.
+    record.detail.listing.altered.retain(|setting| !reset.contains(setting));
+    if !record.detail.listing.fixed.is_empty() {
+        return refuse_with(400, INVALID, format!("{:?} of {name} cannot be changed", record.detail.listing.fixed));
+    }
+    // Lambda Developer Guide, "Improving startup performance with Lambda SnapStart": not for Node.js.
+    if record.detail.listing.altered.contains(&Setting::SnapStart) && configuration.runtime.starts_with("nodejs") {
+        let message = format!("{} is not supported for SnapStart enabled functions.", configuration.runtime);
+        return refuse_with(400, INVALID, message);
+    }
     record.principal = check_configuration(world, region, configuration)?;
     record.detail.listing.configuration = configuration.clone();
     let attached = interfaces::attach(world, region, name, configuration);
     begin_update(world, region, record, attached);
+    Ok(Written::Done)
+}
+
+/// Somebody gives a setting another value.
+pub(super) fn alter(world: &mut World, region: &Region, name: &FunctionName, setting: Setting) -> Answer {
+    let mut record = idle(world, region, name)?;
+    record.detail.listing.altered.insert(setting);
+    record.detail.listing.last_modified = timestamp(world, name);
+    world.region_mut(region).functions.insert(name.clone(), record);
+    Ok(Written::Done)
+}
+
+/// Somebody deletes a function and creates one that looks the same but for what no update changes.
+pub(super) fn rebuild(world: &mut World, region: &Region, name: &FunctionName, fixed: Fixed) -> Answer {
+    let mut record = idle(world, region, name)?;
+    record.detail.listing.fixed.insert(fixed);
+    record.detail.listing.last_modified = timestamp(world, name);
+    world.region_mut(region).functions.insert(name.clone(), record);
     Ok(Written::Done)
 }
 

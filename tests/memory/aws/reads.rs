@@ -6,7 +6,7 @@ use private_genai_operator::{
     aws::{
         EndpointService, EndpointState, FunctionDetail, FunctionListing, FunctionName, LogGroup, NetworkInterface,
         NetworkInterfaceId, Peer, Role, RoleListing, RouteTable, SecurityGroup, SecurityGroupId, Subnet, SubnetId,
-        Tags, Vpc, VpcEndpoint, VpcId,
+        Tags, Vpc, VpcDns, VpcEndpoint, VpcId, VpcListing,
     },
     identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX, TAG_INSTALLATION},
 };
@@ -17,8 +17,13 @@ use super::{
     world::{FunctionRecord, Holder, Interface, LogGroupRecord, Reader, RegionState, RoleRecord, SubnetRecord, World},
 };
 
-pub fn vpcs(state: &RegionState, ids: &BTreeSet<VpcId>) -> Vec<Vpc> {
-    state.vpcs.values().filter(|vpc| ids.contains(&vpc.id)).cloned().collect()
+pub fn vpcs(state: &RegionState, ids: &BTreeSet<VpcId>) -> Vec<VpcListing> {
+    let listed = |vpc: &Vpc| VpcListing { id: vpc.id.clone(), owner: vpc.owner.clone(), tenancy: vpc.tenancy.clone() };
+    state.vpcs.values().filter(|vpc| ids.contains(&vpc.id)).map(listed).collect()
+}
+
+pub fn vpc_dns(state: &RegionState, vpc: &VpcId) -> Option<VpcDns> {
+    state.vpcs.get(vpc).map(|vpc| vpc.dns)
 }
 
 pub fn subnets(state: &RegionState, vpcs: &BTreeSet<VpcId>) -> Vec<Subnet> {

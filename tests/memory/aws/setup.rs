@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use private_genai_operator::aws::{
-    EndpointService, Peer, PolicyArn, PolicyDocument, Protocol, Region, RouteTable, RouteTarget, Rule, SecurityGroup,
-    SubnetId, Tags, Tenancy, Vpc, VpcDns, VpcId, ZoneName,
+    AccountId, EndpointService, Peer, PolicyArn, PolicyDocument, Protocol, Region, RouteTable, RouteTarget, Rule,
+    SecurityGroup, SubnetId, Tags, Tenancy, Vpc, VpcDns, VpcId, ZoneName,
 };
 
 use super::world::{SubnetRecord, World};
@@ -21,6 +21,8 @@ pub struct VpcShape {
     pub tenancy: Tenancy,
     pub dns: VpcDns,
     pub ipv6: bool,
+    /// Another account that owns the VPC, and shares its subnets with this one; `None`: this one owns it.
+    pub owner: Option<AccountId>,
 }
 
 /// Where the subnets of a VPC lead.
@@ -43,6 +45,7 @@ impl Default for VpcShape {
             tenancy: Tenancy::Default,
             dns: VpcDns { support: true, hostnames: true },
             ipv6: false,
+            owner: None,
         }
     }
 }
@@ -51,8 +54,10 @@ impl World {
     /// A VPC with its default group and one subnet in each zone.
     pub fn add_vpc(&mut self, region: &Region, shape: &VpcShape) -> (VpcId, Vec<SubnetId>) {
         let vpc: VpcId = self.new_id("vpc", region.as_str());
+        let owner = shape.owner.clone().unwrap_or_else(|| self.account.clone());
         let state = self.region_mut(region);
-        state.vpcs.insert(vpc.clone(), Vpc { id: vpc.clone(), tenancy: shape.tenancy.clone(), dns: shape.dns });
+        let fact = Vpc { id: vpc.clone(), owner, tenancy: shape.tenancy.clone(), dns: shape.dns };
+        state.vpcs.insert(vpc.clone(), fact);
         if shape.ipv6 {
             state.ipv6_vpcs.insert(vpc.clone());
         }

@@ -119,8 +119,8 @@ fn carry_out(world: &mut World, region: &Region, write: &Write) -> Answer {
         Write::TagLogGroup { arn, tags } => logs::tag(world, region, arn, tags),
         Write::DeleteLogGroup { name } => logs::delete_group(world, region, name),
         Write::CreateFunction(new) => lambda::create(world, region, new),
-        Write::UpdateFunctionConfiguration { name, configuration } => {
-            lambda::update_configuration(world, region, name, configuration)
+        Write::UpdateFunctionConfiguration { name, configuration, reset } => {
+            lambda::update_configuration(world, region, name, configuration, reset)
         }
         Write::UpdateFunctionCode { name, package, architecture } => {
             lambda::update_code(world, region, name, package, *architecture)

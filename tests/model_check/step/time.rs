@@ -3,7 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
-use private_genai_operator::{aws::Kept, controller::Memory};
+use private_genai_operator::{
+    aws::{Kept, KeptTopology},
+    controller::Memory,
+};
 
 use super::{
     super::state::{NOW, Operator, State},
@@ -50,8 +53,8 @@ impl State {
     pub fn resync(&self, number: usize, all: bool) -> State {
         let mut next = self.clone();
         let operator = &mut next.operators[number];
-        // The topology has its own, slower clock.
-        let topology = operator.kept.topology.clone().filter(|_| !all);
+        // All scenarios leave the shape of the VPC as it is: reading it anew would show the same.
+        let topology = if all { KeptTopology::default() } else { operator.kept.topology.clone() };
         operator.kept = Arc::new(Kept { topology, ..Kept::default() });
         next
     }

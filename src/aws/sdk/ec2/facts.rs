@@ -5,17 +5,17 @@ use aws_sdk_ec2::types;
 use super::rules;
 use crate::aws::{
     EndpointService, EndpointState, FunctionName, InterfaceHolder, InterfaceState, NetworkInterface, PolicyDocument,
-    RouteTable, RouteTarget, SecurityGroup, Subnet, Tags, Tenancy, VpcEndpoint, VpcEndpointId, VpcId,
+    RouteTable, RouteTarget, SecurityGroup, Subnet, Tags, Tenancy, VpcEndpoint, VpcEndpointId, VpcListing,
     sdk::error::{Malformed, all_parsed, counted, needed, parsed},
 };
 
 /// A VPC without its DNS attributes, which only `DescribeVpcAttribute` tells.
-pub(super) fn vpc(vpc: &types::Vpc) -> Result<(VpcId, Tenancy), Malformed> {
+pub(super) fn vpc(vpc: &types::Vpc) -> Result<VpcListing, Malformed> {
     let tenancy = match needed(vpc.instance_tenancy(), "Vpc.InstanceTenancy")? {
         types::Tenancy::Default => Tenancy::Default,
         other => Tenancy::Other(other.as_str().to_owned()),
     };
-    Ok((parsed(vpc.vpc_id(), "Vpc.VpcId")?, tenancy))
+    Ok(VpcListing { id: parsed(vpc.vpc_id(), "Vpc.VpcId")?, owner: parsed(vpc.owner_id(), "Vpc.OwnerId")?, tenancy })
 }
 
 pub(super) fn subnet(subnet: &types::Subnet) -> Result<Subnet, Malformed> {

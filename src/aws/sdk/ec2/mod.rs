@@ -25,8 +25,8 @@ use super::{
 };
 use crate::aws::{
     AwsError, EndpointChange, EndpointService, Failure, NetworkInterface, NetworkInterfaceId, NewVpcEndpoint,
-    RouteTable, Rule, SecurityGroup, SecurityGroupId, Subnet, Tags, Vpc, VpcDns, VpcEndpoint, VpcEndpointId, VpcId,
-    Written,
+    RouteTable, Rule, SecurityGroup, SecurityGroupId, Subnet, Tags, VpcDns, VpcEndpoint, VpcEndpointId, VpcId,
+    VpcListing, Written,
 };
 
 /// EC2 pages describes at 1,000.
@@ -48,20 +48,18 @@ impl Ec2 {
         Self { client, calls: Calls::of("ec2", line) }
     }
 
-    pub(super) async fn vpcs(&self, ids: &BTreeSet<VpcId>) -> Result<Vec<Vpc>, AwsError> {
+    pub(super) async fn vpcs(&self, ids: &BTreeSet<VpcId>) -> Result<Vec<VpcListing>, AwsError> {
         const OPERATION: &str = "DescribeVpcs";
         let mut found = Vec::new();
         for filter in filters("vpc-id", ids) {
             let pages = self.client.describe_vpcs().filters(filter).into_paginator().page_size(PAGE).send();
-            for (id, tenancy) in self.calls.list(OPERATION, pages, DescribeVpcsOutput::vpcs, facts::vpc).await? {
-                found.extend(Box::pin(self.dns(&id)).await?.map(|dns| Vpc { id, tenancy, dns }));
-            }
+            found.extend(self.calls.list(OPERATION, pages, DescribeVpcsOutput::vpcs, facts::vpc).await?);
         }
         Ok(found)
     }
 
     /// `None` when the VPC has gone since it was listed.
-    async fn dns(&self, vpc: &VpcId) -> Result<Option<VpcDns>, AwsError> {
+    pub(super) async fn vpc_dns(&self, vpc: &VpcId) -> Result<Option<VpcDns>, AwsError> {
         let both = futures::try_join!(
             self.attribute(vpc, VpcAttributeName::EnableDnsSupport),
             self.attribute(vpc, VpcAttributeName::EnableDnsHostnames),

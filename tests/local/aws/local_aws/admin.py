@@ -39,6 +39,7 @@ class Admin:
             ("PUT", "vpc"): self._set_vpc,
             ("PUT", "endpoint"): self._set_endpoint,
             ("PUT", "function"): self._set_function,
+            ("PUT", "logGroup"): self._set_log_group,
             ("GET", "inventory"): lambda asked: self._inventory(self._region(asked)),
             ("GET", "reachable"): self._reachable,
         }
@@ -132,6 +133,12 @@ class Admin:
             function.last_update, function.last_update_reason = asked["lastUpdateStatus"], reason
         return function.configuration()
 
+    def _set_log_group(self, asked: dict[str, Any]) -> dict[str, Any]:
+        """{"name", "storedBytes"}: what DescribeLogGroups says is stored in a group"""
+        region = self._region(asked)
+        region.stored_bytes[region.logs.groups[asked["name"]].name] = int(asked["storedBytes"])
+        return {"storedBytes": region.stored_bytes}
+
     def _reachable(self, asked: dict[str, Any]) -> dict[str, Any]:
         region = self._region(asked)
         return reachable(region, region.functions[asked["function"]])
@@ -173,6 +180,8 @@ def make_vpc(region: Region, asked: dict[str, Any]) -> dict[str, Any]:
     cidr = asked.get("cidr", "10.0.0.0/16")
     blocks = ipaddress.ip_network(cidr).subnets(new_prefix=asked.get("subnetPrefix", 20))
     vpc = ec2.create_vpc(cidr, instance_tenancy=asked.get("tenancy", "default"))
+    if "owner" in asked:
+        region.vpc_owners[vpc.id] = asked["owner"]
     vpc.enable_dns_support = asked.get("dnsSupport", True)
     vpc.enable_dns_hostnames = asked.get("dnsHostnames", True)
     ec2.create_tags([vpc.id], asked.get("tags", {}))

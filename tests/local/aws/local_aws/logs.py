@@ -43,20 +43,20 @@ def describe_log_groups(world: World, call: Call) -> dict[str, Any]:
     after = params.get("nextToken")
     if after:
         names = [name for name in names if name > after]
-    result: dict[str, Any] = {"logGroups": [_shown(region.logs.groups[name]) for name in names[:limit]]}
+    result: dict[str, Any] = {"logGroups": [_shown(region, region.logs.groups[name]) for name in names[:limit]]}
     if len(names) > limit:
         result["nextToken"] = names[limit - 1]
     return result
 
 
-def _shown(group: Any) -> dict[str, Any]:
+def _shown(region: Region, group: Any) -> dict[str, Any]:
     shown = {
         "logGroupName": group.name,
         "arn": f"{group.arn}:*",
         "logGroupArn": group.arn,
         "creationTime": int(group.creation_time.timestamp() * 1000),
         "metricFilterCount": 0,
-        "storedBytes": 0,
+        "storedBytes": region.stored_bytes.get(group.name, 0),
         "logGroupClass": "STANDARD",
         "retentionInDays": group.retention_in_days,
         "kmsKeyId": group.kms_key_id,
@@ -86,6 +86,7 @@ def delete_log_group(world: World, call: Call) -> dict[str, Any]:
     group = _group(region, call.params.get("logGroupName"))
     region.logs.tagger.delete_all_tags_for_resource(group.arn)
     del region.logs.groups[group.name]
+    region.stored_bytes.pop(group.name, None)
     return {}
 
 

@@ -27,6 +27,8 @@ class Region:
     endpoint_tokens: dict[str, tuple[str, Any]] = field(default_factory=dict)  # token -> (parameters, Endpoint)
     functions: dict[str, Any] = field(default_factory=dict)  # name -> functions.model.Function
     closed_vpcs: set[str] = field(default_factory=set)  # their network ACLs drop everything
+    vpc_owners: dict[str, str] = field(default_factory=dict)  # VPCs of other accounts, shared with this one
+    stored_bytes: dict[str, int] = field(default_factory=dict)  # of log groups; AWS counts late, and this never
     hyperplane: dict[tuple[str, frozenset[str]], Any] = field(default_factory=dict)  # -> functions.hyperplane
 
     def group(self, group_id: str) -> Any | None:

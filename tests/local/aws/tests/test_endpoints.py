@@ -127,6 +127,14 @@ class Endpoints(Case):
     def in_vpc(self):
         return {"Name": "vpc-id", "Values": [self.vpc["vpcId"]]}
 
+    def test_a_shared_vpc_belongs_to_its_owner(self):
+        shared = make_vpc(owner="999999999999")
+        (vpc,) = self.ec2.describe_vpcs(VpcIds=[shared["vpcId"]])["Vpcs"]
+        subnets = self.ec2.describe_subnets(SubnetIds=shared["subnetIds"])["Subnets"]
+        self.assertEqual({vpc["OwnerId"], *(subnet["OwnerId"] for subnet in subnets)}, {"999999999999"})
+        params = {"VpcId": shared["vpcId"], "SubnetIds": shared["subnetIds"], "SecurityGroupIds": []}
+        self.refused("OperationNotPermitted", self.ec2.create_vpc_endpoint, **self.params(**params))
+
     def test_private_dns_needs_both_attributes(self):
         vpc = make_vpc(dnsHostnames=False)
         params = self.params(

@@ -229,6 +229,55 @@ class Functions(FunctionCase):
         self.refused("PreconditionFailedException", self.functions.update_function_code, RevisionId="old", **code)
         self.assertNotEqual(self.functions.update_function_code(**code)["CodeSha256"], created["CodeSha256"])
 
+    def test_settings_are_put_back_by_saying_none(self):
+        vpc = make_vpc()
+        _, vpc_config = self.in_vpc(vpc)
+        self.create(VpcConfig=vpc_config)
+        before, account = self.get()["Configuration"], self.role.split(":")[4]
+        layer = f"arn:aws:lambda:us-east-1:{account}:layer:theirs:1"
+        access_point = f"arn:aws:elasticfilesystem:us-east-1:{account}:access-point/fsap-0123456789abcdef0"
+        changed = {
+            "Layers": [layer],
+            "TracingConfig": {"Mode": "Active"},
+            "DeadLetterConfig": {"TargetArn": f"arn:aws:sqs:us-east-1:{account}:theirs"},
+            "EphemeralStorage": {"Size": 1024},
+            "LoggingConfig": {"LogFormat": "JSON", "SystemLogLevel": "WARN", "LogGroup": "/theirs"},
+            "KMSKeyArn": f"arn:aws:kms:us-east-1:{account}:key/theirs",
+            "FileSystemConfigs": [{"Arn": access_point, "LocalMountPath": "/mnt/theirs"}],
+            "VpcConfig": {"Ipv6AllowedForDualStack": True},
+        }
+        after = self.functions.update_function_configuration(FunctionName=self.name, **changed)
+        for setting in changed:
+            self.assertNotEqual(after.get(setting), before.get(setting), setting)
+        listed = self.functions.list_functions()["Functions"]
+        self.assertIn(layer, [layer["Arn"] for f in listed if f["FunctionName"] == self.name for layer in f["Layers"]])
+        none = {
+            "Layers": [],
+            "TracingConfig": {"Mode": "PassThrough"},
+            "DeadLetterConfig": {"TargetArn": ""},
+            "EphemeralStorage": {"Size": 512},
+            "LoggingConfig": {"LogFormat": "Text", "LogGroup": f"/aws/lambda/{self.name}"},
+            "KMSKeyArn": "",
+            "FileSystemConfigs": [],
+            "VpcConfig": {"Ipv6AllowedForDualStack": False},
+        }
+        self.functions.update_function_configuration(FunctionName=self.name, **none)
+        after = self.get()["Configuration"]
+        for setting in changed:
+            self.assertEqual(after.get(setting), before.get(setting), setting)
+
+    def test_what_is_fixed_or_not_for_the_runtime_is_refused(self):
+        invalid, update = "InvalidParameterValueException", self.functions.update_function_configuration
+        dead_letters = {"DeadLetterConfig": {"TargetArn": ""}}
+        self.refused(invalid, self.functions.create_function, **self.params(**dead_letters))
+        self.create()
+        self.refused(invalid, update, FunctionName=self.name, SnapStart={"ApplyOn": "PublishedVersions"})
+        update(FunctionName=self.name, Runtime="python3.13", SnapStart={"ApplyOn": "PublishedVersions"})
+        self.refused(invalid, update, FunctionName=self.name, Runtime="nodejs24.x")
+        update(FunctionName=self.name, Runtime="nodejs24.x", SnapStart={"ApplyOn": "None"})
+        durable = {"DurableConfig": {"ExecutionTimeout": 60}}
+        self.refused(invalid, update, FunctionName=self.name, **durable)
+
     def test_interfaces_are_shared_and_linger(self):
         vpc = make_vpc()
         group, vpc_config = self.in_vpc(vpc)

@@ -1,6 +1,6 @@
 import json
 
-from harness import Case, client
+from harness import Case, admin, client
 from test_functions import INTERFACES, TRUST, FunctionCase
 
 
@@ -123,7 +123,10 @@ class Logs(Case):
         self.refused("InvalidParameterException", self.logs.put_retention_policy, retentionInDays=31, **name)
         self.logs.put_retention_policy(retentionInDays=30, **name)
         (group,) = self.logs.describe_log_groups(logGroupNamePrefix=name["logGroupName"])["logGroups"]
-        self.assertEqual(group["retentionInDays"], 30)
+        self.assertEqual((group["retentionInDays"], group["storedBytes"]), (30, 0))
+        admin("PUT", "logGroup", {"name": name["logGroupName"], "storedBytes": 12})
+        (group,) = self.logs.describe_log_groups(logGroupNamePrefix=name["logGroupName"])["logGroups"]
+        self.assertEqual(group["storedBytes"], 12)
         arn = {"resourceArn": group["logGroupArn"]}
         self.logs.tag_resource(tags={"c": "d"}, **arn)
         self.assertEqual(self.logs.list_tags_for_resource(**arn)["tags"], {"a": "b", "c": "d"})

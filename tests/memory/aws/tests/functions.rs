@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use private_genai_operator::aws::{
     Architecture, Environment, Failure, FunctionConfiguration, FunctionDetail, FunctionName, FunctionState,
     NewFunction, Package, RoleName, SecurityGroupId, Tenancy, UpdateStatus, Write,
@@ -11,7 +13,11 @@ fn create(new: &NewFunction) -> Write {
 }
 
 fn configure(name: &FunctionName, configuration: &FunctionConfiguration) -> Write {
-    Write::UpdateFunctionConfiguration { name: name.clone(), configuration: configuration.clone() }
+    Write::UpdateFunctionConfiguration {
+        name: name.clone(),
+        configuration: configuration.clone(),
+        reset: BTreeSet::new(),
+    }
 }
 
 fn delete(name: &FunctionName) -> Write {

@@ -6,14 +6,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ..errors import AwsError, invalid_parameter, not_found
-from ..ids import hex_id, short_label
+from ..ids import ACCOUNT, hex_id, short_label
 from ..policies import check_endpoint_policy
 from ..wire import Call
 from ..world import Region, World
 from . import endpoint_services
 from .endpoints import FULL_ACCESS, Endpoint, render
 from .tags import tags_at_creation
-from .vpcs import vpc_of
+from .vpcs import owner, vpc_of
 
 POLICY_LIMIT = 20_480
 ENDPOINTS_PER_VPC = 50
@@ -59,6 +59,9 @@ def _become_available(endpoint: Endpoint) -> None:
 
 def _checked_new_endpoint(world: World, region: Region, params: dict[str, Any]) -> Endpoint:
     vpc = vpc_of(region, params.get("VpcId"))
+    if owner(region, vpc.id) != ACCOUNT:
+        # AWS PrivateLink guide, "Shared subnets": their owner alone creates endpoints in them.
+        raise AwsError("OperationNotPermitted", f"The vpc '{vpc.id}' belongs to another account")
     service_name = params.get("ServiceName", "")
     short = endpoint_services.short_name(region.name, service_name)
     if short is None:

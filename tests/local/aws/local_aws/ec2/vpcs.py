@@ -16,6 +16,11 @@ def vpc_of(region: Region, vpc_id: str | None) -> Any:
     return region.ec2.vpcs[vpc_id]
 
 
+def owner(region: Region, vpc_id: str) -> str:
+    """The account that owns a VPC, and with it its subnets and route tables."""
+    return region.vpc_owners.get(vpc_id, ACCOUNT)
+
+
 def describe_vpcs(world: World, call: Call) -> dict[str, Any]:
     region = world.region(call.region)
     page, token = describe(
@@ -37,7 +42,7 @@ def describe_vpcs(world: World, call: Call) -> dict[str, Any]:
 def _vpc(region: Region, vpc: Any) -> dict[str, Any]:
     return {
         "VpcId": vpc.id,
-        "OwnerId": ACCOUNT,
+        "OwnerId": owner(region, vpc.id),
         "State": vpc.state,
         "CidrBlock": vpc.cidr_block,
         "DhcpOptionsId": vpc.dhcp_options_id,
@@ -163,7 +168,7 @@ def _subnet(region: Region, subnet: Any, in_use: int) -> dict[str, Any]:
         "SubnetId": subnet.id,
         "SubnetArn": f"arn:aws:ec2:{region.name}:{ACCOUNT}:subnet/{subnet.id}",
         "VpcId": subnet.vpc_id,
-        "OwnerId": ACCOUNT,
+        "OwnerId": owner(region, subnet.vpc_id),
         "State": subnet.state,
         "CidrBlock": subnet.cidr_block,
         "AvailabilityZone": subnet.availability_zone,
@@ -205,7 +210,7 @@ def _route_table(region: Region, table: Any) -> dict[str, Any]:
     return {
         "RouteTableId": table.id,
         "VpcId": table.vpc_id,
-        "OwnerId": ACCOUNT,
+        "OwnerId": owner(region, table.vpc_id),
         "Associations": associations,
         "PropagatingVgws": [],
         "Routes": [_route(route) for route in table.routes] + _gateway_endpoint_routes(region, table.id),

@@ -75,6 +75,9 @@ def check_config(config: dict[str, Any], package: str) -> None:
         )
     check_environment(config.get("Environment", {}).get("Variables", {}))
     check_logging(config.get("LoggingConfig", {}))
+    runtime = config.get("Runtime") or ""
+    if config.get("SnapStart", {}).get("ApplyOn", "None") != "None" and runtime.startswith(("nodejs", "ruby", "provided")):
+        raise invalid(f"{runtime} is not supported for SnapStart enabled functions.")
 
 
 def check_environment(variables: dict[str, str]) -> None:
@@ -98,6 +101,13 @@ def check_logging(logging: dict[str, Any]) -> None:
     levels = [name for name in ("ApplicationLogLevel", "SystemLogLevel") if name in logging]
     if levels and logging.get("LogFormat") != "JSON":
         raise invalid(f"{levels[0]} can only be set when LogFormat is JSON.")
+
+
+def check_dead_letters(config: dict[str, Any]) -> None:
+    """An empty ARN is how an update says none; nothing else takes one (node-lambda#208)."""
+    target = config.get("DeadLetterConfig", {}).get("TargetArn")
+    if target is not None and not target.startswith("arn:"):
+        raise invalid("Invalid dead letter ARN: ARNs must start with 'arn:'")
 
 
 def usable_role(world: World, arn: str) -> Any:
@@ -162,4 +172,5 @@ def checked_vpc(world: World, region: Region, role: Any, asked: dict[str, Any] |
         "SubnetIds": list(dict.fromkeys(subnet_ids)),
         "SecurityGroupIds": list(dict.fromkeys(group_ids)),
         "VpcId": vpc_id,
+        "Ipv6AllowedForDualStack": bool((asked or {}).get("Ipv6AllowedForDualStack", False)),
     }

@@ -53,11 +53,9 @@ class Function:
             "VpcConfig": self.vpc or {"SubnetIds": [], "SecurityGroupIds": [], "VpcId": ""},
             **config,
             "LoggingConfig": {"LogFormat": "Text", **config.get("LoggingConfig", {}), "LogGroup": self.log_group},
-            "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
+            "SnapStart": {**config.get("SnapStart", {"ApplyOn": "None"}), "OptimizationStatus": "Off"},
         }
-        if self.vpc:
-            shown["VpcConfig"] = {**self.vpc, "Ipv6AllowedForDualStack": False}
-        elif "VpcConfig" in shown:
+        if not self.vpc:
             del shown["VpcConfig"]
         if with_state:
             shown |= {"State": self.state, "LastUpdateStatus": self.last_update}

@@ -16,7 +16,7 @@ from ..ids import ACCOUNT
 from ..wire import Call, Response, success
 from ..world import Region, World
 from . import hyperplane
-from .checks import ZIP_LIMIT, check_config, check_name, checked_vpc, invalid, usable_role
+from .checks import ZIP_LIMIT, check_config, check_dead_letters, check_name, checked_vpc, invalid, usable_role
 from .model import Function
 
 PAGE = 50
@@ -24,14 +24,17 @@ PAGE = 50
 # What the caller configures, and what Lambda fills in.
 _SETTINGS = (
     "Role", "Handler", "Runtime", "Description", "Timeout", "MemorySize", "Environment", "KMSKeyArn", "TracingConfig",
-    "DeadLetterConfig", "Layers", "EphemeralStorage", "LoggingConfig", "FileSystemConfigs", "ImageConfig",
+    "DeadLetterConfig", "Layers", "EphemeralStorage", "LoggingConfig", "FileSystemConfigs", "ImageConfig", "SnapStart",
 )  # fmt: skip
+# What a function is created with and keeps.
+_FIXED = ("DurableConfig", "TenancyConfig", "CapacityProviderConfig")
 _DEFAULTS: dict[str, Any] = {
     "Description": "",
     "Timeout": 3,
     "MemorySize": 128,
     "TracingConfig": {"Mode": "PassThrough"},
     "EphemeralStorage": {"Size": 512},
+    "SnapStart": {"ApplyOn": "None"},
 }
 
 
@@ -84,10 +87,11 @@ def create_function(world: World, call: Call) -> Response:
     if name in region.functions:
         raise AwsError("ResourceConflictException", f"Function already exist: {name}", 409)
     package = params.get("PackageType", "Zip")
-    config = {**_DEFAULTS, **{setting: params[setting] for setting in _SETTINGS if setting in params}}
+    config = {**_DEFAULTS, **{setting: params[setting] for setting in (*_SETTINGS, *_FIXED) if setting in params}}
     config["PackageType"] = package
     config["Architectures"] = params.get("Architectures", ["x86_64"])
     check_config(config, package)
+    check_dead_letters(config)
     _check_tags(params.get("Tags", {}))
     code = _code(params.get("Code", {}), package)
     role = usable_role(world, params.get("Role", ""))
@@ -106,6 +110,20 @@ def _shown_layers(config: dict[str, Any]) -> dict[str, Any]:
     if "Layers" in config:
         config["Layers"] = [{"Arn": arn, "CodeSize": 1024} if isinstance(arn, str) else arn for arn in config["Layers"]]
     return config
+
+
+# How an update says none.
+_NONE: dict[str, Any] = {
+    "KMSKeyArn": "",
+    "DeadLetterConfig": {"TargetArn": ""},
+    "Layers": [],
+    "FileSystemConfigs": [],
+}
+
+
+def _without_none(config: dict[str, Any]) -> dict[str, Any]:
+    """Settings of which there is nothing are not shown."""
+    return {name: value for name, value in config.items() if name not in _NONE or value != _NONE[name]}
 
 
 def _code(code: dict[str, Any], package: str) -> tuple[str, int, bytes | None, str | None]:
@@ -199,12 +217,16 @@ def update_function_code(world: World, call: Call) -> dict[str, Any]:
 def update_function_configuration(world: World, call: Call) -> dict[str, Any]:
     region, function, params = world.region(call.region), _begin_update(world, call), call.params
     changed = {setting: params[setting] for setting in _SETTINGS if setting in params}
-    config = {**function.config, **changed}
+    fixed = [name for name in _FIXED if name in params and params[name] != function.config.get(name)]
+    if fixed:
+        raise invalid(f"{fixed[0]} cannot be changed after the function was created.")
+    config = _without_none({**function.config, **changed})
     check_config(config, config["PackageType"])
+    check_dead_letters(config)
     role = usable_role(world, config["Role"])
     vpc = function.vpc
     if "VpcConfig" in params:
-        asked = {**(function.vpc or {}), **params["VpcConfig"]}
+        asked = {**(function.vpc or {}), **params["VpcConfig"]}  # what is not sent stays
         vpc = checked_vpc(world, region, role, asked)
     function.config = _shown_layers(config)
     if vpc != function.vpc:
