@@ -19,7 +19,7 @@ use std::{
 };
 
 use private_genai_operator::{
-    app::{Desired, Observed, plan},
+    app::{Desired, Ground, Observed, plan},
     aws::{
         AccountId, Caller, Failure, FunctionName, Invocation, LogGroupName, NetworkInterfaceId, PolicyArn,
         PolicyDocument, Region, RoleName, SecurityGroupId, SubnetId, Tags, VpcId, Write,
@@ -244,12 +244,8 @@ proptest! {
             "models": models.iter().map(ToString::to_string).collect::<Vec<_>>(),
         });
         let read = read(&spec).map_err(TestCaseError::fail)?;
-        let desired = Desired::new(&read, app.clone(), &caller(&app.region), &Governance::default(), None);
-        let mut observed = Observed {
-            role: None, given_role_id: None, log_group: None, listing: None, detail: None, interfaces: BTreeSet::new(),
-        };
-        observed.given_role_id = None;
-        for step in plan(&desired, &observed).steps {
+        let desired = Desired::new(&read, app.clone(), &caller(&app.region), &Governance::default(), &Ground::Rising(None));
+        for step in plan(&desired, &Observed::default()).steps {
             match step.write {
                 Write::CreateRole { description, path, .. } => {
                     prop_assert!(description.chars().count() <= 256, "Lambda's limit, and IAM's is 1,000");

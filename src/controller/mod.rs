@@ -12,6 +12,7 @@ mod latest;
 mod memory;
 mod objects;
 mod pace;
+mod refusals;
 mod triggers;
 
 pub use answers::answered;
@@ -27,6 +28,7 @@ pub use objects::{
     remove_finalizer, stored, tell,
 };
 pub use pace::Pace;
+pub use refusals::Refusals;
 pub use triggers::run;
 
 /// What keeps a reconcile from being finished at all. AWS errors do not: they become conditions.

@@ -32,7 +32,7 @@ use crate::{
         tell,
     },
     identity::{FUNCTIONS_GROUP, NetworkIdentity, Retirement},
-    plan::unseen as unseen_legs,
+    plan::{Missed, Plan, Source, Unread, unseen as unseen_legs},
 };
 
 /// One look at one network, and what follows from it.
@@ -163,8 +163,13 @@ async fn keep(
     if is_to_be_held(network, key, &ctx.cluster()) {
         // Before anything is created, so that nothing created is ever forgotten; and not before AWS was seen, so that a
         // network in a region that does not exist can be deleted.
-        if let Err(error) = look(&snapshot, (key, &identity), false, &Freshness::default(), ctx).await {
-            return unseen(api, network, ctx, &error).await;
+        let seen = look(&snapshot, (key, &identity), false, &Freshness::default(), ctx).await;
+        let unread = match &seen {
+            Ok(seen) => seen.unread.first().filter(|_| seen.ids().is_empty()),
+            Err(error) => Some(error),
+        };
+        if let Some(error) = unread {
+            return unseen(api, network, ctx, error).await;
         }
         add_finalizer(api, &network.metadata).await?;
     }
@@ -175,30 +180,44 @@ async fn keep(
         async |fresh| look(&snapshot, (key, &identity), ends(key, &ctx.cluster()), fresh, ctx).await,
         |observed| decide(key, &identity, &caller, observed, &ctx.cluster(), &mut ctx.memory()),
         |write, result| {
-            kept = match (write, result) {
-                (Write::DeleteSecurityGroup { group }, Err(error)) if error.failure == Failure::InUse => {
-                    Some(group.clone())
-                }
-                _ => None,
-            };
+            if let (Write::DeleteSecurityGroup { group }, Err(error)) = (write, result)
+                && error.failure == Failure::InUse
+            {
+                kept = Some(group.clone());
+            }
             learn(key, write, result.as_ref(), &mut ctx.memory())
         },
     )
     .await;
-    let Converged { observed: Some(observed), mut plan, error, done } = pass else {
-        let error = pass.error.unwrap_or_else(|| unreachable!("a pass without observation ends with an error"));
-        return unseen(api, network, ctx, &error).await;
+    let Converged { observed: Some(observed), mut plan, mut errors, done } = pass else {
+        let error =
+            pass.errors.first().unwrap_or_else(|| unreachable!("a pass without observation ends with an error"));
+        return unseen(api, network, ctx, error).await;
     };
-    ctx.rest(&looks(network));
-    let mut pace = error.as_ref().map_or_else(|| Pace::of(&plan), Pace::after);
+    if !plan.unread.is_empty() && is_for_nobody(network, key, ctx) {
+        delete(api, network).await?;
+        return Ok(Pace::Rest);
+    }
     if let Some(leg) = what_keeps(kept, &observed, &snapshot).await {
+        // What keeps the group is told in its place, and its own pace is that of the wait.
+        errors.retain(|error| error.failure != Failure::InUse);
+        plan.steps.retain(|step| step.leg != leg.kind);
         plan.legs.retain(|other| other.kind != leg.kind);
         plan.legs.push(leg);
-        pace = Pace::of(&plan);
     }
+    let pass = Converged { observed: Some(()), plan, errors, done };
+    let pace = pass.pace();
+    let Converged { plan, errors, done, .. } = pass;
+    let missed = if plan.unread.is_empty() {
+        ctx.rest(&looks(network));
+        Missed::Few
+    } else {
+        Missed::after(ctx.attempt(&looks(network), pace))
+    };
     let uid = network.uid().unwrap_or_default();
     let desired = wanted(key, &identity, &caller, &observed, &ctx.cluster(), &mut ctx.memory());
-    let outcome = outcome(network, key, &observed, &plan, &ctx.cluster(), &mut ctx.memory());
+    let told = Plan { legs: plan.told(&network.spec.vpc_id, conditions(network), missed), ..plan.clone() };
+    let outcome = outcome(network, key, &observed, &told, &ctx.cluster(), &mut ctx.memory());
     let Outcome::Stands(legs) = outcome else {
         snapshot.uncover(&key.vpc);
         ctx.memory().forget(key);
@@ -227,7 +246,7 @@ async fn keep(
         Vec::new()
     };
     if let Some(desired) = desired.filter(|_| {
-        error.is_none() && plan.steps.is_empty() && plan.legs.iter().all(|leg| leg.standing == LegStanding::Met)
+        errors.is_empty() && plan.steps.is_empty() && plan.legs.iter().all(|leg| leg.standing == LegStanding::Met)
     }) {
         ctx.settle(&uid, &desired);
     }
@@ -291,11 +310,11 @@ async fn look(
     observe(snapshot, place.1, ends, fresh, long_available).await
 }
 
-/// Looks at what there is of a network. `long_available` is told its interfaces, and gives those that were `available` for
-/// long.
+/// Looks at what there is of a network, each table by itself. `long_available` is told its interfaces, and gives those that
+/// were `available` for long.
 ///
 /// # Errors
-/// As the reads behind it.
+/// As [`Unread::take`]. What cannot be read otherwise is [`Observed::unread`].
 pub async fn observe(
     snapshot: &Snapshot,
     identity: &NetworkIdentity,
@@ -303,21 +322,26 @@ pub async fn observe(
     fresh: &Freshness,
     long_available: impl FnOnce(&Interfaces) -> BTreeSet<NetworkInterfaceId>,
 ) -> Result<Observed, AwsError> {
+    let mut unread = Unread::default();
     let services: BTreeSet<String> =
         Service::ALL.iter().map(|service| service.endpoint_service(&identity.region)).collect();
-    let endpoints = snapshot.endpoints(fresh.of(ConditionType::EndpointsReady)).await?;
+    let endpoints = snapshot.endpoints(fresh.of(ConditionType::EndpointsReady));
+    let endpoints = unread.take(Source::Endpoints, endpoints.await)?.unwrap_or_default();
+    let roles = snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady));
+    let roles = unread.take(Source::Roles, roles.await)?.unwrap_or_default();
     let has_endpoint =
         endpoints.endpoints.iter().any(|endpoint| identity.owns(&endpoint.tags) && !endpoint.state.is_ending());
     // Whether private DNS cuts somebody off is decided once, when an endpoint is created: not by old route tables.
-    let topology_age = if has_endpoint || ends {
+    let topology_age = if has_endpoint || ends || unread.lacks(Source::Endpoints) {
         fresh.of(ConditionType::VpcReady)
     } else {
         MaxAge::Under(fresh.of(ConditionType::VpcReady).bounded_by(DECIDING_TOPOLOGY_MAX_AGE))
     };
-    let topology = snapshot.topology(topology_age, &services).await?;
-    let groups = snapshot.security_groups(fresh.of(ConditionType::SecurityGroupsReady)).await?;
+    let topology = snapshot.topology(topology_age, &services);
+    let topology = unread.take(Source::Topology, topology.await)?.unwrap_or_default();
+    let groups = snapshot.security_groups(fresh.of(ConditionType::SecurityGroupsReady));
+    let groups = unread.take(Source::SecurityGroups, groups.await)?.unwrap_or_default();
     let observed = Observed::new(identity, &topology, &endpoints, &groups);
-    let roles = snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await?;
     let (retired, live): (Vec<Role>, Vec<Role>) = roles
         .values()
         .filter(|role| identity.owns(&role.tags))
@@ -329,19 +353,25 @@ pub async fn observe(
         // The role and the function of an app have one name.
         let is_ours =
             |function: &FunctionName| live.iter().chain(&retired).any(|role| role.name.as_str() == function.as_str());
-        of_functions(snapshot.vpc_interfaces(&identity.vpc).await?, group, is_ours)
+        let interfaces = unread.take(Source::Interfaces, snapshot.vpc_interfaces(&identity.vpc).await)?;
+        // Without the groups nobody knows which of them carry the functions' one.
+        if let (Some(_), Some(error)) = (&interfaces, unread.of(Source::SecurityGroups).cloned()) {
+            unread.take::<()>(Source::Interfaces, Err(error))?;
+        }
+        of_functions(interfaces.unwrap_or_default(), group, is_ours)
     } else {
         Interfaces::new()
     };
-    let long_available = long_available(&interfaces);
+    let long_available = if unread.lacks(Source::Interfaces) { BTreeSet::new() } else { long_available(&interfaces) };
     let left = if long_available.is_empty() {
         BTreeSet::new()
     } else {
         // By this one deletes: a function that came just now is to be seen.
-        let of_functions = snapshot.function_group_sets(MaxAge::Under(Duration::from_secs(1))).await?;
-        left_behind(&interfaces, &long_available, &of_functions)
+        let of_functions = snapshot.function_group_sets(MaxAge::Under(Duration::from_secs(1)));
+        let of_functions = unread.take(Source::Functions, of_functions.await)?;
+        of_functions.map(|of_functions| left_behind(&interfaces, &long_available, &of_functions)).unwrap_or_default()
     };
-    Ok(Observed { left_interfaces: left, ..observed.with_roles(live, retired, interfaces) })
+    Ok(Observed { left_interfaces: left, unread, ..observed.with_roles(live, retired, interfaces) })
 }
 
 /// How old the route tables may be by which private DNS is decided.
@@ -352,6 +382,12 @@ fn looks(network: &PrivateGenAINetwork) -> String {
     format!("look {}", key("network", network))
 }
 
+/// It was made for an app that is gone, and nothing was made for it.
+fn is_for_nobody(network: &PrivateGenAINetwork, key: &NetworkKey, ctx: &Context) -> bool {
+    let held = is_held(&network.metadata) || network.metadata.deletion_timestamp.is_some();
+    is_implicit(network) && !held && ends(key, &ctx.cluster())
+}
+
 /// AWS could not be looked at: what was recorded holds for three looks, then nothing is claimed any more.
 async fn unseen(
     api: &Api<PrivateGenAINetwork>,
@@ -360,9 +396,7 @@ async fn unseen(
     error: &AwsError,
 ) -> Result<Pace, Error> {
     let pace = Pace::after(error);
-    let unused = NetworkKey::try_from(&network.spec).is_ok_and(|key| ends(&key, &ctx.cluster()));
-    if is_implicit(network) && unused && !is_held(&network.metadata) && network.metadata.deletion_timestamp.is_none() {
-        // It was made for an app that is gone, and nothing was made for it.
+    if NetworkKey::try_from(&network.spec).is_ok_and(|key| is_for_nobody(network, &key, ctx)) {
         delete(api, network).await?;
         return Ok(Pace::Rest);
     }

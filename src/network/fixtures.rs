@@ -11,6 +11,7 @@ use crate::{
     },
     governance::Governance,
     identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, NetworkIdentity, TAG_COMPONENT, TAG_PRIVATE_DNS, TAG_SERVICE},
+    plan::Unread,
 };
 
 pub(super) const RUNTIME: Service = Service::BedrockRuntime;
@@ -94,6 +95,7 @@ pub(super) fn bare() -> Observed {
         endpoints: Vec::new(),
         foreign_endpoints: Vec::new(),
         interfaces: BTreeMap::new(),
+        unread: Unread::default(),
     }
 }
 

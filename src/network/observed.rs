@@ -9,6 +9,7 @@ use crate::{
     },
     identity::{NetworkIdentity, group_name_prefix},
     network::Service,
+    plan::Unread,
 };
 
 /// The facts about one VPC, taken out of the shared snapshot.
@@ -33,6 +34,8 @@ pub struct Observed {
     pub left_interfaces: BTreeSet<NetworkInterfaceId>,
     /// The interfaces of our endpoints.
     pub interfaces: BTreeMap<NetworkInterfaceId, NetworkInterface>,
+    /// What of this could not be read, and is empty for that.
+    pub unread: Unread,
 }
 
 impl Observed {
@@ -63,6 +66,7 @@ impl Observed {
             interfaces: endpoints.interfaces.clone(),
             endpoints: ours,
             foreign_endpoints: foreign,
+            unread: Unread::default(),
         }
     }
 

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::aws::{AwsError, Credentials};
+use crate::aws::{AwsError, Class, Credentials};
 
 /// How old an answer may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +48,9 @@ impl PartialOrd for MaxAge {
 /// that a call that goes on failing is made about twice a minute, however many objects wait for it.
 const ERROR_IS_SHARED_FOR: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
+/// The same at most where AWS refuses until somebody acts. A resync, or a touch, asks again whatever was shared.
+const REFUSAL_IS_SHARED_FOR: Duration = Duration::from_secs(256);
+
 /// One table: its last answer and the generation that the answer is of.
 pub(super) struct Table<T> {
     credentials: Arc<Credentials>,
@@ -73,6 +76,8 @@ impl<T> Answer<T> {
     /// Until when an error is everybody's answer.
     fn error_is_shared_for(&self) -> Duration {
         let (first, longest) = ERROR_IS_SHARED_FOR;
+        let refused = self.error.as_ref().is_some_and(|error| error.failure.class() == Class::UserMustAct);
+        let longest = if refused { REFUSAL_IS_SHARED_FOR } else { longest };
         first.saturating_mul(2_u32.saturating_pow(self.failures.saturating_sub(1))).min(longest)
     }
 }
