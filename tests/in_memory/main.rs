@@ -27,6 +27,7 @@ mod leadership;
 mod memory;
 mod private_dns;
 mod refusals;
+mod repair;
 mod retaining;
 mod roles;
 mod scene;
