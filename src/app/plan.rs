@@ -398,6 +398,8 @@ fn new_function(desired: &Desired, observed: &Observed, plan: &mut Plan) -> Leg 
         return Leg::blocked(kind, Reason::NameTaken, message);
     }
     if observed.unread.lacks(Source::Roles) || observed.unread.lacks(Source::LogGroups) {
+        // The leg waits for no more than what could not be read: it brings the app back no sooner.
+        plan.unread(kind, observed.unread.of(Source::Roles));
         let message = format!("Function {name} is created once its role and its log group can be looked at.");
         return Leg::unknown(kind, Reason::ObservationFailed, message);
     }
