@@ -154,6 +154,7 @@ fn stands_on(kind: &str, block: Block) -> Option<&'static str> {
         },
         Block::Roles => match (of, kind) {
             (Part::Role, _) => Some("the role cannot be read"),
+            _ if creates_in_vpc.contains(&kind) => Some(CREATED),
             (_, "function deleted") => Some(EXACT),
             _ => None,
         },
