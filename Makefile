@@ -222,8 +222,8 @@ test-simulation:
 
 .PHONY: fault-table
 fault-table: ## Print what becomes of every AWS call that meets every fault, and of whatever happens to Kubernetes
-	@$(CARGO) test --locked --test in_memory faults:: > /dev/null
-	@cat $(RESULTS)/fault-table.txt $(RESULTS)/kubernetes-fault-table-*.txt
+	@$(CARGO) test --locked --test in_memory -- faults:: repair::table > /dev/null
+	@cat $(RESULTS)/fault-table.txt $(RESULTS)/repair-table.txt $(RESULTS)/kubernetes-fault-table-*.txt
 
 .PHONY: crash-all
 crash-all: ## Kill the operator at every call that it makes, reads too: it takes twenty minutes

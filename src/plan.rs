@@ -1,12 +1,112 @@
 //! What a controller decided: the next writes, and how each leg of the path stands.
 
-use std::{collections::BTreeMap, fmt};
+mod order;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::{
-    api::condition::{ConditionType, Leg, Reason, Standing},
+    api::condition::{ConditionType, Leg, Reason, Standing, find},
     aws::{AwsError, Class, Failure, Role, Write},
     governance::Governance,
 };
+
+pub use order::{gives_way, makes_room, stands_on};
+
+/// What a look reads from AWS, each by itself: what cannot be read holds up nothing that does not stand on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Source {
+    /// VPCs, subnets, route tables, and the endpoint services on offer.
+    Topology,
+    /// Endpoints and their interfaces.
+    Endpoints,
+    /// Security groups.
+    SecurityGroups,
+    /// Roles with their policies.
+    Roles,
+    /// Interfaces of functions.
+    Interfaces,
+    /// Functions.
+    Functions,
+    /// Log groups and their tags.
+    LogGroups,
+}
+
+/// What a look could not read, and why. The facts about it are empty then: nothing is ever concluded from that.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Unread {
+    why: BTreeMap<Source, AwsError>,
+    /// What was read.
+    read: BTreeSet<Source>,
+}
+
+impl Unread {
+    /// Takes an answer apart: the facts, or `None` where they could not be read, which is remembered.
+    ///
+    /// # Errors
+    /// When AWS does not take the credentials, throttles the operator, or allows it nothing, whichever service is asked: nothing
+    /// else is asked for then.
+    pub fn take<T>(&mut self, source: Source, answer: Result<T, AwsError>) -> Result<Option<T>, AwsError> {
+        match answer {
+            Ok(facts) => {
+                self.read.insert(source);
+                Ok(Some(facts))
+            }
+            Err(error) if matches!(error.failure, Failure::Credentials | Failure::Throttled) => Err(error),
+            Err(error) => {
+                let first = self.why.values().find(|before| {
+                    let denied = [&error, before].iter().all(|it| it.failure == Failure::AccessDenied);
+                    denied && before.service != error.service
+                });
+                if let Some(first) = first.filter(|_| self.read.is_empty()) {
+                    return Err(first.clone());
+                }
+                self.why.entry(source).or_insert(error);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Why something could not be read; `None` where it was.
+    pub fn of(&self, source: Source) -> Option<&AwsError> {
+        self.why.get(&source)
+    }
+
+    /// Whether something was read.
+    pub fn lacks(&self, source: Source) -> bool {
+        self.why.contains_key(&source)
+    }
+
+    /// Everything was read.
+    pub fn is_complete(&self) -> bool {
+        self.why.is_empty()
+    }
+
+    /// Why the look is not complete, the first of the causes; `None` where it is.
+    pub fn first(&self) -> Option<&AwsError> {
+        self.why.values().next()
+    }
+}
+
+/// How long what the status says holds, where AWS cannot be asked about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missed {
+    /// So few looks in a row were missed that it holds.
+    Few,
+    /// Nothing is claimed any more.
+    Many,
+}
+
+impl Missed {
+    /// For three looks, what was recorded holds. `before` is how many were missed in a row before this one.
+    pub fn after(before: u32) -> Self {
+        if before < 3 { Self::Few } else { Self::Many }
+    }
+}
 
 /// Items for a message, the first ten of them.
 pub fn listed<T: fmt::Display>(items: impl IntoIterator<Item = T>) -> String {
@@ -34,9 +134,52 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// How the legs stand before the steps.
     pub legs: Vec<Leg>,
+    /// The legs whose facts could not be read, and why.
+    pub unread: BTreeMap<ConditionType, AwsError>,
 }
 
 impl Plan {
+    /// Nothing is to be done, and nothing is waited for: by this an object is let go. A look that is not complete never says so.
+    pub fn is_nothing(&self) -> bool {
+        self.steps.is_empty() && self.legs.is_empty() && self.unread.is_empty()
+    }
+
+    /// Facts behind a leg could not be read. Of several causes the one that somebody must see to is told.
+    pub fn unread(&mut self, kind: ConditionType, error: Option<&AwsError>) {
+        let Some(error) = error else { return };
+        let somebody = |error: &AwsError| error.failure.class() == Class::UserMustAct;
+        if self.unread.get(&kind).is_none_or(|told| !somebody(told) && somebody(error)) {
+            self.unread.insert(kind, error.clone());
+        }
+    }
+
+    /// The legs in their order, also those whose facts could not be read: what the status says of them holds while few looks
+    /// were missed, then nothing is claimed of them. A leg that needs somebody to act stays as it is.
+    pub fn told(&self, resource: &str, recorded: &[Condition], missed: Missed) -> Vec<Leg> {
+        let mut legs = self.legs.clone();
+        let mut told: Vec<&AwsError> = Vec::new();
+        for (kind, error) in &self.unread {
+            if legs.iter().any(|leg| leg.kind == *kind && leg.standing == Standing::Blocked) {
+                continue;
+            }
+            legs.retain(|leg| leg.kind != *kind);
+            let held = find(recorded, *kind).filter(|leg| leg.status == "True" && missed == Missed::Few);
+            legs.push(match (held, error.failure.class()) {
+                (Some(leg), _) => Leg::met(*kind, leg.message.clone()),
+                (None, Class::UserMustAct) if !told.contains(&error) => {
+                    told.push(error);
+                    explain(*kind, resource, error)
+                }
+                (None, Class::UserMustAct | Class::Wait | Class::Retry) => {
+                    let message = explain(*kind, resource, error).message;
+                    Leg::unknown(*kind, Reason::ObservationFailed, message)
+                }
+            });
+        }
+        legs.sort_by_key(|leg| leg.kind);
+        legs
+    }
+
     /// Adds a write for a leg.
     pub fn step(&mut self, leg: ConditionType, write: Write) {
         self.steps.push(Step { leg, write });
@@ -49,10 +192,13 @@ impl Plan {
     }
 
     /// Something is not as it should be for a cause that lies in AWS, where a fresh look may find it gone. What is in use
-    /// was looked at afresh already: nobody keeps the list of interfaces. What is suspended waits for its object.
+    /// was looked at afresh already: nobody keeps the list of interfaces. What is suspended waits for its object. What could not
+    /// be read was asked for just now.
     pub fn unsettled(&self) -> bool {
         let settled = [Reason::WaitingForNetwork, Reason::ResourceInUse, Reason::Suspended];
-        self.legs.iter().any(|leg| leg.standing != Standing::Met && !settled.contains(&leg.reason))
+        self.legs.iter().any(|leg| {
+            leg.standing != Standing::Met && !settled.contains(&leg.reason) && !self.unread.contains_key(&leg.kind)
+        })
     }
 
     /// Makes none of the writes: the legs that they are for say what would be done. A function that sleeps is not waited
@@ -74,9 +220,11 @@ impl Plan {
         }
     }
 
-    /// Replacing what failed is not tried again yet: the leg says that somebody should look at the cause.
+    /// Replacing what failed is not tried again yet: the leg says that somebody should look at the cause. What else the leg is
+    /// about goes on.
     pub fn hold(&mut self, kind: ConditionType) {
-        self.steps.retain(|step| step.leg != kind);
+        let replaces = |write: &Write| matches!(write, Write::DeleteFunction { .. } | Write::DeleteVpcEndpoint { .. });
+        self.steps.retain(|step| step.leg != kind || !replaces(&step.write));
         for leg in self.legs.iter_mut().filter(|leg| leg.kind == kind) {
             leg.standing = Standing::Blocked;
             leg.message.push_str(" It failed before: correct the cause; it is tried again every five minutes.");
@@ -251,7 +399,7 @@ mod tests {
         ];
         let network = Leg::met(ConditionType::NetworkReady, "fine");
         let before = Leg::progressing(ConditionType::ExecutionRoleReady, Reason::Applying, "soon");
-        let mut plan = Plan { steps, legs: vec![network.clone(), before] };
+        let mut plan = Plan { steps, legs: vec![network.clone(), before], ..Plan::default() };
         plan.suspend();
         assert_eq!(plan.steps, []);
         let told: Vec<_> = plan.legs.iter().map(|leg| (leg.kind, leg.standing, leg.reason)).collect();
@@ -265,7 +413,7 @@ mod tests {
             ]
         );
         assert!(plan.legs[1].message.contains("iam:DeleteRole pgai-x"), "{}", plan.legs[1].message);
-        let mut at_rest = Plan { steps: vec![], legs: vec![network] };
+        let mut at_rest = Plan { legs: vec![network], ..Plan::default() };
         let same = at_rest.clone();
         at_rest.suspend();
         assert_eq!(at_rest, same);
@@ -290,7 +438,7 @@ mod tests {
             (vec![asks.clone()], vec![asks]),
             (vec![other.clone()], vec![other, told]),
         ] {
-            let mut plan = Plan { steps: Vec::new(), legs: before };
+            let mut plan = Plan { legs: before, ..Plan::default() };
             let write = Write::DeleteVpcEndpoint { endpoint: "vpce-00000001".parse().expect("an id") };
             plan.blame(kind, &write, &failed(Failure::Throttled));
             assert_eq!(plan.legs, after);
@@ -316,7 +464,7 @@ mod tests {
 
     #[test]
     fn a_fresh_look_is_worth_it_for_whatever_is_not_met_but_the_network() {
-        let unsettled = |leg: Leg| Plan { steps: Vec::new(), legs: vec![leg] }.unsettled();
+        let unsettled = |leg: Leg| Plan { legs: vec![leg], ..Plan::default() }.unsettled();
         let kind = ConditionType::FunctionReady;
         assert!(!unsettled(Leg::met(kind, "")));
         assert!(
@@ -326,5 +474,73 @@ mod tests {
         assert!(unsettled(Leg::progressing(kind, Reason::FunctionPending, "")));
         assert!(unsettled(Leg::blocked(kind, Reason::NameTaken, "")));
         assert!(!unsettled(Leg::blocked(kind, Reason::Suspended, "")), "its object wakes it");
+    }
+
+    #[test]
+    fn what_cannot_be_read_holds_for_a_few_looks_and_then_nothing_is_claimed_of_it_but_of_the_rest() {
+        use crate::api::condition::fold;
+        use k8s_openapi::jiff::Timestamp;
+        let kinds = [ConditionType::VpcReady, ConditionType::SecurityGroupsReady, ConditionType::EndpointsReady];
+        let recorded = fold(&kinds.map(|kind| Leg::met(kind, "as it was")), &[], None, Timestamp::UNIX_EPOCH);
+        let mut plan = Plan { legs: vec![Leg::met(ConditionType::SecurityGroupsReady, "exact")], ..Plan::default() };
+        plan.unread(ConditionType::VpcReady, Some(&failed(Failure::Unavailable)));
+        plan.unread(ConditionType::EndpointsReady, None);
+        let stands = |missed, recorded: &[Condition]| -> Vec<_> {
+            plan.told("vpc", recorded, missed).iter().map(|leg| (leg.kind, leg.standing, leg.message.len())).collect()
+        };
+        let groups = (ConditionType::SecurityGroupsReady, Standing::Met, 5);
+        assert_eq!(stands(Missed::Few, &recorded), [(ConditionType::VpcReady, Standing::Met, 9), groups]);
+        for unclaimed in [stands(Missed::Many, &recorded), stands(Missed::Few, &[])] {
+            assert_eq!((unclaimed[0].1, unclaimed[1]), (Standing::Unknown, groups));
+        }
+        assert_eq!((Missed::after(2), Missed::after(3)), (Missed::Few, Missed::Many));
+    }
+
+    #[test]
+    fn of_what_could_not_be_read_what_somebody_must_see_to_is_told_once_with_its_reason() {
+        let (denied, unwell) = (failed(Failure::AccessDenied), failed(Failure::Unavailable));
+        let mut plan = Plan::default();
+        for error in [&unwell, &denied, &unwell] {
+            plan.unread(ConditionType::VpcReady, Some(error));
+        }
+        plan.unread(ConditionType::EndpointsReady, Some(&denied));
+        let told = plan.told("vpc", &[], Missed::Many);
+        let stands: Vec<_> = told.iter().map(|leg| (leg.standing, leg.reason)).collect();
+        let unknown = (Standing::Unknown, Reason::ObservationFailed);
+        assert_eq!(stands, [(Standing::Blocked, Reason::AccessDenied), unknown]);
+        assert!(told.iter().all(|leg| leg.message.contains("Allow the operator's role")), "{told:?}");
+    }
+
+    #[test]
+    fn a_look_ends_where_aws_allows_nothing_and_else_what_is_not_read_is_remembered() {
+        let mut unread = Unread::default();
+        for failure in [Failure::Credentials, Failure::Throttled] {
+            assert!(unread.take::<()>(Source::Roles, Err(failed(failure))).is_err());
+        }
+        assert!(unread.is_complete());
+        assert_eq!(unread.take(Source::Roles, Ok(7)).expect("no matter of credentials"), Some(7));
+        let denied = failed(Failure::AccessDenied);
+        assert_eq!(unread.take::<()>(Source::Topology, Err(denied.clone())).expect("no matter of credentials"), None);
+        assert_eq!((unread.of(Source::Topology), unread.lacks(Source::Roles)), (Some(&denied), false));
+        let elsewhere = AwsError { service: "iam", ..denied.clone() };
+        let ends =
+            |unread: &mut Unread, error: &AwsError| unread.take::<()>(Source::Roles, Err(error.clone())).is_err();
+        assert!(!ends(&mut unread, &elsewhere), "something was read");
+        let mut nothing = Unread::default();
+        assert!(!ends(&mut nothing, &denied) && !ends(&mut nothing, &denied) && ends(&mut nothing, &elsewhere));
+    }
+
+    #[test]
+    fn what_fails_again_and_again_is_not_replaced_for_now_and_what_else_its_leg_is_about_goes_on() {
+        let kind = ConditionType::FunctionReady;
+        let mut plan =
+            Plan { legs: vec![Leg::progressing(kind, Reason::FunctionFailed, "failed.")], ..Plan::default() };
+        let name = "/aws/lambda/pgai-x".parse().expect("a log group");
+        let retention = Write::PutRetentionPolicy { name, days: 30 };
+        plan.step(kind, Write::DeleteFunction { name: "pgai-x".parse().expect("a function") });
+        plan.step(kind, retention.clone());
+        plan.hold(kind);
+        assert_eq!(plan.steps, [Step { leg: kind, write: retention }]);
+        assert_eq!(plan.legs[0].standing, Standing::Blocked);
     }
 }

@@ -19,7 +19,7 @@ use std::{
 };
 
 use private_genai_operator::{
-    app::{Desired, Observed, plan},
+    app::{Desired, Ground, Observed, plan},
     aws::{
         AccountId, Caller, Failure, FunctionName, Invocation, LogGroupName, NetworkInterfaceId, PolicyArn,
         PolicyDocument, Region, RoleName, SecurityGroupId, SubnetId, Tags, VpcId, Write,
@@ -249,12 +249,8 @@ proptest! {
             "models": models.iter().map(ToString::to_string).collect::<Vec<_>>(),
         });
         let read = read(&spec).map_err(TestCaseError::fail)?;
-        let desired = Desired::new(&read, app.clone(), &caller(&app.region), &Governance::default(), None);
-        let mut observed = Observed {
-            role: None, given_role_id: None, log_group: None, listing: None, detail: None, interfaces: BTreeSet::new(),
-            claim: Claim::Ours,
-        };
-        observed.given_role_id = None;
+        let desired = Desired::new(&read, app.clone(), &caller(&app.region), &Governance::default(), &Ground::Rising(None));
+        let observed = Observed { claim: Claim::Ours, ..Observed::default() };
         for step in plan(&desired, &observed).steps {
             match step.write {
                 Write::CreateRole { description, path, .. } => {

@@ -5,7 +5,7 @@ use std::{cell::RefCell, collections::BTreeSet, sync::Arc, time::Duration};
 use kube::{Api, Resource as _, ResourceExt as _, api::PostParams, runtime::controller::Action};
 
 use super::{
-    Desired, LogGroupFacts, Observed,
+    Anchor, Desired, Ground, LogGroupFacts, Observed, View,
     decide::{Footing, Principal, accepted_leg, begins, decide, footing, identity, is_in_doubt, learn},
     observed::needs_detail,
     probing::{Probe, Stage},
@@ -19,14 +19,14 @@ use crate::{
         condition::{ConditionType, Leg, Reason, Standing},
         network::NetworkKey,
     },
-    aws::{AwsError, Class, MaxAge, Snapshot},
+    aws::{AwsError, Class, FunctionListing, MaxAge, Snapshot},
     controller::{
         Context, Converged, Error, Freshness, Guarded, Pace, Settings, add_finalizer, context::key, converge,
         explain_unreadable, is_held,
     },
     identity::{AppIdentity, missing_tags},
     network::{Claim, Service, check_subnets},
-    plan::Plan,
+    plan::{Missed, Plan, Source, Unread},
 };
 
 /// One look at one app, and what follows from it.
@@ -69,7 +69,7 @@ impl From<Pace> for Next {
     }
 }
 
-/// Looks, acts and tells for an app that should be there.
+/// Looks, acts and tells for an app that should be there. One that has resources is kept exact whatever becomes of its network.
 async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Context) -> Result<Next, Error> {
     let mut report = Report::new(api, object, ctx);
     let (app, network, view) = match footing(object, &ctx.cluster()) {
@@ -82,17 +82,22 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
             if let Some(name) = bring {
                 create_network(&app.network, &name, ctx).await?;
             }
-            report.legs.push(accepted_leg(&app));
-            report.legs.push(leg);
-            report.write().await?;
-            return Ok(Pace::Rest.into());
+            (
+                app,
+                None,
+                View { legs: vec![leg], endpoints: report.facts.endpoints.clone(), ground: Ground::Closed(None) },
+            )
         }
-        Footing::OnNetwork { app, network, view } => (app, network, view),
+        Footing::OnNetwork { app, network, view } => (app, Some(network), view),
     };
     report.legs.push(accepted_leg(&app));
-    report.facts.network = Some(network);
-    report.facts.endpoints.clone_from(&view.endpoints);
-    if !view.vpc_is_ready {
+    if let Some(network) = network {
+        report.facts.network = Some(network);
+        report.facts.endpoints.clone_from(&view.endpoints);
+    }
+    let held = is_held(&object.metadata);
+    if !held && matches!(view.ground, Ground::Closed(_)) {
+        // Nothing was ever made for it, and nothing is to be made now.
         report.legs.extend(view.legs);
         if report.legs.iter().any(|leg| leg.standing == Standing::Unknown) {
             report.keep_proof();
@@ -100,11 +105,15 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         report.write().await?;
         return Ok(Pace::Rest.into());
     }
-    let held = is_held(&object.metadata);
     let snapshot = ctx.snapshots.region(&app.network.region);
     let caller = match ctx.snapshots.caller().await {
         Ok(caller) => caller,
-        Err(error) => return report.unseen(&error).await.map(Next::from),
+        Err(error) => {
+            let pace = Pace::after(&error);
+            report.legs.extend(view.legs);
+            report.unseen(&error, pace).await?;
+            return Ok(pace.into());
+        }
     };
     let own_subnets = if app.subnets.is_empty() { Ok(None) } else { subnets_refused(&app, &snapshot).await };
     let refused = match own_subnets {
@@ -118,7 +127,11 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         }
         // The network looks at the same tables, and says that they cannot be read.
         Err(_) if held => None,
-        Err(error) => return report.unseen(&error).await.map(Next::from),
+        Err(error) => {
+            let pace = Pace::after(&error);
+            report.unseen(&error, pace).await?;
+            return Ok(pace.into());
+        }
     };
     let suspended = object.spec.suspend.unwrap_or_default();
     if !suspended {
@@ -127,13 +140,13 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         report.record().await?;
     }
     let identity = identity(object, &app.network, &ctx.settings);
-    let desired = Desired::new(&app, identity, &caller, &ctx.settings.governance, view.path.as_ref());
+    let desired = Desired::new(&app, identity, &caller, &ctx.settings.governance, &view.ground);
     let recorded = object.status.as_ref().and_then(|status| status.function.as_ref());
     let look = ctx.takes_closer_look(&desired.identity.app());
     let closely = look.is_some() || is_in_doubt(object);
     let principal = RefCell::new(Principal::of(recorded));
     begins(&desired, &mut ctx.memory());
-    let Converged { observed, plan, error, done } = converge(
+    let pass = converge(
         &snapshot,
         ctx,
         async |fresh| {
@@ -147,42 +160,65 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         },
     )
     .await;
-    let Some(observed) = observed else {
-        // What only a closer look shows was not seen: the next attempt takes that look, or its failure would be forgotten.
-        let must_act = error.as_ref().is_some_and(|error| error.failure.class() == Class::UserMustAct);
-        if let Some(look) = look.filter(|_| must_act) {
-            ctx.look_closely(desired.identity.app(), look);
-        }
-        let error = error.unwrap_or_else(|| unreachable!("a pass without observation ends with an error"));
-        return report.unseen(&error).await.map(Next::from);
+    // What only a closer look shows was not seen: the next attempt takes that look, or its failure would be forgotten.
+    let unread = pass.observed.is_none() || !pass.plan.unread.is_empty();
+    if unread
+        && pass.errors.iter().any(|error| error.failure.class() == Class::UserMustAct)
+        && let Some(look) = look
+    {
+        ctx.look_closely(desired.identity.app(), look);
+    }
+    let network = Network::of(&view.legs);
+    // While AWS does not even show the network, that is asked again often enough: its status wakes the app, or the resync.
+    let pace = match (network, pass.pace()) {
+        (Network::Unseen, Pace::Retry) => Pace::Rest,
+        (_, pace) => pace,
     };
-    ctx.rest(&looks(object));
+    let Converged { observed, plan, errors, done } = pass;
+    let Some(observed) = observed else {
+        let error = errors.first().unwrap_or_else(|| unreachable!("a pass without observation ends with an error"));
+        report.legs.extend(view.legs);
+        report.unseen(error, pace).await?;
+        return Ok(pace.into());
+    };
+    let missed = if plan.unread.is_empty() {
+        ctx.rest(&looks(object));
+        Missed::Few
+    } else {
+        Missed::after(ctx.attempt(&looks(object), pace))
+    };
     if suspended && (observed.role.is_some() || observed.listing.is_some()) {
         // What is there goes with the object when that is deleted.
         add_finalizer(api, &object.metadata).await?;
         report.record().await?;
     }
-    if plan.legs.iter().any(|leg| leg.kind == ConditionType::Accepted) {
+    let conditions = object.status.as_ref().map_or(&[][..], |status| &status.conditions);
+    let told = plan.told(&object.name_any(), conditions, missed);
+    if told.iter().any(|leg| leg.kind == ConditionType::Accepted) {
         report.legs.retain(|leg| leg.kind != ConditionType::Accepted);
     }
     let is_told = |leg: &Leg| refused.as_ref().is_some_and(|refused| refused.kind == leg.kind);
     report.legs.extend(view.legs.into_iter().filter(|leg| !is_told(leg)));
     report.legs.extend(refused.iter().cloned());
-    report.legs.extend(plan.legs.iter().cloned());
+    report.legs.extend(told);
     report.facts.observe(&desired.identity, &observed, recorded);
     report.done = done;
     let uid = object.uid().unwrap_or_default();
-    report.was_settled = ctx.settled(&uid, &desired);
-    if error.is_none() && plan.steps.is_empty() && report.legs.iter().all(|leg| leg.standing == Standing::Met) {
-        ctx.settle(&uid, &desired);
+    report.was_settled = ctx.settled(&uid, &desired.lasting());
+    let is_clean = errors.is_empty() && plan.steps.is_empty();
+    if is_clean && report.legs.iter().all(|leg| leg.standing == Standing::Met) {
+        ctx.settle(&uid, &desired.lasting());
     }
-    let pace = match (&error, &refused) {
-        (Some(error), _) => Pace::after(error),
-        (None, Some(_)) if Pace::of(&plan) == Pace::Rest => Pace::Blocked,
-        (None, _) => Pace::of(&plan),
-    };
+    // What the app's own subnets lack, AWS shows at the next resync.
+    let pace = if refused.is_some() && pace == Pace::Rest { Pace::Blocked } else { pace };
     let subject = report.subject(&app.network.region);
-    let stage = if suspended { Stage::Suspended } else { stage(&report.legs, &plan, error.is_some()) };
+    let stage = if suspended {
+        Stage::Suspended
+    } else if !plan.unread.is_empty() {
+        Stage::Unseen
+    } else {
+        stage(network, &report.legs, &plan, !is_clean)
+    };
     let probe = Probe {
         ctx,
         snapshot: &snapshot,
@@ -198,8 +234,38 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     Ok(Next { pace, probe })
 }
 
+/// How the network of an app stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Network {
+    /// The path through it is there.
+    Ready,
+    /// It is not.
+    Amiss,
+    /// It could not be looked at.
+    Unseen,
+}
+
+impl Network {
+    /// As its legs say.
+    fn of(legs: &[Leg]) -> Self {
+        let stands = |standing: Standing| legs.iter().any(|leg| leg.standing == standing);
+        if stands(Standing::Progressing) || stands(Standing::Blocked) {
+            Self::Amiss
+        } else if stands(Standing::Unknown) {
+            Self::Unseen
+        } else {
+            Self::Ready
+        }
+    }
+}
+
 /// How far the path is that a probe would go.
-fn stage(legs: &[Leg], plan: &Plan, failed: bool) -> Stage {
+fn stage(network: Network, legs: &[Leg], plan: &Plan, failed: bool) -> Stage {
+    match network {
+        Network::Amiss => return Stage::Building,
+        Network::Unseen => return Stage::Unseen,
+        Network::Ready => {}
+    }
     let function = legs.iter().find(|leg| leg.kind == ConditionType::FunctionReady);
     match function {
         Some(leg) if leg.reason == Reason::FunctionInactive && !failed => Stage::Asleep,
@@ -212,10 +278,10 @@ fn stage(legs: &[Leg], plan: &Plan, failed: bool) -> Stage {
     }
 }
 
-/// Looks at what there is of an app.
+/// Looks at what there is of an app, each part by itself.
 ///
 /// # Errors
-/// As the reads behind it.
+/// As [`Unread::take`]. What cannot be read otherwise is [`Observed::unread`].
 pub async fn observe(
     snapshot: &Snapshot,
     desired: &Desired,
@@ -225,26 +291,32 @@ pub async fn observe(
     fresh: &Freshness,
     settings: &Settings,
 ) -> Result<Observed, AwsError> {
+    let mut unread = Unread::default();
     let name = desired.identity.function_name();
     let role_age = fresh.of(ConditionType::ExecutionRoleReady);
     if closely || role_age != MaxAge::Any {
         snapshot.doubt_role(&desired.identity.role_name());
     }
-    let role = snapshot.roles(role_age).await?.get(&desired.identity.role_name()).cloned();
+    let roles = unread.take(Source::Roles, snapshot.roles(role_age).await)?;
+    let role = roles.and_then(|roles| roles.get(&desired.identity.role_name()).cloned());
     // The role lacks tags that everything of the app is to have: the setting may have changed, and no table shows the others'.
     let ours = role.as_ref().filter(|role| desired.identity.installation.owns(&role.tags));
     let untagged = ours.is_some_and(|role| !missing_tags(&desired.tags, &role.tags).is_empty());
     let closely = closely || untagged;
-    let group = snapshot.log_groups(MaxAge::Any).await?.get(&desired.identity.log_group_name()).cloned();
-    let mut listing = snapshot.functions(MaxAge::Any).await?.get(&name).cloned();
-    if listing.is_none() {
-        listing = snapshot.functions(fresh.of(ConditionType::FunctionReady)).await?.get(&name).cloned();
-    }
-    let another_role = role.as_ref().map(|role| &role.id) != given_role_id.as_ref();
-    let needed =
-        (listing.is_some() && another_role) || needs_detail(listing.as_ref(), desired.function.as_ref(), recorded);
+    let groups = unread.take(Source::LogGroups, snapshot.log_groups(MaxAge::Any).await)?;
+    let group = groups.and_then(|groups| groups.get(&desired.identity.log_group_name()).cloned());
+    let listing = async || -> Result<Option<FunctionListing>, AwsError> {
+        let listed = snapshot.functions(MaxAge::Any).await?.get(&name).cloned();
+        match listed {
+            Some(listed) => Ok(Some(listed)),
+            None => Ok(snapshot.functions(fresh.of(ConditionType::FunctionReady)).await?.get(&name).cloned()),
+        }
+    };
+    let listing = unread.take(Source::Functions, listing().await)?.flatten();
+    let another_role = !unread.lacks(Source::Roles) && role.as_ref().map(|role| &role.id) != given_role_id.as_ref();
+    let needed = (listing.is_some() && another_role) || needs_detail(listing.as_ref(), &desired.function, recorded);
     let (listing, detail) = if needed || (closely && listing.is_some()) {
-        let detail = snapshot.function(&name).await?;
+        let detail = unread.take(Source::Functions, snapshot.function(&name).await)?.flatten();
         (detail.as_ref().map(|detail| detail.listing.clone()), detail)
     } else {
         (listing, None)
@@ -254,21 +326,23 @@ pub async fn observe(
         // that can wait too: else each look of each app would cost a call.
         Some(group)
             if closely
-                || (listing.is_none() && desired.function.is_some())
+                || (listing.is_none() && desired.function.anchor == Anchor::Firm)
                 || !desired.log_retention.is_met_by(&group) =>
         {
-            snapshot.log_group_tags(&group).await?.map(|tags| LogGroupFacts { group, tags: Some(tags) })
+            let tags = unread.take(Source::LogGroups, snapshot.log_group_tags(&group).await)?;
+            tags.flatten().map(|tags| LogGroupFacts { group, tags: Some(tags) })
         }
         group => group.map(|group| LogGroupFacts { group, tags: None }),
     };
     let claim = claim(snapshot, &desired.identity, fresh, settings).await?;
-    Ok(Observed { role, given_role_id, log_group, listing, detail, interfaces: BTreeSet::new(), claim })
+    Ok(Observed { role, given_role_id, log_group, listing, detail, interfaces: BTreeSet::new(), claim, unread })
 }
 
-/// What the groups of an app's VPC say of the cluster that it belongs to: the network's controller reads them anyway.
+/// What the groups of an app's VPC say of the cluster that it belongs to: the network's controller reads them anyway. Where they
+/// cannot be read now, what was seen last counts: an app that is this cluster's is kept exact meanwhile.
 ///
 /// # Errors
-/// As `DescribeSecurityGroups`.
+/// As `DescribeSecurityGroups`, where this operator never read them: nothing is written then.
 pub(super) async fn claim(
     snapshot: &Snapshot,
     identity: &AppIdentity,
@@ -276,11 +350,13 @@ pub(super) async fn claim(
     settings: &Settings,
 ) -> Result<Claim, AwsError> {
     let key = NetworkKey { region: identity.region.clone(), vpc: identity.vpc.clone() };
-    let claim = Claim::of(&snapshot.security_groups(fresh.of(ConditionType::Accepted)).await?, &key, settings);
-    match claim {
-        Claim::Ours | Claim::Another(_) => Ok(claim),
+    let seen = async |max_age| -> Result<Claim, AwsError> {
+        Ok(Claim::of(&*snapshot.security_groups_or_known(max_age).await?, &key, settings))
+    };
+    match seen(fresh.of(ConditionType::Accepted)).await? {
+        claim @ (Claim::Ours | Claim::Another(_)) => Ok(claim),
         // Another replica may have created the groups, or marked them.
-        Claim::Open => Ok(Claim::of(&snapshot.security_groups(MaxAge::Under(CLAIM_MAX_AGE)).await?, &key, settings)),
+        Claim::Open => seen(MaxAge::Under(CLAIM_MAX_AGE)).await,
     }
 }
 

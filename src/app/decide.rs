@@ -217,7 +217,7 @@ pub fn decide_removal(
         return another_cluster(foreign);
     }
     let mut plan = teardown(identity, observed, governance);
-    if plan.legs.is_empty() && memory.may_be_invisible(&role) {
+    if plan.is_nothing() && memory.may_be_invisible(&role) {
         plan.legs.push(not_listed_yet(identity));
     }
     plan

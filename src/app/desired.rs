@@ -52,6 +52,47 @@ impl Path {
     }
 }
 
+/// What a network offers now: whether anything may be created by it, and where functions are by what it recorded.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Ground {
+    /// It is ready, and lets the app's models through: functions are created here, and moved here.
+    Ready(Path),
+    /// Its VPC can carry the path, which is being built or put right: a role and a log group are made in advance.
+    Rising(Option<Path>),
+    /// Whether its VPC can carry the path is not known, or it cannot: nothing new is created.
+    Closed(Option<Path>),
+}
+
+impl Ground {
+    /// Where functions are, as far as it is recorded.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Ready(path) => Some(path),
+            Self::Rising(path) | Self::Closed(path) => path.as_ref(),
+        }
+    }
+}
+
+/// What may be done about an app's function by what its network offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Anchor {
+    /// It is created, and moved to where the network says.
+    Firm,
+    /// It is kept exact where it is. One that is missing waits, and one that somebody took out of the path comes back to it.
+    Recorded,
+    /// The same, and nobody knows where it should be: what attaches it to a VPC stays as it is.
+    Unknown,
+}
+
+/// Whether what an app is missing is created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Making {
+    /// Role and log group are.
+    Open,
+    /// Only what a function that is there needs.
+    Closed,
+}
+
 /// What an app's resources should be.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Desired {
@@ -63,8 +104,10 @@ pub struct Desired {
     pub role: DesiredRole,
     /// For how many days the log is kept.
     pub log_retention: LogRetention,
-    /// The function; `None` while the network offers no path to attach it to.
-    pub function: Option<DesiredFunction>,
+    /// The function.
+    pub function: DesiredFunction,
+    /// Whether what is missing is created.
+    pub making: Making,
 }
 
 /// What an app's execution role should be.
@@ -95,23 +138,63 @@ pub struct DesiredFunction {
     pub architecture: Architecture,
     /// Its code.
     pub package: Package,
+    /// What may be done about it.
+    pub anchor: Anchor,
+}
+
+impl DesiredFunction {
+    /// What the configuration of a function should be that is there like this. Moving it waits for the network.
+    pub fn configuration_of(&self, found: &FunctionConfiguration) -> FunctionConfiguration {
+        let wanted = &self.configuration;
+        // A group is of one VPC: whatever carries the functions' group alone is on the path.
+        let is_attached = !found.subnets.is_empty() && found.security_groups == wanted.security_groups;
+        match self.anchor {
+            Anchor::Firm => wanted.clone(),
+            Anchor::Recorded if is_attached => {
+                FunctionConfiguration { subnets: found.subnets.clone(), ..wanted.clone() }
+            }
+            Anchor::Recorded => wanted.clone(),
+            Anchor::Unknown => {
+                let mut variables = wanted.environment.variables().clone();
+                for name in Service::ALL.iter().map(|service| service.endpoint_url_variable()) {
+                    match found.environment.variables().get(name) {
+                        Some(url) => drop(variables.insert(name.to_owned(), url.clone())),
+                        None => drop(variables.remove(name)),
+                    }
+                }
+                FunctionConfiguration {
+                    subnets: found.subnets.clone(),
+                    security_groups: found.security_groups.clone(),
+                    environment: Environment::new(variables),
+                    ..wanted.clone()
+                }
+            }
+        }
+    }
 }
 
 impl Desired {
     /// Decides what an app's resources should be.
-    pub fn new(
-        app: &App,
-        identity: AppIdentity,
-        caller: &Caller,
-        governance: &Governance,
-        path: Option<&Path>,
-    ) -> Self {
+    pub fn new(app: &App, identity: AppIdentity, caller: &Caller, governance: &Governance, ground: &Ground) -> Self {
         let models: BTreeSet<ModelId> = app.models.iter().cloned().collect();
+        let path = ground.path();
+        let (anchor, making) = match (ground, path) {
+            (Ground::Ready(_), _) => (Anchor::Firm, Making::Open),
+            (Ground::Rising(_), Some(_)) => (Anchor::Recorded, Making::Open),
+            (Ground::Rising(_), None) => (Anchor::Unknown, Making::Open),
+            (Ground::Closed(_), Some(_)) => (Anchor::Recorded, Making::Closed),
+            (Ground::Closed(_), None) => (Anchor::Unknown, Making::Closed),
+        };
+        let subnets = match path {
+            Some(path) if app.subnets.is_empty() => path.subnets.clone(),
+            Some(_) => app.subnets.clone(),
+            None => BTreeSet::new(),
+        };
         Self {
             tags: governance.tagged(identity.tags()),
             role: DesiredRole::new(&identity, caller, &models, governance),
             log_retention: app.function.log_retention,
-            function: path.map(|path| DesiredFunction {
+            function: DesiredFunction {
                 configuration: FunctionConfiguration {
                     role_arn: identity.role_arn(caller),
                     runtime: function::RUNTIME.to_owned(),
@@ -119,22 +202,31 @@ impl Desired {
                     memory_mib: app.function.memory_mib,
                     timeout_seconds: app.function.timeout_seconds,
                     environment: environment(app, path),
-                    subnets: if app.subnets.is_empty() { path.subnets.clone() } else { app.subnets.clone() },
-                    security_groups: [path.security_group.clone()].into(),
+                    subnets,
+                    security_groups: path.map(|path| path.security_group.clone()).into_iter().collect(),
                 },
                 architecture: function::architecture(&identity.region),
                 package: function::built_in().clone(),
-            }),
+                anchor,
+            },
+            making,
             identity,
         }
     }
+
+    /// The same whatever the network offers for now: by this it is known whether what differs is drift.
+    #[must_use]
+    pub fn lasting(&self) -> Self {
+        let function = DesiredFunction { anchor: Anchor::Firm, ..self.function.clone() };
+        Self { function, making: Making::Open, ..self.clone() }
+    }
 }
 
-fn environment(app: &App, path: &Path) -> Environment {
+fn environment(app: &App, path: Option<&Path>) -> Environment {
     let mut variables = app.function.environment.variables().clone();
     let models: Vec<String> = app.models.iter().map(ToString::to_string).collect();
     variables.insert(MODELS_VARIABLE.to_owned(), serde_json::json!(models).to_string());
-    for (service, url) in &path.endpoint_urls {
+    for (service, url) in path.into_iter().flat_map(|path| &path.endpoint_urls) {
         variables.insert(service.endpoint_url_variable().to_owned(), url.clone());
     }
     Environment::new(variables)
@@ -145,12 +237,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::app::fixtures::{app, caller, identity, network_status, path, smallest};
+    use crate::app::fixtures::{app, caller, identity, listing, network_status, path, smallest};
 
     const URL_VARIABLE: &str = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME";
 
     fn function(app: &App, path: &Path) -> DesiredFunction {
-        Desired::new(app, identity(), &caller(), &Governance::default(), Some(path)).function.expect("a function")
+        Desired::new(app, identity(), &caller(), &Governance::default(), &Ground::Ready(path.clone())).function
     }
 
     fn environment_of(app: &App, path: &Path) -> BTreeMap<String, String> {
@@ -200,8 +292,8 @@ mod tests {
             "models": ["a.model"],
             "function": {"memoryMiB": 256, "timeoutSeconds": 30, "logging": {"retentionDays": 7}},
         }));
-        let desired = Desired::new(&app, identity(), &caller(), &Governance::default(), Some(&path()));
-        let DesiredFunction { configuration, architecture, package } = desired.function.expect("a function");
+        let desired = Desired::new(&app, identity(), &caller(), &Governance::default(), &Ground::Ready(path()));
+        let DesiredFunction { configuration, architecture, package, .. } = desired.function;
         assert_eq!((configuration.memory_mib, configuration.timeout_seconds), (256, 30));
         assert_eq!(desired.log_retention, LogRetention::Exactly(7));
         assert_eq!(configuration.role_arn, identity().role_arn(&caller()));
@@ -212,10 +304,42 @@ mod tests {
 
     #[test]
     fn a_role_and_a_log_group_need_no_path_and_a_function_does() {
-        let desired = Desired::new(&smallest(), identity(), &caller(), &Governance::default(), None);
-        assert_eq!(desired.function, None);
-        let with_path = Desired::new(&smallest(), identity(), &caller(), &Governance::default(), Some(&path()));
-        assert_eq!(Desired { function: None, ..with_path }, desired);
+        let on = |ground: Ground| Desired::new(&smallest(), identity(), &caller(), &Governance::default(), &ground);
+        let (rising, ready) = (on(Ground::Rising(None)), on(Ground::Ready(path())));
+        assert_eq!((rising.making, rising.function.anchor), (Making::Open, Anchor::Unknown));
+        assert_eq!(Desired { function: rising.function.clone(), ..ready }, rising);
+        assert_eq!(on(Ground::Closed(None)).making, Making::Closed);
+    }
+
+    #[test]
+    fn a_function_is_moved_by_a_network_that_is_ready_and_brought_back_by_what_it_recorded() {
+        let on = |ground: Ground| Desired::new(&smallest(), identity(), &caller(), &Governance::default(), &ground);
+        let (ready, recorded) = (on(Ground::Ready(path())).function, on(Ground::Closed(Some(path()))).function);
+        let unknown = on(Ground::Closed(None)).function;
+        let at_rest = listing().configuration;
+        for function in [&ready, &recorded, &unknown] {
+            assert_eq!(function.configuration_of(&at_rest), at_rest, "{:?}", function.anchor);
+            let grown = FunctionConfiguration { memory_mib: 10_240, ..at_rest.clone() };
+            assert_eq!(function.configuration_of(&grown), at_rest, "{:?}: what somebody changed", function.anchor);
+        }
+        let elsewhere =
+            FunctionConfiguration { subnets: ["subnet-000000a2".parse().expect("a subnet")].into(), ..at_rest.clone() };
+        assert_eq!(ready.configuration_of(&elsewhere), at_rest, "moved");
+        assert_eq!(recorded.configuration_of(&elsewhere), elsewhere, "stays where it is");
+        let other_group = FunctionConfiguration {
+            security_groups: ["sg-00000001".parse().expect("a group")].into(),
+            ..at_rest.clone()
+        };
+        let detached = FunctionConfiguration { subnets: [].into(), security_groups: [].into(), ..at_rest.clone() };
+        for taken_out in [other_group, detached] {
+            assert_eq!(recorded.configuration_of(&taken_out), at_rest, "back on the path");
+            assert_eq!(unknown.configuration_of(&taken_out), taken_out, "nobody knows where to");
+        }
+        let mut variables = at_rest.environment.variables().clone();
+        variables.insert(URL_VARIABLE.to_owned(), "https://vpce-1.example".to_owned());
+        let own = FunctionConfiguration { environment: Environment::new(variables), ..at_rest.clone() };
+        assert_eq!(unknown.configuration_of(&own), own, "the address that it was told stays");
+        assert_eq!(ready.configuration_of(&own), at_rest);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Desired, LogGroupFacts, Observed, Path};
+use super::{Desired, Ground, LogGroupFacts, Observed, Path};
 use crate::{
     api::{
         EndpointStatus, PrivateGenAIAppSpec, PrivateGenAINetworkStatus, SecurityGroupsStatus,
@@ -12,6 +12,7 @@ use crate::{
     governance::Governance,
     identity::AppIdentity,
     network::Claim,
+    plan::Unread,
 };
 
 pub(super) fn identity() -> AppIdentity {
@@ -66,12 +67,12 @@ pub(super) fn path() -> Path {
 
 /// The smallest app on a network that is ready.
 pub(super) fn desired() -> Desired {
-    Desired::new(&smallest(), identity(), &caller(), &Governance::default(), Some(&path()))
+    Desired::new(&smallest(), identity(), &caller(), &Governance::default(), &Ground::Ready(path()))
 }
 
-/// The same while the network is not ready.
-pub(super) fn desired_without_path() -> Desired {
-    Desired::new(&smallest(), identity(), &caller(), &Governance::default(), None)
+/// The same while the network offers this.
+pub(super) fn desired_on(ground: &Ground) -> Desired {
+    Desired::new(&smallest(), identity(), &caller(), &Governance::default(), ground)
 }
 
 pub(super) fn nothing() -> Observed {
@@ -83,6 +84,7 @@ pub(super) fn nothing() -> Observed {
         detail: None,
         interfaces: BTreeSet::new(),
         claim: Claim::Ours,
+        unread: Unread::default(),
     }
 }
 
@@ -109,7 +111,7 @@ pub(super) fn log_group(tags: Option<Tags>) -> LogGroupFacts {
 }
 
 pub(super) fn listing() -> FunctionListing {
-    let function = desired().function.expect("a function");
+    let function = desired().function;
     FunctionListing {
         name: identity().function_name(),
         arn: identity().function_arn(&caller()),
@@ -143,6 +145,7 @@ pub(super) fn at_rest() -> Observed {
         detail: Some(detail()),
         interfaces: BTreeSet::new(),
         claim: Claim::Ours,
+        unread: Unread::default(),
     }
 }
 

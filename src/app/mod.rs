@@ -19,7 +19,7 @@ mod view;
 pub use admission::Admission;
 pub(crate) use decide::retained_role;
 pub use departing::{Departing, Retention};
-pub use desired::{Desired, DesiredRole, Path};
+pub use desired::{Anchor, Desired, DesiredFunction, DesiredRole, Ground, Making, Path};
 pub use health::{Found, Last, Subject, Verdict};
 pub use observed::{LogGroupFacts, Observed};
 pub use plan::{plan, retain::retain, teardown};

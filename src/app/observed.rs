@@ -6,6 +6,7 @@ use crate::{
     api::app::FunctionStatus,
     aws::{FunctionDetail, FunctionListing, FunctionState, LogGroup, NetworkInterfaceId, Role, Tags, UpdateStatus},
     network::Claim,
+    plan::Unread,
 };
 
 use super::desired::DesiredFunction;
@@ -28,6 +29,8 @@ pub struct Observed {
     pub interfaces: BTreeSet<NetworkInterfaceId>,
     /// What the security groups of its VPC say of the cluster that it belongs to.
     pub claim: Claim,
+    /// What of this could not be read, and is empty for that.
+    pub unread: Unread,
 }
 
 impl Observed {
@@ -50,7 +53,7 @@ pub struct LogGroupFacts {
 /// status recorded; then no call is needed for the app.
 pub fn needs_detail(
     listing: Option<&FunctionListing>,
-    desired: Option<&DesiredFunction>,
+    desired: &DesiredFunction,
     recorded: Option<&FunctionStatus>,
 ) -> bool {
     let Some(listing) = listing else {
@@ -63,27 +66,28 @@ pub fn needs_detail(
             && recorded.state == FunctionState::Active.as_str()
             && recorded.last_update_status == UpdateStatus::Successful.as_str()
     });
-    let as_desired = desired.is_none_or(|desired| {
-        listing.configuration == desired.configuration
-            && listing.altered.is_empty()
-            && listing.fixed.is_empty()
-            && listing.architecture == desired.architecture
-            && listing.code_sha256 == desired.package.sha256()
-    });
+    let as_desired = listing.configuration == desired.configuration_of(&listing.configuration)
+        && listing.altered.is_empty()
+        && listing.fixed.is_empty()
+        && listing.architecture == desired.architecture
+        && listing.code_sha256 == desired.package.sha256();
     !(settled && as_desired)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::fixtures::{desired, listing, recorded};
+    use crate::app::{
+        Ground,
+        fixtures::{desired, desired_on, listing, recorded},
+    };
 
     #[test]
     fn nothing_is_asked_about_a_function_that_is_as_it_was_when_it_was_seen_active() {
         let function = desired().function;
-        assert!(!needs_detail(Some(&listing()), function.as_ref(), Some(&recorded())));
-        assert!(!needs_detail(Some(&listing()), None, Some(&recorded())), "there is nothing to compare with yet");
-        assert!(!needs_detail(None, function.as_ref(), Some(&recorded())), "there is no such function");
+        assert!(!needs_detail(Some(&listing()), &function, Some(&recorded())));
+        assert!(!needs_detail(Some(&listing()), &desired_on(&Ground::Closed(None)).function, Some(&recorded())));
+        assert!(!needs_detail(None, &function, Some(&recorded())), "there is no such function");
     }
 
     #[test]
@@ -111,8 +115,8 @@ mod tests {
         for (what, change) in cases {
             let (mut listing, mut recorded) = (listing(), recorded());
             change(&mut listing, &mut recorded);
-            assert!(needs_detail(Some(&listing), function.as_ref(), Some(&recorded)), "{what}");
+            assert!(needs_detail(Some(&listing), &function, Some(&recorded)), "{what}");
         }
-        assert!(needs_detail(Some(&listing()), function.as_ref(), None), "never seen");
+        assert!(needs_detail(Some(&listing()), &function, None), "never seen");
     }
 }

@@ -6,17 +6,17 @@ use std::collections::BTreeSet;
 
 use super::{
     Desired, LogGroupFacts, Observed,
-    desired::{DesiredFunction, DesiredRole},
+    desired::{Anchor, DesiredFunction, DesiredRole, Making},
 };
 use crate::{
-    api::condition::{ConditionType, Leg, Reason},
+    api::condition::{ConditionType, Leg, Reason, Standing},
     aws::{
-        FunctionDetail, FunctionListing, FunctionState, NetworkInterfaceId, NewFunction, PolicyArn, Role, Tagging,
-        Tags, UpdateStatus, Write,
+        FunctionConfiguration, FunctionDetail, FunctionListing, FunctionState, NetworkInterfaceId, NewFunction,
+        PolicyArn, Role, Tagging, Tags, UpdateStatus, Write,
     },
     governance::Governance,
     identity::{AppIdentity, Retirement, TAG_RETAINED, TAG_RETIRED, missing_tags},
-    plan::Plan,
+    plan::{Plan, Source},
     policy::{POLICY_NAME, retired_policy, trust_policy},
 };
 
@@ -24,29 +24,47 @@ use crate::{
 const ENVIRONMENT_MAX: usize = 4_096;
 
 /// Decides about an app that should be there. An app on a network that is ready is created by one plan: role, policy,
-/// log group, retention, function.
+/// log group, retention, function. What is there is kept exact whatever the network offers, and whatever else of the app is
+/// not ours or could not be read: only what is created stands on all of it.
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     let mut plan = Plan::default();
-    let role = execution_role(&desired.identity, &desired.role, observed.role.as_ref(), &mut plan);
-    let role_is_blocked = role.reason == Reason::NameTaken;
-    plan.legs.push(role);
-    if role_is_blocked {
-        return plan;
-    }
-    let blocked = log_group(desired, observed.log_group.as_ref(), &mut plan);
-    let function = match (blocked, &desired.function) {
-        (Some(blocked), _) => blocked,
-        (None, None) => Leg::progressing(
-            ConditionType::FunctionReady,
-            Reason::WaitingForNetwork,
-            "The function is created, or checked, once the network is ready.",
-        ),
-        (None, Some(function)) => self::function(desired, function, observed, &mut plan),
+    let unread = &observed.unread;
+    // Nothing is built on what is somebody else's.
+    let is_theirs = |role: &Role| !desired.identity.installation.owns(&role.tags);
+    let is_made = match desired.making {
+        Making::Open => !observed.role.as_ref().is_some_and(is_theirs) || observed.listing.is_some(),
+        Making::Closed => observed.listing.is_some(),
     };
-    plan.legs.push(function);
+    if let Some(error) = unread.of(Source::Roles) {
+        plan.unread(ConditionType::ExecutionRoleReady, Some(error));
+    } else if observed.role.is_some() || is_made {
+        let leg = execution_role(&desired.identity, &desired.role, observed.role.as_ref(), &mut plan);
+        plan.legs.push(leg);
+    } else {
+        let message = format!("Role {} is created once the network is ready.", desired.identity.role_name());
+        plan.legs.push(Leg::progressing(ConditionType::ExecutionRoleReady, Reason::WaitingForNetwork, message));
+    }
+    let kind = ConditionType::FunctionReady;
+    plan.unread(kind, unread.of(Source::LogGroups));
+    let blocked = if unread.lacks(Source::LogGroups) || (observed.log_group.is_none() && !is_made) {
+        None
+    } else {
+        log_group(desired, observed.log_group.as_ref(), &mut plan)
+    };
+    if unread.lacks(Source::Functions) {
+        plan.unread(kind, unread.of(Source::Functions));
+        plan.legs.extend(blocked);
+    } else {
+        let function = function(desired, observed, blocked.as_ref(), &mut plan);
+        plan.legs.push(match blocked {
+            Some(blocked) if function.standing != Standing::Blocked => blocked,
+            _ => function,
+        });
+    }
     // By the role's tags, which are listed, it is known that all of the app's resources have theirs: the function's come first.
     let has_tags = |detail: &FunctionDetail| missing_tags(&desired.tags, &detail.tags).is_empty();
-    let is_tagged = observed.listing.is_none() || observed.detail.as_ref().is_some_and(has_tags);
+    let is_absent = observed.listing.is_none() && !unread.lacks(Source::Functions);
+    let is_tagged = is_absent || observed.detail.as_ref().is_some_and(has_tags);
     let gets_tags = plan.steps.iter().any(|step| matches!(step.write, Write::TagFunction { .. }));
     if !is_tagged && !gets_tags {
         plan.steps.retain(|step| step.write.tagging() != Tagging::Role);
@@ -60,7 +78,17 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
 pub fn teardown(identity: &AppIdentity, observed: &Observed, governance: &Governance) -> Plan {
     let mut plan = Plan::default();
     let kind = ConditionType::FunctionReady;
+    let unread = &observed.unread;
+    plan.unread(kind, unread.of(Source::Functions));
+    plan.unread(kind, unread.of(Source::LogGroups));
+    plan.unread(ConditionType::ExecutionRoleReady, unread.of(Source::Roles));
+    plan.unread(ConditionType::ExecutionRoleReady, unread.of(Source::Interfaces));
     let role = observed.role.as_ref().filter(|role| identity.installation.owns(&role.tags));
+    if unread.lacks(Source::Functions) {
+        // While the function may be there, it needs the rest.
+        role.into_iter().for_each(|role| take_away(role, governance, &mut plan));
+        return plan;
+    }
     if let Some(detail) = &observed.detail {
         let name = detail.listing.name.clone();
         if identity.installation.owns(&detail.tags) {
@@ -68,11 +96,13 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed, governance: &Govern
             if detail.state != FunctionState::Deleting {
                 plan.step(kind, Write::DeleteFunction { name });
             }
+            role.into_iter().for_each(|role| take_away(role, governance, &mut plan));
             return plan;
         }
         // Somebody else's function holds up nothing, unless it runs as this app's role: then it lost its tags.
         if role.is_some_and(|role| role.arn == detail.listing.configuration.role_arn) {
             plan.legs.push(not_ours(identity, kind, "Function", name.as_str()));
+            role.into_iter().for_each(|role| take_away(role, governance, &mut plan));
             return plan;
         }
     }
@@ -81,6 +111,11 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed, governance: &Govern
     {
         plan.step(kind, Write::DeleteLogGroup { name: group.name.clone() });
         plan.legs.push(Leg::progressing(kind, Reason::Deleting, format!("Log group {} is being deleted.", group.name)));
+    }
+    // The role is needed for the interfaces, and its tags tell where the rest is.
+    if unread.lacks(Source::LogGroups) || unread.lacks(Source::Interfaces) {
+        role.into_iter().for_each(|role| take_away(role, governance, &mut plan));
+        return plan;
     }
     if let Some(role) = role {
         let kind = ConditionType::ExecutionRoleReady;
@@ -93,10 +128,24 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed, governance: &Govern
         if plan.steps.len() > before {
             plan.legs.push(Leg::progressing(kind, Reason::Deleting, format!("Role {} is being removed.", role.name)));
         }
-    } else if observed.role.is_none() && !observed.interfaces.is_empty() {
+    } else if observed.role.is_none() && !unread.lacks(Source::Roles) && !observed.interfaces.is_empty() {
         put_back_retired(identity, &observed.interfaces, governance, &mut plan);
     }
     plan
+}
+
+/// Takes away what others gave a role that is to stay for now: that waits for nothing.
+fn take_away(role: &Role, governance: &Governance, plan: &mut Plan) {
+    let kind = ConditionType::ExecutionRoleReady;
+    let foreign: Vec<&String> = role.inline_policies.keys().filter(|policy| *policy != POLICY_NAME).collect();
+    if foreign.is_empty() && role.attached_policies.is_empty() {
+        return;
+    }
+    plan.bound(kind, role, governance);
+    for policy in foreign {
+        plan.step(kind, Write::DeleteRolePolicy { role: role.name.clone(), policy: policy.clone() });
+    }
+    plan.detach_all(kind, role);
 }
 
 /// Somebody deleted the role, and moved the function to other groups: nobody would release its interfaces, and nothing would
@@ -176,7 +225,12 @@ fn execution_role(identity: &AppIdentity, desired: &DesiredRole, found: Option<&
     if !identity.installation.owns(&role.tags) {
         return not_ours(identity, kind, "Role", name.as_str());
     }
-    plan.bound(kind, role, &desired.governance);
+    // What others gave it goes first: it counts for the same 10,240 characters as the policy that is to come, and what it allows
+    // is no rightful traffic.
+    take_away(role, &desired.governance, plan);
+    if plan.steps.len() == before {
+        plan.bound(kind, role, &desired.governance);
+    }
     let tags = missing_tags(&desired.governance.tagged(identity.tags()), &role.tags);
     if !tags.is_empty() {
         plan.step(kind, Write::TagRole { role: name.clone(), tags });
@@ -194,10 +248,6 @@ fn execution_role(identity: &AppIdentity, desired: &DesiredRole, found: Option<&
     if role.inline_policies.get(POLICY_NAME) != Some(&desired.policy) {
         plan.step(kind, put_policy);
     }
-    for policy in role.inline_policies.keys().filter(|policy| *policy != POLICY_NAME) {
-        plan.step(kind, Write::DeleteRolePolicy { role: name.clone(), policy: policy.clone() });
-    }
-    plan.detach_all(kind, role);
     if plan.steps.len() == before {
         Leg::met(kind, format!("Role {name} allows what the function needs and no more."))
     } else {
@@ -249,25 +299,12 @@ fn too_long(desired: &Desired, function: &DesiredFunction) -> Option<Leg> {
     })
 }
 
-fn function(desired: &Desired, function: &DesiredFunction, observed: &Observed, plan: &mut Plan) -> Leg {
+/// The function. `log_group` is what stands in its way as far as its log goes.
+fn function(desired: &Desired, observed: &Observed, log_group: Option<&Leg>, plan: &mut Plan) -> Leg {
     let kind = ConditionType::FunctionReady;
-    let name = desired.identity.function_name();
+    let (name, function) = (desired.identity.function_name(), &desired.function);
     let Some(listing) = &observed.listing else {
-        if let Some(leg) = too_long(desired, function) {
-            return leg;
-        }
-        plan.step(
-            kind,
-            Write::CreateFunction(NewFunction {
-                name: name.clone(),
-                description: description(&desired.identity),
-                configuration: function.configuration.clone(),
-                architecture: function.architecture,
-                package: function.package.clone(),
-                tags: desired.tags.clone(),
-            }),
-        );
-        return Leg::progressing(kind, Reason::Applying, format!("Function {name} is being created."));
+        return log_group.cloned().unwrap_or_else(|| new_function(desired, observed, plan));
     };
     if let Some(leg) = observed.detail.as_ref().and_then(|detail| unsettled(desired, detail, plan)) {
         return leg;
@@ -282,15 +319,22 @@ fn function(desired: &Desired, function: &DesiredFunction, observed: &Observed, 
             plan.step(kind, Write::TagFunction { arn: listing.arn.clone(), tags });
         }
     }
-    // One update at a time: Lambda refuses the second while the first is under way.
-    if listing.configuration != function.configuration || !listing.altered.is_empty() || observed.has_another_role() {
-        if let Some(leg) = too_long(desired, function) {
-            return leg;
-        }
-        let configuration = function.configuration.clone();
+    // An environment that Lambda would refuse keeps nothing else of the configuration from being exact.
+    let wanted = function.configuration_of(&listing.configuration);
+    let too_long = too_long(desired, function).filter(|_| wanted.environment != listing.configuration.environment);
+    let configuration = match too_long {
+        Some(_) => FunctionConfiguration { environment: listing.configuration.environment.clone(), ..wanted },
+        None => wanted,
+    };
+    let is_ours = |role: &Role| desired.identity.installation.owns(&role.tags);
+    let has_another_role = observed.role.as_ref().is_some_and(is_ours) && observed.has_another_role();
+    let is_attached = !configuration.subnets.is_empty();
+    // One update at a time: the code gives way to the configuration, and comes first where that is refused.
+    if listing.configuration != configuration || !listing.altered.is_empty() || has_another_role {
         let reset = listing.altered.clone();
         plan.step(kind, Write::UpdateFunctionConfiguration { name: name.clone(), configuration, reset });
-    } else if listing.code_sha256 != function.package.sha256() || listing.architecture != function.architecture {
+    }
+    if listing.code_sha256 != function.package.sha256() || listing.architecture != function.architecture {
         plan.step(
             kind,
             Write::UpdateFunctionCode {
@@ -299,7 +343,11 @@ fn function(desired: &Desired, function: &DesiredFunction, observed: &Observed, 
                 architecture: function.architecture,
             },
         );
-    } else if plan.steps.len() == before {
+    }
+    if let Some(leg) = too_long {
+        return leg;
+    }
+    if plan.steps.len() == before {
         return match observed.detail.as_ref().map(|detail| (&detail.last_update, detail.last_update_reason.as_deref()))
         {
             Some((UpdateStatus::Failed, reason)) => Leg::blocked(
@@ -308,6 +356,14 @@ fn function(desired: &Desired, function: &DesiredFunction, observed: &Observed, 
                 format!(
                     "The last update of function {name} failed ({}): see the Lambda console.",
                     reason.unwrap_or("no reason given")
+                ),
+            ),
+            _ if !is_attached => Leg::progressing(
+                kind,
+                Reason::WaitingForNetwork,
+                format!(
+                    "Function {name} is not attached to VPC {}: it is once the network is ready.",
+                    desired.identity.vpc
                 ),
             ),
             _ => Leg::met(kind, format!("Function {name} is active and attached to VPC {}.", desired.identity.vpc)),
@@ -326,6 +382,45 @@ fn function(desired: &Desired, function: &DesiredFunction, observed: &Observed, 
     }
 }
 
+/// A function that is not there: it is created where all that it stands on is known to be there, or comes with it.
+fn new_function(desired: &Desired, observed: &Observed, plan: &mut Plan) -> Leg {
+    let kind = ConditionType::FunctionReady;
+    let (name, function) = (desired.identity.function_name(), &desired.function);
+    if function.anchor != Anchor::Firm {
+        let message = format!("Function {name} is created once the network is ready.");
+        return Leg::progressing(kind, Reason::WaitingForNetwork, message);
+    }
+    let role = desired.identity.role_name();
+    if observed.role.as_ref().is_some_and(|role| !desired.identity.installation.owns(&role.tags)) {
+        let message = format!(
+            "Function {name} is created once role {role} is this installation's: remove the role, or {}.",
+            desired.identity.installation.how_to_tag()
+        );
+        return Leg::blocked(kind, Reason::NameTaken, message);
+    }
+    if observed.unread.lacks(Source::Roles) || observed.unread.lacks(Source::LogGroups) {
+        // The leg waits for no more than what could not be read: it brings the app back no sooner.
+        plan.unread(kind, observed.unread.of(Source::Roles));
+        let message = format!("Function {name} is created once its role and its log group can be looked at.");
+        return Leg::unknown(kind, Reason::ObservationFailed, message);
+    }
+    if let Some(leg) = too_long(desired, function) {
+        return leg;
+    }
+    plan.step(
+        kind,
+        Write::CreateFunction(NewFunction {
+            name: name.clone(),
+            description: description(&desired.identity),
+            configuration: function.configuration.clone(),
+            architecture: function.architecture,
+            package: function.package.clone(),
+            tags: desired.tags.clone(),
+        }),
+    );
+    Leg::progressing(kind, Reason::Applying, format!("Function {name} is being created."))
+}
+
 /// What keeps a function that is there from being used or changed.
 fn unsettled(desired: &Desired, detail: &FunctionDetail, plan: &mut Plan) -> Option<Leg> {
     let kind = ConditionType::FunctionReady;
@@ -336,6 +431,15 @@ fn unsettled(desired: &Desired, detail: &FunctionDetail, plan: &mut Plan) -> Opt
     let why = detail.state_reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     match &detail.state {
         FunctionState::Active => {}
+        FunctionState::Failed if desired.function.anchor != Anchor::Firm => {
+            return Some(Leg::progressing(
+                kind,
+                Reason::WaitingForNetwork,
+                format!(
+                    "Function {name} failed to start{why}; it is deleted and created again once the network is ready."
+                ),
+            ));
+        }
         FunctionState::Failed => {
             plan.step(kind, Write::DeleteFunction { name: name.clone() });
             return Some(Leg::progressing(

@@ -1,6 +1,9 @@
 //! Removing what an app stands for in AWS. Neither a readable spec nor a network is needed for it.
 
-use std::{cell::RefCell, collections::BTreeSet};
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Resource as _, ResourceExt as _};
@@ -18,7 +21,7 @@ use super::{
 use crate::{
     api::{
         DeletionPolicy, PrivateGenAIApp, Recorded,
-        condition::{ConditionType, Leg, Reason},
+        condition::{ConditionType, Leg, Reason, Standing},
     },
     aws::{AwsError, Caller, MaxAge, NetworkInterfaceId, Role, Snapshot},
     controller::{
@@ -27,7 +30,7 @@ use crate::{
     },
     identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity, Retirement, is_retained},
     network::{of_functions, of_lambda},
-    plan::explain,
+    plan::{Source, Unread, explain},
 };
 
 /// Removes what an app stands for in AWS, or leaves it there on purpose, then lets the object go. Neither a readable spec nor a network is needed.
@@ -61,22 +64,26 @@ pub(super) async fn remove(
     let mut pace = Pace::Rest;
     let mut places = BTreeSet::new();
     // In which account this is comes first: what is not found in another one is not gone.
-    let result = match ctx.snapshots.caller().await {
-        Ok(caller) => identities(object, &departing, ctx).await.map(|identities| (identities, caller)),
-        Err(error) => Err(error),
-    };
-    match result {
+    match ctx.snapshots.caller().await {
         Err(error) => {
             legs.push(explain(ConditionType::FunctionReady, &object.name_any(), &error));
             pace = Pace::after(&error);
         }
-        Ok((identities, caller)) => {
+        Ok(caller) => {
+            let (identities, unread) = identities(object, &departing, ctx).await;
+            // Where else the app has been is not known: what is known goes, and the object does not.
+            if let Some(error) = unread {
+                legs.push(explain(ConditionType::ExecutionRoleReady, &object.name_any(), &error));
+                pace = Pace::after(&error);
+            }
             places.clone_from(&identities);
             for identity in identities {
                 let (pass, given) = match departing.policy {
                     DeletionPolicy::Delete => (remove_one(&identity, &caller, || false, ctx).await, None),
                     DeletionPolicy::Retain => retain_one(&identity, &departing, &caller, ctx).await,
                 };
+                let after = pass.pace();
+                pace = Pace::soonest([pace, after]);
                 if let Some(report) = &mut report {
                     report.done.extend(pass.done);
                     if let Some(function) = report.facts.function.as_mut().filter(|_| given.is_some()) {
@@ -89,14 +96,18 @@ pub(super) async fn remove(
                     places.remove(&identity);
                     continue;
                 }
-                legs.extend(pass.plan.legs.iter().cloned());
-                if let Some(error) = &pass.error {
-                    if pass.observed.is_none() {
-                        legs.push(explain(ConditionType::FunctionReady, identity.function_name().as_str(), error));
+                let name = identity.function_name();
+                for (kind, error) in &pass.plan.unread {
+                    let is_told = |leg: &Leg| leg.kind == *kind && leg.standing == Standing::Blocked;
+                    if !pass.plan.legs.iter().any(is_told) {
+                        legs.push(explain(*kind, name.as_str(), error));
                     }
-                    pace = pace.max(Pace::after(error));
-                } else {
-                    pace = pace.max(Pace::of(&pass.plan));
+                }
+                let is_unread =
+                    |leg: &&Leg| leg.standing != Standing::Blocked && pass.plan.unread.contains_key(&leg.kind);
+                legs.extend(pass.plan.legs.iter().filter(|leg| !is_unread(leg)).cloned());
+                if let Some(error) = pass.errors.first().filter(|_| pass.observed.is_none()) {
+                    legs.push(explain(ConditionType::FunctionReady, name.as_str(), error));
                 }
             }
         }
@@ -240,15 +251,17 @@ pub async fn observe_retained(
     fresh: &Freshness,
     settings: &Settings,
 ) -> Result<Observed, AwsError> {
-    let roles = snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await?;
+    let mut unread = Unread::default();
+    let roles = unread.take(Source::Roles, snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await)?;
+    let Some(roles) = roles else { return Ok(Observed { unread, ..Observed::default() }) };
     let role = roles.get(&identity.role_name()).cloned();
     let needs_nothing = |role: &Role| is_retained(&role.tags) || is_as_given(identity, role, given_role_id.as_deref());
     let detail = match &role {
         Some(role) if needs_nothing(role) => None,
-        _ => snapshot.function(&identity.function_name()).await?,
+        _ => unread.take(Source::Functions, snapshot.function(&identity.function_name()).await)?.flatten(),
     };
     let claim = claim(snapshot, identity, fresh, settings).await?;
-    Ok(Observed { role, given_role_id, detail, claim, ..Observed::default() })
+    Ok(Observed { role, given_role_id, detail, claim, unread, ..Observed::default() })
 }
 
 /// Looks at what there is of an app that is to go with its resources.
@@ -262,24 +275,28 @@ pub async fn observe_remains(
     fresh: &Freshness,
     settings: &Settings,
 ) -> Result<Observed, AwsError> {
-    let roles = snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await?;
-    let role = roles.get(&identity.role_name()).cloned();
+    let mut unread = Unread::default();
+    let roles = unread.take(Source::Roles, snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await)?;
+    let role = roles.and_then(|roles| roles.get(&identity.role_name()).cloned());
     let claim = claim(snapshot, identity, fresh, settings).await?;
-    let detail = snapshot.function(&identity.function_name()).await?;
+    let detail = unread.take(Source::Functions, snapshot.function(&identity.function_name()).await)?.flatten();
     // Its log group and its interfaces are nobody's question before it is gone.
-    if detail.as_ref().is_some_and(|detail| identity.installation.owns(&detail.tags)) {
-        return Ok(Observed { role, detail, claim, ..Observed::default() });
+    if unread.lacks(Source::Functions) || detail.as_ref().is_some_and(|detail| identity.installation.owns(&detail.tags))
+    {
+        return Ok(Observed { role, detail, claim, unread, ..Observed::default() });
     }
-    let log_groups = snapshot.log_groups(fresh.of(ConditionType::FunctionReady)).await?;
-    let log_group = match log_groups.get(&identity.log_group_name()) {
+    let log_groups = snapshot.log_groups(fresh.of(ConditionType::FunctionReady));
+    let log_groups = unread.take(Source::LogGroups, log_groups.await)?;
+    let log_group = match log_groups.and_then(|groups| groups.get(&identity.log_group_name()).cloned()) {
         Some(group) => {
-            let tags = snapshot.log_group_tags(group).await?;
-            tags.map(|tags| LogGroupFacts { group: group.clone(), tags: Some(tags) })
+            let tags = unread.take(Source::LogGroups, snapshot.log_group_tags(&group).await)?.flatten();
+            tags.map(|tags| LogGroupFacts { group, tags: Some(tags) })
         }
         None => None,
     };
-    let interfaces = interfaces(snapshot, identity, network, role.is_some()).await?;
-    Ok(Observed { role, log_group, detail, interfaces, claim, ..Observed::default() })
+    let interfaces = interfaces(snapshot, identity, network, role.is_some());
+    let interfaces = unread.take(Source::Interfaces, interfaces.await)?.unwrap_or_default();
+    Ok(Observed { role, log_group, detail, interfaces, claim, unread, ..Observed::default() })
 }
 
 /// The interfaces that Lambda holds for functions on a network, and for this one wherever somebody moved it to. Others that
@@ -320,11 +337,14 @@ async fn departing(
     }))
 }
 
+/// Where the app has resources, and why that is not known for sure.
 async fn identities(
     object: &Guarded<PrivateGenAIApp>,
     departing: &Departing,
     ctx: &Context,
-) -> Result<BTreeSet<AppIdentity>, AwsError> {
-    let roles = ctx.snapshots.region(&ctx.settings.region).roles(MaxAge::Any).await?;
-    Ok(places(object, departing, &roles, &ctx.settings))
+) -> (BTreeSet<AppIdentity>, Option<AwsError>) {
+    match ctx.snapshots.region(&ctx.settings.region).roles(MaxAge::Any).await {
+        Ok(roles) => (places(object, departing, &roles, &ctx.settings), None),
+        Err(error) => (places(object, departing, &BTreeMap::new(), &ctx.settings), Some(error)),
+    }
 }

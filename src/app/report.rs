@@ -84,16 +84,15 @@ impl<'a> Report<'a> {
     }
 
     /// AWS could not be looked at: what was recorded holds for three looks, then nothing is claimed any more.
-    pub(super) async fn unseen(mut self, error: &AwsError) -> Result<Pace, Error> {
+    pub(super) async fn unseen(mut self, error: &AwsError, pace: Pace) -> Result<(), Error> {
         let conditions = self.object.status.as_ref().map_or(&[][..], |status| &status.conditions);
-        let pace = Pace::after(error);
         if !is_true(conditions, ConditionType::Ready) || self.ctx.attempt(&looks(self.object), pace) >= 3 {
             let kinds = [ConditionType::ExecutionRoleReady, ConditionType::FunctionReady];
             self.legs.extend(unseen(&kinds, &self.object.name_any(), error));
             self.keep_proof();
             self.write().await?;
         }
-        Ok(pace)
+        Ok(())
     }
 
     /// What a probe would be about, by what will be in the status.

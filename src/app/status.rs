@@ -10,6 +10,7 @@ use crate::{
         condition::{Leg, fold},
     },
     identity::AppIdentity,
+    plan::Source,
 };
 
 /// What is recorded beside the conditions.
@@ -28,9 +29,14 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Records what was observed of the app itself. What was not asked for anew stays as it was recorded.
+    /// Records what was observed of the app itself. What was not asked for anew, or could not be read, stays as it was recorded.
     pub fn observe(&mut self, identity: &AppIdentity, observed: &Observed, before: Option<&FunctionStatus>) {
-        self.execution_role = observed.role.as_ref().map(|role| ExecutionRoleStatus { arn: role.arn.clone() });
+        if !observed.unread.lacks(Source::Roles) {
+            self.execution_role = observed.role.as_ref().map(|role| ExecutionRoleStatus { arn: role.arn.clone() });
+        }
+        if observed.unread.lacks(Source::Functions) {
+            return;
+        }
         let given_role_id = observed.given_role_id.clone().or(observed.role.as_ref().map(|role| role.id.clone()));
         self.function = match (&observed.detail, &observed.listing) {
             (Some(detail), _) => Some(FunctionStatus {
@@ -94,5 +100,31 @@ mod tests {
     fn what_is_gone_in_aws_goes_from_the_status() {
         let facts = observed(&nothing(), Some(&recorded()));
         assert_eq!((facts.function, facts.execution_role), (None, None));
+    }
+
+    #[test]
+    fn what_a_look_could_not_read_stays_as_it_was_recorded() {
+        use crate::{
+            aws::{AwsError, Failure},
+            plan::Unread,
+        };
+        let without = |source| {
+            let error = AwsError {
+                service: "iam",
+                operation: "",
+                failure: Failure::AccessDenied,
+                code: None,
+                message: String::new(),
+                request_id: None,
+            };
+            let mut unread = Unread::default();
+            unread.take::<()>(source, Err(error)).expect("no matter of credentials");
+            let mut facts = observed(&at_rest(), None);
+            facts.observe(&identity(), &Observed { unread, ..nothing() }, Some(&recorded()));
+            (facts.function.is_some(), facts.execution_role.is_some())
+        };
+        assert_eq!(without(Source::Functions), (true, false));
+        assert_eq!(without(Source::Roles), (false, true));
+        assert_eq!(without(Source::LogGroups), (false, false));
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
 
-use super::Path;
+use super::{Ground, Path};
 use crate::{
     api::{
         EndpointStatus, PrivateGenAINetwork,
@@ -79,17 +79,16 @@ pub struct View {
     pub legs: Vec<Leg>,
     /// The endpoints that it uses.
     pub endpoints: Vec<EndpointStatus>,
-    /// The VPC can carry the path: role and log group can be made.
-    pub vpc_is_ready: bool,
-    /// Where functions are attached, once the endpoint lets this app's models through.
-    pub path: Option<Path>,
+    /// What the network offers.
+    pub ground: Ground,
 }
 
 impl View {
     /// What an app sees of this network.
     pub fn new(network: &PrivateGenAINetwork, app: &App) -> Self {
         let name = network.name_any();
-        let nothing = |leg| Self { legs: vec![leg], endpoints: Vec::new(), vpc_is_ready: false, path: None };
+        let recorded = || network.status.as_ref().and_then(Path::new);
+        let nothing = |leg| Self { legs: vec![leg], endpoints: Vec::new(), ground: Ground::Closed(recorded()) };
         if network.metadata.deletion_timestamp.is_some() && is_implicit(network) {
             return nothing(Leg::progressing(
                 ConditionType::NetworkReady,
@@ -126,10 +125,13 @@ impl View {
             ),
             Some(_) => inherited(ConditionType::EndpointReady, &name, &status.conditions),
         };
-        let path = (network_leg.standing == Standing::Met && endpoint_leg.standing == Standing::Met)
-            .then(|| Path::new(status))
-            .flatten();
-        Self { legs: vec![network_leg, endpoint_leg], endpoints: status.endpoints.clone(), vpc_is_ready, path }
+        let is_met = network_leg.standing == Standing::Met && endpoint_leg.standing == Standing::Met;
+        let ground = match Path::new(status) {
+            Some(path) if is_met => Ground::Ready(path),
+            recorded if vpc_is_ready => Ground::Rising(recorded),
+            recorded => Ground::Closed(recorded),
+        };
+        Self { legs: vec![network_leg, endpoint_leg], endpoints: status.endpoints.clone(), ground }
     }
 }
 

@@ -19,6 +19,29 @@ pub struct AwsError {
     pub request_id: Option<String>,
 }
 
+impl AwsError {
+    /// The service is too busy, or does not answer: asking it for something else would only make that worse, or take as long
+    /// again.
+    pub fn silences_service(&self) -> bool {
+        match self.failure {
+            Failure::Throttled => true,
+            Failure::Unavailable => self.code.is_none(),
+            Failure::NotFound
+            | Failure::AlreadyExists
+            | Failure::InUse
+            | Failure::NotYet
+            | Failure::TokenMismatch
+            | Failure::PrivateDnsConflict
+            | Failure::BoundaryMissing
+            | Failure::AccessDenied
+            | Failure::Credentials
+            | Failure::QuotaReached
+            | Failure::Invalid
+            | Failure::Malformed => false,
+        }
+    }
+}
+
 /// What an error means for whoever made the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Failure {

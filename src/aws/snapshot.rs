@@ -371,6 +371,22 @@ impl Snapshot {
         self.security_groups.get(max_age, |_| self.aws.security_groups(&self.region, self.installation.tag())).await
     }
 
+    /// The security groups of this installation as they were read last, however long ago; `None` where they never were.
+    pub async fn known_security_groups(&self) -> Option<Arc<Vec<SecurityGroup>>> {
+        self.security_groups.known().await
+    }
+
+    /// The security groups of this installation; as they were read last where they cannot be read now.
+    ///
+    /// # Errors
+    /// As `DescribeSecurityGroups`, where they were never read.
+    pub async fn security_groups_or_known(&self, max_age: MaxAge) -> Result<Arc<Vec<SecurityGroup>>, AwsError> {
+        match self.security_groups(max_age).await {
+            Ok(groups) => Ok(groups),
+            Err(error) => self.known_security_groups().await.ok_or(error),
+        }
+    }
+
     /// The functions whose name could be ours.
     ///
     /// # Errors
@@ -432,7 +448,7 @@ impl Snapshot {
     /// The next look at roles is to show this one as it is then, also where roles are read one by one.
     pub fn doubt_role(&self, name: &RoleName) {
         if self.role_reader.doubt(name) {
-            self.roles.invalidate();
+            self.roles.doubt();
         }
     }
 

@@ -17,7 +17,7 @@ use kube::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Cluster, Departures, Latest, Memory, Pace, objects::Guarded};
+use super::{Cluster, Departures, Latest, Memory, Pace, Refusals, objects::Guarded};
 use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork},
     app::Probes,
@@ -125,6 +125,8 @@ pub struct Context {
     pub probes: Probes,
     /// Apps and networks that went lately.
     pub departures: Departures,
+    /// Writes that AWS refused lately.
+    pub refusals: Refusals,
     /// The right to write.
     pub leadership: Leadership,
     /// Told when the operator is to end.
@@ -161,6 +163,7 @@ impl Context {
             closer: Mutex::default(),
             probes: Probes::default(),
             departures: Departures::default(),
+            refusals: Refusals::default(),
             leadership,
             stop,
         }

@@ -6,9 +6,9 @@ use tracing::{Instrument as _, field::Empty};
 
 use crate::{
     api::condition::{ConditionType, Standing},
-    aws::{AwsError, Failure, MaxAge, Snapshot, Write, Written},
-    controller::Context,
-    plan::{Plan, Step},
+    aws::{AwsError, Class, Failure, MaxAge, Snapshot, Write, Written},
+    controller::{Context, Pace},
+    plan::{Plan, Step, gives_way, makes_room, stands_on},
 };
 
 /// A path is built in fewer stages than this. A plan that still has steps then is taken up again soon.
@@ -23,7 +23,8 @@ pub struct Freshness(BTreeSet<ConditionType>);
 
 impl Freshness {
     fn for_unsettled(plan: &Plan) -> Self {
-        Self(plan.legs.iter().filter(|leg| leg.standing != Standing::Met).map(|leg| leg.kind).collect())
+        let unsettled = plan.legs.iter().filter(|leg| leg.standing != Standing::Met).map(|leg| leg.kind);
+        Self(unsettled.filter(|kind| !plan.unread.contains_key(kind)).collect())
     }
 
     fn for_what_may_be_left() -> Self {
@@ -53,12 +54,29 @@ impl Freshness {
 pub struct Converged<O> {
     /// What was observed last; `None` when AWS could not be looked at.
     pub observed: Option<O>,
-    /// What was decided last. A failed call shows on its leg.
+    /// What was decided last. Failed calls show on their legs.
     pub plan: Plan,
-    /// The call that ended the pass.
-    pub error: Option<AwsError>,
+    /// The calls that failed, and what could not be read, as far as it is still needed.
+    pub errors: Vec<AwsError>,
     /// The writes that were done, in order.
     pub done: Vec<Write>,
+}
+
+impl<O> Converged<O> {
+    /// When to look again: the soonest of what the failed calls ask for and what is waited for. A leg that waits only for
+    /// writes that failed, or for what could not be read, is no wait of its own.
+    pub fn pace(&self) -> Pace {
+        let of_errors = self.errors.iter().map(Pace::after);
+        // AWS does not show yet what was done.
+        let behind = self.plan.steps.iter().any(|step| self.done.contains(&step.write));
+        let stopped = !self.plan.steps.is_empty() && self.errors.is_empty();
+        let has_steps = |kind| self.plan.steps.iter().any(|step| step.leg == kind);
+        let legs =
+            self.plan.legs.iter().filter(|leg| !has_steps(leg.kind) && !self.plan.unread.contains_key(&leg.kind));
+        let rest = Plan { legs: legs.cloned().collect(), ..Plan::default() };
+        let waits = (behind || stopped).then_some(Pace::Wait);
+        Pace::soonest(of_errors.chain(waits).chain([Pace::of(&rest)]))
+    }
 }
 
 /// What a pass does next.
@@ -74,28 +92,57 @@ pub enum Next {
 
 /// A pass between two calls: what it does next follows from the answers so far. Plain data, so that it can be stopped,
 /// compared and told apart wherever it stands.
+///
+/// A write that fails ends only the writes that [stand on](stands_on) it. It is not made again in the pass, but once where a
+/// quota refused it and something that [leaves room](makes_room) was removed since. Two failures end more: while AWS does not
+/// take the credentials, nothing is tried any more; and of a service that throttles, or does not answer, nothing else is
+/// asked in this pass.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pass {
-    /// What was decided last. A failed call shows on its leg.
+    /// What was decided last. At the end, failed calls show on their legs.
     pub plan: Plan,
-    /// The call that ended the pass.
-    pub error: Option<AwsError>,
     /// The writes that were done, in order.
     pub done: Vec<Write>,
+    /// Why AWS could not be looked at at all.
+    unseen: Option<AwsError>,
+    failed: Vec<Failed>,
     position: Position,
     stages: usize,
     freshness: Freshness,
     looked_afresh: bool,
     /// A write that is judged by the role as it is was denied: the role was looked at again.
     denied: bool,
+    /// What was done in earlier stages and the last look does not show.
+    behind: BTreeSet<Write>,
+    /// What was done since the last look.
+    done_since: Vec<Write>,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// A step that failed in this pass.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Failed {
+    step: Step,
+    error: AwsError,
+    again: Again,
+}
+
+/// Whether a step that failed is made again in the same pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+enum Again {
+    /// Not unless room is made.
+    No,
+    /// Room was made for it.
+    Once,
+    /// It was, and failed again.
+    NoMore,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 enum Position {
     #[default]
     Look,
-    /// At this step of the plan.
-    Write(usize),
+    /// At the first of these steps.
+    Write(Vec<Step>),
     End,
 }
 
@@ -112,51 +159,54 @@ enum Answered {
 impl Pass {
     /// What to do now.
     pub fn next(&self) -> Next {
-        match self.position {
+        match &self.position {
             Position::Look => Next::Look(self.freshness.clone()),
-            Position::Write(index) => {
-                self.plan.steps.get(index).cloned().map_or(Next::End, |step| Next::Write(Box::new(step)))
-            }
+            Position::Write(steps) => steps.first().cloned().map_or(Next::End, |step| Next::Write(Box::new(step))),
             Position::End => Next::End,
         }
+    }
+
+    /// The calls that failed and are still needed, and what could not be read.
+    pub fn errors(&self) -> Vec<AwsError> {
+        let failed = self.failed.iter().filter(|failed| self.plan.steps.contains(&failed.step));
+        let unread = self.plan.unread.values();
+        self.unseen.iter().chain(failed.map(|failed| &failed.error)).chain(unread).cloned().collect()
     }
 
     /// AWS could not be looked at. That nothing is left is not believed then: `false`, and what was seen before counts for
     /// nothing.
     #[must_use]
     pub fn unseen(&mut self, error: AwsError) -> bool {
-        self.error = Some(error);
-        self.position = Position::End;
-        !self.nothing_left()
-    }
-
-    /// By this an object is let go.
-    fn nothing_left(&self) -> bool {
-        self.plan.steps.is_empty() && self.plan.legs.is_empty()
+        self.unseen = Some(error);
+        self.end();
+        !self.plan.is_nothing()
     }
 
     /// By what AWS showed, this was decided.
     pub fn decided(&mut self, plan: Plan) {
         self.plan = plan;
         self.stages += 1;
+        self.done_since.clear();
+        // AWS is consistent eventually: what was done in this pass and does not show yet is not done again at once, nor what
+        // stands on it.
+        let planned = self.plan.steps.iter().map(|step| &step.write);
+        self.behind = planned.filter(|write| self.done.contains(write)).cloned().collect();
+        let steps: Vec<Step> = self.plan.steps.iter().filter(|step| self.may_be_made(step)).cloned().collect();
+        if !steps.is_empty() {
+            self.position = Position::Write(steps);
+            return;
+        }
         // A table may have been read before AWS showed what was created, and not since.
-        let nothing_left = self.nothing_left();
-        self.position = if self.plan.steps.is_empty() {
-            if (self.plan.unsettled() || nothing_left) && !self.looked_afresh {
-                self.looked_afresh = true;
-                self.freshness =
-                    if nothing_left { Freshness::for_what_may_be_left() } else { Freshness::for_unsettled(&self.plan) };
-                // However many stages there were: it is the last look.
-                Position::Look
-            } else {
-                Position::End
-            }
-        } else if self.plan.steps.iter().any(|step| self.done.contains(&step.write)) {
-            // What was done in this pass and does not show yet is not done again at once: AWS is consistent eventually.
-            Position::End
+        let nothing_left = self.plan.is_nothing();
+        if self.plan.steps.is_empty() && (self.plan.unsettled() || nothing_left) && !self.looked_afresh {
+            self.looked_afresh = true;
+            self.freshness =
+                if nothing_left { Freshness::for_what_may_be_left() } else { Freshness::for_unsettled(&self.plan) };
+            // However many stages there were: it is the last look.
+            self.position = Position::Look;
         } else {
-            Position::Write(0)
-        };
+            self.end();
+        }
     }
 
     /// AWS answered the write. `again`: the plan is to be made anew although the call failed.
@@ -165,8 +215,10 @@ impl Pass {
     }
 
     fn take(&mut self, result: Result<&Written, &AwsError>, again: bool) -> Answered {
-        let Position::Write(index) = self.position else { return Answered::Done };
-        let Some(step) = self.plan.steps.get(index).cloned() else { return Answered::Done };
+        let Position::Write(steps) = &self.position else { return Answered::Done };
+        let Some((step, rest)) = steps.split_first().map(|(step, rest)| (step.clone(), rest.to_vec())) else {
+            return Answered::Done;
+        };
         let answered = match result {
             Ok(_) => Answered::Done,
             Err(error) if is_done_already(&step.write, error) => Answered::DoneBefore,
@@ -178,30 +230,117 @@ impl Pass {
                 Answered::Taught
             }
             Err(error) => {
-                self.plan.blame(step.leg, &step.write, error);
-                self.error = Some(error.clone());
+                self.fail(step.clone(), error);
                 Answered::Failed
             }
         };
-        self.position = match answered {
+        match answered {
             Answered::Done | Answered::DoneBefore => {
+                self.done_since.push(step.write.clone());
+                self.failed.retain(|failed| failed.step != step);
+                for failed in &mut self.failed {
+                    let full = failed.error.failure == Failure::QuotaReached && failed.again == Again::No;
+                    if full && makes_room(&step.write, &failed.step.write) {
+                        failed.again = Again::Once;
+                    }
+                }
                 self.done.push(step.write);
-                if index + 1 < self.plan.steps.len() { Position::Write(index + 1) } else { self.another_stage() }
+                self.go_on(rest);
             }
-            Answered::Taught => self.another_stage(),
-            Answered::Failed => Position::End,
-        };
+            Answered::Taught => self.look_again(),
+            Answered::Failed if self.ends_all() => self.end(),
+            Answered::Failed => self.go_on(rest),
+        }
         answered
     }
 
-    fn another_stage(&self) -> Position {
-        if self.stages < STAGES { Position::Look } else { Position::End }
+    /// A quota refused the step in this pass, and room was made for it.
+    fn has_room_for(&self, step: &Step) -> bool {
+        self.failed.iter().any(|failed| failed.step == *step && failed.again == Again::Once)
     }
+
+    /// The next step would fail as it did a moment ago: it is not made.
+    fn fail_at_once(&mut self, error: &AwsError) {
+        let Position::Write(steps) = &self.position else { return };
+        let Some((step, rest)) = steps.split_first().map(|(step, rest)| (step.clone(), rest.to_vec())) else { return };
+        self.fail(step, error);
+        self.go_on(rest);
+    }
+
+    fn fail(&mut self, step: Step, error: &AwsError) {
+        let again = match self.failed.iter().find(|failed| failed.step == step) {
+            Some(_) => Again::NoMore,
+            None => Again::No,
+        };
+        self.failed.retain(|failed| failed.step != step);
+        self.failed.push(Failed { step, error: error.clone(), again });
+    }
+
+    /// While AWS does not take the credentials, every other call would fail too.
+    fn ends_all(&self) -> bool {
+        self.failed.iter().any(|failed| failed.error.failure == Failure::Credentials)
+    }
+
+    /// Goes on with what can still be made of these steps, then with another look where anything was done.
+    fn go_on(&mut self, rest: Vec<Step>) {
+        let steps: Vec<Step> = rest.into_iter().filter(|step| self.may_be_made(step)).collect();
+        if !steps.is_empty() {
+            self.position = Position::Write(steps);
+        } else if !self.done_since.is_empty() {
+            self.look_again();
+        } else {
+            self.end();
+        }
+    }
+
+    fn look_again(&mut self) {
+        if self.stages < STAGES {
+            self.position = Position::Look;
+        } else {
+            self.end();
+        }
+    }
+
+    /// Nothing more is done: what failed shows on its leg. Of several on one leg, what somebody must see to comes first, then
+    /// what failed first.
+    fn end(&mut self) {
+        self.position = Position::End;
+        let needed = |failed: &&Failed| self.plan.steps.contains(&failed.step);
+        let (somebody, others): (Vec<Failed>, Vec<Failed>) = (self.failed.iter().filter(needed).cloned())
+            .partition(|failed| failed.error.failure.class() == Class::UserMustAct);
+        for Failed { step, error, .. } in others.iter().rev().chain(&somebody) {
+            self.plan.blame(step.leg, &step.write, error);
+        }
+    }
+
+    /// The step was not made yet in this pass, or is to be made once more, and nothing that it stands on failed.
+    fn may_be_made(&self, step: &Step) -> bool {
+        !self.has_failed(step)
+            && !self.behind.contains(&step.write)
+            && !self.is_held_up(step)
+            && !self.done_since.iter().any(|done| gives_way(&step.write, done))
+            && !self.failed.iter().any(|failed| failed.error.silences_service() && is_of_service(step, &failed.error))
+    }
+
+    fn has_failed(&self, step: &Step) -> bool {
+        self.failed.iter().any(|failed| failed.step == *step && failed.again != Again::Once)
+    }
+
+    /// A step before this one, on which it stands, is not done.
+    fn is_held_up(&self, step: &Step) -> bool {
+        let before = self.plan.steps.iter().take_while(|other| *other != step);
+        before.filter(|other| stands_on(&step.write, &other.write)).any(|other| !self.may_be_made(other))
+    }
+}
+
+fn is_of_service(step: &Step, error: &AwsError) -> bool {
+    step.write.operation().0 == error.service
 }
 
 /// Makes a pass. `learn` is told every answer to a write, and says whether the plan is to be made anew although the
 /// call failed. No step is begun once the operator is told to stop, or without the right to write: the next operator
-/// takes it up.
+/// takes it up. What AWS refused a moment ago until somebody acts is not asked for again so soon, however often the object
+/// comes back for something else.
 pub async fn converge<O>(
     snapshot: &Snapshot,
     ctx: &Context,
@@ -226,7 +365,14 @@ pub async fn converge<O>(
             },
             Next::Write(step) => {
                 if ctx.stop.is_cancelled() {
+                    pass.end();
                     break;
+                }
+                if !pass.has_room_for(&step)
+                    && let Some(error) = ctx.refusals.of(&step.write)
+                {
+                    pass.fail_at_once(&error);
+                    continue;
                 }
                 let (service, operation) = step.write.operation();
                 let resource = step.write.resource();
@@ -234,20 +380,28 @@ pub async fn converge<O>(
                 let span = tracing::info_span!("step", service, operation, resource, request_id = Empty);
                 let Ok(result) = ctx.leadership.write(snapshot.write(&step.write).instrument(span.clone())).await
                 else {
+                    pass.end();
                     break;
                 };
                 let again = learn(&step.write, &result);
                 let answered = pass.take(result.as_ref(), again);
-                span.in_scope(|| match (answered, &pass.error) {
-                    (Answered::Done, _) => tracing::info!("done"),
-                    (Answered::Failed, Some(error)) => tracing::warn!(%error, "not done"),
+                span.in_scope(|| match (answered, &result) {
+                    (Answered::Done, _) => {
+                        ctx.refusals.forget(&step.write);
+                        tracing::info!("done");
+                    }
+                    (Answered::Failed, Err(error)) => {
+                        ctx.refusals.remember(&step.write, error);
+                        tracing::warn!(%error, "not done");
+                    }
                     _ => {}
                 });
             }
         }
     }
-    let Pass { plan, error, done, .. } = pass;
-    Converged { observed, plan, error, done }
+    let errors = pass.errors();
+    let Pass { plan, done, .. } = pass;
+    Converged { observed, plan, errors, done }
 }
 
 /// The refusal says that an earlier call, whose answer was lost or does not show yet, has done the work.
@@ -321,7 +475,7 @@ mod tests {
         for last in [false, true] {
             pass.decided(plan.clone());
             pass.answered(Err(&denied), false);
-            assert_eq!(pass.error.is_some(), last);
+            assert_eq!(pass.errors().len(), usize::from(last));
             assert_eq!(pass.next() == Next::End, last);
         }
         assert_eq!(pass.plan.legs.len(), 1, "it is told");
@@ -333,5 +487,142 @@ mod tests {
         pass.decided(Plan::default());
         assert!(!pass.unseen(failed(Failure::Throttled)), "what was seen before counts for nothing");
         assert_eq!(pass.next(), Next::End);
+    }
+
+    /// The steps of a role: two foreign policies, its own, and a log group beside it.
+    fn steps() -> [Write; 4] {
+        let role = || "pgai-x".parse().expect("a role");
+        [
+            Write::DeleteRolePolicy { role: role(), policy: "foreign".to_owned() },
+            Write::DetachRolePolicy { role: role(), policy_arn: "arn".to_owned() },
+            Write::DeleteRole { role: role() },
+            Write::DeleteLogGroup { name: "/aws/lambda/pgai-x".parse().expect("a log group") },
+        ]
+    }
+
+    fn planned(writes: &[Write]) -> Plan {
+        let mut plan = Plan::default();
+        for write in writes {
+            let leg = match write.operation().0 {
+                "iam" => ConditionType::ExecutionRoleReady,
+                "logs" => ConditionType::FunctionReady,
+                _ => ConditionType::SecurityGroupsReady,
+            };
+            plan.step(leg, write.clone());
+        }
+        plan
+    }
+
+    /// Makes what the pass wants to make, with these answers; gives what it made, until it looks or ends.
+    fn make(pass: &mut Pass, answer: impl Fn(&Write) -> Option<AwsError>) -> Vec<Write> {
+        let mut made = Vec::new();
+        while let Next::Write(step) = pass.next() {
+            match answer(&step.write) {
+                None => pass.answered(Ok(&Written::Done), false),
+                Some(error) => pass.answered(Err(&error), false),
+            }
+            made.push(step.write);
+        }
+        made
+    }
+
+    fn of(service: &'static str, failure: Failure) -> AwsError {
+        AwsError { service, code: Some("Code".to_owned()), ..failed(failure) }
+    }
+
+    #[test]
+    fn a_write_that_fails_ends_only_what_stands_on_it_and_each_failure_is_told_on_its_leg() {
+        let [delete, detach, role, log_group] = steps();
+        let all = [delete.clone(), detach.clone(), role, log_group.clone()];
+        let mut pass = Pass::default();
+        pass.decided(planned(&all));
+        let refused = |write: &Write| (*write != detach).then(|| of(write.operation().0, Failure::Invalid));
+        assert_eq!(make(&mut pass, refused), [delete, detach.clone(), log_group], "the role stands on its policies");
+        assert_eq!(pass.next(), Next::Look(Freshness::default()), "something was done: the next look tells");
+        let rest: Vec<Write> = all.iter().filter(|write| **write != detach).cloned().collect();
+        pass.decided(planned(&rest));
+        assert_eq!(pass.next(), Next::End, "what failed is not made again");
+        assert_eq!(pass.errors().len(), 2);
+        let blocked = |kind| pass.plan.legs.iter().any(|leg| leg.kind == kind && leg.standing == Standing::Blocked);
+        assert!(blocked(ConditionType::ExecutionRoleReady) && blocked(ConditionType::FunctionReady));
+    }
+
+    #[test]
+    fn while_aws_does_not_take_the_credentials_nothing_is_tried_and_a_service_that_throttles_is_asked_no_more() {
+        let all = steps();
+        for (failure, made, ends) in [(Failure::Credentials, 1, true), (Failure::Throttled, 2, false)] {
+            let mut pass = Pass::default();
+            pass.decided(planned(&all));
+            let answer = |write: &Write| (write.operation().0 == "iam").then(|| of("iam", failure));
+            assert_eq!(make(&mut pass, answer).len(), made, "{failure:?}");
+            assert_eq!(pass.next() == Next::End, ends, "{failure:?}");
+        }
+    }
+
+    #[test]
+    fn what_a_quota_refused_is_made_once_more_after_something_made_room_for_it() {
+        let group = || "sg-00000001".parse().expect("a group");
+        let rules = |peer: &str| [crate::aws::Rule::tcp(443, crate::aws::Peer::Ipv4(peer.to_owned()))].into();
+        let grant = Write::AuthorizeIngress { group: group(), rules: rules("10.0.0.0/8") };
+        let revoke = Write::RevokeIngress { group: group(), rules: rules("0.0.0.0/0") };
+        let full = |write: &Write| (*write == grant).then(|| of("ec2", Failure::QuotaReached));
+        let mut pass = Pass::default();
+        pass.decided(planned(&[grant.clone(), revoke.clone()]));
+        assert_eq!(make(&mut pass, full), [grant.clone(), revoke.clone()]);
+        pass.decided(planned(std::slice::from_ref(&grant)));
+        assert_eq!(make(&mut pass, full), [grant.clone()], "once");
+        assert_eq!(pass.next(), Next::End, "and no more");
+        let mut pass = Pass::default();
+        pass.decided(planned(std::slice::from_ref(&grant)));
+        assert_eq!(make(&mut pass, full), [grant], "nothing made room");
+        assert_eq!(pass.next(), Next::End);
+    }
+
+    #[test]
+    fn what_was_done_and_does_not_show_yet_is_not_done_again_nor_what_stands_on_it() {
+        let [delete, _, role, log_group] = steps();
+        let mut pass = Pass::default();
+        pass.decided(planned(std::slice::from_ref(&delete)));
+        make(&mut pass, |_| None);
+        pass.decided(planned(&[delete.clone(), role, log_group.clone()]));
+        assert_eq!(make(&mut pass, |_| None), [log_group]);
+    }
+
+    #[test]
+    fn of_several_failures_on_one_leg_the_one_that_somebody_must_see_to_is_told() {
+        let [delete, detach, _, _] = steps();
+        let mut pass = Pass::default();
+        pass.decided(planned(&[delete.clone(), detach]));
+        let answer = |write: &Write| {
+            let failure = if *write == delete { Failure::NotYet } else { Failure::Invalid };
+            Some(of("iam", failure))
+        };
+        make(&mut pass, answer);
+        assert_eq!(pass.plan.legs.iter().map(|leg| leg.standing).collect::<Vec<_>>(), [Standing::Blocked]);
+        let ended = Converged::<()> { observed: None, plan: pass.plan.clone(), errors: pass.errors(), done: vec![] };
+        assert_eq!(ended.pace(), Pace::Wait, "the soonest");
+    }
+
+    #[test]
+    fn a_leg_that_waits_only_for_writes_that_failed_brings_its_object_back_no_sooner_than_they_do() {
+        use crate::api::condition::{Leg, Reason};
+        let plan = Plan {
+            legs: vec![Leg::progressing(ConditionType::ExecutionRoleReady, Reason::Applying, "soon")],
+            ..planned(&steps()[..1])
+        };
+        let ended = |errors| Converged::<()> { observed: None, plan: plan.clone(), errors, done: vec![] };
+        assert_eq!(ended(vec![failed(Failure::AccessDenied)]).pace(), Pace::Blocked);
+        assert_eq!(ended(vec![failed(Failure::AccessDenied), failed(Failure::Throttled)]).pace(), Pace::Retry);
+        assert_eq!(ended(vec![]).pace(), Pace::Wait, "it was stopped");
+    }
+
+    #[test]
+    fn that_nothing_is_left_is_never_believed_of_a_look_that_is_not_complete() {
+        let mut pass = Pass::default();
+        let mut plan = Plan::default();
+        plan.unread(ConditionType::VpcReady, Some(&failed(Failure::AccessDenied)));
+        pass.decided(plan);
+        assert_eq!((pass.next(), pass.errors().len()), (Next::End, 1));
+        assert!(!pass.plan.is_nothing());
     }
 }

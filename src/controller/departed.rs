@@ -41,7 +41,7 @@ pub enum Place {
 
 impl<O> From<Converged<O>> for Place {
     fn from(pass: Converged<O>) -> Self {
-        match pass.error {
+        match pass.errors.into_iter().next() {
             _ if !pass.done.is_empty() => Self::NotEmpty,
             Some(error) => Self::Unknown(error),
             None if pass.plan.legs.is_empty() => Self::Empty,
@@ -179,7 +179,7 @@ mod tests {
             Place::from(Converged::<()> {
                 observed: None,
                 plan: Plan { legs: waits.then_some(leg).into_iter().collect(), ..Plan::default() },
-                error,
+                errors: error.into_iter().collect(),
                 done: wrote.then_some(write).into_iter().collect(),
             })
         };

@@ -13,6 +13,7 @@ mod memory;
 mod objects;
 mod owner;
 mod pace;
+mod refusals;
 mod triggers;
 
 pub use answers::answered;
@@ -29,6 +30,7 @@ pub use objects::{
 };
 pub use owner::{UnknownOwner, owner_mark};
 pub use pace::Pace;
+pub use refusals::Refusals;
 pub use triggers::run;
 
 /// What keeps a reconcile from being finished at all. AWS errors do not: they become conditions.

@@ -56,6 +56,18 @@ impl Pace {
         }
     }
 
+    /// Of several, the one by which an object comes back first.
+    pub fn soonest(paces: impl IntoIterator<Item = Self>) -> Self {
+        let turn = |pace: &Self| match pace {
+            Self::Wait => 0,
+            Self::Retry => 1,
+            Self::Linger => 2,
+            Self::Blocked => 3,
+            Self::Rest => 4,
+        };
+        paces.into_iter().min_by_key(turn).unwrap_or(Self::Rest)
+    }
+
     /// When to look again, after so many attempts at the same pace: longer each time, up to a bound, and spread by the
     /// object's name, so that a thousand objects that failed together do not come back together.
     pub fn delay(self, attempt: u32, object: &str) -> Option<Duration> {
@@ -114,7 +126,7 @@ mod tests {
             (vec![met, blocked.clone()], Pace::Blocked),
             (vec![blocked, Leg::progressing(kind, Reason::FunctionPending, "")], Pace::Wait),
         ] {
-            let plan = Plan { steps: Vec::new(), legs };
+            let plan = Plan { legs, ..Plan::default() };
             assert_eq!(Pace::of(&plan), pace, "{plan:?}");
         }
     }

@@ -27,7 +27,8 @@ use crate::{
         network::NetworkKey,
     },
     aws::{
-        AwsError, Failure, FunctionName, MaxAge, NetworkInterfaceId, Role, SecurityGroupId, Snapshot, Topology, Write,
+        AwsError, Failure, FunctionName, MaxAge, NetworkInterfaceId, Role, SecurityGroup, SecurityGroupId, Snapshot,
+        Topology, Write,
     },
     controller::{
         Context, Converged, Departed, Error, Freshness, Guarded, Pace, Place, add_finalizer, apply_status,
@@ -35,7 +36,7 @@ use crate::{
         remove_finalizer, stored, tell,
     },
     identity::{FUNCTIONS_GROUP, NetworkIdentity, Retirement, TAG_OWNER},
-    plan::unseen as unseen_legs,
+    plan::{Missed, Plan, Source, Unread, unseen as unseen_legs},
 };
 
 /// One look at one network, and what follows from it.
@@ -220,6 +221,12 @@ async fn keep(
             Ok(seen) => seen,
             Err(error) => return unseen(api, network, ctx, &error).await,
         };
+        // By endpoints and groups it is known whose the network is.
+        let tells = [Source::Endpoints, Source::SecurityGroups];
+        let unread = tells.into_iter().find_map(|source| seen.unread.of(source));
+        if let Some(error) = unread.or_else(|| seen.unread.first().filter(|_| seen.ids().is_empty())) {
+            return unseen(api, network, ctx, error).await;
+        }
         if told_by_aws(key, &seen, &ctx.cluster()).is_none() {
             if to_be_held {
                 add_finalizer(api, &network.metadata).await?;
@@ -243,30 +250,44 @@ async fn keep(
         },
         |observed| decide(key, &identity, &caller, observed, &ctx.cluster(), &mut ctx.memory()),
         |write, result| {
-            kept = match (write, result) {
-                (Write::DeleteSecurityGroup { group }, Err(error)) if error.failure == Failure::InUse => {
-                    Some(group.clone())
-                }
-                _ => None,
-            };
+            if let (Write::DeleteSecurityGroup { group }, Err(error)) = (write, result)
+                && error.failure == Failure::InUse
+            {
+                kept = Some(group.clone());
+            }
             learn(key, write, result.as_ref(), &mut ctx.memory())
         },
     )
     .await;
-    let Converged { observed: Some(observed), mut plan, error, done } = pass else {
-        let error = pass.error.unwrap_or_else(|| unreachable!("a pass without observation ends with an error"));
-        return unseen(api, network, ctx, &error).await;
+    let Converged { observed: Some(observed), mut plan, mut errors, done } = pass else {
+        let error =
+            pass.errors.first().unwrap_or_else(|| unreachable!("a pass without observation ends with an error"));
+        return unseen(api, network, ctx, error).await;
     };
-    ctx.rest(&looks(network));
-    let mut pace = error.as_ref().map_or_else(|| Pace::of(&plan), Pace::after);
+    if !plan.unread.is_empty() && is_for_nobody(network, key, ctx) {
+        delete(api, network).await?;
+        return Ok(Pace::Rest);
+    }
     if let Some(leg) = what_keeps(kept, &observed, &snapshot).await {
+        // What keeps the group is told in its place, and its own pace is that of the wait.
+        errors.retain(|error| error.failure != Failure::InUse);
+        plan.steps.retain(|step| step.leg != leg.kind);
         plan.legs.retain(|other| other.kind != leg.kind);
         plan.legs.push(leg);
-        pace = Pace::of(&plan);
     }
+    let pass = Converged { observed: Some(()), plan, errors, done };
+    let pace = pass.pace();
+    let Converged { plan, errors, done, .. } = pass;
+    let missed = if plan.unread.is_empty() {
+        ctx.rest(&looks(network));
+        Missed::Few
+    } else {
+        Missed::after(ctx.attempt(&looks(network), pace))
+    };
     let uid = network.uid().unwrap_or_default();
     let desired = wanted(key, &identity, &caller, &observed, &ctx.cluster(), &mut ctx.memory());
-    let outcome = outcome(network, key, &observed, &plan, &ctx.cluster(), &mut ctx.memory());
+    let told = Plan { legs: plan.told(&network.spec.vpc_id, conditions(network), missed), ..plan.clone() };
+    let outcome = outcome(network, key, &observed, &told, &ctx.cluster(), &mut ctx.memory());
     let Outcome::Stands(legs) = outcome else {
         snapshot.uncover(&key.vpc);
         ctx.memory().forget(key);
@@ -296,7 +317,7 @@ async fn keep(
         Vec::new()
     };
     if let Some(desired) = desired.filter(|_| {
-        error.is_none() && plan.steps.is_empty() && plan.legs.iter().all(|leg| leg.standing == LegStanding::Met)
+        errors.is_empty() && plan.steps.is_empty() && plan.legs.iter().all(|leg| leg.standing == LegStanding::Met)
     }) {
         ctx.settle(&uid, &desired);
     }
@@ -360,11 +381,11 @@ async fn look(
     observe(snapshot, place.1, ends, fresh, long_available).await
 }
 
-/// Looks at what there is of a network. `long_available` is told its interfaces, and gives those that were `available` for
-/// long.
+/// Looks at what there is of a network, each table by itself. `long_available` is told its interfaces, and gives those that
+/// were `available` for long.
 ///
 /// # Errors
-/// As the reads behind it.
+/// As [`Unread::take`]. What cannot be read otherwise is [`Observed::unread`].
 pub async fn observe(
     snapshot: &Snapshot,
     identity: &NetworkIdentity,
@@ -372,31 +393,45 @@ pub async fn observe(
     fresh: &Freshness,
     long_available: impl FnOnce(&Interfaces) -> BTreeSet<NetworkInterfaceId>,
 ) -> Result<Observed, AwsError> {
+    let mut unread = Unread::default();
     let services: BTreeSet<String> =
         Service::ALL.iter().map(|service| service.endpoint_service(&identity.region)).collect();
-    let endpoints = snapshot.endpoints(fresh.of_either(ConditionType::EndpointsReady, ConditionType::Accepted)).await?;
+    let endpoints = snapshot.endpoints(fresh.of_either(ConditionType::EndpointsReady, ConditionType::Accepted));
+    let endpoints = unread.take(Source::Endpoints, endpoints.await)?.unwrap_or_default();
+    let roles = snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady));
+    let roles = unread.take(Source::Roles, roles.await)?.unwrap_or_default();
     let has_endpoint =
         endpoints.endpoints.iter().any(|endpoint| identity.owns(&endpoint.tags) && !endpoint.state.is_ending());
     // Whether private DNS cuts somebody off is decided once, when an endpoint is created: not by old route tables.
-    let topology_age = if has_endpoint {
+    let topology_age = if has_endpoint || unread.lacks(Source::Endpoints) {
         fresh.of(ConditionType::VpcReady)
     } else {
         MaxAge::Under(fresh.of(ConditionType::VpcReady).bounded_by(DECIDING_TOPOLOGY_MAX_AGE))
     };
-    // What is to go asks nothing of its VPC.
-    let topology =
-        if ends { Topology::default() } else { snapshot.topology(&identity.vpc, topology_age, &services).await? };
-    let groups =
-        snapshot.security_groups(fresh.of_either(ConditionType::SecurityGroupsReady, ConditionType::Accepted)).await?;
-    let observed = Observed::new(identity, &topology, &endpoints, &groups);
-    // Whether a group is to be marked is not decided by old facts: another cluster may have marked it since.
-    let observed = if observed.security_groups.iter().all(|group| group.tags.contains_key(TAG_OWNER)) {
-        observed
+    // What is to go asks nothing of its VPC. An app that is not here, but has a role, keeps the network from going.
+    let is_demanded = |role: &Role| identity.owns(&role.tags) && Retirement::from_tags(&role.tags).is_none();
+    let goes = ends && !unread.lacks(Source::Roles) && !roles.values().any(is_demanded);
+    let topology = if goes {
+        Topology::default()
     } else {
-        let groups = snapshot.security_groups(MaxAge::Under(MARKING_GROUPS_MAX_AGE)).await?;
-        Observed::new(identity, &topology, &endpoints, &groups)
+        let topology = snapshot.topology(&identity.vpc, topology_age, &services);
+        unread.take(Source::Topology, topology.await)?.unwrap_or_default()
     };
-    let roles = snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await?;
+    let groups = fresh.of_either(ConditionType::SecurityGroupsReady, ConditionType::Accepted);
+    let mut groups = snapshot.security_groups(groups).await;
+    // Whether a group is to be marked is not decided by old facts: another cluster may have marked it since.
+    let is_unmarked = |group: &SecurityGroup| identity.owns(&group.tags) && !group.tags.contains_key(TAG_OWNER);
+    if groups.as_ref().is_ok_and(|groups| groups.iter().any(is_unmarked)) {
+        groups = snapshot.security_groups(MaxAge::Under(MARKING_GROUPS_MAX_AGE)).await;
+    }
+    // Whose the network is must be known before anything is written; what was seen last tells, where nothing newer does.
+    let known = match &groups {
+        Ok(groups) => Arc::clone(groups),
+        Err(error) => snapshot.known_security_groups().await.ok_or_else(|| error.clone())?,
+    };
+    let known = Observed::new(identity, &topology, &endpoints, &known).security_groups;
+    let groups = unread.take(Source::SecurityGroups, groups)?.unwrap_or_default();
+    let observed = Observed::new(identity, &topology, &endpoints, &groups).known_by(known);
     let (retired, live): (Vec<Role>, Vec<Role>) = roles
         .values()
         .filter(|role| identity.owns(&role.tags))
@@ -408,19 +443,25 @@ pub async fn observe(
         // The role and the function of an app have one name.
         let is_ours =
             |function: &FunctionName| live.iter().chain(&retired).any(|role| role.name.as_str() == function.as_str());
-        of_functions(snapshot.vpc_interfaces(&identity.vpc).await?, group, is_ours)
+        let interfaces = unread.take(Source::Interfaces, snapshot.vpc_interfaces(&identity.vpc).await)?;
+        // Without the groups nobody knows which of them carry the functions' one.
+        if let (Some(_), Some(error)) = (&interfaces, unread.of(Source::SecurityGroups).cloned()) {
+            unread.take::<()>(Source::Interfaces, Err(error))?;
+        }
+        of_functions(interfaces.unwrap_or_default(), group, is_ours)
     } else {
         Interfaces::new()
     };
-    let long_available = long_available(&interfaces);
+    let long_available = if unread.lacks(Source::Interfaces) { BTreeSet::new() } else { long_available(&interfaces) };
     let left = if long_available.is_empty() {
         BTreeSet::new()
     } else {
         // By this one deletes: a function that came just now is to be seen.
-        let of_functions = snapshot.function_group_sets(MaxAge::Under(Duration::from_secs(1))).await?;
-        left_behind(&interfaces, &long_available, &of_functions)
+        let of_functions = snapshot.function_group_sets(MaxAge::Under(Duration::from_secs(1)));
+        let of_functions = unread.take(Source::Functions, of_functions.await)?;
+        of_functions.map(|of_functions| left_behind(&interfaces, &long_available, &of_functions)).unwrap_or_default()
     };
-    Ok(Observed { left_interfaces: left, ..observed.with_roles(live, retired, interfaces) })
+    Ok(Observed { left_interfaces: left, unread, ..observed.with_roles(live, retired, interfaces) })
 }
 
 /// How old the groups may be by which one is marked as this cluster's.
@@ -434,6 +475,12 @@ fn looks(network: &PrivateGenAINetwork) -> String {
     format!("look {}", key("network", network))
 }
 
+/// It was made for an app that is gone, and nothing was made for it.
+fn is_for_nobody(network: &PrivateGenAINetwork, key: &NetworkKey, ctx: &Context) -> bool {
+    let held = is_held(&network.metadata) || network.metadata.deletion_timestamp.is_some();
+    is_implicit(network) && !held && ends(key, &ctx.cluster())
+}
+
 /// AWS could not be looked at: what was recorded holds for three looks, then nothing is claimed any more.
 async fn unseen(
     api: &Api<PrivateGenAINetwork>,
@@ -442,9 +489,7 @@ async fn unseen(
     error: &AwsError,
 ) -> Result<Pace, Error> {
     let pace = Pace::after(error);
-    let unused = NetworkKey::try_from(&network.spec).is_ok_and(|key| ends(&key, &ctx.cluster()));
-    if is_implicit(network) && unused && !is_held(&network.metadata) && network.metadata.deletion_timestamp.is_none() {
-        // It was made for an app that is gone, and nothing was made for it.
+    if NetworkKey::try_from(&network.spec).is_ok_and(|key| is_for_nobody(network, &key, ctx)) {
         delete(api, network).await?;
         return Ok(Pace::Rest);
     }

@@ -19,7 +19,8 @@ use crate::{
     aws::{AwsError, Caller, Failure, Write, Written},
     controller::{Cluster, Memory, Settings, is_held},
     identity::NetworkIdentity,
-    plan::{Plan, listed},
+    plan::{Plan, Source, listed},
+    policy::ModelId,
 };
 
 /// What an object is to its VPC.
@@ -72,7 +73,7 @@ pub fn decide(
     observed.retired_roles.retain(|role| !has_object(role, cluster));
     let Some(desired) = wanted(key, identity, caller, &observed, cluster, memory) else {
         let mut plan = teardown(&observed, &cluster.settings.governance);
-        if plan.legs.is_empty() && memory.may_be_invisible(&unseen_resource(key, "")) {
+        if plan.is_nothing() && memory.may_be_invisible(&unseen_resource(key, "")) {
             plan.legs.push(Leg::progressing(
                 ConditionType::EndpointsReady,
                 Reason::EndpointPending,
@@ -92,7 +93,8 @@ pub fn decide(
     plan
 }
 
-/// What the network should be by what is demanded now; `None` when nobody demands it.
+/// What the network should be by what is demanded now; `None` when nobody demands it. While roles cannot be read, nobody knows
+/// which apps without an object demand it: what the endpoint lets through by the status is their demand, and nothing goes.
 pub fn wanted(
     key: &NetworkKey,
     identity: &NetworkIdentity,
@@ -107,8 +109,20 @@ pub fn wanted(
             .into_values()
             .map(|app| Demand { models: app.models, subnets: BTreeSet::new() }),
     );
+    if observed.unread.lacks(Source::Roles) {
+        demands.push(Demand { models: recorded_models(key, cluster), subnets: BTreeSet::new() });
+    }
     let Settings { owner, governance, .. } = cluster.settings;
     Desired::union(identity.clone(), owner.clone(), caller.clone(), governance, &demands)
+}
+
+/// The models that the endpoints of a network let through, as its status says, as far as they are allowed today.
+fn recorded_models(key: &NetworkKey, cluster: &Cluster<'_>) -> BTreeSet<ModelId> {
+    let all = cluster.networks.state();
+    let network = accepted(all.iter().filter_map(|network| network.0.as_ref().ok()), key);
+    let endpoints = network.and_then(|network| network.status.as_ref()).map(|status| status.endpoints.iter());
+    let models = endpoints.into_iter().flatten().flat_map(|endpoint| &endpoint.models);
+    cluster.settings.implicit_networks.allow.narrowed_anywhere(models.filter_map(|model| model.parse().ok()).collect())
 }
 
 /// Under what a resource that was created is remembered until it is seen.
@@ -176,7 +190,7 @@ pub fn outcome(
         let was_for_nothing = is_implicit(network) && users.is_empty() && !is_held(&network.metadata);
         return if was_for_nothing { Outcome::Gone } else { Outcome::Stands(plan.legs.clone()) };
     }
-    let gone = plan.steps.is_empty() && plan.legs.is_empty();
+    let gone = plan.is_nothing();
     if gone && (deleting || (is_implicit(network) && users.is_empty())) {
         return Outcome::Gone;
     }
@@ -276,9 +290,13 @@ pub fn is_back(key: &NetworkKey, cluster: &Cluster<'_>) -> bool {
 /// build.
 pub fn decide_after(key: &NetworkKey, observed: &Observed, cluster: &Cluster<'_>) -> Plan {
     let ours = told_by_aws(key, observed, cluster).is_none();
-    if ours && observed.live_roles.is_empty() && !is_back(key, cluster) {
-        teardown(observed, &cluster.settings.governance)
-    } else {
-        Plan::default()
+    if !ours || !observed.live_roles.is_empty() || is_back(key, cluster) {
+        return Plan::default();
     }
+    if let Some(error) = observed.unread.of(Source::Roles) {
+        let mut plan = Plan::default();
+        plan.unread(ConditionType::EndpointsReady, Some(error));
+        return plan;
+    }
+    teardown(observed, &cluster.settings.governance)
 }

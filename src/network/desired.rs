@@ -6,7 +6,7 @@ use crate::{
     aws::{Caller, Partition, PolicyDocument, Region, SubnetId},
     governance::Governance,
     identity::{NetworkIdentity, OwnerMark},
-    policy::{ModelId, bedrock_runtime_endpoint_policy},
+    policy::{ENDPOINT_POLICY_MAX, ModelId, bedrock_runtime_endpoint_policy, models_of_endpoint},
 };
 
 /// A service that an endpoint leads to.
@@ -109,12 +109,39 @@ impl Desired {
 
     /// The policy of the endpoint of a service.
     pub fn endpoint_policy(&self, service: Service) -> PolicyDocument {
+        self.policy_for(service, &self.models)
+    }
+
+    /// The policy where the one for all models would be longer than AWS allows: whoever is served stays so, as far as it is
+    /// demanded, and what is new waits. Where what the endpoint has is none of ours, as many models as there is room for.
+    pub fn policy_that_fits(&self, service: Service, found: Option<&PolicyDocument>) -> PolicyDocument {
+        let served: BTreeSet<ModelId> =
+            found.map(|policy| models_of_endpoint(policy, &self.identity.region)).unwrap_or_default();
+        let mut served: BTreeSet<ModelId> = served.intersection(&self.models).cloned().collect();
+        let fits = |policy: &PolicyDocument| policy.as_str().len() <= ENDPOINT_POLICY_MAX;
+        let mut policy = self.policy_for(service, &served);
+        if !served.is_empty() && fits(&policy) {
+            return policy;
+        }
+        served.clear();
+        for model in &self.models {
+            served.insert(model.clone());
+            let more = self.policy_for(service, &served);
+            if !fits(&more) {
+                break;
+            }
+            policy = more;
+        }
+        policy
+    }
+
+    fn policy_for(&self, service: Service, models: &BTreeSet<ModelId>) -> PolicyDocument {
         match service {
             Service::BedrockRuntime => bedrock_runtime_endpoint_policy(
                 &self.identity.installation,
                 &self.caller,
                 &self.identity.region,
-                &self.models,
+                models,
             ),
         }
     }

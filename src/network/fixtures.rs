@@ -18,6 +18,7 @@ use crate::{
     identity::{
         ENDPOINTS_GROUP, FUNCTIONS_GROUP, NetworkIdentity, TAG_COMPONENT, TAG_OWNER, TAG_PRIVATE_DNS, TAG_SERVICE,
     },
+    plan::Unread,
 };
 
 pub(super) const RUNTIME: Service = Service::BedrockRuntime;
@@ -112,9 +113,11 @@ pub(super) fn bare() -> Observed {
             services: [(offer.name.clone(), offer)].into(),
         },
         security_groups: Vec::new(),
+        known_groups: Vec::new(),
         endpoints: Vec::new(),
         foreign_endpoints: Vec::new(),
         interfaces: BTreeMap::new(),
+        unread: Unread::default(),
     }
 }
 
@@ -213,7 +216,7 @@ pub(super) fn endpoint_in(number: u32, state: EndpointState) -> VpcEndpoint {
 
 /// The groups are ready, and these endpoints are there.
 pub(super) fn with_endpoints(endpoints: Vec<VpcEndpoint>) -> Observed {
-    Observed { security_groups: exact_groups(), endpoints, ..bare() }
+    Observed { security_groups: exact_groups(), known_groups: exact_groups(), endpoints, ..bare() }
 }
 
 /// Everything is as [`desired`] wants it.

@@ -9,6 +9,7 @@ use crate::{
     },
     identity::{NetworkIdentity, group_name_prefix},
     network::Service,
+    plan::Unread,
 };
 
 /// The facts about one VPC, taken out of the shared snapshot.
@@ -18,6 +19,8 @@ pub struct Observed {
     pub topology: Topology,
     /// The security groups of this network.
     pub security_groups: Vec<SecurityGroup>,
+    /// The same as they were seen last, where they cannot be read now. Their marks say whose the network is.
+    pub known_groups: Vec<SecurityGroup>,
     /// The endpoints of this network, whatever their state.
     pub endpoints: Vec<VpcEndpoint>,
     /// The endpoints of everybody else in the VPC.
@@ -33,6 +36,8 @@ pub struct Observed {
     pub left_interfaces: BTreeSet<NetworkInterfaceId>,
     /// The interfaces of our endpoints.
     pub interfaces: BTreeMap<NetworkInterfaceId, NetworkInterface>,
+    /// What of this could not be read, and is empty for that.
+    pub unread: Unread,
 }
 
 impl Observed {
@@ -49,13 +54,15 @@ impl Observed {
             .filter(|endpoint| endpoint.vpc == identity.vpc)
             .cloned()
             .partition(|endpoint| identity.installation.owns(&endpoint.tags));
+        let security_groups: Vec<SecurityGroup> = security_groups
+            .iter()
+            .filter(|group| group.vpc == identity.vpc && identity.installation.owns(&group.tags))
+            .cloned()
+            .collect();
         Self {
             topology: topology.of(&identity.vpc),
-            security_groups: security_groups
-                .iter()
-                .filter(|group| group.vpc == identity.vpc && identity.installation.owns(&group.tags))
-                .cloned()
-                .collect(),
+            known_groups: security_groups.clone(),
+            security_groups,
             live_roles: Vec::new(),
             retired_roles: Vec::new(),
             function_interfaces: BTreeMap::new(),
@@ -63,7 +70,14 @@ impl Observed {
             interfaces: endpoints.interfaces.clone(),
             endpoints: ours,
             foreign_endpoints: foreign,
+            unread: Unread::default(),
         }
+    }
+
+    /// Replaces by older facts those about groups by which it is known whose the network is.
+    #[must_use]
+    pub fn known_by(self, known_groups: Vec<SecurityGroup>) -> Self {
+        Self { known_groups, ..self }
     }
 
     /// Adds the roles of apps, and what remains of those that are gone.

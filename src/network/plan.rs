@@ -20,7 +20,7 @@ use crate::{
         ENDPOINTS_GROUP, FUNCTIONS_GROUP, Retirement, TAG_COMPONENT, TAG_NAME, TAG_PRIVATE_DNS, TAG_SERVICE,
         missing_tags,
     },
-    plan::Plan,
+    plan::{Plan, Source},
     policy::ENDPOINT_POLICY_MAX,
 };
 
@@ -37,40 +37,76 @@ pub struct Hints {
     pub private_dns_conflict: BTreeSet<Service>,
 }
 
-/// Decides about a network that is demanded.
+/// Decides about a network that is demanded. A refusal of its placement, or facts that cannot be read, end what would be created
+/// or grow by them, and nothing else: what is there is kept exact, and what somebody else added goes.
 pub fn plan(desired: &Desired, observed: &Observed, hints: &Hints) -> Plan {
     let mut plan = Plan::default();
-    let mut placements = BTreeMap::new();
-    for service in Service::ALL {
-        match place(desired, observed, *service) {
-            Ok(placement) => drop(placements.insert(*service, placement)),
-            Err(refusal) => {
-                plan.legs.push(Leg::blocked(ConditionType::VpcReady, refusal.reason, refusal.message));
-                return plan;
-            }
-        }
+    let placements = placements(desired, observed, &mut plan);
+    let growth = if placements.len() == Service::ALL.len() { Growth::Open } else { Growth::Stopped };
+    let groups = security_groups(desired, observed, growth, &mut plan);
+    if let Some(error) = observed.unread.of(Source::Endpoints) {
+        plan.unread(ConditionType::EndpointsReady, Some(error));
+    } else {
+        let legs: Vec<Leg> = Service::ALL
+            .iter()
+            .map(|service| endpoint(desired, observed, hints, (*service, placements.get(service)), &groups, &mut plan))
+            .collect();
+        // The one that says most: blocked before waiting before met.
+        plan.legs.extend(legs.into_iter().max_by_key(|leg| leg.standing));
+        // Which groups an endpoint should carry, and which models it should let through, is not known for sure.
+        plan.unread(ConditionType::EndpointsReady, observed.unread.of(Source::SecurityGroups));
+        plan.unread(ConditionType::EndpointsReady, observed.unread.of(Source::Roles));
     }
-    let vpc = &desired.identity.vpc;
-    plan.legs.push(Leg::met(ConditionType::VpcReady, format!("VPC {vpc} can carry the private path.")));
-    let Some(group) = security_groups(desired, observed, &mut plan) else {
-        return plan;
-    };
-    let legs: Vec<Leg> = placements
-        .iter()
-        .map(|(service, placement)| endpoint(desired, observed, hints, (*service, placement), &group, &mut plan))
-        .collect();
-    // The one that says most: blocked before waiting before met.
-    plan.legs.extend(legs.into_iter().max_by_key(|leg| leg.standing));
     retired_roles(observed, &desired.governance, &mut plan);
     plan.tag_last();
     plan
 }
 
+/// Whether anything may be created.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Growth {
+    /// The VPC can carry the path.
+    Open,
+    /// It cannot, or nobody can tell.
+    Stopped,
+}
+
+/// Where the endpoint of each service goes; those whose placement is refused, or cannot be decided, are left out.
+fn placements(desired: &Desired, observed: &Observed, plan: &mut Plan) -> BTreeMap<Service, Placement> {
+    let kind = ConditionType::VpcReady;
+    let mut placements = BTreeMap::new();
+    if let Some(error) = observed.unread.of(Source::Topology) {
+        plan.unread(kind, Some(error));
+        return placements;
+    }
+    let mut refused = None;
+    for service in Service::ALL {
+        match place(desired, observed, *service) {
+            Ok(placement) => drop(placements.insert(*service, placement)),
+            Err(refusal) => drop(refused.get_or_insert(refusal)),
+        }
+    }
+    plan.legs.push(match refused {
+        Some(refusal) => Leg::blocked(kind, refusal.reason, refusal.message),
+        None => Leg::met(kind, format!("VPC {} can carry the private path.", desired.identity.vpc)),
+    });
+    // Who demands the network is not known for sure, nor then where it is to be.
+    if observed.unread.lacks(Source::Roles) {
+        placements.clear();
+    }
+    placements
+}
+
 /// Roles of apps that are gone go with the last interface that Lambda may need them for.
 fn retired_roles(observed: &Observed, governance: &Governance, plan: &mut Plan) {
     let (kind, interfaces) = (ConditionType::SecurityGroupsReady, of_lambda(&observed.function_interfaces));
+    let unread = observed.unread.of(Source::Interfaces);
+    if !observed.retired_roles.is_empty() {
+        plan.unread(kind, unread);
+    }
     for role in &observed.retired_roles {
-        if Retirement::from_tags(&role.tags).is_some_and(|kept| kept.is_over(&interfaces)) {
+        let is_over = Retirement::from_tags(&role.tags).is_some_and(|kept| kept.is_over(&interfaces));
+        if is_over && unread.is_none() {
             plan.delete_role(kind, role, governance);
         } else {
             plan.bound(kind, role, governance);
@@ -78,9 +114,20 @@ fn retired_roles(observed: &Observed, governance: &Governance, plan: &mut Plan) 
     }
 }
 
-/// Decides about a network that nobody demands: endpoints go first, then the groups. Nothing left is no steps, no legs.
+/// Decides about a network that nobody demands: endpoints go first, then the groups. Nothing left is no steps, no legs. What
+/// can go goes although something else cannot be read; a look that is not complete never shows that nothing is left.
 pub fn teardown(observed: &Observed, governance: &Governance) -> Plan {
     let mut plan = Plan::default();
+    for (source, kind) in [
+        (Source::Topology, ConditionType::VpcReady),
+        (Source::Endpoints, ConditionType::EndpointsReady),
+        (Source::Roles, ConditionType::EndpointsReady),
+        (Source::SecurityGroups, ConditionType::SecurityGroupsReady),
+        (Source::Interfaces, ConditionType::SecurityGroupsReady),
+        (Source::Functions, ConditionType::SecurityGroupsReady),
+    ] {
+        plan.unread(kind, observed.unread.of(source));
+    }
     let mut going = Vec::new();
     for endpoint in &observed.endpoints {
         match endpoint.state {
@@ -110,6 +157,10 @@ pub fn teardown(observed: &Observed, governance: &Governance) -> Plan {
         plan.legs.push(waits(&observed.function_interfaces));
         return plan;
     }
+    // An endpoint, or a function, may still carry them.
+    if observed.unread.lacks(Source::Endpoints) || observed.unread.lacks(Source::Interfaces) {
+        return plan;
+    }
     // Each of the two refers to the other, and a group that is referred to cannot be deleted.
     for group in &observed.security_groups {
         reconcile_rules(group, &BTreeSet::new(), &BTreeSet::new(), &mut plan);
@@ -128,36 +179,83 @@ pub fn teardown(observed: &Observed, governance: &Governance) -> Plan {
     plan
 }
 
-/// Both groups, with exactly their rules: gives the endpoints' one, or `None` while either is missing.
-fn security_groups(desired: &Desired, observed: &Observed, plan: &mut Plan) -> Option<SecurityGroupId> {
-    let (leg, identity) = (ConditionType::SecurityGroupsReady, &desired.identity);
-    let (functions, endpoints) = (observed.group(FUNCTIONS_GROUP), observed.group(ENDPOINTS_GROUP));
-    let (Some(functions), Some(endpoints)) = (functions, endpoints) else {
-        for (component, found) in [(FUNCTIONS_GROUP, functions), (ENDPOINTS_GROUP, endpoints)] {
-            if found.is_none() {
-                plan.step(leg, create_group(desired, component));
-            }
+/// How the two groups of a network are found.
+enum Groups {
+    /// Both are there, with exactly their rules: an endpoint may be created.
+    Exact(SecurityGroupId),
+    /// The endpoints' group is there. It, or the functions' group, is not yet as it should be.
+    Uneven(SecurityGroupId),
+    /// The endpoints' group is not there, or nobody can tell.
+    Missing,
+}
+
+impl Groups {
+    /// The endpoints' group.
+    fn of_endpoints(&self) -> Option<&SecurityGroupId> {
+        match self {
+            Self::Exact(group) | Self::Uneven(group) => Some(group),
+            Self::Missing => None,
         }
-        plan.legs.push(Leg::progressing(
-            leg,
-            Reason::Applying,
-            format!("The security groups are being created in VPC {}.", identity.vpc),
-        ));
-        plan.legs.push(Leg::progressing(
-            ConditionType::EndpointsReady,
-            Reason::Applying,
-            "The endpoint is created once the security groups have their rules.",
-        ));
-        return None;
-    };
-    let before = plan.steps.len();
-    let https = |peer: &SecurityGroupId| BTreeSet::from([Rule::tcp(HTTPS, Peer::Group(peer.clone()))]);
-    for (component, group) in [(FUNCTIONS_GROUP, functions), (ENDPOINTS_GROUP, endpoints)] {
-        restore_tags(leg, group.id.as_str(), &group_tags(desired, component), &group.tags, plan);
     }
-    reconcile_rules(functions, &BTreeSet::new(), &https(&endpoints.id), plan);
-    reconcile_rules(endpoints, &https(&functions.id), &BTreeSet::new(), plan);
-    plan.legs.push(if plan.steps.len() == before {
+}
+
+/// Both groups, with exactly their rules. Where the peer of a group is not found, it may be there and have lost its tags: a rule
+/// of the path's own form is left until the peer is found, and nothing else.
+fn security_groups(desired: &Desired, observed: &Observed, growth: Growth, plan: &mut Plan) -> Groups {
+    let (leg, identity) = (ConditionType::SecurityGroupsReady, &desired.identity);
+    if let Some(error) = observed.unread.of(Source::SecurityGroups) {
+        plan.unread(leg, Some(error));
+        return Groups::Missing;
+    }
+    let (functions, endpoints) = (observed.group(FUNCTIONS_GROUP), observed.group(ENDPOINTS_GROUP));
+    let before = plan.steps.len();
+    let https = |peer: &SecurityGroupId| Rule::tcp(HTTPS, Peer::Group(peer.clone()));
+    let wanted = |peer: Option<&SecurityGroup>, found: &BTreeSet<Rule>| -> BTreeSet<Rule> {
+        match peer {
+            Some(peer) => [https(&peer.id)].into(),
+            None => found
+                .iter()
+                .filter(|rule| matches!(&rule.peer, Peer::Group(peer) if **rule == https(peer)))
+                .cloned()
+                .collect(),
+        }
+    };
+    for (component, found) in [(FUNCTIONS_GROUP, functions), (ENDPOINTS_GROUP, endpoints)] {
+        match (found, growth) {
+            (Some(group), _) => {
+                restore_tags(leg, group.id.as_str(), &group_tags(desired, component), &group.tags, plan);
+            }
+            (None, Growth::Open) => plan.step(leg, create_group(desired, component)),
+            (None, Growth::Stopped) => {}
+        }
+    }
+    if let Some(functions) = functions {
+        reconcile_rules(functions, &BTreeSet::new(), &wanted(endpoints, &functions.egress), plan);
+    }
+    if let Some(endpoints) = endpoints {
+        reconcile_rules(endpoints, &wanted(functions, &endpoints.ingress), &BTreeSet::new(), plan);
+    }
+    let (Some(functions), Some(endpoints)) = (functions, endpoints) else {
+        plan.legs.push(match growth {
+            Growth::Open => Leg::progressing(
+                leg,
+                Reason::Applying,
+                format!("The security groups are being created in VPC {}.", identity.vpc),
+            ),
+            Growth::Stopped => Leg::progressing(
+                leg,
+                Reason::WaitingForNetwork,
+                format!(
+                    "The security groups that are missing are created once it is known that VPC {} can carry the \
+                     private path.",
+                    identity.vpc
+                ),
+            ),
+        });
+        return endpoints.map_or(Groups::Missing, |group| Groups::Uneven(group.id.clone()));
+    };
+    let is_exact = plan.steps.len() == before;
+    plan.legs.push(if is_exact {
         Leg::met(
             leg,
             format!(
@@ -172,7 +270,8 @@ fn security_groups(desired: &Desired, observed: &Observed, plan: &mut Plan) -> O
             format!("Security groups {} and {} are being put right.", functions.id, endpoints.id),
         )
     });
-    Some(endpoints.id.clone())
+    let group = endpoints.id.clone();
+    if is_exact { Groups::Exact(group) } else { Groups::Uneven(group) }
 }
 
 fn create_group(desired: &Desired, component: &str) -> Write {
@@ -225,19 +324,20 @@ fn reconcile_rules(group: &SecurityGroup, ingress: &BTreeSet<Rule>, egress: &BTr
     }
 }
 
-/// The endpoint of one service.
+/// The endpoint of one service. Without a placement it is neither created nor moved.
 fn endpoint(
     desired: &Desired,
     observed: &Observed,
     hints: &Hints,
-    (service, placement): (Service, &Placement),
-    group: &SecurityGroupId,
+    (service, placement): (Service, Option<&Placement>),
+    groups: &Groups,
     plan: &mut Plan,
 ) -> Leg {
     let kind = ConditionType::EndpointsReady;
+    let ours = observed.endpoints_of(service);
     let policy = desired.endpoint_policy(service);
-    if policy.as_str().len() > ENDPOINT_POLICY_MAX {
-        return Leg::blocked(
+    let too_long = (policy.as_str().len() > ENDPOINT_POLICY_MAX).then(|| {
+        Leg::blocked(
             kind,
             Reason::PolicyTooLong,
             format!(
@@ -247,57 +347,10 @@ fn endpoint(
                 policy.as_str().len(),
                 desired.identity.vpc
             ),
-        );
-    }
-    let ours = observed.endpoints_of(service);
+        )
+    });
     let Some((endpoint, surplus)) = ours.split_first() else {
-        if let Some(lost) = observed.untagged_endpoint(service, group) {
-            return Leg::blocked(
-                kind,
-                Reason::NameTaken,
-                format!(
-                    "Endpoint {} carries this network's security group {group} but not this installation's tag: {}, or \
-                     delete it.",
-                    lost.id,
-                    desired.identity.installation.how_to_tag()
-                ),
-            );
-        }
-        let private_dns = placement.private_dns_is_safe && !hints.private_dns_conflict.contains(&service);
-        // Creating one now would fail, and creating it without private DNS would change what functions are told.
-        if let Some(going) = observed.still_holds_the_name(service).filter(|_| private_dns) {
-            return Leg::progressing(
-                kind,
-                Reason::EndpointPending,
-                format!(
-                    "Endpoint {} is being deleted and holds the service's name until it is gone; then another one is \
-                     created. AWS takes some minutes.",
-                    going.id
-                ),
-            );
-        }
-        if plan.steps.is_empty() {
-            let ended = observed.last_ended(service).map(|ended| ended.id.as_str());
-            let after = hints.spent.get(&service).map(String::as_str).or(ended);
-            plan.step(
-                kind,
-                Write::CreateVpcEndpoint(NewVpcEndpoint {
-                    vpc: desired.identity.vpc.clone(),
-                    service_name: service.endpoint_service(&desired.identity.region),
-                    subnets: placement.subnets.clone(),
-                    security_groups: [group.clone()].into(),
-                    private_dns,
-                    policy,
-                    client_token: desired.identity.endpoint_token(service.as_str(), after),
-                    tags: endpoint_tags(desired, service, private_dns),
-                }),
-            );
-        }
-        return Leg::progressing(
-            kind,
-            Reason::Applying,
-            format!("The {} endpoint is being created.", service.as_str()),
-        );
+        return too_long.unwrap_or_else(|| new_endpoint(desired, observed, hints, (service, placement), groups, plan));
     };
     for endpoint in surplus {
         plan.step(kind, Write::DeleteVpcEndpoint { endpoint: endpoint.id.clone() });
@@ -306,16 +359,20 @@ fn endpoint(
     match &endpoint.state {
         EndpointState::Available => {}
         EndpointState::Failed | EndpointState::Rejected | EndpointState::Expired => {
-            plan.step(kind, Write::DeleteVpcEndpoint { endpoint: id.clone() });
-            return Leg::progressing(
-                kind,
-                Reason::EndpointFailed,
-                format!(
-                    "Endpoint {id} is {}{}; it is deleted and created again.",
-                    endpoint.state.as_str(),
-                    endpoint.last_error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default()
-                ),
+            let told = format!(
+                "Endpoint {id} is {}{}",
+                endpoint.state.as_str(),
+                endpoint.last_error.as_ref().map(|error| format!(" ({error})")).unwrap_or_default()
             );
+            if placement.is_none() {
+                let message = format!(
+                    "{told}; it is deleted and created again once it is known that VPC {} can carry the private path.",
+                    desired.identity.vpc
+                );
+                return Leg::progressing(kind, Reason::WaitingForNetwork, message);
+            }
+            plan.step(kind, Write::DeleteVpcEndpoint { endpoint: id.clone() });
+            return Leg::progressing(kind, Reason::EndpointFailed, format!("{told}; it is deleted and created again."));
         }
         state => {
             return Leg::progressing(
@@ -330,33 +387,119 @@ fn endpoint(
     let private_dns = chosen_private_dns(endpoint).unwrap_or(endpoint.private_dns);
     let tags = endpoint_tags(desired, service, private_dns);
     restore_tags(kind, id.as_str(), &tags, &endpoint.tags, plan);
-    if let Some(change) = change(endpoint, placement, group, policy) {
+    let policy = if too_long.is_some() { desired.policy_that_fits(service, endpoint.policy.as_ref()) } else { policy };
+    for change in changes(endpoint, placement, groups.of_endpoints(), policy) {
         plan.step(kind, Write::ModifyVpcEndpoint { endpoint: id.clone(), change });
     }
-    if plan.steps.len() == before {
+    if let Some(leg) = too_long {
+        leg
+    } else if plan.steps.len() == before {
         Leg::met(kind, format!("Endpoint {id} is available."))
     } else {
         Leg::progressing(kind, Reason::Applying, format!("Endpoint {id} is being changed to what it should be."))
     }
 }
 
-/// What differs between an endpoint and what it should be; `None` when nothing does.
-fn change(
-    endpoint: &VpcEndpoint,
-    placement: &Placement,
-    group: &SecurityGroupId,
-    policy: PolicyDocument,
-) -> Option<EndpointChange> {
-    let groups = BTreeSet::from([group.clone()]);
-    let change = EndpointChange {
-        add_subnets: placement.subnets.difference(&endpoint.subnets).cloned().collect(),
-        remove_subnets: endpoint.subnets.difference(&placement.subnets).cloned().collect(),
-        add_security_groups: groups.difference(&endpoint.security_groups).cloned().collect(),
-        remove_security_groups: endpoint.security_groups.difference(&groups).cloned().collect(),
-        policy: (endpoint.policy.as_ref() != Some(&policy)).then_some(policy),
-        private_dns: chosen_private_dns(endpoint).filter(|chosen| *chosen != endpoint.private_dns),
+/// The endpoint of a service that has none.
+fn new_endpoint(
+    desired: &Desired,
+    observed: &Observed,
+    hints: &Hints,
+    (service, placement): (Service, Option<&Placement>),
+    groups: &Groups,
+    plan: &mut Plan,
+) -> Leg {
+    let kind = ConditionType::EndpointsReady;
+    let lost = groups.of_endpoints().and_then(|group| Some((observed.untagged_endpoint(service, group)?, group)));
+    if let Some((lost, group)) = lost {
+        return Leg::blocked(
+            kind,
+            Reason::NameTaken,
+            format!(
+                "Endpoint {} carries this network's security group {group} but not this installation's tag: {}, or \
+                 delete it.",
+                lost.id,
+                desired.identity.installation.how_to_tag()
+            ),
+        );
+    }
+    let Some(placement) = placement else {
+        let vpc = &desired.identity.vpc;
+        let message = format!("The endpoint is created once it is known that VPC {vpc} can carry the private path.");
+        return Leg::progressing(kind, Reason::WaitingForNetwork, message);
     };
-    (change != EndpointChange::default()).then_some(change)
+    let private_dns = placement.private_dns_is_safe && !hints.private_dns_conflict.contains(&service);
+    // Creating one now would fail, and creating it without private DNS would change what functions are told.
+    if let Some(going) = observed.still_holds_the_name(service).filter(|_| private_dns) {
+        return Leg::progressing(
+            kind,
+            Reason::EndpointPending,
+            format!(
+                "Endpoint {} is being deleted and holds the service's name until it is gone; then another one is \
+                 created. AWS takes some minutes.",
+                going.id
+            ),
+        );
+    }
+    let Groups::Exact(group) = groups else {
+        let message = "The endpoint is created once the security groups have their rules.";
+        return Leg::progressing(kind, Reason::WaitingForNetwork, message);
+    };
+    let ended = observed.last_ended(service).map(|ended| ended.id.as_str());
+    let after = hints.spent.get(&service).map(String::as_str).or(ended);
+    plan.step(
+        kind,
+        Write::CreateVpcEndpoint(NewVpcEndpoint {
+            vpc: desired.identity.vpc.clone(),
+            service_name: service.endpoint_service(&desired.identity.region),
+            subnets: placement.subnets.clone(),
+            security_groups: [group.clone()].into(),
+            private_dns,
+            policy: desired.endpoint_policy(service),
+            client_token: desired.identity.endpoint_token(service.as_str(), after),
+            tags: endpoint_tags(desired, service, private_dns),
+        }),
+    );
+    Leg::progressing(kind, Reason::Applying, format!("The {} endpoint is being created.", service.as_str()))
+}
+
+/// VPC quotas: "Security groups per network interface", unless somebody had it raised.
+const GROUPS_PER_INTERFACE: usize = 5;
+
+/// What differs between an endpoint and what it should be, one call for each, so that what AWS refuses of one holds up no
+/// other: first what it lets through, last what AWS takes its time for.
+fn changes(
+    endpoint: &VpcEndpoint,
+    placement: Option<&Placement>,
+    group: Option<&SecurityGroupId>,
+    policy: PolicyDocument,
+) -> Vec<EndpointChange> {
+    let none = EndpointChange::default;
+    let policy = (endpoint.policy.as_ref() != Some(&policy)).then_some(policy);
+    let mut changes = vec![EndpointChange { policy, ..none() }];
+    if let Some(group) = group {
+        let ours = BTreeSet::from([group.clone()]);
+        let add: BTreeSet<_> = ours.difference(&endpoint.security_groups).cloned().collect();
+        let mut foreign: BTreeSet<_> = endpoint.security_groups.difference(&ours).cloned().collect();
+        // There is no room for ours, and an endpoint is never without a group: one of the others makes room in the end.
+        if !add.is_empty() && foreign.len() >= GROUPS_PER_INTERFACE {
+            let last = foreign.pop_last();
+            changes.push(EndpointChange { remove_security_groups: foreign, ..none() });
+            foreign = last.into_iter().collect();
+        }
+        changes.push(EndpointChange { add_security_groups: add, remove_security_groups: foreign, ..none() });
+    }
+    let private_dns = chosen_private_dns(endpoint).filter(|chosen| *chosen != endpoint.private_dns);
+    changes.push(EndpointChange { private_dns, ..none() });
+    if let Some(placement) = placement {
+        changes.push(EndpointChange {
+            add_subnets: placement.subnets.difference(&endpoint.subnets).cloned().collect(),
+            remove_subnets: endpoint.subnets.difference(&placement.subnets).cloned().collect(),
+            ..none()
+        });
+    }
+    changes.retain(|change| *change != none());
+    changes
 }
 
 /// What was chosen about private DNS when the endpoint was created, as its tag says.

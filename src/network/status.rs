@@ -12,11 +12,12 @@ use crate::{
     },
     aws::{AccountId, VpcEndpoint},
     identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP},
+    plan::Source,
     policy::models_of_endpoint,
 };
 
 /// Writes down how a network stands. `observed` is `None` where AWS could not be looked at: then what was recorded
-/// before is kept.
+/// before is kept, as is what a look could not read.
 pub fn status(
     before: Option<&PrivateGenAINetworkStatus>,
     generation: Option<i64>,
@@ -38,7 +39,7 @@ pub fn status(
         .iter()
         .filter_map(|service| Some((*service, observed.endpoints_of(*service).first().copied()?)))
         .collect();
-    PrivateGenAINetworkStatus {
+    let seen = PrivateGenAINetworkStatus {
         observed_generation: generation,
         conditions,
         installation_id: before.and_then(|status| status.installation_id.clone()),
@@ -56,6 +57,18 @@ pub fn status(
             },
         ),
         endpoints: endpoints.iter().map(|(service, endpoint)| endpoint_status(*service, endpoint, observed)).collect(),
+    };
+    let Some(before) = before else { return seen };
+    let seen = if observed.unread.lacks(Source::Endpoints) {
+        let (subnet_ids, endpoints) = (before.subnet_ids.clone(), before.endpoints.clone());
+        PrivateGenAINetworkStatus { subnet_ids, endpoints, ..seen }
+    } else {
+        seen
+    };
+    if observed.unread.lacks(Source::SecurityGroups) {
+        PrivateGenAINetworkStatus { security_groups: before.security_groups.clone(), ..seen }
+    } else {
+        seen
     }
 }
 
@@ -147,5 +160,34 @@ mod tests {
         assert_eq!(unseen, before);
         let gone = written(Some(&before), Some(&bare()));
         assert_eq!((gone.endpoints, gone.security_groups, gone.subnet_ids), (vec![], None, vec![]));
+    }
+
+    #[test]
+    fn what_a_look_could_not_read_stays_as_it_was_recorded_and_the_rest_is_what_it_is() {
+        use crate::{
+            aws::{AwsError, Failure},
+            plan::Unread,
+        };
+        let before = written(None, Some(&with_an_interface()));
+        let without = |source| {
+            let error = AwsError {
+                service: "ec2",
+                operation: "",
+                failure: Failure::AccessDenied,
+                code: None,
+                message: String::new(),
+                request_id: None,
+            };
+            let mut unread = Unread::default();
+            unread.take::<()>(source, Err(error)).expect("no matter of credentials");
+            written(Some(&before), Some(&Observed { unread, ..bare() }))
+        };
+        let endpoints = without(Source::Endpoints);
+        assert_eq!((&endpoints.endpoints, &endpoints.subnet_ids), (&before.endpoints, &before.subnet_ids));
+        assert_eq!(endpoints.security_groups, None);
+        let groups = without(Source::SecurityGroups);
+        assert_eq!((groups.endpoints, &groups.security_groups), (vec![], &before.security_groups));
+        let neither = without(Source::Topology);
+        assert_eq!((neither.endpoints, neither.security_groups), (vec![], None));
     }
 }

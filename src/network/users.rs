@@ -14,6 +14,7 @@ use crate::{
     aws::Role,
     controller::{Cluster, Guarded, Memory, is_held, network_of},
     identity::{AppIdentity, NetworkIdentity, app_of_role, is_retained},
+    plan::Source,
     policy::{ModelId, models_of_role},
 };
 
@@ -140,17 +141,13 @@ impl Users {
                     Admission::Refused(app, _) => App { models: Vec::new(), ..app },
                     Admission::Unreadable(_) => return held.then(Demand::default),
                 };
-                let usable = observed.vpc().is_none()
-                    || Service::ALL.iter().all(|service| {
-                        check_subnets(
-                            &identity.vpc,
-                            identity.region.as_str(),
-                            &observed.topology,
-                            *service,
-                            &app.subnets,
-                        )
-                        .is_ok()
-                    });
+                // Whether subnets can be used is not known: nobody is moved to them, or begins with them, by that.
+                let unknown = observed.unread.lacks(Source::Topology) && !app.subnets.is_empty();
+                let fits = |service: &Service| {
+                    let (vpc, region) = (&identity.vpc, identity.region.as_str());
+                    check_subnets(vpc, region, &observed.topology, *service, &app.subnets).is_ok()
+                };
+                let usable = !unknown && (observed.vpc().is_none() || Service::ALL.iter().all(fits));
                 if !held && !usable {
                     return None;
                 }

@@ -125,7 +125,7 @@ pub fn told_by_objects(network: &PrivateGenAINetwork, key: Option<&NetworkKey>, 
 /// Why nothing is done for the network of a VPC by what AWS shows. `None` where nothing contradicts.
 pub fn told_by_aws(key: &NetworkKey, observed: &Observed, cluster: &Cluster<'_>) -> Option<Leg> {
     another_installation(key, observed, cluster).or_else(|| {
-        match Claim::of(&observed.security_groups, key, cluster.settings) {
+        match Claim::of(&observed.known_groups, key, cluster.settings) {
             Claim::Ours | Claim::Open => None,
             Claim::Another(foreign) => Some(foreign.leg()),
         }

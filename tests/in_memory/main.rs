@@ -30,6 +30,7 @@ mod memory;
 mod private_dns;
 mod read_back;
 mod refusals;
+mod repair;
 mod retaining;
 mod retention;
 mod roles;

@@ -127,7 +127,8 @@ pub struct Run {
     pub subject: Subject,
 }
 
-/// What a network's pass saw. All scenarios leave the shape of the VPC as it is, so that is no part of what is compared.
+/// What a network's pass saw. All scenarios leave the shape of the VPC as it is, so that is no part of what is compared; nor is what
+/// could not be read, for every read succeeds.
 #[derive(Clone)]
 pub struct Seen(pub Arc<network::Observed>);
 
@@ -136,6 +137,8 @@ impl Hash for Seen {
         let network::Observed {
             topology: _,
             security_groups,
+            // The same, for every read succeeds.
+            known_groups: _,
             endpoints,
             foreign_endpoints,
             live_roles,
@@ -143,10 +146,19 @@ impl Hash for Seen {
             function_interfaces,
             left_interfaces,
             interfaces,
+            unread: _,
         } = &*self.0;
         (security_groups, endpoints, foreign_endpoints, live_roles, retired_roles).hash(state);
         (function_interfaces, left_interfaces, interfaces).hash(state);
     }
+}
+
+/// The network of an app when its pass began.
+#[derive(Clone, Hash)]
+pub enum Network {
+    Found(Object<PrivateGenAINetwork>),
+    /// None stands for the VPC: how the app stands.
+    Missing(private_genai_operator::api::condition::Leg),
 }
 
 /// What a pass is about.
@@ -160,7 +172,7 @@ pub enum Subject {
     Keep {
         object: Object<PrivateGenAIApp>,
         /// The network as it was when the pass began.
-        network: Object<PrivateGenAINetwork>,
+        network: Network,
         desired: Arc<app::Desired>,
         suspended: bool,
         closely: bool,

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::{execution_role, not_ours};
+use super::{execution_role, not_ours, take_away};
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
     app::{Observed, Retention},
     aws::{FunctionConfiguration, FunctionDetail, FunctionState, Role, UpdateStatus, Write},
     identity::{AppIdentity, Retirement, TAG_RETAINED, is_retained, missing_tags},
-    plan::Plan,
+    plan::{Plan, Source},
 };
 
 /// The role can be left as it is, without a look at the function: it is the one that the function was given, and still
@@ -30,7 +30,13 @@ pub fn retain(retention: &Retention, observed: &Observed) -> Plan {
     let mut plan = Plan::default();
     let Retention { identity, caller, models, allow: _, governance: _ } = retention;
     let role = observed.role.as_ref();
+    plan.unread(ConditionType::ExecutionRoleReady, observed.unread.of(Source::Roles));
+    plan.unread(ConditionType::FunctionReady, observed.unread.of(Source::Functions));
     let ours = role.filter(|role| identity.installation.owns(&role.tags));
+    if !observed.unread.is_complete() {
+        ours.into_iter().for_each(|role| take_away(role, &retention.governance, &mut plan));
+        return plan;
+    }
     if ours.is_some_and(|role| is_retained(&role.tags)) {
         return plan;
     }

@@ -5,12 +5,12 @@ use crate::{
     api::app::LogRetention,
     api::condition::Standing,
     app::fixtures::{
-        at_rest, caller, desired, desired_without_path, detail, identity, listing, log_group, nothing, role,
-        with_function,
+        at_rest, caller, desired, desired_on, detail, identity, listing, log_group, nothing, path, role, with_function,
     },
-    app::{Retention, retain},
-    aws::{Architecture, Environment, Fixed, FunctionListing, PolicyDocument, Setting, Tags},
+    app::{Ground, Retention, retain},
+    aws::{Architecture, AwsError, Environment, Failure, Fixed, FunctionListing, PolicyDocument, Setting, Tags},
     guard::Allow,
+    plan::Unread,
 };
 
 fn decided(observed: &Observed) -> Plan {
@@ -35,7 +35,7 @@ fn function_stands(plan: &Plan) -> (Standing, Reason) {
 }
 
 fn desired_function() -> DesiredFunction {
-    desired().function.expect("a function")
+    desired().function
 }
 
 fn put_policy() -> Write {
@@ -70,7 +70,7 @@ fn a_new_app_on_a_network_that_is_ready_takes_exactly_five_writes() {
     let plan = decided(&nothing());
     assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (Standing::Progressing, Reason::Applying));
     assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::Applying));
-    let DesiredFunction { configuration, architecture, package } = desired_function();
+    let DesiredFunction { configuration, architecture, package, .. } = desired_function();
     let description = "private-genai-operator: PrivateGenAIApp team-a/bot".to_owned();
     let tags = identity().tags();
     assert_eq!(
@@ -110,18 +110,142 @@ fn an_app_at_rest_has_nothing_to_do_whether_or_not_its_function_was_asked_for() 
     }
 }
 
+/// A call that AWS refuses until somebody acts.
+fn denied() -> AwsError {
+    AwsError {
+        service: "iam",
+        operation: "SomeCall",
+        failure: Failure::AccessDenied,
+        code: Some("AccessDenied".to_owned()),
+        message: "no".to_owned(),
+        request_id: None,
+    }
+}
+
+fn operations(plan: &Plan) -> Vec<&'static str> {
+    plan.steps.iter().map(|step| step.write.operation().1).collect()
+}
+
 #[test]
-fn without_a_path_role_and_log_group_come_and_the_function_is_neither_created_nor_touched() {
-    let plan = super::plan(&desired_without_path(), &nothing());
+fn without_a_path_role_and_log_group_come_and_the_function_is_not_created() {
+    let plan = super::plan(&desired_on(&Ground::Rising(None)), &nothing());
     assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::WaitingForNetwork));
-    let operations: Vec<&str> = plan.steps.iter().map(|step| step.write.operation().1).collect();
-    assert_eq!(operations, ["CreateRole", "PutRolePolicy", "CreateLogGroup", "PutRetentionPolicy"]);
+    assert_eq!(operations(&plan), ["CreateRole", "PutRolePolicy", "CreateLogGroup", "PutRetentionPolicy"]);
     let mut failed = detail();
     failed.state = FunctionState::Failed;
     failed.listing.configuration.subnets.clear();
-    let plan = super::plan(&desired_without_path(), &with_function(failed));
-    assert_eq!(plan.steps, []);
+    let plan = super::plan(&desired_on(&Ground::Rising(None)), &with_function(failed));
+    assert_eq!(plan.steps, [], "nor deleted to be created again");
     assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::WaitingForNetwork));
+}
+
+#[test]
+fn an_app_that_has_nothing_gets_nothing_while_its_vpc_is_refused_and_one_with_a_function_all_that_it_needs() {
+    let closed = desired_on(&Ground::Closed(Some(path())));
+    let plan = super::plan(&closed, &nothing());
+    assert_eq!(plan.steps, []);
+    let waits = (Standing::Progressing, Reason::WaitingForNetwork);
+    assert_eq!((stands(&plan, ConditionType::ExecutionRoleReady), function_stands(&plan)), (waits, waits));
+    let plan = super::plan(&closed, &Observed { role: None, log_group: None, ..at_rest() });
+    assert_eq!(operations(&plan), ["CreateRole", "PutRolePolicy", "CreateLogGroup", "PutRetentionPolicy"]);
+}
+
+#[test]
+fn a_function_is_kept_exact_and_says_what_it_is_whatever_becomes_of_the_network() {
+    for ground in [
+        Ground::Ready(path()),
+        Ground::Rising(Some(path())),
+        Ground::Rising(None),
+        Ground::Closed(Some(path())),
+        Ground::Closed(None),
+    ] {
+        let desired = desired_on(&ground);
+        let plan = super::plan(&desired, &at_rest());
+        assert_eq!(plan.steps, [], "{ground:?}");
+        assert_eq!(function_stands(&plan), (Standing::Met, Reason::Ready), "{ground:?}: it runs");
+        let mut drifted = detail();
+        drifted.listing.configuration.memory_mib += 1;
+        assert_eq!(writes(super::plan(&desired, &with_function(drifted))), [put_configuration()], "{ground:?}");
+        let mut drifted = detail();
+        drifted.listing.code_sha256 = "somebody else's".to_owned();
+        assert_eq!(writes(super::plan(&desired, &with_function(drifted))), [put_code()], "{ground:?}");
+        let mut opened = role();
+        opened.attached_policies.insert("arn:aws:iam::aws:policy/AdministratorAccess".to_owned());
+        let plan = super::plan(&desired, &Observed { role: Some(opened), ..at_rest() });
+        assert_eq!(operations(&plan), ["DetachRolePolicy"], "{ground:?}");
+    }
+}
+
+#[test]
+fn what_others_gave_a_role_goes_before_its_own_policy_comes() {
+    let mut crowded = role();
+    crowded.inline_policies = [("by-hand".to_owned(), PolicyDocument::from_wire("{}"))].into();
+    crowded.attached_policies.insert("arn:aws:iam::aws:policy/AdministratorAccess".to_owned());
+    let plan = decided(&Observed { role: Some(crowded), ..at_rest() });
+    assert_eq!(operations(&plan), ["DeleteRolePolicy", "DetachRolePolicy", "PutRolePolicy"]);
+}
+
+#[test]
+fn what_could_not_be_read_holds_up_only_what_stands_on_it_and_creates_nothing() {
+    let drifted = || {
+        let mut function = detail();
+        function.listing.configuration.memory_mib += 1;
+        let mut role = role();
+        role.attached_policies.insert("arn:aws:iam::aws:policy/AdministratorAccess".to_owned());
+        let mut log_group = log_group(Some(identity().tags()));
+        log_group.group.retention_days = Some(1);
+        Observed { role: Some(role), log_group: Some(log_group), ..with_function(function) }
+    };
+    let all = ["DetachRolePolicy", "PutRetentionPolicy", "UpdateFunctionConfiguration"];
+    assert_eq!(operations(&decided(&drifted())), all);
+    for (source, kind, missing) in [
+        (Source::Roles, ConditionType::ExecutionRoleReady, "DetachRolePolicy"),
+        (Source::LogGroups, ConditionType::FunctionReady, "PutRetentionPolicy"),
+        (Source::Functions, ConditionType::FunctionReady, "UpdateFunctionConfiguration"),
+    ] {
+        let without = |observed: Observed| {
+            let mut unread = Unread::default();
+            unread.take::<()>(source, Err(denied())).expect("no matter of credentials");
+            match source {
+                Source::Roles => Observed { role: None, unread, ..observed },
+                Source::LogGroups => Observed { log_group: None, unread, ..observed },
+                _ => Observed { listing: None, detail: None, unread, ..observed },
+            }
+        };
+        let plan = decided(&without(drifted()));
+        let others: Vec<&str> = all.into_iter().filter(|it| *it != missing).collect();
+        assert_eq!(operations(&plan), others, "{source:?}");
+        assert_eq!(plan.unread.get(&kind), Some(&denied()));
+        let plan = decided(&without(nothing()));
+        assert!(!operations(&plan).contains(&"CreateFunction"), "{source:?}: {plan:?}");
+        let plan = teardown(&identity(), &without(nothing()), &Governance::default());
+        assert!(plan.steps.is_empty() && !plan.is_nothing(), "{source:?}: nobody knows that nothing is left");
+    }
+}
+
+#[test]
+fn a_role_or_a_log_group_that_is_not_ours_keeps_nothing_else_from_being_exact() {
+    let mut function = detail();
+    function.listing.configuration.memory_mib += 1;
+    let (theirs, mut opened) = (Role { tags: foreign(), ..role() }, role());
+    opened.attached_policies.insert("arn:aws:iam::aws:policy/AdministratorAccess".to_owned());
+    let plan = decided(&Observed { role: Some(theirs.clone()), ..with_function(function.clone()) });
+    assert_eq!(writes(plan.clone()), [put_configuration()]);
+    assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (Standing::Blocked, Reason::NameTaken));
+    let plan = decided(&Observed { role: Some(theirs), listing: None, detail: None, ..at_rest() });
+    assert_eq!((plan.steps.len(), function_stands(&plan)), (0, (Standing::Blocked, Reason::NameTaken)));
+    let log_group = Some(log_group(Some(foreign())));
+    let plan = decided(&Observed { role: Some(opened), log_group, ..with_function(function) });
+    assert_eq!(operations(&plan), ["DetachRolePolicy", "UpdateFunctionConfiguration"]);
+    assert_eq!(function_stands(&plan), (Standing::Blocked, Reason::NameTaken));
+}
+
+#[test]
+fn an_app_whose_function_cannot_be_deleted_yet_keeps_nothing_that_others_gave_its_role() {
+    let mut opened = role();
+    opened.attached_policies.insert("arn:aws:iam::aws:policy/AdministratorAccess".to_owned());
+    let plan = teardown(&identity(), &Observed { role: Some(opened), ..at_rest() }, &Governance::default());
+    assert_eq!(operations(&plan), ["DeleteFunction", "DetachRolePolicy"]);
 }
 
 #[test]
@@ -305,7 +429,27 @@ fn configuration_comes_before_code_for_lambda_takes_one_update_at_a_time() {
     let mut both = detail();
     both.listing.code_sha256.push('x');
     both.listing.configuration.memory_mib += 1;
-    assert_eq!(writes(decided(&with_function(both))), [put_configuration()]);
+    let writes = writes(decided(&with_function(both)));
+    assert_eq!(writes, [put_configuration(), put_code()]);
+    assert!(
+        crate::plan::gives_way(&writes[1], &writes[0]),
+        "the second waits, and comes at once where the first fails"
+    );
+}
+
+#[test]
+fn an_environment_that_lambda_would_refuse_keeps_nothing_else_of_a_function_from_being_exact() {
+    let mut desired = desired();
+    let variables = [("LONG".to_owned(), "x".repeat(5_000))].into();
+    desired.function.configuration.environment = Environment::new(variables);
+    let plan = super::plan(&desired, &at_rest());
+    assert_eq!((plan.steps.len(), function_stands(&plan)), (0, (Standing::Blocked, Reason::EnvironmentTooLong)));
+    let mut moved = detail();
+    moved.listing.configuration.subnets.clear();
+    moved.listing.code_sha256.push('x');
+    let plan = super::plan(&desired, &with_function(moved));
+    assert_eq!(function_stands(&plan), (Standing::Blocked, Reason::EnvironmentTooLong));
+    assert_eq!(writes(plan), [put_configuration(), put_code()], "with the environment that it has");
 }
 
 #[test]
@@ -413,13 +557,14 @@ fn an_app_that_goes_takes_its_function_first_and_the_rest_once_that_is_confirmed
         detail: Some(detail()),
         ..nothing()
     };
-    let plan = teardown(&identity, &there, &Governance::default());
+    let exact = Observed { role: Some(crate::app::fixtures::role()), ..there.clone() };
+    let plan = teardown(&identity, &exact, &Governance::default());
     assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::Deleting));
     assert_eq!(writes(plan), [delete_function()]);
 
     let mut deleting = detail();
     deleting.state = FunctionState::from_wire("Deleting");
-    let plan = teardown(&identity, &Observed { detail: Some(deleting), ..there.clone() }, &Governance::default());
+    let plan = teardown(&identity, &Observed { detail: Some(deleting), ..exact }, &Governance::default());
     assert_eq!(plan.steps, [], "a deletion under way is waited for");
     assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::Deleting));
 
@@ -689,8 +834,9 @@ fn what_only_tags_comes_last_and_the_role_s_after_all_that_are_known_by_them() {
     let pending = FunctionDetail { state: FunctionState::Pending, ..detail() };
     let waits = Observed { detail: Some(pending), ..all.clone() };
     assert_eq!(operations(&waits), ["DetachRolePolicy", "TagResource"], "its function has none yet");
-    let without_path = Desired { function: None, ..desired.clone() };
-    let steps = super::plan(&without_path, &all).steps;
+    let mut unread = Unread::default();
+    unread.take::<()>(Source::Functions, Err(denied())).expect("no matter of credentials");
+    let steps = super::plan(&desired, &Observed { listing: None, detail: None, unread, ..all.clone() }).steps;
     assert!(steps.iter().all(|step| step.write.tagging() != Tagging::Role), "{steps:?}");
     let no_function = Observed { listing: None, detail: None, ..all.clone() };
     assert_eq!(operations(&no_function).last(), Some(&"TagRole"), "it is created with them");

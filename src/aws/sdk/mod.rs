@@ -191,7 +191,7 @@ impl Aws for SdkAws {
     }
 
     async fn vpc_dns(&self, region: &Region, vpc: &VpcId) -> Result<Option<VpcDns>, AwsError> {
-        self.services(region).ec2.vpc_dns(vpc).await
+        Box::pin(self.services(region).ec2.vpc_dns(vpc)).await
     }
 
     async fn subnets(&self, region: &Region, vpcs: &BTreeSet<VpcId>) -> Result<Vec<Subnet>, AwsError> {

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use crate::aws::{AwsError, Credentials};
+use crate::aws::{AwsError, Class, Credentials};
 
 /// How old an answer may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub(super) fn go_on<T>(table: &Table<T>, kept: Option<Arc<T>>, aged: Duration) {
         table.keep(kept, aged);
     }
 }
+/// The same at most where AWS refuses until somebody acts. A resync, or a touch, asks again whatever was shared.
+const REFUSAL_IS_SHARED_FOR: Duration = Duration::from_secs(256);
 
 /// One table: its last answer and the generation that the answer is of.
 pub(super) struct Table<T> {
@@ -80,6 +82,8 @@ impl<T> Answer<T> {
     /// Until when an error is everybody's answer.
     fn error_is_shared_for(&self) -> Duration {
         let (first, longest) = ERROR_IS_SHARED_FOR;
+        let refused = self.error.as_ref().is_some_and(|error| error.failure.class() == Class::UserMustAct);
+        let longest = if refused { REFUSAL_IS_SHARED_FOR } else { longest };
         first.saturating_mul(2_u32.saturating_pow(self.failures.saturating_sub(1))).min(longest)
     }
 }
@@ -94,6 +98,14 @@ impl<T> Table<T> {
         self.generation.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// What was answered may not be so any more. An answer that failed is asked for again in its own time.
+    pub(super) fn doubt(&self) {
+        let failed = |last: &Option<Answer<T>>| last.as_ref().is_some_and(|answer| answer.error.is_some());
+        if !self.last.try_lock().is_ok_and(|last| failed(&last)) {
+            self.invalidate();
+        }
+    }
+
     pub(super) fn age(&self) -> Option<Duration> {
         self.answered.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
     }
@@ -103,6 +115,11 @@ impl<T> Table<T> {
         let last = self.last.try_lock().ok()?;
         let current = |answer: &&Answer<T>| answer.generation == self.generation.load(Ordering::SeqCst);
         last.as_ref().filter(current).filter(|answer| answer.error.is_none())?.value.clone()
+    }
+
+    /// The last good answer, whatever became of it since.
+    pub(super) async fn known(&self) -> Option<Arc<T>> {
+        self.last.lock().await.as_ref()?.value.clone()
     }
 
     /// Goes on from what was kept elsewhere, and is so old by now.

@@ -145,6 +145,7 @@ pub async fn run(
                 all.insert(more);
             }
             context.snapshots.resync();
+            context.refusals.forget_all();
             for touch in all {
                 if let Touched::App(app) = &touch {
                     context.look_closely(format!("{}/{}", app.0, app.1), Look::Asked);

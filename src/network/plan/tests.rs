@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     api::condition::Standing,
-    aws::{RouteTarget, Tenancy},
+    aws::{AwsError, Failure, RouteTarget, Tenancy},
     identity::Marked,
     network::{
         Demand,
@@ -11,7 +11,7 @@ use crate::{
             with_endpoints,
         },
     },
-    plan::Step,
+    plan::{Step, Unread},
 };
 
 fn decided(observed: &Observed) -> Plan {
@@ -50,7 +50,7 @@ fn endpoints() -> SecurityGroupId {
 #[test]
 fn a_network_that_has_nothing_first_gets_its_two_groups() {
     let plan = decided(&bare());
-    assert_eq!(endpoints_leg(&plan), (Standing::Progressing, Reason::Applying));
+    assert_eq!(endpoints_leg(&plan), (Standing::Progressing, Reason::WaitingForNetwork));
     let groups: Vec<(String, Option<String>)> = writes(plan)
         .into_iter()
         .map(|write| match write {
@@ -76,10 +76,11 @@ fn a_network_that_has_nothing_first_gets_its_two_groups() {
 fn a_group_that_is_there_is_not_created_again() {
     for (there, missing) in [(FUNCTIONS_GROUP, ENDPOINTS_GROUP), (ENDPOINTS_GROUP, FUNCTIONS_GROUP)] {
         let writes = writes(decided(&Observed { security_groups: vec![new_group(there)], ..bare() }));
-        assert!(
-            matches!(&writes[..], [Write::CreateSecurityGroup { name, .. }] if *name == identity().group_name(missing)),
-            "{writes:?}"
-        );
+        let [Write::CreateSecurityGroup { name, .. }, Write::RevokeEgress { group, rules }] = &writes[..] else {
+            panic!("{writes:?}");
+        };
+        assert_eq!(*name, identity().group_name(missing));
+        assert_eq!((group, rules), (&group_id(there), &default_egress()), "nothing gets through meanwhile");
     }
 }
 
@@ -87,7 +88,7 @@ fn a_group_that_is_there_is_not_created_again() {
 fn new_groups_get_their_rule_and_lose_aws_s_default_before_anything_carries_them() {
     let groups = vec![new_group(FUNCTIONS_GROUP), new_group(ENDPOINTS_GROUP)];
     let plan = decided(&Observed { security_groups: groups, ..bare() });
-    assert_eq!(endpoints_leg(&plan), (Standing::Progressing, Reason::Applying));
+    assert_eq!(endpoints_leg(&plan), (Standing::Progressing, Reason::WaitingForNetwork));
     assert_eq!(leg(&plan, ConditionType::SecurityGroupsReady).standing, Standing::Progressing);
     assert_eq!(
         writes(plan),
@@ -143,16 +144,174 @@ fn a_network_at_rest_has_every_leg_met_and_nothing_to_do() {
     assert!(plan.legs.iter().all(|leg| leg.standing == Standing::Met), "{:?}", plan.legs);
 }
 
-#[test]
-fn a_vpc_that_is_refused_is_told_and_nothing_there_is_touched() {
+/// Somebody opens whatever can be opened, takes a subnet off the endpoint, and deletes the functions' group where `both` is not
+/// asked for.
+fn opened(groups: &[&str]) -> Observed {
     let mut observed = at_rest();
-    observed.security_groups[0].egress.clear();
+    observed.security_groups.retain(|group| groups.iter().any(|component| group.id == group_id(component)));
+    for group in &mut observed.security_groups {
+        group.egress.extend(default_egress());
+        group.ingress.extend(default_egress());
+    }
+    let endpoint = &mut observed.endpoints[0];
+    endpoint.policy = Some(PolicyDocument::from_wire("{}"));
+    endpoint.security_groups.insert("sg-00000001".parse().expect("a group"));
+    endpoint.subnets = subnet_ids(&[0xa1]);
+    endpoint.tags.remove("Name");
+    observed
+}
+
+fn unread(source: Source) -> Unread {
+    let mut unread = Unread::default();
+    unread.take::<()>(source, Err(denied())).expect("no matter of credentials");
+    unread
+}
+
+fn denied() -> AwsError {
+    AwsError {
+        service: "ec2",
+        operation: "SomeCall",
+        failure: Failure::AccessDenied,
+        code: Some("UnauthorizedOperation".to_owned()),
+        message: "no".to_owned(),
+        request_id: None,
+    }
+}
+
+fn operations(plan: &Plan) -> Vec<&'static str> {
+    plan.steps.iter().map(|step| step.write.operation().1).collect()
+}
+
+/// No VPC is refused for more than this is: each refusal of placement comes to the same.
+fn refuse(observed: &mut Observed) {
     observed.topology.vpcs.get_mut(&vpc_id()).expect("the VPC").tenancy = Tenancy::Other("dedicated".into());
-    let plan = decided(&observed);
-    assert_eq!(plan.steps, []);
-    assert_eq!(plan.legs.len(), 1);
-    assert_eq!(leg(&plan, ConditionType::VpcReady).standing, Standing::Blocked);
+}
+
+#[test]
+fn a_refusal_of_placement_or_an_unreadable_topology_keeps_what_is_there_exact_and_creates_and_moves_nothing() {
+    let rules = ["RevokeSecurityGroupIngress", "RevokeSecurityGroupEgress"];
+    let endpoint = ["ModifyVpcEndpoint", "ModifyVpcEndpoint"];
+    for (groups, expected) in [
+        (&[FUNCTIONS_GROUP, ENDPOINTS_GROUP][..], [&rules[..], &rules, &endpoint, &["CreateTags"]].concat()),
+        (&[ENDPOINTS_GROUP][..], [&rules[..], &endpoint, &["CreateTags"]].concat()),
+        (&[FUNCTIONS_GROUP][..], [&rules[..], &["ModifyVpcEndpoint", "CreateTags"]].concat()),
+        (&[][..], vec!["ModifyVpcEndpoint", "CreateTags"]),
+    ] {
+        let mut refused = opened(groups);
+        refuse(&mut refused);
+        let unseen =
+            Observed { topology: crate::aws::Topology::default(), unread: unread(Source::Topology), ..opened(groups) };
+        for observed in [refused, unseen] {
+            let plan = decided(&observed);
+            assert_eq!(operations(&plan), expected, "{groups:?}, {:?}", observed.unread);
+            let moves = plan.steps.iter().any(
+                |step| matches!(&step.write, Write::ModifyVpcEndpoint { change, .. } if !change.add_subnets.is_empty()),
+            );
+            assert!(!moves, "an endpoint's subnets stay as they are: {plan:?}");
+            assert!(grants_nothing_but_the_path(&plan.steps), "{plan:?}");
+        }
+    }
+    let mut refused = bare();
+    refuse(&mut refused);
+    let plan = decided(&refused);
+    assert_eq!(plan.steps, [], "nothing is created");
     assert_eq!(leg(&plan, ConditionType::VpcReady).reason, Reason::DedicatedTenancy);
+    let waits = (Standing::Progressing, Reason::WaitingForNetwork);
+    assert_eq!(endpoints_leg(&plan), waits);
+    let mut exact = at_rest();
+    refuse(&mut exact);
+    let plan = decided(&exact);
+    assert_eq!((plan.steps.len(), endpoints_leg(&plan)), (0, (Standing::Met, Reason::Ready)), "legs tell what is");
+    let mut failed = with_endpoints(vec![endpoint_in(1, EndpointState::Failed)]);
+    refuse(&mut failed);
+    let plan = decided(&failed);
+    assert_eq!((plan.steps.len(), endpoints_leg(&plan)), (0, waits), "another one could not be created");
+}
+
+#[test]
+fn a_group_whose_peer_lost_its_tags_goes_on_letting_the_rightful_traffic_through_and_nothing_else() {
+    for component in [FUNCTIONS_GROUP, ENDPOINTS_GROUP] {
+        let mut observed = at_rest();
+        observed.security_groups.retain(|group| group.id == group_id(component));
+        refuse(&mut observed);
+        assert_eq!(decided(&observed).steps, [], "{component}");
+        observed.security_groups[0].egress.extend(default_egress());
+        assert_eq!(operations(&decided(&observed)), ["RevokeSecurityGroupEgress"], "{component}");
+    }
+}
+
+#[test]
+fn a_table_that_cannot_be_read_holds_up_only_what_stands_on_it() {
+    let all = opened(&[FUNCTIONS_GROUP, ENDPOINTS_GROUP]);
+    let without = |source| match source {
+        Source::SecurityGroups => Observed { security_groups: vec![], unread: unread(source), ..all.clone() },
+        Source::Endpoints => Observed { endpoints: vec![], unread: unread(source), ..all.clone() },
+        _ => Observed { unread: unread(source), ..all.clone() },
+    };
+    let rules = ["RevokeSecurityGroupIngress", "RevokeSecurityGroupEgress"];
+    for (source, kind, expected) in [
+        (
+            Source::SecurityGroups,
+            ConditionType::SecurityGroupsReady,
+            vec!["ModifyVpcEndpoint", "ModifyVpcEndpoint", "CreateTags"],
+        ),
+        (Source::Endpoints, ConditionType::EndpointsReady, [rules, rules].concat()),
+    ] {
+        let plan = decided(&without(source));
+        assert_eq!(operations(&plan), expected, "{source:?}");
+        assert_eq!(plan.unread.get(&kind), Some(&denied()), "{source:?}");
+    }
+    for source in [Source::Topology, Source::Endpoints, Source::SecurityGroups, Source::Roles] {
+        let plan = decided(&Observed { unread: unread(source), ..bare() });
+        let created = operations(&plan).into_iter().filter(|it| *it == "CreateVpcEndpoint").count();
+        assert_eq!(created, 0, "{source:?}");
+        assert!(!plan.is_nothing());
+    }
+}
+
+#[test]
+fn what_can_go_goes_although_something_else_cannot_be_read_and_nothing_is_never_left_then() {
+    let torn_down = |observed: &Observed| teardown(observed, &Governance::default());
+    for source in [
+        Source::Topology,
+        Source::Endpoints,
+        Source::SecurityGroups,
+        Source::Roles,
+        Source::Interfaces,
+        Source::Functions,
+    ] {
+        let empty = torn_down(&Observed { unread: unread(source), ..bare() });
+        assert!(empty.steps.is_empty() && !empty.is_nothing(), "{source:?}");
+        if source != Source::Endpoints {
+            let plan = torn_down(&Observed { unread: unread(source), ..at_rest() });
+            assert_eq!(operations(&plan), ["DeleteVpcEndpoints"], "{source:?}");
+        }
+    }
+    let groups = |source| Observed { security_groups: exact_groups(), unread: unread(source), ..bare() };
+    for source in [Source::Endpoints, Source::Interfaces] {
+        assert_eq!(torn_down(&groups(source)).steps, [], "{source:?}: somebody may carry them");
+    }
+    assert_eq!(torn_down(&groups(Source::Topology)).steps.len(), 4, "they stand on no route");
+}
+
+#[test]
+fn an_endpoint_that_carries_as_many_foreign_groups_as_there_is_room_for_loses_all_but_one_before_ours_comes() {
+    let foreign: Vec<SecurityGroupId> = (1..=5).map(|n| format!("sg-0000000{n}").parse().expect("a group")).collect();
+    let mut crowded = endpoint(1);
+    crowded.security_groups = foreign.iter().cloned().collect();
+    let none = EndpointChange::default;
+    let change = |change| Write::ModifyVpcEndpoint { endpoint: endpoint_id(1), change };
+    assert_eq!(
+        writes(decided(&with_endpoints(vec![crowded]))),
+        [
+            change(EndpointChange { remove_security_groups: foreign[..4].iter().cloned().collect(), ..none() }),
+            change(EndpointChange {
+                add_security_groups: [endpoints()].into(),
+                remove_security_groups: [foreign[4].clone()].into(),
+                ..none()
+            }),
+        ]
+    );
 }
 
 #[test]
@@ -274,12 +433,17 @@ fn each_drift_of_the_endpoint_is_put_right_by_one_call_that_changes_nothing_else
 }
 
 #[test]
-fn several_drifts_of_the_endpoint_are_one_call() {
+fn several_drifts_of_the_endpoint_are_one_call_each_so_that_none_holds_up_another() {
     let mut drifted = endpoint(1);
     drifted.policy = None;
     drifted.private_dns = false;
     drifted.subnets.clear();
-    assert_eq!(writes(decided(&with_endpoints(vec![drifted]))).len(), 1);
+    let writes = writes(decided(&with_endpoints(vec![drifted])));
+    assert!(
+        matches!(&writes[0], Write::ModifyVpcEndpoint { change, .. } if change.policy.is_some()),
+        "what it lets through first: {writes:?}"
+    );
+    assert_eq!(writes.len(), 3);
 }
 
 #[test]
@@ -414,7 +578,7 @@ fn a_replacement_waits_until_the_name_that_it_is_to_take_over_is_free() {
 fn a_policy_longer_than_aws_allows_is_told_and_the_endpoint_stays_as_it_is() {
     let models: Vec<String> = (0..400).map(|n| format!("provider.a-model-with-a-rather-long-name-{n}")).collect();
     let models: Vec<&str> = models.iter().map(String::as_str).collect();
-    let many = desired_by(&[demand(&models, &[])]);
+    let many = desired_by(&[demand(&models, &[]), demand(&["amazon.nova-lite-v1:0"], &[])]);
     for observed in [at_rest(), with_endpoints(vec![])] {
         let plan = plan(&many, &observed, &Hints::default());
         assert_eq!(plan.steps, []);
@@ -422,6 +586,20 @@ fn a_policy_longer_than_aws_allows_is_told_and_the_endpoint_stays_as_it_is() {
         let message = &leg(&plan, ConditionType::EndpointsReady).message;
         assert!(message.contains("20480") && message.contains("vpc-0abc1234"), "{message}");
     }
+    let mut opened = endpoint(1);
+    opened.policy = Some(PolicyDocument::from_wire(r#"{"Statement":[{"Effect":"Allow","Resource":"*"}]}"#));
+    opened.security_groups.insert(functions());
+    let plan = plan(&many, &with_endpoints(vec![opened]), &Hints::default());
+    assert_eq!(endpoints_leg(&plan), (Standing::Blocked, Reason::PolicyTooLong));
+    let writes = writes(plan);
+    let [Write::ModifyVpcEndpoint { change: narrowed, .. }, Write::ModifyVpcEndpoint { change, .. }] = &writes[..]
+    else {
+        panic!("{writes:?}");
+    };
+    let policy = narrowed.policy.as_ref().expect("a policy");
+    assert!(policy.as_str().len() <= ENDPOINT_POLICY_MAX && policy.as_str().len() > ENDPOINT_POLICY_MAX - 200);
+    assert!(crate::policy::models_of_endpoint(policy, &identity().region).is_subset(&many.models), "and `*` is gone");
+    assert_eq!(change.remove_security_groups, [functions()].into());
 }
 
 #[test]

@@ -154,7 +154,11 @@ mod tests {
                 package: Package::new(Vec::new()),
                 tags: tags(&[]),
             }),
-            Write::UpdateFunctionConfiguration { name: function(), configuration: configuration() },
+            Write::UpdateFunctionConfiguration {
+                name: function(),
+                configuration: configuration(),
+                reset: BTreeSet::new(),
+            },
             Write::UpdateFunctionCode {
                 name: function(),
                 package: Package::new(Vec::new()),

@@ -17,7 +17,7 @@ pub const MODELS: [&str; 3] =
 
 /// Drifts that leave something without the tag of the installation are not drawn: nobody can know whose it is then, and the
 /// operator waits for people to say so (tests/in_memory/drift.rs shows that it tells them).
-pub const DRIFTS: [&str; 29] = [
+pub const DRIFTS: [&str; 31] = [
     "code replaced",
     "configuration changed",
     "egress opened",

@@ -114,6 +114,10 @@ pub(super) fn tag_role(world: &mut World, name: &RoleName, tags: &Tags) -> Answe
         return refuse("ValidationError", format!("The tag {key}={value} is longer than 128 or 256 characters"));
     }
     record.role.tags.extend(tags.clone());
+    // IAM quotas: "Tags that can be attached to a role".
+    if record.role.tags.len() > 50 {
+        return refuse_with(409, "LimitExceeded", "Cannot exceed quota for TagsPerRole: 50");
+    }
     write(world, name, Some(record));
     Ok(Written::Done)
 }

@@ -6,10 +6,11 @@ use kube::ResourceExt as _;
 use private_genai_operator::{
     api::{
         PrivateGenAIApp, PrivateGenAINetwork,
+        app::App,
         condition::{ConditionType, Leg, Reason},
         network::NetworkKey,
     },
-    app::{self, Facts, decide::Footing},
+    app::{self, Facts, Ground, View, decide::Footing},
     aws::{Kept, MaxAge},
     controller::{Departed, Freshness, Pass, is_held},
     identity::is_retained,
@@ -19,7 +20,7 @@ use private_genai_operator::{
 use super::{
     super::{
         scenario::Scenario,
-        state::{Object, Run, State, Subject, Worker},
+        state::{Network, Object, Run, State, Subject, Worker},
     },
     How, Wrong, caller,
     look::with_snapshot,
@@ -131,51 +132,60 @@ impl Scenario {
             function: before.function,
         };
         match app::decide::footing(app, &cluster) {
-            Footing::Refused(leg) => next.tell_app(&object, facts, &[leg]),
-            Footing::WithoutNetwork { app, leg, bring } => {
+            Footing::Refused(leg) => {
+                next.tell_app(&object, facts, &[leg]);
+                Ok(())
+            }
+            Footing::WithoutNetwork { app: wanted, leg, bring } => {
                 if let Some(name) = bring {
-                    next.create_network(&name, &app.network, true, false);
+                    next.create_network(&name, &wanted.network, true, false);
                 }
-                next.tell_app(&object, facts, &[app::decide::accepted_leg(&app), leg]);
+                let view =
+                    View { legs: vec![leg.clone()], endpoints: facts.endpoints.clone(), ground: Ground::Closed(None) };
+                self.keep(next, number, worker, object, (wanted, facts, view, Network::Missing(leg)), closely)
             }
             Footing::OnNetwork { app: wanted, network, view } => {
-                let by = objects.networks[&network.name].clone();
-                if !view.vpc_is_ready {
-                    facts.network = Some(network);
-                    facts.endpoints.clone_from(&view.endpoints);
-                    let mut legs = vec![app::decide::accepted_leg(&wanted)];
-                    legs.extend(view.legs);
-                    next.tell_app(&object, facts, &legs);
-                    return Ok(());
-                }
-                let suspended = app.spec.suspend.unwrap_or_default();
-                if !suspended && !next.hold_app(&object) {
-                    return Ok(());
-                }
-                if !suspended {
-                    next.record_app(&object, &self.settings.installation);
-                }
-                let identity = app::decide::identity(app, &wanted.network, &self.settings);
-                let desired =
-                    app::Desired::new(&wanted, identity, &caller(), &self.settings.governance, view.path.as_ref());
-                let operator = &mut next.operators[number];
-                let closely = closely || app::decide::is_in_doubt(app);
-                app::decide::begins(&desired, &mut operator.memory);
-                let recorded = app.status.as_ref().and_then(|status| status.function.as_ref());
-                let principal = app::decide::Principal::of(recorded);
-                let subject = Subject::Keep {
-                    object: object.clone(),
-                    network: by,
-                    desired: Arc::new(desired),
-                    suspended,
-                    closely,
-                    principal,
-                    observed: None,
-                };
-                return self.start(next, number, worker, subject);
+                let by = Network::Found(objects.networks[&network.name].clone());
+                facts.network = Some(network);
+                facts.endpoints.clone_from(&view.endpoints);
+                self.keep(next, number, worker, object, (wanted, facts, view, by), closely)
             }
         }
-        Ok(())
+    }
+
+    fn keep(
+        &self,
+        next: &mut State,
+        number: usize,
+        worker: &Worker,
+        object: Object<PrivateGenAIApp>,
+        (wanted, facts, view, network): (App, Facts, View, Network),
+        closely: bool,
+    ) -> Result<(), Wrong> {
+        let app = object.get();
+        if !is_held(&app.metadata) && matches!(view.ground, Ground::Closed(_)) {
+            let mut legs = vec![app::decide::accepted_leg(&wanted)];
+            legs.extend(view.legs);
+            next.tell_app(&object, facts, &legs);
+            return Ok(());
+        }
+        let suspended = app.spec.suspend.unwrap_or_default();
+        if !suspended && !next.hold_app(&object) {
+            return Ok(());
+        }
+        if !suspended {
+            next.record_app(&object, &self.settings.installation);
+        }
+        let identity = app::decide::identity(app, &wanted.network, &self.settings);
+        let desired = app::Desired::new(&wanted, identity, &caller(), &self.settings.governance, &view.ground);
+        let operator = &mut next.operators[number];
+        let closely = closely || app::decide::is_in_doubt(app);
+        app::decide::begins(&desired, &mut operator.memory);
+        let recorded = app.status.as_ref().and_then(|status| status.function.as_ref());
+        let principal = app::decide::Principal::of(recorded);
+        let desired = Arc::new(desired);
+        let subject = Subject::Keep { object, network, desired, suspended, closely, principal, observed: None };
+        self.start(next, number, worker, subject)
     }
 
     fn begin_removal(

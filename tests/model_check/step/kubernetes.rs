@@ -204,7 +204,7 @@ impl State {
     }
 
     pub(super) fn looked_after(&mut self, number: usize, departed: Departed, pass: &Pass) {
-        let empty = pass.error.is_none() && pass.done.is_empty() && pass.plan.legs.is_empty();
+        let empty = pass.errors().is_empty() && pass.done.is_empty() && pass.plan.legs.is_empty();
         self.operators[number].departures.insert(departed, empty);
     }
 }

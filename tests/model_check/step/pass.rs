@@ -18,7 +18,7 @@ use private_genai_operator::{
 use super::{
     super::{
         scenario::Scenario,
-        state::{Run, Seen, State, Subject, Worker},
+        state::{Network, Run, Seen, State, Subject, Worker},
     },
     How, Wrong, caller, fixed,
     look::{forget, look_at_remains, with_snapshot},
@@ -211,22 +211,30 @@ impl Scenario {
                     next.hold_app(&object);
                 }
                 let wanted = App::new(&app.spec, &self.settings.region).expect("an app that can be read");
-                let view = View::new(network.get(), &wanted);
                 let before = app.status.clone().unwrap_or_default();
                 let mut facts = Facts {
                     installation_id: before.installation_id,
-                    network: Some(private_genai_operator::api::app::AppNetworkStatus {
-                        name: network.get().name_any(),
-                        vpc_id: wanted.network.vpc.to_string(),
-                        region: wanted.network.region.to_string(),
-                    }),
-                    endpoints: view.endpoints,
+                    network: before.network,
+                    endpoints: before.endpoints,
                     execution_role: before.execution_role,
                     function: before.function.clone(),
                 };
+                let network_legs = match network {
+                    Network::Missing(leg) => vec![leg],
+                    Network::Found(network) => {
+                        let view = View::new(network.get(), &wanted);
+                        facts.endpoints = view.endpoints;
+                        facts.network = Some(private_genai_operator::api::app::AppNetworkStatus {
+                            name: network.get().name_any(),
+                            vpc_id: wanted.network.vpc.to_string(),
+                            region: wanted.network.region.to_string(),
+                        });
+                        view.legs
+                    }
+                };
                 facts.observe(&desired.identity, &observed, before.function.as_ref());
                 let mut legs = vec![app::decide::accepted_leg(&wanted)];
-                legs.extend(view.legs);
+                legs.extend(network_legs);
                 legs.extend(pass.plan.legs);
                 next.tell_app(&object, facts, &legs);
             }

@@ -27,7 +27,7 @@ fn every_kind_of_drift_changes_the_world() {
     let account = furnished();
     let drifts = drifts(&account.world, &installation());
     let names: BTreeSet<_> = drifts.iter().map(|drift| drift.name).collect();
-    assert_eq!(names.len(), 33, "{names:#?}");
+    assert_eq!(names.len(), 34, "{names:#?}");
     for drift in drifts {
         let mut world = account.world.clone();
         step(&mut world, &drift.action).unwrap_or_else(|error| panic!("{}: {error}", drift.name));

@@ -1,0 +1,87 @@
+//! What AWS refused until somebody acts. An object that comes back soon for something else does not ask for it again each time.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::Pace;
+use crate::aws::{AwsError, Class, Failure, Write};
+
+/// For so long after it could have been made again, a write that was refused counts as the same one.
+const REMEMBERED_FOR: Duration = Duration::from_mins(10);
+
+/// Writes that were refused lately. Losing them costs calls, never correctness.
+#[derive(Default)]
+pub struct Refusals(Mutex<BTreeMap<Write, Refused>>);
+
+struct Refused {
+    error: AwsError,
+    /// How often in a row.
+    times: u32,
+    until: Instant,
+}
+
+impl Refusals {
+    /// What AWS said of this very write a moment ago, where somebody must act before it says anything else.
+    pub fn of(&self, write: &Write) -> Option<AwsError> {
+        let refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.get(write).filter(|refused| Instant::now() < refused.until).map(|refused| refused.error.clone())
+    }
+
+    /// A write failed. It is held back for half of the time after which an object comes back that waits for nothing else: such
+    /// an object is never kept from trying.
+    pub fn remember(&self, write: &Write, error: &AwsError) {
+        if error.failure.class() != Class::UserMustAct || error.failure == Failure::Credentials {
+            return;
+        }
+        let now = Instant::now();
+        let mut refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.retain(|_, refused| now < refused.until + REMEMBERED_FOR);
+        let times = refused.get(write).map_or(0, |refused| refused.times);
+        let until = now + Pace::Blocked.delay(times, &write.resource()).unwrap_or_default() / 2;
+        let refusal = Refused { error: error.clone(), times: times.saturating_add(1), until };
+        refused.insert(write.clone(), refusal);
+    }
+
+    /// The write was made.
+    pub fn forget(&self, write: &Write) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(write);
+    }
+
+    /// Somebody asks for a look: everything is tried again at once.
+    pub fn forget_all(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(failure: Failure) -> AwsError {
+        AwsError { service: "iam", operation: "", failure, code: None, message: String::new(), request_id: None }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_refused_until_somebody_acts_is_held_back_longer_each_time_and_never_as_long_as_its_object_waits() {
+        let refusals = Refusals::default();
+        let write = Write::DeleteRole { role: "pgai-a".parse().expect("a role") };
+        refusals.remember(&write, &failed(Failure::Throttled));
+        refusals.remember(&write, &failed(Failure::Credentials));
+        assert_eq!(refusals.of(&write), None, "these are paced otherwise");
+        for times in 0..12 {
+            refusals.remember(&write, &failed(Failure::AccessDenied));
+            assert!(refusals.of(&write).is_some());
+            let wait = Pace::Blocked.delay(times, "another object").expect("a delay");
+            tokio::time::advance(wait * 5 / 8).await;
+            assert_eq!(refusals.of(&write), None, "after {wait:?}");
+        }
+        refusals.remember(&write, &failed(Failure::AccessDenied));
+        refusals.forget_all();
+        assert_eq!(refusals.of(&write), None, "somebody asks for it");
+    }
+}
