@@ -209,6 +209,9 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     if is_clean && report.legs.iter().all(|leg| leg.standing == Standing::Met) {
         ctx.settle(&uid, &desired.lasting());
     }
+    // The network's status does not tell that its groups carry the mark again: the app asks.
+    let waits = plan.legs.iter().any(|leg| leg.reason == Reason::WaitingForNetwork);
+    let pace = if waits && network == Network::Ready && pace == Pace::Rest { Pace::Wait } else { pace };
     // What the app's own subnets lack, AWS shows at the next resync.
     let pace = if refused.is_some() && pace == Pace::Rest { Pace::Blocked } else { pace };
     let subject = report.subject(&app.network.region);

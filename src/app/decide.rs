@@ -21,7 +21,7 @@ use crate::{
     governance::Governance,
     identity::{AppIdentity, is_retained},
     network::{Claim, accepted, implicit_name, whose::Foreign},
-    plan::{Plan, Step},
+    plan::{Plan, Step, stands_on},
 };
 
 /// What an app stands on, by the objects that there are.
@@ -166,10 +166,12 @@ fn wait_for_claim(identity: &AppIdentity, observed: &Observed, plan: &mut Plan) 
         matches!(step.write, Write::CreateRole { .. } | Write::CreateLogGroup { .. } | Write::CreateFunction(_))
     };
     let is_recorded = observed.given_role_id.is_some();
-    let waits: BTreeSet<ConditionType> =
-        plan.steps.iter().filter(|step| !is_recorded || creates(step)).map(|step| step.leg).collect();
-    plan.steps.retain(|step| !waits.contains(&step.leg));
-    for kind in waits {
+    let first: Vec<Step> = plan.steps.iter().filter(|step| !is_recorded || creates(step)).cloned().collect();
+    let waits =
+        |step: &Step| first.contains(step) || first.iter().any(|earlier| stands_on(&step.write, &earlier.write));
+    let kinds: BTreeSet<ConditionType> = plan.steps.iter().filter(|step| waits(step)).map(|step| step.leg).collect();
+    plan.steps.retain(|step| !waits(step));
+    for kind in kinds {
         plan.legs.retain(|leg| leg.kind != kind);
         let message = format!(
             "It goes on once both security groups of VPC {} are there and carry this cluster's owner mark.",

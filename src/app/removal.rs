@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
 };
 
 use k8s_openapi::jiff::Timestamp;
@@ -128,7 +128,7 @@ pub(super) async fn remove(
         return Ok(Pace::Rest);
     }
     if let Some(mut report) = report {
-        report.legs = legs;
+        report.legs = one_of_each_kind(legs);
         report.write().await?;
     } else {
         let why: Vec<String> = legs.into_iter().map(|leg| leg.message).collect();
@@ -136,6 +136,19 @@ pub(super) async fn remove(
         explain_unreadable::<PrivateGenAIApp>(&ctx.client, meta, &problem).await?;
     }
     Ok(pace)
+}
+
+/// An app may have several places, and each condition is told once: by the leg that says most, blocked before waiting.
+fn one_of_each_kind(legs: Vec<Leg>) -> Vec<Leg> {
+    let mut told: BTreeMap<ConditionType, Leg> = BTreeMap::new();
+    for leg in legs {
+        match told.entry(leg.kind) {
+            Entry::Vacant(entry) => drop(entry.insert(leg)),
+            Entry::Occupied(mut entry) if entry.get().standing < leg.standing => drop(entry.insert(leg)),
+            Entry::Occupied(_) => {}
+        }
+    }
+    told.into_values().collect()
 }
 
 /// Removes what another operator was late to create for an app that is gone. Nothing is to be removed either when an object

@@ -108,7 +108,13 @@ enum Part {
 fn part(kind: &str) -> Part {
     match kind {
         _ if kind.starts_with("endpoint") || kind == "private DNS switched" => Part::Endpoint,
-        _ if kind.starts_with("group") || kind.starts_with("egress") || kind.starts_with("ingress") => Part::Group,
+        _ if kind.starts_with("group")
+            || kind.starts_with("egress")
+            || kind.starts_with("ingress")
+            || kind.starts_with("owner mark") =>
+        {
+            Part::Group
+        }
         _ if kind.starts_with("log group") || kind.starts_with("retention") => Part::LogGroup,
         _ if kind.starts_with("role")
             || kind.starts_with("foreign")
@@ -126,23 +132,35 @@ fn stands_on(kind: &str, block: Block) -> Option<&'static str> {
     const CREATED: &str = "nothing is created or moved in a VPC that is refused, or cannot be read";
     const WAITS: &str = "a function is created once its network is ready";
     const EXACT: &str = "a function is created once its role and its log group are exact";
+    const UNCLAIMED: &str = "nothing of an app is created before both groups are there and carry this cluster's mark";
+    const BETTER: &str = "what comes instead is exact at once, and lacks what somebody else had made of it";
     let creates_in_vpc = ["endpoint deleted", "endpoint vanished", "endpoint's subnet removed", "group deleted"];
     let of = part(kind);
     if kinds_that_are_told().contains(&kind) {
         return Some("whose the resource is nobody can know");
     }
-    let network_is_amiss = match block {
-        Block::LeadsOut | Block::NoDns => true,
-        Block::Read(call) => call.starts_with("ec2:") && call != "ec2:DescribeNetworkInterfaces",
-        Block::Roles | Block::EndpointPending => true,
-        Block::Write(blocked) | Block::Quota(blocked) => blocks_network(blocked),
-        Block::Tags(told) => matches!(part(told), Part::Group | Part::Endpoint),
-        Block::FunctionPending | Block::Suspended => false,
+    if kind == "function idle" {
+        return Some("a function that sleeps is woken by the probe, which goes once all else of the app is exact");
+    }
+    let unclaimed = match block {
+        Block::Write(blocked) => ["owner mark removed", "group deleted"].contains(&blocked),
+        Block::Tags(told) => told == "group's tags removed",
+        Block::LeadsOut
+        | Block::NoDns
+        | Block::Read(_)
+        | Block::Roles
+        | Block::Quota(_)
+        | Block::EndpointPending
+        | Block::FunctionPending
+        | Block::Suspended => false,
     };
-    if kind == "function idle" && network_is_amiss {
-        return Some("a function that sleeps is woken once its network is ready");
+    if unclaimed && ["role deleted", "log group deleted", "function deleted"].contains(&kind) {
+        return Some(UNCLAIMED);
     }
     match block {
+        Block::NoDns if kind == "private DNS switched" => {
+            Some("AWS enables private DNS in no VPC that resolves no names")
+        }
         Block::LeadsOut
         | Block::NoDns
         | Block::Read(
@@ -158,8 +176,9 @@ fn stands_on(kind: &str, block: Block) -> Option<&'static str> {
             (_, "function deleted") => Some(EXACT),
             _ => None,
         },
-        Block::Read("ec2:DescribeVpcEndpoints") => match of {
-            Part::Endpoint => Some("the endpoint cannot be read"),
+        Block::Read("ec2:DescribeVpcEndpoints") => match (of, kind) {
+            (Part::Endpoint, _) => Some("the endpoint cannot be read"),
+            (_, "group deleted") => Some("the endpoint that is to carry the group cannot be read"),
             _ => None,
         },
         Block::Read("ec2:DescribeSecurityGroups") => match (of, kind) {
@@ -196,6 +215,47 @@ fn stands_on(kind: &str, block: Block) -> Option<&'static str> {
                 return Some("it is put right by the call that is refused");
             }
             match (part(blocked), of, kind) {
+                // What the block left there is what the drift takes away: it does not come again.
+                (Part::Group, _, "egress rule deleted") if blocked == "egress opened" => Some(BETTER),
+                (Part::Group, _, "ingress rule deleted" | "group deleted") if blocked == "ingress opened" => {
+                    Some(BETTER)
+                }
+                (Part::Group, _, "group deleted") if blocked == "owner mark removed" => Some(BETTER),
+                (Part::Endpoint, _, "endpoint deleted" | "endpoint vanished")
+                    if blocked == "endpoint policy opened" =>
+                {
+                    Some(BETTER)
+                }
+                (Part::Endpoint, _, "group deleted") if blocked == "endpoint policy opened" => {
+                    Some("the endpoint is given the new group by the call that is refused")
+                }
+                (Part::Function, _, "function deleted")
+                    if ["code replaced", "configuration changed"].contains(&blocked) =>
+                {
+                    Some(BETTER)
+                }
+                (Part::Role, _, "role deleted")
+                    if [
+                        "foreign denial added",
+                        "foreign policy attached",
+                        "permissions boundary removed",
+                        "trust policy changed",
+                    ]
+                    .contains(&blocked) =>
+                {
+                    Some(BETTER)
+                }
+                (Part::Group, _, "endpoint's groups swapped")
+                    if ["egress opened", "ingress opened"].contains(&blocked) =>
+                {
+                    Some("an endpoint carries a group only while nobody else lets anything through it")
+                }
+                (Part::Group, _, "function detached") if blocked == "group deleted" => Some("the group is missing"),
+                (Part::Role, _, "function detached" | "function setting changed" | "role replaced")
+                    if ["role deleted", "role policy deleted", "trust policy changed"].contains(&blocked) =>
+                {
+                    Some("Lambda changes no function whose role is gone, or may not be assumed, or may not attach it")
+                }
                 (Part::Group | Part::Endpoint, Part::Function, "function deleted") if blocks_network(blocked) => {
                     Some(WAITS)
                 }
@@ -214,7 +274,9 @@ fn stands_on(kind: &str, block: Block) -> Option<&'static str> {
                 (Part::Role, _, "log group deleted") if call == "iam:CreateRole" => {
                     Some("the tags of the role tell where the rest of the app is: nothing of it comes first")
                 }
-                (Part::Role, _, "role policy deleted" | "role policy opened") if blocked.contains("boundary") => {
+                (Part::Role, _, "role policy deleted" | "role policy opened" | "foreign policy attached")
+                    if blocked.contains("boundary") =>
+                {
                     Some("the operator writes the policies of no role but one under the boundary")
                 }
                 (Part::Function, Part::Function, _) if call == "lambda:CreateFunction" => Some("there is no function"),
@@ -376,8 +438,9 @@ async fn blocked(kind: &'static str, by: Block) -> Cell {
         return Cell::Never(why);
     }
     let before = shape(&scene.aws.world());
-    // What stands on no tag that is lost, and is there still.
-    let Some(drift) = named(&scene, kind).into_iter().next() else {
+    // What stands on no tag that is lost, and is there still; of a role's policies ours, which is the last one by name.
+    let mut all = named(&scene, kind).into_iter();
+    let Some(drift) = (if kind.starts_with("role policy") { all.next_back() } else { all.next() }) else {
         return Cell::Never("it is there already, or what it would happen to is not");
     };
     if !act(&scene, &drift) {
@@ -426,6 +489,9 @@ async fn both(one: &'static str, other: &'static str) -> Cell {
     }
     match until_shape(&scene, &before, WITHIN).await {
         Some(time) => Cell::PutRight(time),
+        None if [one, other] == ["endpoint's tags removed", "private DNS switched"] => {
+            Cell::Stands("the choice about private DNS is on a tag: without the tag, what there is becomes the choice")
+        }
         None => Cell::Amiss(differs(&scene, &before)),
     }
 }
