@@ -354,7 +354,7 @@ pub(super) async fn claim(
 ) -> Result<Claim, AwsError> {
     let key = NetworkKey { region: identity.region.clone(), vpc: identity.vpc.clone() };
     let seen = async |max_age| -> Result<Claim, AwsError> {
-        Ok(Claim::of(&*snapshot.security_groups_or_known(max_age).await?, &key, settings))
+        Ok(Claim::of(&snapshot.security_groups_or_known(max_age).await?, &key, settings))
     };
     match seen(fresh.of(ConditionType::Accepted)).await? {
         claim @ (Claim::Ours | Claim::Another(_)) => Ok(claim),

@@ -149,11 +149,10 @@ impl DesiredFunction {
         // A group is of one VPC: whatever carries the functions' group alone is on the path.
         let is_attached = !found.subnets.is_empty() && found.security_groups == wanted.security_groups;
         match self.anchor {
-            Anchor::Firm => wanted.clone(),
             Anchor::Recorded if is_attached => {
                 FunctionConfiguration { subnets: found.subnets.clone(), ..wanted.clone() }
             }
-            Anchor::Recorded => wanted.clone(),
+            Anchor::Firm | Anchor::Recorded => wanted.clone(),
             Anchor::Unknown => {
                 let mut variables = wanted.environment.variables().clone();
                 for name in Service::ALL.iter().map(|service| service.endpoint_url_variable()) {

@@ -86,7 +86,9 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed, governance: &Govern
     let role = observed.role.as_ref().filter(|role| identity.installation.owns(&role.tags));
     if unread.lacks(Source::Functions) {
         // While the function may be there, it needs the rest.
-        role.into_iter().for_each(|role| take_away(role, governance, &mut plan));
+        if let Some(role) = role {
+            take_away(role, governance, &mut plan);
+        }
         return plan;
     }
     if let Some(detail) = &observed.detail {
@@ -96,13 +98,17 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed, governance: &Govern
             if detail.state != FunctionState::Deleting {
                 plan.step(kind, Write::DeleteFunction { name });
             }
-            role.into_iter().for_each(|role| take_away(role, governance, &mut plan));
+            if let Some(role) = role {
+                take_away(role, governance, &mut plan);
+            }
             return plan;
         }
         // Somebody else's function holds up nothing, unless it runs as this app's role: then it lost its tags.
         if role.is_some_and(|role| role.arn == detail.listing.configuration.role_arn) {
             plan.legs.push(not_ours(identity, kind, "Function", name.as_str()));
-            role.into_iter().for_each(|role| take_away(role, governance, &mut plan));
+            if let Some(role) = role {
+                take_away(role, governance, &mut plan);
+            }
             return plan;
         }
     }
@@ -114,7 +120,9 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed, governance: &Govern
     }
     // The role is needed for the interfaces, and its tags tell where the rest is.
     if unread.lacks(Source::LogGroups) || unread.lacks(Source::Interfaces) {
-        role.into_iter().for_each(|role| take_away(role, governance, &mut plan));
+        if let Some(role) = role {
+            take_away(role, governance, &mut plan);
+        }
         return plan;
     }
     if let Some(role) = role {

@@ -45,9 +45,8 @@ pub(super) async fn remove(
     }
     ctx.unsettle(meta.uid.as_deref().unwrap_or_default());
     let mut report = object.0.as_ref().ok().map(|object| Report::new(api, object, ctx));
-    let (departing, not_ours) = match departing(object, ctx).await? {
-        Some((departing, not_ours)) => (departing, not_ours),
-        None => return Ok(Pace::Rest),
+    let Some((departing, not_ours)) = departing(object, ctx).await? else {
+        return Ok(Pace::Rest);
     };
     if let Some(leg) = not_ours {
         // Another installation's: nothing is looked for, and nothing is let go.

@@ -35,10 +35,9 @@ impl UnknownOwner {
     /// Whether the same question may be answered later, without anybody doing anything about it.
     pub fn passes(&self) -> bool {
         match self {
-            Self::NotThere => true,
             Self::Forbidden | Self::Invalid(_) => false,
             Self::Kubernetes(kube::Error::Api(status)) => status.code == 429 || status.code >= 500,
-            Self::Kubernetes(_) => true,
+            Self::NotThere | Self::Kubernetes(_) => true,
         }
     }
 }

@@ -286,7 +286,6 @@ fn create_group(desired: &Desired, component: &str) -> Write {
 }
 
 /// What both groups carry, the owner mark apart: that is never put back over another one.
-
 fn group_tags(Desired { identity, governance, .. }: &Desired, component: &str) -> Tags {
     let mut tags = governance.tagged(identity.tags());
     tags.insert(TAG_COMPONENT.to_owned(), component.to_owned());

@@ -100,7 +100,9 @@ fn covering(vpcs: usize) -> (Scene, Vec<VpcId>, Snapshots) {
     let scene = Scene::new(Delays::default());
     let vpcs: Vec<VpcId> = (0..vpcs).map(|_| scene.vpc(&VpcShape::default()).0).collect();
     let snapshots = Snapshots::new(Arc::new(scene.aws.clone()), Scene::installation(), Scene::region());
-    vpcs.iter().for_each(|vpc| snapshots.region(&Scene::region()).cover(vpc));
+    for vpc in &vpcs {
+        snapshots.region(&Scene::region()).cover(vpc);
+    }
     (scene, vpcs, snapshots)
 }
 
@@ -155,7 +157,9 @@ async fn a_dns_attribute_that_somebody_switches_is_seen_within_six_resyncs_in_ev
             look(&snapshot, &vpcs).await;
         }
         let off = VpcDns { support: false, hostnames: false };
-        vpcs.iter().for_each(|vpc| act(&scene, ByHand::SetVpcDns { vpc: vpc.clone(), dns: off }));
+        for vpc in &vpcs {
+            act(&scene, ByHand::SetVpcDns { vpc: vpc.clone(), dns: off });
+        }
         let mut unseen = vec![vpcs.len()];
         for _ in 0..6 {
             snapshots.resync();

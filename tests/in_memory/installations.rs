@@ -35,7 +35,7 @@ fn id(id: &str) -> InstallationId {
 }
 
 /// All that is in the account, each thing as it is said.
-fn still(world: World) -> BTreeSet<String> {
+fn still(world: &World) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for region in world.regions.values() {
         all.extend(region.groups.values().map(|it| format!("{it:?}")));
@@ -103,7 +103,7 @@ async fn changed(scene: &mut Scene, to: &str) {
 #[track_caller]
 fn assert_untouched(scene: &Scene, before: &World) {
     assert_eq!(writes(&scene.aws.journal()), Vec::<String>::new());
-    let (before, now) = (still(before.clone()), still(scene.aws.world()));
+    let (before, now) = (still(&before.clone()), still(&scene.aws.world()));
     let changed: Vec<&String> = before.symmetric_difference(&now).collect();
     assert_eq!(changed, Vec::<&String>::new());
 }
@@ -487,7 +487,9 @@ async fn groups_without_a_mark_are_marked_and_an_event_tells() {
         // As an older version left them; and once more while the operator runs.
         scene.stop().await;
         for running in [false, true] {
-            groups(&scene).iter().for_each(|group| untag(&scene, group));
+            for group in &groups(&scene) {
+                untag(&scene, group);
+            }
             scene.forget();
             if !running {
                 scene.start();

@@ -34,7 +34,9 @@ pub fn retain(retention: &Retention, observed: &Observed) -> Plan {
     plan.unread(ConditionType::FunctionReady, observed.unread.of(Source::Functions));
     let ours = role.filter(|role| identity.installation.owns(&role.tags));
     if !observed.unread.is_complete() {
-        ours.into_iter().for_each(|role| take_away(role, &retention.governance, &mut plan));
+        if let Some(role) = ours {
+            take_away(role, &retention.governance, &mut plan);
+        }
         return plan;
     }
     if ours.is_some_and(|role| is_retained(&role.tags)) {

@@ -252,7 +252,9 @@ mod tests {
                     }
                     ages.extend((start..end).map(|number| (vpc(1000 + number), 0)));
                 }
-                ages.values_mut().for_each(|age| *age += 1);
+                for age in ages.values_mut() {
+                    *age += 1;
+                }
                 let due = due(&ages);
                 assert!(due.len() >= ages.len().min(DNS_AT_LEAST), "{} of {}", due.len(), ages.len());
                 ages.extend(due.into_iter().map(|vpc| (vpc, 0)));
@@ -266,7 +268,9 @@ mod tests {
         for (vpcs, expected) in [(0, 0), (1, 1), (5, 5), (30, 5), (31, 6), (60, 10), (200, 34)] {
             let mut ages: BTreeMap<VpcId, usize> = (0..vpcs).map(|number| (vpc(number), 0)).collect();
             for _ in 0..12 {
-                ages.values_mut().for_each(|age| *age += 1);
+                for age in ages.values_mut() {
+                    *age += 1;
+                }
                 let due = due(&ages);
                 assert_eq!(due.len(), expected, "{vpcs} VPCs");
                 ages.extend(due.into_iter().map(|vpc| (vpc, 0)));

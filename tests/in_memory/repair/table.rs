@@ -189,7 +189,6 @@ fn stands_on(kind: &str, block: Block) -> Option<&'static str> {
             (_, "function deleted") => Some(WAITS),
             _ => None,
         },
-        Block::Read("ec2:DescribeNetworkInterfaces") => None,
         Block::Read("lambda:ListFunctions" | "lambda:GetFunction") => match (of, kind) {
             (Part::Function, "function deleted") if block == Block::Read("lambda:GetFunction") => None,
             (Part::Function, _) => Some("the function cannot be read"),
@@ -372,7 +371,7 @@ async fn block(scene: &Scene, vpc: &VpcId, block: Block) -> Option<&'static str>
         scene.aws.fail_next(call, Fault { times: u32::MAX, ..fault });
         act(scene, &named(scene, kind).remove(0)).then_some(()).ok_or("AWS does not let it happen").err()
     };
-    let mut settles = RESYNC + Duration::from_secs(60);
+    let mut settles = RESYNC + Duration::from_mins(1);
     match block {
         Block::LeadsOut => {
             lead_out(scene, vpc);
