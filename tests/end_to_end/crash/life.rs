@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use private_genai_operator::{aws::VpcId, identity::AppIdentity};
+use private_genai_operator::{aws::VpcId, controller::owner_mark, identity::AppIdentity};
 use serde_json::{Value, json};
 
 use super::{
@@ -119,6 +119,8 @@ impl<'a> Life<'a> {
         // Where one may be as good as the other, their order by id differs from life to life.
         proxy.learn_all(&subnets, "subnet");
         proxy.learn(&vpc, "vpc");
+        let cluster = owner_mark(&site.client).await.expect("the mark of the cluster");
+        proxy.learn(&cluster.to_string(), "cluster");
         let vpc: VpcId = vpc.parse().expect("a VPC id");
         let before = site.account().await;
         let life = Self { site, vpc, proxy, operator: None, logs: Vec::new(), before, restarts: 0, regretted: false };
