@@ -118,6 +118,8 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     let own_subnets = if app.subnets.is_empty() { Ok(None) } else { subnets_refused(&app, &snapshot).await };
     let refused = match own_subnets {
         Ok(None) => None,
+        // Of a VPC that the network's controller did not look at yet, nothing is known.
+        Ok(Some(_)) if held && !snapshot.covers(&app.network.vpc) => None,
         // What the app has stays where it is, and is kept exact; that its subnets are not what they were is told.
         Ok(Some(leg)) if held => Some(leg),
         Ok(Some(leg)) => {
@@ -306,8 +308,6 @@ pub async fn observe(
     let ours = role.as_ref().filter(|role| desired.identity.installation.owns(&role.tags));
     let untagged = ours.is_some_and(|role| !missing_tags(&desired.tags, &role.tags).is_empty());
     let closely = closely || untagged;
-    let groups = unread.take(Source::LogGroups, snapshot.log_groups(MaxAge::Any).await)?;
-    let group = groups.and_then(|groups| groups.get(&desired.identity.log_group_name()).cloned());
     let listing = async || -> Result<Option<FunctionListing>, AwsError> {
         let listed = snapshot.functions(MaxAge::Any).await?.get(&name).cloned();
         match listed {
@@ -316,6 +316,8 @@ pub async fn observe(
         }
     };
     let listing = unread.take(Source::Functions, listing().await)?.flatten();
+    let groups = unread.take(Source::LogGroups, snapshot.log_groups(MaxAge::Any).await)?;
+    let group = groups.and_then(|groups| groups.get(&desired.identity.log_group_name()).cloned());
     let another_role = !unread.lacks(Source::Roles) && role.as_ref().map(|role| &role.id) != given_role_id.as_ref();
     let needed = (listing.is_some() && another_role) || needs_detail(listing.as_ref(), &desired.function, recorded);
     let (listing, detail) = if needed || (closely && listing.is_some()) {
@@ -337,24 +339,37 @@ pub async fn observe(
         }
         group => group.map(|group| LogGroupFacts { group, tags: None }),
     };
-    let claim = claim(snapshot, &desired.identity, fresh, settings).await?;
+    let claim = claim(snapshot, &desired.identity, Proof::Known, fresh, settings).await?;
     Ok(Observed { role, given_role_id, log_group, listing, detail, interfaces: BTreeSet::new(), claim, unread })
 }
 
-/// What the groups of an app's VPC say of the cluster that it belongs to: the network's controller reads them anyway. Where they
-/// cannot be read now, what was seen last counts: an app that is this cluster's is kept exact meanwhile.
+/// By which groups it is decided whose a VPC is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// What is kept exact goes on, where the groups cannot be read now, by those that were read last.
+    Known,
+    /// What is removed, or let go, needs groups that can be read.
+    Read,
+}
+
+/// What the groups of an app's VPC say of the cluster that it belongs to: the network's controller reads them anyway.
 ///
 /// # Errors
-/// As `DescribeSecurityGroups`, where this operator never read them: nothing is written then.
+/// As `DescribeSecurityGroups`, where there is no such proof: nothing is written then.
 pub(super) async fn claim(
     snapshot: &Snapshot,
     identity: &AppIdentity,
+    proof: Proof,
     fresh: &Freshness,
     settings: &Settings,
 ) -> Result<Claim, AwsError> {
     let key = NetworkKey { region: identity.region.clone(), vpc: identity.vpc.clone() };
     let seen = async |max_age| -> Result<Claim, AwsError> {
-        Ok(Claim::of(&snapshot.security_groups_or_known(max_age).await?, &key, settings))
+        let groups = match proof {
+            Proof::Known => snapshot.security_groups_or_known(max_age).await?,
+            Proof::Read => snapshot.security_groups(max_age).await?,
+        };
+        Ok(Claim::of(&groups, &key, settings))
     };
     match seen(fresh.of(ConditionType::Accepted)).await? {
         claim @ (Claim::Ours | Claim::Another(_)) => Ok(claim),

@@ -10,7 +10,7 @@ use kube::{Api, Resource as _, ResourceExt as _};
 
 use super::{
     Departing, LogGroupFacts, Observed,
-    controller::claim,
+    controller::{Proof, claim},
     decide::{
         decide_removal, decide_retention, is_back, is_young_and_unseen, learn, not_ours, places, retained_role,
         too_young,
@@ -272,7 +272,7 @@ pub async fn observe_retained(
         Some(role) if needs_nothing(role) => None,
         _ => unread.take(Source::Functions, snapshot.function(&identity.function_name()).await)?.flatten(),
     };
-    let claim = claim(snapshot, identity, fresh, settings).await?;
+    let claim = claim(snapshot, identity, Proof::Read, fresh, settings).await?;
     Ok(Observed { role, given_role_id, detail, claim, unread, ..Observed::default() })
 }
 
@@ -290,7 +290,7 @@ pub async fn observe_remains(
     let mut unread = Unread::default();
     let roles = unread.take(Source::Roles, snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await)?;
     let role = roles.and_then(|roles| roles.get(&identity.role_name()).cloned());
-    let claim = claim(snapshot, identity, fresh, settings).await?;
+    let claim = claim(snapshot, identity, Proof::Read, fresh, settings).await?;
     let detail = unread.take(Source::Functions, snapshot.function(&identity.function_name()).await)?.flatten();
     // Its log group and its interfaces are nobody's question before it is gone.
     if unread.lacks(Source::Functions) || detail.as_ref().is_some_and(|detail| identity.installation.owns(&detail.tags))

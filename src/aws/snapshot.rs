@@ -239,6 +239,11 @@ impl Snapshot {
         }
     }
 
+    /// The VPC is in topology and endpoints.
+    pub fn covers(&self, vpc: &VpcId) -> bool {
+        self.covered.lock().unwrap_or_else(PoisonError::into_inner).contains(vpc)
+    }
+
     /// What the tables keep.
     pub fn kept(&self) -> Kept {
         Kept {

@@ -398,6 +398,19 @@ pub async fn observe(
         Service::ALL.iter().map(|service| service.endpoint_service(&identity.region)).collect();
     let endpoints = snapshot.endpoints(fresh.of_either(ConditionType::EndpointsReady, ConditionType::Accepted));
     let endpoints = unread.take(Source::Endpoints, endpoints.await)?.unwrap_or_default();
+    let groups = fresh.of_either(ConditionType::SecurityGroupsReady, ConditionType::Accepted);
+    let mut groups = snapshot.security_groups(groups).await;
+    // Whether a group is to be marked is not decided by old facts: another cluster may have marked it since.
+    let is_unmarked = |group: &SecurityGroup| identity.owns(&group.tags) && !group.tags.contains_key(TAG_OWNER);
+    if groups.as_ref().is_ok_and(|groups| groups.iter().any(is_unmarked)) {
+        groups = snapshot.security_groups(MaxAge::Under(MARKING_GROUPS_MAX_AGE)).await;
+    }
+    // Whose the network is must be known before anything is written; what was seen last tells, where nothing newer does.
+    let known = match &groups {
+        Ok(groups) => Arc::clone(groups),
+        Err(error) => snapshot.known_security_groups().await.ok_or_else(|| error.clone())?,
+    };
+    let groups = unread.take(Source::SecurityGroups, groups)?.unwrap_or_default();
     let roles = snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady));
     let roles = unread.take(Source::Roles, roles.await)?.unwrap_or_default();
     let has_endpoint =
@@ -411,26 +424,17 @@ pub async fn observe(
     // What is to go asks nothing of its VPC. An app that is not here, but has a role, keeps the network from going.
     let is_demanded = |role: &Role| identity.owns(&role.tags) && Retirement::from_tags(&role.tags).is_none();
     let goes = ends && !unread.lacks(Source::Roles) && !roles.values().any(is_demanded);
+    // What is known from before is enough to keep something, and not to remove it.
+    if let Some(error) = unread.of(Source::SecurityGroups).filter(|_| goes) {
+        return Err(error.clone());
+    }
     let topology = if goes {
         Topology::default()
     } else {
         let topology = snapshot.topology(&identity.vpc, topology_age, &services);
         unread.take(Source::Topology, topology.await)?.unwrap_or_default()
     };
-    let groups = fresh.of_either(ConditionType::SecurityGroupsReady, ConditionType::Accepted);
-    let mut groups = snapshot.security_groups(groups).await;
-    // Whether a group is to be marked is not decided by old facts: another cluster may have marked it since.
-    let is_unmarked = |group: &SecurityGroup| identity.owns(&group.tags) && !group.tags.contains_key(TAG_OWNER);
-    if groups.as_ref().is_ok_and(|groups| groups.iter().any(is_unmarked)) {
-        groups = snapshot.security_groups(MaxAge::Under(MARKING_GROUPS_MAX_AGE)).await;
-    }
-    // Whose the network is must be known before anything is written; what was seen last tells, where nothing newer does.
-    let known = match &groups {
-        Ok(groups) => Arc::clone(groups),
-        Err(error) => snapshot.known_security_groups().await.ok_or_else(|| error.clone())?,
-    };
     let known = Observed::new(identity, &topology, &endpoints, &known).security_groups;
-    let groups = unread.take(Source::SecurityGroups, groups)?.unwrap_or_default();
     let observed = Observed::new(identity, &topology, &endpoints, &groups).known_by(known);
     let (retired, live): (Vec<Role>, Vec<Role>) = roles
         .values()

@@ -6,14 +6,16 @@
 //! each would put right and remove what is the other's ([`Reason::InstallationInUse`]); the two security groups of a network tell
 //! them apart, because their names are unique in the VPC and their tags are part of the call that creates them.
 
+use std::sync::Arc;
+
 use crate::{
     api::{
-        PrivateGenAINetwork, Recorded,
+        PrivateGenAIApp, PrivateGenAINetwork, Recorded,
         condition::{ConditionType, Leg, Reason},
         network::NetworkKey,
     },
     aws::{SecurityGroup, SecurityGroupId, Tags, Write},
-    controller::{Cluster, Settings, network_of},
+    controller::{Cluster, Guarded, Settings, network_of},
     identity::{
         ENDPOINTS_GROUP, FUNCTIONS_GROUP, InstallationId, Marked, OwnerMark, TAG_INSTALLATION, TAG_OWNER,
         group_name_prefix,
@@ -110,8 +112,16 @@ pub fn told_by_objects(network: &PrivateGenAINetwork, key: Option<&NetworkKey>, 
     }
     let key = key?;
     let apps = cluster.apps.state();
-    let on_it = apps.iter().filter(|app| network_of(app, &cluster.settings.region).as_ref() == Some(key));
-    on_it.filter_map(|app| app.0.as_ref().ok()).find_map(|app| {
+    let on_it = || {
+        let here =
+            |app: &&Arc<Guarded<PrivateGenAIApp>>| network_of(app, &cluster.settings.region).as_ref() == Some(key);
+        apps.iter().filter(here).filter_map(|app| app.0.as_ref().ok())
+    };
+    // One that is another's may have been left there: where any is ours, the network is.
+    if on_it().any(|app| app.recorded(ours) == Recorded::Ours) {
+        return None;
+    }
+    on_it().find_map(|app| {
         let (namespace, app_name) = (app.metadata.namespace.as_deref(), app.metadata.name.as_deref());
         let who = format!(
             "PrivateGenAINetwork {name}: app {}/{}",

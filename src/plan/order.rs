@@ -78,8 +78,11 @@ pub fn stands_on(write: &Write, earlier: &Write) -> bool {
         },
         // The role and the function of an app have one name.
         Write::UpdateFunctionConfiguration { name, .. } => creates_role(earlier, name.as_str()),
-        Write::CreateSecurityGroup { .. }
-        | Write::AuthorizeIngress { .. }
+        // Of two clusters that begin with one id, who comes first has both groups.
+        Write::CreateSecurityGroup { vpc, .. } => {
+            matches!(earlier, Write::CreateSecurityGroup { vpc: first, .. } if first == vpc)
+        }
+        Write::AuthorizeIngress { .. }
         | Write::AuthorizeEgress { .. }
         | Write::RevokeIngress { .. }
         | Write::RevokeEgress { .. }

@@ -99,6 +99,18 @@ pub enum Failure {
         /// The cluster's.
         here: OwnerMark,
     },
+    /// The objects name no installation, AWS has nothing of the one that was named, and others have something.
+    #[error(
+        "nothing was done: AWS has nothing of installation {installation}, the objects do not say whose they are, and these installations \
+         have roles in this account: {others}. Name the installation that is meant by --installation-id; if it is {installation}, \
+         delete the objects with kubectl, for nothing was ever made for them"
+    )]
+    NothingOfThis {
+        /// As it was named.
+        installation: InstallationId,
+        /// Those that have something.
+        others: String,
+    },
     /// Another cluster has the same installation id in the account.
     #[error(
         "nothing more was done: this cluster's mark is {here}, and security groups of installation {installation} carry another \

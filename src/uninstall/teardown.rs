@@ -22,7 +22,7 @@ use super::{
     },
 };
 use crate::{
-    api::{PrivateGenAIApp, PrivateGenAINetwork, condition::without_request_id},
+    api::{PrivateGenAIApp, PrivateGenAINetwork, Recorded, condition::without_request_id},
     aws::Aws,
     controller::{Error, raw, remove_finalizer},
     identity::{OwnerMark, TAG_OWNER},
@@ -88,6 +88,14 @@ pub async fn teardown(
         teardown.list(&items, &plan)?;
     }
     teardown.check_marks(&found)?;
+    // Objects that name no installation say nothing against a typing error; what others have in AWS does.
+    let says_nothing = |item: &Item| item.recorded == Recorded::Nothing;
+    if !items.is_empty() && items.iter().all(says_nothing) && plan.units.is_empty() && found.roles.is_empty() {
+        let others = teardown.sweep.other_installations().await.map_err(Failure::Look)?;
+        if !others.is_empty() {
+            return Err(Failure::NothingOfThis { installation: order.installation.clone(), others: listed(others) });
+        }
+    }
     if nothing {
         teardown.over(&found, &plan)?;
         return teardown.hint(&found).await;

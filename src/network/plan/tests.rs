@@ -658,8 +658,8 @@ fn the_role_of_an_app_that_is_gone_goes_with_the_last_interface_that_it_is_kept_
         id: "AROAEXAMPLE".to_owned(),
         name: "pgai-gone".parse().expect("a name"),
         arn: "arn:aws:iam::123456789012:role/private-genai/prod/pgai-gone".to_owned(),
-        trust_policy: PolicyDocument::from_wire("{}"),
-        inline_policies: [("private-genai".to_owned(), PolicyDocument::from_wire("{}"))].into(),
+        trust_policy: trust_policy(),
+        inline_policies: [(POLICY_NAME.to_owned(), retired_policy())].into(),
         attached_policies: BTreeSet::new(),
         permissions_boundary: None,
         tags: [(crate::identity::TAG_RETIRED.to_owned(), Retirement::tag(&[eni(1)].into()))].into(),
@@ -675,6 +675,17 @@ fn the_role_of_an_app_that_is_gone_goes_with_the_last_interface_that_it_is_kept_
     assert_eq!(operations(&decided(&with(at_rest(), &[1, 2]))), Vec::<&str>::new(), "kept, and nobody is told to wait");
     assert!(!decided(&with(at_rest(), &[1, 2])).unsettled());
     assert_eq!(operations(&decided(&with(at_rest(), &[2]))), ["DeleteRolePolicy", "DeleteRole"]);
+
+    let opened = crate::aws::Role {
+        trust_policy: PolicyDocument::from_wire("{}"),
+        inline_policies: ["by-hand", POLICY_NAME].map(|name| (name.to_owned(), PolicyDocument::from_wire("{}"))).into(),
+        attached_policies: ["arn:aws:iam::aws:policy/AdministratorAccess".to_owned()].into(),
+        ..role.clone()
+    };
+    let kept = with(at_rest(), &[1]);
+    let kept = Observed { retired_roles: vec![opened], ..kept };
+    let repairs = ["DeleteRolePolicy", "DetachRolePolicy", "UpdateAssumeRolePolicy", "PutRolePolicy"];
+    assert_eq!(operations(&decided(&kept)), repairs, "one that is kept does no more than Lambda needs");
 
     let boundary = Some("arn:aws:iam::123456789012:policy/boundary".parse().expect("an ARN"));
     let under = Governance { permissions_boundary: boundary, ..Governance::default() };

@@ -113,6 +113,25 @@ async fn a_new_app_gets_nothing_in_a_vpc_that_is_refused_and_takes_nothing_from_
     .await;
 }
 
+/// By the marks of the groups it is known whose the VPC is: what was read before the last resync is enough to keep something, and not to
+/// remove it.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_removed_while_the_groups_cannot_be_read() {
+    scene(async {
+        let (scene, vpc) = at_rest().await;
+        deny(&scene, "ec2:DescribeSecurityGroups");
+        sleep(TOPOLOGY).await;
+        scene.kubernetes.delete(&app("bot"));
+        scene.forget();
+        sleep(2 * TOPOLOGY).await;
+        assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
+        assert!(scene.kubernetes.get(&app("bot")).is_some(), "the app is not let go");
+        scene.aws.clear_faults();
+        scene.until_nothing_is_left("bot", &vpc).await;
+    })
+    .await;
+}
+
 /// What is to go asks nothing of its VPC.
 #[tokio::test(start_paused = true)]
 async fn route_tables_that_cannot_be_read_hold_up_nothing_that_goes() {
