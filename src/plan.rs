@@ -13,6 +13,7 @@ use crate::{
     api::condition::{ConditionType, Leg, Reason, Standing, find},
     aws::{AwsError, Class, Failure, Role, Write},
     governance::Governance,
+    policy::{POLICY_NAME, retired_policy, trust_policy},
 };
 
 pub use order::{gives_way, makes_room, stands_on};
@@ -249,6 +250,24 @@ impl Plan {
         }
         self.detach_all(leg, role);
         self.step(leg, Write::DeleteRole { role: role.name.clone() });
+    }
+
+    /// Leaves a role with no more than Lambda needs to release interfaces: while the role is kept for that, and when it is handed over.
+    pub fn limit_to_interfaces(&mut self, leg: ConditionType, role: &Role, governance: &Governance) {
+        self.bound(leg, role, governance);
+        let (name, document) = (role.name.clone(), retired_policy());
+        for policy in role.inline_policies.keys().filter(|policy| *policy != POLICY_NAME) {
+            self.step(leg, Write::DeleteRolePolicy { role: name.clone(), policy: policy.clone() });
+        }
+        self.detach_all(leg, role);
+        // Whoever changed this meanwhile kept Lambda from assuming the role.
+        let trust_policy = trust_policy();
+        if role.trust_policy != trust_policy {
+            self.step(leg, Write::UpdateTrustPolicy { role: name.clone(), trust_policy });
+        }
+        if role.inline_policies.get(POLICY_NAME) != Some(&document) {
+            self.step(leg, Write::PutRolePolicy { role: name, policy: POLICY_NAME.to_owned(), document });
+        }
     }
 
     /// Takes every managed policy off a role.

@@ -195,25 +195,12 @@ fn retire(
     plan: &mut Plan,
 ) {
     let kind = ConditionType::ExecutionRoleReady;
-    plan.bound(kind, role, governance);
-    let (name, document) = (role.name.clone(), retired_policy());
-    for policy in role.inline_policies.keys().filter(|policy| *policy != POLICY_NAME) {
-        plan.step(kind, Write::DeleteRolePolicy { role: name.clone(), policy: policy.clone() });
-    }
-    plan.detach_all(kind, role);
-    // Whoever changed this meanwhile kept Lambda from assuming the role.
-    let trust_policy = trust_policy();
-    if role.trust_policy != trust_policy {
-        plan.step(kind, Write::UpdateTrustPolicy { role: name.clone(), trust_policy });
-    }
-    if role.inline_policies.get(POLICY_NAME) != Some(&document) {
-        plan.step(kind, Write::PutRolePolicy { role: name.clone(), policy: POLICY_NAME.to_owned(), document });
-    }
+    plan.limit_to_interfaces(kind, role, governance);
     if Retirement::from_tags(&role.tags).is_none() {
         // The network finds the role by its tags: those that were lost are put back. Others might be refused.
         let mut tags = missing_tags(&identity.tags(), &role.tags);
         tags.insert(TAG_RETIRED.to_owned(), Retirement::tag(interfaces));
-        plan.step(kind, Write::TagRole { role: name, tags });
+        plan.step(kind, Write::TagRole { role: role.name.clone(), tags });
     }
 }
 

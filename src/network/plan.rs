@@ -12,8 +12,8 @@ use super::{
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
     aws::{
-        EndpointChange, EndpointState, NewVpcEndpoint, Peer, PolicyDocument, Role, Rule, SecurityGroup,
-        SecurityGroupId, Tags, VpcEndpoint, Write,
+        EndpointChange, EndpointState, NewVpcEndpoint, Peer, PolicyDocument, Rule, SecurityGroup, SecurityGroupId,
+        Tags, VpcEndpoint, Write,
     },
     governance::Governance,
     identity::{
@@ -21,7 +21,7 @@ use crate::{
         missing_tags,
     },
     plan::{Plan, Source},
-    policy::{ENDPOINT_POLICY_MAX, POLICY_NAME, retired_policy, trust_policy},
+    policy::ENDPOINT_POLICY_MAX,
 };
 
 /// The port of HTTPS.
@@ -109,25 +109,8 @@ fn retired_roles(observed: &Observed, governance: &Governance, plan: &mut Plan) 
         if is_over && unread.is_none() {
             plan.delete_role(kind, role, governance);
         } else {
-            keep_retired(role, governance, plan);
+            plan.limit_to_interfaces(kind, role, governance);
         }
-    }
-}
-
-/// A role that is kept for Lambda does what Lambda needs, and no more, however long that takes.
-fn keep_retired(role: &Role, governance: &Governance, plan: &mut Plan) {
-    let (kind, name, document) = (ConditionType::SecurityGroupsReady, || role.name.clone(), retired_policy());
-    plan.bound(kind, role, governance);
-    for policy in role.inline_policies.keys().filter(|policy| *policy != POLICY_NAME) {
-        plan.step(kind, Write::DeleteRolePolicy { role: name(), policy: policy.clone() });
-    }
-    plan.detach_all(kind, role);
-    let trust_policy = trust_policy();
-    if role.trust_policy != trust_policy {
-        plan.step(kind, Write::UpdateTrustPolicy { role: name(), trust_policy });
-    }
-    if role.inline_policies.get(POLICY_NAME) != Some(&document) {
-        plan.step(kind, Write::PutRolePolicy { role: name(), policy: POLICY_NAME.to_owned(), document });
     }
 }
 

@@ -12,6 +12,7 @@ use crate::{
         },
     },
     plan::{Step, Unread},
+    policy::{POLICY_NAME, retired_policy, trust_policy},
 };
 
 fn decided(observed: &Observed) -> Plan {
