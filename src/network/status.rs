@@ -10,7 +10,7 @@ use crate::{
         EndpointStatus, InterfaceStatus, PrivateGenAINetworkStatus, SecurityGroupsStatus,
         condition::{Leg, fold},
     },
-    aws::{AccountId, VpcEndpoint},
+    aws::{AccountId, Peer, VpcEndpoint},
     identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP},
     plan::Source,
     policy::models_of_endpoint,
@@ -50,12 +50,7 @@ pub fn status(
             .collect::<BTreeSet<_>>()
             .into_iter()
             .collect(),
-        security_groups: observed.group(FUNCTIONS_GROUP).zip(observed.group(ENDPOINTS_GROUP)).map(
-            |(functions, endpoints)| SecurityGroupsStatus {
-                functions: functions.id.to_string(),
-                endpoints: endpoints.id.to_string(),
-            },
-        ),
+        security_groups: security_groups(before, observed),
         endpoints: endpoints.iter().map(|(service, endpoint)| endpoint_status(*service, endpoint, observed)).collect(),
     };
     let Some(before) = before else { return seen };
@@ -70,6 +65,17 @@ pub fn status(
     } else {
         seen
     }
+}
+
+/// Both groups. Functions follow what is recorded here, so a new functions' group, out of which AWS lets everything at first, is
+/// recorded once nothing but the endpoints' group can be reached from it. One that was recorded stays whatever somebody else opens.
+fn security_groups(before: Option<&PrivateGenAINetworkStatus>, observed: &Observed) -> Option<SecurityGroupsStatus> {
+    let (functions, endpoints) = observed.group(FUNCTIONS_GROUP).zip(observed.group(ENDPOINTS_GROUP))?;
+    let seen = SecurityGroupsStatus { functions: functions.id.to_string(), endpoints: endpoints.id.to_string() };
+    let recorded = before.and_then(|status| status.security_groups.as_ref());
+    let is_known = recorded.is_some_and(|recorded| recorded.functions == seen.functions);
+    let is_closed = functions.egress.iter().all(|rule| rule.peer == Peer::Group(endpoints.id.clone()));
+    (is_known || is_closed).then_some(seen)
 }
 
 fn endpoint_status(service: Service, endpoint: &VpcEndpoint, observed: &Observed) -> EndpointStatus {
@@ -107,7 +113,7 @@ mod tests {
     use crate::aws::PolicyDocument;
     use crate::{
         api::condition::{ConditionType, Reason},
-        network::fixtures::{at_rest, bare, demand, desired_by, identity, interface},
+        network::fixtures::{at_rest, bare, default_egress, demand, desired_by, identity, interface},
     };
 
     fn written(before: Option<&PrivateGenAINetworkStatus>, observed: Option<&Observed>) -> PrivateGenAINetworkStatus {
@@ -139,6 +145,23 @@ mod tests {
         assert_eq!(endpoint.private_ip_addresses, ["10.0.1.7"]);
         assert_eq!(endpoint.interfaces[0].availability_zone, "us-east-1a");
         assert_eq!(endpoint.models, ["amazon.nova-lite-v1:0"]);
+    }
+
+    #[test]
+    fn a_new_functions_group_is_recorded_once_it_lets_out_to_nothing_but_the_endpoint() {
+        let of_functions = |status: PrivateGenAINetworkStatus| Some(status.security_groups?.functions);
+        let mut opened = at_rest();
+        let group =
+            opened.security_groups.iter_mut().find(|group| group.id.as_str() == "sg-0000000f").expect("a group");
+        group.egress.extend(default_egress());
+        assert_eq!(of_functions(written(None, Some(&opened))), None, "as AWS makes it");
+        let mut other = written(None, Some(&at_rest()));
+        other.security_groups.as_mut().expect("the groups").functions = "sg-00000001".to_owned();
+        assert_eq!(of_functions(written(Some(&other), Some(&opened))), None, "in place of one that is gone");
+        let closed = written(Some(&other), Some(&at_rest()));
+        assert_eq!(of_functions(closed.clone()).as_deref(), Some("sg-0000000f"));
+        let still = written(Some(&closed), Some(&opened));
+        assert_eq!(of_functions(still).as_deref(), Some("sg-0000000f"), "opened by somebody since");
     }
 
     #[test]

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
+use private_genai_operator::aws::Protocol;
 use serde_json::json;
 use tokio::time::sleep;
 
-use super::{SOON, TOPOLOGY, at_rest, by_hand, deny, drift, expect, lead_out, network_of, stands};
+use super::{SOON, TOPOLOGY, at_rest, by_hand, deny, drift, expect, lead_out, named, network_of, stands};
 use crate::{
     drift::shape,
     memory::aws::ByHand,
@@ -92,6 +93,32 @@ async fn one_group_is_kept_exact_while_the_other_cannot_be_created() {
         assert_eq!(ours.iter().map(|group| through(&group)).sum::<usize>(), 0, "{ours:?}");
         let told = stands(&network_of(&scene, &vpc), "SecurityGroupsReady");
         assert_eq!(told, expect("False", "WaitingForNetwork"));
+    })
+    .await;
+}
+
+/// AWS lets a new group out to everywhere.
+#[tokio::test(start_paused = true)]
+async fn a_function_follows_a_new_group_once_the_group_lets_nothing_else_out() {
+    scene(async {
+        let (scene, vpc) = at_rest().await;
+        deny(&scene, "ec2:RevokeSecurityGroupEgress");
+        for group in named(&scene, "group deleted") {
+            scene.aws.act(&group.action).expect("AWS lets it happen");
+        }
+        sleep(2 * RESYNC + SOON).await;
+        assert_eq!(stands(&network_of(&scene, &vpc), "SecurityGroupsReady"), expect("False", "AccessDenied"));
+        let carried = || {
+            let region = scene.aws.world().regions[&Scene::region()].clone();
+            let function = region.functions.values().next().expect("the function").detail.listing.configuration.clone();
+            let groups: Vec<_> = function.security_groups.iter().filter_map(|id| region.groups.get(id)).collect();
+            let ours = groups.into_iter().filter(|group| Scene::installation().owns(&group.tags));
+            ours.flat_map(|group| group.egress.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(carried(), [], "not one that lets everything out");
+        scene.aws.clear_faults();
+        scene.until_ready("bot").await;
+        assert!(matches!(&carried()[..], [rule] if rule.protocol == Protocol::Tcp), "{:?}", carried());
     })
     .await;
 }
