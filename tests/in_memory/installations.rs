@@ -226,6 +226,28 @@ async fn what_an_older_version_recorded_tells_an_id_that_changed_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_app_that_an_earlier_id_left_stops_neither_its_network_nor_the_apps_beside_it() {
+    scene(async {
+        let (mut scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+        scene.apply_app("left", &vpc);
+        scene.until_ready("left").await;
+        scene.stop().await;
+        of_an_older_version(&scene, &[network(&vpc)]);
+        scene.kubernetes.edit_status(&app("left"), |status| status["installationId"] = json!("earlier"));
+        scene.forget();
+        scene.start();
+        scene.until_refused("left", "InstallationChanged").await;
+        scene.pass(A_WHILE).await;
+        for path in [app("bot"), network(&vpc)] {
+            let object = scene.kubernetes.get(&path).expect("the object");
+            assert_eq!(ready(&object).0, "True", "{object:#}");
+        }
+        assert_eq!(writes(&scene.aws.journal()), Vec::<String>::new());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_older_version_s_objects_are_taken_by_the_same_id_and_record_it_without_a_write_to_aws() {
     scene(async {
         let (mut scene, vpc) = Scene::with_app("bot", Delays::default()).await;

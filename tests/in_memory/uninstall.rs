@@ -278,6 +278,39 @@ async fn a_typing_error_in_the_id_of_a_teardown_is_told_before_anything_is_done(
     .await;
 }
 
+/// Nothing that the objects say contradicts the id; what others have in the account does.
+#[tokio::test(start_paused = true)]
+async fn a_typing_error_in_the_id_of_a_teardown_is_told_also_where_the_objects_have_lost_their_status() {
+    scene(async {
+        let (scene, operator) = two_apps(Delays::default()).await;
+        operator.stop().await;
+        for kind in ["privategenaiapps", "privategenainetworks"] {
+            for object in scene.kubernetes.list(kind) {
+                let (namespace, name) = (&object["metadata"]["namespace"], object["metadata"]["name"].as_str());
+                let path = match namespace.as_str() {
+                    Some(_) => app(name.expect("a name")),
+                    None => format!("{kind}/{}", name.expect("a name")),
+                };
+                scene.kubernetes.edit_status(&path, |status| *status = json!({}));
+            }
+        }
+        scene.forget();
+        let before = scene.aws.world();
+        for confirmed in [false, true] {
+            let order = Order { installation: "tyr".parse().expect("an id"), ..order(&scene, confirmed) };
+            let (result, _) = tears_down_as(&scene, order, Lacking::Refused, &CancellationToken::new()).await;
+            let told = result.expect_err("it is refused").to_string();
+            assert!(told.contains("AWS has nothing of installation tyr") && told.contains(": test"), "{told}");
+        }
+        assert_eq!((scene.kubernetes.writes(), count(&scene)), (0, 4));
+        assert_eq!(scene.aws.world().regions, before.regions);
+        let (result, _) = tears_down(&scene, true, &CancellationToken::new()).await;
+        result.expect("the id that is meant goes on");
+        scene.assert_aws_is_empty();
+    })
+    .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn teardown_can_be_interrupted_and_run_again_and_takes_along_what_cannot_be_read() {
     scene(async {
