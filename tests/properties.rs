@@ -27,7 +27,7 @@ use private_genai_operator::{
     governance::{Governance, PlatformTags},
     guard::{Globs, Namespace},
     identity::{AppIdentity, InstallationId, NetworkIdentity, Retirement},
-    network::Claim,
+    network::{APP_ROOM_MAX, Admitted, Claim, Demand, Room, Turn},
     policy::{self, ModelId},
 };
 use proptest::{collection, prelude::*};
@@ -105,6 +105,25 @@ fn statements(policy: &PolicyDocument) -> Vec<Value> {
 fn texts(value: &Value) -> BTreeSet<String> {
     let list = value.as_array().cloned().unwrap_or_else(|| vec![value.clone()]);
     list.iter().map(|text| text.as_str().expect("a text").to_owned()).collect()
+}
+
+/// What apps of a network demand: models of few names, some of them very long, so that demands overlap and do not fit.
+fn demands() -> impl Strategy<Value = Vec<Demand>> {
+    let model = (0..150_u32, prop_oneof![Just(20_usize), Just(126)])
+        .prop_map(|(n, length)| format!("a.{n:0>length$}").parse::<ModelId>().expect("a model"));
+    let demand = (0..6_i64, "[a-c]", "[a-z]{1,3}", collection::btree_set(model, 0..=32), any::<bool>());
+    collection::vec(
+        demand.prop_map(|(created, namespace, name, models, has_object)| Demand {
+            turn: if has_object {
+                Turn::Object { created, namespace, name }
+            } else {
+                Turn::WithoutObject(format!("{namespace}/{name}"))
+            },
+            models,
+            subnets: BTreeSet::new(),
+        }),
+        1..12,
+    )
 }
 
 /// Nothing in it means more to IAM than itself.
@@ -194,6 +213,46 @@ proptest! {
         prop_assert!(is_literal(&roles));
         prop_assert_eq!(&statements[0]["Condition"], &json!({"ArnLike": {"aws:PrincipalArn": format!("{roles}*")}}));
         prop_assert_eq!(policy::models_of_endpoint(&document, &app.region), models, "what was written is read back");
+    }
+
+    #[test]
+    fn whoever_demands_what_an_endpoint_policy_fits_who_is_served_stays_and_nobody_is_held_up(
+        app in identity(), before in demands(), after in demands(), order in any::<prop::sample::Index>(),
+    ) {
+        tried();
+        let caller = caller(&app.region);
+        let room = Room::new(&app.installation, &caller, &app.region);
+        let length = |models: &BTreeSet<ModelId>| {
+            policy::bedrock_runtime_endpoint_policy(&app.installation, &caller, &app.region, models).as_str().len()
+        };
+        let demanded = |demands: &[Demand]| demands.iter().flat_map(|demand| demand.models.clone()).collect::<BTreeSet<_>>();
+        let Admitted { models: served, .. } = room.admit(&[], &before);
+        prop_assert!(length(&served) <= policy::ENDPOINT_POLICY_MAX);
+        // Others come, and those who were there stay: nobody takes anything from them.
+        let all: Vec<Demand> = before.iter().chain(&after).cloned().collect();
+        let admitted = room.admit(std::slice::from_ref(&served), &all);
+        prop_assert!(length(&admitted.models) <= policy::ENDPOINT_POLICY_MAX, "{}", length(&admitted.models));
+        prop_assert!(admitted.models.is_superset(&served), "one app evicts no other");
+        prop_assert!(demanded(&all).is_superset(&admitted.models), "nothing gets through that nobody names");
+        // However the objects are listed, and by whoever begins anew with what the endpoint shows.
+        let mut others = all.clone();
+        others.rotate_left(order.index(all.len()));
+        prop_assert_eq!(&room.admit(std::slice::from_ref(&served), &others), &admitted);
+        others.reverse();
+        prop_assert_eq!(&room.admit(std::slice::from_ref(&served), &others), &admitted);
+        prop_assert_eq!(&room.admit(std::slice::from_ref(&admitted.models), &all), &admitted, "it stays so");
+        // Whoever is not served whole would have gone beyond a bound, and is told which.
+        for demand in &all {
+            let lacks = !admitted.models.is_superset(&demand.models);
+            prop_assert_eq!(room.refusal(&admitted.models, &demand.models).is_some(), lacks, "{:?}", demand);
+            prop_assert!(!lacks || admitted.waiting.contains(&demand.turn.app()));
+            let grown: BTreeSet<ModelId> = admitted.models.union(&demand.models).cloned().collect();
+            let own = length(&demand.models);
+            prop_assert!(!lacks || length(&grown) > policy::ENDPOINT_POLICY_MAX || own > APP_ROOM_MAX, "{:?}", demand);
+        }
+        // Those who are gone make room: what they alone named goes.
+        let left = room.admit(&[admitted.models], &after);
+        prop_assert!(demanded(&after).is_superset(&left.models));
     }
 
     #[test]

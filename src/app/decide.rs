@@ -73,7 +73,7 @@ pub fn footing(object: &PrivateGenAIApp, cluster: &Cluster<'_>) -> Footing {
         };
         return Footing::WithoutNetwork { app, leg, bring };
     };
-    let view = View::new(network, &app);
+    let view = View::new(network, &app, &cluster.settings.installation);
     let network = AppNetworkStatus {
         name: network.name_any(),
         vpc_id: app.network.vpc.to_string(),

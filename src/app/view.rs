@@ -8,15 +8,17 @@ use kube::ResourceExt as _;
 use super::{Ground, Path};
 use crate::{
     api::{
-        EndpointStatus, PrivateGenAINetwork,
+        EndpointStatus, PrivateGenAINetwork, PrivateGenAINetworkStatus,
         app::App,
         condition::{ConditionType, Leg, Reason, Standing, find, is_true},
         network::NetworkKey,
     },
-    aws::EndpointState,
+    aws::{Caller, EndpointState},
     guard::Refusal,
-    network::{Service, is_implicit},
+    identity::InstallationId,
+    network::{APP_ROOM_MAX, NoRoom, Room, Service, is_implicit},
     plan::listed,
+    policy::{ENDPOINT_POLICY_MAX, ModelId},
 };
 
 pub(super) fn waiting(message: String) -> Leg {
@@ -84,8 +86,8 @@ pub struct View {
 }
 
 impl View {
-    /// What an app sees of this network.
-    pub fn new(network: &PrivateGenAINetwork, app: &App) -> Self {
+    /// What an app of the installation sees of this network.
+    pub fn new(network: &PrivateGenAINetwork, app: &App, installation: &InstallationId) -> Self {
         let name = network.name_any();
         let recorded = || network.status.as_ref().and_then(Path::new);
         let nothing = |leg| Self { legs: vec![leg], endpoints: Vec::new(), ground: Ground::Closed(recorded()) };
@@ -106,23 +108,27 @@ impl View {
         } else {
             inherited(ConditionType::NetworkReady, &name, &status.conditions)
         };
-        let models: BTreeSet<String> = app.models.iter().map(ToString::to_string).collect();
+        let models: BTreeSet<ModelId> = app.models.iter().cloned().collect();
         let missing = Service::ALL.iter().find(|service| {
             !status.endpoints.iter().any(|endpoint| {
                 endpoint.service == service.as_str()
                     && endpoint.state == EndpointState::Available.as_str()
-                    && models.iter().all(|model| endpoint.models.contains(model))
+                    && let_through(endpoint).is_superset(&models)
             })
         });
         let endpoint_leg = match missing {
             None => {
                 Leg::met(ConditionType::EndpointReady, "The endpoint is available and lets the app's models through.")
             }
-            Some(_) if is_true(&status.conditions, ConditionType::EndpointsReady) => Leg::progressing(
-                ConditionType::EndpointReady,
-                Reason::EndpointUpdating,
-                "The endpoint does not let all of the app's models through yet; its policy is being changed.",
-            ),
+            Some(service) if is_true(&status.conditions, ConditionType::EndpointsReady) => {
+                no_room(*service, &app.network, status, &models, installation).unwrap_or_else(|| {
+                    Leg::progressing(
+                        ConditionType::EndpointReady,
+                        Reason::EndpointUpdating,
+                        "The endpoint does not let all of the app's models through yet; its policy is being changed.",
+                    )
+                })
+            }
             Some(_) => inherited(ConditionType::EndpointReady, &name, &status.conditions),
         };
         let is_met = network_leg.standing == Standing::Met && endpoint_leg.standing == Standing::Met;
@@ -133,6 +139,39 @@ impl View {
         };
         Self { legs: vec![network_leg, endpoint_leg], endpoints: status.endpoints.clone(), ground }
     }
+}
+
+fn let_through(endpoint: &EndpointStatus) -> BTreeSet<ModelId> {
+    endpoint.models.iter().filter_map(|model| model.parse().ok()).collect()
+}
+
+/// Why the policy of the endpoint does not take these models, if it has no room for them beside those that it lets through: the
+/// network admits none of them then.
+fn no_room(
+    service: Service,
+    NetworkKey { region, vpc }: &NetworkKey,
+    status: &PrivateGenAINetworkStatus,
+    models: &BTreeSet<ModelId>,
+    installation: &InstallationId,
+) -> Option<Leg> {
+    let account = status.account_id.as_ref()?.parse().ok()?;
+    let caller = Caller { account, partition: region.partition() };
+    let endpoint = status.endpoints.iter().find(|endpoint| endpoint.service == service.as_str())?;
+    let message = match Room::new(installation, &caller, region).refusal(&let_through(endpoint), models)? {
+        NoRoom::OverShare { models } => format!(
+            "The models of this app take {models} characters in the policy of the {} endpoint of VPC {vpc}, and one app gets \
+             {APP_ROOM_MAX}, so that others find room too: name fewer models, or divide them among several apps.",
+            service.as_str()
+        ),
+        NoRoom::Full { lacks, needed, left } => format!(
+            "The policy of the {} endpoint of VPC {vpc} has no room for {}: they take {needed} characters, and {left} of the \
+             {ENDPOINT_POLICY_MAX} that AWS allows are left. Name fewer models here or in other apps of the VPC, or use another \
+             VPC, whose network has an endpoint of its own.",
+            service.as_str(),
+            listed(&lacks)
+        ),
+    };
+    Some(Leg::blocked(ConditionType::EndpointReady, Reason::PolicyTooLong, message))
 }
 
 /// A leg that stands as the network stands.

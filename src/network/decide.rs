@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use kube::ResourceExt as _;
 
 use super::{
-    Demand, Desired, Observed, Service, accepted, is_implicit, plan, teardown,
+    Demand, Desired, Observed, Service, Turn, accepted, is_implicit, plan, teardown,
     users::{Users, WithoutObject, apps_without_object, has_object},
     whose::{mark, told_by_aws},
 };
@@ -20,7 +20,7 @@ use crate::{
     controller::{Cluster, Memory, Settings, is_held},
     identity::NetworkIdentity,
     plan::{Plan, Source, listed},
-    policy::ModelId,
+    policy::{ModelId, models_of_endpoint},
 };
 
 /// What an object is to its VPC.
@@ -104,25 +104,39 @@ pub fn wanted(
     memory: &mut Memory,
 ) -> Option<Desired> {
     let mut demands = Users::of(key, cluster).demands(observed, identity, cluster);
-    demands.extend(
-        apps_without_object(key, observed, cluster, memory)
-            .into_values()
-            .map(|app| Demand { models: app.models, subnets: BTreeSet::new() }),
-    );
+    demands.extend(apps_without_object(key, observed, cluster, memory).into_iter().map(|(name, app)| Demand {
+        turn: Turn::WithoutObject(name),
+        models: app.models,
+        subnets: BTreeSet::new(),
+    }));
+    let Settings { owner, governance, implicit_networks, .. } = cluster.settings;
+    let recorded = recorded_models(key, cluster);
     if observed.unread.lacks(Source::Roles) {
-        demands.push(Demand { models: recorded_models(key, cluster), subnets: BTreeSet::new() });
+        let (turn, models) = (Turn::WithoutObject(String::new()), recorded.clone());
+        demands.push(Demand {
+            turn,
+            models: implicit_networks.allow.narrowed_anywhere(models),
+            subnets: BTreeSet::new(),
+        });
     }
-    let Settings { owner, governance, .. } = cluster.settings;
-    Desired::union(identity.clone(), owner.clone(), caller.clone(), governance, &demands)
+    let served = [let_through(observed, identity), recorded];
+    Desired::union(identity.clone(), owner.clone(), caller.clone(), governance, &served, &demands)
 }
 
-/// The models that the endpoints of a network let through, as its status says, as far as they are allowed today.
+/// The models that the endpoints of a network let through, as AWS shows them.
+fn let_through(observed: &Observed, identity: &NetworkIdentity) -> BTreeSet<ModelId> {
+    let endpoints = Service::ALL.iter().filter_map(|service| observed.endpoints_of(*service).first().copied());
+    let policies = endpoints.filter_map(|endpoint| endpoint.policy.as_ref());
+    policies.flat_map(|policy| models_of_endpoint(policy, &identity.region)).collect()
+}
+
+/// The models that the endpoints of a network let through, as its status says.
 fn recorded_models(key: &NetworkKey, cluster: &Cluster<'_>) -> BTreeSet<ModelId> {
     let all = cluster.networks.state();
     let network = accepted(all.iter().filter_map(|network| network.0.as_ref().ok()), key);
     let endpoints = network.and_then(|network| network.status.as_ref()).map(|status| status.endpoints.iter());
     let models = endpoints.into_iter().flatten().flat_map(|endpoint| &endpoint.models);
-    cluster.settings.implicit_networks.allow.narrowed_anywhere(models.filter_map(|model| model.parse().ok()).collect())
+    models.filter_map(|model| model.parse().ok()).collect()
 }
 
 /// Under what a resource that was created is remembered until it is seen.

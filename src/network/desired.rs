@@ -6,7 +6,8 @@ use crate::{
     aws::{Caller, Partition, PolicyDocument, Region, SubnetId},
     governance::Governance,
     identity::{NetworkIdentity, OwnerMark},
-    policy::{ENDPOINT_POLICY_MAX, ModelId, bedrock_runtime_endpoint_policy, models_of_endpoint},
+    network::{Admitted, Room, Turn},
+    policy::{ModelId, bedrock_runtime_endpoint_policy},
 };
 
 /// A service that an endpoint leads to.
@@ -56,9 +57,11 @@ impl Service {
     }
 }
 
-/// What one app asks of its network.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// What one app asks of its network. Demands are in the order of their turns.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Demand {
+    /// Whose it is.
+    pub turn: Turn,
     /// The models that it calls.
     pub models: BTreeSet<ModelId>,
     /// The subnets that it names; empty: whichever the network chooses.
@@ -74,8 +77,10 @@ pub struct Desired {
     pub owner: OwnerMark,
     /// Who the operator is to AWS.
     pub caller: Caller,
-    /// All models demanded.
+    /// The models demanded, as far as the policy of the endpoint has room for them.
     pub models: BTreeSet<ModelId>,
+    /// The apps, as `namespace/name`, some of whose models find no room.
+    pub waiting: BTreeSet<String>,
     /// All subnets that apps name.
     pub subnets: BTreeSet<SubnetId>,
     /// At least one app leaves the choice of subnets to the network.
@@ -85,63 +90,41 @@ pub struct Desired {
 }
 
 impl Desired {
-    /// The union of demands; `None` when there is none, and nothing is to exist.
+    /// The union of demands, of models as far as there is room for them beside those that are `served` ([`Room::admit`]); `None`
+    /// when there is no demand, and nothing is to exist.
     pub fn union(
         identity: NetworkIdentity,
         owner: OwnerMark,
         caller: Caller,
         governance: &Governance,
+        served: &[BTreeSet<ModelId>],
         demands: &[Demand],
     ) -> Option<Self> {
         if demands.is_empty() {
             return None;
         }
+        let room = Room::new(&identity.installation, &caller, &identity.region);
+        let Admitted { models, waiting } = room.admit(served, demands);
         Some(Self {
             identity,
             owner,
             caller,
-            models: demands.iter().flat_map(|demand| demand.models.iter().cloned()).collect(),
+            models,
+            waiting,
             subnets: demands.iter().flat_map(|demand| demand.subnets.iter().cloned()).collect(),
             chooses_subnets: demands.iter().any(|demand| demand.subnets.is_empty()),
             governance: governance.clone(),
         })
     }
 
-    /// The policy of the endpoint of a service.
+    /// The policy of the endpoint of a service: never longer than AWS allows.
     pub fn endpoint_policy(&self, service: Service) -> PolicyDocument {
-        self.policy_for(service, &self.models)
-    }
-
-    /// The policy where the one for all models would be longer than AWS allows: whoever is served stays so, as far as it is
-    /// demanded, and what is new waits. Where what the endpoint has is none of ours, as many models as there is room for.
-    pub fn policy_that_fits(&self, service: Service, found: Option<&PolicyDocument>) -> PolicyDocument {
-        let served: BTreeSet<ModelId> =
-            found.map(|policy| models_of_endpoint(policy, &self.identity.region)).unwrap_or_default();
-        let mut served: BTreeSet<ModelId> = served.intersection(&self.models).cloned().collect();
-        let fits = |policy: &PolicyDocument| policy.as_str().len() <= ENDPOINT_POLICY_MAX;
-        let mut policy = self.policy_for(service, &served);
-        if !served.is_empty() && fits(&policy) {
-            return policy;
-        }
-        served.clear();
-        for model in &self.models {
-            served.insert(model.clone());
-            let more = self.policy_for(service, &served);
-            if !fits(&more) {
-                break;
-            }
-            policy = more;
-        }
-        policy
-    }
-
-    fn policy_for(&self, service: Service, models: &BTreeSet<ModelId>) -> PolicyDocument {
         match service {
             Service::BedrockRuntime => bedrock_runtime_endpoint_policy(
                 &self.identity.installation,
                 &self.caller,
                 &self.identity.region,
-                models,
+                &self.models,
             ),
         }
     }

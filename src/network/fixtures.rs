@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Demand, Desired, Observed, Service};
+use super::{Demand, Desired, Observed, Service, Turn};
 use crate::{
     aws::{
         Caller, EndpointService, EndpointState, InterfaceHolder, InterfaceState, NetworkInterface, Partition, Peer,
@@ -19,6 +19,7 @@ use crate::{
         ENDPOINTS_GROUP, FUNCTIONS_GROUP, NetworkIdentity, TAG_COMPONENT, TAG_OWNER, TAG_PRIVATE_DNS, TAG_SERVICE,
     },
     plan::Unread,
+    policy::ModelId,
 };
 
 pub(super) const RUNTIME: Service = Service::BedrockRuntime;
@@ -74,8 +75,15 @@ pub(super) fn caller() -> Caller {
     Caller { account: identity().account, partition: Partition::Aws }
 }
 
+/// What an app of this age and name demands.
+pub(super) fn demand_of(created: i64, name: &str, models: BTreeSet<ModelId>) -> Demand {
+    let turn = Turn::Object { created, namespace: "team-a".to_owned(), name: name.to_owned() };
+    Demand { turn, models, subnets: BTreeSet::new() }
+}
+
 pub(super) fn demand(models: &[&str], subnets: &[u32]) -> Demand {
     Demand {
+        turn: Turn::WithoutObject("team-a/bot".to_owned()),
         models: models.iter().map(|model| model.parse().expect("a model")).collect(),
         subnets: subnet_ids(subnets),
     }
@@ -83,7 +91,7 @@ pub(super) fn demand(models: &[&str], subnets: &[u32]) -> Demand {
 
 /// What these demands make of the network.
 pub(super) fn desired_by(demands: &[Demand]) -> Desired {
-    Desired::union(identity(), settings().owner, caller(), &Governance::default(), demands).expect("a demand")
+    Desired::union(identity(), settings().owner, caller(), &Governance::default(), &[], demands).expect("a demand")
 }
 
 /// One app, which leaves the choice of subnets to the network.

@@ -10,6 +10,7 @@ mod lingering;
 mod observed;
 mod plan;
 mod preflight;
+mod room;
 mod status;
 mod users;
 pub mod whose;
@@ -20,5 +21,6 @@ pub use lingering::{Available, Interfaces, keeps, left_behind, of_functions, of_
 pub use observed::Observed;
 pub use plan::{Hints, plan, teardown};
 pub use preflight::{Refusal, check_subnets};
+pub use room::{APP_ROOM_MAX, Admitted, NoRoom, Room, Turn};
 pub use status::status;
 pub use whose::Claim;

@@ -20,8 +20,7 @@ use crate::{
         ENDPOINTS_GROUP, FUNCTIONS_GROUP, Retirement, TAG_COMPONENT, TAG_NAME, TAG_PRIVATE_DNS, TAG_SERVICE,
         missing_tags,
     },
-    plan::{Plan, Source},
-    policy::ENDPOINT_POLICY_MAX,
+    plan::{Plan, Source, listed},
 };
 
 /// The port of HTTPS.
@@ -334,22 +333,8 @@ fn endpoint(
 ) -> Leg {
     let kind = ConditionType::EndpointsReady;
     let ours = observed.endpoints_of(service);
-    let policy = desired.endpoint_policy(service);
-    let too_long = (policy.as_str().len() > ENDPOINT_POLICY_MAX).then(|| {
-        Leg::blocked(
-            kind,
-            Reason::PolicyTooLong,
-            format!(
-                "The policy of the {} endpoint would have {} characters, and AWS allows {ENDPOINT_POLICY_MAX}: let the \
-                 apps in VPC {} name fewer models.",
-                service.as_str(),
-                policy.as_str().len(),
-                desired.identity.vpc
-            ),
-        )
-    });
     let Some((endpoint, surplus)) = ours.split_first() else {
-        return too_long.unwrap_or_else(|| new_endpoint(desired, observed, hints, (service, placement), groups, plan));
+        return new_endpoint(desired, observed, hints, (service, placement), groups, plan);
     };
     for endpoint in surplus {
         plan.step(kind, Write::DeleteVpcEndpoint { endpoint: endpoint.id.clone() });
@@ -386,17 +371,22 @@ fn endpoint(
     let private_dns = chosen_private_dns(endpoint).unwrap_or(endpoint.private_dns);
     let tags = endpoint_tags(desired, service, private_dns);
     restore_tags(kind, id.as_str(), &tags, &endpoint.tags, plan);
-    let policy = if too_long.is_some() { desired.policy_that_fits(service, endpoint.policy.as_ref()) } else { policy };
-    for change in changes(endpoint, placement, groups.of_endpoints(), policy) {
+    for change in changes(endpoint, placement, groups.of_endpoints(), desired.endpoint_policy(service)) {
         plan.step(kind, Write::ModifyVpcEndpoint { endpoint: id.clone(), change });
     }
-    if let Some(leg) = too_long {
-        leg
-    } else if plan.steps.len() == before {
-        Leg::met(kind, format!("Endpoint {id} is available."))
+    if plan.steps.len() == before {
+        Leg::met(kind, format!("Endpoint {id} is available.{}", who_waits(desired)))
     } else {
         Leg::progressing(kind, Reason::Applying, format!("Endpoint {id} is being changed to what it should be."))
     }
+}
+
+/// Whose models the policy of the endpoint has no room for, as a further sentence. Each of these apps says it in full.
+fn who_waits(desired: &Desired) -> String {
+    if desired.waiting.is_empty() {
+        return String::new();
+    }
+    format!(" Its policy has no room for all models of {}: their conditions say what to do.", listed(&desired.waiting))
 }
 
 /// The endpoint of a service that has none.

@@ -7,7 +7,7 @@ use std::{
 
 use kube::{Resource as _, ResourceExt as _, runtime::reflector::ObjectRef};
 
-use super::{Demand, Observed, Service, check_subnets};
+use super::{Demand, Observed, Service, Turn, check_subnets};
 use crate::{
     api::{PrivateGenAIApp, app::App, network::NetworkKey},
     app::{Admission, retained_role},
@@ -139,7 +139,10 @@ impl Users {
                 let app = match Admission::of(object, cluster.settings) {
                     Admission::Accepted(app) => app,
                     Admission::Refused(app, _) => App { models: Vec::new(), ..app },
-                    Admission::Unreadable(_) => return held.then(Demand::default),
+                    Admission::Unreadable(_) => {
+                        let (models, subnets) = (BTreeSet::new(), BTreeSet::new());
+                        return held.then(|| Demand { turn: turn(object), models, subnets });
+                    }
                 };
                 // Whether subnets can be used is not known: nobody is moved to them, or begins with them, by that.
                 let unknown = observed.unread.lacks(Source::Topology) && !app.subnets.is_empty();
@@ -152,8 +155,17 @@ impl Users {
                     return None;
                 }
                 let subnets = if usable { app.subnets } else { BTreeSet::new() };
-                Some(Demand { models: app.models.into_iter().collect(), subnets })
+                Some(Demand { turn: turn(object), models: app.models.into_iter().collect(), subnets })
             })
             .collect()
+    }
+}
+
+/// When it is an app's turn.
+fn turn(object: &PrivateGenAIApp) -> Turn {
+    Turn::Object {
+        created: object.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second()),
+        namespace: object.namespace().unwrap_or_default(),
+        name: object.name_any(),
     }
 }

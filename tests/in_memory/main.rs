@@ -40,5 +40,6 @@ mod simulate;
 mod sweep;
 mod tags;
 mod teardown;
+mod tenants;
 mod two_writers;
 mod uninstall;

@@ -290,11 +290,13 @@ async fn an_environment_that_lambda_would_refuse_is_told_with_its_size_and_never
         let (vpc, _) = scene.vpc(&VpcShape::default());
         scene.start();
         let models = |count: usize| (0..count).map(|n| format!("amazon.{n:0>121}")).collect::<Vec<_>>();
-        scene.apply("bot", json!({"network": {"vpcId": vpc.as_str()}, "models": models(32)}));
+        let long = json!({"environment": {"GREETING": "x".repeat(1_000)}});
+        let network = json!({"vpcId": vpc.as_str()});
+        scene.apply("bot", json!({"network": network, "models": models(28), "function": long}));
         let message = scene.until_refused("bot", "EnvironmentTooLong").await;
         assert!(message.contains("allows 4096") && message.contains("fewer models"), "{message}");
         assert!(!names(&scene.aws.take_journal()).contains(&"lambda:CreateFunction".to_owned()));
-        scene.apply("bot", json!({"network": {"vpcId": vpc.as_str()}, "models": models(28)}));
+        scene.apply("bot", json!({"network": network, "models": models(28)}));
         scene.until_ready("bot").await;
     })
     .await;

@@ -6,13 +6,13 @@ use crate::{
     network::{
         Demand,
         fixtures::{
-            RUNTIME, at_rest, bare, default_egress, demand, desired, desired_by, endpoint, endpoint_id, endpoint_in,
-            exact_groups, group_id, https, identity, interface, main_table, new_group, settings, subnet_ids, vpc_id,
-            with_endpoints,
+            RUNTIME, at_rest, bare, default_egress, demand, demand_of, desired, desired_by, endpoint, endpoint_id,
+            endpoint_in, exact_groups, group_id, https, identity, interface, main_table, new_group, settings,
+            subnet_ids, vpc_id, with_endpoints,
         },
     },
     plan::{Step, Unread},
-    policy::{POLICY_NAME, retired_policy, trust_policy},
+    policy::{ModelId, POLICY_NAME, retired_policy, trust_policy},
 };
 
 fn decided(observed: &Observed) -> Plan {
@@ -575,38 +575,52 @@ fn a_replacement_waits_until_the_name_that_it_is_to_take_over_is_free() {
     assert!(!created(decided(&way_out)).private_dns, "the new one does not want the name");
 }
 
+/// Two apps whose models do not fit into one policy together, of which the second is the smaller.
+fn too_many() -> [Demand; 2] {
+    let models = |of: &str, count: usize| -> BTreeSet<ModelId> {
+        (0..count).map(|n| format!("{of}.{n:0>126}").parse().expect("a model")).collect()
+    };
+    [
+        demand_of(1, "greedy", models("a", 32)),
+        demand_of(2, "bot", ["amazon.nova-lite-v1:0".parse().expect("a model")].into()),
+    ]
+}
+
 #[test]
-fn a_policy_longer_than_aws_allows_is_told_and_the_endpoint_stays_as_it_is() {
-    let models: Vec<String> = (0..400).map(|n| format!("provider.a-model-with-a-rather-long-name-{n}")).collect();
-    let models: Vec<&str> = models.iter().map(String::as_str).collect();
-    let many = desired_by(&[demand(&models, &[]), demand(&["amazon.nova-lite-v1:0"], &[])]);
-    for observed in [at_rest(), with_endpoints(vec![])] {
-        let plan = plan(&many, &observed, &Hints::default());
-        assert_eq!(plan.steps, []);
-        assert_eq!(endpoints_leg(&plan), (Standing::Blocked, Reason::PolicyTooLong));
-        let message = &leg(&plan, ConditionType::EndpointsReady).message;
-        assert!(message.contains("20480") && message.contains("vpc-0abc1234"), "{message}");
-    }
+fn an_app_whose_models_find_no_room_holds_up_nothing_and_is_named_and_the_rest_is_created_and_repaired() {
+    let desired = desired_by(&too_many());
+    let at_rest = plan(&desired, &at_rest(), &Hints::default());
+    assert_eq!(at_rest.steps, []);
+    assert_eq!(endpoints_leg(&at_rest), (Standing::Met, Reason::Ready));
+    let message = &leg(&at_rest, ConditionType::EndpointsReady).message;
+    assert!(message.contains("no room for all models of team-a/greedy"), "{message}");
+
+    let new = created(plan(&desired, &with_endpoints(vec![]), &Hints::default()));
+    assert_eq!(new.policy, crate::network::fixtures::desired().endpoint_policy(RUNTIME), "it is created for the rest");
+
     let mut opened = endpoint(1);
     opened.policy = Some(PolicyDocument::from_wire(r#"{"Statement":[{"Effect":"Allow","Resource":"*"}]}"#));
     opened.security_groups.insert(functions());
-    let plan = plan(&many, &with_endpoints(vec![opened]), &Hints::default());
-    assert_eq!(endpoints_leg(&plan), (Standing::Blocked, Reason::PolicyTooLong));
-    let writes = writes(plan);
+    let writes = writes(plan(&desired, &with_endpoints(vec![opened]), &Hints::default()));
     let [Write::ModifyVpcEndpoint { change: narrowed, .. }, Write::ModifyVpcEndpoint { change, .. }] = &writes[..]
     else {
         panic!("{writes:?}");
     };
-    let policy = narrowed.policy.as_ref().expect("a policy");
-    assert!(policy.as_str().len() <= ENDPOINT_POLICY_MAX && policy.as_str().len() > ENDPOINT_POLICY_MAX - 200);
-    assert!(crate::policy::models_of_endpoint(policy, &identity().region).is_subset(&many.models), "and `*` is gone");
+    assert_eq!(narrowed.policy, Some(desired.endpoint_policy(RUNTIME)), "and repaired");
     assert_eq!(change.remove_security_groups, [functions()].into());
 }
 
 #[test]
 fn a_network_is_the_union_of_what_apps_demand() {
     assert_eq!(
-        Desired::union(identity(), settings().owner, crate::network::fixtures::caller(), &Governance::default(), &[]),
+        Desired::union(
+            identity(),
+            settings().owner,
+            crate::network::fixtures::caller(),
+            &Governance::default(),
+            &[],
+            &[]
+        ),
         None,
         "no demand, no network"
     );

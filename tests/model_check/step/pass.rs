@@ -222,7 +222,7 @@ impl Scenario {
                 let network_legs = match network {
                     Network::Missing(leg) => vec![leg],
                     Network::Found(network) => {
-                        let view = View::new(network.get(), &wanted);
+                        let view = View::new(network.get(), &wanted, &self.settings.installation);
                         facts.endpoints = view.endpoints;
                         facts.network = Some(private_genai_operator::api::app::AppNetworkStatus {
                             name: network.get().name_any(),
