@@ -146,6 +146,11 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     let recorded = object.status.as_ref().and_then(|status| status.function.as_ref());
     let look = ctx.takes_closer_look(&desired.identity.app());
     let closely = look.is_some() || is_in_doubt(object);
+    if ctx.takes_rows(&key("app", object)) {
+        // The log group and the ARNs have the name of the function in theirs, which is the role's.
+        ctx.refusals.forget_about(&[desired.identity.function_name().to_string()]);
+        snapshot.reread_app(&desired.identity).await;
+    }
     let principal = RefCell::new(Principal::of(recorded));
     begins(&desired, &mut ctx.memory());
     let pass = converge(
@@ -298,8 +303,9 @@ pub async fn observe(
 ) -> Result<Observed, AwsError> {
     let mut unread = Unread::default();
     let name = desired.identity.function_name();
-    let role_age = fresh.of(ConditionType::ExecutionRoleReady);
-    if closely || role_age != MaxAge::Any {
+    let role_age = snapshot.age_of_app(&desired.identity, fresh.of(ConditionType::ExecutionRoleReady));
+    let was_read = snapshot.age_of_app(&desired.identity, MaxAge::Under(READ_JUST_NOW)) == MaxAge::Any;
+    if !was_read && (closely || role_age != MaxAge::Any) {
         snapshot.doubt_role(&desired.identity.role_name());
     }
     let roles = unread.take(Source::Roles, snapshot.roles(role_age).await)?;
@@ -312,6 +318,8 @@ pub async fn observe(
         let listed = snapshot.functions(MaxAge::Any).await?.get(&name).cloned();
         match listed {
             Some(listed) => Ok(Some(listed)),
+            // It is asked for by its name.
+            None if closely => Ok(None),
             None => Ok(snapshot.functions(fresh.of(ConditionType::FunctionReady)).await?.get(&name).cloned()),
         }
     };
@@ -320,7 +328,7 @@ pub async fn observe(
     let group = groups.and_then(|groups| groups.get(&desired.identity.log_group_name()).cloned());
     let another_role = !unread.lacks(Source::Roles) && role.as_ref().map(|role| &role.id) != given_role_id.as_ref();
     let needed = (listing.is_some() && another_role) || needs_detail(listing.as_ref(), &desired.function, recorded);
-    let (listing, detail) = if needed || (closely && listing.is_some()) {
+    let (listing, detail) = if needed || closely {
         let detail = unread.take(Source::Functions, snapshot.function(&name).await)?.flatten();
         (detail.as_ref().map(|detail| detail.listing.clone()), detail)
     } else {
@@ -342,6 +350,9 @@ pub async fn observe(
     let claim = claim(snapshot, &desired.identity, Proof::Known, fresh, settings).await?;
     Ok(Observed { role, given_role_id, log_group, listing, detail, interfaces: BTreeSet::new(), claim, unread })
 }
+
+/// How old an app's rows may be that need no second look.
+const READ_JUST_NOW: Duration = Duration::from_secs(1);
 
 /// By which groups it is decided whose a VPC is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

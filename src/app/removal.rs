@@ -23,10 +23,10 @@ use crate::{
         DeletionPolicy, PrivateGenAIApp, Recorded,
         condition::{ConditionType, Leg, Reason, Standing},
     },
-    aws::{AwsError, Caller, MaxAge, NetworkInterfaceId, Role, Snapshot},
+    aws::{AppRows, AwsError, Caller, MaxAge, NetworkInterfaceId, Role, Snapshot},
     controller::{
-        Context, Converged, Departed, Error, Freshness, Guarded, Pace, Place, Settings, converge, explain_undecoded,
-        explain_unreadable, is_held, remove_finalizer, stored,
+        By, Context, Converged, Departed, Error, Freshness, Guarded, Pace, Place, Settings, converge,
+        explain_undecoded, explain_unreadable, is_held, remove_finalizer, stored,
     },
     identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity, Retirement, is_retained},
     network::{of_functions, of_lambda},
@@ -151,9 +151,8 @@ fn one_of_each_kind(legs: Vec<Leg>) -> Vec<Leg> {
 }
 
 /// Removes what another operator was late to create for an app that is gone. Nothing is to be removed either when an object
-/// of that name is there again, which sees to it, or was meanwhile and left its resources. The tables that all share come
-/// first: of an app that none of them shows, nothing is asked for by name.
-pub async fn look_after(identity: &AppIdentity, ctx: &Context) -> Place {
+/// of that name is there again, which sees to it, or was meanwhile and left its resources.
+pub async fn look_after(identity: &AppIdentity, by: By, ctx: &Context) -> Place {
     let stays = || is_back(identity, &ctx.cluster()) || ctx.memory().may_be_invisible(&retained_role(identity));
     if stays() {
         return Place::Empty;
@@ -162,7 +161,12 @@ pub async fn look_after(identity: &AppIdentity, ctx: &Context) -> Place {
         Ok(caller) => caller,
         Err(error) => return Place::Unknown(error),
     };
-    match is_shown(identity, &ctx.snapshots.region(&identity.region)).await {
+    let snapshot = ctx.snapshots.region(&identity.region);
+    let shown = match by {
+        By::Rows => shown_by_rows(identity, &snapshot).await,
+        By::Tables => shown_by_tables(identity, &snapshot).await,
+    };
+    match shown {
         Ok(Shown::Nothing | Shown::Retained) => Place::Empty,
         Ok(Shown::Something) => {
             let pass = remove_one(identity, &caller, stays, ctx).await;
@@ -174,7 +178,7 @@ pub async fn look_after(identity: &AppIdentity, ctx: &Context) -> Place {
     }
 }
 
-/// What the tables show of an app.
+/// What there is to see of an app.
 enum Shown {
     Nothing,
     Something,
@@ -182,18 +186,37 @@ enum Shown {
     Retained,
 }
 
-async fn is_shown(identity: &AppIdentity, snapshot: &Snapshot) -> Result<Shown, AwsError> {
+impl Shown {
+    fn by(role: Option<&Role>, has_more: bool) -> Self {
+        // A role that was handed to the network is nothing of the app's any more.
+        match role {
+            Some(role) if is_retained(&role.tags) => Self::Retained,
+            Some(role) if Retirement::from_tags(&role.tags).is_none() => Self::Something,
+            Some(_) | None if has_more => Self::Something,
+            Some(_) | None => Self::Nothing,
+        }
+    }
+}
+
+async fn shown_by_rows(identity: &AppIdentity, snapshot: &Snapshot) -> Result<Shown, AwsError> {
+    let AppRows { role, has_function, has_log_group } = snapshot.app_rows(identity).await?;
+    let shown = Shown::by(role.as_ref(), has_function || has_log_group);
+    if matches!(shown, Shown::Something) {
+        // The tables, by which it is removed, do not have it.
+        snapshot.reread_app(identity).await;
+    }
+    Ok(shown)
+}
+
+async fn shown_by_tables(identity: &AppIdentity, snapshot: &Snapshot) -> Result<Shown, AwsError> {
     let roles = snapshot.roles(MaxAge::Any).await?;
     let role = roles.get(&identity.role_name());
     if role.is_some_and(|role| is_retained(&role.tags)) {
         return Ok(Shown::Retained);
     }
-    // A role that was handed to the network is nothing of the app's any more.
-    let has = |role: &Role| Retirement::from_tags(&role.tags).is_none();
-    let shown = role.is_some_and(has)
-        || snapshot.functions(MaxAge::Any).await?.contains_key(&identity.function_name())
+    let has_more = snapshot.functions(MaxAge::Any).await?.contains_key(&identity.function_name())
         || snapshot.log_groups(MaxAge::Any).await?.contains_key(&identity.log_group_name());
-    Ok(if shown { Shown::Something } else { Shown::Nothing })
+    Ok(Shown::by(role, has_more))
 }
 
 /// Leaves an app's resources as they are, with a tag that says so. Also gives the unique id of the role that its function was
@@ -288,7 +311,8 @@ pub async fn observe_remains(
     settings: &Settings,
 ) -> Result<Observed, AwsError> {
     let mut unread = Unread::default();
-    let roles = unread.take(Source::Roles, snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await)?;
+    let role_age = snapshot.age_of_app(identity, fresh.of(ConditionType::ExecutionRoleReady));
+    let roles = unread.take(Source::Roles, snapshot.roles(role_age).await)?;
     let role = roles.and_then(|roles| roles.get(&identity.role_name()).cloned());
     let claim = claim(snapshot, identity, Proof::Read, fresh, settings).await?;
     let detail = unread.take(Source::Functions, snapshot.function(&identity.function_name()).await)?.flatten();
@@ -297,7 +321,7 @@ pub async fn observe_remains(
     {
         return Ok(Observed { role, detail, claim, unread, ..Observed::default() });
     }
-    let log_groups = snapshot.log_groups(fresh.of(ConditionType::FunctionReady));
+    let log_groups = snapshot.log_groups(snapshot.age_of_app(identity, fresh.of(ConditionType::FunctionReady)));
     let log_groups = unread.take(Source::LogGroups, log_groups.await)?;
     let log_group = match log_groups.and_then(|groups| groups.get(&identity.log_group_name()).cloned()) {
         Some(group) => {

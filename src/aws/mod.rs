@@ -29,7 +29,7 @@ pub use ids::{
     SecurityGroupId, SubnetId, VpcEndpointId, VpcId, ZoneName,
 };
 pub use invocation::{Answer, Evidence, FunctionError, Invocation, PROBE, ProbeError};
-pub use snapshot::{Endpoints, Functions, Kept, KeptTopology, MaxAge, Snapshot, Snapshots, Topology};
+pub use snapshot::{AppRows, Endpoints, Functions, Kept, KeptTopology, MaxAge, Snapshot, Snapshots, Topology};
 pub use write::{EndpointChange, NewFunction, NewVpcEndpoint, Package, Tagging, Write, Written};
 
 /// The AWS calls that the operator makes, and no others.
@@ -88,6 +88,14 @@ pub trait Aws: Send + Sync + 'static {
 
     /// `ec2:DescribeSecurityGroups` with this tag.
     async fn security_groups(&self, region: &Region, tag: (&str, &str)) -> Result<Vec<SecurityGroup>, AwsError>;
+
+    /// The same, of one VPC.
+    async fn vpc_security_groups(
+        &self,
+        region: &Region,
+        tag: (&str, &str),
+        vpc: &VpcId,
+    ) -> Result<Vec<SecurityGroup>, AwsError>;
 
     /// `lambda:ListFunctions`: all functions of the account in the region, 50 a page.
     async fn functions(&self, region: &Region) -> Result<Vec<FunctionListing>, AwsError>;

@@ -2,6 +2,7 @@
 //! is kept until a write of ours (or a resync) invalidates it, and is read by one paginated call, never one per app.
 
 mod roles;
+mod rows;
 mod table;
 mod topology;
 
@@ -12,6 +13,8 @@ use std::{
 };
 
 use roles::RoleReader;
+pub use rows::AppRows;
+use rows::Rows;
 pub use table::MaxAge;
 use table::{Table, go_on};
 use topology::TopologyTables;
@@ -133,11 +136,13 @@ impl Snapshots {
                 roles: Arc::clone(&self.roles),
                 role_reader: Arc::clone(&self.role_reader),
                 covered: Mutex::default(),
+                watched: Mutex::default(),
                 topology: TopologyTables::new(&self.credentials),
                 endpoints: Table::new(&self.credentials),
                 security_groups: Table::new(&self.credentials),
                 functions: Table::new(&self.credentials),
                 log_groups: Table::new(&self.credentials),
+                rows: Rows::default(),
             })
         });
         Arc::clone(snapshot)
@@ -187,11 +192,14 @@ pub struct Snapshot {
     roles: Arc<Table<BTreeMap<RoleName, Role>>>,
     role_reader: Arc<RoleReader>,
     covered: Mutex<BTreeSet<VpcId>>,
+    /// VPCs of which the endpoints are looked at although no network is there.
+    watched: Mutex<BTreeSet<VpcId>>,
     topology: TopologyTables,
     endpoints: Table<Endpoints>,
     security_groups: Table<Vec<SecurityGroup>>,
     functions: Table<Functions>,
     log_groups: Table<BTreeMap<LogGroupName, LogGroup>>,
+    rows: Rows,
 }
 
 /// The functions of the account in a region.
@@ -273,6 +281,23 @@ impl Snapshot {
         self.topology.uncover(vpc);
     }
 
+    /// Includes a VPC in endpoints although no network is there, from the next read on.
+    pub fn watch(&self, vpc: &VpcId) {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner).insert(vpc.clone());
+    }
+
+    /// Ends what [`Self::watch`] began.
+    pub fn unwatch(&self, vpc: &VpcId) {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(vpc);
+    }
+
+    /// The VPCs that are in endpoints.
+    fn with_watched(&self) -> BTreeSet<VpcId> {
+        let mut vpcs = self.covered();
+        vpcs.extend(self.watched.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
+        vpcs
+    }
+
     fn covered(&self) -> BTreeSet<VpcId> {
         self.covered.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -346,26 +371,34 @@ impl Snapshot {
     pub async fn endpoints(&self, max_age: MaxAge) -> Result<Arc<Endpoints>, AwsError> {
         self.endpoints
             .get(max_age, async |before: Option<Arc<Endpoints>>| {
-                let endpoints = self.aws.vpc_endpoints(&self.region, &self.covered()).await?;
-                let known = before.map(|before| before.interfaces.clone()).unwrap_or_default();
-                let (mut interfaces, mut unknown) = (BTreeMap::new(), BTreeSet::new());
-                for id in endpoints
-                    .iter()
-                    .filter(|endpoint| self.installation.owns(&endpoint.tags) && !endpoint.state.is_ending())
-                    .flat_map(|endpoint| &endpoint.interfaces)
-                {
-                    match known.get(id) {
-                        Some(interface) => drop(interfaces.insert(id.clone(), interface.clone())),
-                        None => drop(unknown.insert(id.clone())),
-                    }
-                }
-                if !unknown.is_empty() {
-                    let found = self.aws.network_interfaces(&self.region, &unknown).await?;
-                    interfaces.extend(found.into_iter().map(|interface| (interface.id.clone(), interface)));
-                }
-                Ok(Endpoints { endpoints, interfaces })
+                self.read_endpoints(&self.with_watched(), before).await
             })
             .await
+    }
+
+    /// The endpoints of these VPCs, and the interfaces of ours, of which those are asked for that were not seen `before`.
+    async fn read_endpoints(
+        &self,
+        vpcs: &BTreeSet<VpcId>,
+        before: Option<Arc<Endpoints>>,
+    ) -> Result<Endpoints, AwsError> {
+        let endpoints = self.aws.vpc_endpoints(&self.region, vpcs).await?;
+        let (mut interfaces, mut unknown) = (BTreeMap::new(), BTreeSet::new());
+        for id in endpoints
+            .iter()
+            .filter(|endpoint| self.installation.owns(&endpoint.tags) && !endpoint.state.is_ending())
+            .flat_map(|endpoint| &endpoint.interfaces)
+        {
+            match before.as_ref().and_then(|before| before.interfaces.get(id)) {
+                Some(interface) => drop(interfaces.insert(id.clone(), interface.clone())),
+                None => drop(unknown.insert(id.clone())),
+            }
+        }
+        if !unknown.is_empty() {
+            let found = self.aws.network_interfaces(&self.region, &unknown).await?;
+            interfaces.extend(found.into_iter().map(|interface| (interface.id.clone(), interface)));
+        }
+        Ok(Endpoints { endpoints, interfaces })
     }
 
     /// The security groups of this installation.

@@ -1,7 +1,7 @@
 //! What a reconcile works with.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     hash::{DefaultHasher, Hash, Hasher as _},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -121,6 +121,8 @@ pub struct Context {
     attempts: Mutex<BTreeMap<String, Attempts>>,
     settled: Mutex<BTreeMap<String, u64>>,
     closer: Mutex<BTreeMap<String, Look>>,
+    /// Objects of which AWS is to be asked by themselves.
+    asked: Mutex<BTreeSet<String>>,
     /// What came of the last probes.
     pub probes: Probes,
     /// Apps and networks that went lately.
@@ -161,6 +163,7 @@ impl Context {
             attempts: Mutex::default(),
             settled: Mutex::default(),
             closer: Mutex::default(),
+            asked: Mutex::default(),
             probes: Probes::default(),
             departures: Departures::default(),
             refusals: Refusals::default(),
@@ -224,6 +227,16 @@ impl Context {
         self.closer.lock().unwrap_or_else(PoisonError::into_inner).remove(app)
     }
 
+    /// Asks for a look at the rows of an object ([`key`]) in AWS, which are read anew, and no others.
+    pub fn ask_rows(&self, object: String) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(object);
+    }
+
+    /// The rows of an object were asked for; they are not asked for any more.
+    pub fn takes_rows(&self, object: &str) -> bool {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(object)
+    }
+
     /// The Kubernetes API took what a reconcile had to say.
     pub fn written(&self, object: &str) {
         self.rest(&in_kubernetes(object));
@@ -233,6 +246,7 @@ impl Context {
     pub fn gone(&self, object: &str, uid: &str) {
         self.unsettle(uid);
         self.probes.forget(uid);
+        self.takes_rows(object);
         for key in [object.to_owned(), in_kubernetes(object), format!("look {object}")] {
             self.rest(&key);
         }

@@ -27,13 +27,20 @@ impl Freshness {
         Self(unsettled.filter(|kind| !plan.unread.contains_key(kind)).collect())
     }
 
-    fn for_what_may_be_left() -> Self {
+    /// Where nothing may be left: all that could be.
+    pub fn for_what_may_be_left() -> Self {
         use ConditionType::{EndpointsReady, ExecutionRoleReady, FunctionReady, SecurityGroupsReady};
         Self([EndpointsReady, SecurityGroupsReady, ExecutionRoleReady, FunctionReady].into())
     }
 
     fn for_role() -> Self {
         Self([ConditionType::ExecutionRoleReady].into())
+    }
+
+    /// The same, but of roles, which may be as old as they are.
+    #[must_use]
+    pub fn but_of_roles(&self) -> Self {
+        Self(self.0.iter().filter(|kind| **kind != ConditionType::ExecutionRoleReady).copied().collect())
     }
 
     /// How old facts may be that are behind two legs.

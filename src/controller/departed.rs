@@ -16,8 +16,11 @@ use crate::{api::network::NetworkKey, app, aws::AwsError, identity::AppIdentity,
 /// A call may be late by less than this.
 const WATCHED_FOR: Duration = Duration::from_mins(1);
 
-/// How often the places of those that went are looked at: all of them together, by the same reads.
-const LOOK_EVERY: Duration = Duration::from_secs(15);
+/// How often the places of those that went are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+
+/// So many places are looked at one by one at most. More of them are looked at together, by the tables of all.
+const ONE_BY_ONE: usize = 4;
 
 /// An app or a network whose resources were seen to be gone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,6 +29,15 @@ pub enum Departed {
     App(AppIdentity),
     /// The network of a VPC.
     Network(NetworkKey),
+}
+
+/// By what a place is looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// By what there is under its own names.
+    Rows,
+    /// By the tables that all share, which were forgotten.
+    Tables,
 }
 
 /// What a look at the place of one that went has shown.
@@ -128,8 +140,9 @@ pub(super) async fn look_after(ctx: &Context) {
 
 async fn look(ctx: &Context) {
     let due = ctx.departures.due();
-    if !due.is_empty() {
-        // What another operator writes does not make our tables stale.
+    // What another operator writes does not make our tables stale.
+    let by = if due.len() <= ONE_BY_ONE { By::Rows } else { By::Tables };
+    if by == By::Tables {
         ctx.snapshots.resync();
     }
     for departed in due {
@@ -138,8 +151,15 @@ async fn look(ctx: &Context) {
             continue;
         }
         let place = match &departed {
-            Departed::App(identity) => app::look_after(identity, ctx).await,
-            Departed::Network(key) => network::controller::look_after(key, ctx).await,
+            Departed::App(identity) => app::look_after(identity, by, ctx).await,
+            Departed::Network(key) => {
+                let snapshot = ctx.snapshots.region(&key.region);
+                snapshot.watch(&key.vpc);
+                if by == By::Rows {
+                    snapshot.reread_remains(&key.vpc).await;
+                }
+                network::controller::look_after(key, ctx).await
+            }
         };
         match place {
             Place::Empty => continue,

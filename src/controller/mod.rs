@@ -20,7 +20,7 @@ pub use answers::answered;
 pub use cluster::Cluster;
 pub use context::{Context, Look, Settings};
 pub use converge::{Converged, Freshness, Next, Pass, converge};
-pub use departed::{Departed, Departures, Place};
+pub use departed::{By, Departed, Departures, Place};
 pub use gauges::observe_ready;
 pub use latest::Latest;
 pub use memory::Memory;

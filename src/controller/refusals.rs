@@ -52,7 +52,13 @@ impl Refusals {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(write);
     }
 
-    /// Somebody asks for a look: everything is tried again at once.
+    /// Somebody asks for a look at what has one of these names or ids: writes to it are tried again at once.
+    pub fn forget_about(&self, names: &[String]) {
+        let mut refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.retain(|write, _| !names.iter().any(|name| write.resource().contains(name.as_str())));
+    }
+
+    /// Somebody asks for a look at everything.
     pub fn forget_all(&self) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
@@ -81,7 +87,12 @@ mod tests {
             assert_eq!(refusals.of(&write), None, "after {wait:?}");
         }
         refusals.remember(&write, &failed(Failure::AccessDenied));
-        refusals.forget_all();
+        refusals.forget_about(&["pgai-b".to_owned(), "vpc-0abc1234".to_owned()]);
+        assert!(refusals.of(&write).is_some(), "somebody asks for something else");
+        refusals.forget_about(&["pgai-a".to_owned()]);
         assert_eq!(refusals.of(&write), None, "somebody asks for it");
+        refusals.remember(&write, &failed(Failure::AccessDenied));
+        refusals.forget_all();
+        assert_eq!(refusals.of(&write), None, "somebody asks for everything");
     }
 }

@@ -27,15 +27,17 @@ use crate::{
         network::NetworkKey,
     },
     aws::{
-        AwsError, Failure, FunctionName, MaxAge, NetworkInterfaceId, Role, SecurityGroup, SecurityGroupId, Snapshot,
-        Topology, Write,
+        AwsError, EndpointState, Failure, FunctionName, MaxAge, NetworkInterfaceId, Role, SecurityGroup,
+        SecurityGroupId, Snapshot, Topology, VpcEndpoint, Write,
     },
     controller::{
         Context, Converged, Departed, Error, Freshness, Guarded, Pace, Place, add_finalizer, apply_status,
-        context::key, converge, drift::repairs, explain_undecoded, explain_unreadable, is_held, observe_ready,
-        remove_finalizer, stored, tell,
+        context::{key, key_of},
+        converge,
+        drift::repairs,
+        explain_undecoded, explain_unreadable, is_held, observe_ready, remove_finalizer, stored, tell,
     },
-    identity::{FUNCTIONS_GROUP, NetworkIdentity, Retirement, TAG_OWNER},
+    identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, NetworkIdentity, Retirement, TAG_OWNER},
     plan::{Missed, Plan, Source, Unread, unseen as unseen_legs},
 };
 
@@ -235,6 +237,10 @@ async fn keep(
             network = &recorded;
         }
     }
+    let asked = ctx.takes_rows(&key_of("network", "", &network.name_any()));
+    if asked {
+        snapshot.reread_network(&key.vpc).await;
+    }
     let mut kept = None;
     let pass = converge(
         &snapshot,
@@ -242,6 +248,9 @@ async fn keep(
         async |fresh| {
             let ending = ends(key, &ctx.cluster());
             let observed = look(&snapshot, (key, &identity), ending, fresh, ctx).await?;
+            if asked {
+                ctx.refusals.forget_about(&names(&identity, &observed));
+            }
             if ending && !ends(key, &ctx.cluster()) {
                 // An app came meanwhile: what it asks of the VPC was not looked at.
                 return look(&snapshot, (key, &identity), false, fresh, ctx).await;
@@ -339,7 +348,7 @@ async fn what_keeps(group: Option<SecurityGroupId>, observed: &Observed, snapsho
 
 /// Removes what another operator was late to create for a network that is gone. Nothing is to be removed either when
 /// somebody else sees to it: an object that stands for the VPC again, an app that will bring one up, or one whose role is
-/// there.
+/// there. Its VPC is [watched](Snapshot::watch).
 pub async fn look_after(key: &NetworkKey, ctx: &Context) -> Place {
     if is_back(key, &ctx.cluster()) {
         return Place::Empty;
@@ -355,18 +364,23 @@ pub async fn look_after(key: &NetworkKey, ctx: &Context) -> Place {
         vpc: key.vpc.clone(),
     };
     let snapshot = ctx.snapshots.region(&key.region);
-    snapshot.cover(&key.vpc);
     let pass = converge(
         &snapshot,
         ctx,
-        async |fresh| look(&snapshot, (key, &identity), true, fresh, ctx).await,
+        async |fresh| {
+            let seen = look(&snapshot, (key, &identity), true, &fresh.but_of_roles(), ctx).await?;
+            let is_there = |endpoint: &VpcEndpoint| endpoint.state != EndpointState::Deleted;
+            if seen.security_groups.is_empty() && !seen.endpoints.iter().any(is_there) {
+                return Ok(seen);
+            }
+            // What is there is removed only if no role says whose it is.
+            look(&snapshot, (key, &identity), true, &Freshness::for_what_may_be_left(), ctx).await
+        },
         |observed| decide_after(key, observed, &ctx.cluster()),
         |_, _| false,
     )
     .await;
-    if !is_taken(key, &ctx.cluster()) {
-        snapshot.uncover(&key.vpc);
-    }
+    snapshot.unwatch(&key.vpc);
     pass.into()
 }
 
@@ -396,9 +410,10 @@ pub async fn observe(
     let mut unread = Unread::default();
     let services: BTreeSet<String> =
         Service::ALL.iter().map(|service| service.endpoint_service(&identity.region)).collect();
-    let endpoints = snapshot.endpoints(fresh.of_either(ConditionType::EndpointsReady, ConditionType::Accepted));
+    let aged = |max_age| snapshot.age_of_network(&identity.vpc, max_age);
+    let endpoints = snapshot.endpoints(aged(fresh.of_either(ConditionType::EndpointsReady, ConditionType::Accepted)));
     let endpoints = unread.take(Source::Endpoints, endpoints.await)?.unwrap_or_default();
-    let groups = fresh.of_either(ConditionType::SecurityGroupsReady, ConditionType::Accepted);
+    let groups = aged(fresh.of_either(ConditionType::SecurityGroupsReady, ConditionType::Accepted));
     let mut groups = snapshot.security_groups(groups).await;
     // Whether a group is to be marked is not decided by old facts: another cluster may have marked it since.
     let is_unmarked = |group: &SecurityGroup| identity.owns(&group.tags) && !group.tags.contains_key(TAG_OWNER);
@@ -417,9 +432,9 @@ pub async fn observe(
         endpoints.endpoints.iter().any(|endpoint| identity.owns(&endpoint.tags) && !endpoint.state.is_ending());
     // Whether private DNS cuts somebody off is decided once, when an endpoint is created: not by old route tables.
     let topology_age = if has_endpoint || unread.lacks(Source::Endpoints) {
-        fresh.of(ConditionType::VpcReady)
+        aged(fresh.of(ConditionType::VpcReady))
     } else {
-        MaxAge::Under(fresh.of(ConditionType::VpcReady).bounded_by(DECIDING_TOPOLOGY_MAX_AGE))
+        aged(MaxAge::Under(fresh.of(ConditionType::VpcReady).bounded_by(DECIDING_TOPOLOGY_MAX_AGE)))
     };
     // What is to go asks nothing of its VPC. An app that is not here, but has a role, keeps the network from going.
     let is_demanded = |role: &Role| identity.owns(&role.tags) && Retirement::from_tags(&role.tags).is_none();
@@ -466,6 +481,13 @@ pub async fn observe(
         of_functions.map(|of_functions| left_behind(&interfaces, &long_available, &of_functions)).unwrap_or_default()
     };
     Ok(Observed { left_interfaces: left, unread, ..observed.with_roles(live, retired, interfaces) })
+}
+
+/// What writes for a network have in what they are about.
+fn names(identity: &NetworkIdentity, observed: &Observed) -> Vec<String> {
+    let roles = observed.retired_roles.iter().map(|role| role.name.to_string());
+    let groups = [FUNCTIONS_GROUP, ENDPOINTS_GROUP].map(|component| identity.group_name(component));
+    observed.ids().into_iter().chain(roles).chain(groups).chain([identity.vpc.to_string()]).collect()
 }
 
 /// How old the groups may be by which one is marked as this cluster's.

@@ -104,3 +104,152 @@ async fn the_last_of_the_room_goes_to_whoever_came_first_and_what_is_given_back_
     .await;
 }
 
+/// An app in a large account, and another one in a VPC of its own.
+async fn in_a_large_account() -> (Scene, VpcId) {
+    let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+    for n in 0..60 {
+        scene.apply_app(&format!("app-{n:02}"), &vpc);
+    }
+    let (elsewhere, _) = scene.vpc(&VpcShape::default());
+    scene.apply_app("elsewhere", &elsewhere);
+    for n in 0..60 {
+        scene.until_ready(&format!("app-{n:02}")).await;
+    }
+    scene.until_ready("elsewhere").await;
+    scene.pass(Duration::from_secs(65)).await;
+    (scene, vpc)
+}
+
+/// How often each call was made since this was last asked.
+fn counted(scene: &Scene) -> BTreeMap<String, usize> {
+    let mut counts = BTreeMap::new();
+    for name in names(&scene.aws.take_journal()) {
+        *counts.entry(name).or_default() += 1;
+    }
+    counts
+}
+
+/// One look at the rows of an app and of its network: what it costs does not follow the size of the account.
+const ROWS: [(&str, usize); 14] = [
+    ("ec2:DescribeRouteTables", 1),
+    ("ec2:DescribeSecurityGroups", 1),
+    ("ec2:DescribeSubnets", 1),
+    ("ec2:DescribeVpcAttribute", 2),
+    ("ec2:DescribeVpcEndpoints", 1),
+    ("ec2:DescribeVpcs", 1),
+    ("iam:GetRole", 1),
+    ("iam:GetRolePolicy", 1),
+    ("iam:ListAttachedRolePolicies", 1),
+    ("iam:ListRolePolicies", 1),
+    ("lambda:GetFunction", 1),
+    ("lambda:Invoke", 1),
+    ("logs:DescribeLogGroups", 1),
+    ("logs:ListTagsForResource", 1),
+];
+
+fn rows(looks: usize) -> BTreeMap<String, usize> {
+    ROWS.iter().map(|(call, times)| ((*call).to_owned(), times * looks)).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_is_annotated_in_a_loop_has_its_own_rows_read_every_half_minute_and_nobody_else_s() {
+    scene(async {
+        let (scene, _) = in_a_large_account().await;
+        scene.forget();
+        for second in 0..70 {
+            scene
+                .kubernetes
+                .edit(&app("bot"), |object| object["metadata"]["annotations"] = json!({"look": second.to_string()}));
+            scene.pass(Duration::from_secs(1)).await;
+        }
+        assert_eq!(counted(&scene), rows(3), "at once, and after half a minute each");
+        scene.pass(Duration::from_secs(25)).await;
+        assert_eq!(counted(&scene), rows(1), "what was asked for after the last look is looked at too");
+        assert_eq!(scene.kubernetes.take_journal().writes().len(), 0);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_whose_spec_changes_after_a_touch_is_changed_at_once() {
+    scene(async {
+        let (scene, vpc) = in_a_large_account().await;
+        touch(&scene, "bot");
+        scene.pass(Duration::from_secs(3)).await;
+        scene.forget();
+        let function = json!({"memoryMiB": 1024});
+        scene.apply("bot", json!({"network": {"vpcId": vpc.as_str()}, "models": [MODEL], "function": function}));
+        scene.pass(Duration::from_secs(2)).await;
+        assert_eq!(writes(&scene.aws.take_journal()), ["lambda:UpdateFunctionConfiguration"]);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_touch_finds_what_somebody_did_to_the_object_s_own_rows_and_asks_again_for_what_was_refused() {
+    scene(async {
+        let (scene, vpc) = in_a_large_account().await;
+        let group: SecurityGroupId = {
+            let object = scene.kubernetes.get(&network(&vpc)).expect("the network");
+            let id = object["status"]["securityGroups"]["functions"].as_str().expect("a group").to_owned();
+            id.parse().expect("an id")
+        };
+        let role = scene.aws.world().roles.keys().find(|role| role.as_str().contains("bot")).cloned().expect("a role");
+        let policy_arn = "arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned();
+        let deeds = [
+            Action::ByHand(Scene::region(), ByHand::AttachRolePolicy { role, policy_arn }),
+            Action::Write(
+                Scene::region(),
+                Write::AuthorizeEgress { group, rules: [Rule::tcp(443, Peer::Ipv4("10.0.0.0/8".to_owned()))].into() },
+            ),
+        ];
+        let before = scene.aws.world();
+        deeds.iter().for_each(|deed| drop(scene.aws.act(deed).expect("AWS lets it happen")));
+        for operation in ["DetachRolePolicy", "RevokeSecurityGroupEgress"] {
+            scene.aws.fail_next(operation, Fault::access_denied().times(u32::MAX));
+        }
+        scene.forget();
+        touch(&scene, "bot");
+        scene.pass(Duration::from_secs(3)).await;
+        let refused: BTreeSet<String> = writes(&scene.aws.take_journal()).into_iter().collect();
+        let expected = ["ec2:RevokeSecurityGroupEgress", "iam:DetachRolePolicy"].map(str::to_owned);
+        assert_eq!(refused, expected.into());
+        // Long enough that nobody tries again soon by himself.
+        scene.pass(RESYNC * 4 + Duration::from_mins(1)).await;
+        scene.aws.clear_faults();
+        scene.kubernetes.edit(&app("bot"), |object| object["metadata"]["annotations"] = json!({"look": "again"}));
+        scene.pass(Duration::from_secs(3)).await;
+        let after = scene.aws.world();
+        let groups = |world: &World| {
+            let region = &world.regions[&Scene::region()];
+            region.groups.keys().filter_map(|id| region.group(id)).cloned().collect::<Vec<_>>()
+        };
+        assert_eq!(groups(&after), groups(&before));
+        let attached =
+            |world: &World| world.roles.values().filter(|record| !record.role.attached_policies.is_empty()).count();
+        assert_eq!((attached(&before), attached(&after)), (0, 0));
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_second_look_after_a_deletion_reads_what_was_deleted_and_no_table() {
+    scene(async {
+        let (scene, _) = in_a_large_account().await;
+        scene.kubernetes.delete(&app("app-07"));
+        scene.until_gone("app-07").await;
+        scene.pass(Duration::from_secs(5)).await;
+        scene.forget();
+        scene.pass(Duration::from_mins(2)).await;
+        let calls = counted(&scene);
+        // The role stays for the interfaces that Lambda shares.
+        let own = ["iam:GetRole", "iam:GetRolePolicy", "iam:ListAttachedRolePolicies", "iam:ListRolePolicies"];
+        let own = own.into_iter().chain(["lambda:GetFunction", "logs:DescribeLogGroups"]);
+        let looks = calls.get("lambda:GetFunction").copied().unwrap_or_default();
+        assert!((2..=3).contains(&looks), "every half minute for a minute: {calls:?}");
+        let expected: BTreeMap<String, usize> = own.map(|call| (call.to_owned(), looks)).collect();
+        assert_eq!(calls, expected);
+    })
+    .await;
+}
+

@@ -243,7 +243,16 @@ impl Aws for SdkAws {
     }
 
     async fn security_groups(&self, region: &Region, tag: (&str, &str)) -> Result<Vec<SecurityGroup>, AwsError> {
-        self.services(region).ec2.security_groups(tag).await
+        self.services(region).ec2.security_groups(tag, None).await
+    }
+
+    async fn vpc_security_groups(
+        &self,
+        region: &Region,
+        tag: (&str, &str),
+        vpc: &VpcId,
+    ) -> Result<Vec<SecurityGroup>, AwsError> {
+        self.services(region).ec2.security_groups(tag, Some(vpc)).await
     }
 
     async fn functions(&self, region: &Region) -> Result<Vec<FunctionListing>, AwsError> {

@@ -106,6 +106,31 @@ impl<T> Table<T> {
         }
     }
 
+    /// Puts rows that are read by themselves into the last answer, which stays as old as it is. `read` is given that answer. Where
+    /// there is no good one, or the rows cannot be read, whoever asks next has everything read.
+    pub(super) async fn amend<R, F: Future<Output = Result<R, AwsError>>>(
+        &self,
+        read: impl FnOnce(Arc<T>) -> F,
+        put: impl FnOnce(&mut T, R),
+    ) where
+        T: Clone,
+    {
+        let mut last = self.last.lock().await;
+        let generation = self.generation.load(Ordering::SeqCst);
+        let good = last.as_mut().filter(|answer| answer.generation == generation && answer.error.is_none());
+        let Some(value) = good.and_then(|answer| answer.value.as_mut()) else {
+            self.invalidate();
+            return;
+        };
+        match read(Arc::clone(value)).await {
+            Ok(rows) => put(Arc::make_mut(value), rows),
+            Err(error) => {
+                self.credentials.suspect(&error);
+                self.invalidate();
+            }
+        }
+    }
+
     pub(super) fn age(&self) -> Option<Duration> {
         self.answered.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
     }

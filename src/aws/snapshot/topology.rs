@@ -122,6 +122,36 @@ impl TopologyTables {
         }
     }
 
+    /// Reads one VPC anew: its rows of the pages, and its DNS attributes when they are asked for next.
+    pub(super) async fn reread(&self, (aws, region): (&dyn Aws, &Region), vpc: &VpcId) {
+        let ids = BTreeSet::from([vpc.clone()]);
+        if let Some(dns) = self.dns().get(vpc) {
+            dns.table.invalidate();
+        }
+        let vpcs = self.vpcs.amend(
+            |_| aws.vpcs(region, &ids),
+            |vpcs, found| {
+                vpcs.remove(vpc);
+                vpcs.extend(found.into_iter().map(|vpc| (vpc.id.clone(), vpc)));
+            },
+        );
+        let subnets = self.subnets.amend(
+            |_| aws.subnets(region, &ids),
+            |subnets, found| {
+                subnets.retain(|subnet| subnet.vpc != *vpc);
+                subnets.extend(found);
+            },
+        );
+        let route_tables = self.route_tables.amend(
+            |_| aws.route_tables(region, &ids),
+            |tables, found| {
+                tables.retain(|table| table.vpc != *vpc);
+                tables.extend(found);
+            },
+        );
+        futures::join!(vpcs, subnets, route_tables);
+    }
+
     /// How old the last good answer of each table is; of the DNS attributes, the oldest.
     pub(super) fn ages(&self) -> [(&'static str, Option<Duration>); 5] {
         [

@@ -2,6 +2,7 @@
 //! woken, so that no change is missed and none is looked at before it can be seen.
 
 mod queues;
+mod touches;
 mod watch;
 
 use std::{
@@ -66,7 +67,7 @@ pub async fn run(
     let (networks, network_writer) = store();
     let (app_queue, app_requests) = unbounded();
     let (network_queue, network_requests) = unbounded();
-    let (touch_queue, mut touches) = unbounded();
+    let (touch_queue, mut touch_requests) = unbounded();
     let resync = settings.resync;
     let concurrency = settings.concurrency;
     let queues = Queues {
@@ -138,24 +139,34 @@ pub async fn run(
         }
     };
     let look_for_touches = async {
-        while let Some(first) = touches.next().await {
-            // Whoever touches a thousand objects gets one look a second at AWS, each after the touch that it is for.
-            let mut all = BTreeSet::from([first]);
-            while let Ok(more) = touches.try_recv() {
-                all.insert(more);
-            }
-            context.snapshots.resync();
-            context.refusals.forget_all();
-            for touch in all {
-                if let Touched::App(app) = &touch {
-                    context.look_closely(format!("{}/{}", app.0, app.1), Look::Asked);
+        let (mut touches, started) = (Touches::default(), Instant::now());
+        loop {
+            if touches.is_empty() {
+                match touch_requests.next().await {
+                    Some(first) => queues.with_network(first).into_iter().for_each(|object| touches.touch(object)),
+                    // The queues outlive the loop.
+                    None => std::future::pending().await,
                 }
-                queues.wake(&touch);
+            }
+            while let Ok(more) = touch_requests.try_recv() {
+                queues.with_network(more).into_iter().for_each(|object| touches.touch(object));
+            }
+            match touches.take(started.elapsed()) {
+                Some(TouchedLook::Rows(objects)) => {
+                    for object in &objects {
+                        context.ask_rows(object.key());
+                        look_at(object, &context, &queues);
+                    }
+                }
+                Some(TouchedLook::Everything(objects)) => {
+                    context.snapshots.resync();
+                    context.refusals.forget_all();
+                    objects.iter().for_each(|object| look_at(object, &context, &queues));
+                }
+                None => {}
             }
             tokio::time::sleep(TOUCHES_APART).await;
         }
-        // The queues outlive the loop.
-        std::future::pending::<()>().await;
     };
     let reconcile_apps = control(
         "app",
@@ -188,6 +199,14 @@ pub async fn run(
         () = credentials::watch(&context, &ready, || queues.everything()) => unreachable!("credentials are always watched"),
     }
     context.metrics.forget_queue();
+}
+
+/// An object that was touched is reconciled, an app with a look at what no table shows.
+fn look_at(object: &Touched, context: &Context, queues: &Queues) {
+    if let Touched::App((namespace, name)) = object {
+        context.look_closely(format!("{namespace}/{name}"), Look::Asked);
+    }
+    queues.wake(object);
 }
 
 /// How long touches are gathered before AWS is looked at again for them.

@@ -1,7 +1,7 @@
 //! Who is woken by what: what a change of one object means for the others.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -12,7 +12,7 @@ use kube::{
     runtime::reflector::{ObjectRef, Store},
 };
 
-use super::watch::Change;
+use super::{touches::Touched, watch::Change};
 use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
     aws::Region,
@@ -22,15 +22,6 @@ use crate::{
 
 type AppRef = ObjectRef<Guarded<PrivateGenAIApp>>;
 type NetworkRef = ObjectRef<Guarded<PrivateGenAINetwork>>;
-
-/// An object whose labels or annotations somebody changed, and nothing else: a request to look at AWS now.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Touched {
-    /// Namespace and name.
-    App((String, String)),
-    /// Name.
-    Network(String),
-}
 
 /// Who is woken by what.
 pub(super) struct Queues {
@@ -97,19 +88,32 @@ impl Queues {
         drop(self.network_queue.unbounded_send(ObjectRef::from_obj(network)));
     }
 
+    /// Wakes an object that was touched, and no others: whoever it concerns is woken by what becomes of it.
     pub(super) fn wake(&self, touched: &Touched) {
         match touched {
             Touched::App((namespace, name)) => {
                 if let Some(app) = self.apps.get(&ObjectRef::new(name).within(namespace)) {
-                    self.wake_with_network(&app);
+                    self.wake_app(&app);
                 }
             }
             Touched::Network(name) => {
                 if let Some(network) = self.networks.get(&ObjectRef::new(name)) {
-                    self.wake_around(&network, true);
+                    self.wake_network(&network);
                 }
             }
         }
+    }
+
+    /// An object that was touched with the network that it rests on.
+    pub(super) fn with_network(&self, touched: Touched) -> BTreeSet<Touched> {
+        let app = match &touched {
+            Touched::App((namespace, name)) => self.apps.get(&ObjectRef::new(name).within(namespace)),
+            Touched::Network(_) => None,
+        };
+        let key = app.and_then(|app| network_of(&app, &self.home));
+        let networks = self.networks.state();
+        let rests_on = networks.iter().filter(|network| key.is_some() && key == key_of(network));
+        rests_on.map(|network| Touched::Network(network.name_any())).chain([touched]).collect()
     }
 
     /// Wakes an app and its network; one that cannot be read could be on any network.

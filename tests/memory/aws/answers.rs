@@ -175,6 +175,22 @@ impl Aws for MemoryAws {
         .await
     }
 
+    async fn vpc_security_groups(
+        &self,
+        region: &Region,
+        tag: (&str, &str),
+        vpc: &VpcId,
+    ) -> Result<Vec<SecurityGroup>, AwsError> {
+        let resource = format!("{}={} {vpc}", tag.0, tag.1);
+        self.read(("ec2", "DescribeSecurityGroups"), region, resource, |_, state| {
+            let mut found = reads::security_groups(state, tag);
+            found.retain(|group| group.vpc == *vpc);
+            let pages = pages(found.len(), EC2_PAGE);
+            (found, pages)
+        })
+        .await
+    }
+
     async fn functions(&self, region: &Region) -> Result<Vec<FunctionListing>, AwsError> {
         self.read(("lambda", "ListFunctions"), region, String::new(), |_, state| {
             let found = reads::functions(state);

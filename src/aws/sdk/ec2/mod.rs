@@ -207,10 +207,18 @@ impl Ec2 {
         Ok(found)
     }
 
-    pub(super) async fn security_groups(&self, (key, value): (&str, &str)) -> Result<Vec<SecurityGroup>, AwsError> {
+    /// Those with this tag, in a VPC or wherever they are.
+    pub(super) async fn security_groups(
+        &self,
+        (key, value): (&str, &str),
+        vpc: Option<&VpcId>,
+    ) -> Result<Vec<SecurityGroup>, AwsError> {
         const OPERATION: &str = "DescribeSecurityGroups";
-        let filter = Filter::builder().name(format!("tag:{key}")).values(value).build();
-        let pages = self.client.describe_security_groups().filters(filter).into_paginator().page_size(PAGE).send();
+        let tagged = Filter::builder().name(format!("tag:{key}")).values(value).build();
+        let within = vpc.map(|vpc| Filter::builder().name("vpc-id").values(vpc.as_str()).build());
+        let filters = std::iter::once(tagged).chain(within).collect();
+        let call = self.client.describe_security_groups().set_filters(Some(filters));
+        let pages = call.into_paginator().page_size(PAGE).send();
         let groups = DescribeSecurityGroupsOutput::security_groups;
         self.calls.list(OPERATION, pages, groups, facts::security_group).await
     }

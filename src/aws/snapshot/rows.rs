@@ -1,0 +1,152 @@
+//! One object's rows of the tables, read by themselves: what somebody asks for about one object costs the same however much
+//! else is in the account.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{MaxAge, Snapshot};
+use crate::{
+    aws::{AwsError, Role, RoleName, VpcId},
+    identity::AppIdentity,
+};
+
+/// For how long it is remembered when rows were read. Nobody asks for facts that are at most so old, and older than a second.
+const REMEMBERED_FOR: Duration = Duration::from_mins(1);
+
+/// Whose rows.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Row {
+    /// The role and the log group of an app.
+    App(RoleName),
+    /// A VPC with what is in it of the network.
+    Vpc(VpcId),
+}
+
+/// When rows were last read by themselves.
+#[derive(Default)]
+pub(super) struct Rows(Mutex<BTreeMap<Row, Instant>>);
+
+impl Rows {
+    fn were_read(&self, row: Row, at: Instant) {
+        let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        rows.retain(|_, read| read.elapsed() < REMEMBERED_FOR);
+        rows.insert(row, at);
+    }
+
+    /// The age that the tables may have where these rows are to be of that age: rows that were read by themselves since then need
+    /// no table.
+    fn bound(&self, row: &Row, max_age: MaxAge) -> MaxAge {
+        let rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match (max_age, rows.get(row)) {
+            (MaxAge::Under(age), Some(read)) if read.elapsed() < age => MaxAge::Any,
+            _ => max_age,
+        }
+    }
+}
+
+/// What there is under the names of an app.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AppRows {
+    /// The role.
+    pub role: Option<Role>,
+    /// There is such a function.
+    pub has_function: bool,
+    /// There is such a log group.
+    pub has_log_group: bool,
+}
+
+impl Snapshot {
+    /// What there is under the names of an app now: never cached, and asked for only of an app that is gone.
+    ///
+    /// # Errors
+    /// As `GetRole` and its kin, `GetFunction` and `DescribeLogGroups`.
+    pub async fn app_rows(&self, app: &AppIdentity) -> Result<AppRows, AwsError> {
+        let (aws, region) = (&*self.aws, &self.region);
+        let (role, function, group) = (app.role_name(), app.function_name(), app.log_group_name());
+        let (role, function, groups) = futures::try_join!(
+            aws.role(region, &role),
+            aws.function(region, &function),
+            aws.log_groups(region, group.as_str())
+        )
+        .inspect_err(|error| self.credentials.suspect(error))?;
+        Ok(AppRows {
+            role: role.filter(|role| is_below(role, &self.installation.role_path())),
+            has_function: function.is_some(),
+            has_log_group: groups.iter().any(|found| found.name == group),
+        })
+    }
+
+    /// Reads an app's role and log group anew, and no others. What cannot be read so is read with its table.
+    pub async fn reread_app(&self, app: &AppIdentity) {
+        let (aws, region, at) = (&*self.aws, &self.region, Instant::now());
+        let (role, group) = (app.role_name(), app.log_group_name());
+        let path = self.installation.role_path();
+        // Where roles are read one by one, the next list is to show this one too as it is.
+        self.role_reader.doubt(&role);
+        let roles = self.roles.amend(
+            |_| aws.role(region, &role),
+            |roles, found| match found.filter(|found| is_below(found, &path)) {
+                Some(found) => drop(roles.insert(role.clone(), found)),
+                None => drop(roles.remove(&role)),
+            },
+        );
+        let log_groups = self.log_groups.amend(
+            |_| aws.log_groups(region, group.as_str()),
+            |groups, found| {
+                groups.remove(&group);
+                groups.extend(found.into_iter().filter(|it| it.name == group).map(|it| (it.name.clone(), it)));
+            },
+        );
+        futures::join!(roles, log_groups);
+        self.rows.were_read(Row::App(role), at);
+    }
+
+    /// Reads a covered VPC anew with its subnets, route tables and endpoints and the network's security groups, and no others. What
+    /// cannot be read so is read with its table.
+    pub async fn reread_network(&self, vpc: &VpcId) {
+        let topology = self.topology.reread((&*self.aws, &self.region), vpc);
+        futures::join!(topology, self.reread_remains(vpc));
+    }
+
+    /// The same of what may be left of a network: its endpoints and security groups.
+    pub async fn reread_remains(&self, vpc: &VpcId) {
+        let (region, at, ids) = (&self.region, Instant::now(), BTreeSet::from([vpc.clone()]));
+        let endpoints = self.endpoints.amend(
+            |before| self.read_endpoints(&ids, Some(before)),
+            |endpoints, found| {
+                endpoints.endpoints.retain(|endpoint| endpoint.vpc != *vpc);
+                endpoints.endpoints.extend(found.endpoints);
+                endpoints.interfaces.extend(found.interfaces);
+            },
+        );
+        let groups = self.security_groups.amend(
+            |_| self.aws.vpc_security_groups(region, self.installation.tag(), vpc),
+            |groups, found| {
+                groups.retain(|group| group.vpc != *vpc);
+                groups.extend(found);
+            },
+        );
+        futures::join!(endpoints, groups);
+        self.rows.were_read(Row::Vpc(vpc.clone()), at);
+    }
+
+    /// How old the tables may be by which an app's role and log group are known as they were at most so long ago.
+    pub fn age_of_app(&self, app: &AppIdentity, max_age: MaxAge) -> MaxAge {
+        self.rows.bound(&Row::App(app.role_name()), max_age)
+    }
+
+    /// The same of a network's VPC, endpoints and security groups.
+    pub fn age_of_network(&self, vpc: &VpcId, max_age: MaxAge) -> MaxAge {
+        self.rows.bound(&Row::Vpc(vpc.clone()), max_age)
+    }
+}
+
+/// The role is below a path: one of the same name elsewhere is somebody else's, and no table has it.
+fn is_below(role: &Role, path: &str) -> bool {
+    role.arn.split_once(":role").is_some_and(|(_, name)| name.starts_with(path))
+}

@@ -1,0 +1,169 @@
+//! Who asked for a look at AWS, and when each is looked at: whoever asks in a loop costs as much as whoever asks twice a minute,
+//! and however many are asked for cost no more than a few, and a look at everything. Pure.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
+
+use crate::controller::context::key_of;
+
+/// Two looks at one object, and two looks at everything, are at least this apart.
+pub(super) const APART: Duration = Duration::from_secs(30);
+
+/// So many objects are looked at one by one in [`APART`]. Where there are more, everything is looked at once for all of them.
+const ONE_BY_ONE: usize = 10;
+
+/// An object whose labels or annotations somebody changed, and nothing else: a request to look at AWS now.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Touched {
+    /// Namespace and name.
+    App((String, String)),
+    /// Name.
+    Network(String),
+}
+
+impl Touched {
+    /// Under what the object is known to the controllers.
+    pub(super) fn key(&self) -> String {
+        match self {
+            Self::App((namespace, name)) => key_of("app", namespace, name),
+            Self::Network(name) => key_of("network", "", name),
+        }
+    }
+}
+
+/// How an object was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    Rows,
+    Tables,
+}
+
+/// What is to be looked at now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Look {
+    /// The rows of these objects, and no others.
+    Rows(BTreeSet<Touched>),
+    /// Everything, for the sake of these objects.
+    Everything(BTreeSet<Touched>),
+}
+
+/// The touches that wait for a look, and the looks of the last half minute.
+#[derive(Debug, Default)]
+pub(super) struct Touches {
+    waiting: BTreeSet<Touched>,
+    looked_at: BTreeMap<Touched, (Duration, By)>,
+    everything: Option<Duration>,
+}
+
+impl Touches {
+    /// Somebody touched an object.
+    pub(super) fn touch(&mut self, object: Touched) {
+        self.waiting.insert(object);
+    }
+
+    /// Nobody waits for a look.
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// What is looked at at this time, counted from any moment on. Who was looked at just now, waits.
+    pub(super) fn take(&mut self, now: Duration) -> Option<Look> {
+        let is_over = |at: Duration| now >= at.saturating_add(APART);
+        self.looked_at.retain(|_, (at, _)| !is_over(*at));
+        let due: BTreeSet<Touched> =
+            self.waiting.iter().filter(|object| !self.looked_at.contains_key(*object)).cloned().collect();
+        if due.is_empty() {
+            return None;
+        }
+        let by_rows = self.looked_at.values().filter(|(_, by)| *by == By::Rows).count();
+        let by = if by_rows.saturating_add(due.len()) <= ONE_BY_ONE {
+            By::Rows
+        } else if self.everything.is_none_or(is_over) {
+            self.everything = Some(now);
+            By::Tables
+        } else {
+            return None;
+        };
+        for object in &due {
+            self.waiting.remove(object);
+            self.looked_at.insert(object.clone(), (now, by));
+        }
+        Some(match by {
+            By::Rows => Look::Rows(due),
+            By::Tables => Look::Everything(due),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn app(n: usize) -> Touched {
+        Touched::App(("team-a".to_owned(), format!("app-{n}")))
+    }
+
+    fn at(touches: &mut Touches, seconds: u64) -> Option<Look> {
+        touches.take(Duration::from_secs(seconds))
+    }
+
+    #[test]
+    fn whoever_is_touched_in_a_loop_is_looked_at_at_once_and_then_every_half_minute_and_once_more_at_the_end() {
+        let mut touches = Touches::default();
+        let mut looks = Vec::new();
+        for second in 0..200 {
+            if second <= 100 {
+                touches.touch(app(1));
+            }
+            if let Some(look) = at(&mut touches, second) {
+                assert_eq!(look, Look::Rows([app(1)].into()));
+                looks.push(second);
+            }
+        }
+        assert_eq!(looks, [0, 30, 60, 90, 120]);
+        assert!(touches.is_empty());
+    }
+
+    #[test]
+    fn one_who_is_touched_waits_for_no_other_and_a_hundred_cost_one_look_at_everything_every_half_minute() {
+        let mut touches = Touches::default();
+        touches.touch(app(0));
+        assert_eq!(at(&mut touches, 0), Some(Look::Rows([app(0)].into())));
+        let hundred: BTreeSet<Touched> = (1..=100).map(app).collect();
+        hundred.iter().cloned().for_each(|app| touches.touch(app));
+        assert_eq!(at(&mut touches, 1), Some(Look::Everything(hundred.clone())));
+        touches.touch(app(101));
+        assert_eq!(at(&mut touches, 2), Some(Look::Rows([app(101)].into())), "a hundred others are no reason to wait");
+        hundred.iter().cloned().for_each(|app| touches.touch(app));
+        assert_eq!((3..31).filter_map(|second| at(&mut touches, second)).count(), 0);
+        assert_eq!(at(&mut touches, 31), Some(Look::Everything(hundred)));
+        assert!(touches.is_empty());
+    }
+
+    #[test]
+    fn however_many_are_touched_one_after_the_other_ten_are_looked_at_one_by_one_in_half_a_minute() {
+        let mut touches = Touches::default();
+        let (mut rows, mut everything, mut served) = (0, 0, BTreeSet::new());
+        for second in 0..90 {
+            touches.touch(app(usize::try_from(second).expect("a number")));
+            match at(&mut touches, second) {
+                Some(Look::Rows(objects)) => {
+                    rows += objects.len();
+                    served.extend(objects);
+                }
+                Some(Look::Everything(objects)) => {
+                    everything += 1;
+                    served.extend(objects);
+                }
+                None => {}
+            }
+        }
+        assert!(rows <= 10 * 4 && everything <= 3, "{rows}, {everything}");
+        (90..120).filter_map(|second| at(&mut touches, second)).for_each(|look| match look {
+            Look::Rows(objects) | Look::Everything(objects) => served.extend(objects),
+        });
+        assert_eq!(served.len(), 90, "everybody in the end");
+    }
+}
