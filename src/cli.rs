@@ -110,6 +110,11 @@ struct Run {
 /// What apps may ask for.
 #[derive(Args, Debug)]
 struct Guards {
+    /// The regions in which apps and networks may be, as globs separated by commas, such as `us-east-1,eu-*`. The operator's own
+    /// by default, or when it is empty. Elsewhere nothing is created, and AWS is not asked.
+    #[arg(long, env = "PGAI_REGIONS")]
+    regions: Vec<Globs<Region>>,
+
     /// The VPCs that apps may name, as globs separated by commas, such as `vpc-0abc1234,vpc-0def*`. None by default, or
     /// when it is empty: then every app is refused.
     #[arg(long = "implicit-network-vpc-ids", env = "PGAI_IMPLICIT_NETWORK_VPC_IDS")]
@@ -228,9 +233,12 @@ impl Cli {
     }
 }
 
-impl From<Guards> for ImplicitNetworks {
-    fn from(guards: Guards) -> Self {
-        Self { vpcs: guards.vpc_ids.into_iter().collect(), allow: guards.allow.into() }
+impl Guards {
+    /// In which regions apps and networks may be, of an operator in this one, and what apps may ask for there.
+    fn of_operator_in(self, home: &Region) -> (Globs<Region>, ImplicitNetworks) {
+        let named: Globs<Region> = self.regions.into_iter().collect();
+        let regions = if named.is_empty() { Globs::only(home) } else { named };
+        (regions, ImplicitNetworks { vpcs: self.vpc_ids.into_iter().collect(), allow: self.allow.into() })
     }
 }
 
@@ -260,11 +268,13 @@ impl Run {
         let Some(owner) = which_cluster(&client, &stop).await? else {
             return Ok(());
         };
+        let (regions, implicit_networks) = self.guards.of_operator_in(&self.region);
         let settings = Settings {
             installation: self.installation_id,
             owner,
             region: self.region,
-            implicit_networks: self.guards.into(),
+            regions,
+            implicit_networks,
             resync: Duration::from_secs(self.resync_seconds),
             concurrency: self.concurrency,
             governance: self.governance.governance(),
@@ -414,12 +424,25 @@ mod tests {
         }
     }
 
+    fn home() -> Region {
+        "us-east-1".parse().expect("a region")
+    }
+
+    #[test]
+    fn the_regions_are_those_that_are_named_or_else_the_operator_s_own() {
+        let given = |arguments: &[&str]| run(arguments).guards.of_operator_in(&home()).0;
+        for own in [&[][..], &["--regions="], &["--regions", " ,"]] {
+            assert_eq!(given(own), Globs::only(&home()), "{own:?}");
+        }
+        assert_eq!(given(&["--regions", "eu-*,", "--regions=us-west-2"]), "eu-*,us-west-2".parse().expect("globs"));
+    }
+
     #[test]
     fn an_empty_list_is_none_and_a_list_may_end_in_a_comma_or_be_given_in_parts() {
         let given = |value: &str| {
             let flags = ["vpc-ids", "allow-namespaces", "allow-models"];
             let flags = flags.map(|flag| format!("--implicit-network-{flag}={value}"));
-            ImplicitNetworks::from(run(&flags.each_ref().map(String::as_str)).guards)
+            run(&flags.each_ref().map(String::as_str)).guards.of_operator_in(&home()).1
         };
         let none = Allow { namespaces: Globs::none(), models: Globs::none() };
         for empty in ["", " ", ","] {
@@ -427,7 +450,7 @@ mod tests {
         }
         assert_eq!(given("*,"), ImplicitNetworks::in_vpcs(Globs::all()));
         let parts = run(&["--implicit-network-allow-models=a.*", "--implicit-network-allow-models=b.*,c.*"]).guards;
-        assert_eq!(ImplicitNetworks::from(parts).allow.models, "a.*,b.*,c.*".parse().expect("globs"));
+        assert_eq!(parts.of_operator_in(&home()).1.allow.models, "a.*,b.*,c.*".parse().expect("globs"));
     }
 
     #[test]
@@ -437,7 +460,7 @@ mod tests {
         if std::env::var_os("PGAI_INSTALLATION_ID").is_none() {
             assert!(refused.is_err_and(|error| error.to_string().contains("--installation-id")));
         }
-        let guards = ImplicitNetworks::from(run(&[]).guards);
+        let guards = run(&[]).guards.of_operator_in(&home()).1;
         assert_eq!(guards, ImplicitNetworks::in_vpcs(Globs::none()));
         let required = [["--installation-id", "prod"], ["--region", "us-east-1"]];
         for wrong in [

@@ -11,7 +11,7 @@ use clap::Args;
 use wildmatch::WildMatch;
 
 use crate::{
-    aws::{InvalidId, VpcId},
+    aws::{InvalidId, Region, VpcId},
     policy::ModelId,
 };
 
@@ -46,6 +46,18 @@ impl Globbed for VpcId {
 
     fn is_glob(text: &str) -> bool {
         (text.starts_with("vpc-") || text.starts_with('*')) && text.bytes().all(is_lower_case)
+    }
+
+    fn text(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Globbed for Region {
+    const EXPECTED: &'static str = "the code of a region or a glob such as eu-*";
+
+    fn is_glob(text: &str) -> bool {
+        text.bytes().all(is_lower_case)
     }
 
     fn text(&self) -> &str {
@@ -142,6 +154,11 @@ impl<T> Globs<T> {
 }
 
 impl<T: Globbed> Globs<T> {
+    /// This one alone.
+    pub fn only(it: &T) -> Self {
+        Self(vec![Glob(it.text().to_owned(), PhantomData)])
+    }
+
     /// One of them matches.
     pub fn allows(&self, it: &T) -> bool {
         self.0.iter().any(|glob| glob.matches(it))
@@ -261,6 +278,8 @@ impl ImplicitNetworks {
 /// What of an app the operator's configuration does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Refusal {
+    /// The region of its VPC.
+    Region(Region),
     /// Its VPC.
     Vpc(VpcId),
     /// Its namespace.
@@ -287,6 +306,9 @@ mod tests {
             let vpcs: Globs<VpcId> = globs(none);
             assert!(vpcs.is_empty() && !vpcs.allows(&"vpc-0abc1234".parse().expect("an id")), "{none:?}");
         }
+        let home: Region = "us-east-1".parse().expect("a region");
+        let regions = Globs::only(&home);
+        assert!(regions.allows(&home) && !regions.allows(&"us-east-11".parse().expect("a region")));
         let some: Globs<VpcId> = globs(" vpc-0abc1234 ,,vpc-0def*, ");
         assert_eq!(some.iter().map(ToString::to_string).collect::<Vec<_>>(), ["vpc-0abc1234", "vpc-0def*"]);
     }
@@ -299,6 +321,10 @@ mod tests {
         for wrong in ["", "subnet-1", "vpc-0abc\"", "vpc-0/x", "vpc-${aws:x}", "vpc-0,vpc-1"] {
             let said = wrong.parse::<Glob<VpcId>>().expect_err(wrong).to_string();
             assert!(said.contains("vpc-0abc*"), "{said}");
+        }
+        for wrong in ["", "Virginia", "us_east_1", "eu-*/x"] {
+            let said = wrong.parse::<Glob<Region>>().expect_err(wrong).to_string();
+            assert!(said.contains("eu-*"), "{said}");
         }
         for wrong in ["", "Team", "team_a", "team-a/bot", "a.b"] {
             let said = wrong.parse::<Glob<Namespace>>().expect_err(wrong).to_string();

@@ -105,6 +105,8 @@ names! {
     InstallationChanged,
     /// The security groups of the VPC are marked as another cluster's with the same installation id.
     InstallationInUse,
+    /// The operator's configuration does not let apps and networks be in this region.
+    RegionNotAllowed,
     /// The operator's configuration does not let apps use this VPC.
     VpcNotAllowed,
     /// The operator's configuration does not let apps be in this namespace.
@@ -193,6 +195,7 @@ impl Reason {
             | Self::InvalidSpec
             | Self::InstallationChanged
             | Self::InstallationInUse
+            | Self::RegionNotAllowed
             | Self::VpcNotAllowed
             | Self::NamespaceNotAllowed
             | Self::ModelNotAllowed

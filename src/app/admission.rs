@@ -27,6 +27,10 @@ impl Admission {
             Ok(app) => app,
             Err(problem) => return Self::Unreadable(problem),
         };
+        if !settings.regions.allows(&app.network.region) {
+            let refusal = Refusal::Region(app.network.region.clone());
+            return Self::Refused(app, refusal);
+        }
         let namespace = object.namespace().unwrap_or_default();
         match settings.implicit_networks.refusal(&app.network.vpc, &namespace, &app.models) {
             Some(refusal) => Self::Refused(app, refusal),

@@ -28,6 +28,13 @@ pub(super) fn waiting(message: String) -> Leg {
 /// What of an app is not allowed, which field says it, and who can allow it.
 pub(super) fn not_allowed(refusal: &Refusal) -> Leg {
     let (reason, message) = match refusal {
+        Refusal::Region(region) => (
+            Reason::RegionNotAllowed,
+            format!(
+                "spec.network.region: the operator does not let apps be in region {region}: use a VPC in another one, or ask \
+                 whoever runs the operator to add it to regions (--regions)."
+            ),
+        ),
         Refusal::Vpc(vpc) => (
             Reason::VpcNotAllowed,
             format!(

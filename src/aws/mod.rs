@@ -123,6 +123,9 @@ pub trait Aws: Send + Sync + 'static {
     /// `iam:ListAttachedRolePolicies`; `None` when there is no such role.
     async fn role(&self, region: &Region, name: &RoleName) -> Result<Option<Role>, AwsError>;
 
+    /// No call is made soon in other regions than these: what is kept for others, such as clients, may go.
+    fn keep_regions(&self, used: &BTreeSet<Region>);
+
     /// Carries out one change. An error with [`Failure::Unavailable`] leaves open whether it was done.
     async fn write(&self, region: &Region, write: &Write) -> Result<Written, AwsError>;
 }

@@ -148,6 +148,12 @@ impl Snapshots {
         Arc::clone(snapshot)
     }
 
+    /// Forgets what was seen in other regions than these, and has AWS forget what it keeps for them.
+    pub fn keep_regions(&self, used: &BTreeSet<Region>) {
+        self.regions.lock().unwrap_or_else(PoisonError::into_inner).retain(|region, _| used.contains(region));
+        self.aws.keep_regions(used);
+    }
+
     /// How old the last good answer of each table is, by region and table. What was never asked for is left out.
     pub fn ages(&self) -> Vec<(Region, &'static str, Duration)> {
         let regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);

@@ -23,7 +23,7 @@ use crate::{
     app::Probes,
     aws::{Aws, Region, Snapshots},
     governance::Governance,
-    guard::ImplicitNetworks,
+    guard::{Globs, ImplicitNetworks},
     identity::{InstallationId, OwnerMark},
     leadership::Leadership,
     metrics::Metrics,
@@ -77,6 +77,8 @@ pub struct Settings {
     pub owner: OwnerMark,
     /// The region of networks that name none, and of calls that have none.
     pub region: Region,
+    /// In which regions apps and networks may be: elsewhere nothing is created, and AWS is not asked.
+    pub regions: Globs<Region>,
     /// Which VPCs apps may name, and what they may ask for there.
     pub implicit_networks: ImplicitNetworks,
     /// How often AWS is looked at although nothing happened.

@@ -3,7 +3,7 @@
 //! would ask for that resource any more. So whoever removed an app or a network looks at AWS again for a while.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -11,7 +11,13 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 
 use super::{Context, Pace, converge::Converged};
-use crate::{api::network::NetworkKey, app, aws::AwsError, identity::AppIdentity, network};
+use crate::{
+    api::network::NetworkKey,
+    app,
+    aws::{AwsError, Region},
+    identity::AppIdentity,
+    network,
+};
 
 /// A call may be late by less than this.
 const WATCHED_FOR: Duration = Duration::from_mins(1);
@@ -102,6 +108,16 @@ impl Departures {
     /// What is there now is to stay.
     pub fn forget(&self, departed: &Departed) {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(departed);
+    }
+
+    /// The regions of the places that are looked at.
+    pub fn regions(&self) -> BTreeSet<Region> {
+        let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
+        let region = |departed: &Departed| match departed {
+            Departed::App(identity) => identity.region.clone(),
+            Departed::Network(key) => key.region.clone(),
+        };
+        watched.keys().map(region).collect()
     }
 
     fn is_watched(&self, departed: &Departed) -> bool {

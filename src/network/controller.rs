@@ -12,8 +12,8 @@ use kube::{
 use super::{
     Interfaces, Observed, Service,
     decide::{
-        Outcome, Standing, decide, decide_after, ends, is_back, is_refused, is_taken, is_to_be_held, is_to_be_recorded,
-        learn, leaves_everything, outcome, standing, wanted,
+        Outcome, Standing, decide, decide_after, ends, is_back, is_refused, is_to_be_held, is_to_be_recorded, learn,
+        leaves_everything, not_allowed, outcome, standing, wanted,
     },
     is_implicit,
     lingering::{keeps, left_behind, of_functions},
@@ -112,7 +112,8 @@ fn not_ours(stored: &DynamicObject, ctx: &Context) -> Option<Leg> {
     recorded.leg(&format!("PrivateGenAINetwork {name}"), ours)
 }
 
-/// Another installation's network, or another cluster's: nothing is done for it, and what is recorded of it stays.
+/// Another installation's network, another cluster's, or one that is not allowed: nothing is done for it, and what is recorded of it
+/// stays.
 async fn refuse(
     api: &Api<PrivateGenAINetwork>,
     network: &PrivateGenAINetwork,
@@ -194,6 +195,14 @@ async fn keep(
     ctx: &Context,
 ) -> Result<Pace, Error> {
     let deleting = network.metadata.deletion_timestamp.is_some();
+    if let Some(leg) = not_allowed(network, key, &ctx.cluster()) {
+        if is_for_nobody(network, key, ctx) {
+            delete(api, network).await?;
+        } else if !deleting {
+            refuse(api, network, leg, ctx).await?;
+        }
+        return Ok(Pace::Rest);
+    }
     let snapshot = ctx.snapshots.region(&key.region);
     if leaves_everything(network, key, &ctx.cluster()) {
         snapshot.uncover(&key.vpc);

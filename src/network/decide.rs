@@ -53,6 +53,20 @@ pub fn standing(network: &PrivateGenAINetwork, key: &NetworkKey, cluster: &Clust
     }
 }
 
+/// Why nothing is done for a network whose region the operator's configuration does not allow, explicit or not. One that was
+/// held before, or on which apps have resources, is kept: it was allowed once, and nobody is cut off.
+pub fn not_allowed(network: &PrivateGenAINetwork, key: &NetworkKey, cluster: &Cluster<'_>) -> Option<Leg> {
+    if cluster.settings.regions.allows(&key.region) || is_held(&network.metadata) || !ends(key, cluster) {
+        return None;
+    }
+    let message = format!(
+        "spec.region: the operator does not let networks be in region {}: ask whoever runs the operator to add it to regions \
+         (--regions), or delete this network.",
+        key.region
+    );
+    Some(Leg::blocked(ConditionType::Accepted, Reason::RegionNotAllowed, message))
+}
+
 /// Decides by what is demanded now: an app that came, or went, since the pass began counts.
 pub fn decide(
     key: &NetworkKey,

@@ -64,6 +64,7 @@ pub(super) fn settings() -> Settings {
         installation: identity().installation,
         owner: "0b7d1f9e-2c3a-4d5e-8f60-718293a4b5c6".parse().expect("an owner mark"),
         region: identity().region,
+        regions: Globs::only(&identity().region),
         implicit_networks: ImplicitNetworks::in_vpcs(Globs::all()),
         resync: Duration::from_mins(5),
         concurrency: 1,

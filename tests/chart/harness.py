@@ -42,6 +42,7 @@ FULL: dict[str, Any] = {
         "repository": "registry.example:5000/team/operator", "tag": "main", "digest": f"sha256:{64 * '0'}", "pullPolicy": "Always",
     },
     "imagePullSecrets": [{"name": "registry"}],
+    "regions": ["us-east-1", "eu-*"],
     "implicitNetworks": {
         "vpcIds": ["vpc-0abc*", "vpc-0def5678"], "allow": {"namespaces": ["prod", "team-?"], "models": ["amazon.nova-*"]},
     },

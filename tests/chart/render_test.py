@@ -109,6 +109,7 @@ class RenderTest(unittest.TestCase):
             ("replicas", -1), ("replicas", "2"), ("replicas", 1.5),
             ("resyncSeconds", 9), ("resyncSeconds", 86401), ("concurrency", 0), ("concurrency", 1001),
             ("pacing.awsRatePercent", 0), ("pacing.awsRatePercent", 101), ("pacing.awsRatePercent", "50"),
+            ("regions", "us-east-1"), ("regions.0", "Virginia"), ("regions.0", "us-east-1,eu-*"), ("regions.0", ""),
             ("implicitNetworks.vpcIds", "vpc-1"), ("implicitNetworks.vpcIds.0", "subnet-0abc"), ("implicitNetworks.vpcIds.0", "vpc-XYZ"),
             ("implicitNetworks.enabled", "yes"), ("implicitNetworks.allow.namespaces", "team-a"),
             ("implicitNetworks.allow.namespaces.0", "Team"), ("implicitNetworks.allow.namespaces.0", "a,b"),
@@ -221,16 +222,16 @@ class RenderTest(unittest.TestCase):
 
     def test_the_operator_takes_the_arguments_that_the_chart_writes(self) -> None:
         arguments = container(rendered(FULL))["args"]
-        self.assertEqual(len(arguments), 16)
+        self.assertEqual(len(arguments), 17)
         self.assert_taken(arguments)
         self.assert_taken(container(rendered(OTHERWISE))["args"])
 
     def test_the_operator_takes_a_variable_that_says_nothing_or_ends_in_a_comma(self) -> None:
-        lists = ("VPC_IDS", "ALLOW_NAMESPACES", "ALLOW_MODELS")
+        lists = ("IMPLICIT_NETWORK_VPC_IDS", "IMPLICIT_NETWORK_ALLOW_NAMESPACES", "IMPLICIT_NETWORK_ALLOW_MODELS", "REGIONS")
         arguments = [it for it in container(rendered(MINIMAL))["args"] if not it.startswith("--implicit-network")]
         for text in ("", ",", "*,"):
             with self.subTest(text):
-                self.assert_taken(arguments, **{f"PGAI_IMPLICIT_NETWORK_{name}": text for name in lists})
+                self.assert_taken(arguments, **{f"PGAI_{name}": text for name in lists})
 
     def assert_taken(self, arguments: list[str], **environment: str) -> None:
         """Parsed, and then stopped by the missing cluster."""
@@ -272,6 +273,10 @@ class RenderTest(unittest.TestCase):
         flags = {what: [it for it in container(rendered(values))["args"] if "vpc" in it] for what, values in VALUES.items()}
         self.assertEqual(flags, {"few values": [], "all values": ["--implicit-network-vpc-ids=vpc-0abc*,vpc-0def5678"],
             "other values": []})
+
+    def test_no_region_is_allowed_but_the_operator_s_own_or_those_that_are_listed(self) -> None:
+        flags = {what: [it for it in container(rendered(values))["args"] if it.startswith("--regions")] for what, values in VALUES.items()}
+        self.assertEqual(flags, {"few values": [], "all values": ["--regions=us-east-1,eu-*"], "other values": []})
 
     def test_the_network_policy_lets_the_operator_reach_the_agent_of_pod_identity_and_no_other_address_of_its_node(self) -> None:
         # "Understand how EKS Pod Identity works", Amazon EKS user guide: where the agent listens. The instance metadata

@@ -42,6 +42,8 @@ pub struct Scene {
     /// Of the operator that was started last.
     pub ready: Arc<Readiness>,
     operator: Option<(JoinHandle<()>, CancellationToken)>,
+    /// Where an operator that is started lets apps and networks be.
+    pub regions: Globs<Region>,
     /// What an operator that is started lets apps ask for.
     pub allowed: ImplicitNetworks,
     /// What an operator of the scene is told to give everything.
@@ -66,6 +68,7 @@ impl Scene {
             metrics: Arc::default(),
             ready: Arc::default(),
             operator: None,
+            regions: Globs::only(&Self::region()),
             allowed: ImplicitNetworks::in_vpcs(Globs::all()),
             governance: Governance::default(),
             id: judge::installation(),
@@ -118,6 +121,7 @@ impl Scene {
             installation: self.id.clone(),
             owner: self.owner.clone(),
             region: Self::region(),
+            regions: self.regions.clone(),
             implicit_networks: self.allowed.clone(),
             resync: RESYNC,
             concurrency: 32,

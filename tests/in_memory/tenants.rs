@@ -253,3 +253,116 @@ async fn the_second_look_after_a_deletion_reads_what_was_deleted_and_no_table() 
     .await;
 }
 
+/// An app in a region.
+fn apply_in(scene: &Scene, name: &str, vpc: &VpcId, region: &str) {
+    scene.apply(name, json!({"network": {"vpcId": vpc.as_str(), "region": region}, "models": [MODEL]}));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_hundred_apps_in_invented_regions_are_told_so_and_make_no_network_and_no_call() {
+    scene(async {
+        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+        scene.pass(Duration::from_secs(5)).await;
+        scene.forget();
+        for n in 0..200 {
+            apply_in(&scene, &format!("there-{n}"), &vpc, &format!("xx-invented-{n}"));
+        }
+        let message = scene.until_refused("there-199", "RegionNotAllowed").await;
+        let says = |what: &str| message.contains(what);
+        assert!(says("spec.network.region: ") && says("xx-invented-199") && says("--regions"), "{message}");
+        scene.pass(RESYNC * 2).await;
+        let calls = scene.aws.take_journal();
+        assert!(calls.iter().all(|call| call.region == Scene::region()), "{calls:?}");
+        let networks = scene.kubernetes.list(NETWORKS);
+        assert_eq!(networks.len(), 1, "{networks:?}");
+        scene.kubernetes.delete(&app("there-199"));
+        scene.until_gone("there-199").await;
+        scene.until_ready("bot").await;
+    })
+    .await;
+}
+
+/// A second region, in which the same services are offered.
+fn there() -> Region {
+    "eu-west-1".parse().expect("a region")
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_region_that_nobody_uses_any_more_is_forgotten_with_its_clients() {
+    scene(async {
+        let mut scene = Scene::new(Delays::default());
+        scene.regions = "us-*,eu-west-1".parse().expect("globs");
+        let (vpc, _) = scene.aws.add_vpc(&there(), &VpcShape::default());
+        scene.start();
+        apply_in(&scene, "bot", &vpc, "eu-west-1");
+        scene.until_ready("bot").await;
+        scene.pass(RESYNC).await;
+        assert_eq!(*scene.aws.clients(), [Scene::region(), there()].into(), "in use, and the operator's own");
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+        scene.kubernetes.until_gone(&format!("privategenainetworks/{vpc}-eu-west-1"), LONG).await;
+        scene.pass(RESYNC * 2).await;
+        assert_eq!(*scene.aws.clients(), [Scene::region()].into());
+        assert!(!scene.metrics.text().expect("metrics").contains("eu-west-1"), "nor is anything told of it");
+        scene.assert_aws_is_empty();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_region_that_is_not_allowed_any_more_keeps_what_was_built_exact_and_it_can_be_deleted() {
+    scene(async {
+        let mut scene = Scene::new(Delays::default());
+        scene.regions = "*".parse().expect("globs");
+        let (vpc, _) = scene.aws.add_vpc(&there(), &VpcShape::default());
+        scene.start();
+        apply_in(&scene, "bot", &vpc, "eu-west-1");
+        scene.until_ready("bot").await;
+        scene.stop().await;
+        scene.regions = "us-east-1".parse().expect("globs");
+        scene.forget();
+        scene.start();
+        scene.until_refused("bot", "RegionNotAllowed").await;
+        apply_in(&scene, "another", &vpc, "eu-west-1");
+        scene.until_refused("another", "RegionNotAllowed").await;
+        let before = policy(&scene, &there());
+        open_endpoint(&scene, &there());
+        scene.pass(RESYNC).await;
+        assert_eq!(policy(&scene, &there()), before, "the network is kept");
+        assert_eq!(writes(&scene.aws.take_journal()), ["ec2:ModifyVpcEndpoint"]);
+        scene.kubernetes.delete(&app("another"));
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+        scene.kubernetes.until_gone(&format!("privategenainetworks/{vpc}-eu-west-1"), LONG).await;
+        scene.assert_aws_is_empty();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_network_that_a_platform_team_writes_for_another_region_is_told_so_and_goes_when_it_is_deleted() {
+    scene(async {
+        let (mut scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+        scene.pass(Duration::from_secs(5)).await;
+        scene.forget();
+        let mut network = explicit_network("there", &vpc);
+        network["spec"]["region"] = json!("xx-invented-1");
+        scene.kubernetes.apply(network);
+        let path = "privategenainetworks/there";
+        let refused = |object: &serde_json::Value| condition(object, "Accepted").1 == "RegionNotAllowed";
+        let object = scene.kubernetes.until(path, LONG, refused).await;
+        let (status, _, message) = condition(&object, "Ready");
+        assert!(status == "False" && message.contains("spec.region: ") && message.contains("--regions"), "{message}");
+        scene.pass(RESYNC).await;
+        let calls = scene.aws.take_journal();
+        assert!(calls.iter().all(|call| call.region == Scene::region()), "{calls:?}");
+        // Once it is allowed, it is looked at.
+        scene.stop().await;
+        scene.regions = "*".parse().expect("globs");
+        scene.start();
+        scene.kubernetes.until(path, LONG, |object| !refused(object)).await;
+        scene.kubernetes.delete(path);
+        scene.kubernetes.until_gone(path, LONG).await;
+    })
+    .await;
+}

@@ -1,7 +1,7 @@
 //! Where calls wait for their tokens.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -69,6 +69,12 @@ impl Pacer {
                 })
             }
         }
+    }
+
+    /// Forgets how calls in other regions than these were paced.
+    pub fn keep_regions(&self, used: &BTreeSet<Region>) {
+        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
+        buckets.retain(|(region, _), _| region.as_ref().is_none_or(|region| used.contains(region)));
     }
 
     /// Learns from the end of a call that was made: `None` when it succeeded.

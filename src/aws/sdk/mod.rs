@@ -287,6 +287,11 @@ impl Aws for SdkAws {
         self.services(region).iam.role(name).await
     }
 
+    fn keep_regions(&self, used: &BTreeSet<Region>) {
+        self.services.lock().unwrap_or_else(PoisonError::into_inner).retain(|region, _| used.contains(region));
+        self.pacer.keep_regions(used);
+    }
+
     async fn write(&self, region: &Region, write: &Write) -> Result<Written, AwsError> {
         self.services(region).write(write).await
     }

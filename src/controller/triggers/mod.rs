@@ -30,7 +30,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    queues::{Queues, Touched},
+    queues::{Queues, key_of as key_of_network},
+    touches::{Look as TouchedLook, Touched, Touches},
     watch::{Change, watch},
 };
 use super::{
@@ -123,6 +124,7 @@ pub async fn run(
         let mut looked_at = BTreeMap::new();
         loop {
             ticks.tick().await;
+            context.snapshots.keep_regions(&regions_in_use(&context));
             context.snapshots.resync();
             // What no table shows is looked at in turn, one app of each network each time: the cost does not follow the
             // number of apps.
@@ -222,6 +224,17 @@ fn held_apps(apps: &Store<Guarded<PrivateGenAIApp>>, home: &Region) -> BTreeMap<
         }
     }
     held
+}
+
+/// The regions in which AWS is asked for anybody: those that are allowed and named, and those where something was built before.
+fn regions_in_use(context: &Context) -> BTreeSet<Region> {
+    let Settings { region: home, regions: allowed, .. } = &context.settings;
+    let (apps, networks) = (context.apps.state(), context.networks.state());
+    let of_apps = apps.iter().filter_map(|app| Some((network_of(app, home)?.region, is_held(app.meta()))));
+    let of_networks =
+        networks.iter().filter_map(|network| Some((key_of_network(network)?.region, is_held(network.meta()))));
+    let used = of_apps.chain(of_networks).filter(|(region, held)| *held || allowed.allows(region));
+    used.map(|(region, _)| region).chain(context.departures.regions()).chain([home.clone()]).collect()
 }
 
 /// The account in which the networks were built, as their statuses say.

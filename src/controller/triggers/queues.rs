@@ -220,7 +220,8 @@ fn name_of<K: Resource<DynamicType = ()>>(object: &Guarded<K>) -> String {
     format!("{} {}/{}", K::kind(&()), object.namespace().unwrap_or_default(), object.name_any())
 }
 
-fn key_of(network: &Guarded<PrivateGenAINetwork>) -> Option<NetworkKey> {
+/// The VPC of a network that can be read.
+pub(super) fn key_of(network: &Guarded<PrivateGenAINetwork>) -> Option<NetworkKey> {
     network.0.as_ref().ok().and_then(|network| NetworkKey::try_from(&network.spec).ok())
 }
 

@@ -260,6 +260,10 @@ impl Aws for MemoryAws {
         self.read(("iam", "ListAttachedRolePolicies"), region, name.to_string(), look).await
     }
 
+    fn keep_regions(&self, used: &BTreeSet<Region>) {
+        self.clients().retain(|region| used.contains(region));
+    }
+
     async fn write(&self, region: &Region, write: &Write) -> Result<Written, AwsError> {
         let Some(Lateness { by, after_the_work, .. }) = self.take_lateness() else {
             return self.write_now(region, write).await;

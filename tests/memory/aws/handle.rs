@@ -1,6 +1,7 @@
 //! The handle that tests and the operator hold: the world behind a lock, with a clock, a journal and faults.
 
 use std::{
+    collections::BTreeSet,
     hash::{DefaultHasher, Hash as _, Hasher as _},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -33,6 +34,8 @@ pub struct MemoryAws {
     dawdles: Option<u64>,
     /// One of its writes will be late; of all clones.
     lateness: Arc<Mutex<Option<Lateness>>>,
+    /// The regions for which this process has clients, as the SDK makes one for each region at its first call.
+    clients: Arc<Mutex<BTreeSet<Region>>>,
 }
 
 /// A write that takes so long that its writer may be gone when it is done, or when its answer comes: the process was
@@ -82,7 +85,16 @@ impl MemoryAws {
         let skipped = world.now;
         let inside = Inside { world, skipped, journal: Vec::new(), faults: Vec::new(), errors: 0 };
         let (started, inside) = (Instant::now(), Arc::new(Mutex::new(inside)));
-        Self { started, pacer: None, witness: Arc::default(), inside, by: "", dawdles: None, lateness: Arc::default() }
+        Self {
+            started,
+            pacer: None,
+            witness: Arc::default(),
+            inside,
+            by: "",
+            dawdles: None,
+            lateness: Arc::default(),
+            clients: Arc::default(),
+        }
     }
 
     /// One write of this replica will be late, and be done also when nobody waits for it any more.
@@ -113,13 +125,18 @@ impl MemoryAws {
 
     /// A handle whose calls the journal knows as this replica's.
     pub fn seen_by(&self, by: &'static str) -> Self {
-        Self { by, lateness: Arc::default(), ..self.clone() }
+        Self { by, lateness: Arc::default(), clients: Arc::default(), ..self.clone() }
     }
 
     /// A handle whose calls take up to 100 ms before the work and up to 100 ms after it: how much each takes follows from
     /// the seed, so that each seed is another interleaving with the calls of others.
     pub fn dawdling(&self, seed: u64) -> Self {
         Self { dawdles: Some(seed), ..self.clone() }
+    }
+
+    /// The regions for which this process has clients.
+    pub fn clients(&self) -> MutexGuard<'_, BTreeSet<Region>> {
+        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Others have their turn.
@@ -225,6 +242,7 @@ impl MemoryAws {
         call: Call<'_>,
         work: impl FnOnce(&mut Arc<World>) -> Result<(T, usize), AwsError> + Send,
     ) -> Result<T, AwsError> {
+        self.clients().insert(call.region.clone());
         self.pause("before").await;
         let (region, service, operation) = (call.region, call.service, call.operation);
         if let Some(pacer) = &self.pacer {

@@ -158,6 +158,7 @@ pub fn settings() -> Settings {
         installation: installation(),
         owner: owner(),
         region: region(),
+        regions: Globs::only(&region()),
         implicit_networks: ImplicitNetworks::in_vpcs(Globs::all()),
         resync: Duration::from_mins(5),
         concurrency: 1,
