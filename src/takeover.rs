@@ -22,7 +22,7 @@ use crate::{
     network::whose::mark_tag,
     plan::listed,
     uninstall::{
-        self, Waiting,
+        self, Item, Waiting,
         flags::{Log, WaitingFlags},
         lease::holding_the_lease,
         objects, of_this_installation,
@@ -262,14 +262,14 @@ async fn mark_all(
     Ok(())
 }
 
-/// Where there may be groups of the installation: the regions that were named, those of the objects here, and those that the tags
-/// of roles name, which have no region themselves.
+/// Where there may be groups of the installation: the regions that were named, those of the objects here for which something was
+/// made, and those that the tags of roles name, which have no region themselves.
 async fn regions(client: &Client, aws: &Arc<dyn Aws>, request: &Request) -> Result<BTreeSet<Region>, Failure> {
     let Request { installation, home, also, .. } = request;
     let items = objects(client, Some(home), installation).await?;
     of_this_installation(&items, installation)?;
     let mut regions: BTreeSet<Region> = also.iter().chain([home]).cloned().collect();
-    regions.extend(items.into_iter().filter_map(|item| item.network.map(|network| network.region)));
+    regions.extend(items.iter().filter_map(Item::region).cloned());
     let snapshots = Snapshots::new(Arc::clone(aws), installation.clone(), home.clone());
     let roles = snapshots.region(home).roles(MaxAge::Any).await?;
     regions.extend(roles.values().filter_map(|role| installation.place_of(&role.tags)).map(|(region, _)| region));

@@ -8,7 +8,7 @@ use std::{
 use super::Failure;
 use crate::{
     api::{Recorded, network::NetworkKey},
-    aws::AccountId,
+    aws::{AccountId, Region},
     identity::{AppIdentity, InstallationId},
     plan::listed,
 };
@@ -62,6 +62,13 @@ impl fmt::Display for Item {
 }
 
 impl Item {
+    /// The region in which something of it may be. Of an object for which nothing was ever made it says nothing: whoever may write one
+    /// can name any region, also one that does not exist.
+    pub fn region(&self) -> Option<&Region> {
+        let has_record = self.recorded != Recorded::Nothing || self.account.is_some();
+        self.network.as_ref().filter(|_| self.held || has_record).map(|network| &network.region)
+    }
+
     /// The app that it is, as far as that can be read.
     pub fn identity(&self, installation: &InstallationId) -> Option<AppIdentity> {
         let NetworkKey { region, vpc } = self.network.clone().filter(|_| self.kind == Kind::App)?;

@@ -95,6 +95,25 @@ pub fn count(scene: &Scene) -> usize {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_region_that_somebody_invented_is_no_matter_of_a_teardown() {
+    scene(async {
+        let (scene, operator) = two_apps(Delays::default()).await;
+        let network = json!({"vpcId": "vpc-0abc1234", "region": "xx-invented-1"});
+        scene.apply("there", json!({"network": network, "models": [crate::scene::MODEL]}));
+        scene.until_refused("there", "RegionNotAllowed").await;
+        operator.stop().await;
+        scene.forget();
+        let (result, said) = tears_down(&scene, true, &CancellationToken::new()).await;
+        result.unwrap_or_else(|failure| panic!("{failure}: {said:#?}"));
+        assert_eq!(count(&scene), 0);
+        scene.assert_aws_is_empty();
+        let calls = scene.aws.take_journal();
+        assert!(calls.iter().all(|call| call.region == Scene::region()), "{calls:?}");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn teardown_tells_what_it_would_delete_and_deletes_nothing_without_being_told_to() {
     scene(async {
         let (scene, operator) = two_apps(Delays::default()).await;

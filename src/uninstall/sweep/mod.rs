@@ -115,8 +115,7 @@ impl Sweep {
     /// # Errors
     /// AWS's: what could not be looked at is not known to be gone.
     pub async fn look(&mut self, items: &[Item]) -> Result<(Found, Plan), AwsError> {
-        let named = items.iter().filter_map(|item| item.network.as_ref().map(|key| key.region.clone()));
-        let regions = self.regions.iter().cloned().chain(named).collect();
+        let regions = self.regions.iter().chain(items.iter().filter_map(Item::region)).cloned().collect();
         let settled = self.started.elapsed() >= SETTLED_AFTER;
         let found = self.looker.look(&regions).await?;
         self.memory.settled = settled;
