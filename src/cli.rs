@@ -3,6 +3,7 @@
 use std::{io::Write as _, net::SocketAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use k8s_openapi::jiff::Timestamp;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -278,6 +279,7 @@ impl Run {
             resync: Duration::from_secs(self.resync_seconds),
             concurrency: self.concurrency,
             governance: self.governance.governance(),
+            clock: Timestamp::now,
         };
         let aws: Arc<dyn Aws> = Arc::new(aws);
         let work = async |leadership: Leadership, stop: CancellationToken| {

@@ -186,6 +186,15 @@ impl Plan {
         self.steps.push(Step { leg, write });
     }
 
+    /// Nothing may be written, for something could not be read on which every write stands: of the legs that the writes are for
+    /// nothing is known, and the others are what they are.
+    pub fn stop_writes(&mut self, error: &AwsError) {
+        let kinds: BTreeSet<ConditionType> = self.steps.drain(..).map(|step| step.leg).collect();
+        for kind in kinds {
+            self.unread(kind, Some(error));
+        }
+    }
+
     /// Puts the writes that only tag behind all others: what AWS refuses of tags, by a policy of the organisation or because there
     /// are fifty, keeps nothing from being private. The role's come last, for they tell that everything else has its own.
     pub fn tag_last(&mut self) {
@@ -196,7 +205,7 @@ impl Plan {
     /// was looked at afresh already: nobody keeps the list of interfaces. What is suspended waits for its object. What could not
     /// be read was asked for just now.
     pub fn unsettled(&self) -> bool {
-        let settled = [Reason::WaitingForNetwork, Reason::ResourceInUse, Reason::Suspended];
+        let settled = [Reason::WaitingForNetwork, Reason::DependencyNotReady, Reason::ResourceInUse, Reason::Suspended];
         self.legs.iter().any(|leg| {
             leg.standing != Standing::Met && !settled.contains(&leg.reason) && !self.unread.contains_key(&leg.kind)
         })
@@ -289,10 +298,22 @@ impl Plan {
                  iam-policy prints with --permissions-boundary-arn {boundary}."
             );
         }
-        match self.legs.iter_mut().find(|leg| leg.kind == kind) {
+        self.tell(told);
+    }
+
+    /// Puts a leg in the place of the one of its kind. A leg that needs somebody to act stays as it is.
+    pub fn tell(&mut self, told: Leg) {
+        match self.legs.iter_mut().find(|leg| leg.kind == told.kind) {
             Some(leg) if leg.standing == Standing::Blocked => {}
             Some(leg) => *leg = told,
             None => self.legs.push(told),
+        }
+    }
+
+    /// The same, where the leg of its kind has this reason.
+    pub fn tell_instead_of(&mut self, reason: Reason, told: Leg) {
+        if self.legs.iter().any(|leg| leg.kind == told.kind && leg.reason == reason) {
+            self.tell(told);
         }
     }
 }
@@ -327,7 +348,9 @@ pub fn explain(kind: ConditionType, resource: &str, error: &AwsError) -> Leg {
                 .to_owned(),
         ),
         Failure::InUse => (Reason::ResourceInUse, "It is tried again until nothing uses it any more.".to_owned()),
-        Failure::NotYet => (Reason::RolePropagating, "AWS needs some seconds more; it is tried again.".to_owned()),
+        Failure::NotYet => {
+            (Reason::RolePropagating, "A new role takes AWS some seconds: it is tried again.".to_owned())
+        }
         Failure::PrivateDnsConflict => {
             (Reason::AwsRefused, "Another endpoint or hosted zone holds the service's name in this VPC.".to_owned())
         }
@@ -388,7 +411,7 @@ mod tests {
             (F::AlreadyExists, Progressing, R::NameTaken, "remove it or tag it"),
             (F::TokenMismatch, Progressing, R::NameTaken, "looked for again"),
             (F::InUse, Progressing, R::ResourceInUse, "until nothing uses it"),
-            (F::NotYet, Progressing, R::RolePropagating, "some seconds more"),
+            (F::NotYet, Progressing, R::RolePropagating, "it is tried again"),
             (F::PrivateDnsConflict, Blocked, R::AwsRefused, "holds the service's name"),
             (F::BoundaryMissing, Blocked, R::AwsRefused, "Create the managed policy"),
             (F::AccessDenied, Blocked, R::AccessDenied, "Allow the operator's role ec2:CreateVpcEndpoint"),
@@ -406,6 +429,8 @@ mod tests {
                 leg.message
             );
             assert!(leg.message.contains(remedy), "{failure:?}: {}", leg.message);
+            let has_bound = crate::api::waiting::Wait::of(reason).is_some();
+            assert!(standing == Blocked || has_bound, "{failure:?} waits for ever");
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::waiting::{self, Patience, Wait, WaitsFor};
+
 use k8s_openapi::{
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
     jiff::Timestamp,
@@ -75,6 +77,8 @@ names! {
     Pending,
     /// An earlier leg comes first.
     WaitingForNetwork,
+    /// A call on which others stand failed, and another leg tells of that.
+    DependencyNotReady,
     /// The operator is making or changing something and looks again at once.
     Applying,
     /// AWS is at work on the endpoint.
@@ -167,67 +171,18 @@ names! {
     AwsUnavailable,
     /// AWS refuses a call as it stands.
     AwsRefused,
+    /// AWS takes a write again and again, and shows no change.
+    WriteHasNoEffect,
+    /// The Kubernetes API refuses a write of the operator: an admission policy, or the operator's permissions.
+    KubernetesRefused,
     /// AWS could not be looked at.
     ObservationFailed,
 }
 
 impl Reason {
-    /// Somebody else is waited for, AWS or people, so that it matters since when. What the operator does itself is done at
-    /// once, and what a network waits for is told by the network.
-    fn is_wait_for_others(self) -> bool {
-        match self {
-            Self::Ready
-            | Self::Accepted
-            | Self::Pending
-            | Self::WaitingForNetwork
-            | Self::Applying
-            | Self::ProbePending => false,
-            Self::EndpointPending
-            | Self::EndpointUpdating
-            | Self::FunctionPending
-            | Self::RolePropagating
-            | Self::FunctionInactive
-            | Self::Suspended
-            | Self::Deleting
-            | Self::ResourceInUse
-            | Self::InUse
-            | Self::NetworkDeleting
-            | Self::InvalidSpec
-            | Self::InstallationChanged
-            | Self::InstallationInUse
-            | Self::RegionNotAllowed
-            | Self::VpcNotAllowed
-            | Self::NamespaceNotAllowed
-            | Self::ModelNotAllowed
-            | Self::VpcConflict
-            | Self::NameConflict
-            | Self::VpcNotFound
-            | Self::VpcNotOwned
-            | Self::DedicatedTenancy
-            | Self::ServiceNotOffered
-            | Self::TooFewZones
-            | Self::NoFreeAddresses
-            | Self::SubnetNotInVpc
-            | Self::SubnetNotPrivate
-            | Self::SubnetZoneNotOffered
-            | Self::DnsDisabled
-            | Self::PolicyTooLong
-            | Self::EnvironmentTooLong
-            | Self::EndpointFailed
-            | Self::FunctionFailed
-            | Self::FunctionError
-            | Self::FunctionTimedOut
-            | Self::ProbeFailed
-            | Self::NotPrivate
-            | Self::NameTaken
-            | Self::AccessDenied
-            | Self::CredentialsInvalid
-            | Self::QuotaReached
-            | Self::Throttled
-            | Self::AwsUnavailable
-            | Self::AwsRefused
-            | Self::ObservationFailed => true,
-        }
+    /// It matters since when it is so: by that it is known when a wait is over.
+    fn has_since(self) -> bool {
+        !matches!(self, Self::Ready | Self::Accepted | Self::Pending)
     }
 }
 
@@ -290,21 +245,18 @@ impl Leg {
 /// they are true (kstatus).
 ///
 /// A condition that keeps its status keeps its time, so the same legs give the same conditions and nothing is written. A
-/// message about a wait for somebody else ends with the time since when that reason holds; it is kept in the message, so
-/// that it outlives the operator.
+/// message about a wait ends with the time since when that reason holds; it is kept in the message, so that it outlives the
+/// operator. A wait that is longer than its [bound](Wait) needs somebody.
 pub fn fold(legs: &[Leg], before: &[Condition], generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
-    let legs: Vec<Leg> = legs.iter().map(|leg| since_when(leg, before, now)).collect();
-    let worst = legs
-        .iter()
-        .find(|leg| leg.standing == Standing::Blocked)
-        .or_else(|| legs.iter().find(|leg| leg.standing != Standing::Met));
+    let legs = judge(legs, before, generation, now);
+    let worst = legs.iter().find(|it| it.needs_somebody()).or_else(|| legs.iter().find(|it| it.is_unmet()));
     let ready = match worst {
         None => Leg::met(ConditionType::Ready, "Everything is as it should be."),
-        Some(leg) => Leg { kind: ConditionType::Ready, ..leg.clone() },
+        Some(Judged { leg, .. }) => Leg { kind: ConditionType::Ready, ..leg.clone() },
     };
-    let also = worst.map(|leg| match leg.standing {
-        Standing::Blocked => (ConditionType::Stalled, leg),
-        Standing::Met | Standing::Progressing | Standing::Unknown => (ConditionType::Reconciling, leg),
+    let also = worst.map(|it| {
+        let kind = if it.needs_somebody() { ConditionType::Stalled } else { ConditionType::Reconciling };
+        (kind, &it.leg)
     });
     let condition = |kind: ConditionType, status: &str, reason: Reason, message: &str| {
         let old = before.iter().find(|old| old.type_ == kind.as_str() && old.status == status);
@@ -322,7 +274,7 @@ pub fn fold(legs: &[Leg], before: &[Condition], generation: Option<i64>, now: Ti
         }
     };
     std::iter::once(&ready)
-        .chain(&legs)
+        .chain(legs.iter().map(|it| &it.leg))
         .map(|leg| {
             let status = match leg.standing {
                 Standing::Met => "True",
@@ -338,16 +290,115 @@ pub fn fold(legs: &[Leg], before: &[Condition], generation: Option<i64>, now: Ti
 /// What stands before the time at the end of a message.
 const SINCE: &str = " Since ";
 
-/// The leg, with a message that tells since when somebody else is waited for. One that tells that already, because it
-/// repeats what a network says, stays as it is.
-fn since_when(leg: &Leg, before: &[Condition], now: Timestamp) -> Leg {
-    if leg.standing == Standing::Met || !leg.reason.is_wait_for_others() || says_since(&leg.message).is_some() {
-        return leg.clone();
+/// Whether the waits of these legs are over, by what was told of them before: none of them is within its bound.
+pub fn patience(legs: &[Leg], before: &[Condition], generation: Option<i64>, now: Timestamp) -> Patience {
+    let legs = judge(legs, before, generation, now);
+    let waits = |it: &&Judged| it.waits().is_some_and(|wait| wait.waits_for == WaitsFor::Others);
+    let (over, within): (Vec<_>, Vec<_>) = legs.iter().filter(waits).partition(|it| it.is_over);
+    if within.is_empty() && !over.is_empty() { Patience::Over } else { Patience::Left }
+}
+
+/// A leg with all that the time tells of it.
+struct Judged {
+    leg: Leg,
+    /// Since when its reason holds.
+    since: Timestamp,
+    /// It waits for longer than it should.
+    is_over: bool,
+}
+
+impl Judged {
+    /// What the leg waits for, if it does.
+    fn waits(&self) -> Option<Wait> {
+        match self.leg.standing {
+            Standing::Progressing | Standing::Unknown => Wait::of(self.leg.reason),
+            Standing::Met | Standing::Blocked => None,
+        }
     }
-    let same = find(before, leg.kind).filter(|old| old.status != "True" && old.reason == leg.reason.as_str());
-    let since = same.map_or(now, |old| says_since(&old.message).unwrap_or(old.last_transition_time.0));
-    let to_the_second = Timestamp::from_second(since.as_second()).unwrap_or(since);
-    Leg { message: format!("{}{SINCE}{to_the_second}.", leg.message), ..leg.clone() }
+
+    fn needs_somebody(&self) -> bool {
+        self.leg.standing == Standing::Blocked || self.is_over
+    }
+
+    fn is_unmet(&self) -> bool {
+        self.leg.standing != Standing::Met
+    }
+}
+
+/// Dates the legs, and ends the waits that are over.
+fn judge(legs: &[Leg], before: &[Condition], generation: Option<i64>, now: Timestamp) -> Vec<Judged> {
+    let mut judged: Vec<Judged> = legs
+        .iter()
+        .map(|leg| {
+            let leg = said_nothing(leg, before, generation, now).unwrap_or_else(|| leg.clone());
+            let since = since_when(&leg, before, generation, now);
+            Judged { leg, since, is_over: false }
+        })
+        .collect();
+    // What stands on an earlier leg is late only where nothing else says why, and counts from when a leg turned last.
+    let is_earlier = |it: &Judged| it.waits().is_some_and(|wait| wait.waits_for == WaitsFor::EarlierLeg);
+    let follows = judged.iter().any(|it| it.is_unmet() && !is_earlier(it));
+    let turned = judged.iter().filter(|it| !it.is_unmet()).map(|it| {
+        let held = find(before, it.leg.kind).filter(|old| old.status == "True");
+        held.map_or(now, |old| old.last_transition_time.0)
+    });
+    let turned = turned.max();
+    for it in &mut judged {
+        it.is_over = it.waits().is_some_and(|wait| match wait.waits_for {
+            WaitsFor::Others => wait.is_over(it.since, now),
+            WaitsFor::EarlierLeg => !follows && wait.is_over(turned.map_or(it.since, |at| at.max(it.since)), now),
+        });
+        it.leg.message = dated(it);
+    }
+    judged
+}
+
+/// The message, with what is still true and who can act where the wait is over, and since when. One that says that already,
+/// because it repeats what a network says or what was told before, stays as it is.
+fn dated(it: &Judged) -> String {
+    let Judged { leg, since, is_over } = it;
+    let (said, at) = match leg.message.rsplit_once(SINCE) {
+        Some((said, _)) if says_since(&leg.message).is_some() => (said, Some(*since)),
+        _ => (leg.message.as_str(), (leg.standing != Standing::Met && leg.reason.has_since()).then_some(*since)),
+    };
+    let words = match it.waits().filter(|_| *is_over).map(|wait| wait.words()) {
+        Some(words) if !said.contains(&words) => format!(" {words}"),
+        Some(_) | None => String::new(),
+    };
+    match at {
+        None => format!("{said}{words}"),
+        Some(at) => format!("{said}{words}{SINCE}{}.", Timestamp::from_second(at.as_second()).unwrap_or(at)),
+    }
+}
+
+/// Since when the reason of a leg holds. What waits begins anew when the object asks for something else.
+fn since_when(leg: &Leg, before: &[Condition], generation: Option<i64>, now: Timestamp) -> Timestamp {
+    if let Some(said) = says_since(&leg.message) {
+        return said;
+    }
+    let waits = matches!(leg.standing, Standing::Progressing | Standing::Unknown);
+    let same = find(before, leg.kind)
+        .filter(|old| old.status != "True" && old.reason == leg.reason.as_str())
+        .filter(|old| !waits || old.observed_generation == generation);
+    same.map_or(now, began)
+}
+
+/// Since when a condition waits.
+fn began(condition: &Condition) -> Timestamp {
+    says_since(&condition.message).unwrap_or(condition.last_transition_time.0)
+}
+
+/// The leg as it was told before, where its wait was over and AWS did not let itself be asked now: that says nothing about what is
+/// waited for, and the condition does not flap.
+fn said_nothing(leg: &Leg, before: &[Condition], generation: Option<i64>, now: Timestamp) -> Option<Leg> {
+    if !waiting::says_nothing(leg.reason) || leg.standing == Standing::Blocked {
+        return None;
+    }
+    let old = find(before, leg.kind).filter(|old| old.status == "False" && old.observed_generation == generation)?;
+    let reason = Reason::from_wire(&old.reason).filter(|reason| *reason != leg.reason)?;
+    let wait = Wait::of(reason).filter(|wait| wait.waits_for == WaitsFor::Others)?;
+    let is_told = wait.is_over(began(old), now) && old.message.contains(&wait.words());
+    is_told.then(|| Leg::progressing(leg.kind, reason, old.message.clone()))
 }
 
 /// Since when, as a message says at its end.
@@ -450,7 +501,10 @@ mod tests {
         assert_eq!(said(&blocked), "i-1. Since 1970-01-01T00:00:10Z.");
         let other = fold(&waits(Reason::Deleting, "It goes."), &less, Some(1), at(40));
         assert_eq!(said(&other), "It goes. Since 1970-01-01T00:00:40Z.", "another wait");
-        assert_eq!(said(&fold(&waits(Reason::Applying, "Soon."), &less, Some(1), at(40))), "Soon.", "its own work");
+        let own = fold(&waits(Reason::Applying, "Soon."), &less, Some(1), at(40));
+        assert_eq!(said(&own), "Soon. Since 1970-01-01T00:00:40Z.", "its own work");
+        let pending = fold(&waits(Reason::Pending, "Nobody looked."), &less, Some(1), at(40));
+        assert_eq!(said(&pending), "Nobody looked.", "the operator does not wait for itself");
         let repeated = waits(Reason::ResourceInUse, "Network n: eni-1 is there. Since 1970-01-01T00:00:05Z.");
         assert_eq!(said(&fold(&repeated, &[], Some(1), at(50))), repeated[0].message, "as the network says");
         let silent = |old: &Condition| Condition { message: "An older version said no time.".into(), ..old.clone() };

@@ -7,6 +7,7 @@ mod deletion;
 pub mod network;
 mod recorded;
 mod status;
+pub mod waiting;
 
 pub use app::{PrivateGenAIApp, PrivateGenAIAppSpec, PrivateGenAIAppStatus};
 pub use deletion::DeletionPolicy;

@@ -21,8 +21,8 @@ use crate::{
     },
     aws::{AwsError, Class, FunctionListing, MaxAge, Snapshot},
     controller::{
-        Context, Converged, Error, Freshness, Guarded, Pace, Settings, add_finalizer, context::key, converge,
-        explain_unreadable, is_held,
+        Context, Converged, Error, Freshness, Guarded, Pace, Refused, Settings, add_finalizer, context::key, converge,
+        explain_unreadable, is_held, tell_refused,
     },
     identity::{AppIdentity, missing_tags},
     network::{Claim, Service, check_subnets},
@@ -34,15 +34,20 @@ use crate::{
 /// # Errors
 /// The Kubernetes API's. AWS's become conditions.
 pub async fn reconcile(object: Arc<Guarded<PrivateGenAIApp>>, ctx: Arc<Context>) -> Result<Action, Error> {
+    let result = look_and_act(Arc::clone(&object), &ctx).await;
+    tell_refused("app", result, &*object, &ctx).await
+}
+
+async fn look_and_act(object: Arc<Guarded<PrivateGenAIApp>>, ctx: &Context) -> Result<Action, Error> {
     let object = ctx.latest_apps.newest(object);
     let namespace = object.namespace().unwrap_or_default();
     let name = key("app", &*object);
     let api = Api::<PrivateGenAIApp>::namespaced(ctx.client.clone(), &namespace);
     let next = if object.meta().deletion_timestamp.is_some() {
-        remove(&api, &object, &ctx).await?.into()
+        remove(&api, &object, ctx).await?.into()
     } else {
         match &object.0 {
-            Ok(app) => keep(&api, app, &ctx).await?,
+            Ok(app) => keep(&api, app, ctx).await?,
             Err(invalid) => {
                 explain_unreadable::<PrivateGenAIApp>(&ctx.client, &invalid.metadata, &invalid.error).await?;
                 Pace::Rest.into()
@@ -72,15 +77,19 @@ impl From<Pace> for Next {
 /// Looks, acts and tells for an app that should be there. One that has resources is kept exact whatever becomes of its network.
 async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Context) -> Result<Next, Error> {
     let mut report = Report::new(api, object, ctx);
+    let mut refused_network = false;
     let (app, network, view) = match footing(object, &ctx.cluster()) {
         Footing::Refused(leg) => {
             report.legs.push(leg);
             report.write().await?;
             return Ok(Pace::Rest.into());
         }
-        Footing::WithoutNetwork { app, leg, bring } => {
-            if let Some(name) = bring {
-                create_network(&app.network, &name, ctx).await?;
+        Footing::WithoutNetwork { app, mut leg, bring } => {
+            if let Some(name) = bring
+                && let Err(refusal) = create_network(&app.network, &name, ctx).await?
+            {
+                leg = network_refused(&name, &app.network, &refusal);
+                refused_network = true;
             }
             (
                 app,
@@ -103,7 +112,7 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
             report.keep_proof();
         }
         report.write().await?;
-        return Ok(Pace::Rest.into());
+        return Ok(if refused_network { Pace::Blocked } else { Pace::Rest }.into());
     }
     let snapshot = ctx.snapshots.region(&app.network.region);
     let caller = match ctx.snapshots.caller().await {
@@ -153,14 +162,20 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     }
     let principal = RefCell::new(Principal::of(recorded));
     begins(&desired, &mut ctx.memory());
+    let found = RefCell::new(None);
+    let uid = object.uid().unwrap_or_default();
     let pass = converge(
+        &uid,
         &snapshot,
         ctx,
         async |fresh| {
             let given = principal.borrow().given.clone();
             observe(&snapshot, &desired, recorded, given, closely, fresh, &ctx.settings).await
         },
-        |observed| decide(&desired, observed, suspended, &mut principal.borrow_mut(), &mut ctx.memory()),
+        |observed| {
+            found.borrow_mut().get_or_insert_with(|| observed.found());
+            decide(&desired, observed, suspended, &mut principal.borrow_mut(), &mut ctx.memory())
+        },
         |write, result| {
             learn(&desired.identity, write, result.as_ref(), &mut principal.borrow_mut(), &mut ctx.memory());
             false
@@ -181,7 +196,8 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         (Network::Unseen, Pace::Retry) => Pace::Rest,
         (_, pace) => pace,
     };
-    let Converged { observed, plan, errors, done } = pass;
+    let news = pass.news();
+    let Converged { observed, plan, errors, .. } = pass;
     let Some(observed) = observed else {
         let error = errors.first().unwrap_or_else(|| unreachable!("a pass without observation ends with an error"));
         report.legs.extend(view.legs);
@@ -209,8 +225,8 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     report.legs.extend(refused.iter().cloned());
     report.legs.extend(told);
     report.facts.observe(&desired.identity, &observed, recorded);
-    report.done = done;
-    let uid = object.uid().unwrap_or_default();
+    report.done = news;
+    report.found = found.into_inner().unwrap_or_default();
     report.was_settled = ctx.settled(&uid, &desired.lasting());
     let is_clean = errors.is_empty() && plan.steps.is_empty();
     if is_clean && report.legs.iter().all(|leg| leg.standing == Standing::Met) {
@@ -219,8 +235,8 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     // The network's status does not tell that its groups carry the mark again: the app asks.
     let waits = plan.legs.iter().any(|leg| leg.reason == Reason::WaitingForNetwork);
     let pace = if waits && network == Network::Ready && pace == Pace::Rest { Pace::Wait } else { pace };
-    // What the app's own subnets lack, AWS shows at the next resync.
-    let pace = if refused.is_some() && pace == Pace::Rest { Pace::Blocked } else { pace };
+    // What the app's own subnets lack, AWS shows at the next resync; what Kubernetes refuses, it may take then.
+    let pace = if (refused.is_some() || refused_network) && pace == Pace::Rest { Pace::Blocked } else { pace };
     let subject = report.subject(&app.network.region);
     let stage = if suspended {
         Stage::Suspended
@@ -240,6 +256,7 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     };
     let (leg, probe) = probe.leg(subject, stage, look).await;
     report.legs.push(leg);
+    let pace = report.paced(pace);
     report.write().await?;
     Ok(Next { pace, probe })
 }
@@ -347,7 +364,8 @@ pub async fn observe(
         }
         group => group.map(|group| LogGroupFacts { group, tags: None }),
     };
-    let claim = claim(snapshot, &desired.identity, Proof::Known, fresh, settings).await?;
+    let claim = claim(snapshot, &desired.identity, Proof::Known, fresh, settings).await;
+    let claim = unread.take(Source::SecurityGroups, claim)?.unwrap_or_default();
     Ok(Observed { role, given_role_id, log_group, listing, detail, interfaces: BTreeSet::new(), claim, unread })
 }
 
@@ -413,13 +431,28 @@ async fn subnets_refused(app: &App, snapshot: &Snapshot) -> Result<Option<Leg>, 
 /// How old the topology may be by which an app's subnets are refused.
 const SUBNETS_MAX_AGE: Duration = Duration::from_secs(10);
 
-async fn create_network(key: &NetworkKey, name: &str, ctx: &Context) -> Result<(), Error> {
+/// Creates the implicit network of a VPC; `Err` inside where the Kubernetes API refuses it for good.
+async fn create_network(key: &NetworkKey, name: &str, ctx: &Context) -> Result<Result<(), Refused>, Error> {
     let mut network = PrivateGenAINetwork::new(name, PrivateGenAINetworkSpec::of(key));
     network.labels_mut().insert(IMPLICIT_LABEL.to_owned(), "true".to_owned());
     match Api::all(ctx.client.clone()).create(&PostParams::default(), &network).await {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(Ok(())),
         // Another app was quicker, or the watch is behind: the network's own event goes on from here.
-        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(()),
-        Err(error) => Err(error.into()),
+        Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(Ok(())),
+        Err(error) => {
+            let error = Error::from(error);
+            Refused::of(&error).map(Err).ok_or(error)
+        }
     }
+}
+
+/// The app has no network, because nobody lets the operator create one.
+fn network_refused(name: &str, key: &NetworkKey, refused: &Refused) -> Leg {
+    let message = format!(
+        "The Kubernetes API refuses that the operator creates PrivateGenAINetwork {name} for VPC {}: {refused} {} Or have a \
+         PrivateGenAINetwork written for the VPC.",
+        key.vpc,
+        Refused::REMEDY
+    );
+    Leg::blocked(ConditionType::NetworkReady, Reason::KubernetesRefused, message)
 }

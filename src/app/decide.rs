@@ -21,7 +21,7 @@ use crate::{
     governance::Governance,
     identity::{AppIdentity, is_retained},
     network::{Claim, accepted, implicit_name, whose::Foreign},
-    plan::{Plan, Step, stands_on},
+    plan::{Plan, Source, Step, stands_on},
 };
 
 /// What an app stands on, by the objects that there are.
@@ -136,6 +136,11 @@ pub fn decide(
     }
     principal.found = observed.role.as_ref().map(|role| role.id.clone());
     let mut plan = plan(desired, observed);
+    // Whose the VPC is decides whether anything is written, and nothing else.
+    if let Some(error) = observed.unread.of(Source::SecurityGroups) {
+        plan.stop_writes(error);
+        return plan;
+    }
     match &observed.claim {
         Claim::Ours => {}
         Claim::Open => wait_for_claim(&desired.identity, observed, &mut plan),

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     api::app::FunctionStatus,
     aws::{FunctionDetail, FunctionListing, FunctionState, LogGroup, NetworkInterfaceId, Role, Tags, UpdateStatus},
+    controller::drift::Found,
     network::Claim,
     plan::Unread,
 };
@@ -34,6 +35,15 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// What a repair tells of what was there before it.
+    pub fn found(&self) -> Found {
+        Found {
+            function: self.listing.clone(),
+            role: self.role.clone(),
+            log_group: self.log_group.as_ref().map(|facts| facts.group.clone()),
+        }
+    }
+
     /// The role is another principal than the one that the function was given, whatever its name says.
     pub fn has_another_role(&self) -> bool {
         self.role.as_ref().zip(self.given_role_id.as_ref()).is_some_and(|(role, given)| role.id != *given)

@@ -84,7 +84,7 @@ pub(super) async fn remove(
                 let after = pass.pace();
                 pace = Pace::soonest([pace, after]);
                 if let Some(report) = &mut report {
-                    report.done.extend(pass.done);
+                    report.done.extend(pass.news());
                     if let Some(function) = report.facts.function.as_mut().filter(|_| given.is_some()) {
                         function.execution_role_id = given;
                     }
@@ -128,6 +128,7 @@ pub(super) async fn remove(
     }
     if let Some(mut report) = report {
         report.legs = one_of_each_kind(legs);
+        pace = report.paced(pace);
         report.write().await?;
     } else {
         let why: Vec<String> = legs.into_iter().map(|leg| leg.message).collect();
@@ -232,6 +233,7 @@ async fn retain_one(
     let retention = departing.retention(identity, caller, &implicit_networks.allow, governance);
     let principal = RefCell::new(departing.principal(identity));
     let pass = converge(
+        identity.role_name().as_str(),
         &snapshot,
         ctx,
         async |fresh| {
@@ -265,6 +267,7 @@ async fn remove_one(
         vpc: identity.vpc.clone(),
     };
     converge(
+        identity.role_name().as_str(),
         &snapshot,
         ctx,
         async |fresh| observe_remains(&snapshot, identity, &network, fresh, &ctx.settings).await,

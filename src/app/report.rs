@@ -1,16 +1,20 @@
 //! What is told about an app: its status, and Events.
 
-use k8s_openapi::jiff::Timestamp;
 use kube::{Api, ResourceExt as _};
 
 use super::{Facts, Subject, health::pending, status};
 use crate::{
     api::{
         PrivateGenAIApp, PrivateGenAIAppStatus, Recorded,
-        condition::{ConditionType, Leg, find, is_true},
+        condition::{ConditionType, Leg, find, is_true, patience},
     },
     aws::{AwsError, Region, Write},
-    controller::{Context, Error, Pace, apply_status, context::key, drift::repairs, observe_ready, tell},
+    controller::{
+        Context, Error, Pace, apply_status,
+        context::key,
+        drift::{Found, repairs},
+        observe_ready, tell,
+    },
     plan::unseen,
 };
 
@@ -27,6 +31,8 @@ pub(super) struct Report<'a> {
     pub(super) legs: Vec<Leg>,
     pub(super) facts: Facts,
     pub(super) done: Vec<Write>,
+    /// What was there before anything was done.
+    pub(super) found: Found,
     /// All was there before, and the same was wanted.
     pub(super) was_settled: bool,
 }
@@ -48,6 +54,7 @@ impl<'a> Report<'a> {
                 function: before.function,
             },
             done: Vec::new(),
+            found: Found::default(),
             was_settled: false,
         }
     }
@@ -95,6 +102,12 @@ impl<'a> Report<'a> {
         Ok(())
     }
 
+    /// How soon to look at the app again, that would come back at this pace if its waits were not overdue.
+    pub(super) fn paced(&self, pace: Pace) -> Pace {
+        let before = self.object.status.as_ref().map_or(&[][..], |status| &status.conditions);
+        pace.with(patience(&self.legs, before, self.object.metadata.generation, self.ctx.time()))
+    }
+
     /// What a probe would be about, by what will be in the status.
     pub(super) fn subject(&self, region: &Region) -> Option<Subject> {
         self.facts.function.as_ref().and_then(|function| Subject::new(region, &self.facts.endpoints, function))
@@ -107,14 +120,14 @@ impl<'a> Report<'a> {
             self.ctx.probes.forget(&self.object.uid().unwrap_or_default());
         }
         let before = self.object.status.as_ref();
-        let after = status(before, self.object.metadata.generation, self.facts, &self.legs, Timestamp::now());
+        let after = status(before, self.object.metadata.generation, self.facts, &self.legs, self.ctx.time());
         let old = before.map_or(&[][..], |status| &status.conditions);
         if before.cloned().map(PrivateGenAIAppStatus::sorted) != Some(after.clone().sorted())
             && let Some(written) = apply_status(self.api, &self.object.metadata, &after).await?
         {
             self.ctx.latest_apps.remember(written);
         }
-        let repairs = if self.was_settled { repairs(&self.done) } else { Vec::new() };
+        let repairs = if self.was_settled { repairs(&self.done, &self.found) } else { Vec::new() };
         observe_ready(self.ctx, "app", &self.object.metadata, (old, &after.conditions));
         tell(self.ctx, self.object, (old, &after.conditions), &self.done, &repairs).await;
         Ok(())

@@ -12,6 +12,7 @@ use crate::{
         app::App,
         condition::{ConditionType, Leg, Reason, Standing, find, is_true},
         network::NetworkKey,
+        waiting::Wait,
     },
     aws::{Caller, EndpointState},
     guard::Refusal,
@@ -106,14 +107,21 @@ impl View {
             ));
         }
         let Some(status) = network.status.as_ref().filter(|status| status.observed_generation.is_some()) else {
-            return nothing(waiting(format!("PrivateGenAINetwork {name} is being looked at.")));
+            let conditions = network.status.as_ref().map_or(&[][..], |status| &status.conditions);
+            // Whoever looks at it may be kept from it, and says why.
+            return nothing(if find(conditions, ConditionType::Stalled).is_some() {
+                inherited(ConditionType::NetworkReady, &name, conditions, &[])
+            } else {
+                waiting(format!("PrivateGenAINetwork {name} is being looked at."))
+            });
         };
         let groups_are_ready = is_true(&status.conditions, ConditionType::SecurityGroupsReady);
         let vpc_is_ready = is_true(&status.conditions, ConditionType::VpcReady);
         let network_leg = if vpc_is_ready && groups_are_ready {
-            Leg::met(ConditionType::NetworkReady, format!("PrivateGenAINetwork {name} is ready."))
+            Leg::met(ConditionType::NetworkReady, what_is_there(&name, &status.conditions))
         } else {
-            inherited(ConditionType::NetworkReady, &name, &status.conditions)
+            let of = [ConditionType::VpcReady, ConditionType::SecurityGroupsReady];
+            inherited(ConditionType::NetworkReady, &name, &status.conditions, &of)
         };
         let models: BTreeSet<ModelId> = app.models.iter().cloned().collect();
         let missing = Service::ALL.iter().find(|service| {
@@ -136,7 +144,9 @@ impl View {
                     )
                 })
             }
-            Some(_) => inherited(ConditionType::EndpointReady, &name, &status.conditions),
+            Some(_) => {
+                inherited(ConditionType::EndpointReady, &name, &status.conditions, &[ConditionType::EndpointsReady])
+            }
         };
         let is_met = network_leg.standing == Standing::Met && endpoint_leg.standing == Standing::Met;
         let ground = match Path::new(status) {
@@ -181,8 +191,20 @@ fn no_room(
     Some(Leg::blocked(ConditionType::EndpointReady, Reason::PolicyTooLong, message))
 }
 
-/// A leg that stands as the network stands.
-fn inherited(kind: ConditionType, network: &str, conditions: &[Condition]) -> Leg {
+/// What is there of a network whose VPC and security groups are ready. What else it lacks may be no matter of the app's, or is told
+/// on the leg of the endpoint.
+fn what_is_there(network: &str, conditions: &[Condition]) -> String {
+    match find(conditions, ConditionType::Ready).filter(|ready| ready.status != "True") {
+        None => format!("PrivateGenAINetwork {network} is ready."),
+        Some(ready) => format!(
+            "The VPC and the security groups of PrivateGenAINetwork {network} are ready; the network as a whole is not ({}).",
+            ready.reason
+        ),
+    }
+}
+
+/// A leg that stands as these conditions of the network stand, or, where none of them tells, as its `Ready`.
+fn inherited(kind: ConditionType, network: &str, conditions: &[Condition], of: &[ConditionType]) -> Leg {
     let Some(ready) = find(conditions, ConditionType::Ready).filter(|ready| ready.status != "True") else {
         return Leg::progressing(
             kind,
@@ -190,13 +212,64 @@ fn inherited(kind: ConditionType, network: &str, conditions: &[Condition]) -> Le
             format!("PrivateGenAINetwork {network} is being built."),
         );
     };
-    let reason = Reason::from_wire(&ready.reason).unwrap_or(Reason::WaitingForNetwork);
-    let message = format!("PrivateGenAINetwork {network}: {}", ready.message);
-    if find(conditions, ConditionType::Stalled).is_some() {
-        Leg::blocked(kind, reason, message)
-    } else if ready.status == "Unknown" {
+    let unmet = of.iter().filter_map(|kind| find(conditions, *kind)).find(|condition| condition.status != "True");
+    let told = unmet.unwrap_or(ready);
+    let reason = Reason::from_wire(&told.reason).unwrap_or(Reason::WaitingForNetwork);
+    let message = format!("PrivateGenAINetwork {network}: {}", told.message);
+    // Which condition `Stalled` is about shows by its words. Of another one, the reason tells.
+    let stalled = find(conditions, ConditionType::Stalled);
+    let is_stalled = stalled.is_some_and(|stalled| stalled.message == told.message)
+        || Wait::of(reason).is_none_or(|wait| told.message.contains(&wait.words()));
+    if told.status == "Unknown" {
         Leg::unknown(kind, reason, message)
+    } else if is_stalled {
+        Leg::blocked(kind, reason, message)
     } else {
         Leg::progressing(kind, reason, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::jiff::{SignedDuration, Timestamp};
+
+    use super::*;
+    use crate::api::condition::fold;
+
+    const OF_THE_NETWORK: [ConditionType; 2] = [ConditionType::VpcReady, ConditionType::SecurityGroupsReady];
+
+    #[test]
+    fn an_app_s_leg_says_of_its_network_what_it_is_about_and_not_what_another_leg_lacks() {
+        let fold = |legs: &[Leg]| fold(legs, &[], Some(1), Timestamp::UNIX_EPOCH);
+        let conditions = fold(&[
+            Leg::unknown(ConditionType::VpcReady, Reason::ObservationFailed, "The VPC is not read."),
+            Leg::met(ConditionType::SecurityGroupsReady, ""),
+            Leg::blocked(ConditionType::EndpointsReady, Reason::PolicyTooLong, "Too long."),
+        ]);
+        let network = inherited(ConditionType::NetworkReady, "n", &conditions, &OF_THE_NETWORK);
+        assert_eq!((network.standing, network.reason), (Standing::Unknown, Reason::ObservationFailed));
+        let endpoint = inherited(ConditionType::EndpointReady, "n", &conditions, &[ConditionType::EndpointsReady]);
+        assert_eq!((endpoint.standing, endpoint.reason), (Standing::Blocked, Reason::PolicyTooLong));
+        let waits = fold(&[
+            Leg::blocked(ConditionType::VpcReady, Reason::TooFewZones, "Add subnets."),
+            Leg::progressing(ConditionType::EndpointsReady, Reason::WaitingForNetwork, "Later."),
+        ]);
+        let endpoint = inherited(ConditionType::EndpointReady, "n", &waits, &[ConditionType::EndpointsReady]);
+        assert_eq!((endpoint.standing, endpoint.reason), (Standing::Progressing, Reason::WaitingForNetwork));
+        let refused = fold(&[Leg::blocked(ConditionType::Accepted, Reason::VpcConflict, "Another one.")]);
+        let network = inherited(ConditionType::NetworkReady, "n", &refused, &OF_THE_NETWORK);
+        assert_eq!((network.standing, network.reason), (Standing::Blocked, Reason::VpcConflict));
+    }
+
+    #[test]
+    fn what_is_overdue_of_a_network_is_so_for_its_apps() {
+        let legs = [Leg::progressing(ConditionType::EndpointsReady, Reason::EndpointPending, "AWS is at work.")];
+        let first = fold(&legs, &[], Some(1), Timestamp::UNIX_EPOCH);
+        let later = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1);
+        let over = fold(&legs, &first, Some(1), later);
+        for (conditions, standing) in [(&first, Standing::Progressing), (&over, Standing::Blocked)] {
+            let leg = inherited(ConditionType::EndpointReady, "n", conditions, &[ConditionType::EndpointsReady]);
+            assert_eq!((leg.standing, leg.reason), (standing, Reason::EndpointPending), "{}", leg.message);
+        }
     }
 }

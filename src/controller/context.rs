@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use k8s_openapi::jiff::Timestamp;
 use kube::{
     Client, ResourceExt,
     runtime::{
@@ -28,6 +29,11 @@ use crate::{
     leadership::Leadership,
     metrics::Metrics,
 };
+
+/// Under what the subnets of a network's endpoints are remembered as they were when all was there.
+pub fn subnets_of(uid: &str) -> String {
+    format!("{uid} subnets")
+}
 
 fn in_kubernetes(object: &str) -> String {
     format!("write {object}")
@@ -87,6 +93,8 @@ pub struct Settings {
     pub concurrency: u16,
     /// What everything that is created has in common.
     pub governance: Governance,
+    /// The time that conditions tell.
+    pub clock: fn() -> Timestamp,
 }
 
 /// Why an app is looked at more closely than the tables show it.
@@ -180,6 +188,11 @@ impl Context {
         recorder(&self.client)
     }
 
+    /// The time that conditions tell.
+    pub fn time(&self) -> Timestamp {
+        (self.settings.clock)()
+    }
+
     /// What decisions know of Kubernetes.
     pub fn cluster(&self) -> Cluster<'_> {
         Cluster { apps: &self.apps, networks: &self.networks, settings: &self.settings }
@@ -214,7 +227,10 @@ impl Context {
 
     /// Nothing is wanted for an object any more.
     pub fn unsettle(&self, uid: &str) {
-        self.settled.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
+        self.settled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .retain(|key, _| *key != uid && *key != subnets_of(uid));
     }
 
     /// Asks for a look at what no table shows of an app (`namespace/name`), such as its function's tags and state, and what

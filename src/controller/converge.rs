@@ -5,9 +5,9 @@ use std::{collections::BTreeSet, time::Duration};
 use tracing::{Instrument as _, field::Empty};
 
 use crate::{
-    api::condition::{ConditionType, Standing},
+    api::condition::{ConditionType, Leg, Reason, Standing},
     aws::{AwsError, Class, Failure, MaxAge, Snapshot, Write, Written},
-    controller::{Context, Pace},
+    controller::{Context, Pace, effects::Novelty},
     plan::{Plan, Step, gives_way, makes_room, stands_on},
 };
 
@@ -67,22 +67,33 @@ pub struct Converged<O> {
     pub errors: Vec<AwsError>,
     /// The writes that were done, in order.
     pub done: Vec<Write>,
+    /// Those of them that were done before without effect, which is no news.
+    pub repeated: BTreeSet<Write>,
+    /// What is still to be done and was done a few times without effect.
+    pub without_effect: BTreeSet<Write>,
 }
 
 impl<O> Converged<O> {
+    /// The writes that are news: those that were done, but for what was done before without effect.
+    pub fn news(&self) -> Vec<Write> {
+        self.done.iter().filter(|write| !self.repeated.contains(write)).cloned().collect()
+    }
+
     /// When to look again: the soonest of what the failed calls ask for and what is waited for. A leg that waits only for
     /// writes that failed, or for what could not be read, is no wait of its own.
     pub fn pace(&self) -> Pace {
         let of_errors = self.errors.iter().map(Pace::after);
         // AWS does not show yet what was done.
-        let behind = self.plan.steps.iter().any(|step| self.done.contains(&step.write));
-        let stopped = !self.plan.steps.is_empty() && self.errors.is_empty();
+        let open = || self.plan.steps.iter().filter(|step| !self.without_effect.contains(&step.write));
+        let behind = open().any(|step| self.done.contains(&step.write));
+        let stopped = open().next().is_some() && self.errors.is_empty();
+        let in_vain = (!self.without_effect.is_empty()).then_some(Pace::Blocked);
         let has_steps = |kind| self.plan.steps.iter().any(|step| step.leg == kind);
         let legs =
             self.plan.legs.iter().filter(|leg| !has_steps(leg.kind) && !self.plan.unread.contains_key(&leg.kind));
         let rest = Plan { legs: legs.cloned().collect(), ..Plan::default() };
         let waits = (behind || stopped).then_some(Pace::Wait);
-        Pace::soonest(of_errors.chain(waits).chain([Pace::of(&rest)]))
+        Pace::soonest(of_errors.chain(waits).chain(in_vain).chain([Pace::of(&rest)]))
     }
 }
 
@@ -123,6 +134,8 @@ pub struct Pass {
     behind: BTreeSet<Write>,
     /// What was done since the last look.
     done_since: Vec<Write>,
+    /// What was done a few times, in this pass and before, and the last look does not show.
+    without_effect: BTreeSet<Write>,
 }
 
 /// A step that failed in this pass.
@@ -214,6 +227,20 @@ impl Pass {
         } else {
             self.end();
         }
+    }
+
+    /// The next write was made a moment ago, before this pass, and does not show yet: it is not made again, nor what stands on it.
+    pub fn hold_back(&mut self) {
+        let Position::Write(steps) = &self.position else { return };
+        let Some((step, rest)) = steps.split_first().map(|(step, rest)| (step.clone(), rest.to_vec())) else { return };
+        self.behind.insert(step.write);
+        self.go_on(rest);
+    }
+
+    /// Which of the planned writes were made a few times, and do not show.
+    pub fn made_in_vain(&mut self, is_without_effect: impl Fn(&Write) -> bool) {
+        let planned = self.plan.steps.iter().map(|step| &step.write);
+        self.without_effect = planned.filter(|write| is_without_effect(write)).cloned().collect();
     }
 
     /// AWS answered the write. `again`: the plan is to be made anew although the call failed.
@@ -318,6 +345,47 @@ impl Pass {
         for Failed { step, error, .. } in others.iter().rev().chain(&somebody) {
             self.plan.blame(step.leg, &step.write, error);
         }
+        let told: Vec<Leg> = self.plan.steps.iter().filter_map(|step| self.in_vain(step)).collect();
+        told.into_iter().for_each(|leg| self.plan.tell(leg));
+        let told: Vec<Leg> = self.plan.steps.iter().filter_map(|step| self.waits_for_another_leg(step)).collect();
+        told.into_iter().for_each(|leg| self.plan.tell_instead_of(Reason::Applying, leg));
+    }
+
+    /// The step was made a few times, and nothing shows.
+    fn in_vain(&self, step: &Step) -> Option<Leg> {
+        if !self.without_effect.contains(&step.write) || self.failed.iter().any(|failed| failed.step == *step) {
+            return None;
+        }
+        let ((service, operation), resource) = (step.write.operation(), step.write.resource());
+        let message = format!(
+            "{resource}: {service}:{operation} succeeds, and AWS shows no change afterwards. See in CloudTrail what changes it back (another \
+             controller, Terraform, a rule of AWS Config), or what keeps AWS from showing it. The call is made again every five minutes \
+             at most."
+        );
+        Some(Leg::blocked(step.leg, Reason::WriteHasNoEffect, message))
+    }
+
+    /// The step stands on one of another leg that failed: that one tells why.
+    fn waits_for_another_leg(&self, step: &Step) -> Option<Leg> {
+        let first = self.held_up_by(step).filter(|first| first.leg != step.leg)?;
+        let ((service, operation), resource) = (step.write.operation(), step.write.resource());
+        let (of, call) = first.write.operation();
+        let message = format!(
+            "{resource}: {service}:{operation} waits for {of}:{call} of {}; condition {} says what keeps that.",
+            first.write.resource(),
+            first.leg.as_str()
+        );
+        Some(Leg::progressing(step.leg, Reason::DependencyNotReady, message))
+    }
+
+    /// The step that failed, or was made in vain, on which this one stands in the end.
+    fn held_up_by(&self, step: &Step) -> Option<&Step> {
+        let before = self.plan.steps.iter().take_while(|other| *other != step);
+        before.filter(|other| stands_on(&step.write, &other.write)).find_map(|other| {
+            let is_cause =
+                self.without_effect.contains(&other.write) || self.failed.iter().any(|failed| failed.step == *other);
+            if is_cause { Some(other) } else { self.held_up_by(other) }
+        })
     }
 
     /// The step was not made yet in this pass, or is to be made once more, and nothing that it stands on failed.
@@ -344,11 +412,12 @@ fn is_of_service(step: &Step, error: &AwsError) -> bool {
     step.write.operation().0 == error.service
 }
 
-/// Makes a pass. `learn` is told every answer to a write, and says whether the plan is to be made anew although the
+/// Makes a pass for an object, whatever it is called. `learn` is told every answer to a write, and says whether the plan is to be made anew although the
 /// call failed. No step is begun once the operator is told to stop, or without the right to write: the next operator
 /// takes it up. What AWS refused a moment ago until somebody acts is not asked for again so soon, however often the object
 /// comes back for something else.
 pub async fn converge<O>(
+    object: &str,
     snapshot: &Snapshot,
     ctx: &Context,
     mut observe: impl AsyncFnMut(&Freshness) -> Result<O, AwsError>,
@@ -357,12 +426,15 @@ pub async fn converge<O>(
 ) -> Converged<O> {
     let mut pass = Pass::default();
     let mut observed = None;
+    let mut repeated = BTreeSet::new();
     loop {
         match pass.next() {
             Next::End => break,
             Next::Look(freshness) => match observe(&freshness).await {
                 Ok(seen) => {
                     pass.decided(decide(&seen));
+                    ctx.refusals.looked(object, &pass.plan);
+                    pass.made_in_vain(|write| ctx.refusals.is_without_effect(object, write));
                     observed = Some(seen);
                 }
                 Err(error) => {
@@ -381,6 +453,10 @@ pub async fn converge<O>(
                     pass.fail_at_once(&error);
                     continue;
                 }
+                if ctx.refusals.holds_back(object, &step.write) {
+                    pass.hold_back();
+                    continue;
+                }
                 let (service, operation) = step.write.operation();
                 let resource = step.write.resource();
                 // The call writes its request id into the step.
@@ -395,6 +471,9 @@ pub async fn converge<O>(
                 span.in_scope(|| match (answered, &result) {
                     (Answered::Done, _) => {
                         ctx.refusals.forget(&step.write);
+                        if ctx.refusals.made(object, &step) == Novelty::Repeated {
+                            repeated.insert(step.write.clone());
+                        }
                         tracing::info!("done");
                     }
                     (Answered::Failed, Err(error)) => {
@@ -407,8 +486,10 @@ pub async fn converge<O>(
         }
     }
     let errors = pass.errors();
-    let Pass { plan, done, .. } = pass;
-    Converged { observed, plan, errors, done }
+    let Pass { plan, done, without_effect, .. } = pass;
+    let without_effect = without_effect.into_iter().filter(|write| plan.steps.iter().any(|step| step.write == *write));
+    let without_effect = without_effect.collect();
+    Converged { observed, plan, errors, done, repeated, without_effect }
 }
 
 /// The refusal says that an earlier call, whose answer was lost or does not show yet, has done the work.
@@ -533,6 +614,11 @@ mod tests {
         made
     }
 
+    fn ended(plan: Plan, errors: Vec<AwsError>) -> Converged<()> {
+        let (done, repeated, without_effect) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
+        Converged { observed: None, plan, errors, done, repeated, without_effect }
+    }
+
     fn of(service: &'static str, failure: Failure) -> AwsError {
         AwsError { service, code: Some("Code".to_owned()), ..failed(failure) }
     }
@@ -606,7 +692,7 @@ mod tests {
         };
         make(&mut pass, answer);
         assert_eq!(pass.plan.legs.iter().map(|leg| leg.standing).collect::<Vec<_>>(), [Standing::Blocked]);
-        let ended = Converged::<()> { observed: None, plan: pass.plan.clone(), errors: pass.errors(), done: vec![] };
+        let ended = ended(pass.plan.clone(), pass.errors());
         assert_eq!(ended.pace(), Pace::Wait, "the soonest");
     }
 
@@ -617,10 +703,72 @@ mod tests {
             legs: vec![Leg::progressing(ConditionType::ExecutionRoleReady, Reason::Applying, "soon")],
             ..planned(&steps()[..1])
         };
-        let ended = |errors| Converged::<()> { observed: None, plan: plan.clone(), errors, done: vec![] };
+        let ended = |errors| ended(plan.clone(), errors);
         assert_eq!(ended(vec![failed(Failure::AccessDenied)]).pace(), Pace::Blocked);
         assert_eq!(ended(vec![failed(Failure::AccessDenied), failed(Failure::Throttled)]).pace(), Pace::Retry);
         assert_eq!(ended(vec![]).pace(), Pace::Wait, "it was stopped");
+    }
+
+    #[test]
+    fn what_was_made_in_vain_needs_somebody_and_brings_its_object_back_as_rarely_as_what_is_refused() {
+        let [delete, _, role, log_group] = steps();
+        let mut pass = Pass::default();
+        pass.decided(planned(&[delete.clone(), role, log_group.clone()]));
+        pass.made_in_vain(|write| *write == delete);
+        assert_eq!(
+            pass.next(),
+            Next::Write(Box::new(Step { leg: ConditionType::ExecutionRoleReady, write: delete.clone() }))
+        );
+        pass.hold_back();
+        assert_eq!(make(&mut pass, |_| None), std::slice::from_ref(&log_group), "what stands on it is not made either");
+        pass.decided(planned(std::slice::from_ref(&delete)));
+        pass.made_in_vain(|write| *write == delete);
+        pass.hold_back();
+        assert_eq!(pass.next(), Next::End);
+        let [leg] = &pass.plan.legs[..] else { panic!("{:?}", pass.plan.legs) };
+        assert_eq!((leg.standing, leg.reason), (Standing::Blocked, Reason::WriteHasNoEffect));
+        assert!(
+            leg.message.starts_with("pgai-x: iam:DeleteRolePolicy succeeds, and AWS shows no change"),
+            "{}",
+            leg.message
+        );
+        let in_vain = Converged { without_effect: [delete].into(), ..ended(pass.plan.clone(), pass.errors()) };
+        assert_eq!(in_vain.pace(), Pace::Blocked);
+        let waits = Converged { without_effect: BTreeSet::new(), ..ended(pass.plan, vec![]) };
+        assert_eq!(waits.pace(), Pace::Wait, "it may show soon");
+    }
+
+    #[test]
+    fn a_leg_whose_call_waits_for_one_of_another_leg_that_failed_does_not_say_that_it_is_being_done() {
+        let create = Write::CreateRole {
+            name: "pgai-x".parse().expect("a role"),
+            path: "/".to_owned(),
+            trust_policy: crate::aws::PolicyDocument::from_wire("{}"),
+            description: String::new(),
+            permissions_boundary: None,
+            tags: crate::aws::Tags::new(),
+        };
+        let group = Write::CreateLogGroup {
+            name: "/aws/lambda/pgai-x".parse().expect("a log group"),
+            tags: crate::aws::Tags::new(),
+        };
+        let mut plan = planned(&[create.clone(), group]);
+        plan.legs = [ConditionType::ExecutionRoleReady, ConditionType::FunctionReady]
+            .map(|kind| Leg::progressing(kind, Reason::Applying, "It is being created."))
+            .into();
+        let mut pass = Pass::default();
+        pass.decided(plan);
+        assert_eq!(make(&mut pass, |_| Some(of("iam", Failure::AccessDenied))), [create]);
+        let legs: Vec<_> = pass.plan.legs.iter().map(|leg| (leg.kind, leg.standing, leg.reason)).collect();
+        assert_eq!(
+            legs,
+            [
+                (ConditionType::ExecutionRoleReady, Standing::Blocked, Reason::AccessDenied),
+                (ConditionType::FunctionReady, Standing::Progressing, Reason::DependencyNotReady)
+            ]
+        );
+        let message = &pass.plan.legs[1].message;
+        assert!(message.contains("waits for iam:CreateRole of pgai-x; condition ExecutionRoleReady"), "{message}");
     }
 
     #[test]

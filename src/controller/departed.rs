@@ -193,6 +193,8 @@ async fn look(ctx: &Context) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
+
     use crate::{
         api::condition::{ConditionType, Leg, Reason},
         aws::{Failure, Write},
@@ -217,6 +219,8 @@ mod tests {
                 plan: Plan { legs: waits.then_some(leg).into_iter().collect(), ..Plan::default() },
                 errors: error.into_iter().collect(),
                 done: wrote.then_some(write).into_iter().collect(),
+                repeated: BTreeSet::new(),
+                without_effect: BTreeSet::new(),
             })
         };
         assert_eq!(place(None, false, false), Place::Empty);

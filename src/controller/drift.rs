@@ -3,9 +3,12 @@
 //! A write repairs drift when the same was wanted before, and was all there: see
 //! [`Context::settled`](super::Context::settled).
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt};
 
-use crate::aws::{EndpointChange, Peer, Rule, Tags, Write};
+use crate::{
+    aws::{EndpointChange, FunctionConfiguration, FunctionListing, LogGroup, Peer, Role, Rule, Setting, Tags, Write},
+    plan::listed,
+};
 
 /// What somebody changed: bounded, so that it can be a label of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,6 +106,17 @@ impl Kind {
     }
 }
 
+/// What was there of an app before anything was put right.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Its function.
+    pub function: Option<FunctionListing>,
+    /// Its role.
+    pub role: Option<Role>,
+    /// Its log group.
+    pub log_group: Option<LogGroup>,
+}
+
 /// What was put right about one resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Repair {
@@ -122,13 +136,13 @@ impl Repair {
 }
 
 /// The repairs that these writes were, one for each resource, in the order of their first write. A plan's housekeeping
-/// and what it deletes for good is no repair.
-pub fn repairs(done: &[Write]) -> Vec<Repair> {
+/// and what it deletes for good is no repair. `found` is what was there before.
+pub fn repairs(done: &[Write], found: &Found) -> Vec<Repair> {
     let mut repairs: Vec<Repair> = Vec::new();
     for write in done {
         // A role and a function have the same name.
         let resource = format!("{} {}", noun(write), write.resource());
-        for (kind, words) in describe(write) {
+        for (kind, words) in describe(write, found) {
             let index = repairs.iter().position(|repair| repair.resource == resource).unwrap_or_else(|| {
                 repairs.push(Repair { resource: resource.clone(), kinds: BTreeSet::new(), done: Vec::new() });
                 repairs.len() - 1
@@ -176,7 +190,7 @@ fn noun(write: &Write) -> &'static str {
     }
 }
 
-fn describe(write: &Write) -> Vec<(Kind, String)> {
+fn describe(write: &Write, found: &Found) -> Vec<(Kind, String)> {
     let again = |kind| vec![(kind, "it was gone, and was created again".to_owned())];
     let one = |kind, words: String| vec![(kind, words)];
     match write {
@@ -194,7 +208,8 @@ fn describe(write: &Write) -> Vec<(Kind, String)> {
         | Write::TagFunction { tags, .. } => one(Kind::Tags, format!("tagged again: {}", keys(tags))),
         Write::CreateRole { .. } => again(Kind::Role),
         Write::PutRolePermissionsBoundary { boundary, .. } => {
-            one(Kind::PermissionsBoundary, format!("permissions boundary set back to {boundary}"))
+            let before = found.role.as_ref().map(|role| role.permissions_boundary.as_deref().unwrap_or("none"));
+            one(Kind::PermissionsBoundary, format!("permissions boundary set back{} to {boundary}", from(before)))
         }
         Write::UpdateTrustPolicy { .. } => one(Kind::TrustPolicy, "trust policy set back".to_owned()),
         Write::PutRolePolicy { policy, .. } => one(Kind::RolePolicy, format!("policy {policy} set back")),
@@ -205,16 +220,22 @@ fn describe(write: &Write) -> Vec<(Kind, String)> {
             one(Kind::ForeignPolicy, format!("policy {policy_arn} of somebody else detached"))
         }
         Write::CreateLogGroup { .. } => again(Kind::LogGroup),
-        Write::PutRetentionPolicy { days, .. } => one(Kind::Retention, format!("retention set back to {days} days")),
+        Write::PutRetentionPolicy { days, .. } => {
+            let before = found.log_group.as_ref().map(|group| match group.retention_days {
+                Some(days) => format!("{days} days"),
+                None => "never expire".to_owned(),
+            });
+            one(Kind::Retention, format!("retention set back{} to {days} days", from(before)))
+        }
         Write::CreateFunction(_) => again(Kind::Function),
-        Write::UpdateFunctionConfiguration { reset, .. } if reset.is_empty() => {
-            one(Kind::FunctionConfiguration, "configuration set back".to_owned())
+        Write::UpdateFunctionConfiguration { configuration, reset, .. } => {
+            let kind = if reset.is_empty() { Kind::FunctionConfiguration } else { Kind::FunctionSettings };
+            one(kind, set_back(found.function.as_ref().map(|function| &function.configuration), configuration, reset))
         }
-        Write::UpdateFunctionConfiguration { reset, .. } => {
-            let settings: Vec<&str> = reset.iter().map(|setting| setting.as_str()).collect();
-            one(Kind::FunctionSettings, format!("configuration set back, with: {}", settings.join(", ")))
+        Write::UpdateFunctionCode { package, .. } => {
+            let before = found.function.as_ref().map(|function| format!("SHA-256 {}", function.code_sha256));
+            one(Kind::FunctionCode, format!("code set back{} to SHA-256 {}", from(before), package.sha256()))
         }
-        Write::UpdateFunctionCode { .. } => one(Kind::FunctionCode, "code set back".to_owned()),
         Write::DeleteFunction { .. } => one(Kind::Function, "it had failed, and was deleted".to_owned()),
         Write::UntagRole { .. }
         | Write::DeleteRole { .. }
@@ -235,10 +256,11 @@ fn changed(change: &EndpointChange) -> Vec<(Kind, String)> {
     } = change;
     let mut changed = Vec::new();
     if !(add_subnets.is_empty() && remove_subnets.is_empty()) {
-        changed.push((Kind::EndpointSubnets, "subnets set back".to_owned()));
+        changed.push((Kind::EndpointSubnets, format!("subnets set back: {}", plus_minus(add_subnets, remove_subnets))));
     }
     if !(add_security_groups.is_empty() && remove_security_groups.is_empty()) {
-        changed.push((Kind::EndpointGroups, "security groups set back".to_owned()));
+        let words = plus_minus(add_security_groups, remove_security_groups);
+        changed.push((Kind::EndpointGroups, format!("security groups set back: {words}")));
     }
     if policy.is_some() {
         changed.push((Kind::EndpointPolicy, "policy set back".to_owned()));
@@ -248,6 +270,77 @@ fn changed(change: &EndpointChange) -> Vec<(Kind, String)> {
         changed.push((Kind::PrivateDns, words.to_owned()));
     }
     changed
+}
+
+/// Whether the write moves an endpoint between subnets.
+pub fn moves(write: &Write) -> bool {
+    matches!(write, Write::ModifyVpcEndpoint { change, .. } if !(change.add_subnets.is_empty() && change.remove_subnets.is_empty()))
+}
+
+/// What it was before, where that is known.
+fn from(before: Option<impl fmt::Display>) -> String {
+    before.map(|before| format!(" from {before}")).unwrap_or_default()
+}
+
+fn plus_minus<T: fmt::Display>(added: &BTreeSet<T>, removed: &BTreeSet<T>) -> String {
+    let words = |what: &str, items: &BTreeSet<T>| (!items.is_empty()).then(|| format!("{what} {}", listed(items)));
+    words("added", added).into_iter().chain(words("removed", removed)).collect::<Vec<_>>().join(", ")
+}
+
+/// What of a function's configuration was set back, from what, to what. Of the environment the names, never a value.
+fn set_back(
+    found: Option<&FunctionConfiguration>,
+    wanted: &FunctionConfiguration,
+    reset: &BTreeSet<Setting>,
+) -> String {
+    let mut words = found.map(|found| differences(found, wanted)).unwrap_or_default();
+    if !reset.is_empty() {
+        let settings: Vec<&str> = reset.iter().map(|setting| setting.as_str()).collect();
+        words.push(format!("to Lambda's defaults: {}", settings.join(", ")));
+    }
+    match (words.is_empty(), found) {
+        (false, _) => format!("configuration set back: {}", words.join(", ")),
+        // By its name the role is the same.
+        (true, Some(_)) => "configuration set back: the execution role is another one of its name".to_owned(),
+        (true, None) => "configuration set back".to_owned(),
+    }
+}
+
+fn differences(found: &FunctionConfiguration, wanted: &FunctionConfiguration) -> Vec<String> {
+    let text =
+        |what: &str, found: &str, wanted: &str| (found != wanted).then(|| format!("{what} from {found} to {wanted}"));
+    let number = |what: &str, found: u32, wanted: u32, unit: &str| {
+        (found != wanted).then(|| format!("{what} from {found} {unit} to {wanted} {unit}"))
+    };
+    let set = |what: &str, added: String| (!added.is_empty()).then(|| format!("{what} {added}"));
+    let (before, after) = (found.environment.variables(), wanted.environment.variables());
+    let names = |what: &str, names: Vec<&String>| (!names.is_empty()).then(|| format!("{what} {}", listed(names)));
+    [
+        text("role", &found.role_arn, &wanted.role_arn),
+        text("runtime", &found.runtime, &wanted.runtime),
+        text("handler", &found.handler, &wanted.handler),
+        number("memory", found.memory_mib, wanted.memory_mib, "MiB"),
+        number("timeout", found.timeout_seconds, wanted.timeout_seconds, "s"),
+        names("environment variables added again:", after.keys().filter(|name| !before.contains_key(*name)).collect()),
+        names("environment variables removed:", before.keys().filter(|name| !after.contains_key(*name)).collect()),
+        names(
+            "environment variables with their value set back:",
+            after
+                .iter()
+                .filter(|(name, value)| before.get(*name).is_some_and(|it| it != *value))
+                .map(|(name, _)| name)
+                .collect(),
+        ),
+        set("subnets", exchanged(&found.subnets, &wanted.subnets)),
+        set("security groups", exchanged(&found.security_groups, &wanted.security_groups)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+fn exchanged<T: fmt::Display + Ord + Clone>(found: &BTreeSet<T>, wanted: &BTreeSet<T>) -> String {
+    plus_minus(&(wanted - found), &(found - wanted))
 }
 
 fn list(rules: &BTreeSet<Rule>) -> String {
@@ -294,7 +387,7 @@ mod tests {
     }
 
     fn told(done: &[Write]) -> Vec<(String, Vec<&'static str>)> {
-        repairs(done)
+        repairs(done, &Found::default())
             .iter()
             .map(|repair| (repair.note(), repair.kinds.iter().map(|kind| kind.as_str()).collect()))
             .collect()
@@ -327,7 +420,7 @@ mod tests {
                 vec!["rule"],
             ),
             (
-                "Endpoint vpce-00000001: security groups set back; policy set back; private DNS enabled again.",
+                "Endpoint vpce-00000001: security groups set back: added sg-0000000f; policy set back; private DNS enabled again.",
                 vec!["endpoint_policy", "endpoint_groups", "private_dns"],
             ),
             (
@@ -376,8 +469,41 @@ mod tests {
         let words = |words: &str| format!("Function pgai-x: configuration set back{words}.");
         assert_eq!(told(&[update(&[])]), [(words(""), vec!["function_configuration"])]);
         let settings = [Setting::Tracing, Setting::Layers, Setting::DeadLetters];
-        let expected = words(", with: dead-letter target, layers, tracing");
+        let expected = words(": to Lambda's defaults: dead-letter target, layers, tracing");
         assert_eq!(told(&[update(&settings)]), [(expected, vec!["function_settings"])]);
+    }
+
+    #[test]
+    fn what_was_changed_of_a_function_is_told_from_what_to_what_and_of_its_environment_the_names_alone() {
+        let variables = |pairs: &[(&str, &str)]| {
+            Environment::new(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+        };
+        let wanted = FunctionConfiguration {
+            role_arn: "arn:aws:iam::123456789012:role/ours".to_owned(),
+            runtime: "nodejs24.x".to_owned(),
+            handler: "index.handler".to_owned(),
+            memory_mib: 512,
+            timeout_seconds: 120,
+            environment: variables(&[("KEPT", "a"), ("GONE", "secret-1"), ("CHANGED", "secret-2")]),
+            subnets: ["subnet-0000000a".parse().expect("a subnet")].into(),
+            security_groups: [group()].into(),
+        };
+        let found = FunctionConfiguration {
+            memory_mib: 128,
+            timeout_seconds: 3,
+            environment: variables(&[("KEPT", "a"), ("CHANGED", "secret-3"), ("MORE", "secret-4")]),
+            subnets: ["subnet-0000000b".parse().expect("a subnet")].into(),
+            ..wanted.clone()
+        };
+        let told = set_back(Some(&found), &wanted, &[Setting::Layers].into());
+        assert_eq!(
+            told,
+            "configuration set back: memory from 128 MiB to 512 MiB, timeout from 3 s to 120 s, environment variables added again: GONE, \
+             environment variables removed: MORE, environment variables with their value set back: CHANGED, subnets added \
+             subnet-0000000a, removed subnet-0000000b, to Lambda's defaults: layers"
+        );
+        assert!(!told.contains("secret"), "{told}");
+        assert!(set_back(Some(&wanted), &wanted, &BTreeSet::new()).contains("another one of its name"));
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod converge;
 mod credentials;
 mod departed;
 pub mod drift;
+mod effects;
 mod gauges;
 mod latest;
 mod memory;
@@ -14,6 +15,7 @@ mod objects;
 mod owner;
 mod pace;
 mod refusals;
+mod refused;
 mod triggers;
 
 pub use answers::answered;
@@ -31,6 +33,7 @@ pub use objects::{
 pub use owner::{UnknownOwner, owner_mark};
 pub use pace::Pace;
 pub use refusals::Refusals;
+pub use refused::{Refused, tell_refused};
 pub use triggers::run;
 
 /// What keeps a reconcile from being finished at all. AWS errors do not: they become conditions.

@@ -177,9 +177,12 @@ where
     let mut status = current.data.get("status").cloned().unwrap_or_else(|| json!({}));
     let old = serde_json::from_value::<Vec<_>>(status["conditions"].clone()).unwrap_or_default();
     let mut conditions = fold(&[leg], &old, meta.generation, k8s_openapi::jiff::Timestamp::now());
-    if conditions.iter().all(|condition| old.contains(condition)) {
+    // By this, whoever waits for the object knows that the conditions are about it as it is now (kstatus, Argo CD).
+    let observed = json!(meta.generation);
+    if conditions.iter().all(|condition| old.contains(condition)) && status["observedGeneration"] == observed {
         return Ok(());
     }
+    status["observedGeneration"] = observed;
     let told: Vec<String> = conditions.iter().map(|condition| condition.type_.clone()).collect();
     conditions.extend(old.into_iter().filter(|condition| {
         !told.contains(&condition.type_) && condition.type_ != ConditionType::Reconciling.as_str()
@@ -244,6 +247,14 @@ struct News {
     note: String,
 }
 
+/// Publishes that the Kubernetes API refuses what would tell it on the object.
+pub(super) async fn publish_refused<K>(ctx: &Context, object: &K, note: String)
+where
+    K: Resource<DynamicType = ()>,
+{
+    publish(ctx, object, News { type_: EventType::Warning, reason: Reason::KubernetesRefused.as_str(), note }).await;
+}
+
 /// Publishes and counts what a pass did in AWS and what turned. `repairs` are what of it was drift.
 pub async fn tell<K>(
     ctx: &Context,
@@ -290,7 +301,8 @@ fn news(before: &[Condition], after: &[Condition], done: &[Write], repairs: &[Re
         news.push(News { type_: EventType::Normal, reason: INSTALLATION_MARKED, note });
     }
     let told = |conditions: &[Condition]| {
-        find(conditions, ConditionType::Ready).map(|ready| (ready.status.clone(), ready.reason.clone()))
+        let stalled = find(conditions, ConditionType::Stalled).is_some();
+        find(conditions, ConditionType::Ready).map(|ready| (ready.status.clone(), ready.reason.clone(), stalled))
     };
     let turned = told(before) != told(after);
     if let Some(ready) = find(after, ConditionType::Ready).filter(|_| turned) {
@@ -308,7 +320,7 @@ mod tests {
     use k8s_openapi::jiff::Timestamp;
 
     use super::*;
-    use crate::controller::drift::repairs;
+    use crate::controller::drift::{Found, repairs};
 
     fn shown(leg: Leg) -> Vec<Condition> {
         fold(&[leg], &[], Some(1), Timestamp::UNIX_EPOCH)
@@ -345,6 +357,17 @@ mod tests {
         assert_eq!(told(&[], &pending()), None);
         assert_eq!(told(&ready(), &pending()), None);
         assert_eq!(told(&refused(Reason::AccessDenied), &pending()), None);
+        let overdue = || {
+            let later = Timestamp::UNIX_EPOCH + std::time::Duration::from_hours(1);
+            fold(
+                &[Leg::progressing(ConditionType::FunctionReady, Reason::FunctionPending, "AWS is at work")],
+                &pending(),
+                Some(1),
+                later,
+            )
+        };
+        assert_eq!(told(&pending(), &overdue()), Some((EventType::Warning, Reason::FunctionPending)), "it is overdue");
+        assert_eq!(told(&overdue(), &overdue()), None);
     }
 
     #[test]
@@ -373,7 +396,7 @@ mod tests {
     fn what_somebody_changed_is_a_warning_for_each_resource_that_was_put_right() {
         let name = || "pgai-x".parse().expect("a role name");
         let done = [Write::DeleteRolePolicy { role: name(), policy: "by-hand".to_owned() }];
-        let news = news(&ready(), &ready(), &done, &repairs(&done));
+        let news = news(&ready(), &ready(), &done, &repairs(&done, &Found::default()));
         let note = "Role pgai-x: policy by-hand of somebody else deleted.".to_owned();
         assert_eq!(news, [News { type_: EventType::Warning, reason: "DriftRepaired", note }]);
     }

@@ -8,7 +8,10 @@ use std::{
 use kube::runtime::controller::Action;
 
 use crate::{
-    api::condition::{Reason, Standing},
+    api::{
+        condition::{Reason, Standing},
+        waiting::Patience,
+    },
     aws::{AwsError, Class},
     plan::Plan,
 };
@@ -41,7 +44,7 @@ impl Pace {
     /// The pace of a plan whose steps are done. Waiting for the network is no wait: its status wakes the app. So does the
     /// change that ends a suspension.
     pub fn of(plan: &Plan) -> Self {
-        let calm = [Reason::WaitingForNetwork, Reason::ResourceInUse, Reason::Suspended];
+        let calm = [Reason::WaitingForNetwork, Reason::DependencyNotReady, Reason::ResourceInUse, Reason::Suspended];
         let stands = |standing| plan.legs.iter().any(|leg| leg.standing == standing && !calm.contains(&leg.reason));
         let in_use =
             |standing| plan.legs.iter().any(|leg| leg.standing == standing && leg.reason == Reason::ResourceInUse);
@@ -53,6 +56,15 @@ impl Pace {
             Self::Linger
         } else {
             Self::Rest
+        }
+    }
+
+    /// The pace of an object with so much patience left: what is overdue is looked at as what is blocked.
+    #[must_use]
+    pub fn with(self, patience: Patience) -> Self {
+        match (self, patience) {
+            (Self::Wait | Self::Retry | Self::Linger, Patience::Over) => Self::Blocked,
+            (pace, Patience::Left | Patience::Over) => pace,
         }
     }
 

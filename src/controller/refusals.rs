@@ -1,4 +1,5 @@
-//! What AWS refused until somebody acts. An object that comes back soon for something else does not ask for it again each time.
+//! What AWS refused until somebody acts, and what it took without effect. An object that comes back soon for something else does
+//! not ask for it again each time.
 
 use std::{
     collections::BTreeMap,
@@ -8,15 +9,31 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::Pace;
-use crate::aws::{AwsError, Class, Failure, Write};
+use super::{
+    Pace,
+    effects::{Effects, Novelty},
+};
+use crate::{
+    aws::{AwsError, Class, Failure, Write},
+    plan::{Plan, Step},
+};
 
 /// For so long after it could have been made again, a write that was refused counts as the same one.
 const REMEMBERED_FOR: Duration = Duration::from_mins(10);
 
-/// Writes that were refused lately. Losing them costs calls, never correctness.
-#[derive(Default)]
-pub struct Refusals(Mutex<BTreeMap<Write, Refused>>);
+/// Writes that were refused lately, or made without effect. Losing them costs calls, never correctness.
+pub struct Refusals {
+    refused: Mutex<BTreeMap<Write, Refused>>,
+    effects: Mutex<Effects>,
+    /// The clock of `effects` begins here.
+    began: Instant,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Self { refused: Mutex::default(), effects: Mutex::default(), began: Instant::now() }
+    }
+}
 
 struct Refused {
     error: AwsError,
@@ -28,7 +45,7 @@ struct Refused {
 impl Refusals {
     /// What AWS said of this very write a moment ago, where somebody must act before it says anything else.
     pub fn of(&self, write: &Write) -> Option<AwsError> {
-        let refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.get(write).filter(|refused| Instant::now() < refused.until).map(|refused| refused.error.clone())
     }
 
@@ -39,7 +56,7 @@ impl Refusals {
             return;
         }
         let now = Instant::now();
-        let mut refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.retain(|_, refused| now < refused.until + REMEMBERED_FOR);
         let times = refused.get(write).map_or(0, |refused| refused.times);
         let until = now + Pace::Blocked.delay(times, &write.resource()).unwrap_or_default() / 2;
@@ -49,18 +66,45 @@ impl Refusals {
 
     /// The write was made.
     pub fn forget(&self, write: &Write) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(write);
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).remove(write);
     }
 
     /// Somebody asks for a look at what has one of these names or ids: writes to it are tried again at once.
     pub fn forget_about(&self, names: &[String]) {
-        let mut refused = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.retain(|write, _| !names.iter().any(|name| write.resource().contains(name.as_str())));
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_about = |write: &Write| names.iter().any(|name| write.resource().contains(name.as_str()));
+        refused.retain(|write, _| !is_about(write));
+        self.with_effects(|effects, _| effects.forget_about(is_about));
     }
 
     /// Somebody asks for a look at everything.
     pub fn forget_all(&self) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.with_effects(|effects, _| effects.forget_all());
+    }
+
+    /// AWS took the write of this step, for an object.
+    pub fn made(&self, object: &str, step: &Step) -> Novelty {
+        self.with_effects(|effects, now| effects.made(object, step, now))
+    }
+
+    /// A look led to this plan for the object.
+    pub fn looked(&self, object: &str, plan: &Plan) {
+        self.with_effects(|effects, _| effects.looked(object, plan));
+    }
+
+    /// The write was made for the object a moment ago, and does not show.
+    pub fn holds_back(&self, object: &str, write: &Write) -> bool {
+        self.with_effects(|effects, now| effects.holds_back(object, write, now))
+    }
+
+    /// The write was made for the object a few times, and does not show.
+    pub fn is_without_effect(&self, object: &str, write: &Write) -> bool {
+        self.with_effects(|effects, now| effects.is_without_effect(object, write, now))
+    }
+
+    fn with_effects<T>(&self, ask: impl FnOnce(&mut Effects, Duration) -> T) -> T {
+        ask(&mut self.effects.lock().unwrap_or_else(PoisonError::into_inner), self.began.elapsed())
     }
 }
 

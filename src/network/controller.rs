@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, DynamicObject, ObjectMeta, Preconditions},
@@ -23,7 +23,7 @@ use super::{
 use crate::{
     api::{
         DeletionPolicy, PrivateGenAINetwork, PrivateGenAINetworkSpec, PrivateGenAINetworkStatus, Recorded,
-        condition::{ConditionType, Leg, Reason, Standing as LegStanding, is_true},
+        condition::{ConditionType, Leg, Reason, Standing as LegStanding, is_true, patience},
         network::NetworkKey,
     },
     aws::{
@@ -32,10 +32,10 @@ use crate::{
     },
     controller::{
         Context, Converged, Departed, Error, Freshness, Guarded, Pace, Place, add_finalizer, apply_status,
-        context::{key, key_of},
+        context::{key, key_of, subnets_of},
         converge,
-        drift::repairs,
-        explain_undecoded, explain_unreadable, is_held, observe_ready, remove_finalizer, stored, tell,
+        drift::{Found, moves, repairs},
+        explain_undecoded, explain_unreadable, is_held, observe_ready, remove_finalizer, stored, tell, tell_refused,
     },
     identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, NetworkIdentity, Retirement, TAG_OWNER},
     plan::{Missed, Plan, Source, Unread, unseen as unseen_legs},
@@ -46,6 +46,11 @@ use crate::{
 /// # Errors
 /// The Kubernetes API's. AWS's become conditions.
 pub async fn reconcile(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: Arc<Context>) -> Result<Action, Error> {
+    let result = look_and_act(Arc::clone(&object), &ctx).await;
+    tell_refused("network", result, &*object, &ctx).await
+}
+
+async fn look_and_act(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: &Context) -> Result<Action, Error> {
     let api = Api::<PrivateGenAINetwork>::all(ctx.client.clone());
     let object = ctx.latest_networks.newest(object);
     let recovered;
@@ -58,7 +63,7 @@ pub async fn reconcile(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: Arc<Conte
                 Some(_) => match stored::<PrivateGenAINetwork>(&ctx.client, meta).await? {
                     None => return Ok(Action::await_change()),
                     Some(stored) => {
-                        if let Some(leg) = not_ours(&stored, &ctx) {
+                        if let Some(leg) = not_ours(&stored, ctx) {
                             explain_undecoded::<PrivateGenAINetwork>(&ctx.client, meta, leg).await?;
                             return Ok(Action::await_change());
                         }
@@ -68,14 +73,14 @@ pub async fn reconcile(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: Arc<Conte
             };
             match &recovered {
                 Ok(network) => network,
-                Err(policy) => return nowhere(&api, meta, *policy, &invalid.error, &ctx).await,
+                Err(policy) => return nowhere(&api, meta, *policy, &invalid.error, ctx).await,
             }
         }
     };
     let name = key("network", network);
     let vpc = NetworkKey::try_from(&network.spec);
     if let Some(leg) = told_by_objects(network, vpc.as_ref().ok(), &ctx.cluster()) {
-        refuse(&api, network, leg, &ctx).await?;
+        refuse(&api, network, leg, ctx).await?;
         ctx.rest(&name);
         return Ok(Action::await_change());
     }
@@ -83,20 +88,20 @@ pub async fn reconcile(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: Arc<Conte
         Ok(vpc) => vpc,
         Err(problem) => {
             let policy = network.spec.deletion_policy.unwrap_or_default();
-            return nowhere(&api, &network.metadata, policy, &problem.to_string(), &ctx).await;
+            return nowhere(&api, &network.metadata, policy, &problem.to_string(), ctx).await;
         }
     };
     let standing = standing(network, &vpc, &ctx.cluster());
     let pace = match standing {
         Standing::Loses { to } => {
-            yield_to(&api, network, &to, &ctx).await?;
+            yield_to(&api, network, &to, ctx).await?;
             Pace::Rest
         }
         Standing::Released => {
             remove_finalizer(&api, &network.metadata).await?;
             Pace::Rest
         }
-        Standing::Keeps => keep(&api, network, &vpc, &ctx).await?,
+        Standing::Keeps => keep(&api, network, &vpc, ctx).await?,
     };
     if pace == Pace::Rest {
         ctx.rest(&name);
@@ -120,7 +125,7 @@ async fn refuse(
     leg: Leg,
     ctx: &Context,
 ) -> Result<(), Error> {
-    let status = status(network.status.as_ref(), network.metadata.generation, None, None, &[leg], Timestamp::now());
+    let status = status(network.status.as_ref(), network.metadata.generation, None, None, &[leg], ctx.time());
     write_status(api, network, &status, ctx).await?;
     observe_ready(ctx, "network", &network.metadata, (conditions(network), &status.conditions));
     tell(ctx, network, (conditions(network), &status.conditions), &[], &[]).await;
@@ -183,7 +188,7 @@ async fn yield_to(
     let message =
         format!("PrivateGenAINetwork {winner} stands for VPC {} already: delete one of the two.", network.spec.vpc_id);
     let legs = [Leg::blocked(ConditionType::Accepted, Reason::VpcConflict, message)];
-    let status = status(network.status.as_ref(), network.metadata.generation, None, None, &legs, Timestamp::now());
+    let status = status(network.status.as_ref(), network.metadata.generation, None, None, &legs, ctx.time());
     write_status(api, network, &status, ctx).await
 }
 
@@ -251,7 +256,10 @@ async fn keep(
         snapshot.reread_network(&key.vpc).await;
     }
     let mut kept = None;
+    let mut found = None;
+    let uid = network.uid().unwrap_or_default();
     let pass = converge(
+        &uid,
         &snapshot,
         ctx,
         async |fresh| {
@@ -266,7 +274,10 @@ async fn keep(
             }
             Ok(observed)
         },
-        |observed| decide(key, &identity, &caller, observed, &ctx.cluster(), &mut ctx.memory()),
+        |observed| {
+            found.get_or_insert_with(|| observed.endpoint_subnets());
+            decide(key, &identity, &caller, observed, &ctx.cluster(), &mut ctx.memory())
+        },
         |write, result| {
             if let (Write::DeleteSecurityGroup { group }, Err(error)) = (write, result)
                 && error.failure == Failure::InUse
@@ -277,7 +288,8 @@ async fn keep(
         },
     )
     .await;
-    let Converged { observed: Some(observed), mut plan, mut errors, done } = pass else {
+    let news = pass.news();
+    let Converged { observed: Some(observed), mut plan, mut errors, done, repeated, without_effect } = pass else {
         let error =
             pass.errors.first().unwrap_or_else(|| unreachable!("a pass without observation ends with an error"));
         return unseen(api, network, ctx, error).await;
@@ -293,16 +305,15 @@ async fn keep(
         plan.legs.retain(|other| other.kind != leg.kind);
         plan.legs.push(leg);
     }
-    let pass = Converged { observed: Some(()), plan, errors, done };
+    let pass = Converged { observed: Some(()), plan, errors, done, repeated, without_effect };
     let pace = pass.pace();
-    let Converged { plan, errors, done, .. } = pass;
+    let Converged { plan, errors, .. } = pass;
     let missed = if plan.unread.is_empty() {
         ctx.rest(&looks(network));
         Missed::Few
     } else {
         Missed::after(ctx.attempt(&looks(network), pace))
     };
-    let uid = network.uid().unwrap_or_default();
     let desired = wanted(key, &identity, &caller, &observed, &ctx.cluster(), &mut ctx.memory());
     let told = Plan { legs: plan.told(&network.spec.vpc_id, conditions(network), missed), ..plan.clone() };
     let outcome = outcome(network, key, &observed, &told, &ctx.cluster(), &mut ctx.memory());
@@ -326,11 +337,14 @@ async fn keep(
         // What is recorded of another's network stays: it tells whose the network is.
         Some(&observed).filter(|_| !is_refused(&plan)),
         &legs,
-        Timestamp::now(),
+        ctx.time(),
     );
     let repairs = if desired.as_ref().is_some_and(|desired| ctx.settled(&uid, desired)) {
-        // What a network writes to IAM is the end of roles that apps left to it, and no repair.
-        repairs(&done.iter().filter(|write| write.operation().0 == "ec2").cloned().collect::<Vec<_>>())
+        // What a network writes to IAM is the end of roles that apps left to it, and no repair. Nor is it one that an endpoint
+        // follows its VPC into a zone, where nobody changed the endpoint's own subnets.
+        let is_as_it_was = found.is_none_or(|found| ctx.settled(&subnets_of(&uid), &found));
+        let is_repair = |write: &&Write| write.operation().0 == "ec2" && !(is_as_it_was && moves(write));
+        repairs(&news.iter().filter(is_repair).cloned().collect::<Vec<_>>(), &Found::default())
     } else {
         Vec::new()
     };
@@ -338,11 +352,12 @@ async fn keep(
         errors.is_empty() && plan.steps.is_empty() && plan.legs.iter().all(|leg| leg.standing == LegStanding::Met)
     }) {
         ctx.settle(&uid, &desired);
+        ctx.settle(&subnets_of(&uid), &observed.endpoint_subnets());
     }
     write_status(api, network, &status, ctx).await?;
     observe_ready(ctx, "network", &network.metadata, (conditions(network), &status.conditions));
-    tell(ctx, network, (conditions(network), &status.conditions), &done, &repairs).await;
-    Ok(pace)
+    tell(ctx, network, (conditions(network), &status.conditions), &news, &repairs).await;
+    Ok(pace.with(patience(&legs, conditions(network), network.metadata.generation, ctx.time())))
 }
 
 /// What keeps a group that AWS refused to delete, if that can be found out.
@@ -374,6 +389,7 @@ pub async fn look_after(key: &NetworkKey, ctx: &Context) -> Place {
     };
     let snapshot = ctx.snapshots.region(&key.region);
     let pass = converge(
+        key.vpc.as_str(),
         &snapshot,
         ctx,
         async |fresh| {
@@ -535,7 +551,7 @@ async fn unseen(
     let mut legs =
         vec![Leg::met(ConditionType::Accepted, format!("This network stands for VPC {}.", network.spec.vpc_id))];
     legs.extend(unseen_legs(&kinds, &network.spec.vpc_id, error));
-    let status = status(network.status.as_ref(), network.metadata.generation, None, None, &legs, Timestamp::now());
+    let status = status(network.status.as_ref(), network.metadata.generation, None, None, &legs, ctx.time());
     write_status(api, network, &status, ctx).await?;
     tell(ctx, network, (conditions(network), &status.conditions), &[], &[]).await;
     Ok(pace)

@@ -69,6 +69,7 @@ pub(super) fn settings() -> Settings {
         resync: Duration::from_mins(5),
         concurrency: 1,
         governance: Governance::default(),
+        clock: k8s_openapi::jiff::Timestamp::now,
     }
 }
 

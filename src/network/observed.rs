@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     aws::{
-        EndpointState, Endpoints, NetworkInterface, NetworkInterfaceId, Role, SecurityGroup, SecurityGroupId, Topology,
-        Vpc, VpcEndpoint,
+        EndpointState, Endpoints, NetworkInterface, NetworkInterfaceId, Role, SecurityGroup, SecurityGroupId, SubnetId,
+        Topology, Vpc, VpcEndpoint, VpcEndpointId,
     },
     identity::{NetworkIdentity, group_name_prefix},
     network::Service,
@@ -41,6 +41,11 @@ pub struct Observed {
 }
 
 impl Observed {
+    /// In which subnets the endpoints of the network are.
+    pub fn endpoint_subnets(&self) -> BTreeMap<VpcEndpointId, BTreeSet<SubnetId>> {
+        self.endpoints.iter().map(|endpoint| (endpoint.id.clone(), endpoint.subnets.clone())).collect()
+    }
+
     /// Takes out of a snapshot what concerns one network.
     pub fn new(
         identity: &NetworkIdentity,

@@ -1,6 +1,8 @@
-//! What docs/reliability.md names is there.
+//! What docs/reliability.md names is there, and what docs/troubleshooting.md says of waits is what the code does.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeSet, fs, path::Path};
+
+use private_genai_operator::api::{condition::Reason, waiting::Wait};
 
 /// All Rust sources under a folder, one after the other.
 fn sources(folder: &Path) -> String {
@@ -33,5 +35,44 @@ fn every_test_and_every_place_that_the_page_about_reliability_names_is_there() {
     }
     for place in code.iter().filter(|code| code.starts_with("tests/") || code.starts_with("src/")) {
         assert!(repository.join(place).exists(), "no {place}");
+    }
+}
+
+/// The row of a reason that waits, as the page has it.
+fn row(reason: Reason) -> Option<String> {
+    let wait = Wait::of(reason)?;
+    Some(format!("| `{reason}` | {} | {} | {} | {} |", wait.bound_in_words(), wait.becomes(), wait.still, wait.who))
+}
+
+#[test]
+fn the_page_about_troubleshooting_says_of_every_reason_that_waits_its_bound_what_it_becomes_and_who_can_act() {
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(repository.join("docs/troubleshooting.md")).expect("the page");
+    let (_, section) = page.split_once("\n## How long each reason waits\n").expect("the section");
+    let section = section.split("\n## ").next().unwrap_or_default();
+    let told: Vec<&str> = section.lines().filter(|line| line.starts_with("| `")).collect();
+    let rows: Vec<String> = Reason::ALL.iter().filter_map(|reason| row(*reason)).collect();
+    assert_eq!(told, rows, "docs/troubleshooting.md has a row for each reason that waits, and no other");
+    let twice: BTreeSet<&str> = told.iter().copied().collect();
+    assert!(twice.len() > 15 && twice.len() == told.len());
+}
+
+#[test]
+fn no_leg_waits_for_a_reason_without_a_bound() {
+    let code = sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
+    let code = code.split("#[cfg(test)]").filter(|part| !part.trim_start().starts_with("mod tests {"));
+    let mut found = BTreeSet::new();
+    for part in code {
+        for call in part.split("Leg::progressing(").skip(1) {
+            // The arguments, up to the end of the statement.
+            let arguments = call.split(';').next().unwrap_or_default();
+            let name = arguments.split_once("Reason::").map(|(_, rest)| rest);
+            let name = name.and_then(|rest| rest.split(|it: char| !it.is_ascii_alphanumeric()).next());
+            found.extend(name.and_then(Reason::from_wire));
+        }
+    }
+    assert!(found.len() > 10, "{found:?}");
+    for reason in found {
+        assert!(Wait::of(reason).is_some(), "{reason} waits for ever");
     }
 }

@@ -43,3 +43,4 @@ mod teardown;
 mod tenants;
 mod two_writers;
 mod uninstall;
+mod waits;

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use private_genai_operator::{
     aws::{Region, SubnetId, VpcId},
     controller::{self, Settings},
@@ -126,6 +127,7 @@ impl Scene {
             resync: RESYNC,
             concurrency: 32,
             governance: self.governance.clone(),
+            clock: now,
         }
     }
 
@@ -233,6 +235,14 @@ impl Scene {
     pub fn assert_aws_is_empty(&self) {
         assert_eq!(self.aws.leftovers(&Self::installation()), Vec::<String>::new());
     }
+}
+
+/// The time that conditions tell: it goes on with the virtual clock of the test's thread, whoever starts another operator.
+pub fn now() -> Timestamp {
+    thread_local! {
+        static BEGAN: (Timestamp, Instant) = (Timestamp::now(), Instant::now());
+    }
+    BEGAN.with(|(time, instant)| *time + instant.elapsed())
 }
 
 /// Runs a test with tasks that need not be `Send`.

@@ -16,7 +16,7 @@ use tokio::{task::yield_now, time::Instant};
 use super::{
     calls::{CallRecord, Fault},
     reads,
-    setup::VpcShape,
+    setup::{Route, VpcShape},
     step::{Action, Outcome, step},
     world::{Delays, RegionState, World},
 };
@@ -60,6 +60,8 @@ struct Inside {
     skipped: u64,
     journal: Vec<CallRecord>,
     faults: Vec<(String, Fault)>,
+    /// The operations (`lambda:UpdateFunctionConfiguration`) that are answered as if they were done, and are not.
+    in_vain: BTreeSet<String>,
     /// Errors given so far: each has its own request id.
     errors: u64,
 }
@@ -83,7 +85,8 @@ impl MemoryAws {
     pub fn of(world: impl Into<Arc<World>>) -> Self {
         let world = world.into();
         let skipped = world.now;
-        let inside = Inside { world, skipped, journal: Vec::new(), faults: Vec::new(), errors: 0 };
+        let (journal, faults, in_vain) = (Vec::new(), Vec::new(), BTreeSet::new());
+        let inside = Inside { world, skipped, journal, faults, in_vain, errors: 0 };
         let (started, inside) = (Instant::now(), Arc::new(Mutex::new(inside)));
         Self {
             started,
@@ -154,6 +157,11 @@ impl MemoryAws {
         self.lock().world_mut().add_vpc(region, shape)
     }
 
+    /// Somebody adds an isolated subnet to a VPC.
+    pub fn add_subnet(&self, region: &Region, vpc: &VpcId, zone: char) -> SubnetId {
+        self.lock().world_mut().add_subnet(region, vpc, zone, Route::Isolated)
+    }
+
     /// Somebody other than the operator does something, or time passes. Not in the journal, and without faults.
     ///
     /// # Errors
@@ -197,9 +205,20 @@ impl MemoryAws {
         self.lock().faults.push((operation.to_owned(), fault));
     }
 
+    /// From now on AWS takes this call (`lambda:UpdateFunctionConfiguration`), and changes nothing.
+    pub fn take_in_vain(&self, call: &str) {
+        self.lock().in_vain.insert(call.to_owned());
+    }
+
+    pub(super) fn takes_in_vain(&self, (service, operation): (&str, &str)) -> bool {
+        self.lock().in_vain.contains(&format!("{service}:{operation}"))
+    }
+
     /// Nothing fails on demand any more.
     pub fn clear_faults(&self) {
-        self.lock().faults.clear();
+        let mut inside = self.lock();
+        inside.faults.clear();
+        inside.in_vain.clear();
     }
 
     /// The account, with everything done that was due by now.

@@ -163,5 +163,6 @@ pub fn settings() -> Settings {
         resync: Duration::from_mins(5),
         concurrency: 1,
         governance: Governance::default(),
+        clock: fixed,
     }
 }

@@ -1,0 +1,144 @@
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::Condition,
+    jiff::{SignedDuration, Timestamp},
+};
+
+use super::*;
+use crate::api::condition::{ConditionType, Leg, Standing, find, fold, patience};
+
+const KIND: ConditionType = ConditionType::FunctionReady;
+
+fn at(seconds: u64) -> Timestamp {
+    Timestamp::UNIX_EPOCH + SignedDuration::from_secs(i64::try_from(seconds).expect("a time"))
+}
+
+fn refused() -> [Leg; 1] {
+    [Leg::progressing(KIND, Reason::RolePropagating, "pgai-bot: AWS refuses (request id 1). The call is made again.")]
+}
+
+fn told(conditions: &[Condition], kind: ConditionType) -> String {
+    find(conditions, kind).map(|it| format!("{}/{}: {}", it.status, it.reason, it.message)).unwrap_or_default()
+}
+
+fn is_stalled(conditions: &[Condition]) -> bool {
+    let reconciles = find(conditions, ConditionType::Reconciling).is_some();
+    let stalled = find(conditions, ConditionType::Stalled).is_some();
+    assert!(!(stalled && reconciles), "one of the two at most");
+    stalled
+}
+
+#[test]
+fn a_wait_that_is_longer_than_its_bound_needs_somebody_and_says_what_is_still_true_and_who_can_act() {
+    let bound = 15 * 60;
+    let first = fold(&refused(), &[], Some(1), at(100));
+    let before = fold(&refused(), &first, Some(1), at(100 + bound - 1));
+    assert_eq!(before, first, "nothing is written while the wait lasts");
+    assert!(!is_stalled(&before));
+    let over = fold(&refused(), &before, Some(1), at(100 + bound));
+    assert!(is_stalled(&over));
+    for kind in [KIND, ConditionType::Ready] {
+        let told = told(&over, kind);
+        assert!(told.starts_with("False/RolePropagating: pgai-bot: AWS refuses"), "{told}");
+        for part in
+            ["overdue after 15 minutes", "Still true: what is there", "Who can act: whoever", "service control policy"]
+        {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+        assert!(told.ends_with(" Since 1970-01-01T00:01:40Z."), "{told}");
+    }
+    assert_eq!(
+        fold(&refused(), &over, Some(1), at(100 + 100 * bound)),
+        over,
+        "told once, by an operator that started since too"
+    );
+}
+
+#[test]
+fn a_wait_that_ends_after_it_was_overdue_is_stalled_no_more_and_another_wait_begins_anew() {
+    let first = fold(&refused(), &[], Some(1), at(0));
+    let over = fold(&refused(), &first, Some(1), at(3600));
+    assert!(is_stalled(&over));
+    assert!(!is_stalled(&fold(&[Leg::met(KIND, "")], &over, Some(1), at(3601))));
+    let pending = [Leg::progressing(KIND, Reason::FunctionPending, "It starts.")];
+    let pending = fold(&pending, &over, Some(1), at(3601));
+    assert!(!is_stalled(&pending));
+    assert!(told(&pending, KIND).ends_with("It starts. Since 1970-01-01T01:00:01Z."));
+}
+
+#[test]
+fn an_object_that_asks_for_something_else_waits_anew() {
+    let first = fold(&refused(), &[], Some(1), at(0));
+    let over = fold(&refused(), &first, Some(1), at(3600));
+    let asked = fold(&refused(), &over, Some(2), at(3700));
+    assert!(!is_stalled(&asked), "{asked:?}");
+    assert!(is_stalled(&fold(&refused(), &asked, Some(2), at(3700 + 900))));
+}
+
+#[test]
+fn a_call_that_is_throttled_now_and_then_does_not_make_what_is_overdue_flap() {
+    let first = fold(&refused(), &[], Some(1), at(0));
+    let over = fold(&refused(), &first, Some(1), at(3600));
+    for leg in [
+        Leg::progressing(KIND, Reason::Throttled, "too many"),
+        Leg::progressing(KIND, Reason::AwsUnavailable, "unwell"),
+        Leg::unknown(KIND, Reason::ObservationFailed, "not read"),
+    ] {
+        assert_eq!(fold(std::slice::from_ref(&leg), &over, Some(1), at(3700)), over, "{leg:?}");
+        let soon = fold(std::slice::from_ref(&leg), &first, Some(1), at(30));
+        assert!(!told(&soon, KIND).contains("RolePropagating"), "within its bound it is told: {soon:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_for_hours_stays_unknown_and_needs_somebody() {
+    let unread = [Leg::unknown(KIND, Reason::ObservationFailed, "not read.")];
+    let first = fold(&unread, &[], Some(1), at(0));
+    assert!(!is_stalled(&first));
+    let over = fold(&unread, &first, Some(1), at(2 * 3600));
+    assert!(is_stalled(&over));
+    assert!(told(&over, KIND).starts_with("Unknown/ObservationFailed: not read. That is overdue after 2 hours."));
+}
+
+#[test]
+fn what_waits_for_an_earlier_leg_is_late_only_where_no_other_leg_says_why() {
+    let network = ConditionType::NetworkReady;
+    let waits = |leg: Leg| [leg, Leg::progressing(KIND, Reason::WaitingForNetwork, "Later.")];
+    let pending = waits(Leg::progressing(network, Reason::EndpointPending, "AWS is at work."));
+    let first = fold(&pending, &[], Some(1), at(0));
+    let over = fold(&pending, &first, Some(1), at(3600));
+    assert!(told(&over, network).contains("overdue") && !told(&over, KIND).contains("overdue"), "{over:?}");
+    let met = waits(Leg::met(network, ""));
+    let there = fold(&met, &over, Some(1), at(7000));
+    assert!(!is_stalled(&there), "it waits since the network is there: {there:?}");
+    assert!(!is_stalled(&fold(&met, &there, Some(1), at(7000 + 3599))));
+    assert!(is_stalled(&fold(&met, &there, Some(1), at(7000 + 3600))));
+}
+
+#[test]
+fn an_object_is_looked_at_rarely_once_all_that_it_waits_for_is_overdue_and_not_before() {
+    let other = Leg::progressing(ConditionType::ExecutionRoleReady, Reason::FunctionPending, "AWS is at work.");
+    let [refused] = refused();
+    let both = [refused.clone(), other];
+    let first = fold(&both, &[], Some(1), at(0));
+    let of = |legs: &[Leg], seconds| patience(legs, &first, Some(1), at(seconds));
+    assert_eq!(of(&both, 60), Patience::Left);
+    assert_eq!(of(&both, 1000), Patience::Left, "AWS is still at work on the other");
+    assert_eq!(of(&both, 3600), Patience::Over);
+    assert_eq!(of(&[refused], 1000), Patience::Over);
+    assert_eq!(of(&[Leg::met(KIND, "")], 3600), Patience::Left);
+    assert_eq!(of(&[], 3600), Patience::Left);
+}
+
+#[test]
+fn a_reason_that_waits_has_a_bound_that_is_generous_and_one_for_which_somebody_must_act_at_once_has_none() {
+    for reason in Reason::ALL {
+        let Some(wait) = Wait::of(*reason) else { continue };
+        assert!((900..=16 * 3600).contains(&wait.bound.as_secs()), "{reason}");
+        assert!(wait.bound.as_secs().is_multiple_of(60) && !wait.bound_in_words().starts_with('0'), "{reason}");
+        let leg = [Leg::progressing(KIND, *reason, "It waits.")];
+        let first = fold(&leg, &[], None, at(0));
+        assert_eq!(leg[0].standing, Standing::Progressing);
+        assert!(is_stalled(&fold(&leg, &first, None, at(wait.bound.as_secs()))), "{reason} ends");
+    }
+    assert_eq!(Wait::of(Reason::AccessDenied), None);
+}

@@ -1,0 +1,170 @@
+//! What came of writes that AWS took. One that does not show at the next look is repeated less and less often, and after a few
+//! times somebody must see why. Pure: the time is an argument.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use super::Pace;
+use crate::{
+    api::condition::{ConditionType, Standing},
+    aws::Write,
+    plan::{Plan, Step},
+};
+
+/// AWS is consistent eventually: what does not show for so long never will by itself.
+const SHOWS_WITHIN: Duration = Duration::from_mins(2);
+
+/// So many times in a row, at least, a write that somebody must see to was made.
+const TRIED: u32 = 4;
+
+/// For so long after it could have been made again, a write that did not show counts as the same one.
+const REMEMBERED_FOR: Duration = Duration::from_mins(10);
+
+/// A write that AWS took, and no look has shown since.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Made {
+    /// What it was for.
+    leg: ConditionType,
+    /// How often.
+    times: u32,
+    first: Duration,
+    /// It is not made again before.
+    until: Duration,
+}
+
+/// How often a write was made before without effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Novelty {
+    /// It is news.
+    First,
+    /// It was made before, and did not show since.
+    Repeated,
+}
+
+/// Writes that AWS took lately and that no look has shown since, by the object for which they were made. Every time in it is on the
+/// same clock. Losing it costs calls, never correctness.
+#[derive(Debug, Default)]
+pub struct Effects(BTreeMap<(String, Write), Made>);
+
+impl Effects {
+    /// AWS took the write of this step, for an object.
+    pub fn made(&mut self, object: &str, step: &Step, now: Duration) -> Novelty {
+        self.0.retain(|_, made| now < made.until + REMEMBERED_FOR);
+        let new = Made { leg: step.leg, times: 0, first: now, until: now };
+        let made = self.0.entry((object.to_owned(), step.write.clone())).or_insert(new);
+        made.until = now + Pace::Blocked.delay(made.times, object).unwrap_or_default() / 2;
+        made.times = made.times.saturating_add(1);
+        if made.times == 1 { Novelty::First } else { Novelty::Repeated }
+    }
+
+    /// A look led to this plan for the object: what is as it should be shows what was done for it. While AWS is at work nothing shows.
+    pub fn looked(&mut self, object: &str, plan: &Plan) {
+        let is_met = |kind| plan.legs.iter().any(|leg| leg.kind == kind && leg.standing == Standing::Met);
+        let is_planned = |write: &Write| plan.steps.iter().any(|step| step.write == *write);
+        self.0
+            .retain(|(of, write), made| of != object || is_planned(write) || !(is_met(made.leg) || plan.is_nothing()));
+    }
+
+    /// The write was made a moment ago, and does not show: it is not made again yet. Held back for half of the time after which
+    /// an object comes back for which somebody must act: such an object is never kept from trying.
+    pub fn holds_back(&self, object: &str, write: &Write, now: Duration) -> bool {
+        self.of(object, write).is_some_and(|made| now < made.until)
+    }
+
+    /// The write was made a few times, over a time in which AWS shows what it does, and nothing showed.
+    pub fn is_without_effect(&self, object: &str, write: &Write, now: Duration) -> bool {
+        let made = self.of(object, write);
+        made.is_some_and(|made| made.times >= TRIED && now.saturating_sub(made.first) >= SHOWS_WITHIN)
+    }
+
+    fn of(&self, object: &str, write: &Write) -> Option<&Made> {
+        self.0.get(&(object.to_owned(), write.clone()))
+    }
+
+    /// Somebody asks for a look at what these writes are about: they may be made again at once.
+    pub fn forget_about(&mut self, is_about: impl Fn(&Write) -> bool) {
+        self.0.retain(|(_, write), _| !is_about(write));
+    }
+
+    /// Somebody asks for a look: everything may be made again at once.
+    pub fn forget_all(&mut self) {
+        self.0.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOT: &str = "app a/bot";
+
+    fn step() -> Step {
+        Step {
+            leg: ConditionType::ExecutionRoleReady,
+            write: Write::DeleteRole { role: "pgai-a".parse().expect("a role") },
+        }
+    }
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    /// When the write is made, by an operator that makes it whenever it is not held back, in the first so many seconds.
+    fn made_within(seconds: u64) -> (Effects, Vec<u64>) {
+        let (mut effects, mut made) = (Effects::default(), Vec::new());
+        for second in 0..seconds {
+            if !effects.holds_back(BOT, &step().write, at(second)) {
+                effects.made(BOT, &step(), at(second));
+                made.push(second);
+            }
+        }
+        (effects, made)
+    }
+
+    #[test]
+    fn what_does_not_show_is_repeated_less_and_less_often_and_a_few_times_an_hour_in_the_end() {
+        let (_, made) = made_within(120);
+        assert!((4..=5).contains(&made.len()), "in two minutes: {made:?}");
+        let (_, made) = made_within(3600);
+        let pauses: Vec<u64> = made.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(pauses.windows(2).take(4).all(|pair| pair[0] < pair[1]), "{pauses:?}");
+        assert!(pauses.iter().all(|pause| *pause <= 190), "it never stops trying: {pauses:?}");
+    }
+
+    #[test]
+    fn it_is_without_effect_after_a_few_times_and_some_minutes() {
+        let (effects, _) = made_within(119);
+        let write = step().write;
+        assert!(!effects.is_without_effect(BOT, &write, at(119)), "AWS may still show it");
+        assert!(effects.is_without_effect(BOT, &write, at(120)));
+        assert!(!effects.is_without_effect("app a/another", &write, at(120)), "each object by itself");
+        let mut once = Effects::default();
+        assert_eq!(once.made(BOT, &step(), at(0)), Novelty::First);
+        assert!(!once.is_without_effect(BOT, &write, at(500)), "once is not a few times");
+        assert_eq!(once.made(BOT, &step(), at(500)), Novelty::Repeated);
+        assert_eq!(once.made(BOT, &step(), at(2000)), Novelty::First, "long ago");
+    }
+
+    #[test]
+    fn it_shows_where_its_leg_is_met_and_not_while_aws_is_at_work_on_what_it_changed() {
+        use crate::api::condition::{Leg, Reason};
+        let leg = |leg: Leg| Plan { legs: vec![leg], ..Plan::default() };
+        let kind = step().leg;
+        let pending = leg(Leg::progressing(kind, Reason::FunctionPending, "AWS is at work."));
+        let another = leg(Leg::met(ConditionType::FunctionReady, "It is there."));
+        let mut planned = leg(Leg::met(kind, "It is there."));
+        let met = planned.clone();
+        planned.step(kind, step().write);
+        for (plan, object, shows) in [
+            (&pending, BOT, false),
+            (&another, BOT, false),
+            (&planned, BOT, false),
+            (&met, "app a/another", false),
+            (&met, BOT, true),
+            (&Plan::default(), BOT, true),
+        ] {
+            let (mut effects, _) = made_within(119);
+            effects.looked(object, plan);
+            assert_eq!(!effects.is_without_effect(BOT, &step().write, at(120)), shows, "{plan:?}");
+        }
+    }
+}
