@@ -1,5 +1,6 @@
 //! What a controller decided: the next writes, and how each leg of the path stands.
 
+mod denied;
 mod order;
 
 use std::{
@@ -11,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::{
     api::condition::{ConditionType, Leg, Reason, Standing, find},
-    aws::{AwsError, Class, Failure, Role, Write},
+    aws::{AwsError, Class, Failure, Quota, Role, Write},
     governance::Governance,
     policy::{POLICY_NAME, retired_policy, trust_policy},
 };
@@ -289,9 +290,8 @@ impl Plan {
     /// Lets a failed call show on its leg. A leg that needs somebody to act stays as it is.
     pub fn blame(&mut self, kind: ConditionType, write: &Write, error: &AwsError) {
         let mut told = explain(kind, &write.resource(), error);
-        if error.failure == Failure::AccessDenied
-            && let Some(boundary) = write.permissions_boundary()
-        {
+        let may_lack_the_boundary = error.denial().is_some_and(|denial| denied::is_up_to_the_role(&denial));
+        if may_lack_the_boundary && let Some(boundary) = write.permissions_boundary() {
             let message = &mut told.message;
             *message = format!(
                 "{message} It gives the role the permissions boundary {boundary}: the policy of the operator's role must be the one that \
@@ -318,8 +318,7 @@ impl Plan {
     }
 }
 
-/// AWS could not be looked at: nothing is claimed any more about these legs. An error that somebody must see to shows on
-/// the first.
+/// AWS could not be looked at: nothing is claimed any more about these legs. The first says why.
 pub fn unseen(kinds: &[ConditionType], resource: &str, error: &AwsError) -> Vec<Leg> {
     let told = explain(ConditionType::Ready, resource, error);
     kinds
@@ -327,8 +326,12 @@ pub fn unseen(kinds: &[ConditionType], resource: &str, error: &AwsError) -> Vec<
         .enumerate()
         .map(|(index, kind)| match error.failure.class() {
             Class::UserMustAct if index == 0 => Leg { kind: *kind, ..told.clone() },
-            Class::UserMustAct | Class::Wait | Class::Retry => {
+            Class::Wait | Class::Retry if index == 0 => {
                 Leg::unknown(*kind, Reason::ObservationFailed, told.message.clone())
+            }
+            Class::UserMustAct | Class::Wait | Class::Retry => {
+                let message = format!("AWS cannot be looked at, as {} says.", kinds[0].as_str());
+                Leg::unknown(*kind, Reason::ObservationFailed, message)
             }
         })
         .collect()
@@ -360,19 +363,31 @@ pub fn explain(kind: ConditionType, resource: &str, error: &AwsError) -> Leg {
              the chart) name another one; it is tried again."
                 .to_owned(),
         ),
-        Failure::AccessDenied => (
-            Reason::AccessDenied,
-            format!("Allow the operator's role {}:{}; it is tried again.", error.service, error.operation),
+        Failure::AccessDenied => {
+            (Reason::AccessDenied, error.denial().map(|denial| denied::remedy(&denial)).unwrap_or_default())
+        }
+        Failure::KeyUnusable => (
+            Reason::EnvironmentUnreadable,
+            "Lambda cannot decrypt the function's environment: enable the KMS key, or let it be used, as AWS's message says; or delete \
+             the function, and it is created again with Lambda's own key."
+                .to_owned(),
         ),
         Failure::Credentials => (
             Reason::CredentialsInvalid,
             "Give the operator valid AWS credentials (IRSA or EKS Pod Identity); it is tried again.".to_owned(),
         ),
-        Failure::QuotaReached => (
-            Reason::QuotaReached,
-            "Raise the quota in Service Quotas, or remove what is not needed (of tags, AWS takes fifty); it is tried again."
-                .to_owned(),
-        ),
+        Failure::QuotaReached => {
+            let remedy = match error.quota() {
+                Some(Quota::FunctionMemory) => {
+                    "Set spec.function.memoryMiB to no more than AWS's message names, or have AWS Support raise what the account may give a \
+                     function; it is tried again."
+                }
+                Some(Quota::Other) | None => {
+                    "Raise the quota in Service Quotas, or remove what is not needed (of tags, AWS takes fifty); it is tried again."
+                }
+            };
+            (Reason::QuotaReached, remedy.to_owned())
+        }
         Failure::Invalid => (Reason::AwsRefused, "Correct what AWS's message names; it is tried again.".to_owned()),
     };
     let message = format!("{resource}: {error}. {remedy}");
@@ -415,6 +430,7 @@ mod tests {
             (F::PrivateDnsConflict, Blocked, R::AwsRefused, "holds the service's name"),
             (F::BoundaryMissing, Blocked, R::AwsRefused, "Create the managed policy"),
             (F::AccessDenied, Blocked, R::AccessDenied, "Allow the operator's role ec2:CreateVpcEndpoint"),
+            (F::KeyUnusable, Blocked, R::EnvironmentUnreadable, "enable the KMS key"),
             (F::Credentials, Blocked, R::CredentialsInvalid, "valid AWS credentials"),
             (F::QuotaReached, Blocked, R::QuotaReached, "Raise the quota"),
             (F::Invalid, Blocked, R::AwsRefused, "Correct what AWS's message names"),
@@ -464,6 +480,28 @@ mod tests {
     }
 
     #[test]
+    fn a_function_with_more_memory_than_the_account_may_give_is_told_so_and_not_to_look_into_service_quotas() {
+        let message = "Value '5120' at 'memorySize' failed to satisfy constraint: Member must have value less than or equal to 3008";
+        let error = AwsError { message: message.to_owned(), ..failed(Failure::QuotaReached) };
+        let told = explain(ConditionType::FunctionReady, "pgai-x", &error).message;
+        assert!(told.contains("3008") && told.contains("spec.function.memoryMiB"), "{told}");
+        assert!(!told.contains("Service Quotas"), "{told}");
+    }
+
+    #[test]
+    fn where_aws_cannot_be_looked_at_one_leg_says_why_and_the_others_name_that_one() {
+        let kinds = [ConditionType::ExecutionRoleReady, ConditionType::FunctionReady];
+        for failure in [Failure::Credentials, Failure::Unavailable] {
+            let [first, second] = &unseen(&kinds, "bot", &failed(failure))[..] else { panic!("two legs") };
+            assert!(first.message.contains("AWS's words"), "{first:?}");
+            assert!(
+                second.message.contains("ExecutionRoleReady") && !second.message.contains("AWS's words"),
+                "{second:?}"
+            );
+        }
+    }
+
+    #[test]
     fn a_message_names_ten_and_counts_the_rest() {
         assert_eq!(listed(["a", "b"]), "a, b");
         assert_eq!(listed(0..12), "0, 1, 2, 3, 4, 5, 6, 7, 8, 9 and 2 more");
@@ -503,7 +541,8 @@ mod tests {
         };
         let told = message(&put, Failure::AccessDenied);
         assert!(told.contains(&format!("iam-policy prints with --permissions-boundary-arn {arn}.")), "{told}");
-        assert!(!message(&Write::DeleteRole { role }, Failure::AccessDenied).contains("boundary"));
+        let other = message(&Write::DeleteRole { role }, Failure::AccessDenied);
+        assert!(!other.contains("It gives the role"), "{other}");
     }
 
     #[test]

@@ -145,6 +145,8 @@ names! {
     PolicyTooLong,
     /// The environment of the function would be longer than Lambda allows.
     EnvironmentTooLong,
+    /// Lambda cannot decrypt the environment of the function.
+    EnvironmentUnreadable,
     /// The endpoint failed, was rejected or expired.
     EndpointFailed,
     /// The function failed to start or to update.

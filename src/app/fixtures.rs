@@ -116,6 +116,7 @@ pub(super) fn listing() -> FunctionListing {
         name: identity().function_name(),
         arn: identity().function_arn(&caller()),
         configuration: function.configuration,
+        unreadable_environment: None,
         altered: BTreeSet::new(),
         fixed: BTreeSet::new(),
         architecture: function.architecture,

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     hash::{DefaultHasher, Hash as _, Hasher as _},
-    net::IpAddr,
+    net::{IpAddr, Ipv4Addr},
     time::Duration,
 };
 
@@ -22,6 +22,11 @@ use crate::{
 /// So many failures on the way may be DNS and routes that AWS still makes known, which takes minutes: they are waited for,
 /// for about two minutes. Then somebody must act.
 const PATIENCE: u32 = 7;
+
+/// What makes a name lead elsewhere than AWS's own resolver would have it (Amazon VPC user guide, "DNS attributes"; Route 53 developer guide,
+/// "VPC Resolver").
+const NAME_SERVICE: &str = "the DHCP option set of the VPC (domain-name-servers other than AmazonProvidedDNS), Route 53 Resolver rules \
+                            and private hosted zones that are associated with it, and rule groups of DNS Firewall";
 
 /// So many invocations in a row that were not made leave a proof as it is.
 const MISSED: u32 = 3;
@@ -95,6 +100,27 @@ impl Subject {
         )
     }
 
+    /// The endpoint that the probe must meet.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// The addresses that the probe met and that are not known as the endpoint's.
+    pub fn strangers(&self, result: &Result<Invocation, AwsError>) -> BTreeSet<IpAddr> {
+        let Ok(Invocation { answer: Answer::Evidence(evidence), .. }) = result else { return BTreeSet::new() };
+        let met = evidence.addresses.iter().chain(&evidence.connected_to);
+        met.filter(|address| !self.addresses.contains(*address)).copied().collect()
+    }
+
+    /// The strangers turned out to be the endpoint's own: it changes, and its network has not seen that yet.
+    pub fn endpoint_changes(&self, failures: u32) -> Verdict {
+        let message = format!(
+            "The addresses of endpoint {} have changed: the path is probed once its network has seen that and put it right.",
+            self.endpoint
+        );
+        Verdict { found: Found::NotReady, leg: pending(message), again: Some((Pace::Retry, failures)) }
+    }
+
     /// What an invocation means, after so many in a row that proved nothing.
     pub fn judge(&self, result: &Result<Invocation, AwsError>, failures: u32) -> Verdict {
         let (finding, request_id) = match result {
@@ -116,7 +142,7 @@ impl Subject {
                     if public { "public addresses" } else { "private addresses" },
                     self.endpoint
                 ),
-                "Check the endpoint's private DNS, and the hosted zones and name servers of the VPC.".to_owned(),
+                format!("Check who answers for that name in the VPC: {NAME_SERVICE}."),
             ),
             Finding::OtherName => (
                 Found::NotPrivate,
@@ -175,13 +201,6 @@ impl Subject {
                 );
                 (Found::Throttled, Leg::progressing(kind, Reason::Throttled, message), Pace::Blocked)
             }
-            Failure::AccessDenied => {
-                let message = format!(
-                    "{name}: {error}. Allow the operator's role lambda:InvokeFunction on function:pgai-*; it is probed \
-                     again."
-                );
-                (Found::Refused, Leg::blocked(kind, Reason::AccessDenied, message), Pace::Blocked)
-            }
             Failure::Unavailable
             | Failure::NotFound
             | Failure::AlreadyExists
@@ -189,6 +208,8 @@ impl Subject {
             | Failure::TokenMismatch
             | Failure::PrivateDnsConflict
             | Failure::BoundaryMissing
+            | Failure::AccessDenied
+            | Failure::KeyUnusable
             | Failure::Credentials
             | Failure::QuotaReached
             | Failure::Invalid
@@ -243,13 +264,13 @@ impl Subject {
             Way::NoName => (
                 format!("the name {host} does not exist in the VPC"),
                 format!(
-                    "Check that endpoint {endpoint} exists, and the VPC's attributes enableDnsSupport and \
-                     enableDnsHostnames."
+                    "Check that endpoint {endpoint} exists, the VPC's attributes enableDnsSupport and enableDnsHostnames, and who \
+                     answers for names there: {NAME_SERVICE}."
                 ),
             ),
             Way::NoLookup => (
                 format!("the name {host} could not be looked up"),
-                "Check the DHCP options and the name servers of the VPC.".to_owned(),
+                format!("Check who answers for names in the VPC: {NAME_SERVICE}."),
             ),
             Way::Silence => (
                 format!("{host} does not answer on port 443"),
@@ -327,9 +348,17 @@ fn ended_by(error: ProbeError) -> Finding {
     }
 }
 
+/// 100.64.0.0/10, which VPCs may have (RFC 6598; Amazon VPC user guide, "VPC CIDR blocks").
+fn is_shared(address: Ipv4Addr) -> bool {
+    let [first, second, ..] = address.octets();
+    first == 100 && second & 0b1100_0000 == 64
+}
+
 fn is_public(address: &IpAddr) -> bool {
     match address {
-        IpAddr::V4(address) => !(address.is_private() || address.is_link_local() || address.is_loopback()),
+        IpAddr::V4(address) => {
+            !(address.is_private() || is_shared(*address) || address.is_link_local() || address.is_loopback())
+        }
         IpAddr::V6(address) => !(address.is_unique_local() || address.is_unicast_link_local() || address.is_loopback()),
     }
 }

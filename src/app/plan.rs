@@ -316,16 +316,20 @@ fn function(desired: &Desired, observed: &Observed, log_group: Option<&Leg>, pla
     }
     // An environment that Lambda would refuse keeps nothing else of the configuration from being exact.
     let wanted = function.configuration_of(&listing.configuration);
-    let too_long = too_long(desired, function).filter(|_| wanted.environment != listing.configuration.environment);
+    let found = as_far_as_read(listing, &wanted);
+    let too_long = too_long(desired, function).filter(|_| wanted.environment != found.environment);
     let configuration = match too_long {
-        Some(_) => FunctionConfiguration { environment: listing.configuration.environment.clone(), ..wanted },
+        Some(_) => FunctionConfiguration { environment: found.environment.clone(), ..wanted },
         None => wanted,
     };
     let is_ours = |role: &Role| desired.identity.installation.owns(&role.tags);
     let has_another_role = observed.role.as_ref().is_some_and(is_ours) && observed.has_another_role();
     let is_attached = !configuration.subnets.is_empty();
     // One update at a time: the code gives way to the configuration, and comes first where that is refused.
-    if listing.configuration != configuration || !listing.altered.is_empty() || has_another_role {
+    let differs = found != configuration || !listing.altered.is_empty() || has_another_role;
+    // Where the endpoint's URL is known from the environment alone, an update would lose it.
+    let would_lose = listing.unreadable_environment.is_some() && function.anchor == Anchor::Unknown;
+    if differs && !would_lose {
         let reset = listing.altered.clone();
         plan.step(kind, Write::UpdateFunctionConfiguration { name: name.clone(), configuration, reset });
     }
@@ -341,6 +345,11 @@ fn function(desired: &Desired, observed: &Observed, log_group: Option<&Leg>, pla
     }
     if let Some(leg) = too_long {
         return leg;
+    }
+    if plan.steps.len() == before
+        && let Some(code) = &listing.unreadable_environment
+    {
+        return unreadable_environment(name.as_str(), code);
     }
     if plan.steps.len() == before {
         return match observed.detail.as_ref().map(|detail| (&detail.last_update, detail.last_update_reason.as_deref()))
@@ -375,6 +384,28 @@ fn function(desired: &Desired, observed: &Observed, log_group: Option<&Leg>, pla
             ),
         ),
     }
+}
+
+/// The configuration that was found. What cannot be decrypted is no drift: it counts as what is wanted, and goes along with an update
+/// that is made for something else.
+fn as_far_as_read(listing: &FunctionListing, wanted: &FunctionConfiguration) -> FunctionConfiguration {
+    let found = listing.configuration.clone();
+    match listing.unreadable_environment {
+        None => found,
+        Some(_) => FunctionConfiguration { environment: wanted.environment.clone(), ..found },
+    }
+}
+
+fn unreadable_environment(name: &str, code: &str) -> Leg {
+    Leg::blocked(
+        ConditionType::FunctionReady,
+        Reason::EnvironmentUnreadable,
+        format!(
+            "Lambda cannot decrypt the environment of function {name} ({code}), so that nobody can tell whether it is as it should be; it \
+             stays as it is, and changes of spec.function.environment wait. Enable the KMS key that encrypts it, or let the operator's role \
+             and Lambda use that key (kms:Decrypt); or delete the function, and it is created again with Lambda's own key."
+        ),
+    )
 }
 
 /// A function that is not there: it is created where all that it stands on is known to be there, or comes with it.

@@ -1,7 +1,8 @@
 //! Probes an app's path when that is due, and remembers what came of it.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -14,8 +15,8 @@ use crate::{
         PrivateGenAIAppStatus,
         condition::{Leg, Standing},
     },
-    aws::{FunctionName, Region, Snapshot},
-    controller::{Context, Look},
+    aws::{FunctionName, MaxAge, Region, Snapshot},
+    controller::{Context, FRESH, Look},
 };
 
 /// The last verdicts, by the uid of the app. They are lost with the operator: what is proven is on record in the status.
@@ -121,11 +122,30 @@ impl Probe<'_> {
         })
     }
 
+    /// Whether AWS shows these addresses, none of which is known as the endpoint's, as the endpoint's by now.
+    async fn are_the_endpoint_s(&self, subject: &Subject, strangers: &BTreeSet<IpAddr>) -> bool {
+        if strangers.is_empty() {
+            return false;
+        }
+        let Ok(seen) = self.snapshot.endpoints(MaxAge::Under(FRESH)).await else { return false };
+        let endpoint = seen.endpoints.iter().find(|endpoint| endpoint.id.as_str() == subject.endpoint());
+        let interfaces = endpoint.into_iter().flat_map(|endpoint| &endpoint.interfaces);
+        let addresses: BTreeSet<IpAddr> = interfaces
+            .filter_map(|id| seen.interfaces.get(id))
+            .flat_map(|interface| interface.private_ip.iter().chain(&interface.ipv6))
+            .filter_map(|address| address.parse().ok())
+            .collect();
+        strangers.is_subset(&addresses)
+    }
+
     async fn invoke(&self, subject: Subject, asleep: bool, before: Option<Last>) -> Last {
         let failures = before.as_ref().map_or(0, |before| before.failures);
         let began = Instant::now();
         let result = self.snapshot.probe(self.function).await;
         let mut verdict = subject.judge(&result, failures);
+        if verdict.found == Found::NotPrivate && self.are_the_endpoint_s(&subject, &subject.strangers(&result)).await {
+            verdict = subject.endpoint_changes(failures);
+        }
         self.ctx.metrics.probed(verdict.found, began.elapsed());
         let request_id = match &result {
             Ok(invocation) => invocation.request_id.as_deref(),

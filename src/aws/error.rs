@@ -20,6 +20,13 @@ pub struct AwsError {
 }
 
 impl AwsError {
+    /// Which quota is used up; `None` of an error that says something else.
+    pub fn quota(&self) -> Option<Quota> {
+        let says = |words: &str| self.message.to_ascii_lowercase().contains(words);
+        (self.failure == Failure::QuotaReached)
+            .then(|| if says("memorysize") { Quota::FunctionMemory } else { Quota::Other })
+    }
+
     /// The service is too busy, or does not answer: asking it for something else would only make that worse, or take as long
     /// again.
     pub fn silences_service(&self) -> bool {
@@ -34,6 +41,7 @@ impl AwsError {
             | Failure::PrivateDnsConflict
             | Failure::BoundaryMissing
             | Failure::AccessDenied
+            | Failure::KeyUnusable
             | Failure::Credentials
             | Failure::QuotaReached
             | Failure::Invalid
@@ -65,6 +73,8 @@ pub enum Failure {
     BoundaryMissing,
     /// The operator's credentials do not allow the call.
     AccessDenied,
+    /// The KMS key of a function's environment cannot be used.
+    KeyUnusable,
     /// There are no credentials, or they are expired or wrong.
     Credentials,
     /// A service quota is used up.
@@ -73,6 +83,15 @@ pub enum Failure {
     Invalid,
     /// AWS's answer lacks what it must contain.
     Malformed,
+}
+
+/// A quota that is used up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Quota {
+    /// The memory of a function, which AWS caps lower in new accounts.
+    FunctionMemory,
+    /// One of those that Service Quotas lists.
+    Other,
 }
 
 /// What to do about a [`Failure`].
@@ -95,6 +114,7 @@ impl Failure {
             Self::PrivateDnsConflict
             | Self::BoundaryMissing
             | Self::AccessDenied
+            | Self::KeyUnusable
             | Self::Credentials
             | Self::QuotaReached
             | Self::Invalid => Class::UserMustAct,
@@ -129,10 +149,22 @@ impl Failure {
             | "RequestTimeout"
             | "RequestTimeoutException" => Self::Unavailable,
             "NoSuchEntity" | "ResourceNotFoundException" => Self::NotFound,
-            // Invoke's, about the function's own configuration, although with status 502.
-            "EC2AccessDeniedException" | "InvalidSubnetIDException" | "InvalidSecurityGroupIDException" => {
-                Self::Invalid
-            }
+            // Invoke's, about the function's own configuration, although with status 502 or 408 (Lambda API reference, "Invoke").
+            "EC2AccessDeniedException"
+            | "InvalidSubnetIDException"
+            | "InvalidSecurityGroupIDException"
+            | "InvalidRuntimeException"
+            | "InvalidZipFileException"
+            | "EFSMountConnectivityException"
+            | "EFSMountTimeoutException"
+            | "S3FilesMountConnectivityException"
+            | "S3FilesMountTimeoutException"
+            | "SnapStartTimeoutException" => Self::Invalid,
+            "KMSAccessDeniedException"
+            | "KMSDisabledException"
+            | "KMSInvalidStateException"
+            | "KMSNotFoundException" => Self::KeyUnusable,
+            "SnapStartNotReadyException" => Self::NotYet,
             // A policy of AWS's for a service-linked role.
             "PolicyNotAttachable" => Self::BoundaryMissing,
             "EntityAlreadyExists" | "ResourceAlreadyExistsException" | "ResourceConflictException" => {
@@ -190,6 +222,12 @@ fn by_message(code: &str, message: &str) -> Option<Failure> {
                 || says("throttled by ec2") =>
         {
             Some(Failure::NotYet)
+        }
+        // The API takes up to 10,240 MiB. New accounts have a cap of their own (3,008), told as a constraint of the parameter.
+        "ValidationException" | "InvalidParameterValueException"
+            if says("memorysize") && says("less than or equal to") =>
+        {
+            Some(Failure::QuotaReached)
         }
         // Lambda's, about the function's role: not about what the operator may do.
         "AccessDeniedException" if says("cannot be assumed by lambda") => Some(Failure::NotYet),
@@ -270,9 +308,31 @@ mod tests {
             (502, "ResourceNotReadyException", "The function is inactive", Failure::NotYet),
             (502, "ENILimitReachedException", "", Failure::QuotaReached),
             (400, "InvalidParameterValueException", "Unsupported runtime", Failure::Invalid),
+            (
+                400,
+                "ValidationException",
+                "1 validation error detected: Value '5120' at 'memorySize' failed to satisfy constraint: Member must have value less than \
+                 or equal to 3008",
+                Failure::QuotaReached,
+            ),
+            (
+                400,
+                "InvalidParameterValueException",
+                "'MemorySize' value failed to satisfy constraint: Member must have value less than or equal to 3008",
+                Failure::QuotaReached,
+            ),
             (502, "EC2AccessDeniedException", "", Failure::Invalid),
             (502, "InvalidSubnetIDException", "", Failure::Invalid),
             (502, "InvalidSecurityGroupIDException", "", Failure::Invalid),
+            (502, "InvalidRuntimeException", "", Failure::Invalid),
+            (502, "InvalidZipFileException", "", Failure::Invalid),
+            (408, "EFSMountTimeoutException", "", Failure::Invalid),
+            (502, "KMSAccessDeniedException", "", Failure::KeyUnusable),
+            (502, "KMSDisabledException", "", Failure::KeyUnusable),
+            (502, "KMSInvalidStateException", "", Failure::KeyUnusable),
+            (502, "KMSNotFoundException", "", Failure::KeyUnusable),
+            (409, "SnapStartNotReadyException", "", Failure::NotYet),
+            (502, "EC2UnexpectedException", "", Failure::Unavailable),
             (400, "DependencyViolation", "", Failure::InUse),
             (400, "InvalidGroup.InUse", "", Failure::InUse),
             (400, "InvalidNetworkInterface.InUse", "", Failure::InUse),

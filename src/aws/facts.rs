@@ -169,6 +169,8 @@ pub struct VpcEndpoint {
     pub state: EndpointState,
     /// It has taken over the service's public DNS name in the VPC.
     pub private_dns: bool,
+    /// Which addresses its interfaces have.
+    pub address_families: AddressFamilies,
     /// One subnet per zone.
     pub subnets: BTreeSet<SubnetId>,
     /// The groups of its interfaces.
@@ -185,6 +187,38 @@ pub struct VpcEndpoint {
     pub created_at: i64,
     /// What went wrong, in AWS's words (`LastError`).
     pub last_error: Option<String>,
+}
+
+/// Which addresses an endpoint has (`IpAddressType`).
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AddressFamilies {
+    /// IPv4 alone, as AWS has it where nobody asks for more.
+    #[default]
+    Ipv4,
+    /// IPv4 and IPv6.
+    DualStack,
+    /// Others, as AWS spells it.
+    Other(String),
+}
+
+impl AddressFamilies {
+    /// Reads AWS's spelling.
+    pub fn from_wire(text: &str) -> Self {
+        match text {
+            "ipv4" => Self::Ipv4,
+            "dualstack" => Self::DualStack,
+            other => Self::Other(other.to_owned()),
+        }
+    }
+
+    /// AWS's spelling.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Ipv4 => "ipv4",
+            Self::DualStack => "dualstack",
+            Self::Other(text) => text,
+        }
+    }
 }
 
 /// The state of a VPC endpoint. AWS spells it in camelCase or PascalCase.
@@ -254,6 +288,8 @@ pub struct NetworkInterface {
     pub zone: ZoneName,
     /// Its primary private IPv4 address. Those for EFA only have none, nor those in subnets of IPv6 only.
     pub private_ip: Option<String>,
+    /// Its IPv6 addresses.
+    pub ipv6: BTreeSet<String>,
     /// The groups that it carries.
     pub groups: BTreeSet<SecurityGroupId>,
     /// Whether anything uses it.
@@ -387,6 +423,8 @@ pub enum Peer {
     Group(SecurityGroupId),
     /// A prefix list.
     PrefixList(String),
+    /// A group of others that is named in a way of its own: by the id that AWS shows, or by its name.
+    Unreadable(String),
 }
 
 /// The environment of a function. Its values never leave memory: `Debug` shows the names only.
@@ -540,6 +578,8 @@ pub struct FunctionListing {
     pub arn: String,
     /// Its configuration.
     pub configuration: FunctionConfiguration,
+    /// Why Lambda cannot decrypt the environment, by its error code (`EnvironmentResponse.Error`): the configuration shows none then.
+    pub unreadable_environment: Option<String>,
     /// The settings that are not as in a new function.
     pub altered: BTreeSet<Setting>,
     /// What it was created with that no function of ours has.

@@ -3,6 +3,7 @@
 //! `aws_sdk_*` is imported in [`sdk`] only.
 
 mod credentials;
+mod denial;
 mod error;
 mod facts;
 mod ids;
@@ -17,12 +18,14 @@ use std::collections::BTreeSet;
 use async_trait::async_trait;
 
 pub use credentials::{Credentials, Standing};
-pub use error::{AwsError, Class, Failure};
+use denial::ENCODED;
+pub use denial::{Denial, DeniedBy, Details, PolicyKind};
+pub use error::{AwsError, Class, Failure, Quota};
 pub use facts::{
-    Architecture, Caller, EndpointService, EndpointState, Environment, Fixed, FunctionConfiguration, FunctionDetail,
-    FunctionListing, FunctionState, InterfaceHolder, InterfaceState, LogGroup, NetworkInterface, Peer, PolicyDocument,
-    Protocol, Role, RoleListing, RouteTable, RouteTarget, Rule, SecurityGroup, Setting, Subnet, Tags, Tenancy,
-    UpdateStatus, Vpc, VpcDns, VpcEndpoint, VpcListing,
+    AddressFamilies, Architecture, Caller, EndpointService, EndpointState, Environment, Fixed, FunctionConfiguration,
+    FunctionDetail, FunctionListing, FunctionState, InterfaceHolder, InterfaceState, LogGroup, NetworkInterface, Peer,
+    PolicyDocument, Protocol, Role, RoleListing, RouteTable, RouteTarget, Rule, SecurityGroup, Setting, Subnet, Tags,
+    Tenancy, UpdateStatus, Vpc, VpcDns, VpcEndpoint, VpcListing,
 };
 pub use ids::{
     AccountId, FunctionName, InvalidId, LogGroupName, NetworkInterfaceId, Partition, PolicyArn, Region, RoleName,

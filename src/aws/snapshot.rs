@@ -21,9 +21,9 @@ use topology::TopologyTables;
 pub use topology::{KeptTopology, Topology};
 
 use super::{
-    AccountId, Aws, AwsError, Caller, Credentials, EndpointService, Failure, FunctionDetail, FunctionListing,
-    FunctionName, Invocation, LogGroup, LogGroupName, NetworkInterface, NetworkInterfaceId, Region, Role, RoleName,
-    RouteTable, SecurityGroup, SecurityGroupId, Subnet, Tags, Vpc, VpcEndpoint, VpcId, Write, Written,
+    AccountId, AddressFamilies, Aws, AwsError, Caller, Credentials, EndpointService, Failure, FunctionDetail,
+    FunctionListing, FunctionName, Invocation, LogGroup, LogGroupName, NetworkInterface, NetworkInterfaceId, Region,
+    Role, RoleName, RouteTable, SecurityGroup, SecurityGroupId, Subnet, Tags, Vpc, VpcEndpoint, VpcId, Write, Written,
 };
 use crate::identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX};
 
@@ -369,8 +369,8 @@ impl Snapshot {
         self.topology.services((&*self.aws, &self.region), names, max_age).await
     }
 
-    /// The endpoints of the covered VPCs. An interface never changes its address, so only interfaces that were not
-    /// seen before are asked for.
+    /// The endpoints of the covered VPCs. An interface never changes its IPv4 address, so only interfaces that were not
+    /// seen before are asked for; and those that have, or had, IPv6 addresses, which come and go with the endpoint's families.
     ///
     /// # Errors
     /// As `DescribeVpcEndpoints` and `DescribeNetworkInterfaces`.
@@ -390,12 +390,15 @@ impl Snapshot {
     ) -> Result<Endpoints, AwsError> {
         let endpoints = self.aws.vpc_endpoints(&self.region, vpcs).await?;
         let (mut interfaces, mut unknown) = (BTreeMap::new(), BTreeSet::new());
-        for id in endpoints
+        for (endpoint, id) in endpoints
             .iter()
             .filter(|endpoint| self.installation.owns(&endpoint.tags) && !endpoint.state.is_ending())
-            .flat_map(|endpoint| &endpoint.interfaces)
+            .flat_map(|endpoint| endpoint.interfaces.iter().map(move |id| (endpoint, id)))
         {
-            match before.as_ref().and_then(|before| before.interfaces.get(id)) {
+            let keeps = |interface: &&NetworkInterface| {
+                endpoint.address_families == AddressFamilies::Ipv4 && interface.ipv6.is_empty()
+            };
+            match before.as_ref().and_then(|before| before.interfaces.get(id)).filter(keeps) {
                 Some(interface) => drop(interfaces.insert(id.clone(), interface.clone())),
                 None => drop(unknown.insert(id.clone())),
             }
@@ -626,6 +629,7 @@ fn tells_nothing(error: &AwsError) -> bool {
         | Failure::TokenMismatch
         | Failure::PrivateDnsConflict
         | Failure::BoundaryMissing
+        | Failure::KeyUnusable
         | Failure::Invalid
         | Failure::Malformed => false,
     }

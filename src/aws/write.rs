@@ -4,7 +4,7 @@
 use std::{collections::BTreeSet, fmt};
 
 use super::{
-    facts::{Architecture, EndpointState, FunctionConfiguration, PolicyDocument, Rule, Setting, Tags},
+    facts::{AddressFamilies, Architecture, EndpointState, FunctionConfiguration, PolicyDocument, Rule, Setting, Tags},
     ids::{
         FunctionName, LogGroupName, NetworkInterfaceId, PolicyArn, RoleName, SecurityGroupId, SubnetId, VpcEndpointId,
         VpcId,
@@ -264,6 +264,7 @@ pub struct EndpointChange {
     pub remove_security_groups: BTreeSet<SecurityGroupId>,
     pub policy: Option<PolicyDocument>,
     pub private_dns: Option<bool>,
+    pub address_families: Option<AddressFamilies>,
 }
 
 /// A function to create.
@@ -321,6 +322,8 @@ impl fmt::Debug for Package {
 pub enum Written {
     /// Nothing that is needed further.
     Done,
+    /// Of the rules that were to be revoked, these were there and are gone. The others were not.
+    Revoked(BTreeSet<Rule>),
     /// The group that was created.
     SecurityGroup(SecurityGroupId),
     /// The endpoint that was created, or the one that was created with the same client token before: then it may be
@@ -361,6 +364,23 @@ impl Write {
             Self::UpdateFunctionCode { .. } => ("lambda", "UpdateFunctionCode"),
             Self::DeleteFunction { .. } => ("lambda", "DeleteFunction"),
             Self::TagFunction { .. } => ("lambda", "TagResource"),
+        }
+    }
+
+    /// What the write changed, by AWS's answer; `None` where it changed nothing.
+    #[must_use]
+    pub fn changed(&self, written: &Written) -> Option<Self> {
+        match (self, written) {
+            (_, Written::Revoked(rules)) if rules.is_empty() => None,
+            (Self::RevokeIngress { group, .. }, Written::Revoked(rules)) => {
+                Some(Self::RevokeIngress { group: group.clone(), rules: rules.clone() })
+            }
+            (Self::RevokeEgress { group, .. }, Written::Revoked(rules)) => {
+                Some(Self::RevokeEgress { group: group.clone(), rules: rules.clone() })
+            }
+            (_, Written::Done | Written::Revoked(_) | Written::SecurityGroup(_) | Written::VpcEndpoint(..)) => {
+                Some(self.clone())
+            }
         }
     }
 

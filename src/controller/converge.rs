@@ -15,7 +15,7 @@ use crate::{
 const STAGES: usize = 8;
 
 /// Facts by which one decides to wait, or to ask somebody to act, are no older than this.
-const FRESH: Duration = Duration::from_secs(1);
+pub const FRESH: Duration = Duration::from_secs(1);
 
 /// Which facts must be fresh: those behind the legs that are not as they should be. The others may be as old as they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -71,12 +71,14 @@ pub struct Converged<O> {
     pub repeated: BTreeSet<Write>,
     /// What is still to be done and was done a few times without effect.
     pub without_effect: BTreeSet<Write>,
+    /// What of that changed anything, as far as it did: the rest was done before.
+    pub changed: Vec<Write>,
 }
 
 impl<O> Converged<O> {
-    /// The writes that are news: those that were done, but for what was done before without effect.
+    /// The writes that are news: those that changed anything, but for what was done before without effect.
     pub fn news(&self) -> Vec<Write> {
-        self.done.iter().filter(|write| !self.repeated.contains(write)).cloned().collect()
+        self.changed.iter().filter(|write| !self.repeated.contains(write)).cloned().collect()
     }
 
     /// When to look again: the soonest of what the failed calls ask for and what is waited for. A leg that waits only for
@@ -121,6 +123,8 @@ pub struct Pass {
     pub plan: Plan,
     /// The writes that were done, in order.
     pub done: Vec<Write>,
+    /// What of that changed anything, as far as it did: the rest was done before.
+    pub changed: Vec<Write>,
     /// Why AWS could not be looked at at all.
     unseen: Option<AwsError>,
     failed: Vec<Failed>,
@@ -268,6 +272,9 @@ impl Pass {
                 Answered::Failed
             }
         };
+        if let Ok(written) = result {
+            self.changed.extend(step.write.changed(written));
+        }
         match answered {
             Answered::Done | Answered::DoneBefore => {
                 self.done_since.push(step.write.clone());
@@ -486,10 +493,10 @@ pub async fn converge<O>(
         }
     }
     let errors = pass.errors();
-    let Pass { plan, done, without_effect, .. } = pass;
+    let Pass { plan, done, changed, without_effect, .. } = pass;
     let without_effect = without_effect.into_iter().filter(|write| plan.steps.iter().any(|step| step.write == *write));
     let without_effect = without_effect.collect();
-    Converged { observed, plan, errors, done, repeated, without_effect }
+    Converged { observed, plan, errors, done, changed, repeated, without_effect }
 }
 
 /// The refusal says that an earlier call, whose answer was lost or does not show yet, has done the work.
@@ -615,8 +622,8 @@ mod tests {
     }
 
     fn ended(plan: Plan, errors: Vec<AwsError>) -> Converged<()> {
-        let (done, repeated, without_effect) = (Vec::new(), BTreeSet::new(), BTreeSet::new());
-        Converged { observed: None, plan, errors, done, repeated, without_effect }
+        let (done, changed, repeated, without_effect) = (Vec::new(), Vec::new(), BTreeSet::new(), BTreeSet::new());
+        Converged { observed: None, plan, errors, done, changed, repeated, without_effect }
     }
 
     fn of(service: &'static str, failure: Failure) -> AwsError {
@@ -679,6 +686,30 @@ mod tests {
         make(&mut pass, |_| None);
         pass.decided(planned(&[delete.clone(), role, log_group.clone()]));
         assert_eq!(make(&mut pass, |_| None), [log_group]);
+    }
+
+    #[test]
+    fn what_was_done_before_changed_nothing_and_of_what_was_done_in_part_that_part() {
+        let rule = |peer: &str| crate::aws::Rule::tcp(443, crate::aws::Peer::Ipv4(peer.to_owned()));
+        let revoke = |peers: &[&str]| Write::RevokeIngress {
+            group: "sg-00000001".parse().expect("a group"),
+            rules: peers.iter().map(|peer| rule(peer)).collect(),
+        };
+        let gone = failed(Failure::NotFound);
+        let some = Written::Revoked([rule("0.0.0.0/0")].into());
+        let none = Written::Revoked(std::collections::BTreeSet::new());
+        let both = revoke(&["10.0.0.0/8", "0.0.0.0/0"]);
+        for (answer, changed) in [
+            (Ok(&Written::Done), vec![both.clone()]),
+            (Ok(&some), vec![revoke(&["0.0.0.0/0"])]),
+            (Ok(&none), vec![]),
+            (Err(&gone), vec![]),
+        ] {
+            let mut pass = Pass::default();
+            pass.decided(planned(std::slice::from_ref(&both)));
+            pass.answered(answer, false);
+            assert_eq!((&pass.done, &pass.changed), (&vec![both.clone()], &changed), "{answer:?}");
+        }
     }
 
     #[test]

@@ -221,6 +221,7 @@ mod tests {
                 done: wrote.then_some(write).into_iter().collect(),
                 repeated: BTreeSet::new(),
                 without_effect: BTreeSet::new(),
+                changed: Vec::new(),
             })
         };
         assert_eq!(place(None, false, false), Place::Empty);

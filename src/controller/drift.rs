@@ -21,6 +21,7 @@ pub enum Kind {
     EndpointGroups,
     EndpointSubnets,
     PrivateDns,
+    AddressFamilies,
     Role,
     PermissionsBoundary,
     TrustPolicy,
@@ -45,6 +46,7 @@ impl Kind {
         Self::EndpointGroups,
         Self::EndpointSubnets,
         Self::PrivateDns,
+        Self::AddressFamilies,
         Self::Role,
         Self::PermissionsBoundary,
         Self::TrustPolicy,
@@ -69,6 +71,7 @@ impl Kind {
             Self::EndpointGroups => "endpoint_groups",
             Self::EndpointSubnets => "endpoint_subnets",
             Self::PrivateDns => "private_dns",
+            Self::AddressFamilies => "address_families",
             Self::Role => "role",
             Self::PermissionsBoundary => "permissions_boundary",
             Self::TrustPolicy => "trust_policy",
@@ -93,6 +96,7 @@ impl Kind {
             | Self::EndpointGroups
             | Self::EndpointSubnets
             | Self::PrivateDns
+            | Self::AddressFamilies
             | Self::PermissionsBoundary
             | Self::TrustPolicy
             | Self::RolePolicy
@@ -253,6 +257,7 @@ fn changed(change: &EndpointChange) -> Vec<(Kind, String)> {
         remove_security_groups,
         policy,
         private_dns,
+        address_families,
     } = change;
     let mut changed = Vec::new();
     if !(add_subnets.is_empty() && remove_subnets.is_empty()) {
@@ -268,6 +273,9 @@ fn changed(change: &EndpointChange) -> Vec<(Kind, String)> {
     if let Some(enabled) = private_dns {
         let words = if *enabled { "private DNS enabled again" } else { "private DNS disabled again" };
         changed.push((Kind::PrivateDns, words.to_owned()));
+    }
+    if let Some(families) = address_families {
+        changed.push((Kind::AddressFamilies, format!("addresses set back to {}", families.as_str())));
     }
     changed
 }
@@ -356,7 +364,7 @@ fn in_words(Rule { protocol, ports, peer }: &Rule) -> String {
         Some((first, last)) => format!(" {first}-{last}"),
     };
     let peer = match peer {
-        Peer::Ipv4(peer) | Peer::Ipv6(peer) | Peer::PrefixList(peer) => peer.as_str(),
+        Peer::Ipv4(peer) | Peer::Ipv6(peer) | Peer::PrefixList(peer) | Peer::Unreadable(peer) => peer.as_str(),
         Peer::Group(peer) => peer.as_str(),
     };
     format!("{protocol}{ports} {peer}")

@@ -21,7 +21,7 @@ mod triggers;
 pub use answers::answered;
 pub use cluster::Cluster;
 pub use context::{Context, Look, Settings};
-pub use converge::{Converged, Freshness, Next, Pass, converge};
+pub use converge::{Converged, FRESH, Freshness, Next, Pass, converge};
 pub use departed::{By, Departed, Departures, Place};
 pub use gauges::observe_ready;
 pub use latest::Latest;

@@ -19,7 +19,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Leadership, Timing,
+    Leadership, Moment, Timing,
     decide::{Next, Record, Sighting, decide, held, look_again, released},
 };
 
@@ -65,7 +65,7 @@ enum Trouble {
 /// What came of looking at the Lease.
 enum Look {
     /// It is ours, by a request that was begun then.
-    Ours(Instant),
+    Ours(Moment),
     /// Another holds it.
     Theirs {
         leader: String,
@@ -164,7 +164,7 @@ impl Candidate {
     }
 
     /// Waits until the Lease is ours; gives when the request that made it so was begun. `None` when told to stop.
-    async fn acquire(&mut self, standing: &watch::Sender<Standing>, stop: &CancellationToken) -> Option<Instant> {
+    async fn acquire(&mut self, standing: &watch::Sender<Standing>, stop: &CancellationToken) -> Option<Moment> {
         let Election { timing, identity, .. } = self.election.clone();
         for looks in 0.. {
             let mut again = Instant::now() + look_again(timing.look_every(), &identity, looks);
@@ -258,7 +258,7 @@ impl Candidate {
     /// Makes the Lease ours, if it still is as it was seen. One that has no version is created.
     async fn write(&mut self, mut lease: Lease) -> Result<Look, Trouble> {
         let Election { name, identity, timing, .. } = &self.election;
-        let begun = Instant::now();
+        let begun = Moment::now();
         let before = lease.metadata.resource_version.is_some().then(|| record(&lease, *timing));
         set(&mut lease, held(before.as_ref(), identity, timing.lease(), Timestamp::now().as_microsecond()));
         let written = if before.is_some() {

@@ -21,18 +21,24 @@
 //! [`decide`] is pure; [`election`] does what it says. No crate does: `kube-lease-manager` (0.13) and
 //! `kube-leader-election` compare wall clocks of different machines, and tell whether they lead by a flag, not until when.
 
+mod clock;
 pub mod decide;
 pub mod election;
 pub mod flags;
 
 use std::{
+    future::poll_fn,
+    pin::pin,
     sync::{Arc, Mutex, PoisonError},
+    task::Poll,
     time::Duration,
 };
 
 use kube::{Client, client::Body};
 use tokio::time::Instant;
 
+pub use clock::Moment;
+use clock::{Suspended, suspended};
 pub use election::{Election, Standing};
 pub use flags::LeaseFlags;
 
@@ -94,8 +100,9 @@ pub struct Leadership(Option<Arc<Term>>);
 #[derive(Debug)]
 struct Term {
     timing: Timing,
+    suspended: Suspended,
     /// When the last renewal that succeeded was begun; `None` once another was seen to hold the Lease.
-    renewed: Mutex<Option<Instant>>,
+    renewed: Mutex<Option<Moment>>,
 }
 
 /// This replica does not lead any more, so the call was not made, or not waited for.
@@ -110,15 +117,19 @@ impl Leadership {
     }
 
     /// Leads since a Lease was acquired by a request that was begun at that moment.
-    pub fn since(acquired: Instant, timing: Timing) -> Self {
-        Self(Some(Arc::new(Term { timing, renewed: Mutex::new(Some(acquired)) })))
+    pub fn since(acquired: Moment, timing: Timing) -> Self {
+        Self::by(acquired, timing, suspended)
+    }
+
+    fn by(acquired: Moment, timing: Timing, suspended: Suspended) -> Self {
+        Self(Some(Arc::new(Term { timing, suspended, renewed: Mutex::new(Some(acquired)) })))
     }
 
     /// The Lease was renewed by a request that was begun at that moment.
-    pub fn renewed(&self, at: Instant) {
+    pub fn renewed(&self, at: Moment) {
         if let Some(term) = &self.0 {
             let mut renewed = term.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-            *renewed = renewed.map(|before| before.max(at));
+            *renewed = renewed.map(|before| if before.at < at.at { at } else { before });
         }
     }
 
@@ -138,7 +149,7 @@ impl Leadership {
     fn writes_until(&self) -> Option<Instant> {
         let term = self.0.as_ref()?;
         let renewed = *term.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-        renewed.map(|renewed| renewed + term.timing.lease() - term.timing.grace())
+        renewed.map(|renewed| renewed.after(term.timing.lease() - term.timing.grace(), term.suspended))
     }
 
     /// When the Lease ends, if it is not renewed again: now, when another holds it.
@@ -148,18 +159,28 @@ impl Leadership {
     }
 
     /// Makes a call that writes. It is not begun without the right to, and not waited for once the Lease may have run out:
-    /// it has the whole grace, which by default is more than any call takes.
+    /// it has the whole grace, which by default is more than any call takes. After the machine was suspended for so long, not one more
+    /// byte of it is sent.
     ///
     /// # Errors
     /// When this replica does not lead. Whether the call has had an effect is then for the next leader to see.
     pub async fn write<T>(&self, call: impl Future<Output = T>) -> Result<T, NotLeading> {
-        let Some(ends) = self.ends() else {
+        let (Some(term), Some(ends)) = (self.0.as_ref(), self.ends()) else {
             return Ok(call.await);
         };
         if !self.may_write() {
             return Err(NotLeading);
         }
-        tokio::time::timeout_at(ends, call).await.map_err(|_| NotLeading)
+        let begun = Moment { at: Instant::now(), suspended: (term.suspended)() };
+        let left = ends.saturating_duration_since(begun.at);
+        let mut call = pin!(call);
+        let while_awake = poll_fn(|cx| {
+            if begun.after(left, term.suspended) < Instant::now() {
+                return Poll::Ready(Err(NotLeading));
+            }
+            call.as_mut().poll(cx).map(Ok)
+        });
+        tokio::time::timeout_at(ends, while_awake).await.unwrap_or(Err(NotLeading))
     }
 
     /// The same client, which makes no request that could change anything without the right to write. So no status,
@@ -188,6 +209,11 @@ mod tests {
 
     const T: Timing = Timing::of(LEASE_SECONDS);
 
+    fn ago(seconds: u64) -> Moment {
+        let now = Moment::now();
+        Moment { at: now.at - Duration::from_secs(seconds), ..now }
+    }
+
     async fn pass(seconds: u64) {
         tokio::time::advance(Duration::from_secs(seconds)).await;
     }
@@ -206,14 +232,14 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn writing_ends_a_grace_before_the_lease_and_each_renewal_puts_that_off() {
-        let leadership = Leadership::since(Instant::now(), T);
+        let leadership = Leadership::since(Moment::now(), T);
         pass(24).await;
         assert!(leadership.may_write());
         pass(1).await;
         assert!(!leadership.may_write(), "60 - 35 seconds after the last renewal");
-        leadership.renewed(Instant::now() - Duration::from_secs(5));
+        leadership.renewed(ago(5));
         assert!(leadership.may_write());
-        leadership.renewed(Instant::now() - Duration::from_secs(20));
+        leadership.renewed(ago(20));
         pass(19).await;
         assert!(leadership.may_write(), "an older renewal that is heard of later takes nothing away");
         pass(1).await;
@@ -222,10 +248,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_was_seen_to_have_lost_the_lease_does_not_write_again_in_this_term() {
-        let leadership = Leadership::since(Instant::now(), T);
+        let leadership = Leadership::since(Moment::now(), T);
         leadership.revoke();
         assert!(!leadership.may_write());
-        leadership.renewed(Instant::now());
+        leadership.renewed(Moment::now());
         assert!(!leadership.may_write());
         assert_eq!(leadership.write(async { 1 }).await, Err(NotLeading));
         assert!(Leadership::always().may_write());
@@ -233,14 +259,53 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_call_that_was_begun_in_time_has_the_whole_grace_and_no_more() {
-        let leadership = Leadership::since(Instant::now(), T);
+        let leadership = Leadership::since(Moment::now(), T);
         pass(24).await;
         let within_grace = async { tokio::time::sleep(T.grace()).await };
         assert_eq!(leadership.write(within_grace).await, Ok(()));
         assert_eq!(leadership.write(async {}).await, Err(NotLeading), "nor is another begun");
-        let leadership = Leadership::since(Instant::now(), T);
+        let leadership = Leadership::since(Moment::now(), T);
         let begun = Instant::now();
         assert_eq!(leadership.write(std::future::pending::<()>()).await, Err(NotLeading));
         assert_eq!(begun.elapsed(), T.lease());
+    }
+
+    thread_local! {
+        static SUSPENDED: std::cell::Cell<Duration> = const { std::cell::Cell::new(Duration::ZERO) };
+    }
+
+    /// A leader on a machine that the test suspends, by seconds that tokio's clock does not see.
+    fn leader() -> Leadership {
+        SUSPENDED.set(Duration::ZERO);
+        Leadership::by(Moment { at: Instant::now(), suspended: Duration::ZERO }, T, || SUSPENDED.get())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_was_suspended_for_as_long_as_writing_may_go_on_begins_no_write_although_his_clock_stood_still() {
+        let leadership = leader();
+        SUSPENDED.set(Duration::from_secs(24));
+        assert!(leadership.may_write());
+        SUSPENDED.set(Duration::from_secs(26));
+        assert!(!leadership.may_write(), "another may take the Lease in 34 seconds");
+        assert_eq!(leadership.write(async {}).await, Err(NotLeading));
+        leadership
+            .renewed(Moment { at: Instant::now() + Duration::from_millis(1), suspended: Duration::from_secs(26) });
+        assert!(leadership.may_write(), "it is renewed");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_that_was_under_way_when_the_machine_was_suspended_goes_on_only_while_the_lease_holds() {
+        for (seconds, sent) in [(50, true), (70, false)] {
+            let leadership = leader();
+            let mut done = false;
+            let call = async {
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                done = true;
+            };
+            SUSPENDED.set(Duration::ZERO);
+            let suspend = async { SUSPENDED.set(Duration::from_secs(seconds)) };
+            let (result, ()) = tokio::join!(leadership.write(call), suspend);
+            assert_eq!((result.is_ok(), done), (sent, sent), "{seconds} s");
+        }
     }
 }

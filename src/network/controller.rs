@@ -289,7 +289,7 @@ async fn keep(
     )
     .await;
     let news = pass.news();
-    let Converged { observed: Some(observed), mut plan, mut errors, done, repeated, without_effect } = pass else {
+    let Converged { observed: Some(observed), mut plan, mut errors, done, changed, repeated, without_effect } = pass else {
         let error =
             pass.errors.first().unwrap_or_else(|| unreachable!("a pass without observation ends with an error"));
         return unseen(api, network, ctx, error).await;
@@ -305,7 +305,7 @@ async fn keep(
         plan.legs.retain(|other| other.kind != leg.kind);
         plan.legs.push(leg);
     }
-    let pass = Converged { observed: Some(()), plan, errors, done, repeated, without_effect };
+    let pass = Converged { observed: Some(()), plan, errors, done, changed, repeated, without_effect };
     let pace = pass.pace();
     let Converged { plan, errors, .. } = pass;
     let missed = if plan.unread.is_empty() {

@@ -163,7 +163,7 @@ pub fn learn(key: &NetworkKey, write: &Write, result: Result<&Written, &AwsError
     match result {
         Ok(Written::SecurityGroup(id)) => memory.created(&unseen_resource(key, id.as_str())),
         Ok(Written::VpcEndpoint(id, state)) if !state.is_ending() => memory.created(&unseen_resource(key, id.as_str())),
-        Ok(Written::VpcEndpoint(..) | Written::Done) | Err(_) => {}
+        Ok(Written::VpcEndpoint(..) | Written::Revoked(_) | Written::Done) | Err(_) => {}
     }
     let Write::CreateVpcEndpoint(new) = write else {
         return false;

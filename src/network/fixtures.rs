@@ -8,9 +8,9 @@ use std::{
 use super::{Demand, Desired, Observed, Service, Turn};
 use crate::{
     aws::{
-        Caller, EndpointService, EndpointState, InterfaceHolder, InterfaceState, NetworkInterface, Partition, Peer,
-        Protocol, RouteTable, RouteTarget, Rule, SecurityGroup, SecurityGroupId, Subnet, SubnetId, Tenancy, Topology,
-        Vpc, VpcDns, VpcEndpoint, VpcEndpointId, VpcId, ZoneName,
+        AddressFamilies, Caller, EndpointService, EndpointState, InterfaceHolder, InterfaceState, NetworkInterface,
+        Partition, Peer, Protocol, RouteTable, RouteTarget, Rule, SecurityGroup, SecurityGroupId, Subnet, SubnetId,
+        Tenancy, Topology, Vpc, VpcDns, VpcEndpoint, VpcEndpointId, VpcId, ZoneName,
     },
     controller::Settings,
     governance::Governance,
@@ -158,6 +158,7 @@ pub(super) fn interface(number: u32) -> NetworkInterface {
         subnet: subnet_id(0xa1),
         zone: zone(0xa),
         private_ip: Some("10.0.1.7".to_owned()),
+        ipv6: BTreeSet::new(),
         groups: [group_id(FUNCTIONS_GROUP)].into(),
         state: InterfaceState::InUse,
         holder: InterfaceHolder::Lambda,
@@ -209,6 +210,7 @@ pub(super) fn endpoint(number: u32) -> VpcEndpoint {
         interface: true,
         state: EndpointState::Available,
         private_dns: true,
+        address_families: AddressFamilies::Ipv4,
         subnets: subnet_ids(&[0xa1, 0xb1]),
         security_groups: [group_id(ENDPOINTS_GROUP)].into(),
         interfaces: BTreeSet::new(),

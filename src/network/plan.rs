@@ -12,8 +12,8 @@ use super::{
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
     aws::{
-        EndpointChange, EndpointState, NewVpcEndpoint, Peer, PolicyDocument, Rule, SecurityGroup, SecurityGroupId,
-        Tags, VpcEndpoint, Write,
+        AddressFamilies, EndpointChange, EndpointState, NewVpcEndpoint, Peer, PolicyDocument, Rule, SecurityGroup,
+        SecurityGroupId, Tags, VpcEndpoint, Write,
     },
     governance::Governance,
     identity::{
@@ -480,6 +480,8 @@ fn changes(
     }
     let private_dns = chosen_private_dns(endpoint).filter(|chosen| *chosen != endpoint.private_dns);
     changes.push(EndpointChange { private_dns, ..none() });
+    let address_families = (endpoint.address_families != AddressFamilies::Ipv4).then_some(AddressFamilies::Ipv4);
+    changes.push(EndpointChange { address_families, ..none() });
     if let Some(placement) = placement {
         changes.push(EndpointChange {
             add_subnets: placement.subnets.difference(&endpoint.subnets).cloned().collect(),

@@ -101,7 +101,13 @@ fn endpoint_status(service: Service, endpoint: &VpcEndpoint, observed: &Observed
         state: endpoint.state.as_str().to_owned(),
         private_dns_enabled: endpoint.private_dns,
         dns_names: endpoint.dns_names.clone(),
-        private_ip_addresses: interfaces.iter().map(|interface| interface.private_ip_address.clone()).collect(),
+        private_ip_addresses: endpoint
+            .interfaces
+            .iter()
+            .filter_map(|id| observed.interfaces.get(id))
+            .flat_map(|interface| interface.private_ip.iter().chain(&interface.ipv6))
+            .cloned()
+            .collect(),
         interfaces,
         models: models.iter().map(ToString::to_string).collect(),
     }

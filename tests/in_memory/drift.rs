@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use private_genai_operator::{
-    aws::{EndpointState, Fixed, Role, Tags, VpcEndpoint, VpcId, Write},
+    aws::{EndpointState, Fixed, Peer, Role, Rule, Tags, VpcEndpoint, VpcId, Write},
     identity::TAG_INSTALLATION,
 };
 use serde_json::json;
@@ -498,6 +498,50 @@ async fn a_hundred_touches_cost_one_look_at_everything() {
         ];
         assert_eq!(calls, tables, "but for the apps' own");
         assert_eq!(scene.kubernetes.take_journal().writes().len(), 0);
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_revoke_that_finds_no_such_rule_is_no_repair_and_raises_no_event() {
+    scene(async {
+        let (scene, _) = Scene::with_app("bot", Delays::default()).await;
+        scene.pass(SOON).await;
+        let world = scene.aws.world();
+        let groups = &world.regions[&Scene::region()].groups;
+        let group =
+            groups.values().find(|group| group.name.contains("endpoints")).expect("the endpoints' group").id.clone();
+        let open =
+            Write::AuthorizeIngress { group, rules: [Rule::tcp(443, Peer::Ipv4("0.0.0.0/0".to_owned()))].into() };
+        scene.aws.act(&Action::Write(Scene::region(), open)).expect("AWS lets it happen");
+        let gone =
+            Fault::new(400, "InvalidPermission.NotFound", "The specified rule does not exist in this security group.");
+        scene.aws.fail_next("RevokeSecurityGroupIngress", gone);
+        scene.pass(RESYNC + RESYNC).await;
+        let told = |event: &serde_json::Value| event["note"].to_string().contains("revoked from ingress");
+        let repairs = scene.kubernetes.list("events").into_iter().filter(told).count();
+        assert_eq!(repairs, 1, "the one that revoked it");
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_rule_whose_peer_cannot_be_read_blinds_nobody_and_is_revoked_by_the_name_that_it_has() {
+    scene(async {
+        let (scene, _) = Scene::with_app("bot", Delays::default()).await;
+        scene.pass(SOON).await;
+        let world = scene.aws.world();
+        let groups = &world.regions[&Scene::region()].groups;
+        let group =
+            groups.values().find(|group| group.name.contains("endpoints")).expect("the endpoints' group").id.clone();
+        let rules = [Rule::tcp(443, Peer::Unreadable("a-group-of-others".to_owned()))].into();
+        let open = Write::AuthorizeIngress { group, rules };
+        scene.aws.act(&Action::Write(Scene::region(), open)).expect("AWS lets it happen");
+        scene.forget();
+        scene.pass(RESYNC + SOON).await;
+        assert_eq!(writes(&scene.aws.take_journal()), ["ec2:RevokeSecurityGroupIngress"]);
+        let told = |event: &serde_json::Value| event["note"].to_string().contains("tcp 443 a-group-of-others");
+        assert!(scene.kubernetes.list("events").iter().any(told));
     })
     .await;
 }

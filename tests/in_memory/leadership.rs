@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use kube::Client;
 use private_genai_operator::{
     controller,
-    leadership::{Election, Leadership, Standing, Timing},
+    leadership::{Election, Leadership, Moment, Standing, Timing},
 };
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinHandle, time::Instant};
@@ -357,7 +357,7 @@ async fn controllers_that_go_on_without_the_right_to_write_write_nothing() {
     scene(async {
         let scene = Scene::new(Delays::default());
         let (vpc, _) = scene.vpc(&VpcShape::default());
-        let leadership = Leadership::since(Instant::now(), T);
+        let leadership = Leadership::since(Moment::now(), T);
         let (client, aws) = (scene.kubernetes.client(), Arc::new(scene.aws.clone()));
         let (ready, stop) = (Arc::default(), CancellationToken::new());
         let metrics = Arc::clone(&scene.metrics);
@@ -377,7 +377,7 @@ async fn controllers_that_go_on_without_the_right_to_write_write_nothing() {
         let journal = scene.kubernetes.take_journal();
         assert_eq!((journal.writes().len(), journal.events().len()), (0, 0), "{journal}");
         // With the right, they would have.
-        leadership.renewed(Instant::now());
+        leadership.renewed(Moment::now());
         scene.until_ready("second").await;
         assert!(!writes(&scene.aws.take_journal()).is_empty());
         controllers.abort();

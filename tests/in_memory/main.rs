@@ -14,8 +14,11 @@ mod converges;
 mod counts;
 mod credentials;
 mod deletion;
+mod denials;
 mod documented;
 mod drift;
+mod dual_stack;
+mod environment;
 mod eyes;
 mod faults;
 #[path = "../figures/mod.rs"]

@@ -93,6 +93,7 @@ impl Pacer {
                 | Failure::PrivateDnsConflict
                 | Failure::BoundaryMissing
                 | Failure::AccessDenied
+                | Failure::KeyUnusable
                 | Failure::QuotaReached
                 | Failure::Invalid,
             ) => bucket.accepted(now),

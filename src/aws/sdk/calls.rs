@@ -135,6 +135,27 @@ impl Calls {
         facts.map_err(|malformed| self.malformed(operation, malformed))
     }
 
+    /// The same where the list has resources of others too: `None` of what cannot be read and is not ours.
+    pub(super) async fn list_readable<P: Page + RequestId, E: Error + ProvideErrorMetadata + 'static, S, T>(
+        &self,
+        operation: &'static str,
+        pages: PaginationStream<Result<P, SdkError<E, HttpResponse>>>,
+        items: fn(&P) -> &[S],
+        fact: fn(&S) -> Result<T, Malformed>,
+        could_be_ours: fn(&S) -> bool,
+    ) -> Result<Vec<T>, AwsError> {
+        let pages = self.pages(operation, pages).await?;
+        let read = |item| match fact(item) {
+            Err(malformed) if !could_be_ours(item) => {
+                tracing::debug!(service = self.service, operation, %malformed, "left out");
+                None
+            }
+            answer => Some(answer),
+        };
+        let facts: Result<_, _> = pages.iter().flat_map(items).filter_map(read).collect();
+        facts.map_err(|malformed| self.malformed(operation, malformed))
+    }
+
     /// The answer to a call lacks something.
     pub(super) fn malformed(&self, operation: &'static str, malformed: Malformed) -> AwsError {
         malformed.in_answer_to(self.service, operation)

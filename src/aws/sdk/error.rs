@@ -12,7 +12,7 @@ use aws_smithy_runtime_api::client::{
 };
 use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
-use crate::aws::{AwsError, Failure};
+use crate::aws::{AwsError, ENCODED, Failure};
 
 /// What an SDK error means.
 ///
@@ -52,6 +52,16 @@ pub(super) fn answered(
     message: Option<&str>,
     request_id: Option<&str>,
 ) -> AwsError {
+    if let Some(encoded) = message.and_then(encoded) {
+        // Another one each time, and long: no condition has it.
+        tracing::warn!(
+            service,
+            operation,
+            request_id,
+            encoded_message = encoded,
+            "not authorized: aws sts decode-authorization-message reads why"
+        );
+    }
     AwsError {
         service,
         operation,
@@ -62,10 +72,16 @@ pub(super) fn answered(
     }
 }
 
-/// AWS's words without the blob that EC2 appends to a refusal, which is another one each time and tells people nothing.
+/// AWS's words. Of the blob that EC2 appends to a refusal, which is another one each time, only that there was one.
 fn told(message: &str) -> String {
-    let (told, _) = message.split_once("Encoded authorization failure message").unwrap_or((message, ""));
-    without_times(told.trim_end()).chars().take(1_000).collect()
+    let (told, encoded) = message.split_once(ENCODED).unwrap_or((message, ""));
+    let shown: String = without_times(told.trim_end()).chars().take(1_000).collect();
+    if encoded.is_empty() { shown } else { format!("{shown} {ENCODED}: …") }
+}
+
+/// The blob that EC2 appends to a refusal.
+fn encoded(message: &str) -> Option<&str> {
+    message.split_once(ENCODED).map(|(_, encoded)| encoded.trim_start_matches([':', ' ']).trim_end())
 }
 
 /// Without the moment at which a clock was looked at, which is another one at each attempt: a token or a certificate has
@@ -147,7 +163,8 @@ fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dy
 }
 
 /// A member of an answer is missing, or is not what it must be.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
 pub(super) struct Malformed(String);
 
 impl Malformed {

@@ -20,9 +20,12 @@ use super::{
     error::{Malformed, all_parsed, counted, needed, parsed},
     redact::redacted,
 };
-use crate::aws::{
-    Architecture, AwsError, Environment, Failure, Fixed, FunctionConfiguration, FunctionDetail, FunctionListing,
-    FunctionName, FunctionState, Invocation, NewFunction, PROBE, Package, Setting, Tags, UpdateStatus, Written,
+use crate::{
+    aws::{
+        Architecture, AwsError, Environment, Failure, Fixed, FunctionConfiguration, FunctionDetail, FunctionListing,
+        FunctionName, FunctionState, Invocation, NewFunction, PROBE, Package, Setting, Tags, UpdateStatus, Written,
+    },
+    identity::FUNCTION_PREFIX,
 };
 
 /// `ListFunctions` gives at most 50 functions a page.
@@ -46,7 +49,7 @@ impl Lambda {
         let pages = self.calls.pages(OPERATION, pages).await?;
         let functions =
             pages.iter().flat_map(ListFunctionsOutput::functions).filter(|function| could_be_ours(function));
-        let functions: Result<_, _> = functions.map(listing).collect();
+        let functions: Result<_, _> = functions.filter_map(readable).collect();
         functions.map_err(|malformed| self.calls.malformed(OPERATION, malformed))
     }
 
@@ -180,17 +183,30 @@ fn could_be_ours(function: &types::FunctionConfiguration) -> bool {
     function.function_name().is_none_or(|name| name.parse::<FunctionName>().is_ok()) && architecture(function).is_ok()
 }
 
+/// `None` of what cannot be read of a function whose name none of ours has.
+fn readable(function: &types::FunctionConfiguration) -> Option<Result<FunctionListing, Malformed>> {
+    let is_ours = function.function_name().is_none_or(|name| name.starts_with(FUNCTION_PREFIX));
+    Some(listing(function)).filter(|listing| listing.is_ok() || is_ours)
+}
+
 fn listing(function: &types::FunctionConfiguration) -> Result<FunctionListing, Malformed> {
     Ok(FunctionListing {
         name: parsed(function.function_name(), "FunctionName")?,
         arn: needed(function.function_arn(), "FunctionArn")?.to_owned(),
         configuration: configuration(function)?,
+        unreadable_environment: unreadable_environment(function),
         altered: Setting::ALL.iter().copied().filter(|setting| is_altered(function, *setting)).collect(),
         fixed: fixed(function),
         architecture: architecture(function)?,
         code_sha256: needed(function.code_sha256(), "CodeSha256")?.to_owned(),
         last_modified: needed(function.last_modified(), "LastModified")?.to_owned(),
     })
+}
+
+/// The code alone: Lambda's words for it are marked as sensitive.
+fn unreadable_environment(function: &types::FunctionConfiguration) -> Option<String> {
+    let error = function.environment()?.error()?;
+    Some(error.error_code().unwrap_or("no code").to_owned())
 }
 
 /// Functions that are images have neither runtime nor handler; those outside VPCs have no VPC configuration or an empty
@@ -408,6 +424,18 @@ mod tests {
         assert_eq!(get(wire()), Err(Malformed::missing("Configuration.State")));
     }
 
+    #[test]
+    fn an_environment_that_cannot_be_decrypted_is_told_from_an_empty_one_by_its_code_alone() {
+        let environment = |environment: types::EnvironmentResponse| {
+            listing(&wire().environment(environment).build()).expect("a function").unreadable_environment
+        };
+        assert_eq!(environment(types::EnvironmentResponse::builder().build()), None);
+        let error =
+            types::EnvironmentError::builder().error_code("AccessDeniedException").message("of key hunter2").build();
+        let found = environment(types::EnvironmentResponse::builder().error(error).build());
+        assert_eq!(found.as_deref(), Some("AccessDeniedException"));
+    }
+
     /// As `ListFunctions` shows a function for which nobody set anything.
     fn plain() -> types::builders::FunctionConfigurationBuilder {
         let logging = types::LoggingConfig::builder().log_format(types::LogFormat::Text);
@@ -468,6 +496,9 @@ mod tests {
     #[test]
     fn functions_of_others_do_not_keep_ours_from_being_listed() {
         assert!(could_be_ours(&wire().build()));
+        let broken = |name: &str| readable(&wire().function_name(name).set_memory_size(None).build());
+        assert_eq!(broken("theirs"), None);
+        assert_eq!(broken("pgai-a"), Some(Err(Malformed::missing("MemorySize"))));
         assert!(!could_be_ours(&wire().function_name("dotted.name").build()));
         assert!(!could_be_ours(&wire().set_architectures(Some(vec!["riscv64".into()])).build()));
         let image = wire().set_runtime(None).set_handler(None).set_architectures(None).build();

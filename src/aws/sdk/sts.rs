@@ -1,5 +1,7 @@
 //! STS: who the operator is to AWS.
 
+use std::sync::{Mutex, PoisonError};
+
 use aws_sdk_sts::{Client, operation::get_caller_identity::GetCallerIdentityOutput};
 
 use super::{
@@ -12,17 +14,29 @@ use crate::aws::{AwsError, Caller, Partition};
 pub(super) struct Sts {
     client: Client,
     calls: Calls,
+    /// The ARN that was told last.
+    told: Mutex<Option<String>>,
 }
 
 impl Sts {
     pub(super) fn new(client: Client, line: &Line) -> Self {
-        Self { client, calls: Calls::of("sts", line) }
+        Self { client, calls: Calls::of("sts", line), told: Mutex::default() }
     }
 
     pub(super) async fn caller(&self) -> Result<Caller, AwsError> {
         const OPERATION: &str = "GetCallerIdentity";
         let answer = self.calls.observed(OPERATION, self.client.get_caller_identity().send()).await?;
+        self.tell(answer.arn().unwrap_or_default());
         caller(&answer).map_err(|malformed| self.calls.malformed(OPERATION, malformed))
+    }
+
+    /// Whose policies are meant by what AWS does not allow; once, and again where it is another one.
+    fn tell(&self, arn: &str) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.as_deref() != Some(arn) {
+            tracing::info!(arn, "AWS knows the operator as this principal");
+            *told = Some(arn.to_owned());
+        }
     }
 }
 

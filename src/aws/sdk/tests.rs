@@ -19,7 +19,7 @@ use aws_smithy_types::body::SdkBody;
 use tokio::time::Instant;
 
 use super::*;
-use crate::aws::{Failure, NewVpcEndpoint};
+use crate::aws::{Failure, NewVpcEndpoint, Peer, Rule};
 
 /// Answers the nth request.
 type Answer = fn(usize) -> (u16, String);
@@ -76,6 +76,34 @@ fn aws(answer: Answer) -> (SdkAws, Seen) {
     (SdkAws::new(&config, Arc::new(record)), seen)
 }
 
+/// What is logged in a test.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("a lock").write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().expect("a lock").clone()).expect("text")
+    }
+}
+
+/// The log of this thread, until the guard is dropped.
+fn logged() -> (Log, tracing::subscriber::DefaultGuard) {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_ansi(false).with_writer(move || writer.clone()).finish();
+    (log, tracing::subscriber::set_default(subscriber))
+}
+
 fn region() -> Region {
     "us-east-1".parse().expect("a region")
 }
@@ -112,6 +140,94 @@ async fn a_function_whose_tags_may_not_be_read_is_told_by_the_permission_that_la
     let name = "pgai-a".parse().expect("a name");
     let error = aws.function(&region(), &name).await.expect_err("whose it is cannot be known");
     assert_eq!((error.service, error.operation, error.failure), ("lambda", "ListTags", Failure::AccessDenied));
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_fact_of_others_that_cannot_be_read_keeps_nobody_from_seeing_the_rest() {
+    let vpcs: BTreeSet<VpcId> = ["vpc-00000001".parse().expect("a VPC id")].into();
+    let wanted = |items: &[&str], set: &str, operation: &str| {
+        let items: String = items.iter().map(|item| format!("<item>{item}</item>")).collect();
+        (200, format!("<{operation}Response><{set}>{items}</{set}></{operation}Response>"))
+    };
+    static ANSWER: Mutex<(u16, String)> = Mutex::new((200, String::new()));
+    let (aws, _) = aws(|_| ANSWER.lock().expect("a lock").clone());
+    let answers = |answer| *ANSWER.lock().expect("a lock") = answer;
+
+    let subnet = "<vpcId>vpc-00000001</vpcId><availabilityZone>us-east-1a</availabilityZone>\
+                  <availableIpAddressCount>9</availableIpAddressCount>";
+    let [ours, theirs] =
+        ["subnet-0000000a", "subnet-of-another-kind"].map(|id| format!("<subnetId>{id}</subnetId>{subnet}"));
+    answers(wanted(&[&ours, &theirs], "subnetSet", "DescribeSubnets"));
+    assert_eq!(aws.subnets(&region(), &vpcs).await.expect("subnets").len(), 1);
+
+    let endpoint = "<vpcEndpointId>vpce-0000000a</vpcEndpointId><vpcId>vpc-00000001</vpcId><state>available</state>";
+    let whole = format!(
+        "{endpoint}<serviceName>com.amazonaws.us-east-1.kms</serviceName><vpcEndpointType>Interface</vpcEndpointType>"
+    );
+    let nameless = format!("{endpoint}<vpcEndpointType>Interface</vpcEndpointType>");
+    answers(wanted(&[&whole, &nameless], "vpcEndpointSet", "DescribeVpcEndpoints"));
+    assert_eq!(aws.vpc_endpoints(&region(), &vpcs).await.expect("endpoints").len(), 1);
+    let tag = "<tagSet><item><key>privategenai.dev/installation</key><value>prod</value></item></tagSet>";
+    answers(wanted(&[&whole, &format!("{nameless}{tag}")], "vpcEndpointSet", "DescribeVpcEndpoints"));
+    let error = aws.vpc_endpoints(&region(), &vpcs).await.expect_err("one of ours is not left out");
+    assert_eq!(error.failure, Failure::Malformed);
+
+    let interface = |kind: &str, id: &str| {
+        format!(
+            "<networkInterfaceId>{id}</networkInterfaceId><interfaceType>{kind}</interfaceType><status>in-use</status>\
+             <availabilityZone>us-east-1a</availabilityZone>"
+        )
+    };
+    let subnetless = [interface("regional_nat_gateway", "eni-0000000a"), interface("lambda", "eni-0000000b")];
+    let vpc = "vpc-00000001".parse().expect("a VPC id");
+    answers(wanted(&[&subnetless[0]], "networkInterfaceSet", "DescribeNetworkInterfaces"));
+    assert_eq!(aws.vpc_interfaces(&region(), &vpc).await.expect("interfaces"), []);
+    answers(wanted(&[&subnetless[1]], "networkInterfaceSet", "DescribeNetworkInterfaces"));
+    assert!(aws.vpc_interfaces(&region(), &vpc).await.is_err(), "Lambda's is not left out");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_revoke_did_not_find_is_told_from_what_it_revoked() {
+    let (aws, _) = aws(|_| {
+        let unknown = "<item><ipProtocol>tcp</ipProtocol><fromPort>443</fromPort><toPort>443</toPort>\
+                       <ipRanges><item><cidrIp>10.0.0.0/8</cidrIp></item></ipRanges></item>";
+        let body = format!("<return>true</return><unknownIpPermissionSet>{unknown}</unknownIpPermissionSet>");
+        (200, format!("<RevokeSecurityGroupIngressResponse>{body}</RevokeSecurityGroupIngressResponse>"))
+    });
+    let rule = |range: &str| Rule::tcp(443, Peer::Ipv4(range.to_owned()));
+    let rules = [rule("10.0.0.0/8"), rule("0.0.0.0/0")].into();
+    let group = "sg-0000000f".parse().expect("a group");
+    let written = aws.write(&region(), &Write::RevokeIngress { group, rules }).await.expect("an answer");
+    assert_eq!(written, Written::Revoked([rule("0.0.0.0/0")].into()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_encoded_message_of_a_denial_is_in_the_log_and_not_in_the_error() {
+    let (aws, _) = aws(|_| {
+        let words = "You are not authorized to perform this operation. Encoded authorization failure message: aBcD-1_2";
+        (403, ec2_error("UnauthorizedOperation").replace("<Message>m<", &format!("<Message>{words}<")))
+    });
+    let (log, _guard) = logged();
+    let error = aws.security_groups(&region(), ("key", "value")).await.expect_err("denied");
+    assert_eq!(error.denial().map(|denial| denial.details), Some(crate::aws::Details::Encoded));
+    assert!(!error.to_string().contains("aBcD-1_2"), "{error}");
+    let log = log.text();
+    assert!(log.contains("aBcD-1_2") && log.contains("aws sts decode-authorization-message"), "{log}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn which_principal_the_operator_is_is_in_the_log_once() {
+    let (aws, _) = aws(|_| {
+        let arn = "<Arn>arn:aws:sts::123456789012:assumed-role/operator/session</Arn><Account>123456789012</Account>";
+        let result = format!("<GetCallerIdentityResult>{arn}</GetCallerIdentityResult>");
+        (200, format!("<GetCallerIdentityResponse>{result}</GetCallerIdentityResponse>"))
+    });
+    let (log, _guard) = logged();
+    for _ in 0..3 {
+        aws.caller(&region()).await.expect("a caller");
+    }
+    let log = log.text();
+    assert_eq!(log.matches("assumed-role/operator/session").count(), 1, "{log}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -587,7 +587,7 @@ const SERVICE_ERRORS = {
   AccessDeniedException: ['AccessDenied', 'Check that the execution role and the endpoint policy allow this model, and that the account has access to it.'],
   ThrottlingException: ['Throttled', 'Try again later and less often, or ask for a higher quota of this model.'],
   ServiceQuotaExceededException: ['QuotaExceeded', 'Ask for less, or for a higher quota of this model.'],
-  ValidationException: ['Validation', 'Change the request as the message says; a model that needs an inference profile is called by the ID of the profile.'],
+  ValidationException: ['Validation', 'Change the request as the message says; a model that can be called through an inference profile only is none that this app can have: name another in spec.models.'],
   ResourceNotFoundException: ['ModelNotFound', 'Check the model ID, its region, and whether it has reached the end of its life.'],
   ModelNotReadyException: ['ModelNotReady', 'Wait a moment and try again.'],
   ModelTimeoutException: ['ModelTimeout', 'Try again, or ask for less.'],

@@ -49,6 +49,8 @@ pub enum ByHand {
     SetFunctionState { function: FunctionName, state: FunctionState, reason: Option<String> },
     /// Gives a setting of a function another value than it has in a new one.
     AlterFunction { function: FunctionName, setting: Setting },
+    /// The KMS key of a function's environment can be used no more, as this error code of KMS says; or again.
+    LockEnvironment { function: FunctionName, code: Option<String> },
     /// Deletes a function and creates one of its name, code and tags that has this besides.
     RebuildFunction { function: FunctionName, fixed: Fixed },
     /// Has so many bytes stored in a log group.
@@ -111,6 +113,7 @@ impl ByHand {
             Self::StoreLogs { .. } => ("logs", "PutLogEvents"),
             Self::AlterFunction { .. } => ("lambda", "UpdateFunctionConfiguration"),
             Self::RebuildFunction { .. } => ("lambda", "CreateFunction"),
+            Self::LockEnvironment { .. } => ("kms", "DisableKey"),
             Self::ForgetEndpoint(_) => ("ec2", "DeleteVpcEndpoints"),
             Self::CloseNetwork { .. } => ("ec2", "ReplaceNetworkAclEntry"),
             Self::SetVpcDns { .. } => ("ec2", "ModifyVpcAttribute"),
@@ -158,6 +161,9 @@ pub(super) fn carry_out(world: &mut World, region: &Region, deed: &ByHand) -> An
         ByHand::DeleteRetentionPolicy(group) => return logs::set_retention(world, region, group, None),
         ByHand::StoreLogs { group, bytes } => return logs::store(world, region, group, *bytes),
         ByHand::AlterFunction { function, setting } => return lambda::alter(world, region, function, *setting),
+        ByHand::LockEnvironment { function, code } => {
+            return lambda::lock_environment(world, region, function, code.as_ref());
+        }
         ByHand::RebuildFunction { function, fixed } => return lambda::rebuild(world, region, function, *fixed),
         ByHand::ForgetEndpoint(id) => {
             known(state.endpoints.get(id), id)?;
@@ -319,6 +325,7 @@ fn delete_vpc(state: &mut RegionState, id: &VpcId) -> Answer {
     state.groups.retain(|_, group| group.vpc != *id);
     state.route_tables.retain(|_, table| table.vpc != *id);
     state.ipv6_vpcs.remove(id);
+    state.default_vpcs.remove(id);
     state.vpcs.remove(id);
     Ok(Written::Done)
 }

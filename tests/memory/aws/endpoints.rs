@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use private_genai_operator::aws::{
-    EndpointChange, EndpointService, EndpointState, NewVpcEndpoint, Region, SubnetId, VpcEndpoint, VpcEndpointId,
-    Written,
+    AddressFamilies, EndpointChange, EndpointService, EndpointState, NewVpcEndpoint, Region, SubnetId, VpcEndpoint,
+    VpcEndpointId, Written,
 };
 
 use super::{
@@ -89,6 +89,7 @@ fn checked(world: &mut World, region: &Region, new: &NewVpcEndpoint) -> Answer<V
         interface: true,
         state: EndpointState::Pending,
         private_dns: new.private_dns,
+        address_families: AddressFamilies::Ipv4,
         subnets: new.subnets.clone(),
         security_groups,
         interfaces: BTreeSet::new(),
@@ -128,6 +129,11 @@ pub(super) fn modify(world: &mut World, region: &Region, id: &VpcEndpointId, cha
     if let Some(policy) = &change.policy {
         check_policy(policy)?;
     }
+    // AWS PrivateLink guide, "Access an AWS service": each subnet of a dual-stack endpoint has IPv6 addresses.
+    let is_ipv4 = change.address_families.as_ref().is_none_or(|families| *families == AddressFamilies::Ipv4);
+    if !is_ipv4 && !state.ipv6_vpcs.contains(&endpoint.vpc) {
+        return refuse("InvalidParameter", "The subnets of the endpoint have no IPv6 addresses");
+    }
     let private_dns = change.private_dns.unwrap_or(endpoint.private_dns);
     if private_dns && !endpoint.private_dns {
         check_private_dns(state, &endpoint.vpc, &service, Some(id))?;
@@ -142,14 +148,28 @@ pub(super) fn modify(world: &mut World, region: &Region, id: &VpcEndpointId, cha
     let (subnets, policy) = (&kept | &added, change.policy.clone().or(endpoint.policy.clone()));
     let interfaces = &endpoint.interfaces & &left;
     let dns_names = dns_names(world, region, id, &service, &subnets, private_dns);
-    let moved = subnets != endpoint.subnets || private_dns != endpoint.private_dns;
+    let address_families = change.address_families.clone().unwrap_or(endpoint.address_families.clone());
+    let moved = subnets != endpoint.subnets
+        || private_dns != endpoint.private_dns
+        || address_families != endpoint.address_families;
     let state = if moved { EndpointState::Pending } else { EndpointState::Available };
-    let changed =
-        VpcEndpoint { state, private_dns, subnets, security_groups, interfaces, policy, dns_names, ..endpoint };
+    let changed = VpcEndpoint {
+        state,
+        private_dns,
+        address_families,
+        subnets,
+        security_groups,
+        interfaces,
+        policy,
+        dns_names,
+        ..endpoint
+    };
+    let families = changed.address_families.clone();
     world.region_mut(region).endpoints.insert(id.clone(), changed);
     for subnet in &added {
         add_interface(world, region, id, subnet);
     }
+    interfaces::readdress(world.region_mut(region), id, &families);
     if moved {
         // Interfaces and DNS records are made or removed: the endpoint is pending meanwhile.
         world.schedule(Transition::EndpointAvailable(region.clone(), id.clone()), world.delays.endpoint_available);

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use private_genai_operator::aws::{
-    FunctionConfiguration, FunctionName, InterfaceHolder, InterfaceState, NetworkInterface, NetworkInterfaceId, Region,
-    SecurityGroupId, SubnetId, Written,
+    AddressFamilies, FunctionConfiguration, FunctionName, InterfaceHolder, InterfaceState, NetworkInterface,
+    NetworkInterfaceId, Region, SecurityGroupId, SubnetId, VpcEndpointId, Written,
 };
 
 use super::{
@@ -29,6 +29,7 @@ pub(super) fn create(world: &mut World, region: &Region, subnet: &SubnetId, hold
         subnet: subnet.clone(),
         zone: record.zone.clone(),
         private_ip: Some(private_ip),
+        ipv6: BTreeSet::new(),
         groups: BTreeSet::new(),
         state: InterfaceState::InUse,
         holder: InterfaceHolder::Other(String::new()),
@@ -36,6 +37,15 @@ pub(super) fn create(world: &mut World, region: &Region, subnet: &SubnetId, hold
     };
     state.interfaces.insert(id.clone(), Interface { fact, holder });
     id
+}
+
+/// Gives the interfaces of an endpoint the addresses of these families.
+pub(super) fn readdress(state: &mut RegionState, endpoint: &VpcEndpointId, families: &AddressFamilies) {
+    for interface in state.interfaces.values_mut().filter(|it| it.holder == Holder::Endpoint(endpoint.clone())) {
+        let number = interface.fact.private_ip.as_deref().unwrap_or_default().replace('.', ":");
+        let address = format!("2600:1f18:{number}::1");
+        interface.fact.ipv6 = (*families != AddressFamilies::Ipv4).then_some(address).into_iter().collect();
+    }
 }
 
 /// What a call shows of an interface: what changes about it is its holder's.

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use super::{
     lambda::found,
     step::{Answer, advance, refuse_with, refused},
-    world::{Holder, RegionState, Transition, World},
+    world::{Holder, Interface, RegionState, Transition, World},
 };
 
 /// What Bedrock's public name leads to where no endpoint has taken it over.
@@ -72,6 +72,10 @@ fn invoke(world: &mut World, region: &Region, name: &FunctionName) -> Answer<(bo
                 ),
             );
         }
+    }
+    if record.detail.listing.unreadable_environment.is_some() {
+        let message = "Lambda was unable to decrypt the environment variables because the KMS key used is disabled.";
+        return refuse_with(502, "KMSDisabledException", message);
     }
     let limit = record.detail.listing.configuration.timeout_seconds;
     Ok(match record.behaviour {
@@ -134,7 +138,8 @@ fn resolved(state: &RegionState, vpc: Option<&VpcId>, host: &str, public: &str) 
             .interfaces
             .values()
             .filter(|interface| interface.holder == Holder::Endpoint(endpoint.id.clone()))
-            .filter_map(|interface| interface.fact.private_ip.clone())
+            .flat_map(|interface| interface.fact.private_ip.iter().chain(&interface.fact.ipv6))
+            .cloned()
             .collect(),
         None if host == public => [PUBLIC.to_owned()].into(),
         None => BTreeSet::new(),
@@ -150,7 +155,10 @@ fn reaches(state: &RegionState, vpc: Option<&VpcId>, groups: &BTreeSet<SecurityG
     if state.closed_vpcs.contains(vpc) {
         return false;
     }
-    let interface = state.interfaces.values().find(|interface| interface.fact.private_ip.as_deref() == Some(address));
+    let has = |interface: &&Interface| {
+        interface.fact.private_ip.as_deref() == Some(address) || interface.fact.ipv6.contains(address)
+    };
+    let interface = state.interfaces.values().find(has);
     let Some(theirs) = interface.and_then(|interface| state.groups_of(interface)) else {
         return false;
     };
@@ -172,6 +180,6 @@ fn allows(rule: &Rule, peers: &BTreeSet<SecurityGroupId>) -> bool {
         && match &rule.peer {
             Peer::Group(id) => peers.contains(id),
             Peer::Ipv4(range) => range == "0.0.0.0/0",
-            Peer::Ipv6(_) | Peer::PrefixList(_) => false,
+            Peer::Ipv6(_) | Peer::PrefixList(_) | Peer::Unreadable(_) => false,
         }
 }

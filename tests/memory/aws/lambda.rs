@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use private_genai_operator::aws::{
-    Architecture, Fixed, FunctionConfiguration, FunctionDetail, FunctionListing, FunctionName, FunctionState,
-    NewFunction, Package, Region, Setting, Tags, UpdateStatus, Written,
+    Architecture, Environment, Fixed, FunctionConfiguration, FunctionDetail, FunctionListing, FunctionName,
+    FunctionState, NewFunction, Package, Region, Setting, Tags, UpdateStatus, Written,
 };
 
 use super::{
@@ -27,6 +27,7 @@ pub(super) fn create(world: &mut World, region: &Region, new: &NewFunction) -> A
         name: new.name.clone(),
         arn: format!("arn:{}:lambda:{region}:{}:function:{}", region.partition(), world.account, new.name),
         configuration: new.configuration.clone(),
+        unreadable_environment: None,
         altered: BTreeSet::new(),
         fixed: BTreeSet::new(),
         architecture: new.architecture,
@@ -59,6 +60,9 @@ pub(super) fn update_configuration(
     let mut record = idle(world, region, name)?;
     // What is not sent stays as it was.
     record.detail.listing.altered.retain(|setting| !reset.contains(setting));
+    if reset.contains(&Setting::Key) {
+        record.detail.listing.unreadable_environment = None;
+    }
     if !record.detail.listing.fixed.is_empty() {
         return refuse_with(400, INVALID, format!("{:?} of {name} cannot be changed", record.detail.listing.fixed));
     }
@@ -81,6 +85,28 @@ pub(super) fn alter(world: &mut World, region: &Region, name: &FunctionName, set
     record.detail.listing.last_modified = timestamp(world, name);
     world.region_mut(region).functions.insert(name.clone(), record);
     Ok(Written::Done)
+}
+
+/// The KMS key that encrypts the environment of a function can be used no more, or again.
+pub(super) fn lock_environment(
+    world: &mut World,
+    region: &Region,
+    name: &FunctionName,
+    code: Option<&String>,
+) -> Answer {
+    let mut record = found(world, region, name)?;
+    record.detail.listing.unreadable_environment = code.cloned();
+    world.region_mut(region).functions.insert(name.clone(), record);
+    Ok(Written::Done)
+}
+
+/// As Lambda shows a function: without the environment where that cannot be decrypted.
+pub(super) fn shown(listing: &FunctionListing) -> FunctionListing {
+    let mut shown = listing.clone();
+    if shown.unreadable_environment.is_some() {
+        shown.configuration.environment = Environment::default();
+    }
+    shown
 }
 
 /// Somebody deletes a function and creates one that looks the same but for what no update changes.

@@ -14,6 +14,7 @@ use private_genai_operator::{
 use super::{
     iam,
     interfaces::shown,
+    lambda,
     world::{FunctionRecord, Holder, Interface, LogGroupRecord, Reader, RegionState, RoleRecord, SubnetRecord, World},
 };
 
@@ -82,11 +83,15 @@ pub fn security_groups(state: &RegionState, (key, value): (&str, &str)) -> Vec<S
 }
 
 pub fn functions(state: &RegionState) -> Vec<FunctionListing> {
-    state.functions.values().map(|function| function.detail.listing.clone()).collect()
+    state.functions.values().map(|function| lambda::shown(&function.detail.listing)).collect()
 }
 
 pub fn function(state: &RegionState, name: &FunctionName) -> Option<FunctionDetail> {
-    state.functions.get(name).map(|function| function.detail.clone())
+    let detail = |function: &FunctionRecord| FunctionDetail {
+        listing: lambda::shown(&function.detail.listing),
+        ..function.detail.clone()
+    };
+    state.functions.get(name).map(detail)
 }
 
 pub fn log_groups(state: &RegionState, prefix: &str) -> Vec<LogGroup> {

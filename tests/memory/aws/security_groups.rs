@@ -99,9 +99,11 @@ pub(super) fn authorize(
     Ok(Written::Done)
 }
 
-/// All of the rules or none.
+/// In a default VPC, those of the rules that are there, and the answer tells the others (`unknownIpPermissionSet`). In every other
+/// VPC, all of the rules or none.
 ///
-/// Strict: EC2 gives this error in default VPCs, and answers with `unknownIpPermissionSet` in others.
+/// Source: EC2 API reference, "`RevokeSecurityGroupIngress`". About egress it says no more than the first sentence: the second is taken
+/// to hold there too.
 pub(super) fn revoke(
     world: &mut World,
     region: &Region,
@@ -111,13 +113,17 @@ pub(super) fn revoke(
 ) -> Answer {
     let state = world.region_mut(region);
     let mut group = found(state, id)?.clone();
+    let is_default = state.default_vpcs.contains(&group.vpc);
+    let mut revoked = BTreeSet::new();
     for rule in canonical(rules)? {
-        if !rules_mut(&mut group, direction).remove(&rule) {
+        if rules_mut(&mut group, direction).remove(&rule) {
+            revoked.insert(rule);
+        } else if !is_default {
             return refuse("InvalidPermission.NotFound", "The specified rule does not exist in this security group.");
         }
     }
     state.groups.insert(id.clone(), group);
-    Ok(Written::Done)
+    Ok(Written::Revoked(revoked))
 }
 
 pub(super) fn delete(world: &mut World, region: &Region, id: &SecurityGroupId) -> Answer {
@@ -176,7 +182,7 @@ fn canonical_rule(rule: &Rule) -> Answer<Rule> {
     let peer = match &rule.peer {
         Peer::Ipv4(range) => Peer::Ipv4(canonical_ipv4(range)?),
         Peer::Ipv6(range) => Peer::Ipv6(canonical_ipv6(range)?),
-        Peer::Group(_) => rule.peer.clone(),
+        Peer::Group(_) | Peer::Unreadable(_) => rule.peer.clone(),
         Peer::PrefixList(id) if id.starts_with("pl-") => rule.peer.clone(),
         Peer::PrefixList(id) => {
             return refuse("InvalidPrefixListID.NotFound", format!("The prefix list ID '{id}' does not exist"));

@@ -21,6 +21,8 @@ pub struct VpcShape {
     pub tenancy: Tenancy,
     pub dns: VpcDns,
     pub ipv6: bool,
+    /// It is the region's default VPC.
+    pub default: bool,
     /// Another account that owns the VPC, and shares its subnets with this one; `None`: this one owns it.
     pub owner: Option<AccountId>,
 }
@@ -45,6 +47,7 @@ impl Default for VpcShape {
             tenancy: Tenancy::Default,
             dns: VpcDns { support: true, hostnames: true },
             ipv6: false,
+            default: false,
             owner: None,
         }
     }
@@ -58,6 +61,9 @@ impl World {
         let state = self.region_mut(region);
         let fact = Vpc { id: vpc.clone(), owner, tenancy: shape.tenancy.clone(), dns: shape.dns };
         state.vpcs.insert(vpc.clone(), fact);
+        if shape.default {
+            state.default_vpcs.insert(vpc.clone());
+        }
         if shape.ipv6 {
             state.ipv6_vpcs.insert(vpc.clone());
         }

@@ -110,6 +110,8 @@ pub struct RegionState {
     pub vpcs: BTreeMap<VpcId, Vpc>,
     /// VPCs with an IPv6 range: a new group there lets out IPv6 too.
     pub ipv6_vpcs: BTreeSet<VpcId>,
+    /// Default VPCs, where a revoke is answered otherwise.
+    pub default_vpcs: BTreeSet<VpcId>,
     pub subnets: BTreeMap<SubnetId, SubnetRecord>,
     pub route_tables: BTreeMap<String, RouteTable>,
     pub services: BTreeMap<String, EndpointService>,

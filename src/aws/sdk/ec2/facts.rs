@@ -3,10 +3,14 @@
 use aws_sdk_ec2::types;
 
 use super::rules;
-use crate::aws::{
-    EndpointService, EndpointState, FunctionName, InterfaceHolder, InterfaceState, NetworkInterface, PolicyDocument,
-    RouteTable, RouteTarget, SecurityGroup, Subnet, Tags, Tenancy, VpcEndpoint, VpcEndpointId, VpcListing,
-    sdk::error::{Malformed, all_parsed, counted, needed, parsed},
+use crate::{
+    aws::{
+        AddressFamilies, EndpointService, EndpointState, FunctionName, InterfaceHolder, InterfaceState,
+        NetworkInterface, PolicyDocument, RouteTable, RouteTarget, SecurityGroup, Subnet, Tags, Tenancy, VpcEndpoint,
+        VpcEndpointId, VpcListing,
+        sdk::error::{Malformed, all_parsed, counted, needed, parsed},
+    },
+    identity::TAG_INSTALLATION,
 };
 
 /// A VPC without its DNS attributes, which only `DescribeVpcAttribute` tells.
@@ -32,11 +36,12 @@ pub(super) fn route_table(table: &types::RouteTable) -> Result<RouteTable, Malfo
     Ok(RouteTable {
         vpc: parsed(table.vpc_id(), "RouteTable.VpcId")?,
         main: associations.iter().any(|association| association.main() == Some(true)),
+        // A subnet whose id cannot be read is nobody's whom this concerns.
         subnets: associations
             .iter()
             .filter_map(types::RouteTableAssociation::subnet_id)
-            .map(|id| parsed(Some(id), "RouteTableAssociation.SubnetId"))
-            .collect::<Result<_, _>>()?,
+            .filter_map(|id| id.parse().ok())
+            .collect(),
         targets: table.routes().iter().map(route_target).collect(),
     })
 }
@@ -85,6 +90,9 @@ pub(super) fn vpc_endpoint(endpoint: &types::VpcEndpoint) -> Result<VpcEndpoint,
         interface,
         state,
         private_dns: endpoint.private_dns_enabled().unwrap_or_default(),
+        address_families: endpoint
+            .ip_address_type()
+            .map_or_else(AddressFamilies::default, |kind| AddressFamilies::from_wire(kind.as_str())),
         subnets: all_parsed(endpoint.subnet_ids(), "VpcEndpoint.SubnetIds")?,
         security_groups: endpoint
             .groups()
@@ -98,6 +106,11 @@ pub(super) fn vpc_endpoint(endpoint: &types::VpcEndpoint) -> Result<VpcEndpoint,
         created_at: endpoint.creation_timestamp().map_or(0, aws_smithy_types::DateTime::secs),
         last_error: last_error(endpoint),
     })
+}
+
+/// It carries the tag of an installation: what cannot be read of it is not left out.
+pub(super) fn is_tagged_endpoint(endpoint: &types::VpcEndpoint) -> bool {
+    endpoint.tags().iter().any(|tag| tag.key() == Some(TAG_INSTALLATION))
 }
 
 /// What an answer to `CreateVpcEndpoint` is read for.
@@ -130,6 +143,11 @@ pub(super) fn network_interface(interface: &types::NetworkInterface) -> Result<N
         subnet: parsed(interface.subnet_id(), "NetworkInterface.SubnetId")?,
         zone: parsed(interface.availability_zone(), "NetworkInterface.AvailabilityZone")?,
         private_ip: interface.private_ip_address().map(str::to_owned),
+        ipv6: interface
+            .ipv6_addresses()
+            .iter()
+            .filter_map(|address| Some(address.ipv6_address()?.to_owned()))
+            .collect(),
         groups: interface
             .groups()
             .iter()
@@ -139,6 +157,12 @@ pub(super) fn network_interface(interface: &types::NetworkInterface) -> Result<N
         function: made_for(interface.description().unwrap_or_default()).filter(|_| holder == InterfaceHolder::Lambda),
         holder,
     })
+}
+
+/// It is of an endpoint, or Lambda's: what cannot be read of it is not left out. What others attach keeps a group from being deleted
+/// whether it is seen or not.
+pub(super) fn is_of_a_path(interface: &types::NetworkInterface) -> bool {
+    matches!(interface_holder(interface), InterfaceHolder::Lambda | InterfaceHolder::Endpoint)
 }
 
 /// The function that Lambda made an interface for, as its description tells:

@@ -13,8 +13,8 @@ use aws_sdk_ec2::{
         describe_vpc_endpoints::DescribeVpcEndpointsOutput, describe_vpcs::DescribeVpcsOutput,
     },
     types::{
-        AttributeBooleanValue, Filter, ResourceType, Tag, TagSpecification, UnsuccessfulItem, VpcAttributeName,
-        VpcEndpointType,
+        AttributeBooleanValue, DnsOptionsSpecification, Filter, IpAddressType, IpPermission, ResourceType, Tag,
+        TagSpecification, UnsuccessfulItem, VpcAttributeName, VpcEndpointType,
     },
 };
 use aws_sdk_sts::operation::RequestId;
@@ -85,10 +85,11 @@ impl Ec2 {
 
     pub(super) async fn subnets(&self, vpcs: &BTreeSet<VpcId>) -> Result<Vec<Subnet>, AwsError> {
         const OPERATION: &str = "DescribeSubnets";
+        let subnets = DescribeSubnetsOutput::subnets;
         let mut found = Vec::new();
         for filter in filters("vpc-id", vpcs) {
             let pages = self.client.describe_subnets().filters(filter).into_paginator().page_size(PAGE).send();
-            found.extend(self.calls.list(OPERATION, pages, DescribeSubnetsOutput::subnets, facts::subnet).await?);
+            found.extend(self.calls.list_readable(OPERATION, pages, subnets, facts::subnet, |_| false).await?);
         }
         Ok(found)
     }
@@ -149,7 +150,11 @@ impl Ec2 {
         let mut found = Vec::new();
         for filter in filters("vpc-id", vpcs) {
             let pages = self.client.describe_vpc_endpoints().filters(filter).into_paginator().page_size(PAGE).send();
-            found.extend(self.calls.list(OPERATION, pages, endpoints, facts::vpc_endpoint).await?);
+            found.extend(
+                self.calls
+                    .list_readable(OPERATION, pages, endpoints, facts::vpc_endpoint, facts::is_tagged_endpoint)
+                    .await?,
+            );
         }
         Ok(found)
     }
@@ -159,7 +164,7 @@ impl Ec2 {
         let endpoints = DescribeVpcEndpointsOutput::vpc_endpoints;
         let filter = Filter::builder().name(format!("tag:{key}")).values(value).build();
         let pages = self.client.describe_vpc_endpoints().filters(filter).into_paginator().page_size(PAGE).send();
-        self.calls.list(OPERATION, pages, endpoints, facts::vpc_endpoint).await
+        self.calls.list_readable(OPERATION, pages, endpoints, facts::vpc_endpoint, facts::is_tagged_endpoint).await
     }
 
     pub(super) async fn network_interfaces(
@@ -172,7 +177,11 @@ impl Ec2 {
         for filter in filters("network-interface-id", ids) {
             let call = self.client.describe_network_interfaces().filters(filter);
             let pages = call.into_paginator().page_size(PAGE).send();
-            found.extend(self.calls.list(OPERATION, pages, interfaces, facts::network_interface).await?);
+            found.extend(
+                self.calls
+                    .list_readable(OPERATION, pages, interfaces, facts::network_interface, facts::is_of_a_path)
+                    .await?,
+            );
         }
         Ok(found)
     }
@@ -190,7 +199,7 @@ impl Ec2 {
         let filter = Filter::builder().name(name).values(value).build();
         let pages = self.client.describe_network_interfaces().filters(filter).into_paginator().page_size(PAGE).send();
         let interfaces = DescribeNetworkInterfacesOutput::network_interfaces;
-        self.calls.list(OPERATION, pages, interfaces, facts::network_interface).await
+        self.calls.list_readable(OPERATION, pages, interfaces, facts::network_interface, facts::is_of_a_path).await
     }
 
     /// Filters are combined by "and", so that each direction is a question of its own.
@@ -273,9 +282,11 @@ impl Ec2 {
         group: &SecurityGroupId,
         rules: &BTreeSet<Rule>,
     ) -> Result<Written, AwsError> {
+        const OPERATION: &str = "RevokeSecurityGroupIngress";
         let call = self.client.revoke_security_group_ingress().group_id(group.as_str());
         let call = call.set_ip_permissions(Some(rules::group(rules))).send();
-        self.calls.observed("RevokeSecurityGroupIngress", call).await.map(|_| Written::Done)
+        let answer = self.calls.observed(OPERATION, call).await?;
+        self.revoked(OPERATION, rules, answer.unknown_ip_permissions())
     }
 
     pub(super) async fn revoke_egress(
@@ -283,9 +294,24 @@ impl Ec2 {
         group: &SecurityGroupId,
         rules: &BTreeSet<Rule>,
     ) -> Result<Written, AwsError> {
+        const OPERATION: &str = "RevokeSecurityGroupEgress";
         let call = self.client.revoke_security_group_egress().group_id(group.as_str());
         let call = call.set_ip_permissions(Some(rules::group(rules))).send();
-        self.calls.observed("RevokeSecurityGroupEgress", call).await.map(|_| Written::Done)
+        let answer = self.calls.observed(OPERATION, call).await?;
+        self.revoked(OPERATION, rules, answer.unknown_ip_permissions())
+    }
+
+    /// In a default VPC, EC2 answers with the rules that it did not find; in every other VPC it refuses the call, and revokes none.
+    ///
+    /// Source: EC2 API reference, "`RevokeSecurityGroupIngress`".
+    fn revoked(
+        &self,
+        operation: &'static str,
+        rules: &BTreeSet<Rule>,
+        unknown: &[IpPermission],
+    ) -> Result<Written, AwsError> {
+        let unknown = rules::flatten(unknown).map_err(|malformed| self.calls.malformed(operation, malformed))?;
+        Ok(Written::Revoked(rules.difference(&unknown).cloned().collect()))
     }
 
     pub(super) async fn delete_security_group(&self, group: &SecurityGroupId) -> Result<Written, AwsError> {
@@ -310,6 +336,7 @@ impl Ec2 {
             .set_subnet_ids(Some(strings(&new.subnets)))
             .set_security_group_ids(Some(strings(&new.security_groups)))
             .private_dns_enabled(new.private_dns)
+            .ip_address_type(IpAddressType::Ipv4)
             .policy_document(new.policy.as_str())
             .client_token(&new.client_token)
             .tag_specifications(tag_specification(ResourceType::VpcEndpoint, &new.tags))
@@ -336,6 +363,11 @@ impl Ec2 {
             .set_remove_security_group_ids(strings_if_any(&change.remove_security_groups))
             .set_policy_document(change.policy.as_ref().map(|policy| policy.as_str().to_owned()))
             .set_private_dns_enabled(change.private_dns)
+            .set_ip_address_type(change.address_families.as_ref().map(|families| families.as_str().into()))
+            // The records follow the addresses: those of another family would be refused.
+            .set_dns_options(change.address_families.as_ref().map(|families| {
+                DnsOptionsSpecification::builder().dns_record_ip_type(families.as_str().into()).build()
+            }))
             .send();
         self.calls.observed("ModifyVpcEndpoint", call).await.map(|_| Written::Done)
     }

@@ -8,7 +8,7 @@ use aws_sdk_ec2::types::{IpPermission, IpRange, Ipv6Range, PrefixListId, UserIdG
 
 use crate::aws::{
     Peer, Protocol, Rule,
-    sdk::error::{Malformed, needed, parsed},
+    sdk::error::{Malformed, needed},
 };
 
 /// The rules in these permissions.
@@ -41,7 +41,8 @@ fn peers(permission: &IpPermission) -> Result<Vec<Peer>, Malformed> {
         peers.push(Peer::Ipv6(needed(range.cidr_ipv6(), "Ipv6Range.CidrIpv6")?.to_owned()));
     }
     for pair in permission.user_id_group_pairs() {
-        peers.push(Peer::Group(parsed(pair.group_id(), "UserIdGroupPair.GroupId")?));
+        let named = needed(pair.group_id().or(pair.group_name()), "UserIdGroupPair.GroupId")?;
+        peers.push(named.parse().map_or_else(|_| Peer::Unreadable(named.to_owned()), Peer::Group));
     }
     for list in permission.prefix_list_ids() {
         peers.push(Peer::PrefixList(needed(list.prefix_list_id(), "PrefixListId.PrefixListId")?.to_owned()));
@@ -70,6 +71,12 @@ fn permission(protocol: &Protocol, ports: Option<(i32, i32)>, peers: Vec<&Peer>)
             Peer::Ipv4(cidr) => permission.ip_ranges(IpRange::builder().cidr_ip(cidr).build()),
             Peer::Ipv6(cidr) => permission.ipv6_ranges(Ipv6Range::builder().cidr_ipv6(cidr).build()),
             Peer::Group(id) => permission.user_id_group_pairs(UserIdGroupPair::builder().group_id(id.as_str()).build()),
+            Peer::Unreadable(named) if named.starts_with("sg-") => {
+                permission.user_id_group_pairs(UserIdGroupPair::builder().group_id(named).build())
+            }
+            Peer::Unreadable(named) => {
+                permission.user_id_group_pairs(UserIdGroupPair::builder().group_name(named).build())
+            }
             Peer::PrefixList(id) => permission.prefix_list_ids(PrefixListId::builder().prefix_list_id(id).build()),
         })
         .build()
@@ -143,9 +150,18 @@ mod tests {
     }
 
     #[test]
-    fn a_permission_without_a_protocol_or_a_group_without_an_id_is_malformed() {
+    fn a_permission_without_a_protocol_is_malformed() {
         assert!(flatten(&[IpPermission::builder().build()]).is_err());
-        let pair = UserIdGroupPair::builder().group_name("default").build();
-        assert!(flatten(&[IpPermission::builder().ip_protocol("tcp").user_id_group_pairs(pair).build()]).is_err());
+    }
+
+    #[test]
+    fn a_group_of_others_that_is_named_in_a_way_of_its_own_is_a_rule_like_others_and_is_revoked_by_that_name() {
+        for pair in
+            [UserIdGroupPair::builder().group_name("default"), UserIdGroupPair::builder().group_id("sg-of-others")]
+        {
+            let permission = IpPermission::builder().ip_protocol("-1").user_id_group_pairs(pair.build()).build();
+            let rules = flatten(std::slice::from_ref(&permission)).expect("it keeps nobody from seeing the others");
+            assert_eq!(group(&rules), [permission]);
+        }
     }
 }

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use private_genai_operator::aws::{Failure, Peer, Protocol, Rule, SecurityGroupId, Write};
+use private_genai_operator::aws::{Failure, Peer, Protocol, Rule, SecurityGroupId, Write, Written};
 
 use super::{Account, ByHand, Delays, VpcShape, new_group, our_tags};
 
@@ -61,6 +61,26 @@ fn a_rule_is_granted_once_and_revoked_once() {
     account.refuses(revoke(&group, with_another), "InvalidPermission.NotFound", Failure::NotFound);
     account.write(revoke(&group, [rule])).expect("a rule that is there");
     account.refuses(authorize(&missing(), [https_from("10.0.0.0/8")]), "InvalidGroup.NotFound", Failure::NotFound);
+}
+
+/// EC2 API reference, "`RevokeSecurityGroupIngress`".
+#[test]
+fn a_rule_that_is_not_there_is_refused_with_all_others_but_in_a_default_vpc_where_the_others_go() {
+    for default in [false, true] {
+        let mut account = Account::with(Delays::default(), &VpcShape { default, ..VpcShape::default() });
+        let group = account.group("a");
+        let (there, missing) = (https_from("10.0.0.0/8"), https_from("11.0.0.0/8"));
+        account.write(authorize(&group, [there.clone()])).expect("a rule");
+        let both = revoke(&group, [there.clone(), missing]);
+        if default {
+            let revoked = account.write(both).expect("no error is returned");
+            assert_eq!(revoked, Written::Revoked([there].into()));
+        } else {
+            account.refuses(both, "InvalidPermission.NotFound", Failure::NotFound);
+        }
+        let kept = &account.world.regions[&account.region].groups[&group].ingress;
+        assert_eq!(kept.is_empty(), default);
+    }
 }
 
 #[test]

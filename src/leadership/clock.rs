@@ -1,0 +1,77 @@
+//! How long the machine was suspended. The clock that tokio goes by, `CLOCK_MONOTONIC`, stands still meanwhile, and the Lease does not:
+//! others take it.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Less than this may be the time between two readings of clocks.
+const SUSPENSION: Duration = Duration::from_secs(1);
+
+/// Tells for how long the machine has been suspended since it was started.
+pub(super) type Suspended = fn() -> Duration;
+
+/// A moment, and how long the machine had been suspended by then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// When, by tokio's clock.
+    pub at: Instant,
+    pub(super) suspended: Duration,
+}
+
+impl Moment {
+    /// Now.
+    pub fn now() -> Self {
+        Self { at: Instant::now(), suspended: suspended() }
+    }
+
+    /// When this much has passed since, suspension included, by tokio's clock; earlier than it seems where the machine was suspended.
+    pub(super) fn after(self, time: Duration, suspended: Suspended) -> Instant {
+        let slept = suspended().saturating_sub(self.suspended);
+        let time = if slept < SUSPENSION { time } else { time.saturating_sub(slept) };
+        self.at + time
+    }
+}
+
+/// By `CLOCK_BOOTTIME`, which goes on while the machine is suspended. Only Linux has it: elsewhere suspension is not seen.
+pub(super) fn suspended() -> Duration {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::time::{ClockId, Timespec, clock_gettime};
+        let read = |clock| {
+            let Timespec { tv_sec, tv_nsec } = clock_gettime(clock);
+            Duration::new(u64::try_from(tv_sec).unwrap_or_default(), u32::try_from(tv_nsec).unwrap_or_default())
+        };
+        let monotonic = read(ClockId::Monotonic);
+        read(ClockId::Boottime).saturating_sub(monotonic)
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        Duration::ZERO
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_runs_is_not_seen_to_be_suspended() {
+        let before = suspended();
+        let begun = std::time::Instant::now();
+        while begun.elapsed() < Duration::from_millis(20) {
+            std::hint::spin_loop();
+        }
+        assert!(suspended().abs_diff(before) < SUSPENSION);
+    }
+
+    #[test]
+    fn what_the_machine_slept_counts_and_what_lies_between_two_readings_does_not() {
+        let moment = Moment { at: Instant::now(), suspended: Duration::from_secs(100) };
+        let after = |suspended| moment.after(Duration::from_secs(25), suspended) - moment.at;
+        assert_eq!(after(|| Duration::from_secs(100)), Duration::from_secs(25));
+        assert_eq!(after(|| Duration::from_millis(100_900)), Duration::from_secs(25));
+        assert_eq!(after(|| Duration::from_secs(110)), Duration::from_secs(15));
+        assert_eq!(after(|| Duration::from_hours(1)), Duration::ZERO);
+    }
+}

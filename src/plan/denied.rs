@@ -1,0 +1,105 @@
+//! What to do about a call that AWS does not allow: the one place that words it.
+
+use crate::aws::{Denial, DeniedBy, Details, PolicyKind};
+
+/// Whether more in a policy of the operator's role may be all that it takes.
+pub(super) fn is_up_to_the_role(denial: &Denial) -> bool {
+    matches!(denial.by, DeniedBy::Unnamed | DeniedBy::NoAllow(PolicyKind::IdentityBased))
+}
+
+/// Who can do what so that the call is allowed. Where a policy denies, or one of another kind does not allow, no policy of the
+/// operator's role helps: that is never asked for then.
+pub(super) fn remedy(denial: &Denial) -> String {
+    let action = &denial.action;
+    let words = match denial.by {
+        DeniedBy::Unnamed => format!(
+            "{}. Where the role is allowed that already, another policy denies it: one of the organization, a permissions boundary, \
+             or that of a VPC endpoint",
+            allow(action)
+        ),
+        DeniedBy::NoAllow(PolicyKind::IdentityBased) => allow(action),
+        DeniedBy::NoAllow(kind) => format!("Have {} allow {action} for the operator's role", of(kind)),
+        DeniedBy::Deny(kind) => {
+            format!(
+                "Have {} not deny {action} for the operator's role: whatever else allows it does not help",
+                of(kind)
+            )
+        }
+        DeniedBy::DenySomewhere => format!(
+            "Find the policy that denies {action} explicitly (of the role, its permissions boundary, the session, the organization, a \
+             VPC endpoint, or the resource), and exempt the operator's role there: whatever else allows it does not help"
+        ),
+    };
+    let decode = match denial.details {
+        Details::Plain => "",
+        Details::Encoded => {
+            " EC2 encoded why: the operator's log has the message beside this request id, and \
+             `aws sts decode-authorization-message --encoded-message MESSAGE` reads it."
+        }
+    };
+    format!("{words}; it is tried again.{decode}")
+}
+
+fn allow(action: &str) -> String {
+    format!(
+        "Allow the operator's role {action}: print its policy again by iam-policy, with the VPCs and the permissions boundary that the \
+         operator is given now, and attach that"
+    )
+}
+
+/// The policy, and who has it in hand.
+fn of(kind: PolicyKind) -> &'static str {
+    match kind {
+        PolicyKind::IdentityBased => "the identity-based policies of the operator's role",
+        PolicyKind::ResourceBased => "the resource-based policy of what AWS's message names",
+        PolicyKind::PermissionsBoundary => "the permissions boundary of the operator's own role",
+        PolicyKind::Session => {
+            "the session policy of the operator's credentials (as of an EKS Pod Identity association)"
+        }
+        PolicyKind::ServiceControl => {
+            "the service control policy (SCP), which only who runs the AWS organization can change,"
+        }
+        PolicyKind::ResourceControl => {
+            "the resource control policy (RCP), which only who runs the AWS organization can change,"
+        }
+        PolicyKind::VpcEndpoint => "the policy of the VPC endpoint through which the operator calls that service",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(by: DeniedBy, details: Details) -> String {
+        remedy(&Denial { action: "ec2:CreateVpcEndpoint".to_owned(), by, details })
+    }
+
+    #[test]
+    fn the_operator_s_role_is_to_be_allowed_an_action_only_where_nothing_says_that_this_would_not_help() {
+        for by in [DeniedBy::Unnamed, DeniedBy::NoAllow(PolicyKind::IdentityBased)] {
+            let told = words(by, Details::Plain);
+            assert!(
+                told.starts_with("Allow the operator's role ec2:CreateVpcEndpoint: print its policy again"),
+                "{told}"
+            );
+        }
+        let others = PolicyKind::ALL.iter().filter(|kind| **kind != PolicyKind::IdentityBased);
+        let not_allowed = others.map(|kind| DeniedBy::NoAllow(*kind));
+        let denied = PolicyKind::ALL.iter().map(|kind| DeniedBy::Deny(*kind));
+        for by in not_allowed.chain(denied).chain([DeniedBy::DenySomewhere]) {
+            let told = words(by, Details::Plain);
+            assert!(!told.contains("Allow") && told.contains("ec2:CreateVpcEndpoint"), "{by:?}: {told}");
+            if let DeniedBy::Deny(kind) | DeniedBy::NoAllow(kind) = by {
+                let name = kind.as_str().split_whitespace().next().unwrap_or_default();
+                assert!(told.contains(name), "{kind:?} is not named: {told}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_ec2_encoded_is_told_with_the_call_that_reads_it() {
+        let told = words(DeniedBy::Unnamed, Details::Encoded);
+        assert!(told.contains("aws sts decode-authorization-message --encoded-message"), "{told}");
+        assert!(!words(DeniedBy::Unnamed, Details::Plain).contains("decode"));
+    }
+}
