@@ -387,7 +387,13 @@ impl IamPolicy {
             vpcs: self.implicit_network_vpc_ids.into_iter().collect(),
             boundary: self.boundary.boundary(),
         };
-        print(&format!("{:#}\n", operator.document()))
+        let document = operator.document();
+        if let Some(notice) = permissions::too_long_for_a_managed_policy(&document) {
+            // What is printed goes into a file.
+            let told = writeln!(std::io::stderr(), "{notice}");
+            told.map_err(|source| Failure::Write { path: "standard error".into(), source })?;
+        }
+        print(&format!("{document:#}\n"))
     }
 }
 

@@ -19,6 +19,28 @@ use crate::{
 /// The longest managed policy, in characters without white space (IAM quotas).
 pub const MANAGED_POLICY_MAX: usize = 6_144;
 
+/// The longest that all inline policies of a role may be together, counted likewise (IAM quotas).
+pub const INLINE_POLICIES_MAX: usize = 10_240;
+
+/// What whoever attaches this policy has to know of its length; `None` where it fits into a managed policy.
+pub fn too_long_for_a_managed_policy(document: &Value) -> Option<String> {
+    let length = document.to_string().chars().filter(|character| !character.is_whitespace()).count();
+    let shorter = "or name fewer VPCs, by globs";
+    (length > MANAGED_POLICY_MAX).then(|| {
+        if length <= INLINE_POLICIES_MAX {
+            format!(
+                "The policy has {length} characters, and a managed policy takes {MANAGED_POLICY_MAX}: put it into the operator's role as an \
+                 inline policy (aws iam put-role-policy), which takes {INLINE_POLICIES_MAX}, {shorter}."
+            )
+        } else {
+            format!(
+                "The policy has {length} characters, and neither a managed policy ({MANAGED_POLICY_MAX}) nor inline policies \
+                 ({INLINE_POLICIES_MAX}) take that: divide its statements among several managed policies, {shorter}."
+            )
+        }
+    })
+}
+
 /// Whose policy it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Operator {
@@ -291,6 +313,19 @@ mod tests {
             operator.policy().as_str().chars().filter(|c| !c.is_whitespace()).count() <= MANAGED_POLICY_MAX
         };
         (0..100).take_while(fits).last().expect("none at all fits")
+    }
+
+    #[test]
+    fn what_does_not_fit_into_a_managed_policy_is_told_with_where_it_fits() {
+        let notice = |count: usize| {
+            let vpcs: Vec<String> = (0..count).map(|n| format!("vpc-{n:017x}")).collect();
+            too_long_for_a_managed_policy(&operator(&vpcs.iter().map(String::as_str).collect::<Vec<_>>()).document())
+        };
+        assert_eq!(notice(1), None);
+        let inline = notice(40).expect("a notice");
+        assert!(inline.contains("6144") && inline.contains("put-role-policy"), "{inline}");
+        let divided = notice(400).expect("a notice");
+        assert!(divided.contains("divide its statements"), "{divided}");
     }
 
     #[test]

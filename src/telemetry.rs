@@ -1,5 +1,7 @@
 //! The log.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::{
     EnvFilter, filter::LevelFilter, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
@@ -23,7 +25,10 @@ pub fn start(directives: &str, format: LogFormat) -> Result<(), tracing_subscrib
     let registry = tracing_subscriber::registry().with(filter).with(LevelFilter::DEBUG);
     match format {
         LogFormat::Json => registry.with(fmt::layer().json().with_writer(std::io::stderr)).init(),
-        LogFormat::Text => registry.with(fmt::layer().with_writer(std::io::stderr)).init(),
+        LogFormat::Text => {
+            let colours = std::io::stderr().is_terminal();
+            registry.with(fmt::layer().with_ansi(colours).with_writer(std::io::stderr)).init();
+        }
     }
     Ok(())
 }

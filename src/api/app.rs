@@ -70,16 +70,21 @@ pub struct PrivateGenAIAppSpec {
     #[schemars(length(max = 32), inner(length(max = 128)))]
     #[x_kube(
         merge_strategy = ListMerge::Set,
-        validation = Rule::new("self.all(m, m.matches('^[a-z0-9-]+[.][A-Za-z0-9._:-]+$'))").message(
-            "must be foundation model IDs: write each as the Bedrock console shows it, such as amazon.nova-lite-v1:0"
-        ),
+        validation = Rule::new("self.all(m, m.matches('^[a-z0-9-]+[.][A-Za-z0-9._:-]+$'))").message(Message::Expression(
+            "'must be foundation model IDs, and ' + self.filter(m, \
+             !m.matches('^[a-z0-9-]+[.][A-Za-z0-9._:-]+$'))[0] + ' is none: write each as the Bedrock console shows it, such as \
+             amazon.nova-lite-v1:0'"
+                .into()
+        )),
         validation = Rule::new(
             "self.all(m, !m.matches('^(us|us-gov|eu|apac|au|ca|jp|sa|me|af|in|uk|global)[.]'))"
         )
-        .message(
-            "must be foundation model IDs: inference profiles are not supported by this version; \
-             write the model's own ID, such as amazon.nova-lite-v1:0"
-        )
+        .message(Message::Expression(
+            "'must be foundation model IDs, and ' + self.filter(m, \
+             m.matches('^(us|us-gov|eu|apac|au|ca|jp|sa|me|af|in|uk|global)[.]'))[0] + ' is an inference profile: this version does not support \
+             profiles: write the model\\'s own ID, such as amazon.nova-lite-v1:0'"
+                .into()
+        ))
     )]
     pub models: Vec<String>,
     /// The function. Without it, the built-in handler runs with defaults.
@@ -120,9 +125,12 @@ pub struct NetworkSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     #[x_kube(
-        validation = Rule::new("self.matches('^[a-z]{2,}(-[a-z]+)+-[0-9]+$')").message(
-            "must be an AWS region: write its code, such as us-east-1"
+        validation = Rule::new(
+            "self.matches('^[a-z]{2,}(-[a-z]+)*-(central|east|north|northeast|northwest|south|southeast|southwest|west)-[0-9]+$')"
         )
+        .message(Message::Expression(
+            "'must be an AWS region, and ' + self + ' is none: write its code, such as us-east-1'".into()
+        ))
     )]
     pub region: Option<String>,
     /// The private subnets of the function, in at least two availability zones; by default one for each zone that the
@@ -131,9 +139,12 @@ pub struct NetworkSpec {
     #[schemars(length(max = 16), inner(length(max = 32)))]
     #[x_kube(
         merge_strategy = ListMerge::Set,
-        validation = Rule::new("self.all(s, s.matches('^subnet-([0-9a-f]{8}|[0-9a-f]{17})$'))").message(
-            "must be subnet ids: write each as AWS shows it, such as subnet-0123456789abcdef0"
-        )
+        validation = Rule::new("self.all(s, s.matches('^subnet-([0-9a-f]{8}|[0-9a-f]{17})$'))").message(Message::Expression(
+            "'must be subnet ids, and ' + self.filter(s, \
+             !s.matches('^subnet-([0-9a-f]{8}|[0-9a-f]{17})$'))[0] + ' is none: write each as AWS shows it, such as \
+             subnet-0123456789abcdef0'"
+                .into()
+        ))
     )]
     pub subnet_ids: Vec<String>,
 }
@@ -154,13 +165,20 @@ pub struct FunctionSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 4096}))]
     #[x_kube(
-        validation = Rule::new("self.all(k, k.matches('^[a-zA-Z][a-zA-Z0-9_]{1,127}$'))").message(
-            "must have names that Lambda allows: a letter, then letters, digits and underscores, 2 to 128 characters"
-        ),
+        validation = Rule::new("self.all(k, k.matches('^[a-zA-Z][a-zA-Z0-9_]{1,127}$'))").message(Message::Expression(
+            "'must have names that Lambda allows, and ' + self.filter(k, \
+             !k.matches('^[a-zA-Z][a-zA-Z0-9_]{1,127}$'))[0] + ' is none: a name is a letter, then letters, digits and underscores, \
+             2 to 128 characters'"
+                .into()
+        )),
         validation = Rule::new(
             "self.all(k, !k.startsWith('AWS_') && !k.startsWith('LAMBDA_') && !k.startsWith('PRIVATE_GENAI_'))"
         )
-        .message("must not set AWS_…, LAMBDA_… or PRIVATE_GENAI_… variables: choose another name; these are set for you"),
+        .message(Message::Expression(
+            "'must not set AWS_…, LAMBDA_… or PRIVATE_GENAI_… variables, as ' + self.filter(k, k.startsWith('AWS_') || \
+             k.startsWith('LAMBDA_') || k.startsWith('PRIVATE_GENAI_'))[0] + ': choose another name; these are set for you'"
+                .into()
+        )),
         validation = Rule::new("self.map(k, k.size() + self[k].size()).sum() <= 4096").message(
             "must have at most 4,096 characters in all, names included: Lambda takes no more"
         )

@@ -59,9 +59,12 @@ pub struct PrivateGenAINetworkSpec {
     /// The region of the VPC.
     #[schemars(length(max = 32))]
     #[x_kube(
-        validation = Rule::new("self.matches('^[a-z]{2,}(-[a-z]+)+-[0-9]+$')").message(
-            "must be an AWS region: write its code, such as us-east-1"
+        validation = Rule::new(
+            "self.matches('^[a-z]{2,}(-[a-z]+)*-(central|east|north|northeast|northwest|south|southeast|southwest|west)-[0-9]+$')"
         )
+        .message(Message::Expression(
+            "'must be an AWS region, and ' + self + ' is none: write its code, such as us-east-1'".into()
+        ))
     )]
     pub region: String,
     /// What becomes of endpoint and security groups when this object is deleted and no app uses it any more: Delete (the

@@ -182,6 +182,7 @@ impl Wait {
             | Reason::DnsDisabled
             | Reason::PolicyTooLong
             | Reason::EnvironmentTooLong
+            | Reason::EnvironmentUnreadable
             | Reason::FunctionError
             | Reason::FunctionTimedOut
             | Reason::AccessDenied

@@ -98,12 +98,12 @@ identifier!(
         let letters = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
         let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
         match t.split('-').collect::<Vec<_>>().as_slice() {
-            [area, places @ .., number] => {
+            [area, places @ .., direction, number] => {
                 t.len() <= 32
                     && area.len() >= 2
                     && letters(area)
-                    && !places.is_empty()
                     && places.iter().all(|place| letters(place))
+                    && DIRECTIONS.contains(direction)
                     && digits(number)
             }
             _ => false,
@@ -135,6 +135,10 @@ identifier!(
     /// The name of a CloudWatch Logs group: at most 512 characters.
     LogGroupName, "a log group name of at most 512 characters", |t| is_name(t, 512, "_-/.#")
 );
+
+/// What every region's code has before its number, in all partitions. A list of regions would lack those that AWS opens next.
+const DIRECTIONS: [&str; 9] =
+    ["central", "east", "north", "northeast", "northwest", "south", "southeast", "southwest", "west"];
 
 impl Region {
     /// The partition that the region belongs to.
@@ -169,6 +173,37 @@ impl fmt::Display for Partition {
             Self::AwsCn => "aws-cn",
             Self::AwsUsGov => "aws-us-gov",
         })
+    }
+}
+
+#[cfg(test)]
+mod region_tests {
+    use super::*;
+
+    #[test]
+    fn a_region_is_a_direction_in_an_area_whatever_aws_opens_next_and_no_typing_error() {
+        for region in [
+            "us-east-1",
+            "eu-central-2",
+            "ap-southeast-7",
+            "ap-northeast-3",
+            "mx-central-1",
+            "il-central-1",
+            "ca-west-1",
+            "cn-northwest-1",
+            "us-gov-west-1",
+            "us-isob-east-1",
+            "eu-isoe-west-1",
+            "eusc-de-east-1",
+            "sa-west-1",
+            "af-north-2",
+        ] {
+            assert!(region.parse::<Region>().is_ok(), "{region}");
+        }
+        for typo in ["us-est-1", "us-east", "us-east-1a", "us-weast-1", "us-1", "east-1", "US-EAST-1", "eu-centrall-1"]
+        {
+            assert!(typo.parse::<Region>().is_err(), "{typo}");
+        }
     }
 }
 

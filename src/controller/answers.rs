@@ -4,7 +4,8 @@
 
 use std::time::Duration;
 
-use kube::{Client, client::Body};
+use http::{StatusCode, header::CONTENT_TYPE};
+use kube::{Client, client::Body, core::Status};
 use tokio::time::timeout;
 
 use crate::leadership::{LEASE_SECONDS, Timing};
@@ -24,7 +25,7 @@ struct NoAnswer(Duration);
 pub fn answered(client: &Client) -> Client {
     let inner = client.clone();
     let service = tower::service_fn(move |request: http::Request<Body>| {
-        let inner = inner.clone();
+        let (inner, path) = (inner.clone(), request.uri().path().to_owned());
         async move {
             let goes_on = is_watch(&request);
             let answer = async {
@@ -34,7 +35,8 @@ pub fn answered(client: &Client) -> Client {
                     return Ok(answer);
                 }
                 let (head, body) = answer.into_parts();
-                Ok::<_, tower::BoxError>(http::Response::from_parts(head, Body::from(body.collect_bytes().await?)))
+                let answer = http::Response::from_parts(head, Body::from(body.collect_bytes().await?));
+                Ok::<_, tower::BoxError>(if is_unserved(&answer) { unserved(&path)? } else { answer })
             };
             timeout(WITHIN, answer).await.map_err(|_| NoAnswer(WITHIN))?
         }
@@ -42,6 +44,65 @@ pub fn answered(client: &Client) -> Client {
     Client::new(service, client.default_namespace())
 }
 
+/// The API server knows no such path: it says so in plain text, and not by a `Status`. What it knows and does not find has one.
+fn is_unserved<B>(answer: &http::Response<B>) -> bool {
+    let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    answer.status() == StatusCode::NOT_FOUND && !kind.contains("json")
+}
+
+/// What that means, in the form of the API's other refusals.
+fn unserved(path: &str) -> Result<http::Response<Body>, tower::BoxError> {
+    let message = format!(
+        "the Kubernetes API does not serve {path}: the CustomResourceDefinitions are missing, or of another version. Apply them (the chart \
+         private-genai-operator-crds, or private-genai-operator crd | kubectl apply --server-side -f -)"
+    );
+    let status = Status::failure(&message, "NotFound").with_code(StatusCode::NOT_FOUND.as_u16());
+    let body = Body::from(serde_json::to_vec(&status)?);
+    Ok(http::Response::builder().status(StatusCode::NOT_FOUND).header(CONTENT_TYPE, "application/json").body(body)?)
+}
+
+/// What the Kubernetes API, or the client, says: kube prints the whole answer besides.
+pub fn in_words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) => format!("{} ({} {})", status.message, status.code, status.reason),
+        other => other.to_string(),
+    }
+}
+
 fn is_watch(request: &http::Request<Body>) -> bool {
     request.uri().query().unwrap_or_default().split('&').any(|part| part == "watch=true" || part == "watch=1")
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::{Api, api::ListParams};
+
+    use super::*;
+    use crate::api::PrivateGenAIApp;
+
+    /// An API server that answers everything like this.
+    fn api(kind: &'static str, body: &'static str) -> Api<PrivateGenAIApp> {
+        let service = tower::service_fn(move |_: http::Request<Body>| async move {
+            let answer = http::Response::builder().status(404).header(CONTENT_TYPE, kind);
+            Ok::<_, tower::BoxError>(answer.body(Body::from(body.as_bytes().to_vec()))?)
+        });
+        Api::all(answered(&Client::new(service, "default")))
+    }
+
+    #[tokio::test]
+    async fn a_definition_that_is_missing_is_told_with_what_to_apply_and_no_page_that_cannot_be_parsed() {
+        let api = api("text/plain; charset=utf-8", "404 page not found\n");
+        let error = api.list(&ListParams::default()).await.expect_err("not served");
+        let told = in_words(&error);
+        assert!(told.contains("privategenaiapps") && told.contains("crd | kubectl apply"), "{told}");
+        assert!(!told.contains("Failed to parse") && !told.contains("Status {"), "{told}");
+        assert!(matches!(error, kube::Error::Api(status) if status.is_not_found()));
+    }
+
+    #[tokio::test]
+    async fn an_object_that_is_missing_is_told_as_the_api_server_says_it() {
+        let body = r#"{"kind":"Status","apiVersion":"v1","status":"Failure","message":"\"a\" not found","reason":"NotFound","code":404}"#;
+        let error = api("application/json", body).get("a").await.expect_err("not there");
+        assert_eq!(in_words(&error), "\"a\" not found (404 NotFound)");
+    }
 }

@@ -18,7 +18,7 @@ mod refusals;
 mod refused;
 mod triggers;
 
-pub use answers::answered;
+pub use answers::{answered, in_words};
 pub use cluster::Cluster;
 pub use context::{Context, Look, Settings};
 pub use converge::{Converged, FRESH, Freshness, Next, Pass, converge};
@@ -40,7 +40,7 @@ pub use triggers::run;
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The Kubernetes API refused a call, or could not be reached.
-    #[error("the Kubernetes API: {0}")]
+    #[error("the Kubernetes API: {}", in_words(.0))]
     Kubernetes(#[from] kube::Error),
     /// A status that has no JSON, which would be a bug of the serialiser.
     #[error("a status could not be serialised: {0}")]

@@ -158,7 +158,8 @@ where
 {
     let problem = without_values(problem);
     let message = format!(
-        "This version of the operator cannot read the object ({problem}): correct it. Its resources in AWS stay as they are."
+        "This version of the operator cannot read the object ({problem}): correct it; or, where the field cannot be changed, \
+         delete the object and create it anew. Its resources in AWS stay as they are until it is deleted."
     );
     explain_undecoded::<K>(client, meta, Leg::blocked(ConditionType::Accepted, Reason::InvalidSpec, message)).await
 }

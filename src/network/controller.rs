@@ -289,7 +289,8 @@ async fn keep(
     )
     .await;
     let news = pass.news();
-    let Converged { observed: Some(observed), mut plan, mut errors, done, changed, repeated, without_effect } = pass else {
+    let Converged { observed: Some(observed), mut plan, mut errors, done, changed, repeated, without_effect } = pass
+    else {
         let error =
             pass.errors.first().unwrap_or_else(|| unreachable!("a pass without observation ends with an error"));
         return unseen(api, network, ctx, error).await;

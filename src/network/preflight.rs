@@ -50,7 +50,8 @@ pub(super) fn place(desired: &Desired, observed: &Observed, service: Service) ->
         Refusal::new(
             Reason::VpcNotFound,
             format!(
-                "There is no VPC {id} in account {} and region {region}: correct network.vpcId or network.region.",
+                "There is no VPC {id} in account {} and region {region}. VPC and region of an object cannot be changed: delete it, and \
+                 create it anew with the right ones.",
                 desired.caller.account
             ),
         )

@@ -25,7 +25,7 @@ use objects::counted;
 use crate::{
     api::{DeletionPolicy, PrivateGenAIApp, PrivateGenAINetwork, Recorded, network::NetworkKey},
     aws::{AccountId, AwsError, Region},
-    controller::{self, UnknownOwner, is_held},
+    controller::{self, UnknownOwner, in_words, is_held},
     identity::{InstallationId, OwnerMark},
 };
 
@@ -70,7 +70,7 @@ pub enum Failure {
     )]
     NoLease(String),
     /// The Kubernetes API refused a call, or could not be reached.
-    #[error("the Kubernetes API: {0}")]
+    #[error("the Kubernetes API: {}", in_words(.0))]
     Kubernetes(#[from] kube::Error),
     /// An object could not be let go.
     #[error("{0}")]

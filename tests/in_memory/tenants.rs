@@ -265,11 +265,11 @@ async fn two_hundred_apps_in_invented_regions_are_told_so_and_make_no_network_an
         scene.pass(Duration::from_secs(5)).await;
         scene.forget();
         for n in 0..200 {
-            apply_in(&scene, &format!("there-{n}"), &vpc, &format!("xx-invented-{n}"));
+            apply_in(&scene, &format!("there-{n}"), &vpc, &format!("xx-west-{n}"));
         }
         let message = scene.until_refused("there-199", "RegionNotAllowed").await;
         let says = |what: &str| message.contains(what);
-        assert!(says("spec.network.region: ") && says("xx-invented-199") && says("--regions"), "{message}");
+        assert!(says("spec.network.region: ") && says("xx-west-199") && says("--regions"), "{message}");
         scene.pass(RESYNC * 2).await;
         let calls = scene.aws.take_journal();
         assert!(calls.iter().all(|call| call.region == Scene::region()), "{calls:?}");
@@ -346,7 +346,7 @@ async fn a_network_that_a_platform_team_writes_for_another_region_is_told_so_and
         scene.pass(Duration::from_secs(5)).await;
         scene.forget();
         let mut network = explicit_network("there", &vpc);
-        network["spec"]["region"] = json!("xx-invented-1");
+        network["spec"]["region"] = json!("xx-west-1");
         scene.kubernetes.apply(network);
         let path = "privategenainetworks/there";
         let refused = |object: &serde_json::Value| condition(object, "Accepted").1 == "RegionNotAllowed";

@@ -98,7 +98,7 @@ pub fn count(scene: &Scene) -> usize {
 async fn a_region_that_somebody_invented_is_no_matter_of_a_teardown() {
     scene(async {
         let (scene, operator) = two_apps(Delays::default()).await;
-        let network = json!({"vpcId": "vpc-0abc1234", "region": "xx-invented-1"});
+        let network = json!({"vpcId": "vpc-0abc1234", "region": "xx-west-1"});
         scene.apply("there", json!({"network": network, "models": [crate::scene::MODEL]}));
         scene.until_refused("there", "RegionNotAllowed").await;
         operator.stop().await;

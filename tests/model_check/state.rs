@@ -255,6 +255,7 @@ impl Hash for State {
             let RegionState {
                 vpcs: _,
                 ipv6_vpcs: _,
+                default_vpcs: _,
                 subnets: _,
                 route_tables: _,
                 services: _,

@@ -129,6 +129,32 @@ fn each_way_of_failing_has_its_reason_and_names_log_group_request_and_remedy() {
 }
 
 #[test]
+fn addresses_that_vpcs_may_have_are_not_public() {
+    for (address, public) in [
+        ("100.64.0.1", false),
+        ("100.127.255.254", false),
+        ("100.63.255.255", true),
+        ("100.128.0.0", true),
+        ("10.0.0.1", false),
+        ("192.0.2.1", true),
+        ("fd00::1", false),
+    ] {
+        assert_eq!(is_public(&address.parse().expect("an address")), public, "{address}");
+    }
+}
+
+#[test]
+fn a_name_that_leads_elsewhere_is_told_with_all_that_answers_for_names_in_a_vpc() {
+    let elsewhere = Evidence { addresses: addresses(&["192.0.2.1"]), connected_to: None, ..evidence() };
+    for answer in [Answer::Evidence(elsewhere), ended(ProbeError::DnsFailed), ended(ProbeError::DnsNotFound)] {
+        let told = judged(answer).leg.message;
+        for words in ["DHCP option set", "Resolver rules", "private hosted zones", "DNS Firewall"] {
+            assert!(told.contains(words), "{words} is missing in {told}");
+        }
+    }
+}
+
+#[test]
 fn what_keeps_lambda_from_invoking_is_told_apart() {
     use Standing::{Blocked, Progressing};
     for (failure, standing, reason, says) in [

@@ -14,6 +14,9 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::aws::{AwsError, ENCODED, Failure};
 
+/// So much of the causes is in a condition; where there are more, the log has all of them. The chain of credentials names each of its links.
+const CAUSES_MAX: usize = 300;
+
 /// What an SDK error means.
 ///
 /// The message is built from the errors' `Display` only: their `Debug` holds whole answers.
@@ -28,12 +31,17 @@ pub(super) fn from_sdk<E: Error + ProvideErrorMetadata + 'static>(
         let status = refused.raw().status().as_u16();
         return answered(service, operation, status, meta.code(), meta.message(), request_id);
     }
+    let causes = in_one_line(&sources(error).map(ToString::to_string).collect::<Vec<_>>().join(": "));
+    let message: String = without_times(&causes).chars().take(CAUSES_MAX).collect();
+    if message.len() == CAUSES_MAX {
+        tracing::warn!(service, operation, causes, "all that kept a call from being answered");
+    }
     AwsError {
         service,
         operation,
         failure: unanswered(error),
         code: None,
-        message: without_times(&in_one_line(&sources(error).map(ToString::to_string).collect::<Vec<_>>().join(": "))),
+        message,
         request_id: error.request_id().map(ToOwned::to_owned),
     }
 }
@@ -311,6 +319,13 @@ mod tests {
         assert_eq!(web_identity(503, "ServiceUnavailable"), Failure::Unavailable);
         let late = CredentialsError::provider_timed_out(std::time::Duration::from_secs(5));
         assert_eq!(failure(late).class(), Class::Retry);
+    }
+
+    #[test]
+    fn a_chain_of_credentials_with_many_links_is_no_longer_than_people_read() {
+        let links = CredentialsError::provider_error("no such file, and no answer from 169.254.170.23; ".repeat(40));
+        let error = read(&StsError::dispatch_failure(ConnectorError::other(links.into(), None)));
+        assert_eq!((error.failure, error.message.chars().count()), (Failure::Credentials, CAUSES_MAX));
     }
 
     #[test]

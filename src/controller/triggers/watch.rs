@@ -14,7 +14,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::controller::Guarded;
+use crate::controller::{Guarded, in_words};
 
 /// What a watch saw.
 pub(super) enum Change<K> {
@@ -67,8 +67,20 @@ where
             }
             Ok(watcher::Event::Apply(object)) => tell(Change::One(object)),
             Ok(watcher::Event::Delete(object)) => tell(Change::Gone(object)),
-            Err(error) => tracing::warn!(kind = %K::kind(&()), %error, "the watch broke; it is taken up again"),
+            Err(error) => {
+                tracing::warn!(kind = %K::kind(&()), error = told(&error), "the watch broke; it is taken up again");
+            }
         }
+    }
+}
+
+/// What the Kubernetes API says of a watch.
+fn told(error: &watcher::Error) -> String {
+    match error {
+        watcher::Error::InitialListFailed(error)
+        | watcher::Error::WatchStartFailed(error)
+        | watcher::Error::WatchFailed(error) => in_words(error),
+        other => other.to_string(),
     }
 }
 

@@ -24,7 +24,7 @@ fn is_safe(observed: &Observed) -> bool {
 fn a_vpc_that_cannot_carry_the_path_is_refused_with_the_resource_and_the_remedy() {
     type Case = (Reason, &'static str, &'static str, fn(&mut Observed));
     let cases: [Case; 11] = [
-        (Reason::VpcNotFound, "VPC vpc-0abc1234 in account 123456789012", "correct network.vpcId", |it| {
+        (Reason::VpcNotFound, "VPC vpc-0abc1234 in account 123456789012", "delete it, and create it anew", |it| {
             it.topology.vpcs.clear();
         }),
         (

@@ -78,7 +78,7 @@ def _run(local: Local, parsed: argparse.Namespace) -> int:
 
 
 def _up(local: Local, parsed: argparse.Namespace) -> int:
-    build(local, [*_options(parsed).parts(), "tools"])
+    build(local, _options(parsed).parts())
     background.up(local, _run_arguments(parsed))
     return _exports(local, parsed)
 
