@@ -75,8 +75,13 @@ fn vpc() -> impl Strategy<Value = VpcId> {
 }
 
 fn valid_region() -> impl Strategy<Value = Region> {
-    prop_oneof!["us-east-[1-2]", "cn-north-1", "us-gov-west-1", "[a-z]{2}(-[a-z]{1,8}){1,2}-[0-9]{1,2}"]
-        .prop_map(|region| region.parse().expect("a region"))
+    prop_oneof![
+        "us-east-[1-2]",
+        "cn-north-1",
+        "us-gov-west-1",
+        "[a-z]{2}(-[a-z]{1,5}){0,2}-(north|south)?(east|west)-[0-9]{1,2}"
+    ]
+    .prop_map(|region| region.parse().expect("a region"))
 }
 
 fn identity() -> impl Strategy<Value = AppIdentity> {

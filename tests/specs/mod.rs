@@ -35,7 +35,8 @@ pub fn model() -> impl Strategy<Value = String> {
 
 pub fn region() -> impl Strategy<Value = String> {
     prop_oneof![
-        4 => "(us|eu|ap|cn|us-gov|us-iso|eusc)-[a-z]{2,9}-[1-9]",
+        4 => "(us|eu|ap|cn|us-gov|us-iso|eusc-de)-(north|south)?(east|west|central|est)-[1-9]",
+        1 => "(us|eu)-[a-z]{2,9}-[1-9]",
         2 => "[a-z0-9]{0,12}(-[a-z0-9]{0,6}){0,3}-?[0-9]{0,2}",
         1 => "[a-z]{2,20}-[a-z]{1,6}-[0-9]{1,3}",
         1 => HOSTILE.prop_map(|text| text.chars().take(32).collect::<String>()),

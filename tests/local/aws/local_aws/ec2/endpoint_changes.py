@@ -87,6 +87,7 @@ def _checked_new_endpoint(world: World, region: Region, params: dict[str, Any]) 
         private_dns=kind == "Interface" and params.get("PrivateDnsEnabled", True),
         group_ids=[],
         route_table_ids=params.get("RouteTableIds", []),
+        ip_address_type=_checked_families(params.get("IpAddressType", "ipv4"), vpc),
     )
     if kind == "Gateway":
         _check_gateway(region, vpc, params)
@@ -98,6 +99,15 @@ def _checked_new_endpoint(world: World, region: Region, params: dict[str, Any]) 
     if endpoint.private_dns:
         _check_private_dns(region, endpoint)
     return endpoint
+
+
+def _checked_families(families: str, vpc: Any) -> str:
+    # AWS PrivateLink guide, "Access an AWS service": each subnet of an endpoint has addresses of its families.
+    if families not in ("ipv4", "dualstack", "ipv6"):
+        raise invalid_parameter(f"Invalid IpAddressType: {families}")
+    if families != "ipv4" and not vpc.get_cidr_block_association_set(ipv6=True):
+        raise invalid_parameter(f"The subnets of {vpc.id} have no IPv6 addresses")
+    return families
 
 
 def _check_gateway(region: Region, vpc: Any, params: dict[str, Any]) -> None:
@@ -216,6 +226,8 @@ def modify_vpc_endpoint(world: World, call: Call) -> dict[str, Any]:
     )
     for table_id in tables:
         _check_route_table(region, endpoint.vpc_id, table_id)
+    vpc = region.ec2.vpcs[endpoint.vpc_id]
+    families = _checked_families(params.get("IpAddressType", endpoint.ip_address_type), vpc)
     private_dns = params.get("PrivateDnsEnabled", endpoint.private_dns)
     if private_dns and not endpoint.private_dns:
         if endpoint.kind != "Interface":
@@ -224,6 +236,7 @@ def modify_vpc_endpoint(world: World, call: Call) -> dict[str, Any]:
 
     endpoint.policy = policy or endpoint.policy
     endpoint.private_dns = private_dns
+    endpoint.ip_address_type = families
     endpoint.route_table_ids = tables
     for subnet_id in removed:
         endpoint.remove_subnet(region, subnet_id)
