@@ -23,7 +23,7 @@ use crate::{
         DeletionPolicy, PrivateGenAIApp, Recorded,
         condition::{ConditionType, Leg, Reason, Standing},
     },
-    aws::{AppRows, AwsError, Caller, MaxAge, NetworkInterfaceId, Role, Snapshot},
+    aws::{AppRows, AwsError, Caller, Failure, MaxAge, NetworkInterfaceId, Role, Snapshot},
     controller::{
         By, Context, Converged, Departed, Error, Freshness, Guarded, Pace, Place, Settings, converge,
         explain_undecoded, explain_unreadable, is_held, remove_finalizer, stored,
@@ -164,7 +164,14 @@ pub async fn look_after(identity: &AppIdentity, by: By, ctx: &Context) -> Place 
     };
     let snapshot = ctx.snapshots.region(&identity.region);
     let shown = match by {
-        By::Rows => shown_by_rows(identity, &snapshot).await,
+        By::Rows => match shown_by_rows(identity, &snapshot).await {
+            // Where AWS lets the operator see all at once and not one by its name, all are looked at.
+            Err(error) if error.failure == Failure::AccessDenied => {
+                snapshot.forget_apps();
+                shown_by_tables(identity, &snapshot).await
+            }
+            shown => shown,
+        },
         By::Tables => shown_by_tables(identity, &snapshot).await,
     };
     match shown {

@@ -81,6 +81,13 @@ impl Snapshot {
         })
     }
 
+    /// Roles, functions and log groups are read anew by whoever asks for them next.
+    pub fn forget_apps(&self) {
+        self.roles.invalidate();
+        self.functions.invalidate();
+        self.log_groups.invalidate();
+    }
+
     /// Reads an app's role and log group anew, and no others. What cannot be read so is read with its table.
     pub async fn reread_app(&self, app: &AppIdentity) {
         let (aws, region, at) = (&*self.aws, &self.region, Instant::now());

@@ -189,6 +189,9 @@ fn no_matter(part: Part, (_, operation): Call<'_>) -> Option<&'static str> {
         (_, "GetAccountAuthorizationDetails") => Some("roles are read one by one instead"),
         // There is no object any more that could tell; those that are there tell it of themselves.
         (Part::Delete, "ListFunctions") => Some("the app is gone, and what came late is looked for again"),
+        (Part::Delete, "GetRole" | "GetRolePolicy" | "ListAttachedRolePolicies" | "ListRolePolicies") => {
+            Some("the second look reads all roles instead")
+        }
         // One of the two groups goes with its rules, and then nothing refers to the other.
         (Part::Delete, "RevokeSecurityGroupEgress" | "RevokeSecurityGroupIngress") => {
             Some("a group is deleted with its rules, and the other after it")
