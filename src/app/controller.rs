@@ -34,7 +34,7 @@ use crate::{
 /// # Errors
 /// The Kubernetes API's. AWS's become conditions.
 pub async fn reconcile(object: Arc<Guarded<PrivateGenAIApp>>, ctx: Arc<Context>) -> Result<Action, Error> {
-    let result = look_and_act(Arc::clone(&object), &ctx).await;
+    let result = Box::pin(look_and_act(Arc::clone(&object), &ctx)).await;
     tell_refused("app", result, &*object, &ctx).await
 }
 

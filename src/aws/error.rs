@@ -164,7 +164,6 @@ impl Failure {
             | "KMSDisabledException"
             | "KMSInvalidStateException"
             | "KMSNotFoundException" => Self::KeyUnusable,
-            "SnapStartNotReadyException" => Self::NotYet,
             // A policy of AWS's for a service-linked role.
             "PolicyNotAttachable" => Self::BoundaryMissing,
             "EntityAlreadyExists" | "ResourceAlreadyExistsException" | "ResourceConflictException" => {
@@ -176,7 +175,8 @@ impl Failure {
             | "OperationAbortedException"
             | "IncorrectState"
             | "OperationInProgress"
-            | "ResourceNotReadyException" => Self::NotYet,
+            | "ResourceNotReadyException"
+            | "SnapStartNotReadyException" => Self::NotYet,
             "IdempotentParameterMismatch" => Self::TokenMismatch,
             "UnauthorizedOperation" | "AccessDenied" | "AccessDeniedException" | "UnauthorizedAccess" => {
                 Self::AccessDenied

@@ -67,12 +67,12 @@ pub struct Converged<O> {
     pub errors: Vec<AwsError>,
     /// The writes that were done, in order.
     pub done: Vec<Write>,
+    /// What of them changed anything, as far as it did: the rest was done before.
+    pub changed: Vec<Write>,
     /// Those of them that were done before without effect, which is no news.
     pub repeated: BTreeSet<Write>,
     /// What is still to be done and was done a few times without effect.
     pub without_effect: BTreeSet<Write>,
-    /// What of that changed anything, as far as it did: the rest was done before.
-    pub changed: Vec<Write>,
 }
 
 impl<O> Converged<O> {
@@ -353,9 +353,13 @@ impl Pass {
             self.plan.blame(step.leg, &step.write, error);
         }
         let told: Vec<Leg> = self.plan.steps.iter().filter_map(|step| self.in_vain(step)).collect();
-        told.into_iter().for_each(|leg| self.plan.tell(leg));
+        for leg in told {
+            self.plan.tell(leg);
+        }
         let told: Vec<Leg> = self.plan.steps.iter().filter_map(|step| self.waits_for_another_leg(step)).collect();
-        told.into_iter().for_each(|leg| self.plan.tell_instead_of(Reason::Applying, leg));
+        for leg in told {
+            self.plan.tell_instead_of(Reason::Applying, leg);
+        }
     }
 
     /// The step was made a few times, and nothing shows.

@@ -149,7 +149,7 @@ impl Leadership {
     fn writes_until(&self) -> Option<Instant> {
         let term = self.0.as_ref()?;
         let renewed = *term.renewed.lock().unwrap_or_else(PoisonError::into_inner);
-        renewed.map(|renewed| renewed.after(term.timing.lease() - term.timing.grace(), term.suspended))
+        renewed.map(|renewed| renewed.after(term.timing.lease().saturating_sub(term.timing.grace()), term.suspended))
     }
 
     /// When the Lease ends, if it is not renewed again: now, when another holds it.

@@ -186,7 +186,7 @@ mod tests {
         assert!(admitted.models.is_superset(&served[0]), "whoever is served stays, however young");
         assert!(admitted.models.is_superset(&older.models) && admitted.models.is_superset(&small.models));
         // The same again, and from then on for ever.
-        assert_eq!(room().admit(&[admitted.models.clone()], &demands), admitted);
+        assert_eq!(room().admit(std::slice::from_ref(&admitted.models), &demands), admitted);
         // The first that is gone makes room.
         let admitted = room().admit(&[admitted.models], &demands[1..]);
         assert!(admitted.waiting.is_empty() && admitted.models.is_superset(&old.models));
@@ -200,7 +200,10 @@ mod tests {
         let told = room().refusal(&BTreeSet::new(), &greedy.models);
         assert_eq!(told, Some(NoRoom::OverShare { models: 30 * 175 }));
         // Others named them.
-        assert_eq!(room().admit(&[greedy.models.clone()], std::slice::from_ref(&greedy)).models, greedy.models);
+        assert_eq!(
+            room().admit(std::slice::from_ref(&greedy.models), std::slice::from_ref(&greedy)).models,
+            greedy.models
+        );
         let halves =
             [app(2, "one", long('a', 15)), app(2, "two", greedy.models.difference(&long('a', 15)).cloned().collect())];
         let all = [greedy.clone(), halves[0].clone(), halves[1].clone()];

@@ -204,7 +204,9 @@ async fn a_touch_finds_what_somebody_did_to_the_object_s_own_rows_and_asks_again
             ),
         ];
         let before = scene.aws.world();
-        deeds.iter().for_each(|deed| drop(scene.aws.act(deed).expect("AWS lets it happen")));
+        for deed in &deeds {
+            scene.aws.act(deed).expect("AWS lets it happen");
+        }
         for operation in ["DetachRolePolicy", "RevokeSecurityGroupEgress"] {
             scene.aws.fail_next(operation, Fault::access_denied().times(u32::MAX));
         }

@@ -277,8 +277,8 @@ async fn a_finalizer_that_is_refused_is_told_on_the_app_or_the_network_that_want
             scene.kubernetes.apply(explicit_network("prod", &vpc));
             scene.start();
             scene.apply_app("bot", &vpc);
-            let refused = |object: &Value| condition(object, "Accepted").1 == "KubernetesRefused";
-            let object = scene.kubernetes.until(&path, LONG, refused).await;
+            let is_told = |object: &Value| condition(object, "Accepted").1 == "KubernetesRefused";
+            let object = scene.kubernetes.until(&path, LONG, is_told).await;
             assert!(is_stalled(&object), "{object:#}");
             let message = condition(&object, "Ready").2;
             assert!(message.contains("forbidden: the test refuses this request"), "{message}");

@@ -144,12 +144,12 @@ async fn a_function_whose_tags_may_not_be_read_is_told_by_the_permission_that_la
 
 #[tokio::test(start_paused = true)]
 async fn one_fact_of_others_that_cannot_be_read_keeps_nobody_from_seeing_the_rest() {
+    static ANSWER: Mutex<(u16, String)> = Mutex::new((200, String::new()));
     let vpcs: BTreeSet<VpcId> = ["vpc-00000001".parse().expect("a VPC id")].into();
     let wanted = |items: &[&str], set: &str, operation: &str| {
-        let items: String = items.iter().map(|item| format!("<item>{item}</item>")).collect();
-        (200, format!("<{operation}Response><{set}>{items}</{set}></{operation}Response>"))
+        let items = items.join("</item><item>");
+        (200, format!("<{operation}Response><{set}><item>{items}</item></{set}></{operation}Response>"))
     };
-    static ANSWER: Mutex<(u16, String)> = Mutex::new((200, String::new()));
     let (aws, _) = aws(|_| ANSWER.lock().expect("a lock").clone());
     let answers = |answer| *ANSWER.lock().expect("a lock") = answer;
 

@@ -163,7 +163,9 @@ pub async fn run(
                 Some(TouchedLook::Everything(objects)) => {
                     context.snapshots.resync();
                     context.refusals.forget_all();
-                    objects.iter().for_each(|object| look_at(object, &context, &queues));
+                    for object in &objects {
+                        look_at(object, &context, &queues);
+                    }
                 }
                 None => {}
             }
