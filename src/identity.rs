@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use crate::aws::{
     AccountId, Caller, FunctionName, InvalidId, LogGroupName, NetworkInterfaceId, Partition, Region, RoleName,
-    SecurityGroup, Tags, VpcId,
+    SecurityGroup, SecurityGroupId, Tags, VpcId,
 };
 
 /// What the keys of the operator's own tags begin with, [`TAG_NAME`] apart.
@@ -90,6 +90,11 @@ impl InstallationId {
         let (_, path) = arn.split_once(":role/private-genai/")?;
         let (installation, _) = path.split_once('/')?;
         installation.parse().ok()
+    }
+
+    /// The name of the security group of a component in each VPC of this installation.
+    pub fn group_name(&self, component: &str) -> String {
+        format!("private-genai-{component}-{self}")
     }
 
     /// The path of all roles of this installation. IAM policies of the operator and endpoint policies name it.
@@ -211,21 +216,30 @@ impl NetworkIdentity {
         group.vpc == self.vpc && self.installation.owns(&group.tags) && group.name == self.group_name(component)
     }
 
+    /// The group is one of the two that the network has. Any other that carries the installation's tag is somebody else's, who
+    /// copied the tags: it is neither changed nor deleted.
+    pub fn is_own_group(&self, group: &SecurityGroup) -> bool {
+        [FUNCTIONS_GROUP, ENDPOINTS_GROUP].iter().any(|component| self.is_group(group, component))
+    }
+
     /// The name of a security group: unique in the VPC, which makes a second one impossible.
     pub fn group_name(&self, component: &str) -> String {
-        format!("{}{}", group_name_prefix(component), self.installation)
+        self.installation.group_name(component)
     }
 
     /// The client token under which an endpoint is created: the same one for the same purpose, so that a repeated
-    /// call finds the endpoint that the first one made; another one once that endpoint is being deleted. `after` is what
-    /// came before: the id of that endpoint, or the token that is used up if nobody knows the id any more.
-    pub fn endpoint_token(&self, service: &str, after: Option<&str>) -> String {
+    /// call finds the endpoint that the first one made. AWS knows a token for longer than it shows the endpoint, so that a
+    /// token is used once. A network that was removed and is built again has another `group` (the endpoints' one, whose id
+    /// AWS never gives twice), and by that other tokens at once. With the same group, `after` is what came before: the id of
+    /// the endpoint that is deleted, or the token that is used up if nobody knows the id any more.
+    pub fn endpoint_token(&self, service: &str, group: &SecurityGroupId, after: Option<&str>) -> String {
         hash(&[
             &self.installation.0,
             self.account.as_str(),
             self.region.as_str(),
             self.vpc.as_str(),
             service,
+            group.as_str(),
             after.unwrap_or_default(),
         ])
     }
@@ -369,11 +383,6 @@ pub fn app_of_role(role: &RoleName) -> String {
     format!("the app of role {role} (put back its tags {TAG_APP_NAMESPACE} and {TAG_APP_NAME})")
 }
 
-/// What the name of the security group of a component begins with, whatever the installation.
-pub fn group_name_prefix(component: &str) -> String {
-    format!("private-genai-{component}-")
-}
-
 /// What of these tags a resource lacks, or says otherwise. A `Name` that somebody chose stays.
 pub fn missing_tags(wanted: &Tags, found: &Tags) -> Tags {
     let as_wanted = |key: &String, value: &String| match found.get(key) {
@@ -495,11 +504,18 @@ mod tests {
             region: "us-east-1".parse().expect("region"),
             vpc: "vpc-0abc1234".parse().expect("vpc"),
         };
-        let first = network.endpoint_token("bedrock-runtime", None);
-        assert_eq!(first, network.endpoint_token("bedrock-runtime", None));
+        let group = |id: &str| id.parse::<SecurityGroupId>().expect("a group");
+        let (ours, rebuilt) = (group("sg-0000000e"), group("sg-0000001e"));
+        let first = network.endpoint_token("bedrock-runtime", &ours, None);
+        assert_eq!(first, network.endpoint_token("bedrock-runtime", &ours, None));
         assert!(first.len() <= 64 && first.is_ascii());
-        assert_ne!(first, network.endpoint_token("bedrock-runtime", Some("vpce-0123456789abcdef0")));
-        assert_ne!(first, network.endpoint_token("bedrock", None));
+        assert_ne!(first, network.endpoint_token("bedrock-runtime", &ours, Some("vpce-0123456789abcdef0")));
+        assert_ne!(
+            first,
+            network.endpoint_token("bedrock-runtime", &rebuilt, None),
+            "the network was removed meanwhile"
+        );
+        assert_ne!(first, network.endpoint_token("bedrock", &ours, None));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use crate::{
     api::condition::{ConditionType, Leg, Reason, Standing, find},
     aws::{AwsError, Class, Failure, Quota, Role, Write},
     governance::Governance,
+    identity::TAG_INSTALLATION,
     policy::{POLICY_NAME, retired_policy, trust_policy},
 };
 
@@ -345,9 +346,20 @@ pub fn explain(kind: ConditionType, resource: &str, error: &AwsError) -> Leg {
             (Reason::AwsUnavailable, "It is tried again, less often each time.".to_owned())
         }
         Failure::NotFound => (Reason::Applying, "AWS does not know it yet; it is looked for again.".to_owned()),
-        Failure::AlreadyExists | Failure::TokenMismatch => (
+        Failure::AlreadyExists => {
+            (Reason::Applying, "It is there already and does not show yet: it is looked for again for a minute.".to_owned())
+        }
+        Failure::NameTaken => (
             Reason::NameTaken,
-            "It is looked for again; if it is not this installation's, remove it or tag it as this installation's."
+            format!(
+                "A resource of this name is there and is not this installation's: delete it, or tag it {TAG_INSTALLATION}= with the \
+                 installation's id if it is; it is tried again."
+            ),
+        ),
+        Failure::TokenMismatch => (
+            Reason::EndpointPending,
+            "An earlier call created an endpoint here: it is looked for by its tags for a minute, and is created anew if it \
+             does not show until then."
                 .to_owned(),
         ),
         Failure::InUse => (Reason::ResourceInUse, "It is tried again until nothing uses it any more.".to_owned()),
@@ -423,8 +435,9 @@ mod tests {
             (F::Unavailable, Progressing, R::AwsUnavailable, "tried again"),
             (F::Malformed, Progressing, R::AwsUnavailable, "tried again"),
             (F::NotFound, Progressing, R::Applying, "looked for again"),
-            (F::AlreadyExists, Progressing, R::NameTaken, "remove it or tag it"),
-            (F::TokenMismatch, Progressing, R::NameTaken, "looked for again"),
+            (F::AlreadyExists, Progressing, R::Applying, "looked for again for a minute"),
+            (F::NameTaken, Blocked, R::NameTaken, "delete it, or tag it privategenai.dev/installation="),
+            (F::TokenMismatch, Progressing, R::EndpointPending, "looked for by its tags"),
             (F::InUse, Progressing, R::ResourceInUse, "until nothing uses it"),
             (F::NotYet, Progressing, R::RolePropagating, "it is tried again"),
             (F::PrivateDnsConflict, Blocked, R::AwsRefused, "holds the service's name"),

@@ -14,13 +14,16 @@ use crate::{
     identity::{AppIdentity, InstallationId, role_arn_pattern},
 };
 
-pub use read_back::{models_of_endpoint, models_of_role};
+pub use read_back::{app_of_role, is_role_of, models_of_endpoint, models_of_role, place_of_role};
 
 /// The name of the one inline policy of each role.
 pub const POLICY_NAME: &str = "private-genai";
 
 /// The statement of a role that allows its models, by which they are read back.
 const CALL_MODELS: &str = "CallModels";
+
+/// The statement of a role that names its function, by which the region is read back.
+const LEAVE_INTERFACES_ALONE: &str = "CodeLeavesInterfacesAlone";
 
 /// The statement of an endpoint that lets models through, by which they are read back.
 const OUR_ROLES_CALL_THEIR_MODELS: &str = "OurRolesCallTheirModels";
@@ -116,7 +119,7 @@ pub fn execution_policy(app: &AppIdentity, caller: &Caller, models: &BTreeSet<Mo
         attach_to_vpc(),
         json!({
             // Lambda itself attaches the function; the function's code has no business with interfaces.
-            "Sid": "CodeLeavesInterfacesAlone",
+            "Sid": LEAVE_INTERFACES_ALONE,
             "Effect": "Deny",
             "Action": INTERFACE_ACTIONS,
             "Resource": "*",

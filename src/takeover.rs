@@ -21,6 +21,7 @@ use crate::{
     leadership::{Election, Leadership, LeaseFlags},
     network::whose::mark_tag,
     plan::listed,
+    policy::place_of_role,
     uninstall::{
         self, Item, Waiting,
         flags::{Log, WaitingFlags},
@@ -272,7 +273,7 @@ async fn regions(client: &Client, aws: &Arc<dyn Aws>, request: &Request) -> Resu
     regions.extend(items.iter().filter_map(Item::region).cloned());
     let snapshots = Snapshots::new(Arc::clone(aws), installation.clone(), home.clone());
     let roles = snapshots.region(home).roles(MaxAge::Any).await?;
-    regions.extend(roles.values().filter_map(|role| installation.place_of(&role.tags)).map(|(region, _)| region));
+    regions.extend(roles.values().filter_map(|role| place_of_role(installation, role)).map(|(region, _)| region));
     Ok(regions)
 }
 

@@ -275,7 +275,8 @@ proptest! {
             vpc: app.vpc.clone(),
         };
         prop_assert!(network.group_name("functions").len() <= 255);
-        prop_assert_eq!(network.endpoint_token("bedrock-runtime", None).len(), 64);
+        let group = "sg-0123456789abcdef0".parse().expect("a group");
+        prop_assert_eq!(network.endpoint_token("bedrock-runtime", &group, None).len(), 64);
         for (key, value) in app.tags().into_iter().chain(network.tags()) {
             let fits = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || " _.:/=+-@".contains(c));
             prop_assert!(key.len() <= 128 && value.len() <= 256 && fits(&key) && fits(&value), "{key}={value}");

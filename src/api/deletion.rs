@@ -16,10 +16,14 @@ pub enum DeletionPolicy {
 }
 
 impl DeletionPolicy {
-    /// Reads it from an object that cannot be read otherwise. Whoever wrote `Retain` meant it, whatever else is wrong;
-    /// anything else is what deletion means by itself.
+    /// Reads it from an object that cannot be read otherwise. Where nothing is written, deletion means what it means by itself.
+    /// Whoever wrote anything else than `Delete` (a value of a later version, say) did not mean that: what is there stays.
     pub fn of_raw(object: &Value) -> Self {
-        if object["spec"]["deletionPolicy"] == "Retain" { Self::Retain } else { Self::Delete }
+        match &object["spec"]["deletionPolicy"] {
+            Value::Null => Self::Delete,
+            policy if *policy == "Delete" => Self::Delete,
+            _ => Self::Retain,
+        }
     }
 }
 
@@ -30,12 +34,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_an_unreadable_object_the_policy_is_retain_only_where_it_says_so() {
+    fn of_an_unreadable_object_the_policy_is_delete_only_where_it_says_so_or_nothing() {
         for (object, policy) in [
             (json!({"spec": {"deletionPolicy": "Retain", "models": 7}}), DeletionPolicy::Retain),
             (json!({"spec": {"deletionPolicy": "Delete"}}), DeletionPolicy::Delete),
-            (json!({"spec": {"deletionPolicy": "retain"}}), DeletionPolicy::Delete),
-            (json!({"spec": {"deletionPolicy": ["Retain"]}}), DeletionPolicy::Delete),
+            (json!({"spec": {"deletionPolicy": null}}), DeletionPolicy::Delete),
+            (json!({"spec": {"models": 7}}), DeletionPolicy::Delete),
+            (json!({"spec": {"deletionPolicy": "Orphan"}}), DeletionPolicy::Retain),
+            (json!({"spec": {"deletionPolicy": {"after": "30d"}}}), DeletionPolicy::Retain),
             (json!({"spec": "Retain"}), DeletionPolicy::Delete),
             (json!({}), DeletionPolicy::Delete),
         ] {

@@ -1,11 +1,11 @@
 //! `PrivateGenAINetwork`: the private path inside one VPC, shared by all apps there.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::{CustomResource, KubeSchema};
+use kube::{CustomResource, KubeSchema, ResourceExt as _, api::DynamicObject};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{DeletionPolicy, EndpointStatus, InvalidSpec, SecurityGroupsStatus};
+use super::{DeletionPolicy, EndpointStatus, IMPLICIT_LABEL, InvalidSpec, SecurityGroupsStatus};
 use crate::aws::{Region, VpcId};
 
 /// The private path inside one VPC, shared by all apps there: two security groups and the interface endpoints.
@@ -94,6 +94,12 @@ pub struct PrivateGenAINetworkStatus {
     /// The installation id of the operator that works for this object. Another one does nothing for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub installation_id: Option<String>,
+    /// The VPC that the object stands for, as it was read last: by this it can be deleted when its spec cannot be read any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vpc_id: Option<String>,
+    /// The region of that VPC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
     /// The account of the VPC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account_id: Option<String>,
@@ -138,6 +144,19 @@ impl NetworkKey {
         };
         Some(Self { region, vpc: part["vpcId"].as_str()?.parse().ok()? })
     }
+
+    /// Which VPC a `PrivateGenAINetwork` stands for that cannot be read otherwise: by its spec, else as its status recorded, else by
+    /// the name that the operator gave it, if the operator did.
+    pub fn of_raw_network(network: &DynamicObject) -> Option<Self> {
+        let (spec, status) = (&network.data["spec"], &network.data["status"]);
+        Self::of_raw(spec, None).or_else(|| Self::of_raw(status, None)).or_else(|| {
+            network.labels().get(IMPLICIT_LABEL).filter(|value| *value == "true")?;
+            let name = network.name_any();
+            // `vpc-0123456789abcdef0-us-east-1`
+            let (at, _) = name.match_indices('-').nth(1)?;
+            Some(Self { region: name.get(at + 1..)?.parse().ok()?, vpc: name.get(..at)?.parse().ok()? })
+        })
+    }
 }
 
 impl TryFrom<&PrivateGenAINetworkSpec> for NetworkKey {
@@ -148,5 +167,39 @@ impl TryFrom<&PrivateGenAINetworkSpec> for NetworkKey {
             region: spec.region.parse().map_err(|error| InvalidSpec::new("spec.region", error))?,
             vpc: spec.vpc_id.parse().map_err(|error| InvalidSpec::new("spec.vpcId", error))?,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn of_an_unreadable_network_the_vpc_is_told_by_its_spec_then_its_status_then_the_name_that_the_operator_gave_it() {
+        let key = |spec: Value, status: Value, name: &str, implicit: bool| {
+            let labels = if implicit { json!({IMPLICIT_LABEL: "true"}) } else { json!({}) };
+            let object = json!({
+                "apiVersion": "privategenai.dev/v1alpha1", "kind": "PrivateGenAINetwork",
+                "metadata": {"name": name, "labels": labels}, "spec": spec, "status": status,
+            });
+            let object: DynamicObject = serde_json::from_value(object).expect("an object");
+            NetworkKey::of_raw_network(&object).map(|key| format!("{} {}", key.vpc, key.region))
+        };
+        let place = |vpc: &str| json!({"vpcId": vpc, "region": "eu-west-1"});
+        let (a, b) = ("vpc-0000000a", "vpc-0000000b");
+        assert_eq!(key(place(a), place(b), "n", false).as_deref(), Some("vpc-0000000a eu-west-1"));
+        assert_eq!(
+            key(json!({"vpc": {"create": {}}}), place(b), "n", false).as_deref(),
+            Some("vpc-0000000b eu-west-1")
+        );
+        let named = "vpc-0123456789abcdef0-us-gov-west-1";
+        let told = Some("vpc-0123456789abcdef0 us-gov-west-1");
+        assert_eq!(key(json!({"vpcId": a}), json!(7), named, true).as_deref(), told);
+        assert_eq!(key(json!({}), json!({}), named, false), None, "people may call theirs as they like");
+        for other in ["", "vpc", "vpc-0000000a", "vpc-0000000a-", "prod-eu-west-1"] {
+            assert_eq!(key(json!({}), json!({}), other, true), None, "{other}");
+        }
     }
 }

@@ -136,11 +136,6 @@ impl Wait {
                 "the security groups let the function reach the endpoint alone",
                 "whoever administers the VPC: its hosted zones and its DNS",
             ),
-            Reason::NameTaken => wait(
-                minutes(15),
-                "what is there is left alone",
-                "whoever owns what has the name, by removing it, or by tagging it as this installation's",
-            ),
             Reason::Throttled => wait(
                 hours(2),
                 "what is there stays as it is, and calls are made, less often each time",
@@ -187,6 +182,7 @@ impl Wait {
             | Reason::FunctionTimedOut
             | Reason::AccessDenied
             | Reason::CredentialsInvalid
+            | Reason::NameTaken
             | Reason::QuotaReached
             | Reason::AwsRefused
             | Reason::WriteHasNoEffect

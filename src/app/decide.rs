@@ -22,6 +22,7 @@ use crate::{
     identity::{AppIdentity, is_retained},
     network::{Claim, accepted, implicit_name, whose::Foreign},
     plan::{Plan, Source, Step, stands_on},
+    policy::app_of_role,
 };
 
 /// What an app stands on, by the objects that there are.
@@ -299,7 +300,7 @@ pub fn places(
             .values()
             // What an earlier app of the name was to leave in another VPC is not this one's to take along.
             .filter(|role| !is_retained(&role.tags))
-            .filter_map(|role| AppIdentity::from_tags(&settings.installation, &role.tags))
+            .filter_map(|role| app_of_role(&settings.installation, role))
             .filter(|identity| identity.namespace == namespace && identity.name == name),
     );
     identities

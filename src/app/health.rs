@@ -204,6 +204,7 @@ impl Subject {
             Failure::Unavailable
             | Failure::NotFound
             | Failure::AlreadyExists
+            | Failure::NameTaken
             | Failure::InUse
             | Failure::TokenMismatch
             | Failure::PrivateDnsConflict

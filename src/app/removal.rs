@@ -26,11 +26,12 @@ use crate::{
     aws::{AppRows, AwsError, Caller, Failure, MaxAge, NetworkInterfaceId, Role, Snapshot},
     controller::{
         By, Context, Converged, Departed, Error, Freshness, Guarded, Pace, Place, Settings, converge,
-        explain_undecoded, explain_unreadable, is_held, remove_finalizer, stored,
+        explain_undecoded, is_held, remove_finalizer, stored,
     },
     identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity, Retirement, is_retained},
-    network::{of_functions, of_lambda},
+    network::{Remaining, of_functions, released_by},
     plan::{Source, Unread, explain},
+    policy::is_role_of,
 };
 
 /// Removes what an app stands for in AWS, or leaves it there on purpose, then lets the object go. Neither a readable spec nor a network is needed.
@@ -55,7 +56,7 @@ pub(super) async fn remove(
                 report.legs.push(leg);
                 report.write().await?;
             }
-            None => explain_undecoded::<PrivateGenAIApp>(&ctx.client, meta, leg).await?,
+            None => explain_undecoded::<PrivateGenAIApp>(&ctx.client, meta, &[leg]).await?,
         }
         return Ok(Pace::Rest);
     }
@@ -131,11 +132,25 @@ pub(super) async fn remove(
         pace = report.paced(pace);
         report.write().await?;
     } else {
-        let why: Vec<String> = legs.into_iter().map(|leg| leg.message).collect();
-        let problem = format!("it is being deleted: {}", why.join(" "));
-        explain_unreadable::<PrivateGenAIApp>(&ctx.client, meta, &problem).await?;
+        let mut legs = one_of_each_kind(legs);
+        if legs.iter().all(|leg| leg.kind != ConditionType::Accepted) {
+            legs.insert(0, deleted_unread(departing.policy));
+        }
+        explain_undecoded::<PrivateGenAIApp>(&ctx.client, meta, &legs).await?;
     }
     Ok(pace)
+}
+
+/// What becomes of an app that is being deleted and cannot be read.
+fn deleted_unread(policy: DeletionPolicy) -> Leg {
+    let what = match policy {
+        DeletionPolicy::Delete => "its function, role and log group in AWS are deleted",
+        DeletionPolicy::Retain => "its function, role and log group in AWS stay, as spec.deletionPolicy says",
+    };
+    let message = format!(
+        "The object is being deleted, and this version of the operator cannot read all of it: by its namespace, name and VPC, {what}."
+    );
+    Leg::progressing(ConditionType::Accepted, Reason::Deleting, message)
 }
 
 /// An app may have several places, and each condition is told once: by the leg that says most, blocked before waiting.
@@ -323,7 +338,7 @@ pub async fn observe_remains(
     let mut unread = Unread::default();
     let role_age = snapshot.age_of_app(identity, fresh.of(ConditionType::ExecutionRoleReady));
     let roles = unread.take(Source::Roles, snapshot.roles(role_age).await)?;
-    let role = roles.and_then(|roles| roles.get(&identity.role_name()).cloned());
+    let role = roles.as_ref().and_then(|roles| roles.get(&identity.role_name()).cloned());
     let claim = claim(snapshot, identity, Proof::Read, fresh, settings).await?;
     let detail = unread.take(Source::Functions, snapshot.function(&identity.function_name()).await)?.flatten();
     // Its log group and its interfaces are nobody's question before it is gone.
@@ -340,27 +355,32 @@ pub async fn observe_remains(
         }
         None => None,
     };
-    let interfaces = interfaces(snapshot, identity, network, role.is_some());
+    let name = identity.role_name();
+    let is_another =
+        |role: &&Role| role.name != name && is_role_of(network, role) && Retirement::from_tags(&role.tags).is_none();
+    let remaining = Remaining::of(roles.iter().flat_map(|roles| roles.values()).filter(is_another));
+    let interfaces = interfaces(snapshot, (identity, role.as_ref()), network, remaining);
     let interfaces = unread.take(Source::Interfaces, interfaces.await)?.unwrap_or_default();
     Ok(Observed { role, log_group, detail, interfaces, claim, unread, ..Observed::default() })
 }
 
-/// The interfaces that Lambda holds for functions on a network, and for this one wherever somebody moved it to. Others that
-/// carry the group are not Lambda's to release. Without the app's role, the network sees to those that carry its group.
+/// The interfaces for whose release Lambda may need the app's role, once its function is gone: of those that Lambda holds for functions
+/// on the network, and for this one wherever somebody moved it to. Where the role is gone, the network sees to those that carry its
+/// group.
 async fn interfaces(
     snapshot: &Snapshot,
-    identity: &AppIdentity,
+    (identity, role): (&AppIdentity, Option<&Role>),
     network: &NetworkIdentity,
-    has_role: bool,
+    remaining: Remaining,
 ) -> Result<BTreeSet<NetworkInterfaceId>, AwsError> {
     let groups = snapshot.security_groups(MaxAge::Any).await?;
     let group = groups.iter().find(|group| network.is_group(group, FUNCTIONS_GROUP)).map(|group| &group.id);
     let function = identity.function_name();
     let mut found = of_functions(snapshot.vpc_interfaces(&identity.vpc).await?, group, |name| *name == function);
-    if !has_role {
+    if role.is_none() {
         found.retain(|_, interface| group.is_none_or(|group| !interface.groups.contains(group)));
     }
-    Ok(of_lambda(&found))
+    Ok(released_by(&identity.role_name(), &found, remaining))
 }
 
 /// What the object says of itself, and why it is not this installation's, if it is not. One that cannot be read is asked for as it is; `None` when it is gone, and another one may

@@ -35,6 +35,7 @@ impl AwsError {
             Failure::Unavailable => self.code.is_none(),
             Failure::NotFound
             | Failure::AlreadyExists
+            | Failure::NameTaken
             | Failure::InUse
             | Failure::NotYet
             | Failure::TokenMismatch
@@ -59,8 +60,11 @@ pub enum Failure {
     Unavailable,
     /// The resource does not exist, or not yet.
     NotFound,
-    /// A resource of that name exists already, or a rule is there already.
+    /// A resource of that name exists already, or a rule is there already: it may be ours, and not be shown yet.
     AlreadyExists,
+    /// A resource of that name exists, and was not shown as ours for so long that it is somebody else's. AWS never says this:
+    /// whoever was told [`Self::AlreadyExists`] again and again does.
+    NameTaken,
     /// Something else still refers to the resource.
     InUse,
     /// Not now: the role is not known everywhere yet, another update is under way, Lambda is throttled by EC2.
@@ -111,7 +115,8 @@ impl Failure {
         match self {
             Self::Throttled | Self::Unavailable | Self::Malformed => Class::Retry,
             Self::NotFound | Self::AlreadyExists | Self::InUse | Self::NotYet | Self::TokenMismatch => Class::Wait,
-            Self::PrivateDnsConflict
+            Self::NameTaken
+            | Self::PrivateDnsConflict
             | Self::BoundaryMissing
             | Self::AccessDenied
             | Self::KeyUnusable

@@ -624,6 +624,7 @@ fn tells_nothing(error: &AwsError) -> bool {
         Failure::Unavailable
         | Failure::NotFound
         | Failure::AlreadyExists
+        | Failure::NameTaken
         | Failure::InUse
         | Failure::NotYet
         | Failure::TokenMismatch

@@ -477,6 +477,7 @@ pub async fn converge<O>(
                     pass.end();
                     break;
                 };
+                let result = result.map_err(|error| ctx.refusals.judged(&step.write, error));
                 let again = learn(&step.write, &result);
                 let answered = pass.take(result.as_ref(), again);
                 span.in_scope(|| match (answered, &result) {

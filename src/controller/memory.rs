@@ -55,13 +55,11 @@ impl Memory {
         self.available.entry(network.clone()).or_default().look(interfaces, self.now)
     }
 
-    /// Forgets what was remembered about a network that is gone, but for what its client tokens brought up: AWS remembers
-    /// that too.
+    /// Forgets what was remembered about a network that is gone. One that is built there again has other groups, and other
+    /// client tokens.
     pub fn forget(&mut self, network: &NetworkKey) {
         self.available.remove(network);
-        if let Some(hints) = self.hints.get_mut(network) {
-            hints.private_dns_conflict.clear();
-        }
+        self.hints.remove(network);
     }
 
     /// Remembers a resource that was created, until it is seen.

@@ -28,7 +28,7 @@ pub use latest::Latest;
 pub use memory::Memory;
 pub use objects::{
     DRIFT_REPAIRED, Guarded, INSTALLATION_MARKED, add_finalizer, apply_status, explain_undecoded, explain_unreadable,
-    is_held, network_of, raw, remove_finalizer, stored, tell,
+    is_held, network_of, raw, remove_finalizer, stored, tell, without_values,
 };
 pub use owner::{UnknownOwner, owner_mark};
 pub use pace::Pace;

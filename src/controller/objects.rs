@@ -161,14 +161,14 @@ where
         "This version of the operator cannot read the object ({problem}): correct it; or, where the field cannot be changed, \
          delete the object and create it anew. Its resources in AWS stay as they are until it is deleted."
     );
-    explain_undecoded::<K>(client, meta, Leg::blocked(ConditionType::Accepted, Reason::InvalidSpec, message)).await
+    explain_undecoded::<K>(client, meta, &[Leg::blocked(ConditionType::Accepted, Reason::InvalidSpec, message)]).await
 }
 
-/// Tells a condition on an object that is not decoded. It keeps its resources and its other status.
+/// Tells conditions on an object that is not decoded. It keeps its other status.
 ///
 /// # Errors
 /// The Kubernetes API's.
-pub async fn explain_undecoded<K>(client: &Client, meta: &ObjectMeta, leg: Leg) -> Result<(), Error>
+pub async fn explain_undecoded<K>(client: &Client, meta: &ObjectMeta, legs: &[Leg]) -> Result<(), Error>
 where
     K: Resource<DynamicType = ()>,
 {
@@ -177,17 +177,20 @@ where
     };
     let mut status = current.data.get("status").cloned().unwrap_or_else(|| json!({}));
     let old = serde_json::from_value::<Vec<_>>(status["conditions"].clone()).unwrap_or_default();
-    let mut conditions = fold(&[leg], &old, meta.generation, k8s_openapi::jiff::Timestamp::now());
+    let mut conditions = fold(legs, &old, meta.generation, k8s_openapi::jiff::Timestamp::now());
     // By this, whoever waits for the object knows that the conditions are about it as it is now (kstatus, Argo CD).
     let observed = json!(meta.generation);
-    if conditions.iter().all(|condition| old.contains(condition)) && status["observedGeneration"] == observed {
+    let told: Vec<String> = conditions.iter().map(|condition| condition.type_.clone()).collect();
+    // These two are there while they are true.
+    let passing = [ConditionType::Reconciling, ConditionType::Stalled].map(ConditionType::as_str);
+    let stays =
+        |condition: &&Condition| !told.contains(&condition.type_) && !passing.contains(&condition.type_.as_str());
+    conditions.extend(old.iter().filter(stays).cloned());
+    let is_told = conditions.len() == old.len() && conditions.iter().all(|condition| old.contains(condition));
+    if is_told && status["observedGeneration"] == observed {
         return Ok(());
     }
     status["observedGeneration"] = observed;
-    let told: Vec<String> = conditions.iter().map(|condition| condition.type_.clone()).collect();
-    conditions.extend(old.into_iter().filter(|condition| {
-        !told.contains(&condition.type_) && condition.type_ != ConditionType::Reconciling.as_str()
-    }));
     status["conditions"] = serde_json::to_value(conditions)?;
     let name = meta.name.as_deref().unwrap_or_default();
     let patch = json!({
@@ -205,7 +208,7 @@ where
 }
 
 /// A decoder's complaint without the values that it quotes, which may be a user's secrets.
-fn without_values(problem: &str) -> String {
+pub fn without_values(problem: &str) -> String {
     let mut told = String::new();
     for (index, part) in problem.split(['`', '"']).enumerate() {
         told.push_str(if index % 2 == 0 { part } else { "…" });

@@ -21,9 +21,14 @@ use crate::{
 /// For so long after it could have been made again, a write that was refused counts as the same one.
 const REMEMBERED_FOR: Duration = Duration::from_mins(10);
 
+/// What AWS created is shown everywhere within this time: a name that is taken for longer is somebody else's.
+const SHOWN_WITHIN: Duration = Duration::from_mins(1);
+
 /// Writes that were refused lately, or made without effect. Losing them costs calls, never correctness.
 pub struct Refusals {
     refused: Mutex<BTreeMap<Write, Refused>>,
+    /// Since when the name of what is to be created is taken, and when AWS said so last.
+    taken: Mutex<BTreeMap<Write, (Instant, Instant)>>,
     effects: Mutex<Effects>,
     /// The clock of `effects` begins here.
     began: Instant,
@@ -31,7 +36,7 @@ pub struct Refusals {
 
 impl Default for Refusals {
     fn default() -> Self {
-        Self { refused: Mutex::default(), effects: Mutex::default(), began: Instant::now() }
+        Self { refused: Mutex::default(), taken: Mutex::default(), effects: Mutex::default(), began: Instant::now() }
     }
 }
 
@@ -64,9 +69,27 @@ impl Refusals {
         refused.insert(write.clone(), refusal);
     }
 
+    /// What a refusal means, given the earlier ones: the name of what is to be created may be taken by what an earlier call
+    /// created and AWS does not show yet, or by somebody else.
+    #[must_use]
+    pub fn judged(&self, write: &Write, error: AwsError) -> AwsError {
+        if error.failure != Failure::AlreadyExists || !creates_by_name(write) {
+            return error;
+        }
+        let now = Instant::now();
+        let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        taken.retain(|_, (_, last)| now < *last + REMEMBERED_FOR);
+        let (first, last) = taken.entry(write.clone()).or_insert((now, now));
+        *last = now;
+        let is_somebody_else_s = now.saturating_duration_since(*first) >= SHOWN_WITHIN;
+        let failure = if is_somebody_else_s { Failure::NameTaken } else { error.failure };
+        AwsError { failure, ..error }
+    }
+
     /// The write was made.
     pub fn forget(&self, write: &Write) {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).remove(write);
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(write);
     }
 
     /// Somebody asks for a look at what has one of these names or ids: writes to it are tried again at once.
@@ -108,6 +131,41 @@ impl Refusals {
     }
 }
 
+/// The write creates what AWS allows once under its name.
+fn creates_by_name(write: &Write) -> bool {
+    match write {
+        Write::CreateSecurityGroup { .. }
+        | Write::CreateRole { .. }
+        | Write::CreateLogGroup { .. }
+        | Write::CreateFunction(_) => true,
+        Write::CreateVpcEndpoint(_)
+        | Write::AuthorizeIngress { .. }
+        | Write::AuthorizeEgress { .. }
+        | Write::RevokeIngress { .. }
+        | Write::RevokeEgress { .. }
+        | Write::DeleteSecurityGroup { .. }
+        | Write::DeleteNetworkInterface { .. }
+        | Write::ModifyVpcEndpoint { .. }
+        | Write::DeleteVpcEndpoint { .. }
+        | Write::TagEc2 { .. }
+        | Write::PutRolePermissionsBoundary { .. }
+        | Write::UpdateTrustPolicy { .. }
+        | Write::PutRolePolicy { .. }
+        | Write::DeleteRolePolicy { .. }
+        | Write::DetachRolePolicy { .. }
+        | Write::TagRole { .. }
+        | Write::UntagRole { .. }
+        | Write::DeleteRole { .. }
+        | Write::PutRetentionPolicy { .. }
+        | Write::TagLogGroup { .. }
+        | Write::DeleteLogGroup { .. }
+        | Write::UpdateFunctionConfiguration { .. }
+        | Write::UpdateFunctionCode { .. }
+        | Write::DeleteFunction { .. }
+        | Write::TagFunction { .. } => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,5 +196,31 @@ mod tests {
         refusals.remember(&write, &failed(Failure::AccessDenied));
         refusals.forget_all();
         assert_eq!(refusals.of(&write), None, "somebody asks for everything");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_is_taken_is_somebody_else_s_after_a_minute_and_until_the_write_is_made() {
+        let refusals = Refusals::default();
+        let log_group = || Write::CreateLogGroup {
+            name: "/aws/lambda/pgai-a".parse().expect("a log group"),
+            tags: crate::aws::Tags::new(),
+        };
+        let judged = |write: &Write| refusals.judged(write, failed(Failure::AlreadyExists)).failure;
+        let seconds = |seconds| tokio::time::advance(Duration::from_secs(seconds));
+        assert_eq!(judged(&log_group()), Failure::AlreadyExists);
+        seconds(59).await;
+        assert_eq!(judged(&log_group()), Failure::AlreadyExists);
+        seconds(1).await;
+        assert_eq!(judged(&log_group()), Failure::NameTaken);
+        assert_eq!(refusals.judged(&log_group(), failed(Failure::Throttled)).failure, Failure::Throttled);
+        seconds(400).await;
+        assert_eq!(judged(&log_group()), Failure::NameTaken, "at the pace of what somebody must see to");
+        refusals.forget(&log_group());
+        assert_eq!(judged(&log_group()), Failure::AlreadyExists);
+        let (group, rules) = ("sg-00000001".parse().expect("a group"), std::collections::BTreeSet::new());
+        let rule = Write::AuthorizeIngress { group, rules };
+        judged(&rule);
+        seconds(100).await;
+        assert_eq!(judged(&rule), Failure::AlreadyExists, "that one is there is what was wanted");
     }
 }

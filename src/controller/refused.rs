@@ -76,7 +76,7 @@ where
         Refused::REMEDY
     );
     let leg = Leg::blocked(ConditionType::Accepted, Reason::KubernetesRefused, message.clone());
-    if let Err(error) = explain_undecoded::<K>(&ctx.client, object.meta(), leg).await {
+    if let Err(error) = explain_undecoded::<K>(&ctx.client, object.meta(), &[leg]).await {
         tracing::warn!(object = name, %error, "the refusal could not be told in the status");
         publish_refused(ctx, object, message).await;
     }

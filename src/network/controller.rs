@@ -36,9 +36,11 @@ use crate::{
         converge,
         drift::{Found, moves, repairs},
         explain_undecoded, explain_unreadable, is_held, observe_ready, remove_finalizer, stored, tell, tell_refused,
+        without_values,
     },
     identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, NetworkIdentity, Retirement, TAG_OWNER},
     plan::{Missed, Plan, Source, Unread, unseen as unseen_legs},
+    policy::is_role_of,
 };
 
 /// One look at one network, and what follows from it.
@@ -64,7 +66,7 @@ async fn look_and_act(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: &Context) 
                     None => return Ok(Action::await_change()),
                     Some(stored) => {
                         if let Some(leg) = not_ours(&stored, ctx) {
-                            explain_undecoded::<PrivateGenAINetwork>(&ctx.client, meta, leg).await?;
+                            explain_undecoded::<PrivateGenAINetwork>(&ctx.client, meta, &[leg]).await?;
                             return Ok(Action::await_change());
                         }
                         recover(stored)
@@ -142,6 +144,8 @@ async fn record(
     let mut recorded = network.clone();
     let status = recorded.status.get_or_insert_default();
     status.installation_id = Some(ctx.settings.installation.to_string());
+    status.vpc_id = Some(network.spec.vpc_id.clone());
+    status.region = Some(network.spec.region.clone());
     write_status(api, network, status, ctx).await?;
     Ok(recorded)
 }
@@ -149,7 +153,7 @@ async fn record(
 /// What deletion needs of an object that cannot be read: which VPC it stands for, or else what is to become of what is there.
 fn recover(stored: DynamicObject) -> Result<PrivateGenAINetwork, DeletionPolicy> {
     let policy = DeletionPolicy::of_raw(&stored.data);
-    let key = NetworkKey::of_raw(&stored.data["spec"], None).ok_or(policy)?;
+    let key = NetworkKey::of_raw_network(&stored).ok_or(policy)?;
     let spec = PrivateGenAINetworkSpec { deletion_policy: Some(policy), ..PrivateGenAINetworkSpec::of(&key) };
     // What was told before is told on. A status that cannot be read either is written anew.
     let status = serde_json::from_value(stored.data["status"].clone()).unwrap_or_default();
@@ -164,10 +168,19 @@ async fn nowhere(
     problem: &str,
     ctx: &Context,
 ) -> Result<Action, Error> {
-    if meta.deletion_timestamp.is_some() && policy == DeletionPolicy::Retain {
-        remove_finalizer(api, meta).await?;
-    } else {
-        explain_unreadable::<PrivateGenAINetwork>(&ctx.client, meta, problem).await?;
+    match (&meta.deletion_timestamp, policy) {
+        (None, _) => explain_unreadable::<PrivateGenAINetwork>(&ctx.client, meta, problem).await?,
+        (Some(_), DeletionPolicy::Retain) => remove_finalizer(api, meta).await?,
+        (Some(_), DeletionPolicy::Delete) => {
+            let message = format!(
+                "The object is being deleted, and this version of the operator cannot tell which VPC it stands for ({}): neither spec nor \
+                 status names vpcId and region. Delete it with the version that wrote it, or set spec.deletionPolicy to Retain: then the \
+                 object goes, and what is in AWS stays.",
+                without_values(problem)
+            );
+            let leg = Leg::blocked(ConditionType::Accepted, Reason::InvalidSpec, message);
+            explain_undecoded::<PrivateGenAINetwork>(&ctx.client, meta, &[leg]).await?;
+        }
     }
     Ok(Action::await_change())
 }
@@ -442,7 +455,7 @@ pub async fn observe(
     let groups = aged(fresh.of_either(ConditionType::SecurityGroupsReady, ConditionType::Accepted));
     let mut groups = snapshot.security_groups(groups).await;
     // Whether a group is to be marked is not decided by old facts: another cluster may have marked it since.
-    let is_unmarked = |group: &SecurityGroup| identity.owns(&group.tags) && !group.tags.contains_key(TAG_OWNER);
+    let is_unmarked = |group: &SecurityGroup| identity.is_own_group(group) && !group.tags.contains_key(TAG_OWNER);
     if groups.as_ref().is_ok_and(|groups| groups.iter().any(is_unmarked)) {
         groups = snapshot.security_groups(MaxAge::Under(MARKING_GROUPS_MAX_AGE)).await;
     }
@@ -463,7 +476,7 @@ pub async fn observe(
         aged(MaxAge::Under(fresh.of(ConditionType::VpcReady).bounded_by(DECIDING_TOPOLOGY_MAX_AGE)))
     };
     // What is to go asks nothing of its VPC. An app that is not here, but has a role, keeps the network from going.
-    let is_demanded = |role: &Role| identity.owns(&role.tags) && Retirement::from_tags(&role.tags).is_none();
+    let is_demanded = |role: &Role| is_role_of(identity, role) && Retirement::from_tags(&role.tags).is_none();
     let goes = ends && !unread.lacks(Source::Roles) && !roles.values().any(is_demanded);
     // What is known from before is enough to keep something, and not to remove it.
     if let Some(error) = unread.of(Source::SecurityGroups).filter(|_| goes) {
@@ -479,7 +492,7 @@ pub async fn observe(
     let observed = Observed::new(identity, &topology, &endpoints, &groups).known_by(known);
     let (retired, live): (Vec<Role>, Vec<Role>) = roles
         .values()
-        .filter(|role| identity.owns(&role.tags))
+        .filter(|role| is_role_of(identity, role))
         .cloned()
         .partition(|role| Retirement::from_tags(&role.tags).is_some());
     // Only what is to go must know what is still in its way.

@@ -18,7 +18,7 @@ use crate::{
     },
     aws::{AwsError, Caller, Failure, Write, Written},
     controller::{Cluster, Memory, Settings, is_held},
-    identity::NetworkIdentity,
+    identity::{NetworkIdentity, is_retained, missing_tags},
     plan::{Plan, Source, listed},
     policy::{ModelId, models_of_endpoint},
 };
@@ -84,7 +84,8 @@ pub fn decide(
     }
     // The app's own controller takes its role back; the network must not delete it meanwhile.
     let mut observed = observed.clone();
-    observed.retired_roles.retain(|role| !has_object(role, cluster));
+    observed.retired_roles.retain(|role| !has_object(role, key, cluster));
+    memory.learn(key, |hints| hints.look(&observed));
     let Some(desired) = wanted(key, identity, caller, &observed, cluster, memory) else {
         let mut plan = teardown(&observed, &cluster.settings.governance);
         if plan.is_nothing() && memory.may_be_invisible(&unseen_resource(key, "")) {
@@ -99,12 +100,26 @@ pub fn decide(
     };
     let mut plan = plan(&desired, &observed, &memory.hints(key));
     mark(&observed, &desired.owner, &mut plan);
+    tag_roles(key, &observed, cluster, &mut plan);
     if plan.legs.iter().any(|leg| leg.reason == Reason::EndpointFailed)
         && !memory.may_replace(&unseen_resource(key, ""))
     {
         plan.hold(ConditionType::EndpointsReady);
     }
     plan
+}
+
+/// The roles of apps that are gone and of those that are retained are found by their tags, and no object puts those back that
+/// somebody removed: the network does. By what else the role was found once, it may not be found after the next mistake.
+fn tag_roles(key: &NetworkKey, observed: &Observed, cluster: &Cluster<'_>, plan: &mut Plan) {
+    let retained = observed.live_roles.iter().filter(|role| is_retained(&role.tags) && !has_object(role, key, cluster));
+    for role in observed.retired_roles.iter().chain(retained) {
+        let tags = missing_tags(&observed.identity.tags(), &role.tags);
+        if !tags.is_empty() {
+            plan.step(ConditionType::SecurityGroupsReady, Write::TagRole { role: role.name.clone(), tags });
+        }
+    }
+    plan.tag_last();
 }
 
 /// What the network should be by what is demanded now; `None` when nobody demands it. While roles cannot be read, nobody knows
@@ -164,6 +179,9 @@ pub fn learn(key: &NetworkKey, write: &Write, result: Result<&Written, &AwsError
         Ok(Written::SecurityGroup(id)) => memory.created(&unseen_resource(key, id.as_str())),
         Ok(Written::VpcEndpoint(id, state)) if !state.is_ending() => memory.created(&unseen_resource(key, id.as_str())),
         Ok(Written::VpcEndpoint(..) | Written::Revoked(_) | Written::Done) | Err(_) => {}
+    }
+    if let (Write::DeleteVpcEndpoint { endpoint }, Ok(_)) = (write, result) {
+        memory.learn(key, |hints| hints.deleted(endpoint));
     }
     let Write::CreateVpcEndpoint(new) = write else {
         return false;

@@ -112,6 +112,7 @@ pub(super) fn bare() -> Observed {
     let dns = VpcDns { support: true, hostnames: true };
     let vpc = Vpc { id: vpc_id(), owner: caller().account, tenancy: Tenancy::Default, dns };
     Observed {
+        identity: identity(),
         live_roles: Vec::new(),
         retired_roles: Vec::new(),
         function_interfaces: BTreeMap::new(),

@@ -8,7 +8,11 @@ use std::{
 
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
-    aws::{FunctionName, InterfaceHolder, InterfaceState, NetworkInterface, NetworkInterfaceId, SecurityGroupId},
+    aws::{
+        FunctionName, InterfaceHolder, InterfaceState, NetworkInterface, NetworkInterfaceId, Role, RoleName,
+        SecurityGroupId,
+    },
+    identity::Retirement,
     plan::listed,
 };
 
@@ -74,6 +78,47 @@ pub fn left_behind(
 /// The ids of those that Lambda holds.
 pub fn of_lambda(interfaces: &Interfaces) -> BTreeSet<NetworkInterfaceId> {
     interfaces.values().filter(|it| it.holder == InterfaceHolder::Lambda).map(|it| it.id.clone()).collect()
+}
+
+/// Whether functions are left on a network when an app goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Remaining {
+    /// Those of other apps are.
+    Functions,
+    /// None is.
+    Nothing,
+}
+
+impl Remaining {
+    /// As the roles of other apps say, which most likely have functions.
+    pub fn of<'a>(other_roles: impl IntoIterator<Item = &'a Role>) -> Self {
+        if other_roles.into_iter().next().is_some() { Self::Functions } else { Self::Nothing }
+    }
+}
+
+/// Those interfaces, of all that Lambda holds for functions on a network, for whose release Lambda may need the role of one
+/// function that is gone. The role and the function have one name.
+///
+/// "Lambda relies on permissions in the function execution role to delete the Hyperplane ENI", and "only deletes the ENI if no
+/// other function (or published function version) is using" it (Lambda developer guide, "Understanding Hyperplane Elastic Network
+/// Interfaces"). Of which function, where several share an interface, AWS does not say. Two come into question: the one that it
+/// was made for, which its description names, and the last one that used it. So no role is kept but that of a function that an
+/// interface names, and that of the last function on the network: no more roles than interfaces, and one. If it is another
+/// one after all, Lambda leaves the interface behind, `available`, and the operator deletes it ([`left_behind`]).
+pub fn released_by(role: &RoleName, interfaces: &Interfaces, remaining: Remaining) -> BTreeSet<NetworkInterfaceId> {
+    let names_it = |it: &NetworkInterface| it.function.as_ref().is_some_and(|name| name.as_str() == role.as_str());
+    interfaces
+        .values()
+        .filter(|it| it.holder == InterfaceHolder::Lambda && (names_it(it) || remaining == Remaining::Nothing))
+        .map(|it| it.id.clone())
+        .collect()
+}
+
+/// A role that was kept for interfaces is not needed any more: none names its function, and it is not the last function's,
+/// or what that was kept for is gone.
+pub fn is_needed_no_more(role: &Role, kept_for: &Retirement, interfaces: &Interfaces, remaining: Remaining) -> bool {
+    let named = released_by(&role.name, interfaces, Remaining::Functions);
+    named.is_empty() && (remaining == Remaining::Functions || kept_for.is_over(&of_lambda(interfaces)))
 }
 
 /// What the functions' group waits for, where interfaces still carry it.

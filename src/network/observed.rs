@@ -7,7 +7,7 @@ use crate::{
         EndpointState, Endpoints, NetworkInterface, NetworkInterfaceId, Role, SecurityGroup, SecurityGroupId, SubnetId,
         Topology, Vpc, VpcEndpoint, VpcEndpointId,
     },
-    identity::{NetworkIdentity, group_name_prefix},
+    identity::NetworkIdentity,
     network::Service,
     plan::Unread,
 };
@@ -15,6 +15,8 @@ use crate::{
 /// The facts about one VPC, taken out of the shared snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Observed {
+    /// Which network this is about.
+    pub identity: NetworkIdentity,
     /// The VPC with its subnets and route tables, and what is on offer in the region.
     pub topology: Topology,
     /// The security groups of this network.
@@ -59,12 +61,10 @@ impl Observed {
             .filter(|endpoint| endpoint.vpc == identity.vpc)
             .cloned()
             .partition(|endpoint| identity.installation.owns(&endpoint.tags));
-        let security_groups: Vec<SecurityGroup> = security_groups
-            .iter()
-            .filter(|group| group.vpc == identity.vpc && identity.installation.owns(&group.tags))
-            .cloned()
-            .collect();
+        let security_groups: Vec<SecurityGroup> =
+            security_groups.iter().filter(|group| identity.is_own_group(group)).cloned().collect();
         Self {
+            identity: identity.clone(),
             topology: topology.of(&identity.vpc),
             known_groups: security_groups.clone(),
             security_groups,
@@ -110,8 +110,7 @@ impl Observed {
     /// The group of a component, such as [`FUNCTIONS_GROUP`](crate::identity::FUNCTIONS_GROUP): by its name, which AWS
     /// keeps unique in a VPC and lets nobody change.
     pub fn group(&self, component: &str) -> Option<&SecurityGroup> {
-        let prefix = group_name_prefix(component);
-        self.security_groups.iter().find(|group| group.name.starts_with(&prefix))
+        self.security_groups.iter().find(|group| self.identity.is_group(group, component))
     }
 
     /// An endpoint for a service that carries our endpoints' group and not our tag: nobody else has a reason to use the
@@ -141,11 +140,14 @@ impl Observed {
         endpoints
     }
 
-    /// The last of our endpoints of a service that is being deleted, or was.
-    pub fn last_ended(&self, service: Service) -> Option<&VpcEndpoint> {
+    /// The last of our endpoints of a service that is being deleted, or was, and that had this group. Where AWS tells no groups of an
+    /// endpoint that is gone, it may have had it.
+    pub fn last_ended(&self, service: Service, group: &SecurityGroupId) -> Option<&VpcEndpoint> {
+        let has_it = |groups: &BTreeSet<SecurityGroupId>| groups.is_empty() || groups.contains(group);
         self.endpoints
             .iter()
             .filter(|endpoint| endpoint.state.is_ending() && Self::serves(endpoint, service))
+            .filter(|endpoint| has_it(&endpoint.security_groups))
             .max_by_key(|endpoint| (endpoint.created_at, endpoint.id.clone()))
     }
 
@@ -166,7 +168,7 @@ mod tests {
     use super::*;
     use crate::{
         identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP},
-        network::fixtures::{at_rest, bare, endpoint, endpoint_id, exact_groups, identity, subnet, vpc_id},
+        network::fixtures::{at_rest, bare, endpoint, endpoint_id, exact_groups, group_id, identity, subnet, vpc_id},
     };
 
     #[test]
@@ -192,14 +194,22 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_on_their_way_out_serve_nobody_and_the_last_of_them_is_remembered() {
+    fn endpoints_on_their_way_out_serve_nobody_and_the_last_of_them_is_told_as_long_as_it_had_the_same_group() {
         let ended = |number, state| VpcEndpoint { state, ..endpoint(number) };
         let mut observed = at_rest();
         observed.endpoints.extend([ended(3, EndpointState::Deleting), ended(2, EndpointState::Deleted)]);
         let serving: Vec<_> = observed.endpoints_of(Service::BedrockRuntime).iter().map(|it| it.id.clone()).collect();
         assert_eq!(serving, [endpoint_id(1)]);
-        assert_eq!(observed.last_ended(Service::BedrockRuntime).map(|it| it.id.clone()), Some(endpoint_id(3)));
-        assert_eq!(at_rest().last_ended(Service::BedrockRuntime), None);
+        let last = |observed: &Observed, group: &str| {
+            let group = group.parse().expect("a group");
+            observed.last_ended(Service::BedrockRuntime, &group).map(|it| it.id.clone())
+        };
+        let ours = group_id(ENDPOINTS_GROUP).to_string();
+        assert_eq!(last(&observed, &ours), Some(endpoint_id(3)));
+        assert_eq!(last(&at_rest(), &ours), None);
+        assert_eq!(last(&observed, "sg-0000001e"), None, "that of a network that was removed meanwhile");
+        observed.endpoints[1].security_groups.clear();
+        assert_eq!(last(&observed, "sg-0000001e"), Some(endpoint_id(3)), "AWS does not tell");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Desired, Observed, Service,
-    lingering::{of_lambda, waits},
+    lingering::{Remaining, is_needed_no_more, waits},
     preflight::{Placement, place},
     whose::mark_tag,
 };
@@ -13,7 +13,7 @@ use crate::{
     api::condition::{ConditionType, Leg, Reason},
     aws::{
         AddressFamilies, EndpointChange, EndpointState, NewVpcEndpoint, Peer, PolicyDocument, Rule, SecurityGroup,
-        SecurityGroupId, Tags, VpcEndpoint, Write,
+        SecurityGroupId, Tags, VpcEndpoint, VpcEndpointId, Write,
     },
     governance::Governance,
     identity::{
@@ -29,11 +29,54 @@ const HTTPS: u16 = 443;
 /// What only earlier answers told. Losing it costs a call, never correctness.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Hints {
+    /// The endpoints' group of which `spent` and `ended` tell: endpoints of another group have other tokens.
+    pub group: Option<SecurityGroupId>,
     /// What the next client token derives from: the endpoint that our token brought up although it is deleted, or the
     /// token itself where AWS says no more than that it was used for something else.
     pub spent: BTreeMap<Service, String>,
+    /// The endpoint that is there.
+    pub kept: BTreeMap<Service, VpcEndpointId>,
+    /// The endpoint that was deleted last. Its token is used up, also once AWS lists it no more. One that vanishes otherwise
+    /// may be there all the same: its token finds it.
+    pub ended: BTreeMap<Service, VpcEndpointId>,
     /// AWS refused to enable private DNS although nothing that we see holds the name (a hosted zone, say).
     pub private_dns_conflict: BTreeSet<Service>,
+}
+
+impl Hints {
+    /// Takes note of the endpoints that are there, and of those that are being deleted, or were.
+    pub fn look(&mut self, observed: &Observed) {
+        let Some(group) = observed.group(ENDPOINTS_GROUP).map(|group| &group.id) else { return };
+        if self.group.as_ref() != Some(group) {
+            self.group = Some(group.clone());
+            self.spent.clear();
+            self.kept.clear();
+            self.ended.clear();
+        }
+        for service in Service::ALL {
+            if let Some(kept) = observed.endpoints_of(*service).first() {
+                self.kept.insert(*service, kept.id.clone());
+            }
+            if let Some(ended) = observed.last_ended(*service, group) {
+                self.end(*service, &ended.id);
+            }
+        }
+    }
+
+    /// AWS took the order to delete an endpoint.
+    pub fn deleted(&mut self, endpoint: &VpcEndpointId) {
+        let of: Vec<Service> = self.kept.iter().filter(|(_, kept)| *kept == endpoint).map(|(of, _)| *of).collect();
+        for service in of {
+            self.end(service, endpoint);
+        }
+    }
+
+    fn end(&mut self, service: Service, endpoint: &VpcEndpointId) {
+        if self.ended.get(&service) != Some(endpoint) {
+            self.ended.insert(service, endpoint.clone());
+            self.spent.remove(&service);
+        }
+    }
 }
 
 /// Decides about a network that is demanded. A refusal of its placement, or facts that cannot be read, end what would be created
@@ -96,15 +139,20 @@ fn placements(desired: &Desired, observed: &Observed, plan: &mut Plan) -> BTreeM
     placements
 }
 
-/// Roles of apps that are gone go with the last interface that Lambda may need them for.
+/// What Lambda left behind goes, and roles of apps that are gone go with the last interface that Lambda may need them for.
 fn retired_roles(observed: &Observed, governance: &Governance, plan: &mut Plan) {
-    let (kind, interfaces) = (ConditionType::SecurityGroupsReady, of_lambda(&observed.function_interfaces));
+    let (kind, interfaces) = (ConditionType::SecurityGroupsReady, &observed.function_interfaces);
+    for interface in &observed.left_interfaces {
+        plan.step(kind, Write::DeleteNetworkInterface { interface: interface.clone() });
+    }
     let unread = observed.unread.of(Source::Interfaces);
     if !observed.retired_roles.is_empty() {
         plan.unread(kind, unread);
     }
+    let remaining = Remaining::of(&observed.live_roles);
     for role in &observed.retired_roles {
-        let is_over = Retirement::from_tags(&role.tags).is_some_and(|kept| kept.is_over(&interfaces));
+        let is_over =
+            Retirement::from_tags(&role.tags).is_some_and(|kept| is_needed_no_more(role, &kept, interfaces, remaining));
         if is_over && unread.is_none() {
             plan.delete_role(kind, role, governance);
         } else {
@@ -148,9 +196,6 @@ pub fn teardown(observed: &Observed, governance: &Governance) -> Plan {
         return plan;
     }
     let leg = ConditionType::SecurityGroupsReady;
-    for interface in &observed.left_interfaces {
-        plan.step(leg, Write::DeleteNetworkInterface { interface: interface.clone() });
-    }
     retired_roles(observed, governance, &mut plan);
     if !observed.function_interfaces.is_empty() {
         plan.legs.push(waits(&observed.function_interfaces));
@@ -424,8 +469,9 @@ fn new_endpoint(
             kind,
             Reason::EndpointPending,
             format!(
-                "Endpoint {} is being deleted and holds the service's name until it is gone; then another one is \
-                 created. AWS takes some minutes.",
+                "The {} endpoint is being created: the earlier endpoint {} is still being deleted, and holds the service's \
+                 name until it is gone. AWS takes some minutes.",
+                service.as_str(),
                 going.id
             ),
         );
@@ -434,8 +480,8 @@ fn new_endpoint(
         let message = "The endpoint is created once the security groups have their rules.";
         return Leg::progressing(kind, Reason::WaitingForNetwork, message);
     };
-    let ended = observed.last_ended(service).map(|ended| ended.id.as_str());
-    let after = hints.spent.get(&service).map(String::as_str).or(ended);
+    let ended = observed.last_ended(service, group).map(|ended| &ended.id).or(hints.ended.get(&service));
+    let after = hints.spent.get(&service).map(String::as_str).or(ended.map(VpcEndpointId::as_str));
     plan.step(
         kind,
         Write::CreateVpcEndpoint(NewVpcEndpoint {
@@ -445,7 +491,7 @@ fn new_endpoint(
             security_groups: [group.clone()].into(),
             private_dns,
             policy: desired.endpoint_policy(service),
-            client_token: desired.identity.endpoint_token(service.as_str(), after),
+            client_token: desired.identity.endpoint_token(service.as_str(), group, after),
             tags: endpoint_tags(desired, service, private_dns),
         }),
     );

@@ -43,6 +43,8 @@ pub fn status(
         observed_generation: generation,
         conditions,
         installation_id: before.and_then(|status| status.installation_id.clone()),
+        vpc_id: Some(observed.identity.vpc.to_string()),
+        region: Some(observed.identity.region.to_string()),
         account_id: account.map(ToString::to_string),
         subnet_ids: endpoints
             .iter()

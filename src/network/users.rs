@@ -13,26 +13,33 @@ use crate::{
     app::{Admission, retained_role},
     aws::Role,
     controller::{Cluster, Guarded, Memory, is_held, network_of},
-    identity::{AppIdentity, NetworkIdentity, app_of_role, is_retained},
+    identity::{AppIdentity, NetworkIdentity, TAG_APP_NAME, TAG_APP_NAMESPACE, app_of_role, is_retained},
     plan::Source,
     policy::{ModelId, models_of_role},
 };
 
-/// The app that a role belongs to has an object here, which still has to do with it. One of its name in another VPC has not,
-/// nor one that may not be there and never was; one that cannot be read may have.
-pub(super) fn has_object(role: &Role, cluster: &Cluster<'_>) -> bool {
+/// The app that a role on a network belongs to has an object here, which still has to do with it. One of its name in another VPC
+/// has not, nor one that may not be there and never was; one that cannot be read may have.
+pub(super) fn has_object(role: &Role, key: &NetworkKey, cluster: &Cluster<'_>) -> bool {
     let is_refused = |app: &Guarded<PrivateGenAIApp>| {
         let admission = app.0.as_ref().ok().map(|app| Admission::of(app, cluster.settings));
         matches!(admission, Some(Admission::Refused(..)))
     };
-    AppIdentity::from_tags(&cluster.settings.installation, &role.tags).is_some_and(|identity| {
+    named_on(role, key, cluster).is_some_and(|identity| {
         let object = ObjectRef::new(&identity.name).within(&identity.namespace);
-        let key = NetworkKey { region: identity.region, vpc: identity.vpc };
         cluster.apps.get(&object).is_some_and(|app| {
-            network_of(&app, &cluster.settings.region).is_none_or(|here| here == key)
+            network_of(&app, &cluster.settings.region).is_none_or(|here| here == *key)
                 && (is_held(app.meta()) || (app.meta().deletion_timestamp.is_none() && !is_refused(&app)))
         })
     })
+}
+
+/// The app that the tags of a role on a network name.
+fn named_on(role: &Role, key: &NetworkKey, cluster: &Cluster<'_>) -> Option<AppIdentity> {
+    let NetworkKey { region, vpc } = key.clone();
+    let installation = cluster.settings.installation.clone();
+    let (namespace, name) = (role.tags.get(TAG_APP_NAMESPACE)?.clone(), role.tags.get(TAG_APP_NAME)?.clone());
+    Some(AppIdentity { installation, region, vpc, namespace, name })
 }
 
 /// An app that lives in AWS without an object here.
@@ -66,7 +73,7 @@ pub(super) fn apps_without_object(
                 let revoked = given.difference(&models).cloned().collect();
                 WithoutObject { models, revoked, retained }
             };
-            let Some(identity) = AppIdentity::from_tags(&cluster.settings.installation, &role.tags) else {
+            let Some(identity) = named_on(role, key, cluster) else {
                 // It lost the tags that say whose it is: nobody knows whether that app is gone.
                 let models = allow.narrowed_anywhere(given.clone());
                 return Some((app_of_role(&role.name), without_object(models, is_retained(&role.tags))));
@@ -75,10 +82,9 @@ pub(super) fn apps_without_object(
             let retained = is_retained(&role.tags) || memory.may_be_invisible(&retained_role(&identity));
             let app = identity.app();
             let models = allow.narrowed(&identity.namespace, given.clone());
-            let key = NetworkKey { region: identity.region, vpc: identity.vpc };
             let demands_itself = object.is_some_and(|object| {
                 let app = object.0.as_ref().ok().and_then(|app| Admission::of(app, cluster.settings).accepted());
-                app.is_some_and(|app| app.network == key)
+                app.is_some_and(|app| app.network == *key)
             });
             (!demands_itself).then(|| (app, without_object(models, retained)))
         })

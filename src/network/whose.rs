@@ -16,10 +16,7 @@ use crate::{
     },
     aws::{SecurityGroup, SecurityGroupId, Tags, Write},
     controller::{Cluster, Guarded, Settings, network_of},
-    identity::{
-        ENDPOINTS_GROUP, FUNCTIONS_GROUP, InstallationId, Marked, OwnerMark, TAG_INSTALLATION, TAG_OWNER,
-        group_name_prefix,
-    },
+    identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, InstallationId, Marked, OwnerMark, TAG_INSTALLATION, TAG_OWNER},
     network::Observed,
     plan::Plan,
 };
@@ -56,7 +53,11 @@ impl Claim {
     /// whoever created it works there.
     pub fn of(groups: &[SecurityGroup], key: &NetworkKey, settings: &Settings) -> Self {
         let Settings { installation, owner, .. } = settings;
-        let ours = || groups.iter().filter(|group| group.vpc == key.vpc && installation.owns(&group.tags));
+        let names = [FUNCTIONS_GROUP, ENDPOINTS_GROUP].map(|component| installation.group_name(component));
+        let is_ours = |group: &&SecurityGroup| {
+            group.vpc == key.vpc && installation.owns(&group.tags) && names.contains(&group.name)
+        };
+        let ours = || groups.iter().filter(is_ours);
         for group in ours() {
             match owner.on(&group.tags) {
                 Marked::Ours | Marked::Nobody => {}
@@ -71,11 +72,9 @@ impl Claim {
                 }
             }
         }
-        let is_marked = |component: &str| {
-            let name = format!("{}{installation}", group_name_prefix(component));
-            ours().any(|group| group.name == name && owner.on(&group.tags) == Marked::Ours)
-        };
-        if [FUNCTIONS_GROUP, ENDPOINTS_GROUP].into_iter().all(is_marked) { Self::Ours } else { Self::Open }
+        let is_marked =
+            |name: &String| ours().any(|group| group.name == *name && owner.on(&group.tags) == Marked::Ours);
+        if names.iter().all(is_marked) { Self::Ours } else { Self::Open }
     }
 }
 
@@ -248,6 +247,9 @@ mod tests {
         groups[0].vpc = "vpc-0def5678".parse().expect("a VPC");
         groups[1].tags.insert(TAG_INSTALLATION.to_owned(), "other".to_owned());
         assert_eq!(Claim::of(&groups, &key(), &settings()), Claim::Open);
+        let mut groups = marked([Some("another-cluster"), None]);
+        groups[0].name.push_str("-copy");
+        assert_eq!(Claim::of(&groups, &key(), &settings()), Claim::Open, "a name of somebody else's");
     }
 
     #[test]

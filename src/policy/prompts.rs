@@ -44,6 +44,9 @@ const OTHERS: [&str; 26] = [
 /// What is no feature yet: the other engine, and tokens that stand for the role wherever somebody carries them.
 const NEVER: [&str; 2] = ["bedrock-mantle:*", "bedrock:CallWithBearerToken"];
 
+/// The statement of a role about all prompts, by which the VPC is read back.
+pub(super) const THROUGH_THE_VPC_ONLY: &str = "PromptsThroughTheVpcOnly";
+
 /// The statements that keep prompts in the VPC of an app.
 ///
 /// The VPC and not the endpoint: replacing an endpoint must not rewrite every role. A call over the internet has no
@@ -82,7 +85,7 @@ pub(super) fn denials(caller: &Caller, vpc: &VpcId) -> [Value; 4] {
             "Condition": {"StringNotEquals": elsewhere, "Null": {"bedrock:InferenceProfileArn": "true"}},
         }),
         json!({
-            "Sid": "PromptsThroughTheVpcOnly",
+            "Sid": THROUGH_THE_VPC_ONLY,
             "Effect": "Deny",
             "Action": OTHERS,
             "Resource": "*",

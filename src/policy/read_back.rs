@@ -8,8 +8,74 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{CALL_MODELS, ModelId, OUR_ROLES_CALL_THEIR_MODELS, POLICY_NAME, call_models, through_endpoint};
-use crate::aws::{PolicyDocument, Region, Role};
+use super::{
+    CALL_MODELS, LEAVE_INTERFACES_ALONE, ModelId, OUR_ROLES_CALL_THEIR_MODELS, POLICY_NAME, call_models, prompts,
+    through_endpoint,
+};
+use crate::{
+    aws::{PolicyDocument, Region, Role, VpcId},
+    identity::{AppIdentity, InstallationId, NetworkIdentity, TAG_APP_NAME, TAG_APP_NAMESPACE},
+};
+
+/// On which network a role of an installation is; `None` for anybody else's, and where nothing tells. Its tags tell. Where somebody
+/// removed them, or changed them so that the role's own name contradicts them, its policy does.
+pub fn place_of_role(installation: &InstallationId, role: &Role) -> Option<(Region, VpcId)> {
+    if !installation.owns(&role.tags) {
+        return None;
+    }
+    let tagged = installation.place_of(&role.tags);
+    match &tagged {
+        Some(place) if is_named_for(installation, role, place) != Some(false) => tagged,
+        Some(_) | None => written_place(role).or(tagged),
+    }
+}
+
+/// The app that a role of an installation is of; `None` for anybody else's, and where nothing tells.
+pub fn app_of_role(installation: &InstallationId, role: &Role) -> Option<AppIdentity> {
+    let (region, vpc) = place_of_role(installation, role)?;
+    named(installation, role, &(region, vpc))
+}
+
+/// The role is of an app on the network: by the name, which is made of the VPC and the region too, or else as
+/// [`place_of_role`] says.
+pub fn is_role_of(network: &NetworkIdentity, role: &Role) -> bool {
+    let NetworkIdentity { installation, region, vpc, .. } = network;
+    let here = (region.clone(), vpc.clone());
+    installation.owns(&role.tags)
+        && (is_named_for(installation, role, &here) == Some(true) || {
+            let tagged = installation.place_of(&role.tags);
+            tagged.is_none_or(|place| place == here) && place_of_role(installation, role) == Some(here)
+        })
+}
+
+/// The app that the tags of a role name, if it were on this network.
+fn named(installation: &InstallationId, role: &Role, (region, vpc): &(Region, VpcId)) -> Option<AppIdentity> {
+    Some(AppIdentity {
+        installation: installation.clone(),
+        region: region.clone(),
+        vpc: vpc.clone(),
+        namespace: role.tags.get(TAG_APP_NAMESPACE)?.clone(),
+        name: role.tags.get(TAG_APP_NAME)?.clone(),
+    })
+}
+
+/// Whether the role has the name that the app of its tags has on this network; `None` where the tags name no app.
+fn is_named_for(installation: &InstallationId, role: &Role, place: &(Region, VpcId)) -> Option<bool> {
+    named(installation, role, place).map(|app| app.role_name() == role.name)
+}
+
+/// The region and the VPC that the role's policy names, as the operator wrote it.
+fn written_place(role: &Role) -> Option<(Region, VpcId)> {
+    let statements = statements(role.inline_policies.get(POLICY_NAME)?);
+    let statement = |sid: &str| only(statements.iter().filter(|statement| statement["Sid"] == sid));
+    let function = &statement(LEAVE_INTERFACES_ALONE)?["Condition"]["ArnEquals"]["lambda:SourceFunctionArn"];
+    let mut arn = function.as_str()?.splitn(7, ':').skip(3);
+    let region = arn.next()?.parse().ok()?;
+    // The role and the function of an app have one name.
+    arn.nth(2).filter(|name| *name == role.name.as_str())?;
+    let vpc = &statement(prompts::THROUGH_THE_VPC_ONLY)?["Condition"]["StringNotEquals"]["aws:SourceVpc"];
+    Some((region, vpc.as_str()?.parse().ok()?))
+}
 
 /// The models that the operator itself let a role call, in the region of its app.
 pub fn models_of_role(role: &Role, region: &Region) -> BTreeSet<ModelId> {
@@ -63,6 +129,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::identity::{TAG_REGION, TAG_VPC};
     use crate::policy::{bedrock_runtime_endpoint_policy, document, execution_policy, tests as fixtures};
 
     const NOVA: &str = "amazon.nova-lite-v1:0";
@@ -187,5 +254,57 @@ mod tests {
         let mut more = super::statements(&policy);
         more.push(json!({"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}));
         assert_eq!(models_of_endpoint(&PolicyDocument::new(&document(&more)), &region()), none, "nothing gets through");
+    }
+
+    fn tagged(without: &[&str], policy: PolicyDocument) -> Role {
+        let mut tags = fixtures::app().tags();
+        tags.retain(|key, _| !without.contains(&key.as_str()));
+        Role { name: fixtures::app().role_name(), tags, ..role(&[(POLICY_NAME, policy)]) }
+    }
+
+    fn network(vpc: &str) -> NetworkIdentity {
+        let AppIdentity { installation, region, .. } = fixtures::app();
+        NetworkIdentity { installation, account: fixtures::caller().account, region, vpc: vpc.parse().expect("a VPC") }
+    }
+
+    #[test]
+    fn the_network_of_a_role_is_told_by_its_tags_by_its_name_and_by_its_policy_and_by_each_where_another_is_lost() {
+        let prod = fixtures::app().installation;
+        let here = network(fixtures::app().vpc.as_str());
+        let elsewhere = network("vpc-0def5678");
+        let retired = crate::policy::retired_policy;
+        let app = [TAG_APP_NAMESPACE, TAG_APP_NAME];
+        let place = [TAG_REGION, TAG_VPC];
+        for (lost, policy, told) in [
+            (vec![], retired(), true),
+            (app.to_vec(), retired(), true),
+            (place.to_vec(), ours(), true),
+            (vec![TAG_VPC], ours(), true),
+            // The name tells a network that is compared, and none by itself.
+            (place.to_vec(), retired(), false),
+            ([app, place].concat(), ours(), true),
+        ] {
+            let role = tagged(&lost, policy);
+            assert!(is_role_of(&here, &role), "{lost:?}");
+            assert!(!is_role_of(&elsewhere, &role), "{lost:?}");
+            assert_eq!(place_of_role(&prod, &role).is_some(), told, "{lost:?}");
+        }
+        let nothing_tells = tagged(&[app, place].concat(), retired());
+        assert!(!is_role_of(&here, &nothing_tells));
+        let mut changed = tagged(&[], ours());
+        changed.tags.insert(TAG_VPC.to_owned(), elsewhere.vpc.to_string());
+        assert!(is_role_of(&here, &changed) && !is_role_of(&elsewhere, &changed), "its name contradicts its tags");
+        assert_eq!(app_of_role(&prod, &changed), Some(fixtures::app()));
+        let theirs = tagged(&[crate::identity::TAG_INSTALLATION], ours());
+        assert!(!is_role_of(&here, &theirs), "without that tag it is nobody's");
+        assert_eq!(place_of_role(&prod, &theirs), None);
+    }
+
+    #[test]
+    fn a_policy_that_names_another_function_tells_nothing_of_a_role() {
+        let other = AppIdentity { name: "other".into(), ..fixtures::app() };
+        let lost = [TAG_REGION, TAG_VPC];
+        let copied = tagged(&lost, execution_policy(&other, &fixtures::caller(), &nova()));
+        assert_eq!(place_of_role(&fixtures::app().installation, &copied), None);
     }
 }

@@ -186,9 +186,9 @@ where
 }
 
 fn item(kind: Kind, object: &DynamicObject, home: Option<&Region>, ours: &InstallationId) -> Item {
-    let place = match kind {
-        Kind::App => &object.data["spec"]["network"],
-        Kind::Network => &object.data["spec"],
+    let network = match kind {
+        Kind::App => NetworkKey::of_raw(&object.data["spec"]["network"], home),
+        Kind::Network => NetworkKey::of_raw_network(object),
     };
     let status = &object.data["status"];
     // The account is the fifth part of an ARN.
@@ -206,7 +206,7 @@ fn item(kind: Kind, object: &DynamicObject, home: Option<&Region>, ours: &Instal
         version: object.resource_version(),
         finalizers: object.finalizers().to_vec(),
         account: account.or_else(|| accounts.into_iter().find_map(of_arn)),
-        network: NetworkKey::of_raw(place, home),
+        network,
         recorded: Recorded::of_raw(&object.data, object.namespace().as_deref(), &object.name_any(), home, ours),
     }
 }

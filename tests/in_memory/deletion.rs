@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use private_genai_operator::{
     aws::{NewFunction, Package, Peer, Rule, SecurityGroup, Tags, VpcId, Write},
-    identity::{TAG_APP_NAME, TAG_RETIRED},
+    identity::{TAG_APP_NAME, TAG_RETIRED, TAG_VPC},
 };
 use serde_json::{Value, json};
 
@@ -110,6 +110,30 @@ async fn an_app_that_cannot_be_read_keeps_its_path_and_can_still_be_deleted() {
         assert!(scene.kubernetes.get(&network(&vpc)).is_some());
 
         scene.kubernetes.delete(&app("bot"));
+        scene.until_nothing_is_left("bot", &vpc).await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_cannot_be_read_is_told_that_its_resources_go_while_they_go_and_no_longer_that_they_stay() {
+    scene(async {
+        let (scene, vpc) = Scene::with_app("bot", Delays { function_deleted: 60, ..Delays::default() }).await;
+        scene.kubernetes.overwrite(&app("bot"), |app| app["spec"]["models"] = json!({"not": "a list"}));
+        let told = |app: &Value| condition(app, "Accepted").1 == "InvalidSpec";
+        let unread = scene.kubernetes.until(&app("bot"), LONG, told).await;
+        assert!(condition(&unread, "Accepted").2.contains("Its resources in AWS stay as they are"), "{unread:#}");
+        scene.kubernetes.delete(&app("bot"));
+        let told = |app: &Value| condition(app, "FunctionReady").1 == "Deleting";
+        let going = scene.kubernetes.until(&app("bot"), LONG, told).await;
+        let (_, reason, message) = condition(&going, "Accepted");
+        assert_eq!(reason, "Deleting");
+        assert!(message.contains("its function, role and log group in AWS are deleted"), "{message}");
+        assert!(condition(&going, "Ready").2.contains("deleted"), "{going:#}");
+        for condition in going["status"]["conditions"].as_array().expect("conditions") {
+            assert!(!condition.to_string().contains("stay as they are"), "{condition:#}");
+            assert_ne!(condition["type"], "Stalled", "nobody has to act");
+        }
         scene.until_nothing_is_left("bot", &vpc).await;
     })
     .await;
@@ -250,6 +274,26 @@ async fn interfaces_that_lambda_left_behind_are_deleted_after_ten_minutes_and_no
         scene.until_network_gone(&vpc).await;
         assert_eq!(deletions_of_interfaces(&scene), 2);
         scene.assert_aws_is_empty();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_role_that_is_kept_for_interfaces_and_lost_the_tags_of_its_network_goes_with_them() {
+    scene(async {
+        let (scene, vpc) = Scene::with_app("bot", Delays { interfaces_released: 1200, ..Delays::default() }).await;
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+        for role in scene.aws.world().roles.into_keys() {
+            let keys = Some([TAG_VPC.to_owned()].into());
+            let untagged = ByHand::RemoveTags { from: Tagged::Role(role), keys };
+            scene.aws.act(&Action::ByHand(Scene::region(), untagged)).expect("AWS lets it happen");
+        }
+        scene.forget();
+        scene.until_network_gone(&vpc).await;
+        assert_eq!(deletions_of_interfaces(&scene), 0, "Lambda could release them");
+        scene.assert_aws_is_empty();
+        assert_eq!(scene.aws.world().roles.len(), 0);
     })
     .await;
 }

@@ -11,7 +11,7 @@ use std::{
 use private_genai_operator::{
     aws::{SecurityGroup, Tags, Write},
     controller::owner_mark,
-    identity::{FUNCTIONS_GROUP, InstallationId, OwnerMark, TAG_OWNER, group_name_prefix},
+    identity::{FUNCTIONS_GROUP, InstallationId, OwnerMark, TAG_OWNER},
     takeover::{self, Consent, Failure, Request, take_over},
     uninstall::{self, Lacking, Waiting, orphan},
 };
@@ -536,7 +536,8 @@ async fn an_app_is_not_built_before_both_groups_are_this_cluster_s_whatever_its_
         let (mut scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         scene.pass(Duration::from_secs(30)).await;
         scene.stop().await;
-        let group = groups(&scene).into_iter().find(|it| it.name.starts_with(&group_name_prefix(FUNCTIONS_GROUP)));
+        let name = Scene::installation().group_name(FUNCTIONS_GROUP);
+        let group = groups(&scene).into_iter().find(|it| it.name == name);
         untag(&scene, &group.expect("the group"));
         // The network is ready as its status says, and cannot mark its group.
         scene.aws.fail_next("ec2:CreateTags", Fault::throttled().times(u32::MAX));

@@ -30,6 +30,7 @@ mod kubernetes_faults;
 mod leadership;
 #[path = "../memory/mod.rs"]
 mod memory;
+mod previews;
 mod private_dns;
 mod read_back;
 mod refusals;

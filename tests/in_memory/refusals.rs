@@ -3,8 +3,9 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use private_genai_operator::{
-    aws::{Tenancy, VpcId},
+    aws::{SecurityGroupId, Tags, Tenancy, VpcId, Write},
     guard::{Globs, ImplicitNetworks},
+    identity::{FUNCTIONS_GROUP, NetworkIdentity},
     policy::{ModelId, models_of_role},
 };
 use serde_json::{Value, json};
@@ -298,6 +299,79 @@ async fn an_environment_that_lambda_would_refuse_is_told_with_its_size_and_never
         assert!(!names(&scene.aws.take_journal()).contains(&"lambda:CreateFunction".to_owned()));
         scene.apply("bot", json!({"network": network, "models": models(28)}));
         scene.until_ready("bot").await;
+    })
+    .await;
+}
+
+/// Somebody has a group of this name in the VPC.
+fn create_group(scene: &Scene, vpc: &VpcId, name: &str, tags: Tags) -> SecurityGroupId {
+    let (vpc, description) = (vpc.clone(), "by hand".to_owned());
+    let create = Write::CreateSecurityGroup { vpc, name: name.to_owned(), description, tags };
+    drop(scene.aws.act(&Action::Write(Scene::region(), create)).expect("AWS lets it happen"));
+    let world = scene.aws.world();
+    let mut groups = world.regions[&Scene::region()].groups.values();
+    groups.find(|group| group.name == *name).expect("the group").id.clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_stays_taken_is_waited_for_a_minute_and_then_told_with_the_resource_and_the_remedy() {
+    scene(async {
+        let mut scene = Scene::new(Delays::default());
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        let name = Scene::installation().group_name(FUNCTIONS_GROUP);
+        let theirs = create_group(&scene, &vpc, &name, Tags::new());
+        scene.start();
+        scene.apply_app("bot", &vpc);
+        let leg = |network: &Value| condition(network, "SecurityGroupsReady");
+        let waits = |network: &Value| leg(network).2.contains("looked for again for a minute");
+        let waiting = scene.kubernetes.until(&network(&vpc), LONG, waits).await;
+        assert_eq!(condition(&waiting, "Stalled").0, "", "it may be our own: {waiting:#}");
+        let begun = tokio::time::Instant::now();
+        let told = |network: &Value| leg(network).1 == "NameTaken" && condition(network, "Stalled").0 == "True";
+        let stalled = scene.kubernetes.until(&network(&vpc), LONG, told).await;
+        let took = begun.elapsed();
+        assert!((Duration::from_secs(55)..Duration::from_mins(3)).contains(&took), "{took:?}");
+        let message = leg(&stalled).2;
+        assert!(message.contains(&name) && message.contains("delete it, or tag it"), "{message}");
+        scene.until_refused("bot", "NameTaken").await;
+        scene.pass(Duration::from_mins(5)).await;
+        scene.forget();
+        scene.pass(Duration::from_hours(1)).await;
+        let tries = writes(&scene.aws.take_journal());
+        assert!(tries.len() < 15 && tries.iter().all(|call| call == "ec2:CreateSecurityGroup"), "{tries:?}");
+        let still = scene.kubernetes.get(&network(&vpc)).expect("the network");
+        assert_eq!(leg(&still), leg(&stalled), "a steady wait");
+        scene.aws.act(&Action::Write(Scene::region(), Write::DeleteSecurityGroup { group: theirs })).expect("it goes");
+        scene.until_ready("bot").await;
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_group_with_our_tags_and_another_name_is_somebody_else_s_and_neither_changed_nor_deleted() {
+    scene(async {
+        let mut scene = Scene::new(Delays::default());
+        let (vpc, _) = scene.vpc(&VpcShape::default());
+        let tags = NetworkIdentity {
+            installation: Scene::installation(),
+            account: "123456789012".parse().expect("an account"),
+            region: Scene::region(),
+            vpc: vpc.clone(),
+        }
+        .tags();
+        // What another installation would call its own.
+        let theirs = create_group(&scene, &vpc, "private-genai-functions-a", tags);
+        let aws = scene.aws.clone();
+        let as_it_was = || aws.world().regions[&Scene::region()].groups.get(&theirs).cloned();
+        let before = as_it_was();
+        scene.start();
+        scene.apply_app("bot", &vpc);
+        scene.until_ready("bot").await;
+        assert_eq!(as_it_was(), before);
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+        scene.until_network_gone(&vpc).await;
+        assert_eq!(as_it_was(), before);
     })
     .await;
 }

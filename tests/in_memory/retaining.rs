@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use private_genai_operator::{
     aws::{FunctionState, PolicyDocument, VpcId, Write},
-    identity::{TAG_RETAINED, TAG_RETIRED},
+    identity::{TAG_APP_NAME, TAG_APP_NAMESPACE, TAG_REGION, TAG_RETAINED, TAG_RETIRED, TAG_VPC},
 };
 use serde_json::{Value, json};
 
 use crate::{
     memory::{
-        aws::{Action, ByHand, CallRecord, Delays, Fault, VpcShape, World, drifts},
+        aws::{Action, ByHand, CallRecord, Delays, Fault, VpcShape, World, by_hand::Tagged, drifts},
         kubernetes::APPS,
     },
     scene::{LONG, MODEL, RESYNC, Scene, app, condition, explicit_network, network, scene, writes},
@@ -243,6 +243,38 @@ async fn the_network_of_a_retained_app_goes_when_the_app_was_removed_by_hand() {
         scene.assert_aws_is_empty();
     })
     .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retained_app_whose_role_lost_the_tags_of_its_network_keeps_its_network_and_gets_them_back() {
+    let all = [TAG_VPC, TAG_REGION, TAG_APP_NAME, TAG_APP_NAMESPACE];
+    for lost in [&[TAG_VPC][..], &[TAG_REGION], &[TAG_VPC, TAG_REGION], &all] {
+        scene(async {
+            let mut scene = Scene::new(Delays::default());
+            let (vpc, _) = scene.vpc(&VpcShape::default());
+            scene.start();
+            let spec = json!({"network": {"vpcId": vpc.as_str()}, "models": [MODEL], "deletionPolicy": "Retain"});
+            scene.apply("bot", spec);
+            scene.until_ready("bot").await;
+            scene.kubernetes.delete(&app("bot"));
+            scene.until_gone("bot").await;
+            scene.pass(Duration::from_secs(90)).await;
+            let world = scene.aws.world();
+            let role = world.roles.keys().next().expect("the role").clone();
+            let keys = Some(lost.iter().map(|key| (*key).to_owned()).collect());
+            let untagged = ByHand::RemoveTags { from: Tagged::Role(role.clone()), keys };
+            scene.aws.act(&Action::ByHand(Scene::region(), untagged)).expect("AWS lets it happen");
+            scene.forget();
+            scene.pass(Duration::from_mins(30)).await;
+            assert!(scene.kubernetes.get(&network(&vpc)).is_some(), "{lost:?}: the network goes on");
+            assert_eq!(writes(&scene.aws.take_journal()), ["iam:TagRole"], "{lost:?}");
+            let tags = scene.aws.world().roles[&role].role.tags.clone();
+            for key in [TAG_VPC, TAG_REGION] {
+                assert_eq!(tags.get(key), world.roles[&role].role.tags.get(key), "{lost:?}");
+            }
+        })
+        .await;
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -47,6 +47,8 @@ pub struct Scene {
     pub regions: Globs<Region>,
     /// What an operator that is started lets apps ask for.
     pub allowed: ImplicitNetworks,
+    /// How often an operator of the scene looks at AWS although nothing happened.
+    pub resync: Duration,
     /// What an operator of the scene is told to give everything.
     pub governance: Governance,
     /// The installation id that an operator of the scene is given.
@@ -71,6 +73,7 @@ impl Scene {
             operator: None,
             regions: Globs::only(&Self::region()),
             allowed: ImplicitNetworks::in_vpcs(Globs::all()),
+            resync: RESYNC,
             governance: Governance::default(),
             id: judge::installation(),
             owner: judge::owner(),
@@ -124,7 +127,7 @@ impl Scene {
             region: Self::region(),
             regions: self.regions.clone(),
             implicit_networks: self.allowed.clone(),
-            resync: RESYNC,
+            resync: self.resync,
             concurrency: 32,
             governance: self.governance.clone(),
             clock: now,

@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::{
-    memory::aws::{Delays, VpcShape},
+    memory::aws::{
+        Delays, VpcShape,
+        world::{Holder, Interface},
+    },
     scene::{LONG, MODEL, Scene, app, condition, explicit_network, network, scene, writes},
 };
 
@@ -29,16 +32,20 @@ async fn two_apps_in_a_vpc_share_an_endpoint_and_the_last_one_out_turns_off_the_
         assert_eq!(count(), (1, 2, 2));
 
         let before = scene.aws.world().regions[&Scene::region()].endpoints.clone();
+        // The interfaces are those of the one of the two that came first to Lambda.
+        let names_first = |it: &Interface| matches!(&it.holder, Holder::Lambda { function, .. } if function.as_str().starts_with("pgai-team-a-first-"));
+        let is_named = scene.aws.world().regions[&Scene::region()].interfaces.values().any(names_first);
         scene.forget();
         scene.kubernetes.delete(&app("first"));
         scene.until_gone("first").await;
         scene.pass(Duration::from_mins(1)).await;
         assert_eq!(count(), (1, 2, 1));
         assert_eq!(scene.aws.world().regions[&Scene::region()].endpoints, before, "the endpoint was not touched");
+        let of_role = if is_named { ["iam:PutRolePolicy", "iam:TagRole"] } else { ["iam:DeleteRolePolicy", "iam:DeleteRole"] };
         assert_eq!(
             writes(&scene.aws.take_journal()),
-            ["lambda:DeleteFunction", "logs:DeleteLogGroup", "iam:PutRolePolicy", "iam:TagRole"],
-            "the role stays, with no more than Lambda needs to release the interfaces that the two shared"
+            [["lambda:DeleteFunction", "logs:DeleteLogGroup"], of_role].concat(),
+            "a role stays, with no more than Lambda needs to release interfaces, while one names its function: {is_named}"
         );
         let kubernetes = scene.kubernetes.take_journal().writes();
         assert!(kubernetes.iter().all(|call| call.name == "first"), "the second app is untouched: {kubernetes:?}");
@@ -181,6 +188,72 @@ async fn a_network_that_cannot_be_read_can_still_be_deleted() {
         scene.kubernetes.delete("privategenainetworks/prod");
         scene.kubernetes.until_gone("privategenainetworks/prod", Duration::from_mins(1)).await;
         scene.assert_aws_is_empty();
+    })
+    .await;
+}
+
+/// A spec that a later version may write, of which this one can read nothing.
+fn of_a_later_version(network: &mut Value) {
+    network["spec"] = json!({"vpc": {"create": {"cidrBlock": "10.0.0.0/16"}}});
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_network_with_the_spec_of_a_later_version_is_deleted_by_what_its_status_recorded() {
+    scene(async {
+        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+        scene.kubernetes.apply(explicit_network("prod", &vpc));
+        scene.until_network_gone(&vpc).await;
+        scene.pass(Duration::from_secs(10)).await;
+        scene.kubernetes.overwrite("privategenainetworks/prod", of_a_later_version);
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+        scene.kubernetes.delete("privategenainetworks/prod");
+        scene.kubernetes.until_gone("privategenainetworks/prod", Duration::from_mins(1)).await;
+        scene.assert_aws_is_empty();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_implicit_network_of_a_later_version_is_deleted_by_the_name_that_the_operator_gave_it() {
+    scene(async {
+        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+        scene.kubernetes.overwrite(&network(&vpc), |network| {
+            of_a_later_version(network);
+            network["status"] = json!({});
+        });
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+        scene.kubernetes.delete(&network(&vpc));
+        scene.until_network_gone(&vpc).await;
+        scene.assert_aws_is_empty();
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_network_of_which_nothing_tells_the_vpc_says_how_it_goes_and_a_policy_of_a_later_version_leaves_what_is_there()
+ {
+    scene(async {
+        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+        scene.kubernetes.apply(explicit_network("prod", &vpc));
+        scene.until_network_gone(&vpc).await;
+        scene.pass(Duration::from_secs(10)).await;
+        scene.kubernetes.overwrite("privategenainetworks/prod", |network| {
+            of_a_later_version(network);
+            network["status"] = json!({});
+        });
+        scene.kubernetes.delete("privategenainetworks/prod");
+        let told = |network: &Value| condition(network, "Accepted").2.contains("set spec.deletionPolicy to Retain");
+        let stays = scene.kubernetes.until("privategenainetworks/prod", LONG, told).await;
+        assert_eq!(condition(&stays, "Stalled").0, "True");
+        assert!(!condition(&stays, "Accepted").2.contains("correct it"), "what is immutable cannot be corrected");
+        scene.forget();
+        scene.kubernetes.edit("privategenainetworks/prod", |network| {
+            network["spec"]["deletionPolicy"] = json!({"after": "30d"});
+        });
+        scene.kubernetes.until_gone("privategenainetworks/prod", LONG).await;
+        assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new(), "whoever wrote that did not mean Delete");
     })
     .await;
 }

@@ -95,6 +95,96 @@ impl Stage {
     }
 }
 
+/// Deletes the only app, and waits for the end of it. Applies it again, with another model, so that no client token can have been
+/// used for the same. Gives how long it takes until it is ready.
+async fn comes_again(scene: &Scene, vpc: &VpcId, round: u32, gone: bool) -> Duration {
+    scene.kubernetes.delete(&app("bot"));
+    scene.until_gone("bot").await;
+    if gone {
+        scene.until_network_gone(vpc).await;
+    } else {
+        scene.pass(Duration::from_mins(2)).await;
+        assert!(scene.kubernetes.get(&network(vpc)).is_some(), "its groups wait for interfaces");
+    }
+    let begun = tokio::time::Instant::now();
+    let models = [format!("amazon.nova-v{round}")];
+    scene.apply("bot", json!({"network": {"vpcId": vpc.as_str()}, "models": models}));
+    scene.until_ready("bot").await;
+    begun.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_last_app_of_a_vpc_that_comes_again_gets_its_endpoint_at_once_however_often() {
+    for gone in [true, false] {
+        scene(async {
+            let interfaces_released = if gone { 0 } else { 1200 };
+            let delays = Delays { ec2_visible: 4, endpoint_available: 5, interfaces_released, ..Delays::default() };
+            let begun = tokio::time::Instant::now();
+            let (scene, vpc) = Scene::with_app("bot", delays).await;
+            let first = begun.elapsed();
+            for round in 0..5 {
+                let took = comes_again(&scene, &vpc, round, gone).await;
+                assert!(
+                    took < first + Duration::from_secs(20),
+                    "all gone: {gone}, time {round}: {took:?}, at first {first:?}"
+                );
+            }
+            let world = scene.aws.world();
+            let endpoints = world.regions[&Scene::region()].endpoints.values();
+            assert_eq!(endpoints.filter(|it| !it.state.is_ending()).count(), 1);
+        })
+        .await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_operator_that_was_started_anew_waits_a_minute_for_what_an_earlier_one_may_have_created_and_says_so() {
+    scene(async {
+        let delays = Delays { endpoint_available: 5, interfaces_released: 1200, ..Delays::default() };
+        let (mut scene, vpc) = Scene::with_app("bot", delays).await;
+        comes_again(&scene, &vpc, 0, false).await;
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+        scene.pass(Duration::from_mins(2)).await;
+        scene.kill().await;
+        scene.start();
+        scene.apply("bot", json!({"network": {"vpcId": vpc.as_str()}, "models": ["amazon.nova-other"]}));
+        let told =
+            |network: &Value| condition(network, "EndpointsReady").2.contains("looked for by its tags for a minute");
+        let waiting = scene.kubernetes.until(&network(&vpc), LONG, told).await;
+        assert_eq!(condition(&waiting, "EndpointsReady").1, "EndpointPending");
+        assert_eq!(condition(&waiting, "Stalled").0, "", "nobody has to act: {waiting:#}");
+        let begun = tokio::time::Instant::now();
+        scene.until_ready("bot").await;
+        assert!(begun.elapsed() < Duration::from_mins(3), "{:?}", begun.elapsed());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_comes_again_while_its_endpoint_goes_is_told_that_another_one_is_being_created() {
+    scene(async {
+        let (scene, vpc) = Scene::with_app("bot", Delays { endpoint_deleted: 120, ..Delays::default() }).await;
+        let earlier = scene.aws.world().regions[&Scene::region()].endpoints.keys().next().expect("it").to_string();
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_gone("bot").await;
+        let deleting = |network: &Value| condition(network, "EndpointsReady").1 == "Deleting";
+        scene.kubernetes.until(&network(&vpc), LONG, deleting).await;
+        let begun = tokio::time::Instant::now();
+        scene.apply_app("bot", &vpc);
+        let told = |app: &Value| {
+            let (_, reason, message) = condition(app, "Ready");
+            let words = format!("is being created: the earlier endpoint {earlier} is still being deleted");
+            reason == "EndpointPending" && message.contains(&words)
+        };
+        let waiting = scene.kubernetes.until(&app("bot"), LONG, told).await;
+        assert_eq!(condition(&waiting, "Stalled").0, "", "nobody has to act: {waiting:#}");
+        scene.until_ready("bot").await;
+        assert!(begun.elapsed() < Duration::from_secs(150), "{:?}", begun.elapsed());
+    })
+    .await;
+}
+
 /// The groups of the network that are there.
 fn groups(scene: &Scene) -> Vec<SecurityGroupId> {
     let world = scene.aws.world();

@@ -6,7 +6,7 @@ use private_genai_operator::{
     aws::{
         EndpointState, FunctionState, Peer, PolicyDocument, Rule, SecurityGroup, SecurityGroupId, VpcEndpoint, VpcId,
     },
-    identity::{AppIdentity, ENDPOINTS_GROUP, FUNCTIONS_GROUP, group_name_prefix},
+    identity::{AppIdentity, ENDPOINTS_GROUP, FUNCTIONS_GROUP},
 };
 use serde_json::Value;
 
@@ -125,7 +125,7 @@ pub fn opens_no_more(apps: &[Value], networks: &[Value], world: &World) -> Resul
 /// The two groups of a VPC, which let through what a path needs and nothing else.
 fn groups(state: &RegionState, vpc: &VpcId) -> Result<(SecurityGroupId, SecurityGroupId), String> {
     let group = |component: &str| -> Result<&SecurityGroup, String> {
-        let name = format!("{}{}", group_name_prefix(component), installation());
+        let name = installation().group_name(component);
         let found = state.groups.values().find(|group| group.vpc == *vpc && group.name == name);
         found.ok_or(format!("no group for {component}"))
     };

@@ -8,9 +8,7 @@ use private_genai_operator::{
         EndpointState, FunctionConfiguration, Peer, PolicyDocument, Protocol, Region, RoleName, Rule, SecurityGroup,
         SecurityGroupId, Tags, VpcEndpointId, VpcId, Write, Written,
     },
-    identity::{
-        ENDPOINTS_GROUP, FUNCTIONS_GROUP, InstallationId, OwnerMark, TAG_INSTALLATION, TAG_SERVICE, group_name_prefix,
-    },
+    identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, InstallationId, OwnerMark, TAG_INSTALLATION, TAG_SERVICE},
 };
 use serde_json::Value;
 
@@ -55,7 +53,7 @@ pub fn live_endpoints(state: &RegionState) -> Vec<(VpcId, String, VpcEndpointId)
 
 fn group_of<'a>(state: &'a RegionState, vpc: &VpcId, component: &str) -> Option<&'a SecurityGroup> {
     let ours = installation();
-    let name = format!("{}{ours}", group_name_prefix(component));
+    let name = ours.group_name(component);
     state.groups.values().find(|group| group.vpc == *vpc && group.name == name && ours.owns(&group.tags))
 }
 

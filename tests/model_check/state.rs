@@ -135,6 +135,8 @@ pub struct Seen(pub Arc<network::Observed>);
 impl Hash for Seen {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let network::Observed {
+            // The subject has it too.
+            identity: _,
             topology: _,
             security_groups,
             // The same, for every read succeeds.
@@ -241,6 +243,7 @@ impl Hash for State {
             account: _,
             now,
             delays: _,
+            released_by: _,
             regions,
             roles,
             believed,

@@ -87,6 +87,7 @@ impl Pacer {
             | Some(
                 Failure::NotFound
                 | Failure::AlreadyExists
+                | Failure::NameTaken
                 | Failure::InUse
                 | Failure::NotYet
                 | Failure::TokenMismatch

@@ -1,8 +1,8 @@
 use super::*;
 use crate::{
     api::condition::Standing,
-    aws::{AwsError, Failure, RouteTarget, Tenancy},
-    identity::Marked,
+    aws::{AwsError, Failure, NetworkInterface, Role, RouteTarget, Tenancy},
+    identity::{Marked, TAG_RETIRED},
     network::{
         Demand,
         fixtures::{
@@ -117,7 +117,7 @@ fn the_endpoint_comes_once_the_groups_have_exactly_their_rules_and_leaves_nothin
             security_groups: [endpoints()].into(),
             private_dns: true,
             policy: desired().endpoint_policy(RUNTIME),
-            client_token: identity().endpoint_token("bedrock-runtime", None),
+            client_token: identity().endpoint_token("bedrock-runtime", &endpoints(), None),
             tags: new.tags.clone(),
         }
     );
@@ -341,7 +341,9 @@ fn the_same_purpose_has_the_same_client_token_until_its_endpoint_is_replaced() {
         }
         created(plan(&desired(), &with_endpoints(ended), hints)).client_token
     };
-    let derived = |replaces: u32| identity().endpoint_token("bedrock-runtime", Some(endpoint_id(replaces).as_str()));
+    let derived = |replaces: u32| {
+        identity().endpoint_token("bedrock-runtime", &endpoints(), Some(endpoint_id(replaces).as_str()))
+    };
     let none = Hints::default();
     let told = Hints { spent: [(RUNTIME, endpoint_id(7).to_string())].into(), ..Hints::default() };
     assert_eq!(token(&none, vec![]), token(&none, vec![]));
@@ -350,6 +352,40 @@ fn the_same_purpose_has_the_same_client_token_until_its_endpoint_is_replaced() {
     let both = vec![endpoint_in(2, EndpointState::Deleted), endpoint_in(1, EndpointState::Deleted)];
     assert_eq!(token(&none, both), derived(2), "the last one, whatever the order");
     assert_eq!(token(&told, vec![]), derived(7), "AWS stopped listing the endpoint that answered to the token");
+    let seen = Hints { ended: [(RUNTIME, endpoint_id(7))].into(), ..Hints::default() };
+    assert_eq!(token(&seen, vec![]), derived(7), "AWS stopped listing the endpoint that was deleted");
+    let mut earlier = endpoint_in(1, EndpointState::Deleted);
+    earlier.security_groups = ["sg-0000001e".parse().expect("a group")].into();
+    assert_eq!(token(&none, vec![earlier]), token(&none, vec![]), "that of a network that was removed meanwhile");
+}
+
+#[test]
+fn what_is_known_of_endpoints_is_forgotten_with_their_group_and_what_is_known_of_tokens_with_the_next_endpoint() {
+    let mut hints = Hints { spent: [(RUNTIME, "a token".to_owned())].into(), ..Hints::default() };
+    hints.look(&with_endpoints(vec![]));
+    assert_eq!((hints.group.clone(), hints.spent.len()), (Some(endpoints()), 0), "of which group was it?");
+    hints.spent.insert(RUNTIME, "a token".to_owned());
+    hints.look(&with_endpoints(vec![]));
+    assert_eq!(hints.spent.len(), 1);
+    hints.look(&with_endpoints(vec![endpoint(1)]));
+    assert_eq!((hints.ended.len(), hints.spent.len()), (0, 1), "one that vanishes is found by its token");
+    hints.look(&with_endpoints(vec![endpoint_in(1, EndpointState::Deleting)]));
+    let ended = [(RUNTIME, endpoint_id(1))].into();
+    assert_eq!((&hints.ended, hints.spent.len()), (&ended, 0));
+    hints.spent.insert(RUNTIME, "vpce-00000002".to_owned());
+    hints.look(&with_endpoints(vec![endpoint_in(1, EndpointState::Deleted)]));
+    hints.look(&with_endpoints(vec![]));
+    assert_eq!((&hints.ended, hints.spent.len()), (&ended, 1), "it came after the one that is still listed");
+    let mut deleted = Hints::default();
+    deleted.look(&with_endpoints(vec![endpoint(1), endpoint(2)]));
+    deleted.deleted(&endpoint_id(2));
+    assert_eq!(deleted.ended, BTreeMap::new(), "one too many");
+    deleted.deleted(&endpoint_id(1));
+    assert_eq!(deleted.ended, ended, "AWS took the order");
+    let mut rebuilt = with_endpoints(vec![]);
+    rebuilt.security_groups[1].id = "sg-0000001e".parse().expect("a group");
+    hints.look(&rebuilt);
+    assert_eq!((hints.ended.len(), hints.spent.len()), (0, 0));
 }
 
 #[test]
@@ -677,7 +713,7 @@ fn the_role_of_an_app_that_is_gone_goes_with_the_last_interface_that_it_is_kept_
         inline_policies: [(POLICY_NAME.to_owned(), retired_policy())].into(),
         attached_policies: BTreeSet::new(),
         permissions_boundary: None,
-        tags: [(crate::identity::TAG_RETIRED.to_owned(), Retirement::tag(&[eni(1)].into()))].into(),
+        tags: [(TAG_RETIRED.to_owned(), Retirement::tag(&[eni(1)].into()))].into(),
     };
     let with = |observed: Observed, interfaces: &[u32]| {
         observed.with_roles(
@@ -729,7 +765,50 @@ fn an_interface_that_was_left_behind_is_deleted_and_the_rest_waits_for_those_tha
     let plan = teardown(&there, &Governance::default());
     assert_eq!(leg(&plan, ConditionType::SecurityGroupsReady).reason, Reason::ResourceInUse);
     assert_eq!(writes(plan), [delete(2)]);
-    assert_eq!(writes(decided(&Observed { endpoints: vec![endpoint(1)], ..there })), [], "never while it is demanded");
+    let demanded = Observed { endpoints: vec![endpoint(1)], ..there };
+    assert_eq!(
+        writes(decided(&demanded)),
+        [delete(2)],
+        "what nobody needs does not pile up while others need the network"
+    );
+}
+
+#[test]
+fn a_role_that_no_interface_names_goes_while_other_functions_are_left_and_stays_where_it_was_the_last_one_s() {
+    let role = |name: &str, kept_for: Option<&str>| {
+        let mut tags = identity().tags();
+        tags.extend(kept_for.map(|ids| (TAG_RETIRED.to_owned(), ids.to_owned())));
+        Role {
+            name: name.parse().expect("a role"),
+            id: "AROA1".to_owned(),
+            arn: format!("arn:aws:iam::123456789012:role/{name}"),
+            trust_policy: trust_policy(),
+            inline_policies: [(POLICY_NAME.to_owned(), retired_policy())].into(),
+            attached_policies: BTreeSet::new(),
+            permissions_boundary: None,
+            tags,
+        }
+    };
+    let named = NetworkInterface { function: Some("pgai-first".parse().expect("a function")), ..interface(1) };
+    let there = |live: &[&str]| Observed {
+        live_roles: live.iter().map(|name| role(name, None)).collect(),
+        retired_roles: ["pgai-first", "pgai-second"].map(|name| role(name, Some("eni-00000001"))).into(),
+        function_interfaces: [(named.id.clone(), named.clone())].into(),
+        ..at_rest()
+    };
+    let deleted = |observed: &Observed| -> Vec<String> {
+        let writes = writes(decided(observed)).into_iter();
+        writes.filter(|it| matches!(it, Write::DeleteRole { .. })).map(|it| it.resource()).collect()
+    };
+    assert_eq!(deleted(&there(&["pgai-stays"])), ["pgai-second"], "the interface names the first");
+    assert_eq!(deleted(&there(&[])), Vec::<String>::new(), "either may have been the last one's");
+    let mut gone = there(&[]);
+    gone.function_interfaces.clear();
+    assert_eq!(deleted(&gone), ["pgai-first", "pgai-second"]);
+    let mut another = there(&[]);
+    let other = NetworkInterface { function: None, ..interface(2) };
+    another.function_interfaces = [(other.id.clone(), other)].into();
+    assert_eq!(deleted(&another), ["pgai-first", "pgai-second"], "they were kept for another interface");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::{
     },
     identity::{InstallationId, TAG_OWNER},
     network::Interfaces,
+    policy::place_of_role,
 };
 
 /// What a complete look has found. What could not be looked at is an error of the look, and never missing here.
@@ -84,7 +85,7 @@ impl Found {
             places.insert(NetworkKey { region: region.clone(), vpc: vpc.clone() });
         };
         for role in self.roles.values() {
-            if let Some((region, vpc)) = installation.place_of(&role.tags) {
+            if let Some((region, vpc)) = place_of_role(installation, role) {
                 add(&region, &vpc);
             }
         }

@@ -19,11 +19,12 @@ use crate::{
         condition::{Leg, Standing},
         network::NetworkKey,
     },
-    aws::{AccountId, NetworkInterfaceId, Region, RoleName, Tags, Write},
+    aws::{AccountId, NetworkInterfaceId, Region, Role, RoleName, Tags, Write},
     governance::Governance,
     identity::{InstallationId, OwnerMark},
     network::{Available, Interfaces, of_functions},
     plan::listed,
+    policy::place_of_role,
     uninstall::Item,
 };
 
@@ -184,6 +185,11 @@ impl Given<'_> {
     /// The network that the tags of a resource name.
     fn place_of(&self, tags: &Tags) -> Option<NetworkKey> {
         self.scope.installation.place_of(tags).map(|(region, vpc)| NetworkKey { region, vpc })
+    }
+
+    /// The network that a role was made for.
+    fn place_of_role(&self, role: &Role) -> Option<NetworkKey> {
+        place_of_role(&self.scope.installation, role).map(|(region, vpc)| NetworkKey { region, vpc })
     }
 
     /// The networks that anything of the installation is on.

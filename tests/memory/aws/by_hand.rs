@@ -14,7 +14,7 @@ use super::{
     invoke::Behaviour,
     lambda, logs,
     step::{Answer, refuse},
-    world::{Delays, Holder, RegionState, World},
+    world::{Delays, Holder, RegionState, Releaser, World},
 };
 
 /// One such deed.
@@ -85,6 +85,8 @@ pub enum ByHand {
     Withdraw(String),
     /// AWS becomes slower or faster.
     SetDelays(Delays),
+    /// Lambda releases shared interfaces with this function's role.
+    ReleaseWith(Releaser),
 }
 
 /// What carries tags.
@@ -132,6 +134,7 @@ impl ByHand {
             | Self::Offer(_)
             | Self::Withdraw(_)
             | Self::DemandBoundary(_)
+            | Self::ReleaseWith(_)
             | Self::SetDelays(_) => ("aws", "ChangesByItself"),
         }
     }
@@ -241,6 +244,7 @@ pub(super) fn carry_out(world: &mut World, region: &Region, deed: &ByHand) -> An
         ByHand::Offer(service) => drop(state.services.insert(service.name.clone(), service.clone())),
         ByHand::Withdraw(service) => drop(state.services.remove(service)),
         ByHand::SetDelays(delays) => world.delays = *delays,
+        ByHand::ReleaseWith(releaser) => world.released_by = *releaser,
     }
     Ok(Written::Done)
 }
@@ -287,7 +291,7 @@ fn delete_group(world: &mut World, region: &Region, id: &SecurityGroupId) -> Ans
             rules.retain(|rule| rule.peer != Peer::Group(id.clone()));
         }
     }
-    interfaces::release_unused(world, region);
+    interfaces::release_unused(world, region, None);
     Ok(Written::Done)
 }
 

@@ -10,7 +10,7 @@ use private_genai_operator::aws::{
 use super::{
     iam,
     step::{Answer, refuse},
-    world::{Holder, Interface, RegionState, Transition, World},
+    world::{Holder, Interface, RegionState, Releaser, Transition, World},
 };
 
 /// An interface in a subnet, with the lowest address that is free.
@@ -140,24 +140,34 @@ impl RegionState {
     }
 }
 
-/// Schedules the release of the interfaces that no function needs any more.
-pub(super) fn release_unused(world: &mut World, region: &Region) {
+/// Schedules the release of the interfaces that no function needs any more. `last` is the role of the function that needed them
+/// until now, where it is one.
+pub(super) fn release_unused(world: &mut World, region: &Region, last: Option<&str>) {
     let state = world.region_mut(region);
     let unused: Vec<_> = state
         .interfaces
         .values()
         .filter(|interface| matches!(interface.holder, Holder::Lambda { orphaned: false, .. }))
         .filter(|interface| !state.is_needed(interface))
-        .map(|interface| Transition::InterfaceReleased(region.clone(), interface.fact.id.clone()))
+        .map(|interface| interface.fact.id.clone())
         .collect();
-    for release in unused {
-        if !world.due.contains_key(&release) {
-            world.schedule(release, world.delays.interfaces_released);
+    for id in unused {
+        let release = Transition::InterfaceReleased(region.clone(), id.clone());
+        if world.due.contains_key(&release) {
+            continue;
         }
+        if world.released_by == Releaser::Last
+            && let Some(last) = last
+            && let Some(Interface { holder: Holder::Lambda { role_arn, .. }, .. }) =
+                world.region_mut(region).interfaces.get_mut(&id)
+        {
+            last.clone_into(role_arn);
+        }
+        world.schedule(release, world.delays.interfaces_released);
     }
 }
 
-/// Lambda deletes the interface with the role of the function that it was created for; without that role it cannot.
+/// Lambda deletes the interface with the role that it keeps for that; without that role it cannot.
 pub(super) fn release(world: &mut World, region: &Region, id: &NetworkInterfaceId) {
     let Some(Interface { holder: Holder::Lambda { groups, function, role_arn, .. }, fact }) =
         world.region_mut(region).interfaces.get(id).cloned()

@@ -139,8 +139,9 @@ fn begin_update(world: &mut World, region: &Region, mut record: FunctionRecord, 
     record.detail.last_update = UpdateStatus::InProgress;
     record.detail.last_update_reason = Some("Updating: The function is being updated.".into());
     record.doomed = attached.doomed;
+    let role_arn = record.detail.listing.configuration.role_arn.clone();
     world.region_mut(region).functions.insert(name.clone(), record);
-    interfaces::release_unused(world, region);
+    interfaces::release_unused(world, region, Some(&role_arn));
     let more = if attached.created { world.delays.interfaces_created } else { 0 };
     let delay = world.delays.function_updated.saturating_add(more);
     world.schedule(Transition::FunctionUpdated(region.clone(), name), delay);
@@ -192,8 +193,8 @@ pub(super) fn finish_update(world: &mut World, region: &Region, name: &FunctionN
 }
 
 pub(super) fn be_gone(world: &mut World, region: &Region, name: &FunctionName) {
-    world.region_mut(region).functions.remove(name);
-    interfaces::release_unused(world, region);
+    let Some(record) = world.region_mut(region).functions.remove(name) else { return };
+    interfaces::release_unused(world, region, Some(&record.detail.listing.configuration.role_arn));
 }
 
 pub(super) fn found(world: &mut World, region: &Region, name: &FunctionName) -> Answer<FunctionRecord> {

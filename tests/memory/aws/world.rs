@@ -28,6 +28,8 @@ pub struct World {
     /// Seconds since the world began. Only [`Action::Advance`](super::Action::Advance) moves it.
     pub now: u64,
     pub delays: Delays,
+    /// With which function's role Lambda releases an interface that several shared: AWS does not tell.
+    pub released_by: Releaser,
     pub regions: BTreeMap<Region, RegionState>,
     /// IAM has no region.
     pub roles: BTreeMap<RoleName, RoleRecord>,
@@ -72,6 +74,15 @@ pub struct Delays {
     pub role_usable: u64,
     /// `GetAccountAuthorizationDetails` shows what was written to IAM.
     pub role_visible: u64,
+}
+
+/// A function of those that share an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Releaser {
+    /// The one that it was created for.
+    First,
+    /// The one that used it last.
+    Last,
 }
 
 /// Something that AWS does by itself after a while.
@@ -157,7 +168,7 @@ pub enum Holder {
         groups: BTreeSet<SecurityGroupId>,
         /// The function that the interface was created for.
         function: FunctionName,
-        /// The role of that function: Lambda deletes the interface with that role.
+        /// The role with which Lambda deletes the interface, as [`World::released_by`] says.
         role_arn: String,
         /// Lambda could not delete it, because the role was gone or did not allow it: it stays, `available`.
         orphaned: bool,
@@ -200,6 +211,7 @@ impl World {
             account,
             now: 0,
             delays,
+            released_by: Releaser::First,
             regions: BTreeMap::new(),
             roles: BTreeMap::new(),
             managed_policies: managed_policies(),

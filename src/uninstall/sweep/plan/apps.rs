@@ -66,7 +66,7 @@ pub(super) fn of<'a>(given: &Given<'a>) -> Vec<App<'a>> {
         names.extend(functions.chain(log_groups).filter_map(|name| Some((region.clone(), name.parse().ok()?))));
     }
     for role in found.roles.values().filter(|role| Retirement::from_tags(&role.tags).is_none()) {
-        let place = given.place_of(&role.tags).map(|place| place.region);
+        let place = given.place_of_role(role).map(|place| place.region);
         match place.filter(|region| found.regions.contains_key(region)) {
             Some(region) => drop(names.insert((region, role.name.clone()))),
             None if names.iter().any(|(_, name)| *name == role.name) => {}

@@ -9,8 +9,8 @@ use super::{
 use crate::{
     api::{condition::ConditionType, network::NetworkKey},
     aws::{Endpoints, NetworkInterfaceId, Role, SecurityGroup, SecurityGroupId, Topology, Write},
-    identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, NetworkIdentity, Retirement, TAG_RETAINED, is_retained},
-    network::{Observed, left_behind, of_lambda, teardown},
+    identity::{FUNCTIONS_GROUP, NetworkIdentity, Retirement, TAG_RETAINED, is_retained},
+    network::{Observed, Remaining, is_needed_no_more, left_behind, of_lambda, teardown},
     plan::{Plan as Steps, listed},
     uninstall::{
         Item, Kind,
@@ -59,14 +59,13 @@ impl Network {
         let Given { found, memory, .. } = given;
         let identity = identity(given.scope, &key);
         let state = found.regions.get(&key.region).cloned().unwrap_or_default();
-        let is_ours =
-            |group: &SecurityGroup| [FUNCTIONS_GROUP, ENDPOINTS_GROUP].iter().any(|it| identity.is_group(group, it));
+        let is_ours = |group: &SecurityGroup| identity.is_own_group(group);
         let here = state.groups.iter().filter(|group| group.vpc == key.vpc);
         let (groups, foreign): (Vec<_>, Vec<_>) = here.cloned().partition(is_ours);
         let endpoints = Endpoints { endpoints: state.endpoints.clone(), interfaces: BTreeMap::new() };
         let observed = Observed::new(&identity, &Topology::default(), &endpoints, &groups);
         let retired = found.roles.values().filter(|role| {
-            Retirement::from_tags(&role.tags).is_some() && given.place_of(&role.tags).as_ref() == Some(&key)
+            Retirement::from_tags(&role.tags).is_some() && given.place_of_role(role).as_ref() == Some(&key)
         });
         let interfaces = given.function_interfaces(&key);
         let long = memory.long_available.get(&key).cloned().unwrap_or_default();
@@ -102,9 +101,10 @@ impl Network {
     fn retired(&self, given: &Given<'_>, unit: &mut Unit) -> BTreeSet<String> {
         let mut stays = BTreeSet::new();
         let interfaces = of_lambda(&self.observed.function_interfaces);
+        let remaining = self.remaining(given);
         for role in &self.observed.retired_roles {
             let Some(kept_for) = Retirement::from_tags(&role.tags) else { continue };
-            if kept_for.is_over(&interfaces) {
+            if is_needed_no_more(role, &kept_for, &self.observed.function_interfaces, remaining) {
                 let mut steps = Steps::default();
                 steps.delete_role(ConditionType::SecurityGroupsReady, role, &given.scope.governance);
                 unit.take(&self.key.region, steps);
@@ -118,6 +118,15 @@ impl Network {
             unit.resources.insert(format!("role {}", role.name));
         }
         stays
+    }
+
+    /// Functions that carry the network's group are left.
+    fn remaining(&self, given: &Given<'_>) -> Remaining {
+        let group = self.observed.group(FUNCTIONS_GROUP).map(|group| &group.id);
+        let state = given.found.regions.get(&self.key.region);
+        let mut attached = state.into_iter().flat_map(|state| &state.attachments);
+        let is_left = attached.any(|it| group.is_some_and(|group| it.groups.contains(group)));
+        if is_left { Remaining::Functions } else { Remaining::Nothing }
     }
 
     /// One of the interfaces that the role is kept for is that of a function.
@@ -201,7 +210,7 @@ pub(super) fn plan(apps: &[App<'_>], kept: &Kept, given: &Given<'_>, plan: &mut 
 
 /// Retired roles that lost the tags which say where they were needed: they go with the last interface anywhere.
 fn without_place(given: &Given<'_>, plan: &mut Plan) {
-    let is_lost = |role: &&Role| Retirement::from_tags(&role.tags).is_some() && given.place_of(&role.tags).is_none();
+    let is_lost = |role: &&Role| Retirement::from_tags(&role.tags).is_some() && given.place_of_role(role).is_none();
     let everywhere = given.places().iter().flat_map(|key| of_lambda(&given.function_interfaces(key))).collect();
     for role in given.found.roles.values().filter(is_lost) {
         let resource = format!("role {}", role.name);
