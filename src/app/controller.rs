@@ -120,8 +120,7 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         Err(error) => {
             let pace = Pace::after(&error);
             report.legs.extend(view.legs);
-            report.unseen(&error, pace).await?;
-            return Ok(pace.into());
+            return Ok(report.unseen(&error, pace).await?.into());
         }
     };
     let own_subnets = if app.subnets.is_empty() { Ok(None) } else { subnets_refused(&app, &snapshot).await };
@@ -140,8 +139,7 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         Err(_) if held => None,
         Err(error) => {
             let pace = Pace::after(&error);
-            report.unseen(&error, pace).await?;
-            return Ok(pace.into());
+            return Ok(report.unseen(&error, pace).await?.into());
         }
     };
     let suspended = object.spec.suspend.unwrap_or_default();
@@ -201,8 +199,7 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     let Some(observed) = observed else {
         let error = errors.first().unwrap_or_else(|| unreachable!("a pass without observation ends with an error"));
         report.legs.extend(view.legs);
-        report.unseen(error, pace).await?;
-        return Ok(pace.into());
+        return Ok(report.unseen(error, pace).await?.into());
     };
     let missed = if plan.unread.is_empty() {
         ctx.rest(&looks(object));

@@ -91,15 +91,18 @@ impl<'a> Report<'a> {
     }
 
     /// AWS could not be looked at: what was recorded holds for three looks, then nothing is claimed any more.
-    pub(super) async fn unseen(mut self, error: &AwsError, pace: Pace) -> Result<(), Error> {
+    /// Gives how soon to look again.
+    pub(super) async fn unseen(mut self, error: &AwsError, pace: Pace) -> Result<Pace, Error> {
         let conditions = self.object.status.as_ref().map_or(&[][..], |status| &status.conditions);
         if !is_true(conditions, ConditionType::Ready) || self.ctx.attempt(&looks(self.object), pace) >= 3 {
             let kinds = [ConditionType::ExecutionRoleReady, ConditionType::FunctionReady];
             self.legs.extend(unseen(&kinds, &self.object.name_any(), error));
             self.keep_proof();
+            let pace = self.paced(pace);
             self.write().await?;
+            return Ok(pace);
         }
-        Ok(())
+        Ok(pace)
     }
 
     /// How soon to look at the app again, that would come back at this pace if its waits were not overdue.

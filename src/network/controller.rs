@@ -568,7 +568,7 @@ async fn unseen(
     let status = status(network.status.as_ref(), network.metadata.generation, None, None, &legs, ctx.time());
     write_status(api, network, &status, ctx).await?;
     tell(ctx, network, (conditions(network), &status.conditions), &[], &[]).await;
-    Ok(pace)
+    Ok(pace.with(patience(&legs, conditions(network), network.metadata.generation, ctx.time())))
 }
 
 fn conditions(network: &PrivateGenAINetwork) -> &[Condition] {

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use private_genai_operator::aws::PolicyDocument;
 use serde_json::{Value, json};
+use tokio::time::sleep;
 
 use crate::{
     memory::{
@@ -163,6 +164,38 @@ async fn an_endpoint_that_aws_never_finishes_stalls_its_network_and_its_apps_wit
     .await;
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_account_that_cannot_be_reached_for_hours_needs_somebody_is_asked_rarely_and_is_seen_again_by_itself() {
+    scene(async {
+        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+        scene.aws.fail_next("*", Fault::unreachable().times(u32::MAX));
+        sleep(Duration::from_mins(110)).await;
+        let paths = [app("bot"), network(&vpc)];
+        for path in &paths {
+            let object = object(&scene, path);
+            assert_eq!(condition(&object, "Ready").0, "Unknown", "{object:#}");
+            assert!(!is_stalled(&object), "{object:#}");
+        }
+        sleep(Duration::from_mins(30)).await;
+        for path in &paths {
+            let object = object(&scene, path);
+            let (status, reason, message) = condition(&object, "Ready");
+            assert_eq!((status.as_str(), reason.as_str()), ("Unknown", "ObservationFailed"), "{message}");
+            assert!(is_stalled(&object) && message.contains("overdue after 2 hours"), "{object:#}");
+        }
+        sleep(Duration::from_mins(15)).await;
+        scene.forget();
+        sleep(Duration::from_mins(30)).await;
+        let asked = scene.aws.take_journal().len();
+        assert!(asked <= 60, "{asked} calls in half an hour");
+        assert_eq!(scene.kubernetes.take_journal().writes().len(), 0);
+        scene.aws.clear_faults();
+        let ready = scene.until_ready("bot").await;
+        assert_eq!(condition(&ready, "Stalled").0, "");
+    })
+    .await;
+}
+
 /// An app at rest, and a function whose configuration somebody changes while AWS takes updates of it and changes nothing.
 async fn updated_in_vain() -> Scene {
     let (scene, _) = Scene::new(Delays::default()).and_app("bot").await;
@@ -280,6 +313,8 @@ async fn a_finalizer_that_is_refused_is_told_on_the_app_or_the_network_that_want
             let is_told = |object: &Value| condition(object, "Accepted").1 == "KubernetesRefused";
             let object = scene.kubernetes.until(&path, LONG, is_told).await;
             assert!(is_stalled(&object), "{object:#}");
+            // kstatus and Argo CD take what is older than the object for no answer.
+            assert_eq!(object["status"]["observedGeneration"], object["metadata"]["generation"], "{object:#}");
             let message = condition(&object, "Ready").2;
             assert!(message.contains("forbidden: the test refuses this request"), "{message}");
             let app_message = scene.until_refused("bot", "KubernetesRefused").await;
