@@ -234,7 +234,7 @@ fn describe(write: &Write, found: &Found) -> Vec<(Kind, String)> {
         Write::CreateFunction(_) => again(Kind::Function),
         Write::UpdateFunctionConfiguration { configuration, reset, .. } => {
             let kind = if reset.is_empty() { Kind::FunctionConfiguration } else { Kind::FunctionSettings };
-            one(kind, set_back(found.function.as_ref().map(|function| &function.configuration), configuration, reset))
+            one(kind, set_back(found.function.as_ref(), configuration, reset))
         }
         Write::UpdateFunctionCode { package, .. } => {
             let before = found.function.as_ref().map(|function| format!("SHA-256 {}", function.code_sha256));
@@ -296,11 +296,7 @@ fn plus_minus<T: fmt::Display>(added: &BTreeSet<T>, removed: &BTreeSet<T>) -> St
 }
 
 /// What of a function's configuration was set back, from what, to what. Of the environment the names, never a value.
-fn set_back(
-    found: Option<&FunctionConfiguration>,
-    wanted: &FunctionConfiguration,
-    reset: &BTreeSet<Setting>,
-) -> String {
+fn set_back(found: Option<&FunctionListing>, wanted: &FunctionConfiguration, reset: &BTreeSet<Setting>) -> String {
     let mut words = found.map(|found| differences(found, wanted)).unwrap_or_default();
     if !reset.is_empty() {
         let settings: Vec<&str> = reset.iter().map(|setting| setting.as_str()).collect();
@@ -314,14 +310,17 @@ fn set_back(
     }
 }
 
-fn differences(found: &FunctionConfiguration, wanted: &FunctionConfiguration) -> Vec<String> {
+fn differences(listing: &FunctionListing, wanted: &FunctionConfiguration) -> Vec<String> {
+    let found = &listing.configuration;
     let text =
         |what: &str, found: &str, wanted: &str| (found != wanted).then(|| format!("{what} from {found} to {wanted}"));
     let number = |what: &str, found: u32, wanted: u32, unit: &str| {
         (found != wanted).then(|| format!("{what} from {found} {unit} to {wanted} {unit}"))
     };
     let set = |what: &str, added: String| (!added.is_empty()).then(|| format!("{what} {added}"));
-    let (before, after) = (found.environment.variables(), wanted.environment.variables());
+    let after = wanted.environment.variables();
+    // Of an environment that Lambda could not decrypt nobody knows what it was.
+    let before = if listing.unreadable_environment.is_some() { after } else { found.environment.variables() };
     let names = |what: &str, names: Vec<&String>| (!names.is_empty()).then(|| format!("{what} {}", listed(names)));
     [
         text("role", &found.role_arn, &wanted.role_arn),
@@ -503,7 +502,18 @@ mod tests {
             subnets: ["subnet-0000000b".parse().expect("a subnet")].into(),
             ..wanted.clone()
         };
-        let told = set_back(Some(&found), &wanted, &[Setting::Layers].into());
+        let listing = |configuration, unreadable_environment| FunctionListing {
+            name: "pgai-x".parse().expect("a name"),
+            arn: String::new(),
+            configuration,
+            unreadable_environment,
+            altered: BTreeSet::new(),
+            fixed: BTreeSet::new(),
+            architecture: crate::aws::Architecture::Arm64,
+            code_sha256: String::new(),
+            last_modified: String::new(),
+        };
+        let told = set_back(Some(&listing(found.clone(), None)), &wanted, &[Setting::Layers].into());
         assert_eq!(
             told,
             "configuration set back: memory from 128 MiB to 512 MiB, timeout from 3 s to 120 s, environment variables added again: GONE, \
@@ -511,7 +521,11 @@ mod tests {
              subnet-0000000a, removed subnet-0000000b, to Lambda's defaults: layers"
         );
         assert!(!told.contains("secret"), "{told}");
-        assert!(set_back(Some(&wanted), &wanted, &BTreeSet::new()).contains("another one of its name"));
+        let same = listing(wanted.clone(), None);
+        assert!(set_back(Some(&same), &wanted, &BTreeSet::new()).contains("another one of its name"));
+        let sealed = listing(found, Some("KMSDisabledException".to_owned()));
+        let told = set_back(Some(&sealed), &wanted, &BTreeSet::new());
+        assert!(told.contains("memory from 128 MiB to 512 MiB") && !told.contains("environment"), "{told}");
     }
 
     #[test]
