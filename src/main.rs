@@ -7,7 +7,7 @@ use private_genai_operator::cli::Cli;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match Cli::parse().execute().await {
+    match Box::pin(Cli::parse().execute()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             #[expect(

@@ -62,7 +62,7 @@ async fn days_of_previews(days: u32, releaser: Releaser, preview_comes_first: bo
 
 #[tokio::test(start_paused = true)]
 async fn the_roles_of_twenty_preview_apps_a_day_go_with_them_beside_an_app_that_stays() {
-    scene(days_of_previews(60, Releaser::First, false)).await;
+    scene(days_of_previews(15, Releaser::First, false)).await;
 }
 
 #[tokio::test(start_paused = true)]
