@@ -19,7 +19,7 @@ use crate::{
         condition::{ConditionType, Leg, Reason, Standing},
         network::NetworkKey,
     },
-    aws::{AwsError, Class, FunctionListing, MaxAge, Snapshot},
+    aws::{AwsError, Class, Failure, FunctionListing, MaxAge, Snapshot},
     controller::{
         Context, Converged, Error, Freshness, Guarded, Pace, Refused, Settings, add_finalizer, context::key, converge,
         explain_unreadable, is_held, tell_refused,
@@ -343,7 +343,15 @@ pub async fn observe(
     let another_role = !unread.lacks(Source::Roles) && role.as_ref().map(|role| &role.id) != given_role_id.as_ref();
     let needed = (listing.is_some() && another_role) || needs_detail(listing.as_ref(), &desired.function, recorded);
     let (listing, detail) = if needed || closely {
-        let detail = unread.take(Source::Functions, snapshot.function(&name).await)?.flatten();
+        let answer = match snapshot.function(&name).await {
+            // Whoever may not ask for one function may list them all: what the list does not have is not there.
+            Err(error) if error.failure == Failure::AccessDenied && listing.is_none() => {
+                let listed = snapshot.functions(fresh.of(ConditionType::FunctionReady)).await;
+                if listed.is_ok_and(|listed| !listed.contains_key(&name)) { Ok(None) } else { Err(error) }
+            }
+            answer => answer,
+        };
+        let detail = unread.take(Source::Functions, answer)?.flatten();
         (detail.as_ref().map(|detail| detail.listing.clone()), detail)
     } else {
         (listing, None)
