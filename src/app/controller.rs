@@ -21,8 +21,8 @@ use crate::{
     },
     aws::{AwsError, Class, Failure, FunctionListing, MaxAge, Snapshot},
     controller::{
-        Context, Converged, Error, Freshness, Guarded, Pace, Refused, Settings, add_finalizer, context::key, converge,
-        explain_unreadable, is_held, tell_refused,
+        By, Context, Converged, Error, Freshness, Guarded, Pace, Refused, Settings, add_finalizer, context::key,
+        converge, explain_unreadable, is_held, tell_refused,
     },
     identity::{AppIdentity, missing_tags},
     network::{Claim, Service, check_subnets},
@@ -153,10 +153,8 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     let recorded = object.status.as_ref().and_then(|status| status.function.as_ref());
     let look = ctx.takes_closer_look(&desired.identity.app());
     let closely = look.is_some() || is_in_doubt(object);
-    if ctx.takes_rows(&key("app", object)) {
-        // The log group and the ARNs have the name of the function in theirs, which is the role's.
-        ctx.refusals.forget_about(&[desired.identity.function_name().to_string()]);
-        snapshot.reread_app(&desired.identity).await;
+    if let Some(by) = ctx.takes_asked(&key("app", object)) {
+        ask_again(&desired.identity, by, ctx).await;
     }
     let principal = RefCell::new(Principal::of(recorded));
     begins(&desired, &mut ctx.memory());
@@ -372,6 +370,17 @@ pub async fn observe(
     let claim = claim(snapshot, &desired.identity, Proof::Known, fresh, settings).await;
     let claim = unread.take(Source::SecurityGroups, claim)?.unwrap_or_default();
     Ok(Observed { role, given_role_id, log_group, listing, detail, interfaces: BTreeSet::new(), claim, unread })
+}
+
+/// Somebody asks for a look at an app: what was refused for the app is tried again, and its rows are read anew unless the tables
+/// were forgotten.
+pub(super) async fn ask_again(identity: &AppIdentity, by: By, ctx: &Context) {
+    // The log group and the ARNs have the name of the function in theirs, which is the role's.
+    ctx.refusals.forget_about(&[identity.function_name().to_string()]);
+    match by {
+        By::Rows => ctx.snapshots.region(&identity.region).reread_app(identity).await,
+        By::Tables => {}
+    }
 }
 
 /// How old an app's rows may be that need no second look.

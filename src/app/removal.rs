@@ -10,7 +10,7 @@ use kube::{Api, Resource as _, ResourceExt as _};
 
 use super::{
     Departing, LogGroupFacts, Observed,
-    controller::{Proof, claim},
+    controller::{Proof, ask_again, claim},
     decide::{
         decide_removal, decide_retention, is_back, is_young_and_unseen, learn, not_ours, places, retained_role,
         too_young,
@@ -25,7 +25,7 @@ use crate::{
     },
     aws::{AppRows, AwsError, Caller, Failure, MaxAge, NetworkInterfaceId, Role, Snapshot},
     controller::{
-        By, Context, Converged, Departed, Error, Freshness, Guarded, Pace, Place, Settings, converge,
+        By, Context, Converged, Departed, Error, Freshness, Guarded, Pace, Place, Settings, context::key, converge,
         explain_undecoded, is_held, remove_finalizer, stored,
     },
     identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity, Retirement, is_retained},
@@ -403,14 +403,25 @@ async fn departing(
     }))
 }
 
-/// Where the app has resources, and why that is not known for sure.
+/// Where the app has resources, and why that is not known for sure. Where somebody asked for a look, these are looked at anew.
 async fn identities(
     object: &Guarded<PrivateGenAIApp>,
     departing: &Departing,
     ctx: &Context,
 ) -> (BTreeSet<AppIdentity>, Option<AwsError>) {
-    match ctx.snapshots.region(&ctx.settings.region).roles(MaxAge::Any).await {
+    let asked = ctx.takes_asked(&key("app", object));
+    let home = ctx.snapshots.region(&ctx.settings.region);
+    if asked == Some(By::Rows) {
+        home.forget_errors().await;
+    }
+    let (places, unread) = match home.roles(MaxAge::Any).await {
         Ok(roles) => (places(object, departing, &roles, &ctx.settings), None),
         Err(error) => (places(object, departing, &BTreeMap::new(), &ctx.settings), Some(error)),
+    };
+    if let Some(by) = asked {
+        for identity in &places {
+            ask_again(identity, by, ctx).await;
+        }
     }
+    (places, unread)
 }

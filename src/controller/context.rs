@@ -1,7 +1,7 @@
 //! What a reconcile works with.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     hash::{DefaultHasher, Hash, Hasher as _},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -18,7 +18,7 @@ use kube::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Cluster, Departures, Latest, Memory, Pace, Refusals, objects::Guarded};
+use super::{By, Cluster, Departures, Latest, Memory, Pace, Refusals, objects::Guarded};
 use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork},
     app::Probes,
@@ -131,8 +131,8 @@ pub struct Context {
     attempts: Mutex<BTreeMap<String, Attempts>>,
     settled: Mutex<BTreeMap<String, u64>>,
     closer: Mutex<BTreeMap<String, Look>>,
-    /// Objects of which AWS is to be asked by themselves.
-    asked: Mutex<BTreeSet<String>>,
+    /// Objects that somebody asked to have looked at.
+    asked: Mutex<BTreeMap<String, By>>,
     /// What came of the last probes.
     pub probes: Probes,
     /// Apps and networks that went lately.
@@ -245,13 +245,14 @@ impl Context {
         self.closer.lock().unwrap_or_else(PoisonError::into_inner).remove(app)
     }
 
-    /// Asks for a look at the rows of an object ([`key`]) in AWS, which are read anew, and no others.
-    pub fn ask_rows(&self, object: String) {
-        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(object);
+    /// Asks for a look at what an object ([`key`]) has in AWS: by its own rows, which are read anew, or by the tables, which were
+    /// forgotten. What was refused for the object is tried again.
+    pub fn ask(&self, object: String, by: By) {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(object, by);
     }
 
-    /// The rows of an object were asked for; they are not asked for any more.
-    pub fn takes_rows(&self, object: &str) -> bool {
+    /// By what a look at an object was asked for, if it was; it is not asked for any more.
+    pub fn takes_asked(&self, object: &str) -> Option<By> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(object)
     }
 
@@ -264,7 +265,7 @@ impl Context {
     pub fn gone(&self, object: &str, uid: &str) {
         self.unsettle(uid);
         self.probes.forget(uid);
-        self.takes_rows(object);
+        self.takes_asked(object);
         for key in [object.to_owned(), in_kubernetes(object), format!("look {object}")] {
             self.rest(&key);
         }

@@ -80,14 +80,12 @@ impl Effects {
         self.0.get(&(object.to_owned(), write.clone()))
     }
 
-    /// Somebody asks for a look at what these writes are about: they may be made again at once.
-    pub fn forget_about(&mut self, is_about: impl Fn(&Write) -> bool) {
-        self.0.retain(|(_, write), _| !is_about(write));
-    }
-
-    /// Somebody asks for a look: everything may be made again at once.
-    pub fn forget_all(&mut self) {
-        self.0.clear();
+    /// Somebody asks for a look at what these writes are about: they may be made again at once. How often they were made, and since
+    /// when, still counts.
+    pub fn forget_about(&mut self, is_about: impl Fn(&Write) -> bool, now: Duration) {
+        for (_, made) in self.0.iter_mut().filter(|((_, write), _)| is_about(write)) {
+            made.until = made.until.min(now);
+        }
     }
 }
 
@@ -118,6 +116,21 @@ mod tests {
             }
         }
         (effects, made)
+    }
+
+    #[test]
+    fn who_asks_for_looks_in_a_loop_has_writes_made_at_once_and_changes_no_bound() {
+        let mut effects = Effects::default();
+        for second in 0..=150 {
+            if second % 30 == 0 {
+                effects.forget_about(|_| true, at(second));
+                assert!(!effects.holds_back(BOT, &step().write, at(second)), "after {second} seconds");
+            }
+            if !effects.holds_back(BOT, &step().write, at(second)) {
+                effects.made(BOT, &step(), at(second));
+            }
+        }
+        assert!(effects.is_without_effect(BOT, &step().write, at(150)), "{effects:?}");
     }
 
     #[test]

@@ -92,18 +92,16 @@ impl Refusals {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(write);
     }
 
-    /// Somebody asks for a look at what has one of these names or ids: writes to it are tried again at once.
+    /// Somebody asks for a look at what has one of these names or ids: writes to it are tried again at once. How often they were
+    /// refused, or showed nothing, still counts: whoever asks in a loop changes no bound.
     pub fn forget_about(&self, names: &[String]) {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let is_about = |write: &Write| names.iter().any(|name| write.resource().contains(name.as_str()));
-        refused.retain(|write, _| !is_about(write));
-        self.with_effects(|effects, _| effects.forget_about(is_about));
-    }
-
-    /// Somebody asks for a look at everything.
-    pub fn forget_all(&self) {
-        self.refused.lock().unwrap_or_else(PoisonError::into_inner).clear();
-        self.with_effects(|effects, _| effects.forget_all());
+        let now = Instant::now();
+        for (_, refused) in refused.iter_mut().filter(|(write, _)| is_about(write)) {
+            refused.until = refused.until.min(now);
+        }
+        self.with_effects(|effects, now| effects.forget_about(is_about, now));
     }
 
     /// AWS took the write of this step, for an object.
@@ -193,9 +191,6 @@ mod tests {
         assert!(refusals.of(&write).is_some(), "somebody asks for something else");
         refusals.forget_about(&["pgai-a".to_owned()]);
         assert_eq!(refusals.of(&write), None, "somebody asks for it");
-        refusals.remember(&write, &failed(Failure::AccessDenied));
-        refusals.forget_all();
-        assert_eq!(refusals.of(&write), None, "somebody asks for everything");
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! Keeps the networks true: gathers what the apps demand, looks at AWS, acts, and tells in the status.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{cell::Cell, collections::BTreeSet, sync::Arc, time::Duration};
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
@@ -31,14 +31,14 @@ use crate::{
         SecurityGroupId, Snapshot, Topology, VpcEndpoint, Write,
     },
     controller::{
-        Context, Converged, Departed, Error, Freshness, Guarded, Pace, Place, add_finalizer, apply_status,
+        By, Context, Converged, Departed, Error, Freshness, Guarded, Pace, Place, add_finalizer, apply_status,
         context::{key, key_of, subnets_of},
         converge,
         drift::{Found, moves, repairs},
         explain_undecoded, explain_unreadable, is_held, observe_ready, remove_finalizer, stored, tell, tell_refused,
         without_values,
     },
-    identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, NetworkIdentity, Retirement, TAG_OWNER},
+    identity::{FUNCTIONS_GROUP, NetworkIdentity, Retirement, TAG_OWNER},
     plan::{Missed, Plan, Source, Unread, unseen as unseen_legs},
     policy::is_role_of,
 };
@@ -264,8 +264,8 @@ async fn keep(
             network = &recorded;
         }
     }
-    let asked = ctx.takes_rows(&key_of("network", "", &network.name_any()));
-    if asked {
+    let asked = Cell::new(ctx.takes_asked(&key_of("network", "", &network.name_any())));
+    if asked.get() == Some(By::Rows) {
         snapshot.reread_network(&key.vpc).await;
     }
     let mut kept = None;
@@ -278,8 +278,9 @@ async fn keep(
         async |fresh| {
             let ending = ends(key, &ctx.cluster());
             let observed = look(&snapshot, (key, &identity), ending, fresh, ctx).await?;
-            if asked {
-                ctx.refusals.forget_about(&names(&identity, &observed));
+            // Once: what this pass itself writes is not to be made again at its next look.
+            if asked.take().is_some() {
+                ctx.refusals.forget_about(&observed.names());
             }
             if ending && !ends(key, &ctx.cluster()) {
                 // An app came meanwhile: what it asks of the VPC was not looked at.
@@ -520,13 +521,6 @@ pub async fn observe(
         of_functions.map(|of_functions| left_behind(&interfaces, &long_available, &of_functions)).unwrap_or_default()
     };
     Ok(Observed { left_interfaces: left, unread, ..observed.with_roles(live, retired, interfaces) })
-}
-
-/// What writes for a network have in what they are about.
-fn names(identity: &NetworkIdentity, observed: &Observed) -> Vec<String> {
-    let roles = observed.retired_roles.iter().map(|role| role.name.to_string());
-    let groups = [FUNCTIONS_GROUP, ENDPOINTS_GROUP].map(|component| identity.group_name(component));
-    observed.ids().into_iter().chain(roles).chain(groups).chain([identity.vpc.to_string()]).collect()
 }
 
 /// How old the groups may be by which one is marked as this cluster's.

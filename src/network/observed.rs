@@ -7,7 +7,7 @@ use crate::{
         EndpointState, Endpoints, NetworkInterface, NetworkInterfaceId, Role, SecurityGroup, SecurityGroupId, SubnetId,
         Topology, Vpc, VpcEndpoint, VpcEndpointId,
     },
-    identity::NetworkIdentity,
+    identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, NetworkIdentity},
     network::Service,
     plan::Unread,
 };
@@ -102,6 +102,15 @@ impl Observed {
         groups.chain(self.endpoints.iter().map(|endpoint| endpoint.id.to_string())).collect()
     }
 
+    /// What writes for the network have in what they are about.
+    pub fn names(&self) -> Vec<String> {
+        let roles = self.retired_roles.iter().map(|role| role.name.to_string());
+        let interfaces = self.left_interfaces.iter().map(ToString::to_string);
+        let groups = [FUNCTIONS_GROUP, ENDPOINTS_GROUP].map(|component| self.identity.group_name(component));
+        let others = roles.chain(interfaces).chain(groups).chain([self.identity.vpc.to_string()]);
+        self.ids().into_iter().chain(others).collect()
+    }
+
     /// The VPC; `None` when there is no such VPC.
     pub fn vpc(&self) -> Option<&Vpc> {
         self.topology.vpcs.values().next()
@@ -166,9 +175,8 @@ impl Observed {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{
-        identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP},
-        network::fixtures::{at_rest, bare, endpoint, endpoint_id, exact_groups, group_id, identity, subnet, vpc_id},
+    use crate::network::fixtures::{
+        at_rest, bare, endpoint, endpoint_id, exact_groups, group_id, identity, subnet, vpc_id,
     };
 
     #[test]

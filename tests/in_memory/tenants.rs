@@ -235,6 +235,50 @@ async fn a_touch_finds_what_somebody_did_to_the_object_s_own_rows_and_asks_again
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_touch_of_an_app_that_is_deleted_asks_again_for_what_was_refused() {
+    scene(async {
+        for operation in ["DeleteFunction", "DeleteLogGroup"] {
+            let (scene, _) = Scene::with_app("bot", Delays::default()).await;
+            scene.pass(Duration::from_secs(65)).await;
+            scene.aws.fail_next(operation, Fault::access_denied().times(u32::MAX));
+            scene.kubernetes.delete(&app("bot"));
+            scene.pass(RESYNC * 4 + Duration::from_mins(1)).await;
+            scene.aws.clear_faults();
+            scene.forget();
+            scene.pass(Duration::from_secs(3)).await;
+            assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new(), "nobody tries again by himself");
+            touch(&scene, "bot");
+            scene.pass(Duration::from_secs(3)).await;
+            let made = writes(&scene.aws.take_journal());
+            assert!(made.iter().any(|write| write.ends_with(operation)), "{operation}: {made:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_touch_asks_again_for_a_table_that_was_refused() {
+    scene(async {
+        let tables = ["ListFunctions", "DescribeLogGroups", "DescribeSecurityGroups", "DescribeSubnets"];
+        for operation in tables {
+            let (scene, _) = Scene::with_app("bot", Delays::default()).await;
+            scene.aws.fail_next(operation, Fault::access_denied().times(u32::MAX));
+            scene.pass(RESYNC * 12 + Duration::from_mins(1)).await;
+            scene.aws.clear_faults();
+            scene.forget();
+            scene.pass(Duration::from_secs(3)).await;
+            let calls = names(&scene.aws.take_journal());
+            assert!(!calls.iter().any(|call| call.ends_with(operation)), "{operation}, by himself: {calls:?}");
+            touch(&scene, "bot");
+            scene.pass(Duration::from_secs(3)).await;
+            let calls = names(&scene.aws.take_journal());
+            assert!(calls.iter().any(|call| call.ends_with(operation)), "{operation}: {calls:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_second_look_after_a_deletion_reads_what_was_deleted_and_no_table() {
     scene(async {
         let (scene, _) = in_a_large_account().await;

@@ -248,6 +248,37 @@ async fn a_write_that_never_shows_needs_somebody_after_a_few_times_and_no_more_o
     .await;
 }
 
+/// Somebody annotates these apps every half minute, for ten minutes.
+async fn annotate_in_a_loop(scene: &Scene, apps: &[String]) {
+    for look in 0..20 {
+        for name in apps {
+            scene
+                .kubernetes
+                .edit(&app(name), |object| object["metadata"]["annotations"] = json!({"look": look.to_string()}));
+        }
+        scene.pass(Duration::from_secs(31)).await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_touches_apps_in_a_loop_keeps_nobody_from_being_told_that_a_write_has_no_effect() {
+    scene(async {
+        let others: Vec<String> = (0..11).map(|n| format!("app-{n}")).collect();
+        for touched in [vec!["bot".to_owned()], others.clone()] {
+            let scene = updated_in_vain().await;
+            let vpc = object(&scene, &app("bot"))["spec"]["network"]["vpcId"].as_str().expect("a VPC").to_owned();
+            for name in touched.iter().filter(|name| *name != "bot") {
+                scene.apply_app(name, &vpc.parse().expect("an id"));
+                scene.until_ready(name).await;
+            }
+            annotate_in_a_loop(&scene, &touched).await;
+            let (_, reason, message) = condition(&object(&scene, &app("bot")), "FunctionReady");
+            assert_eq!(reason, "WriteHasNoEffect", "{touched:?}: {message}");
+        }
+    })
+    .await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_network_that_an_admission_policy_refuses_is_told_in_its_words_and_created_once_it_is_let() {
     scene(async {

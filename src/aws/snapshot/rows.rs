@@ -88,11 +88,24 @@ impl Snapshot {
         self.log_groups.invalidate();
     }
 
-    /// Reads an app's role and log group anew, and no others. What cannot be read so is read with its table.
+    /// Tables whose last answer is an error are read anew by whoever asks for them next: what kept AWS from answering may be mended.
+    pub async fn forget_errors(&self) {
+        futures::join!(
+            self.roles.forget_error(),
+            self.functions.forget_error(),
+            self.log_groups.forget_error(),
+            self.endpoints.forget_error(),
+            self.security_groups.forget_error(),
+        );
+    }
+
+    /// Reads an app's role and log group anew, and no others, but for tables that could not be read. What cannot be read so is read
+    /// with its table.
     pub async fn reread_app(&self, app: &AppIdentity) {
         let (aws, region, at) = (&*self.aws, &self.region, Instant::now());
         let (role, group) = (app.role_name(), app.log_group_name());
         let path = self.installation.role_path();
+        self.forget_errors().await;
         // Where roles are read one by one, the next list is to show this one too as it is.
         self.role_reader.doubt(&role);
         let roles = self.roles.amend(
@@ -116,6 +129,7 @@ impl Snapshot {
     /// Reads a covered VPC anew with its subnets, route tables and endpoints and the network's security groups, and no others. What
     /// cannot be read so is read with its table.
     pub async fn reread_network(&self, vpc: &VpcId) {
+        self.forget_errors().await;
         let topology = self.topology.reread((&*self.aws, &self.region), vpc);
         futures::join!(topology, self.reread_remains(vpc));
     }

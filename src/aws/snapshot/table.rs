@@ -106,6 +106,13 @@ impl<T> Table<T> {
         }
     }
 
+    /// Where the last answer is an error, whoever asks next has everything read, whatever was shared.
+    pub(super) async fn forget_error(&self) {
+        if self.last.lock().await.as_ref().is_some_and(|answer| answer.error.is_some()) {
+            self.invalidate();
+        }
+    }
+
     /// Puts rows that are read by themselves into the last answer, which stays as old as it is. `read` is given that answer. Where
     /// there is no good one, or the rows cannot be read, whoever asks next has everything read.
     pub(super) async fn amend<R, F: Future<Output = Result<R, AwsError>>>(

@@ -149,7 +149,7 @@ impl TopologyTables {
                 tables.extend(found);
             },
         );
-        futures::join!(vpcs, subnets, route_tables);
+        futures::join!(vpcs, subnets, route_tables, self.services.forget_error());
     }
 
     /// How old the last good answer of each table is; of the DNS attributes, the oldest.

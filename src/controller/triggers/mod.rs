@@ -35,7 +35,7 @@ use self::{
     watch::{Change, watch},
 };
 use super::{
-    Context, Error, Guarded, Look, Pace, Settings, answered,
+    By, Context, Error, Guarded, Look, Pace, Settings, answered,
     context::{key, key_of},
     credentials,
     departed::look_after,
@@ -156,14 +156,14 @@ pub async fn run(
             match touches.take(started.elapsed()) {
                 Some(TouchedLook::Rows(objects)) => {
                     for object in &objects {
-                        context.ask_rows(object.key());
+                        context.ask(object.key(), By::Rows);
                         look_at(object, &context, &queues);
                     }
                 }
                 Some(TouchedLook::Everything(objects)) => {
                     context.snapshots.resync();
-                    context.refusals.forget_all();
                     for object in &objects {
+                        context.ask(object.key(), By::Tables);
                         look_at(object, &context, &queues);
                     }
                 }

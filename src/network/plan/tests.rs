@@ -764,6 +764,10 @@ fn an_interface_that_was_left_behind_is_deleted_and_the_rest_waits_for_those_tha
         Observed { function_interfaces: interfaces, left_interfaces, security_groups: exact_groups(), ..bare() };
     let plan = teardown(&there, &Governance::default());
     assert_eq!(leg(&plan, ConditionType::SecurityGroupsReady).reason, Reason::ResourceInUse);
+    assert!(
+        there.names().contains(&delete(2).resource()),
+        "a refusal of that is forgotten when somebody asks for a look"
+    );
     assert_eq!(writes(plan), [delete(2)]);
     let demanded = Observed { endpoints: vec![endpoint(1)], ..there };
     assert_eq!(
