@@ -18,15 +18,14 @@ use crate::{
 };
 
 /// On which network a role of an installation is; `None` for anybody else's, and where nothing tells. Its tags tell. Where somebody
-/// removed them, or changed them so that the role's own name contradicts them, its policy does.
+/// removed them, or changed them so that the role's own name contradicts them, its policy does, and nothing else.
 pub fn place_of_role(installation: &InstallationId, role: &Role) -> Option<(Region, VpcId)> {
     if !installation.owns(&role.tags) {
         return None;
     }
-    let tagged = installation.place_of(&role.tags);
-    match &tagged {
-        Some(place) if is_named_for(installation, role, place) != Some(false) => tagged,
-        Some(_) | None => written_place(role).or(tagged),
+    match installation.place_of(&role.tags) {
+        Some(place) if is_named_for(installation, role, &place) != Some(false) => Some(place),
+        Some(_) | None => written_place(role),
     }
 }
 
@@ -295,6 +294,11 @@ mod tests {
         changed.tags.insert(TAG_VPC.to_owned(), elsewhere.vpc.to_string());
         assert!(is_role_of(&here, &changed) && !is_role_of(&elsewhere, &changed), "its name contradicts its tags");
         assert_eq!(app_of_role(&prod, &changed), Some(fixtures::app()));
+        let mut retired = tagged(&[], crate::policy::retired_policy());
+        retired.tags.insert(TAG_VPC.to_owned(), elsewhere.vpc.to_string());
+        assert!(is_role_of(&here, &retired), "its name tells");
+        assert!(!is_role_of(&elsewhere, &retired), "a role is on one network");
+        assert_eq!(place_of_role(&prod, &retired), None, "its name contradicts its tags, and its policy tells nothing");
         let theirs = tagged(&[crate::identity::TAG_INSTALLATION], ours());
         assert!(!is_role_of(&here, &theirs), "without that tag it is nobody's");
         assert_eq!(place_of_role(&prod, &theirs), None);
