@@ -489,12 +489,12 @@ pub async fn converge<O>(
                     pass.end();
                     break;
                 };
-                let result = result.map_err(|error| ctx.refusals.judged(&step.write, error));
+                let result = result.map_err(|error| ctx.refusals.judged(object, &step.write, error));
                 let again = learn(&step.write, &result);
                 let answered = pass.take(result.as_ref(), again);
                 span.in_scope(|| match (answered, &result) {
                     (Answered::Done, _) => {
-                        ctx.refusals.forget(&step.write);
+                        ctx.refusals.forget(object, &step.write);
                         if ctx.refusals.made(object, &step) == Novelty::Repeated {
                             repeated.insert(step.write.clone());
                         }

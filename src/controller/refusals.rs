@@ -27,8 +27,8 @@ const SHOWN_WITHIN: Duration = Duration::from_mins(1);
 /// Writes that were refused lately, or made without effect. Losing them costs calls, never correctness.
 pub struct Refusals {
     refused: Mutex<BTreeMap<Write, Refused>>,
-    /// Since when the name of what is to be created is taken, and when AWS said so last.
-    taken: Mutex<BTreeMap<Write, (Instant, Instant)>>,
+    /// Since when the name of what is to be created for an object is taken, and when AWS said so last.
+    taken: Mutex<BTreeMap<(String, Write), (Instant, Instant)>>,
     effects: Mutex<Effects>,
     /// The clock of `effects` begins here.
     began: Instant,
@@ -69,27 +69,27 @@ impl Refusals {
         refused.insert(write.clone(), refusal);
     }
 
-    /// What a refusal means, given the earlier ones: the name of what is to be created may be taken by what an earlier call
+    /// What a refusal of a write for an object means, given the earlier ones: the name of what is to be created may be taken by what an earlier call
     /// created and AWS does not show yet, or by somebody else.
     #[must_use]
-    pub fn judged(&self, write: &Write, error: AwsError) -> AwsError {
+    pub fn judged(&self, object: &str, write: &Write, error: AwsError) -> AwsError {
         if error.failure != Failure::AlreadyExists || !creates_by_name(write) {
             return error;
         }
         let now = Instant::now();
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         taken.retain(|_, (_, last)| now < *last + REMEMBERED_FOR);
-        let (first, last) = taken.entry(write.clone()).or_insert((now, now));
+        let (first, last) = taken.entry((object.to_owned(), write.clone())).or_insert((now, now));
         *last = now;
         let is_somebody_else_s = now.saturating_duration_since(*first) >= SHOWN_WITHIN;
         let failure = if is_somebody_else_s { Failure::NameTaken } else { error.failure };
         AwsError { failure, ..error }
     }
 
-    /// The write was made.
-    pub fn forget(&self, write: &Write) {
+    /// The write was made for an object.
+    pub fn forget(&self, object: &str, write: &Write) {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).remove(write);
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(write);
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&(object.to_owned(), write.clone()));
     }
 
     /// Somebody asks for a look at what has one of these names or ids: writes to it are tried again at once. How often they were
@@ -109,8 +109,14 @@ impl Refusals {
         self.with_effects(|effects, now| effects.made(object, step, now))
     }
 
-    /// A look led to this plan for the object.
+    /// A look led to this plan for the object. What is not to be created any more is there, or is not wanted: whoever has its name
+    /// later has it from then on.
     pub fn looked(&self, object: &str, plan: &Plan) {
+        if plan.unread.is_empty() {
+            let is_planned = |write: &Write| plan.steps.iter().any(|step| step.write == *write);
+            let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
+            taken.retain(|(of, write), _| of != object || is_planned(write));
+        }
         self.with_effects(|effects, _| effects.looked(object, plan));
     }
 
@@ -200,22 +206,44 @@ mod tests {
             name: "/aws/lambda/pgai-a".parse().expect("a log group"),
             tags: crate::aws::Tags::new(),
         };
-        let judged = |write: &Write| refusals.judged(write, failed(Failure::AlreadyExists)).failure;
+        let judged = |write: &Write| refusals.judged("app a/a", write, failed(Failure::AlreadyExists)).failure;
         let seconds = |seconds| tokio::time::advance(Duration::from_secs(seconds));
         assert_eq!(judged(&log_group()), Failure::AlreadyExists);
         seconds(59).await;
         assert_eq!(judged(&log_group()), Failure::AlreadyExists);
         seconds(1).await;
         assert_eq!(judged(&log_group()), Failure::NameTaken);
-        assert_eq!(refusals.judged(&log_group(), failed(Failure::Throttled)).failure, Failure::Throttled);
+        assert_eq!(refusals.judged("app a/a", &log_group(), failed(Failure::Throttled)).failure, Failure::Throttled);
         seconds(400).await;
         assert_eq!(judged(&log_group()), Failure::NameTaken, "at the pace of what somebody must see to");
-        refusals.forget(&log_group());
+        refusals.forget("app a/a", &log_group());
         assert_eq!(judged(&log_group()), Failure::AlreadyExists);
         let (group, rules) = ("sg-00000001".parse().expect("a group"), std::collections::BTreeSet::new());
         let rule = Write::AuthorizeIngress { group, rules };
         judged(&rule);
         seconds(100).await;
         assert_eq!(judged(&rule), Failure::AlreadyExists, "that one is there is what was wanted");
+    }
+    #[tokio::test(start_paused = true)]
+    async fn a_name_that_was_taken_until_what_has_it_showed_is_taken_anew_when_that_is_gone() {
+        let refusals = Refusals::default();
+        let write = Write::CreateLogGroup {
+            name: "/aws/lambda/pgai-a".parse().expect("a log group"),
+            tags: crate::aws::Tags::new(),
+        };
+        let judged = || refusals.judged("app a/a", &write, failed(Failure::AlreadyExists)).failure;
+        let step = Step { leg: crate::api::condition::ConditionType::FunctionReady, write: write.clone() };
+        let wanted = Plan { steps: vec![step], ..Plan::default() };
+        assert_eq!(judged(), Failure::AlreadyExists);
+        tokio::time::advance(SHOWN_WITHIN).await;
+        refusals.looked("app a/a", &wanted);
+        refusals.looked("app a/another", &Plan::default());
+        assert_eq!(
+            judged(),
+            Failure::NameTaken,
+            "it is still to be created, and another object has nothing to do with it"
+        );
+        refusals.looked("app a/a", &Plan::default());
+        assert_eq!(judged(), Failure::AlreadyExists, "it showed: what has the name now may have been created just now");
     }
 }
