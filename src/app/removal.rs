@@ -23,13 +23,13 @@ use crate::{
         DeletionPolicy, PrivateGenAIApp, Recorded,
         condition::{ConditionType, Leg, Reason, Standing},
     },
-    aws::{AppRows, AwsError, Caller, Failure, MaxAge, NetworkInterfaceId, Role, Snapshot},
+    aws::{AppRows, AwsError, Caller, Failure, MaxAge, Role, Snapshot},
     controller::{
-        By, Context, Converged, Departed, Error, Freshness, Guarded, Pace, Place, Settings, context::key, converge,
-        explain_undecoded, is_held, remove_finalizer, stored,
+        By, Context, Converged, Departed, Error, FRESH, Freshness, Guarded, Pace, Place, Settings, context::key,
+        converge, explain_undecoded, is_held, remove_finalizer, stored,
     },
     identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity, Retirement, is_retained},
-    network::{Remaining, of_functions, released_by},
+    network::{Interfaces, Remaining, of_functions, released_by},
     plan::{Source, Unread, explain},
     policy::is_role_of,
 };
@@ -358,21 +358,30 @@ pub async fn observe_remains(
     let name = identity.role_name();
     let is_another =
         |role: &&Role| role.name != name && is_role_of(network, role) && Retirement::from_tags(&role.tags).is_none();
-    let remaining = Remaining::of(roles.iter().flat_map(|roles| roles.values()).filter(is_another));
-    let interfaces = interfaces(snapshot, (identity, role.as_ref()), network, remaining);
+    let others: Vec<&Role> = roles.iter().flat_map(|roles| roles.values()).filter(is_another).collect();
+    let interfaces = interfaces(snapshot, (identity, role.as_ref()), network);
     let interfaces = unread.take(Source::Interfaces, interfaces.await)?.unwrap_or_default();
+    let released = |remaining| released_by(&name, &interfaces, remaining);
+    let mut remaining = Remaining::Nothing;
+    if !others.is_empty() && released(Remaining::Nothing) != released(Remaining::Functions) {
+        // Read now that the function is gone: one that is listed still goes after this one, if it goes. Where they cannot be
+        // read, the role is kept: the network, which has it then, decides, and tells what it cannot read.
+        let functions = snapshot.functions(MaxAge::Under(FRESH)).await;
+        let functions = Unread::default().take(Source::Functions, functions)?;
+        remaining = functions.map_or(remaining, |functions| Remaining::of(others, &functions));
+    }
+    let interfaces = released(remaining);
     Ok(Observed { role, log_group, detail, interfaces, claim, unread, ..Observed::default() })
 }
 
-/// The interfaces for whose release Lambda may need the app's role, once its function is gone: of those that Lambda holds for functions
-/// on the network, and for this one wherever somebody moved it to. Where the role is gone, the network sees to those that carry its
+/// The interfaces among which those are for whose release Lambda may need the app's role, once its function is gone: those of functions
+/// on the network, and of this one wherever somebody moved it to. Where the role is gone, the network sees to those that carry its
 /// group.
 async fn interfaces(
     snapshot: &Snapshot,
     (identity, role): (&AppIdentity, Option<&Role>),
     network: &NetworkIdentity,
-    remaining: Remaining,
-) -> Result<BTreeSet<NetworkInterfaceId>, AwsError> {
+) -> Result<Interfaces, AwsError> {
     let groups = snapshot.security_groups(MaxAge::Any).await?;
     let group = groups.iter().find(|group| network.is_group(group, FUNCTIONS_GROUP)).map(|group| &group.id);
     let function = identity.function_name();
@@ -380,7 +389,7 @@ async fn interfaces(
     if role.is_none() {
         found.retain(|_, interface| group.is_none_or(|group| !interface.groups.contains(group)));
     }
-    Ok(released_by(&identity.role_name(), &found, remaining))
+    Ok(found)
 }
 
 /// What the object says of itself, and why it is not this installation's, if it is not. One that cannot be read is asked for as it is; `None` when it is gone, and another one may

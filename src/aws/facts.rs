@@ -483,6 +483,30 @@ pub struct FunctionConfiguration {
     pub security_groups: BTreeSet<SecurityGroupId>,
 }
 
+impl FunctionConfiguration {
+    /// Where the function is attached.
+    pub fn attachment(&self) -> Attachment {
+        Attachment { groups: self.security_groups.clone(), subnets: self.subnets.clone() }
+    }
+}
+
+/// Where a function is attached to a VPC; both sets are empty where it is not. Functions that share a set of groups and a subnet
+/// share an interface (Lambda developer guide, "Understanding Hyperplane Elastic Network Interfaces").
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Attachment {
+    /// The groups of its interfaces.
+    pub groups: BTreeSet<SecurityGroupId>,
+    /// The subnets, with an interface in each.
+    pub subnets: BTreeSet<SubnetId>,
+}
+
+impl Attachment {
+    /// The function reaches the VPC through this interface, if Lambda holds it.
+    pub fn uses(&self, interface: &NetworkInterface) -> bool {
+        self.groups == interface.groups && self.subnets.contains(&interface.subnet)
+    }
+}
+
 /// A setting of a function beside its [configuration](FunctionConfiguration). The operator gives none of them a value: each
 /// is to be as Lambda has it in a new function.
 ///

@@ -22,10 +22,10 @@ use denial::ENCODED;
 pub use denial::{Denial, DeniedBy, Details, PolicyKind};
 pub use error::{AwsError, Class, Failure, Quota};
 pub use facts::{
-    AddressFamilies, Architecture, Caller, EndpointService, EndpointState, Environment, Fixed, FunctionConfiguration,
-    FunctionDetail, FunctionListing, FunctionState, InterfaceHolder, InterfaceState, LogGroup, NetworkInterface, Peer,
-    PolicyDocument, Protocol, Role, RoleListing, RouteTable, RouteTarget, Rule, SecurityGroup, Setting, Subnet, Tags,
-    Tenancy, UpdateStatus, Vpc, VpcDns, VpcEndpoint, VpcListing,
+    AddressFamilies, Architecture, Attachment, Caller, EndpointService, EndpointState, Environment, Fixed,
+    FunctionConfiguration, FunctionDetail, FunctionListing, FunctionState, InterfaceHolder, InterfaceState, LogGroup,
+    NetworkInterface, Peer, PolicyDocument, Protocol, Role, RoleListing, RouteTable, RouteTarget, Rule, SecurityGroup,
+    Setting, Subnet, Tags, Tenancy, UpdateStatus, Vpc, VpcDns, VpcEndpoint, VpcListing,
 };
 pub use ids::{
     AccountId, FunctionName, InvalidId, LogGroupName, NetworkInterfaceId, Partition, PolicyArn, Region, RoleName,

@@ -21,9 +21,10 @@ use topology::TopologyTables;
 pub use topology::{KeptTopology, Topology};
 
 use super::{
-    AccountId, AddressFamilies, Aws, AwsError, Caller, Credentials, EndpointService, Failure, FunctionDetail,
-    FunctionListing, FunctionName, Invocation, LogGroup, LogGroupName, NetworkInterface, NetworkInterfaceId, Region,
-    Role, RoleName, RouteTable, SecurityGroup, SecurityGroupId, Subnet, Tags, Vpc, VpcEndpoint, VpcId, Write, Written,
+    AccountId, AddressFamilies, Attachment, Aws, AwsError, Caller, Credentials, EndpointService, Failure,
+    FunctionDetail, FunctionListing, FunctionName, Invocation, LogGroup, LogGroupName, NetworkInterface,
+    NetworkInterfaceId, Region, Role, RoleName, RouteTable, SecurityGroup, SecurityGroupId, Subnet, Tags, Vpc,
+    VpcEndpoint, VpcId, Write, Written,
 };
 use crate::identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX};
 
@@ -213,8 +214,8 @@ pub struct Snapshot {
 pub struct Functions {
     /// Those whose name could be ours.
     ours: Arc<BTreeMap<FunctionName, FunctionListing>>,
-    /// The set of groups of each function, whoever's it is.
-    group_sets: Arc<BTreeSet<BTreeSet<SecurityGroupId>>>,
+    /// Where each function is attached, whoever's it is.
+    attachments: Arc<BTreeSet<Attachment>>,
 }
 
 /// What the tables of a region, and that of the roles, keep: plain data, by which a model checker goes on from any state.
@@ -442,29 +443,25 @@ impl Snapshot {
         Ok(Arc::clone(&self.all_functions(max_age).await?.ours))
     }
 
-    /// The sets of groups that functions of the account carry, whoever's they are: Lambda keeps interfaces by them.
+    /// Where the functions of the account are attached, whoever's they are: Lambda keeps interfaces by it.
     ///
     /// # Errors
     /// As `ListFunctions`.
-    pub async fn function_group_sets(
-        &self,
-        max_age: MaxAge,
-    ) -> Result<Arc<BTreeSet<BTreeSet<SecurityGroupId>>>, AwsError> {
-        Ok(Arc::clone(&self.all_functions(max_age).await?.group_sets))
+    pub async fn attachments(&self, max_age: MaxAge) -> Result<Arc<BTreeSet<Attachment>>, AwsError> {
+        Ok(Arc::clone(&self.all_functions(max_age).await?.attachments))
     }
 
     async fn all_functions(&self, max_age: MaxAge) -> Result<Arc<Functions>, AwsError> {
         self.functions
             .get(max_age, async |_| {
                 let functions = self.aws.functions(&self.region).await?;
-                let group_sets =
-                    functions.iter().map(|function| function.configuration.security_groups.clone()).collect();
+                let attachments = functions.iter().map(|function| function.configuration.attachment()).collect();
                 let ours = functions
                     .into_iter()
                     .filter(|function| function.name.as_str().starts_with(FUNCTION_PREFIX))
                     .map(|function| (function.name.clone(), function))
                     .collect();
-                Ok(Functions { ours: Arc::new(ours), group_sets: Arc::new(group_sets) })
+                Ok(Functions { ours: Arc::new(ours), attachments: Arc::new(attachments) })
             })
             .await
     }

@@ -16,7 +16,7 @@ use super::{
         leaves_everything, not_allowed, outcome, standing, wanted,
     },
     is_implicit,
-    lingering::{keeps, left_behind, of_functions},
+    lingering::{Remaining, depend_on_functions, keeps, left_behind, of_functions},
     status,
     whose::{told_by_aws, told_by_objects},
 };
@@ -31,7 +31,7 @@ use crate::{
         SecurityGroupId, Snapshot, Topology, VpcEndpoint, Write,
     },
     controller::{
-        By, Context, Converged, Departed, Error, Freshness, Guarded, Pace, Place, add_finalizer, apply_status,
+        By, Context, Converged, Departed, Error, FRESH, Freshness, Guarded, Pace, Place, add_finalizer, apply_status,
         context::{key, key_of, subnets_of},
         converge,
         drift::{Found, moves, repairs},
@@ -516,11 +516,18 @@ pub async fn observe(
         BTreeSet::new()
     } else {
         // By this one deletes: a function that came just now is to be seen.
-        let of_functions = snapshot.function_group_sets(MaxAge::Under(Duration::from_secs(1)));
-        let of_functions = unread.take(Source::Functions, of_functions.await)?;
-        of_functions.map(|of_functions| left_behind(&interfaces, &long_available, &of_functions)).unwrap_or_default()
+        let attachments = snapshot.attachments(MaxAge::Under(Duration::from_secs(1)));
+        let attachments = unread.take(Source::Functions, attachments.await)?;
+        attachments.map(|attachments| left_behind(&interfaces, &long_available, &attachments)).unwrap_or_default()
     };
-    Ok(Observed { left_interfaces: left, unread, ..observed.with_roles(live, retired, interfaces) })
+    let remaining = if !live.is_empty() && depend_on_functions(&retired, &interfaces) {
+        // By this a role is deleted: what is gone by now is not to count.
+        let functions = unread.take(Source::Functions, snapshot.functions(MaxAge::Under(FRESH)).await)?;
+        functions.map_or(Remaining::Nothing, |functions| Remaining::of(&live, &functions))
+    } else {
+        Remaining::Nothing
+    };
+    Ok(Observed { left_interfaces: left, remaining, unread, ..observed.with_roles(live, retired, interfaces) })
 }
 
 /// How old the groups may be by which one is marked as this cluster's.

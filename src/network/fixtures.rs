@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Demand, Desired, Observed, Service, Turn};
+use super::{Demand, Desired, Observed, Remaining, Service, Turn};
 use crate::{
     aws::{
         AddressFamilies, Caller, EndpointService, EndpointState, InterfaceHolder, InterfaceState, NetworkInterface,
@@ -117,6 +117,7 @@ pub(super) fn bare() -> Observed {
         retired_roles: Vec::new(),
         function_interfaces: BTreeMap::new(),
         left_interfaces: BTreeSet::new(),
+        remaining: Remaining::Nothing,
         topology: Topology {
             vpcs: [(vpc_id(), vpc)].into(),
             subnets: vec![subnet(0xa1), subnet(0xa2), subnet(0xb1)],

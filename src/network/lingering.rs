@@ -9,8 +9,8 @@ use std::{
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
     aws::{
-        FunctionName, InterfaceHolder, InterfaceState, NetworkInterface, NetworkInterfaceId, Role, RoleName,
-        SecurityGroupId,
+        Attachment, FunctionName, InterfaceHolder, InterfaceState, NetworkInterface, NetworkInterfaceId, Role,
+        RoleName, SecurityGroupId,
     },
     identity::Retirement,
     plan::listed,
@@ -56,20 +56,21 @@ impl Available {
 }
 
 /// The interfaces that Lambda could not delete (the role that it would have done it with was gone, say) and that no
-/// function needs: of those that were `available` for long, Lambda's, with a set of groups that no function carries.
+/// function needs: of those that were `available` for long, Lambda's, with a set of groups and in a subnet that no function has
+/// both of.
 pub fn left_behind(
     interfaces: &Interfaces,
     long_available: &BTreeSet<NetworkInterfaceId>,
-    of_functions: &BTreeSet<BTreeSet<SecurityGroupId>>,
+    attachments: &BTreeSet<Attachment>,
 ) -> BTreeSet<NetworkInterfaceId> {
     interfaces
         .values()
         .filter(|interface| {
-            let NetworkInterface { id, state, holder, groups, .. } = interface;
+            let NetworkInterface { id, state, holder, .. } = interface;
             long_available.contains(id)
                 && *state == InterfaceState::Available
                 && *holder == InterfaceHolder::Lambda
-                && !of_functions.contains(groups)
+                && !attachments.iter().any(|attachment| attachment.uses(interface))
         })
         .map(|interface| interface.id.clone())
         .collect()
@@ -80,7 +81,7 @@ pub fn of_lambda(interfaces: &Interfaces) -> BTreeSet<NetworkInterfaceId> {
     interfaces.values().filter(|it| it.holder == InterfaceHolder::Lambda).map(|it| it.id.clone()).collect()
 }
 
-/// Whether functions are left on a network when an app goes.
+/// Whether functions are left on a network when a function goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Remaining {
     /// Those of other apps are.
@@ -90,10 +91,27 @@ pub enum Remaining {
 }
 
 impl Remaining {
-    /// As the roles of other apps say, which most likely have functions.
-    pub fn of<'a>(other_roles: impl IntoIterator<Item = &'a Role>) -> Self {
-        if other_roles.into_iter().next().is_some() { Self::Functions } else { Self::Nothing }
+    /// As the roles of other apps say, of which those count that have a function: an app that goes at the same time has a role
+    /// longer than a function. `functions` are those of the region; none where they cannot be read, and then roles are kept.
+    pub fn of<'a, Listing>(
+        other_roles: impl IntoIterator<Item = &'a Role>,
+        functions: &BTreeMap<FunctionName, Listing>,
+    ) -> Self {
+        // The role and the function of an app have one name.
+        let names: BTreeSet<&str> = functions.keys().map(FunctionName::as_str).collect();
+        let has_function = |role: &Role| names.contains(role.name.as_str());
+        if other_roles.into_iter().any(has_function) { Self::Functions } else { Self::Nothing }
     }
+}
+
+/// Whether it makes a difference to one of the retired roles if functions are left on the network.
+pub fn depend_on_functions(retired: &[Role], interfaces: &Interfaces) -> bool {
+    retired.iter().any(|role| {
+        Retirement::from_tags(&role.tags).is_some_and(|kept_for| {
+            let is_over = |remaining| is_needed_no_more(role, &kept_for, interfaces, remaining);
+            is_over(Remaining::Functions) != is_over(Remaining::Nothing)
+        })
+    })
 }
 
 /// Those interfaces, of all that Lambda holds for functions on a network, for whose release Lambda may need the role of one
@@ -103,8 +121,8 @@ impl Remaining {
 /// other function (or published function version) is using" it (Lambda developer guide, "Understanding Hyperplane Elastic Network
 /// Interfaces"). Of which function, where several share an interface, AWS does not say. Two come into question: the one that it
 /// was made for, which its description names, and the last one that used it. So no role is kept but that of a function that an
-/// interface names, and that of the last function on the network: no more roles than interfaces, and one. If it is another
-/// one after all, Lambda leaves the interface behind, `available`, and the operator deletes it ([`left_behind`]).
+/// interface names, and that of the last function on the network: no more roles than interfaces, and one, or those of all the
+/// functions that were gone together before anybody could see which one was the last. If it is another one after all, Lambda leaves the interface behind, `available`, and the operator deletes it ([`left_behind`]).
 pub fn released_by(role: &RoleName, interfaces: &Interfaces, remaining: Remaining) -> BTreeSet<NetworkInterfaceId> {
     let names_it = |it: &NetworkInterface| it.function.as_ref().is_some_and(|name| name.as_str() == role.as_str());
     interfaces
@@ -189,7 +207,8 @@ mod tests {
     use super::*;
     use crate::{
         api::condition::Standing,
-        network::fixtures::{group_id, interface},
+        aws::SubnetId,
+        network::fixtures::{group_id, interface, subnet},
     };
 
     fn all(interfaces: &[NetworkInterface]) -> Interfaces {
@@ -239,18 +258,25 @@ mod tests {
 
     #[test]
     fn only_what_lambda_left_and_no_function_needs_counts_as_left_behind() {
-        let functions: BTreeSet<SecurityGroupId> = [group_id("functions")].into();
-        let more: BTreeSet<SecurityGroupId> = [group_id("functions"), group_id("endpoints")].into();
         let left = available(1);
+        let attached = |groups: &[&str], subnets: &[&SubnetId]| Attachment {
+            groups: groups.iter().map(|group| group_id(group)).collect(),
+            subnets: subnets.iter().map(|subnet| (*subnet).clone()).collect(),
+        };
+        let (here, elsewhere) = (&left.subnet, &subnet(0xf1).id);
+        let user = attached(&["functions"], &[elsewhere, here]);
+        let other_groups = attached(&["functions", "endpoints"], &[here]);
+        let other_subnet = attached(&["functions"], &[elsewhere]);
         let of = |holder| NetworkInterface { holder, ..left.clone() };
-        let found = |interface: &NetworkInterface, long: bool, sets: &[&BTreeSet<SecurityGroupId>]| {
+        let found = |interface: &NetworkInterface, long: bool, attached: &[&Attachment]| {
             let long = if long { ids(std::slice::from_ref(interface)) } else { BTreeSet::new() };
-            let sets = sets.iter().map(|set| (*set).clone()).collect();
-            !left_behind(&all(std::slice::from_ref(interface)), &long, &sets).is_empty()
+            let attached = attached.iter().map(|it| (*it).clone()).collect();
+            !left_behind(&all(std::slice::from_ref(interface)), &long, &attached).is_empty()
         };
         assert!(found(&left, true, &[]));
-        assert!(found(&left, true, &[&more]), "a function with another set of groups does not use it");
-        assert!(!found(&left, true, &[&functions]), "a function has this very set");
+        assert!(found(&left, true, &[&other_groups]), "a function with another set of groups does not use it");
+        assert!(found(&left, true, &[&other_subnet]), "nor does one in another subnet");
+        assert!(!found(&left, true, &[&other_subnet, &user]), "a function has this very set, and the subnet");
         assert!(!found(&left, false, &[]), "not long enough");
         assert!(!found(&interface(1), true, &[]), "in use");
         assert!(!found(

@@ -18,7 +18,8 @@ pub mod whose;
 pub use acceptance::{accepted, implicit_name, is_implicit};
 pub use desired::{Demand, Desired, Service};
 pub use lingering::{
-    Available, Interfaces, Remaining, is_needed_no_more, keeps, left_behind, of_functions, of_lambda, released_by,
+    Available, Interfaces, Remaining, depend_on_functions, is_needed_no_more, keeps, left_behind, of_functions,
+    of_lambda, released_by,
 };
 pub use observed::Observed;
 pub use plan::{Hints, plan, teardown};

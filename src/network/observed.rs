@@ -8,7 +8,7 @@ use crate::{
         Topology, Vpc, VpcEndpoint, VpcEndpointId,
     },
     identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, NetworkIdentity},
-    network::Service,
+    network::{Remaining, Service},
     plan::Unread,
 };
 
@@ -36,6 +36,8 @@ pub struct Observed {
     pub function_interfaces: BTreeMap<NetworkInterfaceId, NetworkInterface>,
     /// Those of them that Lambda left behind and nobody needs.
     pub left_interfaces: BTreeSet<NetworkInterfaceId>,
+    /// Whether apps on the network have functions, as far as it makes a difference to retired roles.
+    pub remaining: Remaining,
     /// The interfaces of our endpoints.
     pub interfaces: BTreeMap<NetworkInterfaceId, NetworkInterface>,
     /// What of this could not be read, and is empty for that.
@@ -72,6 +74,7 @@ impl Observed {
             retired_roles: Vec::new(),
             function_interfaces: BTreeMap::new(),
             left_interfaces: BTreeSet::new(),
+            remaining: Remaining::Nothing,
             interfaces: endpoints.interfaces.clone(),
             endpoints: ours,
             foreign_endpoints: foreign,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Desired, Observed, Service,
-    lingering::{Remaining, is_needed_no_more, waits},
+    lingering::{is_needed_no_more, waits},
     preflight::{Placement, place},
     whose::mark_tag,
 };
@@ -148,11 +148,11 @@ fn retired_roles(observed: &Observed, governance: &Governance, plan: &mut Plan) 
     let unread = observed.unread.of(Source::Interfaces);
     if !observed.retired_roles.is_empty() {
         plan.unread(kind, unread);
+        plan.unread(kind, observed.unread.of(Source::Functions));
     }
-    let remaining = Remaining::of(&observed.live_roles);
     for role in &observed.retired_roles {
-        let is_over =
-            Retirement::from_tags(&role.tags).is_some_and(|kept| is_needed_no_more(role, &kept, interfaces, remaining));
+        let is_over = Retirement::from_tags(&role.tags)
+            .is_some_and(|kept| is_needed_no_more(role, &kept, interfaces, observed.remaining));
         if is_over && unread.is_none() {
             plan.delete_role(kind, role, governance);
         } else {

@@ -3,14 +3,18 @@
 
 use std::time::Duration;
 
-use private_genai_operator::{aws::VpcId, identity::AppIdentity};
+use private_genai_operator::{
+    aws::{SubnetId, VpcId},
+    identity::AppIdentity,
+};
+use serde_json::json;
 
 use crate::{
     memory::aws::{
         Action, ByHand, Delays, Fault, VpcShape,
         world::{Holder, Releaser},
     },
-    scene::{Scene, app, names, scene},
+    scene::{MODEL, Scene, app, names, scene},
 };
 
 /// One app stays, and twenty others come and go each day.
@@ -75,16 +79,74 @@ async fn roles_go_with_preview_apps_also_where_lambda_releases_interfaces_with_t
     scene(days_of_previews(3, Releaser::Last, true)).await;
 }
 
+/// Lambda shares an interface only between functions with the same groups and the same subnet: an app that stays in other
+/// subnets needs none of those that the previews shared.
+#[tokio::test(start_paused = true)]
+async fn interfaces_and_roles_of_preview_apps_go_beside_an_app_that_stays_in_other_subnets() {
+    scene(async {
+        let delays = Delays { interfaces_released: 1200, function_deleted: 3, ..Delays::default() };
+        let mut scene = Scene::new(delays);
+        scene.aws.act(&Action::ByHand(Scene::region(), ByHand::ReleaseWith(Releaser::Last))).expect("AWS does so");
+        let (vpc, subnets) = scene.vpc(&VpcShape { zones: "abab", ..VpcShape::default() });
+        scene.start();
+        let apply = |scene: &Scene, name: &str, subnets: &[SubnetId]| {
+            let subnets: Vec<&str> = subnets.iter().map(SubnetId::as_str).collect();
+            scene.apply(name, json!({"network": {"vpcId": vpc.as_str(), "subnetIds": subnets}, "models": [MODEL]}));
+        };
+        apply(&scene, "stays", &subnets[..2]);
+        scene.until_ready("stays").await;
+        let previews = ["preview-0", "preview-1", "preview-2"];
+        for name in previews {
+            apply(&scene, name, &subnets[2..]);
+            scene.until_ready(name).await;
+        }
+        for name in previews {
+            scene.kubernetes.delete(&app(name));
+            scene.until_gone(name).await;
+        }
+        scene.pass(Duration::from_hours(1)).await;
+        let found = (of_lambda(&scene), scene.aws.world().roles.len());
+        assert_eq!(found, (2, 1), "the interfaces and the roles: those of the app that stays");
+    })
+    .await;
+}
+
+/// One after the other of the functions goes, and none of them shows which one is the last.
+#[tokio::test(start_paused = true)]
+async fn lambda_finds_the_role_of_the_last_function_of_apps_that_are_deleted_together() {
+    scene(async {
+        let delays = Delays { interfaces_released: 1200, function_deleted: 3, ..Delays::default() };
+        let (mut scene, vpc) = Scene::with_app("first", delays).await;
+        scene.resync = Duration::from_hours(6);
+        scene.aws.act(&Action::ByHand(Scene::region(), ByHand::ReleaseWith(Releaser::Last))).expect("AWS does so");
+        for name in ["second", "third"] {
+            scene.apply_app(name, &vpc);
+            scene.until_ready(name).await;
+        }
+        for name in ["first", "second", "third"] {
+            scene.kubernetes.delete(&app(name));
+        }
+        scene.until_nothing_is_left("first", &vpc).await;
+        let calls = names(&scene.aws.take_journal());
+        assert!(!calls.contains(&"ec2:DeleteNetworkInterface".to_owned()), "Lambda released its interfaces itself");
+    })
+    .await;
+}
+
+fn of_lambda(scene: &Scene) -> usize {
+    let world = scene.aws.world();
+    let interfaces = world.regions[&Scene::region()].interfaces.values();
+    interfaces.filter(|it| matches!(it.holder, Holder::Lambda { .. })).count()
+}
+
 fn function(vpc: &VpcId, name: &str) -> String {
     let (installation, region, vpc) = (Scene::installation(), Scene::region(), vpc.clone());
     let identity = AppIdentity { installation, region, vpc, namespace: "team-a".to_owned(), name: name.to_owned() };
     identity.function_name().to_string()
 }
 
-/// Whichever role Lambda turns out to need, nothing stays: an interface that it leaves behind is deleted, also while the
-/// network goes on.
 #[tokio::test(start_paused = true)]
-async fn what_lambda_leaves_behind_without_the_role_that_it_wanted_is_deleted_while_the_network_lives() {
+async fn an_app_that_never_got_a_function_leaves_lambda_the_role_of_the_last_function() {
     scene(async {
         let delays = Delays { interfaces_released: 1200, ..Delays::default() };
         let (scene, vpc) = Scene::with_app("first", delays).await;
@@ -99,14 +161,13 @@ async fn what_lambda_leaves_behind_without_the_role_that_it_wanted_is_deleted_wh
             scene.until_gone(name).await;
         }
         scene.pass(Duration::from_mins(50)).await;
-        let world = scene.aws.world();
-        let interfaces = world.regions[&Scene::region()].interfaces.values();
-        let of_lambda = interfaces.filter(|it| matches!(it.holder, Holder::Lambda { .. })).count();
         assert_eq!(
-            (of_lambda, world.roles.len()),
+            (of_lambda(&scene), scene.aws.world().roles.len()),
             (0, 1),
             "the interfaces, and the roles: that of the app that is there"
         );
+        let calls = names(&scene.aws.take_journal());
+        assert!(!calls.contains(&"ec2:DeleteNetworkInterface".to_owned()), "Lambda released its interfaces itself");
     })
     .await;
 }

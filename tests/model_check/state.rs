@@ -147,11 +147,12 @@ impl Hash for Seen {
             retired_roles,
             function_interfaces,
             left_interfaces,
+            remaining,
             interfaces,
             unread: _,
         } = &*self.0;
         (security_groups, endpoints, foreign_endpoints, live_roles, retired_roles).hash(state);
-        (function_interfaces, left_interfaces, interfaces).hash(state);
+        (function_interfaces, left_interfaces, remaining, interfaces).hash(state);
     }
 }
 

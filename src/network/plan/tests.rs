@@ -4,7 +4,7 @@ use crate::{
     aws::{AwsError, Failure, NetworkInterface, Role, RouteTarget, Tenancy},
     identity::{Marked, TAG_RETIRED},
     network::{
-        Demand,
+        Demand, Remaining,
         fixtures::{
             RUNTIME, at_rest, bare, default_egress, demand, demand_of, desired, desired_by, endpoint, endpoint_id,
             endpoint_in, exact_groups, group_id, https, identity, interface, main_table, new_group, settings,
@@ -796,6 +796,7 @@ fn a_role_that_no_interface_names_goes_while_other_functions_are_left_and_stays_
     let named = NetworkInterface { function: Some("pgai-first".parse().expect("a function")), ..interface(1) };
     let there = |live: &[&str]| Observed {
         live_roles: live.iter().map(|name| role(name, None)).collect(),
+        remaining: if live.is_empty() { Remaining::Nothing } else { Remaining::Functions },
         retired_roles: ["pgai-first", "pgai-second"].map(|name| role(name, Some("eni-00000001"))).into(),
         function_interfaces: [(named.id.clone(), named.clone())].into(),
         ..at_rest()

@@ -6,8 +6,8 @@ use crate::{
     api::network::NetworkKey,
     app::LogGroupFacts,
     aws::{
-        FunctionDetail, FunctionName, LogGroupName, Region, Role, RoleName, SecurityGroup, SecurityGroupId, SubnetId,
-        VpcEndpoint, VpcId,
+        Attachment, FunctionDetail, FunctionName, LogGroupName, Region, Role, RoleName, SecurityGroup, VpcEndpoint,
+        VpcId,
     },
     identity::{InstallationId, TAG_OWNER},
     network::Interfaces,
@@ -43,17 +43,6 @@ pub struct InRegion {
     /// Functions and log groups whose names begin as the installation's do, and whose tags AWS did not let us see: another
     /// installation's, if the operator's own policy is in force.
     pub denied: BTreeSet<String>,
-}
-
-/// Where a function is attached.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Attachment {
-    /// The function.
-    pub function: FunctionName,
-    /// The groups of its interfaces.
-    pub groups: BTreeSet<SecurityGroupId>,
-    /// Their subnets.
-    pub subnets: BTreeSet<SubnetId>,
 }
 
 impl Found {

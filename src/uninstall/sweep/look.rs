@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::found::{Attachment, Found, InRegion};
+use super::found::{Found, InRegion};
 use crate::{
     app::LogGroupFacts,
     aws::{
@@ -99,11 +99,7 @@ impl Looker {
         let has_role = |name: &str| name.parse::<RoleName>().is_ok_and(|name| found.roles.contains_key(&name));
         for listing in self.aws.functions(region).await? {
             let configuration = &listing.configuration;
-            state.attachments.insert(Attachment {
-                function: listing.name.clone(),
-                groups: configuration.security_groups.clone(),
-                subnets: configuration.subnets.clone(),
-            });
+            state.attachments.insert(configuration.attachment());
             if listing.name.as_str().starts_with(FUNCTION_PREFIX) {
                 let path = format!(":role{}", self.installation.role_path());
                 let named = has_role(listing.name.as_str()) || configuration.role_arn.contains(&path);

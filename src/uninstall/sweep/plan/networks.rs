@@ -69,8 +69,7 @@ impl Network {
         });
         let interfaces = given.function_interfaces(&key);
         let long = memory.long_available.get(&key).cloned().unwrap_or_default();
-        let sets = state.attachments.iter().map(|attachment| attachment.groups.clone()).collect();
-        let left_interfaces = left_behind(&interfaces, &long, &sets);
+        let left_interfaces = left_behind(&interfaces, &long, &state.attachments);
         let observed =
             Observed { left_interfaces, ..observed.with_roles(Vec::new(), retired.cloned().collect(), interfaces) };
         let region = &key.region;
@@ -133,12 +132,8 @@ impl Network {
     fn is_needed(&self, kept_for: &Retirement, found: &Found) -> bool {
         let attachments = found.regions.get(&self.key.region).map(|state| &state.attachments);
         let is_attached = |id: &NetworkInterfaceId| {
-            self.observed.function_interfaces.get(id).is_some_and(|interface| {
-                let uses = |groups: &BTreeSet<_>, subnets: &BTreeSet<_>| {
-                    *groups == interface.groups && subnets.contains(&interface.subnet)
-                };
-                attachments.into_iter().flatten().any(|it| uses(&it.groups, &it.subnets))
-            })
+            let interface = self.observed.function_interfaces.get(id);
+            interface.is_some_and(|interface| attachments.into_iter().flatten().any(|it| it.uses(interface)))
         };
         match kept_for {
             Retirement::Interfaces(ids) => ids.iter().any(is_attached),
