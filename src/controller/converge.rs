@@ -69,6 +69,8 @@ pub struct Converged<O> {
     pub done: Vec<Write>,
     /// What of them changed anything, as far as it did: the rest was done before.
     pub changed: Vec<Write>,
+    /// What was done before and does not show yet, so that it was not done again.
+    pub held_back: BTreeSet<Write>,
     /// Those of them that were done before without effect, which is no news.
     pub repeated: BTreeSet<Write>,
     /// What is still to be done and was done a few times without effect.
@@ -87,7 +89,7 @@ impl<O> Converged<O> {
         let of_errors = self.errors.iter().map(Pace::after);
         // AWS does not show yet what was done.
         let open = || self.plan.steps.iter().filter(|step| !self.without_effect.contains(&step.write));
-        let behind = open().any(|step| self.done.contains(&step.write));
+        let behind = open().any(|step| self.done.contains(&step.write) || self.held_back.contains(&step.write));
         let stopped = open().next().is_some() && self.errors.is_empty();
         let in_vain = (!self.without_effect.is_empty()).then_some(Pace::Blocked);
         let has_steps = |kind| self.plan.steps.iter().any(|step| step.leg == kind);
@@ -136,6 +138,10 @@ pub struct Pass {
     denied: bool,
     /// What was done in earlier stages and the last look does not show.
     behind: BTreeSet<Write>,
+    /// What was done before this pass, and the last look does not show either.
+    held_back: BTreeSet<Write>,
+    /// For the sake of what was held back, AWS was looked at once more.
+    looked_behind: bool,
     /// What was done since the last look.
     done_since: Vec<Write>,
     /// What was done a few times, in this pass and before, and the last look does not show.
@@ -211,6 +217,7 @@ impl Pass {
         self.plan = plan;
         self.stages += 1;
         self.done_since.clear();
+        self.held_back.clear();
         // AWS is consistent eventually: what was done in this pass and does not show yet is not done again at once, nor what
         // stands on it.
         let planned = self.plan.steps.iter().map(|step| &step.write);
@@ -234,10 +241,11 @@ impl Pass {
     }
 
     /// The next write was made a moment ago, before this pass, and does not show yet: it is not made again, nor what stands on it.
-    /// What was read before AWS showed the write would hide it for ever, so the end of the pass is not believed without a fresh look.
+    /// What was read before AWS showed the write would hide it for ever: whoever holds it back forgets that, and the pass looks again.
     pub fn hold_back(&mut self) {
         let Position::Write(steps) = &self.position else { return };
         let Some((step, rest)) = steps.split_first().map(|(step, rest)| (step.clone(), rest.to_vec())) else { return };
+        self.held_back.insert(step.write.clone());
         self.behind.insert(step.write);
         self.go_on(rest);
     }
@@ -334,14 +342,10 @@ impl Pass {
             self.look_again();
             return;
         }
-        let held_back = self.plan.steps.iter().filter(|step| self.behind.contains(&step.write));
-        let held_back: BTreeSet<ConditionType> =
-            held_back.filter(|step| !self.done.contains(&step.write)).map(|step| step.leg).collect();
-        if held_back.is_empty() || self.looked_afresh {
+        if self.held_back.is_empty() || self.looked_behind {
             self.end();
         } else {
-            self.looked_afresh = true;
-            self.freshness = Freshness(held_back);
+            self.looked_behind = true;
             self.position = Position::Look;
         }
     }
@@ -477,6 +481,7 @@ pub async fn converge<O>(
                     continue;
                 }
                 if ctx.refusals.holds_back(object, &step.write) {
+                    snapshot.forget(&step.write, None);
                     pass.hold_back();
                     continue;
                 }
@@ -510,10 +515,10 @@ pub async fn converge<O>(
         }
     }
     let errors = pass.errors();
-    let Pass { plan, done, changed, without_effect, .. } = pass;
+    let Pass { plan, done, changed, held_back, without_effect, .. } = pass;
     let without_effect = without_effect.into_iter().filter(|write| plan.steps.iter().any(|step| step.write == *write));
     let without_effect = without_effect.collect();
-    Converged { observed, plan, errors, done, changed, repeated, without_effect }
+    Converged { observed, plan, errors, done, changed, held_back, repeated, without_effect }
 }
 
 /// The refusal says that an earlier call, whose answer was lost or does not show yet, has done the work.
@@ -639,8 +644,9 @@ mod tests {
     }
 
     fn ended(plan: Plan, errors: Vec<AwsError>) -> Converged<()> {
-        let (done, changed, repeated, without_effect) = (Vec::new(), Vec::new(), BTreeSet::new(), BTreeSet::new());
-        Converged { observed: None, plan, errors, done, changed, repeated, without_effect }
+        let (done, changed) = (Vec::new(), Vec::new());
+        let (held_back, repeated, without_effect) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        Converged { observed: None, plan, errors, done, changed, held_back, repeated, without_effect }
     }
 
     fn of(service: &'static str, failure: Failure) -> AwsError {
@@ -769,11 +775,11 @@ mod tests {
         );
         pass.hold_back();
         assert_eq!(make(&mut pass, |_| None), std::slice::from_ref(&log_group), "what stands on it is not made either");
-        for last in [Next::Look(Freshness::for_role()), Next::End] {
+        for last in [Next::Look(Freshness::default()), Next::End] {
             pass.decided(planned(std::slice::from_ref(&delete)));
             pass.made_in_vain(|write| *write == delete);
             pass.hold_back();
-            assert_eq!(pass.next(), last, "the end is not believed without a fresh look");
+            assert_eq!(pass.next(), last, "AWS is looked at once more before the end");
         }
         let [leg] = &pass.plan.legs[..] else { panic!("{:?}", pass.plan.legs) };
         assert_eq!((leg.standing, leg.reason), (Standing::Blocked, Reason::WriteHasNoEffect));

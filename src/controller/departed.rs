@@ -219,6 +219,7 @@ mod tests {
                 plan: Plan { legs: waits.then_some(leg).into_iter().collect(), ..Plan::default() },
                 errors: error.into_iter().collect(),
                 done: wrote.then_some(write).into_iter().collect(),
+                held_back: BTreeSet::new(),
                 repeated: BTreeSet::new(),
                 without_effect: BTreeSet::new(),
                 changed: Vec::new(),

@@ -303,7 +303,16 @@ async fn keep(
     )
     .await;
     let news = pass.news();
-    let Converged { observed: Some(observed), mut plan, mut errors, done, changed, repeated, without_effect } = pass
+    let Converged {
+        observed: Some(observed),
+        mut plan,
+        mut errors,
+        done,
+        changed,
+        held_back,
+        repeated,
+        without_effect,
+    } = pass
     else {
         let error =
             pass.errors.first().unwrap_or_else(|| unreachable!("a pass without observation ends with an error"));
@@ -320,7 +329,7 @@ async fn keep(
         plan.legs.retain(|other| other.kind != leg.kind);
         plan.legs.push(leg);
     }
-    let pass = Converged { observed: Some(()), plan, errors, done, changed, repeated, without_effect };
+    let pass = Converged { observed: Some(()), plan, errors, done, changed, held_back, repeated, without_effect };
     let pace = pass.pace();
     let Converged { plan, errors, .. } = pass;
     let missed = if plan.unread.is_empty() {
