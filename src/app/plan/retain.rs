@@ -77,10 +77,13 @@ pub fn retain(retention: &Retention, observed: &Observed) -> Plan {
 }
 
 /// Lets the function run as its role as that is now, and leaves its configuration as it is. A leg where it has to wait; a
-/// function that cannot be changed is left as it is.
+/// function that cannot be changed is left as it is, and so is one whose environment nobody can read: an update would empty it.
 fn give(retention: &Retention, function: &FunctionDetail, plan: &mut Plan) -> Option<Leg> {
     let kind = ConditionType::FunctionReady;
     let name = &function.listing.name;
+    if function.listing.unreadable_environment.is_some() {
+        return None;
+    }
     match (&function.state, &function.last_update) {
         (FunctionState::Failed | FunctionState::Deleting | FunctionState::Other(_), _) => None,
         (FunctionState::Pending, _) | (_, UpdateStatus::InProgress | UpdateStatus::Other(_)) => {

@@ -685,6 +685,10 @@ fn a_role_that_is_gone_is_put_back_for_the_function_that_is_retained_and_tagged_
     let give = Write::UpdateFunctionConfiguration { name: identity().function_name(), configuration, reset };
     let plan = retain(&retention(), &left(Some(anew.clone()), Some(edited)));
     assert_eq!(writes(plan), [give, tag_retained()], "whatever else the function is, stays");
+    let mut locked = detail();
+    locked.listing.unreadable_environment = Some("KMSDisabledException".to_owned());
+    let plan = retain(&retention(), &left(Some(anew.clone()), Some(locked)));
+    assert_eq!(writes(plan), [tag_retained()], "an update would empty an environment that nobody can read");
     let unknown = Observed { given_role_id: None, ..left(Some(role()), Some(detail())) };
     assert_eq!(writes(retain(&retention(), &unknown)), [put_configuration(), tag_retained()], "nobody knows");
     assert_eq!(
