@@ -363,7 +363,8 @@ pub fn explain(kind: ConditionType, resource: &str, error: &AwsError) -> Leg {
                 .to_owned(),
         ),
         Failure::InUse => (Reason::ResourceInUse, "It is tried again until nothing uses it any more.".to_owned()),
-        Failure::NotYet => {
+        Failure::NotYet => (Reason::Applying, "AWS is still at work on it: it is tried again.".to_owned()),
+        Failure::RoleNotUsable => {
             (Reason::RolePropagating, "A new role takes AWS some seconds: it is tried again.".to_owned())
         }
         Failure::PrivateDnsConflict => {
@@ -439,7 +440,8 @@ mod tests {
             (F::NameTaken, Blocked, R::NameTaken, "delete it, or tag it privategenai.dev/installation="),
             (F::TokenMismatch, Progressing, R::EndpointPending, "looked for by its tags"),
             (F::InUse, Progressing, R::ResourceInUse, "until nothing uses it"),
-            (F::NotYet, Progressing, R::RolePropagating, "it is tried again"),
+            (F::NotYet, Progressing, R::Applying, "still at work on it"),
+            (F::RoleNotUsable, Progressing, R::RolePropagating, "A new role takes AWS some seconds"),
             (F::PrivateDnsConflict, Blocked, R::AwsRefused, "holds the service's name"),
             (F::BoundaryMissing, Blocked, R::AwsRefused, "Create the managed policy"),
             (F::AccessDenied, Blocked, R::AccessDenied, "Allow the operator's role ec2:CreateVpcEndpoint"),

@@ -189,7 +189,7 @@ impl Subject {
     fn not_invoked(&self, error: &AwsError, failures: u32) -> Verdict {
         let (kind, name) = (ConditionType::Healthy, &self.function);
         let (found, leg, pace) = match error.failure {
-            Failure::NotYet => {
+            Failure::NotYet | Failure::RoleNotUsable => {
                 let message = format!("Function {name} cannot be invoked yet: {error}. It is probed again.");
                 (Found::NotReady, Leg::progressing(kind, Reason::ProbePending, message), Pace::Retry)
             }

@@ -38,6 +38,7 @@ impl AwsError {
             | Failure::NameTaken
             | Failure::InUse
             | Failure::NotYet
+            | Failure::RoleNotUsable
             | Failure::TokenMismatch
             | Failure::PrivateDnsConflict
             | Failure::BoundaryMissing
@@ -67,8 +68,10 @@ pub enum Failure {
     NameTaken,
     /// Something else still refers to the resource.
     InUse,
-    /// Not now: the role is not known everywhere yet, another update is under way, Lambda is throttled by EC2.
+    /// Not now: another update is under way, Lambda is throttled by EC2.
     NotYet,
+    /// Lambda cannot use the role of a function: it is not known everywhere yet, or something denies it what Lambda needs.
+    RoleNotUsable,
     /// The client token was used with other parameters: the endpoint exists.
     TokenMismatch,
     /// Another endpoint or hosted zone holds the private DNS name in this VPC.
@@ -114,7 +117,12 @@ impl Failure {
     pub fn class(self) -> Class {
         match self {
             Self::Throttled | Self::Unavailable | Self::Malformed => Class::Retry,
-            Self::NotFound | Self::AlreadyExists | Self::InUse | Self::NotYet | Self::TokenMismatch => Class::Wait,
+            Self::NotFound
+            | Self::AlreadyExists
+            | Self::InUse
+            | Self::NotYet
+            | Self::RoleNotUsable
+            | Self::TokenMismatch => Class::Wait,
             Self::NameTaken
             | Self::PrivateDnsConflict
             | Self::BoundaryMissing
@@ -222,12 +230,11 @@ fn by_message(code: &str, message: &str) -> Option<Failure> {
         "InvalidParameterValue" if says("is currently in use") => Some(Failure::InUse),
         "InvalidParameter" if says("conflicting dns domain") => Some(Failure::PrivateDnsConflict),
         "InvalidParameterValueException"
-            if says("cannot be assumed by lambda")
-                || says("execution role does not have permissions")
-                || says("throttled by ec2") =>
+            if says("cannot be assumed by lambda") || says("execution role does not have permissions") =>
         {
-            Some(Failure::NotYet)
+            Some(Failure::RoleNotUsable)
         }
+        "InvalidParameterValueException" if says("throttled by ec2") => Some(Failure::NotYet),
         // The API takes up to 10,240 MiB. New accounts have a cap of their own (3,008), told as a constraint of the parameter.
         "ValidationException" | "InvalidParameterValueException"
             if says("memorysize") && says("less than or equal to") =>
@@ -235,7 +242,7 @@ fn by_message(code: &str, message: &str) -> Option<Failure> {
             Some(Failure::QuotaReached)
         }
         // Lambda's, about the function's role: not about what the operator may do.
-        "AccessDeniedException" if says("cannot be assumed by lambda") => Some(Failure::NotYet),
+        "AccessDeniedException" if says("cannot be assumed by lambda") => Some(Failure::RoleNotUsable),
         "ResourceConflictException"
             if says("in progress") || says("concurrent update") || says("is currently in the following state") =>
         {
@@ -296,19 +303,19 @@ mod tests {
                 400,
                 "InvalidParameterValueException",
                 "The role defined for the function cannot be assumed by Lambda.",
-                Failure::NotYet,
+                Failure::RoleNotUsable,
             ),
             (
                 400,
                 "InvalidParameterValueException",
                 "The provided execution role does not have permissions to call CreateNetworkInterface on EC2",
-                Failure::NotYet,
+                Failure::RoleNotUsable,
             ),
             (
                 403,
                 "AccessDeniedException",
                 "The role defined for the function cannot be assumed by Lambda.",
-                Failure::NotYet,
+                Failure::RoleNotUsable,
             ),
             (502, "ResourceNotReadyException", "The function is inactive", Failure::NotYet),
             (502, "ENILimitReachedException", "", Failure::QuotaReached),

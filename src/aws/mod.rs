@@ -107,7 +107,7 @@ pub trait Aws: Send + Sync + 'static {
     async fn function(&self, region: &Region, name: &FunctionName) -> Result<Option<FunctionDetail>, AwsError>;
 
     /// `lambda:Invoke` of a function with [`PROBE`], waiting for its answer, in one attempt. A function that sleeps is woken
-    /// by it: that is [`Failure::NotYet`].
+    /// by it: that is [`Failure::RoleNotUsable`].
     async fn probe(&self, region: &Region, name: &FunctionName) -> Result<Invocation, AwsError>;
 
     /// `logs:DescribeLogGroups` with this prefix, 50 a page.

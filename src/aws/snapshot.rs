@@ -624,6 +624,7 @@ fn tells_nothing(error: &AwsError) -> bool {
         | Failure::NameTaken
         | Failure::InUse
         | Failure::NotYet
+        | Failure::RoleNotUsable
         | Failure::TokenMismatch
         | Failure::PrivateDnsConflict
         | Failure::BoundaryMissing

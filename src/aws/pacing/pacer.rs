@@ -90,6 +90,7 @@ impl Pacer {
                 | Failure::NameTaken
                 | Failure::InUse
                 | Failure::NotYet
+                | Failure::RoleNotUsable
                 | Failure::TokenMismatch
                 | Failure::PrivateDnsConflict
                 | Failure::BoundaryMissing

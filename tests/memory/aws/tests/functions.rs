@@ -94,7 +94,7 @@ fn a_role_must_exist_trust_lambda_and_allow_the_interface_actions() {
     let group = account.group("functions");
     let new = NewFunction { configuration: account.configuration("one", &group), ..unattached_function("one") };
     let cannot =
-        |account: &mut Account| account.refuses(create(&new), "InvalidParameterValueException", Failure::NotYet);
+        |account: &mut Account| account.refuses(create(&new), "InvalidParameterValueException", Failure::RoleNotUsable);
     cannot(&mut account);
     let role = account.bare_role("one");
     cannot(&mut account);
