@@ -33,7 +33,7 @@ pub(super) fn remedy(denial: &Denial) -> String {
     let decode = match denial.details {
         Details::Plain => "",
         Details::Encoded => {
-            " EC2 encoded why: the operator's log has the message beside this request id, and \
+            " EC2 encoded why: the operator's log has the message beside the latest call that was refused, and \
              `aws sts decode-authorization-message --encoded-message MESSAGE` reads it."
         }
     };

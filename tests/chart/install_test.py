@@ -131,7 +131,7 @@ class InstallTest(unittest.TestCase):
             properties = definition["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
             properties["spec"] = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
             it.kubectl("replace", "-f", "-", text=json.dumps(definition))
-        for of, change in ((["-n", "team-b", "pgai/contract-reader"], {"models": "a string"}), ([f"pgain/{network}"], {"deletionPolicy": "Perhaps"})):
+        for of, change in ((["-n", "team-b", "pgai/contract-reader"], {"models": "a string"}), ([f"pgain/{network}"], {"vpcId": {"later": "form"}})):
             *namespace, name = of
             eventually("the laxer definition is in force", lambda: it.kubectl(*namespace, "patch", name, "--type=merge",
                 "-p", json.dumps({"spec": change}), check=False).returncode == 0)

@@ -25,23 +25,32 @@ async fn the_api_server_refuses_with_a_sentence_that_says_what_to_write() {
         (
             "malformed region",
             json!({"network": {"vpcId": "vpc-0abc1234", "region": "Virginia"}, "models": models}),
-            "must be an AWS region: write its code",
+            "must be an AWS region, and Virginia is none: write its code",
         ),
         (
             "malformed subnet",
-            json!({"network": {"vpcId": "vpc-0abc1234", "subnetIds": ["sn-1"]}, "models": models}),
-            "must be subnet ids: write each as AWS shows it",
+            json!({"network": {"vpcId": "vpc-0abc1234", "subnetIds": ["subnet-0123abcd", "sn-1"]}, "models": models}),
+            "must be subnet ids, and sn-1 is none: write each as AWS shows it",
         ),
         (
             "too many subnets",
             json!({"network": {"vpcId": "vpc-0abc1234", "subnetIds": subnets}, "models": models}),
             "must have at most 16 items",
         ),
-        ("malformed model", json!({"network": network, "models": ["nova lite"]}), "must be foundation model IDs"),
+        (
+            "a region that AWS cannot have",
+            json!({"network": {"vpcId": "vpc-0abc1234", "region": "us-est-1"}, "models": models}),
+            "us-est-1 is none",
+        ),
+        (
+            "malformed model",
+            json!({"network": network, "models": [MODEL, "nova lite"]}),
+            "must be foundation model IDs, and nova lite is none",
+        ),
         (
             "a profile",
-            json!({"network": network, "models": ["us.amazon.nova-lite-v1:0"]}),
-            "inference profiles are not supported by this version",
+            json!({"network": network, "models": [MODEL, "us.amazon.nova-lite-v1:0"]}),
+            "us.amazon.nova-lite-v1:0 is an inference profile: this version does not support profiles",
         ),
         ("little memory", function(json!({"memoryMiB": 64})), "greater than or equal to 128"),
         ("much memory", function(json!({"memoryMiB": 20000})), "less than or equal to 10240"),
@@ -67,13 +76,21 @@ async fn the_api_server_refuses_with_a_sentence_that_says_what_to_write() {
             json!({"network": network, "models": models, "deletionPolicy": "Keep"}),
             "supported values: \"Delete\", \"Retain\"",
         ),
-        ("reserved variable", function(json!({"environment": {"AWS_REGION": "x"}})), "choose another name"),
+        (
+            "reserved variable",
+            function(json!({"environment": {"AWS_REGION": "x"}})),
+            "as AWS_REGION: choose another name",
+        ),
         (
             "much environment",
             function(json!({"environment": {"A1": "x".repeat(4000), "B1": "x".repeat(100)}})),
             "4,096 characters in all",
         ),
-        ("odd variable", function(json!({"environment": {"1x": "x"}})), "must have names that Lambda allows"),
+        (
+            "odd variable",
+            function(json!({"environment": {"1x": "x"}})),
+            "must have names that Lambda allows, and 1x is none",
+        ),
     ];
     for (what, spec, sentence) in table {
         let said = stack.refused(&app_with(&namespace, "bad", spec));
@@ -129,7 +146,7 @@ async fn a_condition_explains_what_the_api_server_cannot_know() {
     stack.apply(&app_with(&namespace, "foreign-subnet", json!({"network": network, "models": [MODEL]})));
     let table = [
         ("not-allowed", "VpcNotAllowed", "implicitNetworks.vpcIds".to_owned()),
-        ("not-found", "VpcNotFound", "correct network.vpcId or network.region".to_owned()),
+        ("not-found", "VpcNotFound", "delete it, and create it anew with the right ones".to_owned()),
         ("dedicated", "DedicatedTenancy", "use a VPC of default tenancy".to_owned()),
         ("shared", "VpcNotOwned", format!("VPC {shared} belongs to account 999999999999")),
         ("one-zone", "TooFewZones", "add private subnets".to_owned()),

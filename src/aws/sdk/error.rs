@@ -32,8 +32,9 @@ pub(super) fn from_sdk<E: Error + ProvideErrorMetadata + 'static>(
         return answered(service, operation, status, meta.code(), meta.message(), request_id);
     }
     let causes = in_one_line(&sources(error).map(ToString::to_string).collect::<Vec<_>>().join(": "));
-    let message: String = without_times(&causes).chars().take(CAUSES_MAX).collect();
-    if message.len() == CAUSES_MAX {
+    let steady = without_times(&causes);
+    let message: String = steady.chars().take(CAUSES_MAX).collect();
+    if message.len() < steady.len() {
         tracing::warn!(service, operation, causes, "all that kept a call from being answered");
     }
     AwsError {

@@ -173,10 +173,11 @@ fn lasting(life: &Life, (service, operation): Call<'_>, trouble: &Trouble) -> La
 }
 
 /// What a message about a failed call says will happen, or is to be done.
-const REMEDIES: [&str; 7] = [
+const REMEDIES: [&str; 8] = [
     "Create the managed policy",
     "tried again",
     "looked for again",
+    "looked for by its tags",
     "probed again",
     "waited for",
     "Allow the operator's role",

@@ -198,8 +198,8 @@ impl Life {
     /// What is stored is not what this version can read.
     pub fn make_unreadable(&self, path: &str) {
         self.scene.kubernetes.overwrite(path, |object| {
-            // Where an app or a network is can still be seen.
-            let member = if path.starts_with(APPS) { "models" } else { "deletionPolicy" };
+            // Where an app or a network is can still be seen, and nothing says that what is in AWS is to stay.
+            let member = if path.starts_with(APPS) { "models" } else { "region" };
             object["spec"][member] = json!({"written": "by another version"});
         });
     }
