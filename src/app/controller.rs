@@ -47,7 +47,7 @@ async fn look_and_act(object: Arc<Guarded<PrivateGenAIApp>>, ctx: &Context) -> R
         remove(&api, &object, ctx).await?.into()
     } else {
         match &object.0 {
-            Ok(app) => keep(&api, app, ctx).await?,
+            Ok(app) => Box::pin(keep(&api, app, ctx)).await?,
             Err(invalid) => {
                 explain_unreadable::<PrivateGenAIApp>(&ctx.client, &invalid.metadata, &invalid.error).await?;
                 Pace::Rest.into()
