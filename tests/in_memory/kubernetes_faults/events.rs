@@ -115,6 +115,10 @@ impl Event {
         let is_unreadable = matches!(self, Self::UnreadableApp | Self::UnreadableNetwork | Self::UnreadableBoth);
         match self {
             _ if is_unreadable && part == Part::Unreadable => Err("the part itself"),
+            // Nothing tells its VPC then: it says so, and goes with `deletionPolicy: Retain`.
+            Self::StatusesWiped if part == Part::Unreadable => {
+                Err("a network without a readable spec and without a status: see the tests of sharing")
+            }
             Self::NetworkDeleted if matches!(part, Part::Handover | Part::Succession | Part::Unreadable) => {
                 Err("a network that somebody wrote is held while it is in use: Succession is that part")
             }
