@@ -332,7 +332,9 @@ fn judge(legs: &[Leg], before: &[Condition], generation: Option<i64>, now: Times
     let mut judged: Vec<Judged> = legs
         .iter()
         .map(|leg| {
-            let leg = said_nothing(leg, before, generation, now).unwrap_or_else(|| leg.clone());
+            let told =
+                said_nothing(leg, before, generation, now).or_else(|| replaces_what_failed(leg, before, generation));
+            let leg = told.unwrap_or_else(|| leg.clone());
             let since = since_when(&leg, before, generation, now);
             Judged { leg, since, is_over: false }
         })
@@ -401,6 +403,21 @@ fn said_nothing(leg: &Leg, before: &[Condition], generation: Option<i64>, now: T
     let wait = Wait::of(reason).filter(|wait| wait.waits_for == WaitsFor::Others)?;
     let is_told = wait.is_over(began(old), now) && old.message.contains(&wait.words());
     is_told.then(|| Leg::progressing(leg.kind, reason, old.message.clone()))
+}
+
+/// The leg of something that is made anew because it failed: until it is as it should be, it is told as before, with the words of
+/// whoever said why it failed. So what fails again each time has one bound, and the condition does not flap.
+fn replaces_what_failed(leg: &Leg, before: &[Condition], generation: Option<i64>) -> Option<Leg> {
+    let is_made = matches!(leg.reason, Reason::Applying | Reason::FunctionPending | Reason::EndpointPending);
+    if leg.standing != Standing::Progressing || !is_made {
+        return None;
+    }
+    let old = find(before, leg.kind).filter(|old| old.status == "False" && old.observed_generation == generation)?;
+    let failed = Reason::from_wire(&old.reason)
+        .filter(|reason| matches!(reason, Reason::FunctionFailed | Reason::EndpointFailed))?;
+    let is_stalled = find(before, ConditionType::Stalled).is_some_and(|stalled| stalled.reason == old.reason);
+    let standing = if is_stalled { Standing::Blocked } else { Standing::Progressing };
+    Some(Leg { kind: leg.kind, standing, reason: failed, message: old.message.clone() })
 }
 
 /// Since when, as a message says at its end.

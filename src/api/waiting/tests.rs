@@ -54,6 +54,30 @@ fn a_wait_that_is_longer_than_its_bound_needs_somebody_and_says_what_is_still_tr
 }
 
 #[test]
+fn what_fails_again_each_time_that_it_is_made_anew_is_told_as_failed_all_the_time_and_has_one_bound() {
+    let failed =
+        |standing| [Leg { standing, ..Leg::progressing(KIND, Reason::FunctionFailed, "f failed: no memory.") }];
+    let anew = [Leg::progressing(KIND, Reason::FunctionPending, "f is being created.")];
+    let first = fold(&failed(Standing::Progressing), &[], Some(1), at(0));
+    let again = fold(&anew, &first, Some(1), at(60));
+    assert_eq!(again, first, "it is not said to be well");
+    let held = fold(&failed(Standing::Blocked), &again, Some(1), at(120));
+    assert!(is_stalled(&held));
+    assert_eq!(fold(&anew, &held, Some(1), at(300)), held, "it does not flap");
+    let over = fold(&anew, &again, Some(1), at(30 * 60));
+    assert!(
+        is_stalled(&over) && told(&over, KIND).starts_with("False/FunctionFailed: f failed: no memory."),
+        "{over:?}"
+    );
+    assert!(told(&over, KIND).contains("overdue after 30 minutes"), "{over:?}");
+    assert_eq!(fold(&anew, &over, Some(1), at(40 * 60)), over);
+    let changed = told(&fold(&anew, &held, Some(2), at(300)), KIND);
+    assert!(changed.starts_with("False/FunctionPending: f is being created."), "somebody changed the spec: {changed}");
+    let well = fold(&[Leg::met(KIND, "f is active.")], &held, Some(1), at(300));
+    assert!(!is_stalled(&well) && told(&well, KIND).starts_with("True/"), "{well:?}");
+}
+
+#[test]
 fn a_wait_that_ends_after_it_was_overdue_is_stalled_no_more_and_another_wait_begins_anew() {
     let first = fold(&refused(), &[], Some(1), at(0));
     let over = fold(&refused(), &first, Some(1), at(3600));
