@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use private_genai_operator::{
-    aws::{EndpointState, Fixed, Peer, Role, Rule, Tags, VpcEndpoint, VpcId, Write},
+    aws::{EndpointState, Fixed, Peer, Role, Rule, SecurityGroupId, Tags, VpcEndpoint, VpcId, Write},
     identity::TAG_INSTALLATION,
 };
 use serde_json::json;
@@ -503,15 +503,18 @@ async fn a_hundred_touches_cost_one_look_at_everything() {
     .await;
 }
 
+fn endpoints_group(scene: &Scene) -> SecurityGroupId {
+    let world = scene.aws.world();
+    let groups = &world.regions[&Scene::region()].groups;
+    groups.values().find(|group| group.name.contains("endpoints")).expect("the endpoints' group").id.clone()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_revoke_that_finds_no_such_rule_is_no_repair_and_raises_no_event() {
     scene(async {
         let (scene, _) = Scene::with_app("bot", Delays::default()).await;
         scene.pass(SOON).await;
-        let world = scene.aws.world();
-        let groups = &world.regions[&Scene::region()].groups;
-        let group =
-            groups.values().find(|group| group.name.contains("endpoints")).expect("the endpoints' group").id.clone();
+        let group = endpoints_group(&scene);
         let open =
             Write::AuthorizeIngress { group, rules: [Rule::tcp(443, Peer::Ipv4("0.0.0.0/0".to_owned()))].into() };
         scene.aws.act(&Action::Write(Scene::region(), open)).expect("AWS lets it happen");
@@ -531,10 +534,7 @@ async fn a_rule_whose_peer_cannot_be_read_blinds_nobody_and_is_revoked_by_the_na
     scene(async {
         let (scene, _) = Scene::with_app("bot", Delays::default()).await;
         scene.pass(SOON).await;
-        let world = scene.aws.world();
-        let groups = &world.regions[&Scene::region()].groups;
-        let group =
-            groups.values().find(|group| group.name.contains("endpoints")).expect("the endpoints' group").id.clone();
+        let group = endpoints_group(&scene);
         let rules = [Rule::tcp(443, Peer::Unreadable("a-group-of-others".to_owned()))].into();
         let open = Write::AuthorizeIngress { group, rules };
         scene.aws.act(&Action::Write(Scene::region(), open)).expect("AWS lets it happen");

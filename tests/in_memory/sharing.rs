@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use private_genai_operator::aws::VpcId;
 use serde_json::{Value, json};
 
 use crate::{
@@ -11,6 +12,14 @@ use crate::{
     },
     scene::{LONG, MODEL, Scene, app, condition, explicit_network, network, scene, writes},
 };
+
+/// An app on a network that somebody wrote.
+async fn on_an_explicit_network() -> (Scene, VpcId) {
+    let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
+    scene.kubernetes.apply(explicit_network("prod", &vpc));
+    scene.until_network_gone(&vpc).await;
+    (scene, vpc)
+}
 
 #[tokio::test(start_paused = true)]
 async fn two_apps_in_a_vpc_share_an_endpoint_and_the_last_one_out_turns_off_the_light() {
@@ -133,9 +142,7 @@ async fn an_explicit_network_takes_over_without_a_write_to_aws() {
 #[tokio::test(start_paused = true)]
 async fn of_two_networks_for_a_vpc_the_older_stands_and_the_other_says_why_it_does_nothing() {
     scene(async {
-        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
-        scene.kubernetes.apply(explicit_network("prod", &vpc));
-        scene.until_network_gone(&vpc).await;
+        let (scene, vpc) = on_an_explicit_network().await;
         scene.pass(Duration::from_secs(2)).await;
         scene.forget();
         scene.kubernetes.apply(explicit_network("another", &vpc));
@@ -158,9 +165,7 @@ async fn of_two_networks_for_a_vpc_the_older_stands_and_the_other_says_why_it_do
 #[tokio::test(start_paused = true)]
 async fn an_explicit_network_that_is_deleted_while_in_use_is_held_and_its_path_kept() {
     scene(async {
-        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
-        scene.kubernetes.apply(explicit_network("prod", &vpc));
-        scene.until_network_gone(&vpc).await;
+        let (scene, _) = on_an_explicit_network().await;
         scene.forget();
         scene.kubernetes.delete("privategenainetworks/prod");
         let told = |network: &serde_json::Value| condition(network, "Accepted").1 == "InUse";
@@ -179,9 +184,7 @@ async fn an_explicit_network_that_is_deleted_while_in_use_is_held_and_its_path_k
 #[tokio::test(start_paused = true)]
 async fn a_network_that_cannot_be_read_can_still_be_deleted() {
     scene(async {
-        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
-        scene.kubernetes.apply(explicit_network("prod", &vpc));
-        scene.until_network_gone(&vpc).await;
+        let (scene, _) = on_an_explicit_network().await;
         scene.kubernetes.overwrite("privategenainetworks/prod", |network| network["status"]["subnetIds"] = json!("x"));
         scene.kubernetes.delete(&app("bot"));
         scene.until_gone("bot").await;
@@ -200,9 +203,7 @@ fn of_a_later_version(network: &mut Value) {
 #[tokio::test(start_paused = true)]
 async fn a_network_with_the_spec_of_a_later_version_is_deleted_by_what_its_status_recorded() {
     scene(async {
-        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
-        scene.kubernetes.apply(explicit_network("prod", &vpc));
-        scene.until_network_gone(&vpc).await;
+        let (scene, _) = on_an_explicit_network().await;
         scene.pass(Duration::from_secs(10)).await;
         scene.kubernetes.overwrite("privategenainetworks/prod", of_a_later_version);
         scene.kubernetes.delete(&app("bot"));
@@ -235,9 +236,7 @@ async fn an_implicit_network_of_a_later_version_is_deleted_by_the_name_that_the_
 async fn a_network_of_which_nothing_tells_the_vpc_says_how_it_goes_and_a_policy_of_a_later_version_leaves_what_is_there()
  {
     scene(async {
-        let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
-        scene.kubernetes.apply(explicit_network("prod", &vpc));
-        scene.until_network_gone(&vpc).await;
+        let (scene, _) = on_an_explicit_network().await;
         scene.pass(Duration::from_secs(10)).await;
         scene.kubernetes.overwrite("privategenainetworks/prod", |network| {
             of_a_later_version(network);
