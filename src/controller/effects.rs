@@ -16,8 +16,8 @@ const SHOWS_WITHIN: Duration = Duration::from_mins(2);
 /// So many times in a row, at least, a write that somebody must see to was made.
 const TRIED: u32 = 4;
 
-/// For so long after it could have been made again, a write that did not show counts as the same one.
-const REMEMBERED_FOR: Duration = Duration::from_mins(10);
+/// For so long after it could have been made again, a write that was made to no avail counts as the same one.
+pub(super) const REMEMBERED_FOR: Duration = Duration::from_mins(10);
 
 /// A write that AWS took, and no look has shown since.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ impl Effects {
         self.0.retain(|_, made| now < made.until + REMEMBERED_FOR);
         let new = Made { leg: step.leg, times: 0, first: now, until: now };
         let made = self.0.entry((object.to_owned(), step.write.clone())).or_insert(new);
-        made.until = now + Pace::Blocked.delay(made.times, object).unwrap_or_default() / 2;
+        made.until = now + Pace::hold_back(made.times, object);
         made.times = made.times.saturating_add(1);
         if made.times == 1 { Novelty::First } else { Novelty::Repeated }
     }
@@ -64,8 +64,7 @@ impl Effects {
             .retain(|(of, write), made| of != object || is_planned(write) || !(is_met(made.leg) || plan.is_nothing()));
     }
 
-    /// The write was made a moment ago, and does not show: it is not made again yet. Held back for half of the time after which
-    /// an object comes back for which somebody must act: such an object is never kept from trying.
+    /// The write was made a moment ago, and does not show: it is not made again yet ([`Pace::hold_back`]).
     pub fn holds_back(&self, object: &str, write: &Write, now: Duration) -> bool {
         self.of(object, write).is_some_and(|made| now < made.until)
     }

@@ -97,6 +97,12 @@ impl Pace {
         Some(delay + delay / 256 * u32::try_from(hasher.finish() % 64).unwrap_or_default())
     }
 
+    /// For how long a call is not made again that was made so many times before to no avail: for half of the time after which an
+    /// object comes back for which somebody must act, so that such an object is never kept from trying.
+    pub fn hold_back(attempt: u32, of: &str) -> Duration {
+        Self::Blocked.delay(attempt, of).unwrap_or_default() / 2
+    }
+
     /// The same for the controller.
     pub fn action(self, attempt: u32, object: &str) -> Action {
         self.delay(attempt, object).map_or_else(Action::await_change, Action::requeue)

@@ -11,15 +11,12 @@ use tokio::time::Instant;
 
 use super::{
     Pace,
-    effects::{Effects, Novelty},
+    effects::{Effects, Novelty, REMEMBERED_FOR},
 };
 use crate::{
     aws::{AwsError, Class, Failure, Write},
     plan::{Plan, Step},
 };
-
-/// For so long after it could have been made again, a write that was refused counts as the same one.
-const REMEMBERED_FOR: Duration = Duration::from_mins(10);
 
 /// What AWS created is shown everywhere within this time: a name that is taken for longer is somebody else's.
 const SHOWN_WITHIN: Duration = Duration::from_mins(1);
@@ -54,8 +51,7 @@ impl Refusals {
         refused.get(write).filter(|refused| Instant::now() < refused.until).map(|refused| refused.error.clone())
     }
 
-    /// A write failed. It is held back for half of the time after which an object comes back that waits for nothing else: such
-    /// an object is never kept from trying.
+    /// A write failed. It is held back for a while ([`Pace::hold_back`]).
     pub fn remember(&self, write: &Write, error: &AwsError) {
         if error.failure.class() != Class::UserMustAct || error.failure == Failure::Credentials {
             return;
@@ -64,7 +60,7 @@ impl Refusals {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.retain(|_, refused| now < refused.until + REMEMBERED_FOR);
         let times = refused.get(write).map_or(0, |refused| refused.times);
-        let until = now + Pace::Blocked.delay(times, &write.resource()).unwrap_or_default() / 2;
+        let until = now + Pace::hold_back(times, &write.resource());
         let refusal = Refused { error: error.clone(), times: times.saturating_add(1), until };
         refused.insert(write.clone(), refusal);
     }
