@@ -136,10 +136,8 @@ pub struct Pass {
     looked_afresh: bool,
     /// A write that is judged by the role as it is was denied: the role was looked at again.
     denied: bool,
-    /// What was done in earlier stages and the last look does not show.
+    /// What was done in earlier stages, or before this pass, and the last look does not show.
     behind: BTreeSet<Write>,
-    /// What was done before this pass, and the last look does not show either.
-    held_back: BTreeSet<Write>,
     /// For the sake of what was held back, AWS was looked at once more.
     looked_behind: bool,
     /// What was done since the last look.
@@ -217,7 +215,6 @@ impl Pass {
         self.plan = plan;
         self.stages += 1;
         self.done_since.clear();
-        self.held_back.clear();
         // AWS is consistent eventually: what was done in this pass and does not show yet is not done again at once, nor what
         // stands on it.
         let planned = self.plan.steps.iter().map(|step| &step.write);
@@ -245,7 +242,6 @@ impl Pass {
     pub fn hold_back(&mut self) {
         let Position::Write(steps) = &self.position else { return };
         let Some((step, rest)) = steps.split_first().map(|(step, rest)| (step.clone(), rest.to_vec())) else { return };
-        self.held_back.insert(step.write.clone());
         self.behind.insert(step.write);
         self.go_on(rest);
     }
@@ -342,12 +338,17 @@ impl Pass {
             self.look_again();
             return;
         }
-        if self.held_back.is_empty() || self.looked_behind {
+        if self.held_back().next().is_none() || self.looked_behind {
             self.end();
         } else {
             self.looked_behind = true;
             self.position = Position::Look;
         }
+    }
+
+    /// What was done before this pass, and the last look does not show either.
+    fn held_back(&self) -> impl Iterator<Item = &Write> {
+        self.behind.iter().filter(|write| !self.done.contains(write))
     }
 
     fn look_again(&mut self) {
@@ -514,8 +515,8 @@ pub async fn converge<O>(
             }
         }
     }
-    let errors = pass.errors();
-    let Pass { plan, done, changed, held_back, without_effect, .. } = pass;
+    let (errors, held_back) = (pass.errors(), pass.held_back().cloned().collect());
+    let Pass { plan, done, changed, without_effect, .. } = pass;
     let without_effect = without_effect.into_iter().filter(|write| plan.steps.iter().any(|step| step.write == *write));
     let without_effect = without_effect.collect();
     Converged { observed, plan, errors, done, changed, held_back, repeated, without_effect }

@@ -271,7 +271,7 @@ async fn keep(
     let mut kept = None;
     let mut found = None;
     let uid = network.uid().unwrap_or_default();
-    let pass = converge(
+    let mut pass = converge(
         &uid,
         &snapshot,
         ctx,
@@ -303,33 +303,22 @@ async fn keep(
     )
     .await;
     let news = pass.news();
-    let Converged {
-        observed: Some(observed),
-        mut plan,
-        mut errors,
-        done,
-        changed,
-        held_back,
-        repeated,
-        without_effect,
-    } = pass
-    else {
+    let Some(observed) = pass.observed.take() else {
         let error =
             pass.errors.first().unwrap_or_else(|| unreachable!("a pass without observation ends with an error"));
         return unseen(api, network, ctx, error).await;
     };
-    if !plan.unread.is_empty() && is_for_nobody(network, key, ctx) {
+    if !pass.plan.unread.is_empty() && is_for_nobody(network, key, ctx) {
         delete(api, network).await?;
         return Ok(Pace::Rest);
     }
     if let Some(leg) = what_keeps(kept, &observed, &snapshot).await {
         // What keeps the group is told in its place, and its own pace is that of the wait.
-        errors.retain(|error| error.failure != Failure::InUse);
-        plan.steps.retain(|step| step.leg != leg.kind);
-        plan.legs.retain(|other| other.kind != leg.kind);
-        plan.legs.push(leg);
+        pass.errors.retain(|error| error.failure != Failure::InUse);
+        pass.plan.steps.retain(|step| step.leg != leg.kind);
+        pass.plan.legs.retain(|other| other.kind != leg.kind);
+        pass.plan.legs.push(leg);
     }
-    let pass = Converged { observed: Some(()), plan, errors, done, changed, held_back, repeated, without_effect };
     let pace = pass.pace();
     let Converged { plan, errors, .. } = pass;
     let missed = if plan.unread.is_empty() {
