@@ -398,11 +398,16 @@ fn said_nothing(leg: &Leg, before: &[Condition], generation: Option<i64>, now: T
     if !waiting::says_nothing(leg.reason) || leg.standing == Standing::Blocked {
         return None;
     }
-    let old = find(before, leg.kind).filter(|old| old.status == "False" && old.observed_generation == generation)?;
-    let reason = Reason::from_wire(&old.reason).filter(|reason| *reason != leg.reason)?;
+    let (old, reason) = unmet_before(leg.kind, before, generation).filter(|(_, reason)| *reason != leg.reason)?;
     let wait = Wait::of(reason).filter(|wait| wait.waits_for == WaitsFor::Others)?;
     let is_told = wait.is_over(began(old), now) && old.message.contains(&wait.words());
     is_told.then(|| Leg::progressing(leg.kind, reason, old.message.clone()))
+}
+
+/// What was told of a leg that was not met, when the object asked for the same.
+fn unmet_before(kind: ConditionType, before: &[Condition], generation: Option<i64>) -> Option<(&Condition, Reason)> {
+    let old = find(before, kind).filter(|old| old.status == "False" && old.observed_generation == generation)?;
+    Some((old, Reason::from_wire(&old.reason)?))
 }
 
 /// The leg of something that is made anew because it failed: until it is as it should be, it is told as before, with the words of
@@ -412,9 +417,8 @@ fn replaces_what_failed(leg: &Leg, before: &[Condition], generation: Option<i64>
     if leg.standing != Standing::Progressing || !is_made {
         return None;
     }
-    let old = find(before, leg.kind).filter(|old| old.status == "False" && old.observed_generation == generation)?;
-    let failed = Reason::from_wire(&old.reason)
-        .filter(|reason| matches!(reason, Reason::FunctionFailed | Reason::EndpointFailed))?;
+    let (old, failed) = unmet_before(leg.kind, before, generation)
+        .filter(|(_, reason)| matches!(reason, Reason::FunctionFailed | Reason::EndpointFailed))?;
     let is_stalled = find(before, ConditionType::Stalled).is_some_and(|stalled| stalled.reason == old.reason);
     let standing = if is_stalled { Standing::Blocked } else { Standing::Progressing };
     Some(Leg { kind: leg.kind, standing, reason: failed, message: old.message.clone() })
