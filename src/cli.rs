@@ -18,7 +18,7 @@ use crate::{
     governance::{BoundaryFlag, GovernanceFlags},
     guard::{AllowFlags, Globs, ImplicitNetworks},
     identity::{InstallationId, OwnerMark},
-    leadership::{Leadership, LeaseFlags, Standing},
+    leadership::{CandidateState, Leadership, LeaseFlags},
     metrics::Metrics,
     permissions, server,
     takeover::{self, TakeOver},
@@ -287,7 +287,7 @@ impl Run {
             controller::run(client, aws, settings, Arc::clone(&metrics), leadership, ready.clone(), stop).await;
         };
         if self.leader_elect {
-            let (standing, told) = watch::channel(Standing::default());
+            let (standing, told) = watch::channel(CandidateState::default());
             tokio::spawn(tell_standing(told, Arc::clone(&metrics), ready.clone()));
             self.lease.election(&client).campaign(&standing, &stop, work).await;
         } else {
@@ -309,7 +309,7 @@ const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// Which cluster this is. An API server that is out of reach or too busy is asked again, as it is for everything else; `None` when
 /// the operator is told to stop before it answered.
 async fn which_cluster(client: &kube::Client, stop: &CancellationToken) -> Result<Option<OwnerMark>, Failure> {
-    let client = controller::answered(client);
+    let client = controller::with_timeout(client);
     loop {
         let Some(answer) = stop.run_until_cancelled(controller::owner_mark(&client)).await else {
             return Ok(None);
@@ -327,13 +327,17 @@ async fn which_cluster(client: &kube::Client, stop: &CancellationToken) -> Resul
 
 /// Counts who leads. A replica that stands by is ready: it has seen the Lease, and there is nothing more for it to do. So a
 /// rolling update goes on, although the new replica does not lead before the old one has gone.
-async fn tell_standing(mut standing: watch::Receiver<Standing>, metrics: Arc<Metrics>, ready: Arc<server::Readiness>) {
+async fn tell_standing(
+    mut standing: watch::Receiver<CandidateState>,
+    metrics: Arc<Metrics>,
+    ready: Arc<server::Readiness>,
+) {
     loop {
         let now = standing.borrow_and_update().clone();
-        metrics.leads(now == Standing::Leads);
+        metrics.leads(now == CandidateState::Leader);
         match now {
-            Standing::StandsBy { .. } => ready.stands_by(),
-            Standing::Unknown | Standing::Leads => {}
+            CandidateState::Standby { .. } => ready.stands_by(),
+            CandidateState::Unknown | CandidateState::Leader => {}
         }
         if standing.changed().await.is_err() {
             return;

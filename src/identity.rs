@@ -34,7 +34,7 @@ pub const TAG_APP_NAMESPACE: &str = "privategenai.dev/app-namespace";
 pub const TAG_APP_NAME: &str = "privategenai.dev/app-name";
 
 /// On the role of an app that is gone: the interfaces for whose release Lambda may still need the role.
-pub const TAG_RETIRED: &str = "privategenai.dev/retired";
+pub const TAG_HANDED_OVER: &str = "privategenai.dev/retired";
 
 /// On the role of an app that was deleted with `deletionPolicy: Retain`: it is there on purpose, with its function.
 pub const TAG_RETAINED: &str = "privategenai.dev/retained";
@@ -344,18 +344,18 @@ impl AppIdentity {
 /// What a retired role is kept for. Lambda releases interfaces with the role of the function that caused them, and shares
 /// them between functions, so the role of an app that is gone may still be needed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Retirement {
+pub enum HandOver {
     /// These interfaces were there when the app went.
     Interfaces(BTreeSet<NetworkInterfaceId>),
     /// More than a tag holds: until no function's interface is left.
     Any,
 }
 
-impl Retirement {
+impl HandOver {
     /// The longest value that a tag takes.
     const LONGEST: usize = 256;
 
-    /// Writes it as the value of [`TAG_RETIRED`].
+    /// Writes it as the value of [`TAG_HANDED_OVER`].
     pub fn tag(interfaces: &BTreeSet<NetworkInterfaceId>) -> String {
         let ids: Vec<&str> = interfaces.iter().map(NetworkInterfaceId::as_str).collect();
         let text = ids.join(" ");
@@ -364,7 +364,7 @@ impl Retirement {
 
     /// Reads it from the tags of a role; `None` for a role in use. What cannot be read is kept for long.
     pub fn from_tags(tags: &Tags) -> Option<Self> {
-        let text = tags.get(TAG_RETIRED)?;
+        let text = tags.get(TAG_HANDED_OVER)?;
         let ids: Result<BTreeSet<NetworkInterfaceId>, InvalidId> = text.split_whitespace().map(str::parse).collect();
         Some(ids.map_or(Self::Any, Self::Interfaces))
     }
@@ -471,15 +471,15 @@ mod tests {
             (0..count).map(|n| format!("eni-{n:017x}").parse().expect("an id")).collect()
         };
         let kept_for = |count: usize| {
-            let tag = Retirement::tag(&ids(count));
+            let tag = HandOver::tag(&ids(count));
             assert!(tag.len() <= 256);
-            Retirement::from_tags(&[(TAG_RETIRED.to_owned(), tag)].into()).expect("a retirement")
+            HandOver::from_tags(&[(TAG_HANDED_OVER.to_owned(), tag)].into()).expect("a retirement")
         };
         assert!(!kept_for(2).is_over(&ids(2)));
         assert!(kept_for(2).is_over(&ids(4).difference(&ids(2)).cloned().collect()), "newer ones have newer roles");
         assert!(!kept_for(40).is_over(&ids(1)) && kept_for(40).is_over(&ids(0)), "too many for a tag");
-        assert_eq!(Retirement::from_tags(&Tags::new()), None);
-        assert_eq!(Retirement::from_tags(&[(TAG_RETIRED.to_owned(), "?".to_owned())].into()), Some(Retirement::Any));
+        assert_eq!(HandOver::from_tags(&Tags::new()), None);
+        assert_eq!(HandOver::from_tags(&[(TAG_HANDED_OVER.to_owned(), "?".to_owned())].into()), Some(HandOver::Any));
     }
 
     #[test]

@@ -17,7 +17,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::{app::Found, aws::pacing::Held, controller::drift};
+use crate::{app::ProbeResult, aws::pacing::Held, controller::drift};
 
 /// Sets what is not kept up to date.
 type LookUp = Box<dyn Fn(&Metrics) + Send + Sync>;
@@ -36,7 +36,7 @@ pub struct Metrics {
     ready_after: Family<Kind, Histogram>,
     queue: Family<Kind, Gauge>,
     waiting: Mutex<BTreeSet<(&'static str, String)>>,
-    objects: Family<Standing, Gauge>,
+    objects: Family<ConditionLabels, Gauge>,
     snapshot_age: Family<Table, Gauge<f64, AtomicU64>>,
     before_scrape: Mutex<Option<LookUp>>,
     probes: Family<Probe, Counter>,
@@ -74,7 +74,7 @@ struct Kind {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-struct Standing {
+struct ConditionLabels {
     kind: &'static str,
     condition: &'static str,
     status: &'static str,
@@ -198,7 +198,7 @@ impl Metrics {
         for kind in drift::Kind::ALL {
             drop(self.drift_repaired.get_or_create(&Kind { kind: kind.as_str() }));
         }
-        for found in Found::ALL {
+        for found in ProbeResult::ALL {
             drop(self.probes.get_or_create(&Probe { result: found.as_str() }));
         }
     }
@@ -274,7 +274,7 @@ impl Metrics {
 
     /// Counts a condition of an object; `status` is `True`, `False` or `Unknown`.
     pub fn count_object(&self, kind: &'static str, condition: &'static str, status: &'static str) {
-        self.objects.get_or_create(&Standing { kind, condition, status }).inc();
+        self.objects.get_or_create(&ConditionLabels { kind, condition, status }).inc();
     }
 
     /// How old the last good answer for a table is.
@@ -283,7 +283,7 @@ impl Metrics {
     }
 
     /// Counts a probe, by what it found.
-    pub fn probed(&self, found: Found, took: Duration) {
+    pub fn probed(&self, found: ProbeResult, took: Duration) {
         self.probes.get_or_create(&Probe { result: found.as_str() }).inc();
         self.probe_duration.observe(took.as_secs_f64());
     }
@@ -335,7 +335,7 @@ mod tests {
         }
         metrics.reconciled("app", true, Duration::from_millis(3));
         metrics.drift_repaired(drift::Kind::EndpointPolicy);
-        metrics.probed(Found::NotPrivate, Duration::from_millis(300));
+        metrics.probed(ProbeResult::NotPrivate, Duration::from_millis(300));
         metrics.leads(true);
         let text = metrics.text().expect("text");
         for line in [

@@ -58,7 +58,7 @@ pub struct Operator {
 
 /// On what an action is allowed, and under which condition. The order is that of the statements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Reach {
+pub enum ResourceScope {
     /// Anything: IAM knows no limit for the action, or it only lists.
     Look,
     /// The VPCs that apps may name.
@@ -106,8 +106,8 @@ const ATTACHING: &str = "lambda:CreateFunction, lambda:UpdateFunctionConfigurati
 const PUT_BOUNDARY: &str = "iam:PutRolePermissionsBoundary";
 
 /// Each action, on what, and for which call where it is no call of the operator's own.
-pub const TABLE: &[(&str, Reach, Option<&str>)] = {
-    use Reach::{
+pub const TABLE: &[(&str, ResourceScope, Option<&str>)] = {
+    use ResourceScope::{
         AroundNewEndpoint, BoundRoles, FunctionsToRead, InVpcs, LogGroupsToRead, Look, New, NewEndpoint, NewGroup,
         OurRoles, OurRolesForLambda, Ours, RolesToRead, TagsOfNew, Vpcs,
     };
@@ -189,26 +189,28 @@ impl Operator {
         PolicyDocument::new(&self.document())
     }
 
-    /// The same for people: one statement for each [`Reach`], in order.
+    /// The same for people: one statement for each [`ResourceScope`], in order.
     pub fn document(&self) -> Value {
-        let mut statements: BTreeMap<Reach, Vec<&str>> = BTreeMap::new();
+        let mut statements: BTreeMap<ResourceScope, Vec<&str>> = BTreeMap::new();
         for (action, reach, _) in TABLE {
             match (reach, &self.boundary) {
-                (Reach::BoundRoles, None) if *action == PUT_BOUNDARY => {}
+                (ResourceScope::BoundRoles, None) if *action == PUT_BOUNDARY => {}
                 // Nothing tells the two apart then.
-                (Reach::BoundRoles, None) => statements.entry(Reach::OurRoles).or_default().push(action),
+                (ResourceScope::BoundRoles, None) => {
+                    statements.entry(ResourceScope::OurRoles).or_default().push(action)
+                }
                 _ => statements.entry(*reach).or_default().push(action),
             }
         }
         let statements: Vec<Value> = statements
             .into_iter()
-            .filter(|(reach, _)| !self.vpcs.is_empty() || !matches!(reach, Reach::Vpcs | Reach::InVpcs))
+            .filter(|(reach, _)| !self.vpcs.is_empty() || !matches!(reach, ResourceScope::Vpcs | ResourceScope::InVpcs))
             .map(|(reach, actions)| self.statement(reach, &actions))
             .collect();
         json!({"Version": "2012-10-17", "Statement": statements})
     }
 
-    fn statement(&self, reach: Reach, actions: &[&str]) -> Value {
+    fn statement(&self, reach: ResourceScope, actions: &[&str]) -> Value {
         let (resources, condition) = self.limits(reach);
         let mut statement = json!({
             "Sid": format!("{reach:?}"),
@@ -222,7 +224,7 @@ impl Operator {
         statement
     }
 
-    fn limits(&self, reach: Reach) -> (Vec<String>, Option<Value>) {
+    fn limits(&self, reach: ResourceScope) -> (Vec<String>, Option<Value>) {
         let Self { installation, partition, account, vpcs, boundary } = self;
         let ec2 = |kind: &str| format!("arn:{partition}:ec2:*:{account}:{kind}/*");
         let vpcs: Vec<String> = vpcs.iter().map(|vpc| format!("arn:{partition}:ec2:*:{account}:vpc/{vpc}")).collect();
@@ -236,40 +238,42 @@ impl Operator {
         // Another installation's functions and log groups have names that begin so too.
         let not_of_others = || json!({"StringEqualsIfExists": ours("aws:ResourceTag")});
         match reach {
-            Reach::Look => (vec!["*".to_owned()], None),
-            Reach::Vpcs => (vpcs, None),
-            Reach::AroundNewEndpoint => (vec![ec2("subnet"), format!("arn:{partition}:route53:::hostedzone/*")], None),
-            Reach::InVpcs => {
+            ResourceScope::Look => (vec!["*".to_owned()], None),
+            ResourceScope::Vpcs => (vpcs, None),
+            ResourceScope::AroundNewEndpoint => {
+                (vec![ec2("subnet"), format!("arn:{partition}:route53:::hostedzone/*")], None)
+            }
+            ResourceScope::InVpcs => {
                 (vec![ec2("subnet"), ec2("network-interface")], Some(json!({"ArnLike": {"ec2:Vpc": vpcs}})))
             }
-            Reach::NewGroup => (vec![ec2("security-group")], tagged("aws:RequestTag")),
-            Reach::NewEndpoint => (vec![ec2("vpc-endpoint")], tagged("aws:RequestTag")),
-            Reach::TagsOfNew => {
+            ResourceScope::NewGroup => (vec![ec2("security-group")], tagged("aws:RequestTag")),
+            ResourceScope::NewEndpoint => (vec![ec2("vpc-endpoint")], tagged("aws:RequestTag")),
+            ResourceScope::TagsOfNew => {
                 let creating = ["CreateSecurityGroup", "CreateVpcEndpoint"];
                 let condition = json!({"StringEquals": {"ec2:CreateAction": creating}});
                 (vec![ec2("security-group"), ec2("vpc-endpoint")], Some(condition))
             }
-            Reach::RolesToRead => {
+            ResourceScope::RolesToRead => {
                 let gone = format!("arn:{partition}:iam::{account}:role/{FUNCTION_PREFIX}*");
                 ([roles(), vec![gone]].concat(), None)
             }
-            Reach::OurRoles => (roles(), None),
-            Reach::BoundRoles => {
+            ResourceScope::OurRoles => (roles(), None),
+            ResourceScope::BoundRoles => {
                 let bound =
                     |boundary| json!({"StringEquals": {"iam:PermissionsBoundary": PolicyArn::as_str(boundary)}});
                 (roles(), boundary.as_ref().map(bound))
             }
-            Reach::OurRolesForLambda => {
+            ResourceScope::OurRolesForLambda => {
                 (roles(), Some(json!({"StringEquals": {"iam:PassedToService": "lambda.amazonaws.com"}})))
             }
-            Reach::FunctionsToRead => (vec![functions], Some(not_of_others())),
-            Reach::LogGroupsToRead => (vec![log_groups], None),
-            Reach::New => {
+            ResourceScope::FunctionsToRead => (vec![functions], Some(not_of_others())),
+            ResourceScope::LogGroupsToRead => (vec![log_groups], None),
+            ResourceScope::New => {
                 let mut condition = not_of_others();
                 condition["StringEquals"] = ours("aws:RequestTag");
                 (vec![functions, log_groups], Some(condition))
             }
-            Reach::Ours => {
+            ResourceScope::Ours => {
                 let resources = vec![ec2("security-group"), ec2("vpc-endpoint"), functions, log_groups];
                 (resources, tagged("aws:ResourceTag"))
             }

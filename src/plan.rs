@@ -11,11 +11,11 @@ use std::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::{
-    api::condition::{ConditionType, Leg, Reason, Standing, find},
+    api::condition::{ConditionType, Leg, LegState, Reason, find},
     aws::{AwsError, Class, Failure, Quota, Role, Write},
     governance::Governance,
     identity::TAG_INSTALLATION,
-    policy::{POLICY_NAME, retired_policy, trust_policy},
+    policy::{POLICY_NAME, handed_over_policy, trust_policy},
 };
 
 pub use order::{gives_way, makes_room, stands_on};
@@ -158,11 +158,11 @@ impl Plan {
 
     /// The legs in their order, also those whose facts could not be read: what the status says of them holds while few looks
     /// were missed, then nothing is claimed of them. A leg that needs somebody to act stays as it is.
-    pub fn told(&self, resource: &str, recorded: &[Condition], missed: Missed) -> Vec<Leg> {
+    pub fn legs_to_show(&self, resource: &str, recorded: &[Condition], missed: Missed) -> Vec<Leg> {
         let mut legs = self.legs.clone();
         let mut told: Vec<&AwsError> = Vec::new();
         for (kind, error) in &self.unread {
-            if legs.iter().any(|leg| leg.kind == *kind && leg.standing == Standing::Blocked) {
+            if legs.iter().any(|leg| leg.kind == *kind && leg.state == LegState::Blocked) {
                 continue;
             }
             legs.retain(|leg| leg.kind != *kind);
@@ -209,7 +209,7 @@ impl Plan {
     pub fn unsettled(&self) -> bool {
         let settled = [Reason::WaitingForNetwork, Reason::DependencyNotReady, Reason::ResourceInUse, Reason::Suspended];
         self.legs.iter().any(|leg| {
-            leg.standing != Standing::Met && !settled.contains(&leg.reason) && !self.unread.contains_key(&leg.kind)
+            leg.state != LegState::Met && !settled.contains(&leg.reason) && !self.unread.contains_key(&leg.kind)
         })
     }
 
@@ -238,7 +238,7 @@ impl Plan {
         let replaces = |write: &Write| matches!(write, Write::DeleteFunction { .. } | Write::DeleteVpcEndpoint { .. });
         self.steps.retain(|step| step.leg != kind || !replaces(&step.write));
         for leg in self.legs.iter_mut().filter(|leg| leg.kind == kind) {
-            leg.standing = Standing::Blocked;
+            leg.state = LegState::Blocked;
             leg.message.push_str(" It failed before: correct the cause; it is tried again every five minutes.");
         }
     }
@@ -266,7 +266,7 @@ impl Plan {
     /// Leaves a role with no more than Lambda needs to release interfaces: while the role is kept for that, and when it is handed over.
     pub fn limit_to_interfaces(&mut self, leg: ConditionType, role: &Role, governance: &Governance) {
         self.bound(leg, role, governance);
-        let (name, document) = (role.name.clone(), retired_policy());
+        let (name, document) = (role.name.clone(), handed_over_policy());
         for policy in role.inline_policies.keys().filter(|policy| *policy != POLICY_NAME) {
             self.step(leg, Write::DeleteRolePolicy { role: name.clone(), policy: policy.clone() });
         }
@@ -289,7 +289,7 @@ impl Plan {
     }
 
     /// Lets a failed call show on its leg. A leg that needs somebody to act stays as it is.
-    pub fn blame(&mut self, kind: ConditionType, write: &Write, error: &AwsError) {
+    pub fn show_failure(&mut self, kind: ConditionType, write: &Write, error: &AwsError) {
         let mut told = explain(kind, &write.resource(), error);
         let may_lack_the_boundary = error.denial().is_some_and(|denial| denied::is_up_to_the_role(&denial));
         if may_lack_the_boundary && let Some(boundary) = write.permissions_boundary() {
@@ -299,28 +299,28 @@ impl Plan {
                  iam-policy prints with --permissions-boundary-arn {boundary}."
             );
         }
-        self.tell(told);
+        self.set_leg(told);
     }
 
     /// Puts a leg in the place of the one of its kind. A leg that needs somebody to act stays as it is.
-    pub fn tell(&mut self, told: Leg) {
+    pub fn set_leg(&mut self, told: Leg) {
         match self.legs.iter_mut().find(|leg| leg.kind == told.kind) {
-            Some(leg) if leg.standing == Standing::Blocked => {}
+            Some(leg) if leg.state == LegState::Blocked => {}
             Some(leg) => *leg = told,
             None => self.legs.push(told),
         }
     }
 
     /// The same, where the leg of its kind has this reason.
-    pub fn tell_instead_of(&mut self, reason: Reason, told: Leg) {
+    pub fn set_leg_instead_of(&mut self, reason: Reason, told: Leg) {
         if self.legs.iter().any(|leg| leg.kind == told.kind && leg.reason == reason) {
-            self.tell(told);
+            self.set_leg(told);
         }
     }
 }
 
 /// AWS could not be looked at: nothing is claimed any more about these legs. The first says why.
-pub fn unseen(kinds: &[ConditionType], resource: &str, error: &AwsError) -> Vec<Leg> {
+pub fn unobserved(kinds: &[ConditionType], resource: &str, error: &AwsError) -> Vec<Leg> {
     let told = explain(ConditionType::Ready, resource, error);
     kinds
         .iter()
@@ -429,8 +429,8 @@ mod tests {
     #[test]
     fn every_failure_is_told_with_its_reason_its_resource_and_what_happens_or_is_to_be_done_next() {
         use Failure as F;
+        use LegState::{Blocked, Progressing};
         use Reason as R;
-        use Standing::{Blocked, Progressing};
         for (failure, standing, reason, remedy) in [
             (F::Throttled, Progressing, R::Throttled, "tried again"),
             (F::Unavailable, Progressing, R::AwsUnavailable, "tried again"),
@@ -451,7 +451,7 @@ mod tests {
             (F::Invalid, Blocked, R::AwsRefused, "Correct what AWS's message names"),
         ] {
             let leg = explain(ConditionType::EndpointsReady, "vpce-00000001", &failed(failure));
-            assert_eq!((leg.kind, leg.standing, leg.reason), (ConditionType::EndpointsReady, standing, reason));
+            assert_eq!((leg.kind, leg.state, leg.reason), (ConditionType::EndpointsReady, standing, reason));
             assert!(
                 leg.message.starts_with(
                     "vpce-00000001: ec2:CreateVpcEndpoint failed: SomeCode: AWS's words (request id 4f7-9a). "
@@ -477,12 +477,12 @@ mod tests {
         let mut plan = Plan { steps, legs: vec![network.clone(), before], ..Plan::default() };
         plan.suspend();
         assert_eq!(plan.steps, []);
-        let told: Vec<_> = plan.legs.iter().map(|leg| (leg.kind, leg.standing, leg.reason)).collect();
-        let (blocked, suspended) = (Standing::Blocked, Reason::Suspended);
+        let told: Vec<_> = plan.legs.iter().map(|leg| (leg.kind, leg.state, leg.reason)).collect();
+        let (blocked, suspended) = (LegState::Blocked, Reason::Suspended);
         assert_eq!(
             told,
             [
-                (ConditionType::NetworkReady, Standing::Met, Reason::Ready),
+                (ConditionType::NetworkReady, LegState::Met, Reason::Ready),
                 (ConditionType::ExecutionRoleReady, blocked, suspended),
                 (ConditionType::FunctionReady, blocked, suspended),
             ]
@@ -507,7 +507,7 @@ mod tests {
     fn where_aws_cannot_be_looked_at_one_leg_says_why_and_the_others_name_that_one() {
         let kinds = [ConditionType::ExecutionRoleReady, ConditionType::FunctionReady];
         for failure in [Failure::Credentials, Failure::Unavailable] {
-            let [first, second] = &unseen(&kinds, "bot", &failed(failure))[..] else { panic!("two legs") };
+            let [first, second] = &unobserved(&kinds, "bot", &failed(failure))[..] else { panic!("two legs") };
             assert!(first.message.contains("AWS's words"), "{first:?}");
             assert!(
                 second.message.contains("ExecutionRoleReady") && !second.message.contains("AWS's words"),
@@ -537,7 +537,7 @@ mod tests {
         ] {
             let mut plan = Plan { legs: before, ..Plan::default() };
             let write = Write::DeleteVpcEndpoint { endpoint: "vpce-00000001".parse().expect("an id") };
-            plan.blame(kind, &write, &failed(Failure::Throttled));
+            plan.show_failure(kind, &write, &failed(Failure::Throttled));
             assert_eq!(plan.legs, after);
         }
     }
@@ -550,8 +550,8 @@ mod tests {
         let put = Write::PutRolePermissionsBoundary { role: role.clone(), boundary: arn.parse().expect("an ARN") };
         let message = |write: &Write, failure| {
             let mut plan = Plan::default();
-            plan.blame(kind, write, &failed(failure));
-            assert_eq!(plan.legs[0].standing, Standing::Blocked);
+            plan.show_failure(kind, write, &failed(failure));
+            assert_eq!(plan.legs[0].state, LegState::Blocked);
             plan.legs.remove(0).message
         };
         let told = message(&put, Failure::AccessDenied);
@@ -584,12 +584,15 @@ mod tests {
         plan.unread(ConditionType::VpcReady, Some(&failed(Failure::Unavailable)));
         plan.unread(ConditionType::EndpointsReady, None);
         let stands = |missed, recorded: &[Condition]| -> Vec<_> {
-            plan.told("vpc", recorded, missed).iter().map(|leg| (leg.kind, leg.standing, leg.message.len())).collect()
+            plan.legs_to_show("vpc", recorded, missed)
+                .iter()
+                .map(|leg| (leg.kind, leg.state, leg.message.len()))
+                .collect()
         };
-        let groups = (ConditionType::SecurityGroupsReady, Standing::Met, 5);
-        assert_eq!(stands(Missed::Few, &recorded), [(ConditionType::VpcReady, Standing::Met, 9), groups]);
+        let groups = (ConditionType::SecurityGroupsReady, LegState::Met, 5);
+        assert_eq!(stands(Missed::Few, &recorded), [(ConditionType::VpcReady, LegState::Met, 9), groups]);
         for unclaimed in [stands(Missed::Many, &recorded), stands(Missed::Few, &[])] {
-            assert_eq!((unclaimed[0].1, unclaimed[1]), (Standing::Unknown, groups));
+            assert_eq!((unclaimed[0].1, unclaimed[1]), (LegState::Unknown, groups));
         }
         assert_eq!((Missed::after(2), Missed::after(3)), (Missed::Few, Missed::Many));
     }
@@ -602,10 +605,10 @@ mod tests {
             plan.unread(ConditionType::VpcReady, Some(error));
         }
         plan.unread(ConditionType::EndpointsReady, Some(&denied));
-        let told = plan.told("vpc", &[], Missed::Many);
-        let stands: Vec<_> = told.iter().map(|leg| (leg.standing, leg.reason)).collect();
-        let unknown = (Standing::Unknown, Reason::ObservationFailed);
-        assert_eq!(stands, [(Standing::Blocked, Reason::AccessDenied), unknown]);
+        let told = plan.legs_to_show("vpc", &[], Missed::Many);
+        let stands: Vec<_> = told.iter().map(|leg| (leg.state, leg.reason)).collect();
+        let unknown = (LegState::Unknown, Reason::ObservationFailed);
+        assert_eq!(stands, [(LegState::Blocked, Reason::AccessDenied), unknown]);
         assert!(told.iter().all(|leg| leg.message.contains("Allow the operator's role")), "{told:?}");
     }
 
@@ -639,6 +642,6 @@ mod tests {
         plan.step(kind, retention.clone());
         plan.hold(kind);
         assert_eq!(plan.steps, [Step { leg: kind, write: retention }]);
-        assert_eq!(plan.legs[0].standing, Standing::Blocked);
+        assert_eq!(plan.legs[0].state, LegState::Blocked);
     }
 }

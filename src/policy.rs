@@ -149,7 +149,7 @@ fn arns(models: &BTreeSet<ModelId>, region: &Region) -> BTreeSet<String> {
 
 /// What the role of an app that is gone may still do: let Lambda release the interfaces that the app caused. No function calls
 /// a model as it any more, so that is denied whatever somebody attaches.
-pub fn retired_policy() -> PolicyDocument {
+pub fn handed_over_policy() -> PolicyDocument {
     PolicyDocument::new(&document(&[attach_to_vpc(), prompts::nothing()]))
 }
 

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     aws::{Aws, AwsError, MaxAge, Region, SecurityGroup, Snapshots, Write, sdk::SdkAws},
-    controller::{UnknownOwner, answered, owner_mark},
+    controller::{UnknownOwner, owner_mark, with_timeout},
     identity::{InstallationId, Marked, OwnerMark, TAG_OWNER},
     leadership::{Election, Leadership, LeaseFlags},
     network::whose::mark_tag,
@@ -116,7 +116,7 @@ impl TakeOver {
     /// When not all is taken over, and why.
     pub async fn execute(self, stop: CancellationToken) -> Result<(), Failure> {
         self.log.start()?;
-        let client = answered(&kube::Client::try_default().await?);
+        let client = with_timeout(&kube::Client::try_default().await?);
         let aws: Arc<dyn Aws> = Arc::new(SdkAws::load(&self.region, Arc::new(|_| ())).await);
         let request = Request {
             installation: self.installation_id,

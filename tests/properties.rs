@@ -19,14 +19,14 @@ use std::{
 };
 
 use private_genai_operator::{
-    app::{Desired, Ground, Observed, plan},
+    app::{Desired, NetworkOffer, Observed, plan},
     aws::{
         AccountId, Caller, Failure, FunctionName, Invocation, LogGroupName, NetworkInterfaceId, PolicyArn,
         PolicyDocument, Region, RoleName, SecurityGroupId, SubnetId, Tags, VpcId, Write,
     },
     governance::{Governance, PlatformTags},
     guard::{Globs, Namespace},
-    identity::{AppIdentity, InstallationId, NetworkIdentity, Retirement},
+    identity::{AppIdentity, HandOver, InstallationId, NetworkIdentity},
     network::{APP_ROOM_MAX, Admitted, Claim, Demand, Room, Turn},
     policy::{self, ModelId},
 };
@@ -314,7 +314,7 @@ proptest! {
             "models": models.iter().map(ToString::to_string).collect::<Vec<_>>(),
         });
         let read = read(&spec).map_err(TestCaseError::fail)?;
-        let desired = Desired::new(&read, app.clone(), &caller(&app.region), &Governance::default(), &Ground::Rising(None));
+        let desired = Desired::new(&read, app.clone(), &caller(&app.region), &Governance::default(), &NetworkOffer::Preparing(None));
         let observed = Observed { claim: Claim::Ours, ..Observed::default() };
         for step in plan(&desired, &observed).steps {
             match step.write {
@@ -338,7 +338,7 @@ proptest! {
         let installation: InstallationId = "prod".parse().unwrap();
         let keys = ["installation", "region", "vpc", "app-namespace", "app-name", "retired"];
         let mut tags: Tags = keys.map(|key| (format!("privategenai.dev/{key}"), text.clone())).into();
-        let _ = (AppIdentity::from_tags(&installation, &tags), Retirement::from_tags(&tags));
+        let _ = (AppIdentity::from_tags(&installation, &tags), HandOver::from_tags(&tags));
         // Whoever tags a role of ours can say any namespace and name.
         for (key, value) in [("installation", "prod"), ("region", "us-east-1"), ("vpc", "vpc-0abc1234")] {
             tags.insert(format!("privategenai.dev/{key}"), value.to_owned());
@@ -364,11 +364,11 @@ proptest! {
     fn interfaces_always_fit_into_the_tag_of_a_retired_role(ids in collection::btree_set("eni-[0-9a-f]{17}", 0..40)) {
         tried();
         let ids: BTreeSet<NetworkInterfaceId> = ids.iter().map(|id| id.parse().unwrap()).collect();
-        let tag = Retirement::tag(&ids);
+        let tag = HandOver::tag(&ids);
         prop_assert!(tag.len() <= 256);
         let tags: Tags = [("privategenai.dev/retired".to_owned(), tag)].into();
-        let back = Retirement::from_tags(&tags).expect("a retirement");
-        prop_assert!(back == Retirement::Any || back == Retirement::Interfaces(ids.clone()));
+        let back = HandOver::from_tags(&tags).expect("a retirement");
+        prop_assert!(back == HandOver::Any || back == HandOver::Interfaces(ids.clone()));
         prop_assert!(ids.is_empty() || !back.is_over(&ids), "a role that is needed is kept");
     }
 

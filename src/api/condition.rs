@@ -196,7 +196,7 @@ impl fmt::Display for Reason {
 
 /// How a leg stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Standing {
+pub enum LegState {
     /// It is as it should be.
     Met,
     /// It is being worked on, by the operator or by AWS.
@@ -213,7 +213,7 @@ pub struct Leg {
     /// Which.
     pub kind: ConditionType,
     /// How it stands.
-    pub standing: Standing,
+    pub state: LegState,
     /// Why.
     pub reason: Reason,
     /// A sentence that names the resource, what is waited for or wrong, and what to do.
@@ -224,22 +224,22 @@ impl Leg {
     /// A leg that is as it should be.
     pub fn met(kind: ConditionType, message: impl Into<String>) -> Self {
         let reason = if kind == ConditionType::Accepted { Reason::Accepted } else { Reason::Ready };
-        Self { kind, standing: Standing::Met, reason, message: message.into() }
+        Self { kind, state: LegState::Met, reason, message: message.into() }
     }
 
     /// A leg that is being worked on.
     pub fn progressing(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
-        Self { kind, standing: Standing::Progressing, reason, message: message.into() }
+        Self { kind, state: LegState::Progressing, reason, message: message.into() }
     }
 
     /// A leg that needs somebody to act.
     pub fn blocked(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
-        Self { kind, standing: Standing::Blocked, reason, message: message.into() }
+        Self { kind, state: LegState::Blocked, reason, message: message.into() }
     }
 
     /// A leg that could not be looked at.
     pub fn unknown(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
-        Self { kind, standing: Standing::Unknown, reason, message: message.into() }
+        Self { kind, state: LegState::Unknown, reason, message: message.into() }
     }
 }
 
@@ -278,10 +278,10 @@ pub fn fold(legs: &[Leg], before: &[Condition], generation: Option<i64>, now: Ti
     std::iter::once(&ready)
         .chain(legs.iter().map(|it| &it.leg))
         .map(|leg| {
-            let status = match leg.standing {
-                Standing::Met => "True",
-                Standing::Progressing | Standing::Blocked => "False",
-                Standing::Unknown => "Unknown",
+            let status = match leg.state {
+                LegState::Met => "True",
+                LegState::Progressing | LegState::Blocked => "False",
+                LegState::Unknown => "Unknown",
             };
             condition(leg.kind, status, leg.reason, &leg.message)
         })
@@ -312,18 +312,18 @@ struct Judged {
 impl Judged {
     /// What the leg waits for, if it does.
     fn waits(&self) -> Option<Wait> {
-        match self.leg.standing {
-            Standing::Progressing | Standing::Unknown => Wait::of(self.leg.reason),
-            Standing::Met | Standing::Blocked => None,
+        match self.leg.state {
+            LegState::Progressing | LegState::Unknown => Wait::of(self.leg.reason),
+            LegState::Met | LegState::Blocked => None,
         }
     }
 
     fn needs_somebody(&self) -> bool {
-        self.leg.standing == Standing::Blocked || self.is_over
+        self.leg.state == LegState::Blocked || self.is_over
     }
 
     fn is_unmet(&self) -> bool {
-        self.leg.standing != Standing::Met
+        self.leg.state != LegState::Met
     }
 }
 
@@ -363,7 +363,7 @@ fn dated(it: &Judged) -> String {
     let Judged { leg, since, is_over } = it;
     let (said, at) = match leg.message.rsplit_once(SINCE) {
         Some((said, _)) if says_since(&leg.message).is_some() => (said, Some(*since)),
-        _ => (leg.message.as_str(), (leg.standing != Standing::Met && leg.reason.has_since()).then_some(*since)),
+        _ => (leg.message.as_str(), (leg.state != LegState::Met && leg.reason.has_since()).then_some(*since)),
     };
     let words = match it.waits().filter(|_| *is_over).map(|wait| wait.words()) {
         Some(words) if !said.contains(&words) => format!(" {words}"),
@@ -380,7 +380,7 @@ fn since_when(leg: &Leg, before: &[Condition], generation: Option<i64>, now: Tim
     if let Some(said) = says_since(&leg.message) {
         return said;
     }
-    let waits = matches!(leg.standing, Standing::Progressing | Standing::Unknown);
+    let waits = matches!(leg.state, LegState::Progressing | LegState::Unknown);
     let same = find(before, leg.kind)
         .filter(|old| old.status != "True" && old.reason == leg.reason.as_str())
         .filter(|old| !waits || old.observed_generation == generation);
@@ -395,7 +395,7 @@ fn began(condition: &Condition) -> Timestamp {
 /// The leg as it was told before, where its wait was over and AWS did not let itself be asked now: that says nothing about what is
 /// waited for, and the condition does not flap.
 fn said_nothing(leg: &Leg, before: &[Condition], generation: Option<i64>, now: Timestamp) -> Option<Leg> {
-    if !waiting::says_nothing(leg.reason) || leg.standing == Standing::Blocked {
+    if !waiting::says_nothing(leg.reason) || leg.state == LegState::Blocked {
         return None;
     }
     let (old, reason) = unmet_before(leg.kind, before, generation).filter(|(_, reason)| *reason != leg.reason)?;
@@ -414,14 +414,14 @@ fn unmet_before(kind: ConditionType, before: &[Condition], generation: Option<i6
 /// whoever said why it failed. So what fails again each time has one bound, and the condition does not flap.
 fn replaces_what_failed(leg: &Leg, before: &[Condition], generation: Option<i64>) -> Option<Leg> {
     let is_made = matches!(leg.reason, Reason::Applying | Reason::FunctionPending | Reason::EndpointPending);
-    if leg.standing != Standing::Progressing || !is_made {
+    if leg.state != LegState::Progressing || !is_made {
         return None;
     }
     let (old, failed) = unmet_before(leg.kind, before, generation)
         .filter(|(_, reason)| matches!(reason, Reason::FunctionFailed | Reason::EndpointFailed))?;
     let is_stalled = find(before, ConditionType::Stalled).is_some_and(|stalled| stalled.reason == old.reason);
-    let standing = if is_stalled { Standing::Blocked } else { Standing::Progressing };
-    Some(Leg { kind: leg.kind, standing, reason: failed, message: old.message.clone() })
+    let standing = if is_stalled { LegState::Blocked } else { LegState::Progressing };
+    Some(Leg { kind: leg.kind, state: standing, reason: failed, message: old.message.clone() })
 }
 
 /// Since when, as a message says at its end.

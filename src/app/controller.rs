@@ -5,10 +5,10 @@ use std::{cell::RefCell, collections::BTreeSet, sync::Arc, time::Duration};
 use kube::{Api, Resource as _, ResourceExt as _, api::PostParams, runtime::controller::Action};
 
 use super::{
-    Anchor, Desired, Ground, LogGroupFacts, Observed, View,
-    decide::{Footing, Principal, accepted_leg, begins, decide, footing, identity, is_in_doubt, learn},
+    AttachmentSource, Desired, LogGroupFacts, NetworkOffer, NetworkView, Observed,
+    decide::{NetworkBinding, Principal, accepted_leg, begins, decide, identity, is_in_doubt, learn, network_binding},
     observed::needs_detail,
-    probing::{Probe, Stage},
+    probing::{Probe, ProbeReadiness},
     removal::remove,
     report::{Report, looks},
 };
@@ -16,12 +16,12 @@ use crate::{
     api::{
         IMPLICIT_LABEL, PrivateGenAIApp, PrivateGenAINetwork, PrivateGenAINetworkSpec,
         app::{App, FunctionStatus},
-        condition::{ConditionType, Leg, Reason, Standing},
+        condition::{ConditionType, Leg, LegState, Reason},
         network::NetworkKey,
     },
     aws::{AwsError, Class, Failure, FunctionListing, MaxAge, Snapshot},
     controller::{
-        By, Context, Converged, Error, Freshness, Guarded, Pace, Refused, Settings, add_finalizer, context::key,
+        Context, Converged, Error, Freshness, Guarded, Pace, ReadBy, Refused, Settings, add_finalizer, context::key,
         converge, explain_unreadable, is_held, tell_refused,
     },
     identity::{AppIdentity, missing_tags},
@@ -39,7 +39,7 @@ pub async fn reconcile(object: Arc<Guarded<PrivateGenAIApp>>, ctx: Arc<Context>)
 }
 
 async fn look_and_act(object: Arc<Guarded<PrivateGenAIApp>>, ctx: &Context) -> Result<Action, Error> {
-    let object = ctx.latest_apps.newest(object);
+    let object = ctx.written_apps.newest(object);
     let namespace = object.namespace().unwrap_or_default();
     let name = key("app", &*object);
     let api = Api::<PrivateGenAIApp>::namespaced(ctx.client.clone(), &namespace);
@@ -62,29 +62,29 @@ async fn look_and_act(object: Arc<Guarded<PrivateGenAIApp>>, ctx: &Context) -> R
 }
 
 /// When to come back to an app.
-struct Next {
+struct Requeue {
     pace: Pace,
     /// For the next probe, where nothing else is to do.
     probe: Option<Duration>,
 }
 
-impl From<Pace> for Next {
+impl From<Pace> for Requeue {
     fn from(pace: Pace) -> Self {
         Self { pace, probe: None }
     }
 }
 
 /// Looks, acts and tells for an app that should be there. One that has resources is kept exact whatever becomes of its network.
-async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Context) -> Result<Next, Error> {
+async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Context) -> Result<Requeue, Error> {
     let mut report = Report::new(api, object, ctx);
     let mut refused_network = false;
-    let (app, network, view) = match footing(object, &ctx.cluster()) {
-        Footing::Refused(leg) => {
+    let (app, network, view) = match network_binding(object, &ctx.cluster()) {
+        NetworkBinding::Refused(leg) => {
             report.legs.push(leg);
             report.write().await?;
             return Ok(Pace::Rest.into());
         }
-        Footing::WithoutNetwork { app, mut leg, bring } => {
+        NetworkBinding::Unbound { app, mut leg, bring } => {
             if let Some(name) = bring
                 && let Err(refusal) = create_network(&app.network, &name, ctx).await?
             {
@@ -94,10 +94,14 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
             (
                 app,
                 None,
-                View { legs: vec![leg], endpoints: report.facts.endpoints.clone(), ground: Ground::Closed(None) },
+                NetworkView {
+                    legs: vec![leg],
+                    endpoints: report.facts.endpoints.clone(),
+                    offer: NetworkOffer::Unavailable(None),
+                },
             )
         }
-        Footing::OnNetwork { app, network, view } => (app, Some(network), view),
+        NetworkBinding::Bound { app, network, view } => (app, Some(network), view),
     };
     report.legs.push(accepted_leg(&app));
     if let Some(network) = network {
@@ -105,10 +109,10 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         report.facts.endpoints.clone_from(&view.endpoints);
     }
     let held = is_held(&object.metadata);
-    if !held && matches!(view.ground, Ground::Closed(_)) {
+    if !held && matches!(view.offer, NetworkOffer::Unavailable(_)) {
         // Nothing was ever made for it, and nothing is to be made now.
         report.legs.extend(view.legs);
-        if report.legs.iter().any(|leg| leg.standing == Standing::Unknown) {
+        if report.legs.iter().any(|leg| leg.state == LegState::Unknown) {
             report.keep_proof();
         }
         report.write().await?;
@@ -149,9 +153,9 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         report.record().await?;
     }
     let identity = identity(object, &app.network, &ctx.settings);
-    let desired = Desired::new(&app, identity, &caller, &ctx.settings.governance, &view.ground);
+    let desired = Desired::new(&app, identity, &caller, &ctx.settings.governance, &view.offer);
     let recorded = object.status.as_ref().and_then(|status| status.function.as_ref());
-    let look = ctx.takes_closer_look(&desired.identity.app());
+    let look = ctx.take_detail_request(&desired.identity.app());
     let closely = look.is_some() || is_in_doubt(object);
     if let Some(by) = ctx.takes_asked(&key("app", object)) {
         ask_again(&desired.identity, by, ctx).await;
@@ -184,7 +188,7 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         && pass.errors.iter().any(|error| error.failure.class() == Class::UserMustAct)
         && let Some(look) = look
     {
-        ctx.look_closely(desired.identity.app(), look);
+        ctx.request_detail(desired.identity.app(), look);
     }
     let network = Network::of(&view.legs);
     // While AWS does not even show the network, that is asked again often enough: its status wakes the app, or the resync.
@@ -211,7 +215,7 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         report.record().await?;
     }
     let conditions = object.status.as_ref().map_or(&[][..], |status| &status.conditions);
-    let told = plan.told(&object.name_any(), conditions, missed);
+    let told = plan.legs_to_show(&object.name_any(), conditions, missed);
     if told.iter().any(|leg| leg.kind == ConditionType::Accepted) {
         report.legs.retain(|leg| leg.kind != ConditionType::Accepted);
     }
@@ -224,7 +228,7 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     report.found = found.into_inner().unwrap_or_default();
     report.was_settled = ctx.settled(&uid, &desired.lasting());
     let is_clean = errors.is_empty() && plan.steps.is_empty();
-    if is_clean && report.legs.iter().all(|leg| leg.standing == Standing::Met) {
+    if is_clean && report.legs.iter().all(|leg| leg.state == LegState::Met) {
         ctx.settle(&uid, &desired.lasting());
     }
     // The network's status does not tell that its groups carry the mark again: the app asks.
@@ -234,9 +238,9 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     let pace = if (refused.is_some() || refused_network) && pace == Pace::Rest { Pace::Blocked } else { pace };
     let subject = report.subject(&app.network.region);
     let stage = if suspended {
-        Stage::Suspended
+        ProbeReadiness::Suspended
     } else if !plan.unread.is_empty() {
-        Stage::Unseen
+        ProbeReadiness::Unseen
     } else {
         stage(network, &report.legs, &plan, !is_clean)
     };
@@ -253,7 +257,7 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     report.legs.push(leg);
     let pace = report.paced(pace);
     report.write().await?;
-    Ok(Next { pace, probe })
+    Ok(Requeue { pace, probe })
 }
 
 /// How the network of an app stands.
@@ -270,10 +274,10 @@ enum Network {
 impl Network {
     /// As its legs say.
     fn of(legs: &[Leg]) -> Self {
-        let stands = |standing: Standing| legs.iter().any(|leg| leg.standing == standing);
-        if stands(Standing::Progressing) || stands(Standing::Blocked) {
+        let stands = |standing: LegState| legs.iter().any(|leg| leg.state == standing);
+        if stands(LegState::Progressing) || stands(LegState::Blocked) {
             Self::Amiss
-        } else if stands(Standing::Unknown) {
+        } else if stands(LegState::Unknown) {
             Self::Unseen
         } else {
             Self::Ready
@@ -282,21 +286,21 @@ impl Network {
 }
 
 /// How far the path is that a probe would go.
-fn stage(network: Network, legs: &[Leg], plan: &Plan, failed: bool) -> Stage {
+fn stage(network: Network, legs: &[Leg], plan: &Plan, failed: bool) -> ProbeReadiness {
     match network {
-        Network::Amiss => return Stage::Building,
-        Network::Unseen => return Stage::Unseen,
+        Network::Amiss => return ProbeReadiness::Building,
+        Network::Unseen => return ProbeReadiness::Unseen,
         Network::Ready => {}
     }
     let function = legs.iter().find(|leg| leg.kind == ConditionType::FunctionReady);
     match function {
-        Some(leg) if leg.reason == Reason::FunctionInactive && !failed => Stage::Asleep,
-        Some(leg) if leg.standing == Standing::Met => {
-            let all = !failed && plan.steps.is_empty() && legs.iter().all(|leg| leg.standing == Standing::Met);
-            if all { Stage::Built } else { Stage::Amiss }
+        Some(leg) if leg.reason == Reason::FunctionInactive && !failed => ProbeReadiness::Asleep,
+        Some(leg) if leg.state == LegState::Met => {
+            let all = !failed && plan.steps.is_empty() && legs.iter().all(|leg| leg.state == LegState::Met);
+            if all { ProbeReadiness::Built } else { ProbeReadiness::Amiss }
         }
-        Some(_) | None if legs.iter().any(|leg| leg.standing == Standing::Unknown) => Stage::Unseen,
-        Some(_) | None => Stage::Building,
+        Some(_) | None if legs.iter().any(|leg| leg.state == LegState::Unknown) => ProbeReadiness::Unseen,
+        Some(_) | None => ProbeReadiness::Building,
     }
 }
 
@@ -359,7 +363,7 @@ pub async fn observe(
         // that can wait too: else each look of each app would cost a call.
         Some(group)
             if closely
-                || (listing.is_none() && desired.function.anchor == Anchor::Firm)
+                || (listing.is_none() && desired.function.attachment == AttachmentSource::Network)
                 || !desired.log_retention.is_met_by(&group) =>
         {
             let tags = unread.take(Source::LogGroups, snapshot.log_group_tags(&group).await)?;
@@ -374,12 +378,12 @@ pub async fn observe(
 
 /// Somebody asks for a look at an app: what was refused for the app is tried again, and its rows are read anew unless the tables
 /// were forgotten.
-pub(super) async fn ask_again(identity: &AppIdentity, by: By, ctx: &Context) {
+pub(super) async fn ask_again(identity: &AppIdentity, by: ReadBy, ctx: &Context) {
     // The log group and the ARNs have the name of the function in theirs, which is the role's.
     ctx.refusals.forget_about(&[identity.function_name().to_string()]);
     match by {
-        By::Rows => ctx.snapshots.region(&identity.region).reread_app(identity).await,
-        By::Tables => {}
+        ReadBy::Rows => ctx.snapshots.region(&identity.region).reread_app(identity).await,
+        ReadBy::Tables => {}
     }
 }
 

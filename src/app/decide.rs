@@ -6,8 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use kube::{Resource as _, ResourceExt as _, runtime::reflector::ObjectRef};
 
 use super::{
-    Admission, Departing, Desired, Observed, Retention, plan, retain, teardown,
-    view::{View, name_conflict, not_allowed, unreadable, waiting},
+    Admission, AppDeletion, Desired, Observed, RetainedApp,
+    network_view::{NetworkView, name_conflict, not_allowed, unreadable, waiting},
+    plan, retain, teardown,
 };
 use crate::{
     api::{
@@ -26,11 +27,11 @@ use crate::{
 };
 
 /// What an app stands on, by the objects that there are.
-pub enum Footing {
+pub enum NetworkBinding {
     /// It is not acted on, for this reason.
     Refused(Leg),
     /// No network stands for its VPC.
-    WithoutNetwork {
+    Unbound {
         /// The app.
         app: App,
         /// How it stands.
@@ -39,27 +40,27 @@ pub enum Footing {
         bring: Option<String>,
     },
     /// It is on a network.
-    OnNetwork {
+    Bound {
         /// The app.
         app: App,
         /// The network.
         network: AppNetworkStatus,
         /// What it sees of it.
-        view: View,
+        view: NetworkView,
     },
 }
 
 /// What an app that should be there stands on.
-pub fn footing(object: &PrivateGenAIApp, cluster: &Cluster<'_>) -> Footing {
+pub fn network_binding(object: &PrivateGenAIApp, cluster: &Cluster<'_>) -> NetworkBinding {
     if let Some(leg) = not_ours(object, cluster.settings) {
-        return Footing::Refused(leg);
+        return NetworkBinding::Refused(leg);
     }
     let app = match Admission::of(object, cluster.settings) {
         Admission::Accepted(app) => app,
-        Admission::Refused(_, refusal) => return Footing::Refused(not_allowed(&refusal)),
+        Admission::Refused(_, refusal) => return NetworkBinding::Refused(not_allowed(&refusal)),
         Admission::Unreadable(problem) => {
             let told = format!("{problem}.");
-            return Footing::Refused(Leg::blocked(ConditionType::Accepted, Reason::InvalidSpec, told));
+            return NetworkBinding::Refused(Leg::blocked(ConditionType::Accepted, Reason::InvalidSpec, told));
         }
     };
     let all = cluster.networks.state();
@@ -72,15 +73,15 @@ pub fn footing(object: &PrivateGenAIApp, cluster: &Cluster<'_>) -> Footing {
             Some(false) => (unreadable(&name), None),
             None => (waiting(format!("PrivateGenAINetwork {name} is being created.")), Some(name)),
         };
-        return Footing::WithoutNetwork { app, leg, bring };
+        return NetworkBinding::Unbound { app, leg, bring };
     };
-    let view = View::new(network, &app, &cluster.settings.installation);
+    let view = NetworkView::new(network, &app, &cluster.settings.installation);
     let network = AppNetworkStatus {
         name: network.name_any(),
         vpc_id: app.network.vpc.to_string(),
         region: app.network.region.to_string(),
     };
-    Footing::OnNetwork { app, network, view }
+    NetworkBinding::Bound { app, network, view }
 }
 
 /// Why nothing is done for an app by what its status says of whose it is, and why it is not let go.
@@ -233,7 +234,7 @@ pub fn decide_removal(
 
 /// Decides about an app that is to go and leave its resources.
 pub fn decide_retention(
-    retention: &Retention,
+    retention: &RetainedApp,
     observed: &Observed,
     principal: &mut Principal,
     memory: &mut Memory,
@@ -288,7 +289,7 @@ pub fn too_young() -> Leg {
 /// Where an app's resources are: where it says, and where the tags of roles say that it was.
 pub fn places(
     object: &Guarded<PrivateGenAIApp>,
-    departing: &Departing,
+    departing: &AppDeletion,
     roles: &BTreeMap<RoleName, Role>,
     settings: &Settings,
 ) -> BTreeSet<AppIdentity> {

@@ -23,7 +23,7 @@ const MODELS_VARIABLE: &str = "PRIVATE_GENAI_MODELS";
 
 /// What the network offers to functions: read from its status, so from AWS and not from hope.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Path {
+pub struct PrivatePath {
     /// The subnets for functions that name none.
     pub subnets: BTreeSet<SubnetId>,
     /// The group that functions carry.
@@ -33,7 +33,7 @@ pub struct Path {
     pub endpoint_urls: BTreeMap<Service, String>,
 }
 
-impl Path {
+impl PrivatePath {
     /// Reads the path from a network's status; `None` while there is none.
     pub fn new(status: &PrivateGenAINetworkStatus) -> Option<Self> {
         let mut endpoint_urls = BTreeMap::new();
@@ -54,30 +54,30 @@ impl Path {
 
 /// What a network offers now: whether anything may be created by it, and where functions are by what it recorded.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Ground {
+pub enum NetworkOffer {
     /// It is ready, and lets the app's models through: functions are created here, and moved here.
-    Ready(Path),
+    Ready(PrivatePath),
     /// Its VPC can carry the path, which is being built or put right: a role and a log group are made in advance.
-    Rising(Option<Path>),
+    Preparing(Option<PrivatePath>),
     /// Whether its VPC can carry the path is not known, or it cannot: nothing new is created.
-    Closed(Option<Path>),
+    Unavailable(Option<PrivatePath>),
 }
 
-impl Ground {
+impl NetworkOffer {
     /// Where functions are, as far as it is recorded.
-    pub fn path(&self) -> Option<&Path> {
+    pub fn path(&self) -> Option<&PrivatePath> {
         match self {
             Self::Ready(path) => Some(path),
-            Self::Rising(path) | Self::Closed(path) => path.as_ref(),
+            Self::Preparing(path) | Self::Unavailable(path) => path.as_ref(),
         }
     }
 }
 
 /// What may be done about an app's function by what its network offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Anchor {
+pub enum AttachmentSource {
     /// It is created, and moved to where the network says.
-    Firm,
+    Network,
     /// It is kept exact where it is. One that is missing waits, and one that somebody took out of the path comes back to it.
     Recorded,
     /// The same, and nobody knows where it should be: what attaches it to a VPC stays as it is.
@@ -86,11 +86,11 @@ pub enum Anchor {
 
 /// Whether what an app is missing is created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Making {
+pub enum Creation {
     /// Role and log group are.
-    Open,
+    Allowed,
     /// Only what a function that is there needs.
-    Closed,
+    Stopped,
 }
 
 /// What an app's resources should be.
@@ -107,7 +107,7 @@ pub struct Desired {
     /// The function.
     pub function: DesiredFunction,
     /// Whether what is missing is created.
-    pub making: Making,
+    pub creation: Creation,
 }
 
 /// What an app's execution role should be.
@@ -139,7 +139,7 @@ pub struct DesiredFunction {
     /// Its code.
     pub package: Package,
     /// What may be done about it.
-    pub anchor: Anchor,
+    pub attachment: AttachmentSource,
 }
 
 impl DesiredFunction {
@@ -148,12 +148,12 @@ impl DesiredFunction {
         let wanted = &self.configuration;
         // A group is of one VPC: whatever carries the functions' group alone is on the path.
         let is_attached = !found.subnets.is_empty() && found.security_groups == wanted.security_groups;
-        match self.anchor {
-            Anchor::Recorded if is_attached => {
+        match self.attachment {
+            AttachmentSource::Recorded if is_attached => {
                 FunctionConfiguration { subnets: found.subnets.clone(), ..wanted.clone() }
             }
-            Anchor::Firm | Anchor::Recorded => wanted.clone(),
-            Anchor::Unknown => {
+            AttachmentSource::Network | AttachmentSource::Recorded => wanted.clone(),
+            AttachmentSource::Unknown => {
                 let mut variables = wanted.environment.variables().clone();
                 for name in Service::ALL.iter().map(|service| service.endpoint_url_variable()) {
                     match found.environment.variables().get(name) {
@@ -174,15 +174,21 @@ impl DesiredFunction {
 
 impl Desired {
     /// Decides what an app's resources should be.
-    pub fn new(app: &App, identity: AppIdentity, caller: &Caller, governance: &Governance, ground: &Ground) -> Self {
+    pub fn new(
+        app: &App,
+        identity: AppIdentity,
+        caller: &Caller,
+        governance: &Governance,
+        ground: &NetworkOffer,
+    ) -> Self {
         let models: BTreeSet<ModelId> = app.models.iter().cloned().collect();
         let path = ground.path();
         let (anchor, making) = match (ground, path) {
-            (Ground::Ready(_), _) => (Anchor::Firm, Making::Open),
-            (Ground::Rising(_), Some(_)) => (Anchor::Recorded, Making::Open),
-            (Ground::Rising(_), None) => (Anchor::Unknown, Making::Open),
-            (Ground::Closed(_), Some(_)) => (Anchor::Recorded, Making::Closed),
-            (Ground::Closed(_), None) => (Anchor::Unknown, Making::Closed),
+            (NetworkOffer::Ready(_), _) => (AttachmentSource::Network, Creation::Allowed),
+            (NetworkOffer::Preparing(_), Some(_)) => (AttachmentSource::Recorded, Creation::Allowed),
+            (NetworkOffer::Preparing(_), None) => (AttachmentSource::Unknown, Creation::Allowed),
+            (NetworkOffer::Unavailable(_), Some(_)) => (AttachmentSource::Recorded, Creation::Stopped),
+            (NetworkOffer::Unavailable(_), None) => (AttachmentSource::Unknown, Creation::Stopped),
         };
         let subnets = match path {
             Some(path) if app.subnets.is_empty() => path.subnets.clone(),
@@ -206,9 +212,9 @@ impl Desired {
                 },
                 architecture: function::architecture(&identity.region),
                 package: function::built_in().clone(),
-                anchor,
+                attachment: anchor,
             },
-            making,
+            creation: making,
             identity,
         }
     }
@@ -216,12 +222,12 @@ impl Desired {
     /// The same whatever the network offers for now: by this it is known whether what differs is drift.
     #[must_use]
     pub fn lasting(&self) -> Self {
-        let function = DesiredFunction { anchor: Anchor::Firm, ..self.function.clone() };
-        Self { function, making: Making::Open, ..self.clone() }
+        let function = DesiredFunction { attachment: AttachmentSource::Network, ..self.function.clone() };
+        Self { function, creation: Creation::Allowed, ..self.clone() }
     }
 }
 
-fn environment(app: &App, path: Option<&Path>) -> Environment {
+fn environment(app: &App, path: Option<&PrivatePath>) -> Environment {
     let mut variables = app.function.environment.variables().clone();
     let models: Vec<String> = app.models.iter().map(ToString::to_string).collect();
     variables.insert(MODELS_VARIABLE.to_owned(), serde_json::json!(models).to_string());
@@ -240,11 +246,11 @@ mod tests {
 
     const URL_VARIABLE: &str = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME";
 
-    fn function(app: &App, path: &Path) -> DesiredFunction {
-        Desired::new(app, identity(), &caller(), &Governance::default(), &Ground::Ready(path.clone())).function
+    fn function(app: &App, path: &PrivatePath) -> DesiredFunction {
+        Desired::new(app, identity(), &caller(), &Governance::default(), &NetworkOffer::Ready(path.clone())).function
     }
 
-    fn environment_of(app: &App, path: &Path) -> BTreeMap<String, String> {
+    fn environment_of(app: &App, path: &PrivatePath) -> BTreeMap<String, String> {
         function(app, path).configuration.environment.variables().clone()
     }
 
@@ -252,7 +258,7 @@ mod tests {
     fn the_endpoint_s_address_is_in_the_environment_exactly_when_the_public_name_does_not_lead_there() {
         let public = environment_of(&smallest(), &path());
         assert_eq!(public.get(URL_VARIABLE), None);
-        let own = environment_of(&smallest(), &Path::new(&network_status(false)).expect("a path"));
+        let own = environment_of(&smallest(), &PrivatePath::new(&network_status(false)).expect("a path"));
         assert_eq!(own.get(URL_VARIABLE).map(String::as_str), Some("https://vpce-1.example"), "the regional name");
     }
 
@@ -291,7 +297,7 @@ mod tests {
             "models": ["a.model"],
             "function": {"memoryMiB": 256, "timeoutSeconds": 30, "logging": {"retentionDays": 7}},
         }));
-        let desired = Desired::new(&app, identity(), &caller(), &Governance::default(), &Ground::Ready(path()));
+        let desired = Desired::new(&app, identity(), &caller(), &Governance::default(), &NetworkOffer::Ready(path()));
         let DesiredFunction { configuration, architecture, package, .. } = desired.function;
         assert_eq!((configuration.memory_mib, configuration.timeout_seconds), (256, 30));
         assert_eq!(desired.log_retention, LogRetention::Exactly(7));
@@ -303,23 +309,26 @@ mod tests {
 
     #[test]
     fn a_role_and_a_log_group_need_no_path_and_a_function_does() {
-        let on = |ground: Ground| Desired::new(&smallest(), identity(), &caller(), &Governance::default(), &ground);
-        let (rising, ready) = (on(Ground::Rising(None)), on(Ground::Ready(path())));
-        assert_eq!((rising.making, rising.function.anchor), (Making::Open, Anchor::Unknown));
+        let on =
+            |ground: NetworkOffer| Desired::new(&smallest(), identity(), &caller(), &Governance::default(), &ground);
+        let (rising, ready) = (on(NetworkOffer::Preparing(None)), on(NetworkOffer::Ready(path())));
+        assert_eq!((rising.creation, rising.function.attachment), (Creation::Allowed, AttachmentSource::Unknown));
         assert_eq!(Desired { function: rising.function.clone(), ..ready }, rising);
-        assert_eq!(on(Ground::Closed(None)).making, Making::Closed);
+        assert_eq!(on(NetworkOffer::Unavailable(None)).creation, Creation::Stopped);
     }
 
     #[test]
     fn a_function_is_moved_by_a_network_that_is_ready_and_brought_back_by_what_it_recorded() {
-        let on = |ground: Ground| Desired::new(&smallest(), identity(), &caller(), &Governance::default(), &ground);
-        let (ready, recorded) = (on(Ground::Ready(path())).function, on(Ground::Closed(Some(path()))).function);
-        let unknown = on(Ground::Closed(None)).function;
+        let on =
+            |ground: NetworkOffer| Desired::new(&smallest(), identity(), &caller(), &Governance::default(), &ground);
+        let (ready, recorded) =
+            (on(NetworkOffer::Ready(path())).function, on(NetworkOffer::Unavailable(Some(path()))).function);
+        let unknown = on(NetworkOffer::Unavailable(None)).function;
         let at_rest = listing().configuration;
         for function in [&ready, &recorded, &unknown] {
-            assert_eq!(function.configuration_of(&at_rest), at_rest, "{:?}", function.anchor);
+            assert_eq!(function.configuration_of(&at_rest), at_rest, "{:?}", function.attachment);
             let grown = FunctionConfiguration { memory_mib: 10_240, ..at_rest.clone() };
-            assert_eq!(function.configuration_of(&grown), at_rest, "{:?}: what somebody changed", function.anchor);
+            assert_eq!(function.configuration_of(&grown), at_rest, "{:?}: what somebody changed", function.attachment);
         }
         let elsewhere =
             FunctionConfiguration { subnets: ["subnet-000000a2".parse().expect("a subnet")].into(), ..at_rest.clone() };
@@ -355,10 +364,10 @@ mod tests {
         for (what, change) in cases {
             let mut status = network_status(false);
             change(&mut status);
-            assert_eq!(Path::new(&status), None, "{what}");
+            assert_eq!(PrivatePath::new(&status), None, "{what}");
         }
         let mut unnamed = network_status(true);
         unnamed.endpoints[0].dns_names.clear();
-        assert!(Path::new(&unnamed).is_some(), "the public name leads to the endpoint");
+        assert!(PrivatePath::new(&unnamed).is_some(), "the public name leads to the endpoint");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Desired, Ground, LogGroupFacts, Observed, Path};
+use super::{Desired, LogGroupFacts, NetworkOffer, Observed, PrivatePath};
 use crate::{
     api::{
         EndpointStatus, PrivateGenAIAppSpec, PrivateGenAINetworkStatus, SecurityGroupsStatus,
@@ -61,17 +61,17 @@ pub(super) fn network_status(private_dns: bool) -> PrivateGenAINetworkStatus {
     }
 }
 
-pub(super) fn path() -> Path {
-    Path::new(&network_status(true)).expect("a path")
+pub(super) fn path() -> PrivatePath {
+    PrivatePath::new(&network_status(true)).expect("a path")
 }
 
 /// The smallest app on a network that is ready.
 pub(super) fn desired() -> Desired {
-    Desired::new(&smallest(), identity(), &caller(), &Governance::default(), &Ground::Ready(path()))
+    Desired::new(&smallest(), identity(), &caller(), &Governance::default(), &NetworkOffer::Ready(path()))
 }
 
 /// The same while the network offers this.
-pub(super) fn desired_on(ground: &Ground) -> Desired {
+pub(super) fn desired_on(ground: &NetworkOffer) -> Desired {
     Desired::new(&smallest(), identity(), &caller(), &Governance::default(), ground)
 }
 

@@ -11,10 +11,10 @@ use crate::{
     api::{
         EndpointStatus, PrivateGenAIAppStatus,
         app::FunctionStatus,
-        condition::{ConditionType, Leg, Reason, Standing, is_true},
+        condition::{ConditionType, Leg, LegState, Reason, is_true},
     },
     aws::{Answer, AwsError, Class, Evidence, Failure, FunctionError, Invocation, ProbeError, Region},
-    controller::{Look, Pace},
+    controller::{DetailRead, Pace},
     network::Service,
     plan::explain,
 };
@@ -34,7 +34,7 @@ const MISSED: u32 = 3;
 /// What a probe is about: the function as it is, and the endpoint that it must meet. What was proven holds while this stays
 /// the same. All of it is in status, so that it holds for the next operator too.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Subject {
+pub struct ProbeSubject {
     function: String,
     arn: String,
     last_modified: String,
@@ -46,7 +46,7 @@ pub struct Subject {
     addresses: BTreeSet<IpAddr>,
 }
 
-impl Subject {
+impl ProbeSubject {
     /// What is to be proven of a function and the endpoints as status shows them; `None` while there is no endpoint with
     /// addresses.
     pub fn new(region: &Region, endpoints: &[EndpointStatus], function: &FunctionStatus) -> Option<Self> {
@@ -118,7 +118,7 @@ impl Subject {
             "The addresses of endpoint {} have changed: the path is probed once its network has seen that and put it right.",
             self.endpoint
         );
-        Verdict { found: Found::NotReady, leg: pending(message), again: Some((Pace::Retry, failures)) }
+        Verdict { found: ProbeResult::NotReady, leg: pending(message), again: Some((Pace::Retry, failures)) }
     }
 
     /// What an invocation means, after so many in a row that proved nothing.
@@ -128,13 +128,13 @@ impl Subject {
             Ok(Invocation { request_id, answer }) => (self.finding(answer), request_id.as_deref()),
         };
         let (found, reason, what, remedy) = match finding {
-            Finding::Proven => return Verdict { found: Found::Proven, leg: self.proven(), again: None },
+            Finding::Proven => return Verdict { found: ProbeResult::Proven, leg: self.proven(), again: None },
             Finding::Way(way) => {
                 let (what, remedy) = self.explain_way(way);
-                (Found::Unreachable, Reason::ProbeFailed, what, remedy)
+                (ProbeResult::Unreachable, Reason::ProbeFailed, what, remedy)
             }
             Finding::Elsewhere { public } => (
-                Found::NotPrivate,
+                ProbeResult::NotPrivate,
                 Reason::NotPrivate,
                 format!(
                     "{} leads to {} that are not endpoint {}'s",
@@ -145,7 +145,7 @@ impl Subject {
                 format!("Check who answers for that name in the VPC: {NAME_SERVICE}."),
             ),
             Finding::OtherName => (
-                Found::NotPrivate,
+                ProbeResult::NotPrivate,
                 Reason::NotPrivate,
                 format!("it looks for the service under another name than {}", self.host),
                 format!(
@@ -154,19 +154,19 @@ impl Subject {
                 ),
             ),
             Finding::TimedOut => (
-                Found::TimedOut,
+                ProbeResult::TimedOut,
                 Reason::FunctionTimedOut,
                 "it ran into its time limit".to_owned(),
                 "Raise spec.function.timeoutSeconds if that is short; its log tells how far it came.".to_owned(),
             ),
             Finding::Failed(type_) => (
-                Found::FunctionError,
+                ProbeResult::FunctionError,
                 Reason::FunctionError,
                 type_.map_or_else(|| "it failed".to_owned(), |type_| format!("it failed with {type_}")),
                 "Its log tells where: correct its code or its configuration.".to_owned(),
             ),
             Finding::Unreadable => (
-                Found::Unreadable,
+                ProbeResult::Unreadable,
                 Reason::FunctionError,
                 "it answered something that is no answer to a probe".to_owned(),
                 "See whether its code is the built-in handler; the operator puts it back at the next resync."
@@ -191,7 +191,7 @@ impl Subject {
         let (found, leg, pace) = match error.failure {
             Failure::NotYet | Failure::RoleNotUsable => {
                 let message = format!("Function {name} cannot be invoked yet: {error}. It is probed again.");
-                (Found::NotReady, Leg::progressing(kind, Reason::ProbePending, message), Pace::Retry)
+                (ProbeResult::NotReady, Leg::progressing(kind, Reason::ProbePending, message), Pace::Retry)
             }
             // Each further attempt would add to what throttles.
             Failure::Throttled => {
@@ -199,7 +199,7 @@ impl Subject {
                     "{name}: {error}. It is probed again, less often each time. If it stays, see what concurrency is \
                      reserved for the function and left in the account."
                 );
-                (Found::Throttled, Leg::progressing(kind, Reason::Throttled, message), Pace::Blocked)
+                (ProbeResult::Throttled, Leg::progressing(kind, Reason::Throttled, message), Pace::Blocked)
             }
             Failure::Unavailable
             | Failure::NotFound
@@ -219,7 +219,7 @@ impl Subject {
                     Class::Retry | Class::Wait => Pace::Retry,
                     Class::UserMustAct => Pace::Blocked,
                 };
-                (Found::Refused, explain(kind, name, error), pace)
+                (ProbeResult::Refused, explain(kind, name, error), pace)
             }
         };
         Verdict { found, leg, again: Some((pace, failures)) }
@@ -252,43 +252,43 @@ impl Subject {
                 if evidence.verified {
                     Finding::Proven
                 } else {
-                    Finding::Way(Way::Tls)
+                    Finding::Way(UnreachableCause::Tls)
                 }
             }
             (None, ..) => Finding::Unreadable,
         }
     }
 
-    fn explain_way(&self, way: Way) -> (String, String) {
+    fn explain_way(&self, way: UnreachableCause) -> (String, String) {
         let Self { host, endpoint, .. } = self;
         match way {
-            Way::NoName => (
+            UnreachableCause::NoName => (
                 format!("the name {host} does not exist in the VPC"),
                 format!(
                     "Check that endpoint {endpoint} exists, the VPC's attributes enableDnsSupport and enableDnsHostnames, and who \
                      answers for names there: {NAME_SERVICE}."
                 ),
             ),
-            Way::NoLookup => (
+            UnreachableCause::NoLookup => (
                 format!("the name {host} could not be looked up"),
                 format!("Check who answers for names in the VPC: {NAME_SERVICE}."),
             ),
-            Way::Silence => (
+            UnreachableCause::Silence => (
                 format!("{host} does not answer on port 443"),
                 format!(
                     "Check the network ACLs between the function's subnets and endpoint {endpoint}; the operator itself \
                      keeps the security groups."
                 ),
             ),
-            Way::Refused => (
+            UnreachableCause::Refused => (
                 format!("{host} takes no connections on port 443"),
                 format!("Check what answers at the addresses of endpoint {endpoint}."),
             ),
-            Way::Tls => (
+            UnreachableCause::Tls => (
                 format!("the connection to {host} cannot be trusted"),
                 "Check that nothing on the way replaces the certificate.".to_owned(),
             ),
-            Way::Lost => (
+            UnreachableCause::Lost => (
                 format!("the connection to {host} breaks off"),
                 "Check network ACLs and firewalls on the way.".to_owned(),
             ),
@@ -311,7 +311,7 @@ pub fn suspended() -> Leg {
 enum Finding {
     Proven,
     /// The way ends before the endpoint.
-    Way(Way),
+    Way(UnreachableCause),
     /// The name leads past the endpoint.
     Elsewhere {
         public: bool,
@@ -326,7 +326,7 @@ enum Finding {
 
 /// Where the way ends.
 #[derive(Clone, Copy)]
-enum Way {
+enum UnreachableCause {
     NoName,
     NoLookup,
     Silence,
@@ -337,12 +337,12 @@ enum Way {
 
 fn ended_by(error: ProbeError) -> Finding {
     match error {
-        ProbeError::DnsNotFound => Finding::Way(Way::NoName),
-        ProbeError::DnsFailed => Finding::Way(Way::NoLookup),
-        ProbeError::ConnectTimeout => Finding::Way(Way::Silence),
-        ProbeError::ConnectionRefused => Finding::Way(Way::Refused),
-        ProbeError::TlsFailed => Finding::Way(Way::Tls),
-        ProbeError::ConnectionLost => Finding::Way(Way::Lost),
+        ProbeError::DnsNotFound => Finding::Way(UnreachableCause::NoName),
+        ProbeError::DnsFailed => Finding::Way(UnreachableCause::NoLookup),
+        ProbeError::ConnectTimeout => Finding::Way(UnreachableCause::Silence),
+        ProbeError::ConnectionRefused => Finding::Way(UnreachableCause::Refused),
+        ProbeError::TlsFailed => Finding::Way(UnreachableCause::Tls),
+        ProbeError::ConnectionLost => Finding::Way(UnreachableCause::Lost),
         ProbeError::DeadlineExceeded => Finding::TimedOut,
         ProbeError::Misconfigured | ProbeError::Internal => Finding::Failed(Some(format!("{error:?}"))),
         ProbeError::Other => Finding::Failed(None),
@@ -366,7 +366,7 @@ fn is_public(address: &IpAddr) -> bool {
 
 /// What is counted of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Found {
+pub enum ProbeResult {
     /// The path is private, and there.
     Proven,
     /// The name leads past the endpoint.
@@ -387,7 +387,7 @@ pub enum Found {
     Refused,
 }
 
-impl Found {
+impl ProbeResult {
     /// Every one.
     pub const ALL: &[Self] = &[
         Self::Proven,
@@ -421,7 +421,7 @@ impl Found {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Verdict {
     /// In a word.
-    pub found: Found,
+    pub found: ProbeResult,
     /// For the status.
     pub leg: Leg,
     /// How soon to probe again: the pace, and the attempt at it. `None` after a proof.
@@ -432,7 +432,7 @@ pub struct Verdict {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Last {
     /// What it was about.
-    pub subject: Subject,
+    pub subject: ProbeSubject,
     /// The function slept: it was invoked to wake it.
     pub asleep: bool,
     /// How many invocations in a row have proven nothing.
@@ -445,7 +445,7 @@ pub struct Last {
 
 impl Last {
     /// What an operator begins with that finds a proof on record. Apps with intervals of their own do not begin together.
-    pub fn on_record(subject: Subject, interval: Option<Duration>) -> Self {
+    pub fn on_record(subject: ProbeSubject, interval: Option<Duration>) -> Self {
         let mut hasher = DefaultHasher::new();
         subject.arn.hash(&mut hasher);
         let share = u32::try_from(hasher.finish() % 256).unwrap_or_default() + 1;
@@ -457,9 +457,9 @@ impl Last {
     /// nothing about the path: what was proven holds for a few of them, and then nothing is claimed any more.
     pub fn leg_after(&self, result: &Result<Invocation, AwsError>, told: Leg) -> Leg {
         let Err(AwsError { failure, .. }) = result else { return told };
-        match (failure.class(), self.leg.standing) {
-            (Class::Retry | Class::Wait, Standing::Met) if self.failures < MISSED => self.leg.clone(),
-            (Class::Retry | Class::Wait, Standing::Met | Standing::Unknown) if *failure != Failure::Throttled => {
+        match (failure.class(), self.leg.state) {
+            (Class::Retry | Class::Wait, LegState::Met) if self.failures < MISSED => self.leg.clone(),
+            (Class::Retry | Class::Wait, LegState::Met | LegState::Unknown) if *failure != Failure::Throttled => {
                 Leg::unknown(told.kind, Reason::ObservationFailed, told.message)
             }
             (Class::Retry | Class::Wait | Class::UserMustAct, _) => told,
@@ -469,17 +469,17 @@ impl Last {
     /// How long until the next probe, this long after the last one; `None`: not before something changes or it is the
     /// app's turn.
     pub fn due_in(&self, age: Duration, interval: Option<Duration>) -> Option<Duration> {
-        let interval = interval.filter(|_| self.leg.standing == Standing::Met);
+        let interval = interval.filter(|_| self.leg.state == LegState::Met);
         self.wait.or(interval).map(|wait| wait.saturating_sub(age))
     }
 
     /// A probe is due, this long after the last one. What failed keeps its pace whoever's turn it is.
-    pub fn is_due(&self, age: Duration, interval: Option<Duration>, look: Option<Look>) -> bool {
+    pub fn is_due(&self, age: Duration, interval: Option<Duration>, look: Option<DetailRead>) -> bool {
         let due = self.due_in(age, interval).is_some_and(|left| left.is_zero());
         match look {
-            Some(Look::Asked) => true,
-            Some(Look::InTurn) => {
-                due || (interval.is_none() && self.failures == 0 && self.leg.standing == Standing::Met)
+            Some(DetailRead::Requested) => true,
+            Some(DetailRead::Rotation) => {
+                due || (interval.is_none() && self.failures == 0 && self.leg.state == LegState::Met)
             }
             None => due,
         }

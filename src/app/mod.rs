@@ -3,27 +3,27 @@
 mod admission;
 pub mod controller;
 pub mod decide;
-mod departing;
+mod deletion;
 mod desired;
 #[cfg(test)]
 mod fixtures;
 mod health;
+mod network_view;
 mod observed;
 mod plan;
 mod probing;
 mod removal;
 mod report;
 mod status;
-mod view;
 
 pub use admission::Admission;
 pub(crate) use decide::retained_role;
-pub use departing::{Departing, Retention};
-pub use desired::{Anchor, Desired, DesiredFunction, DesiredRole, Ground, Making, Path};
-pub use health::{Found, Last, Subject, Verdict};
+pub use deletion::{AppDeletion, RetainedApp};
+pub use desired::{AttachmentSource, Creation, Desired, DesiredFunction, DesiredRole, NetworkOffer, PrivatePath};
+pub use health::{Last, ProbeResult, ProbeSubject, Verdict};
+pub use network_view::NetworkView;
 pub use observed::{LogGroupFacts, Observed};
 pub use plan::{plan, retain::retain, teardown};
 pub use probing::Probes;
-pub use removal::{look_after, observe_remains, observe_retained};
+pub use removal::{check_late_writes, observe_remains, observe_retained};
 pub use status::{Facts, status};
-pub use view::View;

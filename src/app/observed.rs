@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     api::app::FunctionStatus,
     aws::{FunctionDetail, FunctionListing, FunctionState, LogGroup, NetworkInterfaceId, Role, Tags, UpdateStatus},
-    controller::drift::Found,
+    controller::drift::BeforeRepair,
     network::Claim,
     plan::Unread,
 };
@@ -36,8 +36,8 @@ pub struct Observed {
 
 impl Observed {
     /// What a repair tells of what was there before it.
-    pub fn found(&self) -> Found {
-        Found {
+    pub fn found(&self) -> BeforeRepair {
+        BeforeRepair {
             function: self.listing.clone(),
             role: self.role.clone(),
             log_group: self.log_group.as_ref().map(|facts| facts.group.clone()),
@@ -88,7 +88,7 @@ pub fn needs_detail(
 mod tests {
     use super::*;
     use crate::app::{
-        Ground,
+        NetworkOffer,
         fixtures::{desired, desired_on, listing, recorded},
     };
 
@@ -96,7 +96,11 @@ mod tests {
     fn nothing_is_asked_about_a_function_that_is_as_it_was_when_it_was_seen_active() {
         let function = desired().function;
         assert!(!needs_detail(Some(&listing()), &function, Some(&recorded())));
-        assert!(!needs_detail(Some(&listing()), &desired_on(&Ground::Closed(None)).function, Some(&recorded())));
+        assert!(!needs_detail(
+            Some(&listing()),
+            &desired_on(&NetworkOffer::Unavailable(None)).function,
+            Some(&recorded())
+        ));
         assert!(!needs_detail(None, &function, Some(&recorded())), "there is no such function");
     }
 

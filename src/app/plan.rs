@@ -6,18 +6,18 @@ use std::collections::BTreeSet;
 
 use super::{
     Desired, LogGroupFacts, Observed,
-    desired::{Anchor, DesiredFunction, DesiredRole, Making},
+    desired::{AttachmentSource, Creation, DesiredFunction, DesiredRole},
 };
 use crate::{
-    api::condition::{ConditionType, Leg, Reason, Standing},
+    api::condition::{ConditionType, Leg, LegState, Reason},
     aws::{
         FunctionConfiguration, FunctionDetail, FunctionListing, FunctionState, NetworkInterfaceId, NewFunction,
         PolicyArn, Role, Tagging, Tags, UpdateStatus, Write,
     },
     governance::Governance,
-    identity::{AppIdentity, Retirement, TAG_RETAINED, TAG_RETIRED, missing_tags},
+    identity::{AppIdentity, HandOver, TAG_HANDED_OVER, TAG_RETAINED, missing_tags},
     plan::{Plan, Source},
-    policy::{POLICY_NAME, retired_policy, trust_policy},
+    policy::{POLICY_NAME, handed_over_policy, trust_policy},
 };
 
 /// The longest environment that Lambda takes, in bytes of JSON.
@@ -31,9 +31,9 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     let unread = &observed.unread;
     // Nothing is built on what is somebody else's.
     let is_theirs = |role: &Role| !desired.identity.installation.owns(&role.tags);
-    let is_made = match desired.making {
-        Making::Open => !observed.role.as_ref().is_some_and(is_theirs) || observed.listing.is_some(),
-        Making::Closed => observed.listing.is_some(),
+    let is_made = match desired.creation {
+        Creation::Allowed => !observed.role.as_ref().is_some_and(is_theirs) || observed.listing.is_some(),
+        Creation::Stopped => observed.listing.is_some(),
     };
     if let Some(error) = unread.of(Source::Roles) {
         plan.unread(ConditionType::ExecutionRoleReady, Some(error));
@@ -57,7 +57,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     } else {
         let function = function(desired, observed, blocked.as_ref(), &mut plan);
         plan.legs.push(match blocked {
-            Some(blocked) if function.standing != Standing::Blocked => blocked,
+            Some(blocked) if function.state != LegState::Blocked => blocked,
             _ => function,
         });
     }
@@ -166,9 +166,9 @@ fn put_back_retired(
 ) {
     let (kind, name) = (ConditionType::ExecutionRoleReady, identity.role_name());
     let mut tags = governance.tagged(identity.tags());
-    tags.insert(TAG_RETIRED.to_owned(), Retirement::tag(interfaces));
+    tags.insert(TAG_HANDED_OVER.to_owned(), HandOver::tag(interfaces));
     plan.step(kind, create_role(identity, tags, governance.permissions_boundary.clone()));
-    let (policy, document) = (POLICY_NAME.to_owned(), retired_policy());
+    let (policy, document) = (POLICY_NAME.to_owned(), handed_over_policy());
     plan.step(kind, Write::PutRolePolicy { role: name.clone(), policy, document });
     let message = format!("Role {name} is being put back for as long as Lambda needs it to release interfaces.");
     plan.legs.push(Leg::progressing(kind, Reason::Deleting, message));
@@ -196,10 +196,10 @@ fn retire(
 ) {
     let kind = ConditionType::ExecutionRoleReady;
     plan.limit_to_interfaces(kind, role, governance);
-    if Retirement::from_tags(&role.tags).is_none() {
+    if HandOver::from_tags(&role.tags).is_none() {
         // The network finds the role by its tags: those that were lost are put back. Others might be refused.
         let mut tags = missing_tags(&identity.tags(), &role.tags);
-        tags.insert(TAG_RETIRED.to_owned(), Retirement::tag(interfaces));
+        tags.insert(TAG_HANDED_OVER.to_owned(), HandOver::tag(interfaces));
         plan.step(kind, Write::TagRole { role: role.name.clone(), tags });
     }
 }
@@ -231,8 +231,11 @@ fn execution_role(identity: &AppIdentity, desired: &DesiredRole, found: Option<&
         plan.step(kind, Write::TagRole { role: name.clone(), tags });
     }
     // An app of the same name was here before, and its role is still there, or was left here on purpose.
-    let left: BTreeSet<String> =
-        [TAG_RETIRED, TAG_RETAINED].map(str::to_owned).into_iter().filter(|key| role.tags.contains_key(key)).collect();
+    let left: BTreeSet<String> = [TAG_HANDED_OVER, TAG_RETAINED]
+        .map(str::to_owned)
+        .into_iter()
+        .filter(|key| role.tags.contains_key(key))
+        .collect();
     if !left.is_empty() {
         plan.step(kind, Write::UntagRole { role: name.clone(), keys: left });
     }
@@ -328,7 +331,7 @@ fn function(desired: &Desired, observed: &Observed, log_group: Option<&Leg>, pla
     // One update at a time: the code gives way to the configuration, and comes first where that is refused.
     let differs = found != configuration || !listing.altered.is_empty() || has_another_role;
     // Where the endpoint's URL is known from the environment alone, an update would lose it.
-    let would_lose = listing.unreadable_environment.is_some() && function.anchor == Anchor::Unknown;
+    let would_lose = listing.unreadable_environment.is_some() && function.attachment == AttachmentSource::Unknown;
     if differs && !would_lose {
         let reset = listing.altered.clone();
         plan.step(kind, Write::UpdateFunctionConfiguration { name: name.clone(), configuration, reset });
@@ -412,7 +415,7 @@ fn unreadable_environment(name: &str, code: &str) -> Leg {
 fn new_function(desired: &Desired, observed: &Observed, plan: &mut Plan) -> Leg {
     let kind = ConditionType::FunctionReady;
     let (name, function) = (desired.identity.function_name(), &desired.function);
-    if function.anchor != Anchor::Firm {
+    if function.attachment != AttachmentSource::Network {
         let message = format!("Function {name} is created once the network is ready.");
         return Leg::progressing(kind, Reason::WaitingForNetwork, message);
     }
@@ -457,7 +460,7 @@ fn unsettled(desired: &Desired, detail: &FunctionDetail, plan: &mut Plan) -> Opt
     let why = detail.state_reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     match &detail.state {
         FunctionState::Active => {}
-        FunctionState::Failed if desired.function.anchor != Anchor::Firm => {
+        FunctionState::Failed if desired.function.attachment != AttachmentSource::Network => {
             return Some(Leg::progressing(
                 kind,
                 Reason::WaitingForNetwork,

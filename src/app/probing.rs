@@ -9,14 +9,14 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::health::{Found, Last, Subject, pending, suspended};
+use super::health::{Last, ProbeResult, ProbeSubject, pending, suspended};
 use crate::{
     api::{
         PrivateGenAIAppStatus,
-        condition::{Leg, Standing},
+        condition::{Leg, LegState},
     },
     aws::{FunctionName, MaxAge, Region, Snapshot},
-    controller::{Context, FRESH, Look},
+    controller::{Context, DetailRead, FRESH},
 };
 
 /// The last verdicts, by the uid of the app. They are lost with the operator: what is proven is on record in the status.
@@ -41,7 +41,7 @@ impl Probes {
 
 /// How far the rest of the path is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stage {
+pub(super) enum ProbeReadiness {
     /// The app is suspended: its function is neither woken nor probed, and what was proven of it as it is holds.
     Suspended,
     /// The network cannot be looked at: what was proven is no less true for that.
@@ -72,23 +72,23 @@ impl Probe<'_> {
     /// and not while the operator stops or does not lead.
     pub(super) async fn leg(
         &self,
-        subject: Option<Subject>,
-        stage: Stage,
-        look: Option<Look>,
+        subject: Option<ProbeSubject>,
+        stage: ProbeReadiness,
+        look: Option<DetailRead>,
     ) -> (Leg, Option<Duration>) {
-        if stage == Stage::Building {
+        if stage == ProbeReadiness::Building {
             self.ctx.probes.forget(self.uid);
         }
-        if stage == Stage::Suspended {
+        if stage == ProbeReadiness::Suspended {
             let last = subject.and_then(|subject| self.last(&subject, false));
             return (last.map_or_else(suspended, |(last, _)| last.leg), None);
         }
-        let Some(subject) = subject.filter(|_| stage != Stage::Building) else {
+        let Some(subject) = subject.filter(|_| stage != ProbeReadiness::Building) else {
             return (pending("The path is probed once the network is ready and the function active."), None);
         };
-        let asleep = stage == Stage::Asleep;
+        let asleep = stage == ProbeReadiness::Asleep;
         let last = self.last(&subject, asleep);
-        if matches!(stage, Stage::Amiss | Stage::Unseen) {
+        if matches!(stage, ProbeReadiness::Amiss | ProbeReadiness::Unseen) {
             return (
                 last.map_or_else(|| pending("The path is probed once the rest is there."), |(last, _)| last.leg),
                 None,
@@ -109,7 +109,7 @@ impl Probe<'_> {
     }
 
     /// The last verdict about just this; what is on record counts as one.
-    fn last(&self, subject: &Subject, asleep: bool) -> Option<(Last, Duration)> {
+    fn last(&self, subject: &ProbeSubject, asleep: bool) -> Option<(Last, Duration)> {
         let probes = &self.ctx.probes;
         let same = |(last, _): &(Last, Duration)| last.subject == *subject && last.asleep == asleep;
         probes.last(self.uid).filter(same).or_else(|| {
@@ -123,7 +123,7 @@ impl Probe<'_> {
     }
 
     /// Whether AWS shows these addresses, none of which is known as the endpoint's, as the endpoint's by now.
-    async fn are_the_endpoint_s(&self, subject: &Subject, strangers: &BTreeSet<IpAddr>) -> bool {
+    async fn are_the_endpoint_s(&self, subject: &ProbeSubject, strangers: &BTreeSet<IpAddr>) -> bool {
         if strangers.is_empty() {
             return false;
         }
@@ -138,12 +138,14 @@ impl Probe<'_> {
         strangers.is_subset(&addresses)
     }
 
-    async fn invoke(&self, subject: Subject, asleep: bool, before: Option<Last>) -> Last {
+    async fn invoke(&self, subject: ProbeSubject, asleep: bool, before: Option<Last>) -> Last {
         let failures = before.as_ref().map_or(0, |before| before.failures);
         let began = Instant::now();
         let result = self.snapshot.probe(self.function).await;
         let mut verdict = subject.judge(&result, failures);
-        if verdict.found == Found::NotPrivate && self.are_the_endpoint_s(&subject, &subject.strangers(&result)).await {
+        if verdict.found == ProbeResult::NotPrivate
+            && self.are_the_endpoint_s(&subject, &subject.strangers(&result)).await
+        {
             verdict = subject.endpoint_changes(failures);
         }
         self.ctx.metrics.probed(verdict.found, began.elapsed());
@@ -152,11 +154,11 @@ impl Probe<'_> {
             Err(error) => error.request_id.as_deref(),
         };
         tracing::info!(function = %self.function, result = verdict.found.as_str(), request_id, "probed");
-        let proven = verdict.found == Found::Proven;
+        let proven = verdict.found == ProbeResult::Proven;
         if let Some(before) = before {
             verdict.leg = before.leg_after(&result, verdict.leg);
         }
-        if asleep && verdict.leg.standing != Standing::Blocked {
+        if asleep && verdict.leg.state != LegState::Blocked {
             verdict.leg = pending("The path is probed once the function is awake.");
             // One call wakes it. If that got lost, the next one is not needed soon.
             verdict.again = Some((crate::controller::Pace::Blocked, failures));

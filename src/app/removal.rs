@@ -9,7 +9,7 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Resource as _, ResourceExt as _};
 
 use super::{
-    Departing, LogGroupFacts, Observed,
+    AppDeletion, LogGroupFacts, Observed,
     controller::{Proof, ask_again, claim},
     decide::{
         decide_removal, decide_retention, is_back, is_young_and_unseen, learn, not_ours, places, retained_role,
@@ -21,14 +21,14 @@ use super::{
 use crate::{
     api::{
         DeletionPolicy, PrivateGenAIApp, Recorded,
-        condition::{ConditionType, Leg, Reason, Standing},
+        condition::{ConditionType, Leg, LegState, Reason},
     },
     aws::{AppRows, AwsError, Caller, Failure, MaxAge, Role, Snapshot},
     controller::{
-        By, Context, Converged, Departed, Error, FRESH, Freshness, Guarded, Pace, Place, Settings, context::key,
-        converge, explain_undecoded, is_held, remove_finalizer, stored,
+        Context, Converged, Error, FRESH, Freshness, Guarded, LateWriteCheck, Pace, ReadBy, Released, Settings,
+        context::key, converge, explain_undecoded, is_held, remove_finalizer, stored,
     },
-    identity::{AppIdentity, FUNCTIONS_GROUP, NetworkIdentity, Retirement, is_retained},
+    identity::{AppIdentity, FUNCTIONS_GROUP, HandOver, NetworkIdentity, is_retained},
     network::{Interfaces, Remaining, of_functions, released_by},
     plan::{Source, Unread, explain},
     policy::is_role_of,
@@ -98,13 +98,12 @@ pub(super) async fn remove(
                 }
                 let name = identity.function_name();
                 for (kind, error) in &pass.plan.unread {
-                    let is_told = |leg: &Leg| leg.kind == *kind && leg.standing == Standing::Blocked;
+                    let is_told = |leg: &Leg| leg.kind == *kind && leg.state == LegState::Blocked;
                     if !pass.plan.legs.iter().any(is_told) {
                         legs.push(explain(*kind, name.as_str(), error));
                     }
                 }
-                let is_unread =
-                    |leg: &&Leg| leg.standing != Standing::Blocked && pass.plan.unread.contains_key(&leg.kind);
+                let is_unread = |leg: &&Leg| leg.state != LegState::Blocked && pass.plan.unread.contains_key(&leg.kind);
                 legs.extend(pass.plan.legs.iter().filter(|leg| !is_unread(leg)).cloned());
                 if let Some(error) = pass.errors.first().filter(|_| pass.observed.is_none()) {
                     legs.push(explain(ConditionType::FunctionReady, name.as_str(), error));
@@ -120,8 +119,8 @@ pub(super) async fn remove(
         // Told first: the object may be gone although the answer about that was lost. While it is there, nobody looks.
         for place in places {
             match departing.policy {
-                DeletionPolicy::Delete => ctx.departures.tell(Departed::App(place)),
-                DeletionPolicy::Retain => ctx.departures.forget(&Departed::App(place)),
+                DeletionPolicy::Delete => ctx.late_writes.tell(Released::App(place)),
+                DeletionPolicy::Retain => ctx.late_writes.forget(&Released::App(place)),
             }
         }
         remove_finalizer(api, meta).await?;
@@ -159,7 +158,7 @@ fn one_of_each_kind(legs: Vec<Leg>) -> Vec<Leg> {
     for leg in legs {
         match told.entry(leg.kind) {
             Entry::Vacant(entry) => drop(entry.insert(leg)),
-            Entry::Occupied(mut entry) if entry.get().standing < leg.standing => drop(entry.insert(leg)),
+            Entry::Occupied(mut entry) if entry.get().state < leg.state => drop(entry.insert(leg)),
             Entry::Occupied(_) => {}
         }
     }
@@ -168,18 +167,18 @@ fn one_of_each_kind(legs: Vec<Leg>) -> Vec<Leg> {
 
 /// Removes what another operator was late to create for an app that is gone. Nothing is to be removed either when an object
 /// of that name is there again, which sees to it, or was meanwhile and left its resources.
-pub async fn look_after(identity: &AppIdentity, by: By, ctx: &Context) -> Place {
+pub async fn check_late_writes(identity: &AppIdentity, by: ReadBy, ctx: &Context) -> LateWriteCheck {
     let stays = || is_back(identity, &ctx.cluster()) || ctx.memory().may_be_invisible(&retained_role(identity));
     if stays() {
-        return Place::Empty;
+        return LateWriteCheck::NothingLeft;
     }
     let caller = match ctx.snapshots.caller().await {
         Ok(caller) => caller,
-        Err(error) => return Place::Unknown(error),
+        Err(error) => return LateWriteCheck::Unknown(error),
     };
     let snapshot = ctx.snapshots.region(&identity.region);
     let shown = match by {
-        By::Rows => match shown_by_rows(identity, &snapshot).await {
+        ReadBy::Rows => match shown_by_rows(identity, &snapshot).await {
             // Where AWS lets the operator see all at once and not one by its name, all are looked at.
             Err(error) if error.failure == Failure::AccessDenied => {
                 snapshot.forget_apps();
@@ -187,17 +186,17 @@ pub async fn look_after(identity: &AppIdentity, by: By, ctx: &Context) -> Place 
             }
             shown => shown,
         },
-        By::Tables => shown_by_tables(identity, &snapshot).await,
+        ReadBy::Tables => shown_by_tables(identity, &snapshot).await,
     };
     match shown {
-        Ok(Shown::Nothing | Shown::Retained) => Place::Empty,
+        Ok(Shown::Nothing | Shown::Retained) => LateWriteCheck::NothingLeft,
         Ok(Shown::Something) => {
             let pass = remove_one(identity, &caller, stays, ctx).await;
             // Another cluster was quicker to build there than this one to look: what is there is its own.
             let is_another_s = pass.plan.legs.iter().any(|leg| leg.reason == Reason::InstallationInUse);
-            if is_another_s { Place::Empty } else { pass.into() }
+            if is_another_s { LateWriteCheck::NothingLeft } else { pass.into() }
         }
-        Err(error) => Place::Unknown(error),
+        Err(error) => LateWriteCheck::Unknown(error),
     }
 }
 
@@ -214,7 +213,7 @@ impl Shown {
         // A role that was handed to the network is nothing of the app's any more.
         match role {
             Some(role) if is_retained(&role.tags) => Self::Retained,
-            Some(role) if Retirement::from_tags(&role.tags).is_none() => Self::Something,
+            Some(role) if HandOver::from_tags(&role.tags).is_none() => Self::Something,
             Some(_) | None if has_more => Self::Something,
             Some(_) | None => Self::Nothing,
         }
@@ -246,7 +245,7 @@ async fn shown_by_tables(identity: &AppIdentity, snapshot: &Snapshot) -> Result<
 /// given, where that changed.
 async fn retain_one(
     identity: &AppIdentity,
-    departing: &Departing,
+    departing: &AppDeletion,
     caller: &Caller,
     ctx: &Context,
 ) -> (Converged<Observed>, Option<String>) {
@@ -357,7 +356,7 @@ pub async fn observe_remains(
     };
     let name = identity.role_name();
     let is_another =
-        |role: &&Role| role.name != name && is_role_of(network, role) && Retirement::from_tags(&role.tags).is_none();
+        |role: &&Role| role.name != name && is_role_of(network, role) && HandOver::from_tags(&role.tags).is_none();
     let others: Vec<&Role> = roles.iter().flat_map(|roles| roles.values()).filter(is_another).collect();
     let interfaces = interfaces(snapshot, (identity, role.as_ref()), network);
     let interfaces = unread.take(Source::Interfaces, interfaces.await)?.unwrap_or_default();
@@ -397,10 +396,10 @@ async fn interfaces(
 async fn departing(
     object: &Guarded<PrivateGenAIApp>,
     ctx: &Context,
-) -> Result<Option<(Departing, Option<Leg>)>, Error> {
+) -> Result<Option<(AppDeletion, Option<Leg>)>, Error> {
     let Settings { region: home, installation: ours, .. } = &ctx.settings;
     let meta = match &object.0 {
-        Ok(app) => return Ok(Some((Departing::of(app, home), not_ours(app, &ctx.settings)))),
+        Ok(app) => return Ok(Some((AppDeletion::of(app, home), not_ours(app, &ctx.settings)))),
         Err(invalid) => &invalid.metadata,
     };
     let stored = stored::<PrivateGenAIApp>(&ctx.client, meta).await?;
@@ -408,19 +407,19 @@ async fn departing(
         let (namespace, name) = (stored.namespace().unwrap_or_default(), stored.name_any());
         let recorded = Recorded::of_raw(&stored.data, Some(&namespace), &name, Some(home), ours);
         let leg = recorded.leg(&format!("PrivateGenAIApp {namespace}/{name}"), ours);
-        (Departing::of_raw(&stored.data, home), leg)
+        (AppDeletion::of_raw(&stored.data, home), leg)
     }))
 }
 
 /// Where the app has resources, and why that is not known for sure. Where somebody asked for a look, these are looked at anew.
 async fn identities(
     object: &Guarded<PrivateGenAIApp>,
-    departing: &Departing,
+    departing: &AppDeletion,
     ctx: &Context,
 ) -> (BTreeSet<AppIdentity>, Option<AwsError>) {
     let asked = ctx.takes_asked(&key("app", object));
     let home = ctx.snapshots.region(&ctx.settings.region);
-    if asked == Some(By::Rows) {
+    if asked == Some(ReadBy::Rows) {
         home.forget_errors().await;
     }
     let (places, unread) = match home.roles(MaxAge::Any).await {

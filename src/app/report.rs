@@ -2,7 +2,7 @@
 
 use kube::{Api, ResourceExt as _};
 
-use super::{Facts, Subject, health::pending, status};
+use super::{Facts, ProbeSubject, health::pending, status};
 use crate::{
     api::{
         PrivateGenAIApp, PrivateGenAIAppStatus, Recorded,
@@ -12,10 +12,10 @@ use crate::{
     controller::{
         Context, Error, Pace, apply_status,
         context::key,
-        drift::{Found, repairs},
+        drift::{BeforeRepair, repairs},
         observe_ready, tell,
     },
-    plan::unseen,
+    plan::unobserved,
 };
 
 /// Under what missed looks are counted.
@@ -32,7 +32,7 @@ pub(super) struct Report<'a> {
     pub(super) facts: Facts,
     pub(super) done: Vec<Write>,
     /// What was there before anything was done.
-    pub(super) found: Found,
+    pub(super) found: BeforeRepair,
     /// All was there before, and the same was wanted.
     pub(super) was_settled: bool,
 }
@@ -54,7 +54,7 @@ impl<'a> Report<'a> {
                 function: before.function,
             },
             done: Vec::new(),
-            found: Found::default(),
+            found: BeforeRepair::default(),
             was_settled: false,
         }
     }
@@ -72,7 +72,7 @@ impl<'a> Report<'a> {
             let installation_id = self.facts.installation_id.clone();
             let status = PrivateGenAIAppStatus { installation_id, ..self.object.status.clone().unwrap_or_default() };
             if let Some(written) = apply_status(self.api, &self.object.metadata, &status).await? {
-                self.ctx.latest_apps.remember(written);
+                self.ctx.written_apps.remember(written);
             }
         }
         Ok(())
@@ -96,7 +96,7 @@ impl<'a> Report<'a> {
         let conditions = self.object.status.as_ref().map_or(&[][..], |status| &status.conditions);
         if !is_true(conditions, ConditionType::Ready) || self.ctx.attempt(&looks(self.object), pace) >= 3 {
             let kinds = [ConditionType::ExecutionRoleReady, ConditionType::FunctionReady];
-            self.legs.extend(unseen(&kinds, &self.object.name_any(), error));
+            self.legs.extend(unobserved(&kinds, &self.object.name_any(), error));
             self.keep_proof();
             let pace = self.paced(pace);
             self.write().await?;
@@ -112,8 +112,8 @@ impl<'a> Report<'a> {
     }
 
     /// What a probe would be about, by what will be in the status.
-    pub(super) fn subject(&self, region: &Region) -> Option<Subject> {
-        self.facts.function.as_ref().and_then(|function| Subject::new(region, &self.facts.endpoints, function))
+    pub(super) fn subject(&self, region: &Region) -> Option<ProbeSubject> {
+        self.facts.function.as_ref().and_then(|function| ProbeSubject::new(region, &self.facts.endpoints, function))
     }
 
     /// Writes the status if it differs, and Events for what is new.
@@ -128,7 +128,7 @@ impl<'a> Report<'a> {
         if before.cloned().map(PrivateGenAIAppStatus::sorted) != Some(after.clone().sorted())
             && let Some(written) = apply_status(self.api, &self.object.metadata, &after).await?
         {
-            self.ctx.latest_apps.remember(written);
+            self.ctx.written_apps.remember(written);
         }
         let repairs = if self.was_settled { repairs(&self.done, &self.found) } else { Vec::new() };
         observe_ready(self.ctx, "app", &self.object.metadata, (old, &after.conditions));

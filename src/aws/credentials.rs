@@ -10,7 +10,7 @@ use super::{AwsError, Caller, Failure};
 
 /// How the credentials stand by what STS said last.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Standing {
+pub enum CredentialsState {
     /// STS was not asked yet.
     #[default]
     NotAsked,
@@ -22,7 +22,7 @@ pub enum Standing {
     Refused(AwsError),
 }
 
-impl Standing {
+impl CredentialsState {
     /// How they stand after another answer. That STS cannot be reached for a while changes nothing, and the same refusal
     /// stays the same: its request id is another one each time.
     #[must_use]
@@ -43,7 +43,7 @@ impl Standing {
 /// What is known of the credentials, for everybody who makes calls.
 #[derive(Default)]
 pub struct Credentials {
-    standing: Mutex<Standing>,
+    standing: Mutex<CredentialsState>,
     suspicion: Notify,
 }
 
@@ -51,8 +51,8 @@ impl Credentials {
     /// Why no call is worth making.
     pub(super) fn refusal(&self) -> Option<AwsError> {
         match &*self.standing.lock().unwrap_or_else(PoisonError::into_inner) {
-            Standing::Refused(error) => Some(error.clone()),
-            Standing::NotAsked | Standing::Accepted | Standing::NotAnswered => None,
+            CredentialsState::Refused(error) => Some(error.clone()),
+            CredentialsState::NotAsked | CredentialsState::Accepted | CredentialsState::NotAnswered => None,
         }
     }
 
@@ -69,11 +69,11 @@ impl Credentials {
     }
 
     /// Learns what STS said; gives how they stood before and how they stand now.
-    pub fn learn(&self, answer: &Result<Arc<Caller>, AwsError>) -> (Standing, Standing) {
+    pub fn learn(&self, answer: &Result<Arc<Caller>, AwsError>) -> (CredentialsState, CredentialsState) {
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = standing.clone();
         *standing = before.clone().after(answer);
-        if *standing == Standing::Accepted {
+        if *standing == CredentialsState::Accepted {
             // What was suspected before STS answered is answered.
             let _ = self.suspicion.notified().now_or_never();
         }
@@ -97,8 +97,8 @@ mod tests {
         })
     }
 
-    fn refused(message: &str, request_id: &str) -> Standing {
-        Standing::Refused(failed(Failure::Credentials, message, request_id).expect_err("an error"))
+    fn refused(message: &str, request_id: &str) -> CredentialsState {
+        CredentialsState::Refused(failed(Failure::Credentials, message, request_id).expect_err("an error"))
     }
 
     #[test]
@@ -108,17 +108,17 @@ mod tests {
         let expired = |id| failed(Failure::Credentials, "expired", id);
         let unreachable = failed(Failure::Unavailable, "unreachable", "c");
         let table = [
-            (Standing::NotAsked, &accepted, Standing::Accepted),
-            (Standing::NotAsked, &unreachable, Standing::NotAnswered),
-            (Standing::NotAsked, &expired("a"), refused("expired", "a")),
-            (Standing::NotAnswered, &accepted, Standing::Accepted),
-            (Standing::NotAnswered, &unreachable, Standing::NotAnswered),
-            (Standing::Accepted, &unreachable, Standing::Accepted),
-            (Standing::Accepted, &expired("a"), refused("expired", "a")),
+            (CredentialsState::NotAsked, &accepted, CredentialsState::Accepted),
+            (CredentialsState::NotAsked, &unreachable, CredentialsState::NotAnswered),
+            (CredentialsState::NotAsked, &expired("a"), refused("expired", "a")),
+            (CredentialsState::NotAnswered, &accepted, CredentialsState::Accepted),
+            (CredentialsState::NotAnswered, &unreachable, CredentialsState::NotAnswered),
+            (CredentialsState::Accepted, &unreachable, CredentialsState::Accepted),
+            (CredentialsState::Accepted, &expired("a"), refused("expired", "a")),
             (refused("expired", "a"), &expired("b"), refused("expired", "a")),
             (refused("wrong", "a"), &expired("b"), refused("expired", "b")),
             (refused("expired", "a"), &unreachable, refused("expired", "a")),
-            (refused("expired", "a"), &accepted, Standing::Accepted),
+            (refused("expired", "a"), &accepted, CredentialsState::Accepted),
         ];
         for (before, answer, after) in table {
             assert_eq!(before.clone().after(answer), after, "{before:?} and then {answer:?}");

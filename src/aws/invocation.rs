@@ -95,13 +95,13 @@ pub enum FunctionError {
 
 #[derive(Deserialize)]
 struct Document {
-    probe: Option<Found>,
+    probe: Option<ProbeReport>,
     error: Option<Named>,
 }
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Found {
+struct ProbeReport {
     host: Option<String>,
     #[serde(default)]
     addresses: BTreeSet<IpAddr>,
@@ -146,8 +146,8 @@ impl Answer {
 }
 
 impl Evidence {
-    fn of(found: Found) -> Option<Self> {
-        let Found { host, addresses, connected_to, tls, authorized, error } = found;
+    fn of(found: ProbeReport) -> Option<Self> {
+        let ProbeReport { host, addresses, connected_to, tls, authorized, error } = found;
         if !host.as_deref().is_none_or(is_host) {
             return None;
         }

@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 
-pub use credentials::{Credentials, Standing};
+pub use credentials::{Credentials, CredentialsState};
 use denial::ENCODED;
 pub use denial::{Denial, DeniedBy, Details, PolicyKind};
 pub use error::{AwsError, Class, Failure, Quota};
@@ -32,7 +32,9 @@ pub use ids::{
     SecurityGroupId, SubnetId, VpcEndpointId, VpcId, ZoneName,
 };
 pub use invocation::{Answer, Evidence, FunctionError, Invocation, PROBE, ProbeError};
-pub use snapshot::{AppRows, Endpoints, Functions, Kept, KeptTopology, MaxAge, Snapshot, Snapshots, Topology};
+pub use snapshot::{
+    AppRows, Endpoints, Functions, MaxAge, Snapshot, Snapshots, TableContents, Topology, TopologyContents,
+};
 pub use write::{EndpointChange, NewFunction, NewVpcEndpoint, Package, Tagging, Write, Written};
 
 /// The AWS calls that the operator makes, and no others.

@@ -18,7 +18,7 @@ use rows::Rows;
 pub use table::MaxAge;
 use table::{Table, go_on};
 use topology::TopologyTables;
-pub use topology::{KeptTopology, Topology};
+pub use topology::{Topology, TopologyContents};
 
 use super::{
     AccountId, AddressFamilies, Attachment, Aws, AwsError, Caller, Credentials, EndpointService, Failure,
@@ -222,9 +222,9 @@ pub struct Functions {
 /// `None` where whoever asks next has it read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the tables say what is in them")]
-pub struct Kept {
+pub struct TableContents {
     pub roles: Option<Arc<BTreeMap<RoleName, Role>>>,
-    pub topology: KeptTopology,
+    pub topology: TopologyContents,
     pub endpoints: Option<Arc<Endpoints>>,
     pub security_groups: Option<Arc<Vec<SecurityGroup>>>,
     pub functions: Option<Arc<Functions>>,
@@ -260,8 +260,8 @@ impl Snapshot {
     }
 
     /// What the tables keep.
-    pub fn kept(&self) -> Kept {
-        Kept {
+    pub fn kept(&self) -> TableContents {
+        TableContents {
             roles: self.roles.kept(),
             topology: self.topology.kept(),
             endpoints: self.endpoints.kept(),
@@ -272,8 +272,8 @@ impl Snapshot {
     }
 
     /// Goes on from what other tables kept, which is so old by now.
-    pub fn keep(&self, kept: Kept, aged: Duration) {
-        let Kept { roles, topology, endpoints, security_groups, functions, log_groups } = kept;
+    pub fn keep(&self, kept: TableContents, aged: Duration) {
+        let TableContents { roles, topology, endpoints, security_groups, functions, log_groups } = kept;
         go_on(&self.roles, roles, aged);
         self.topology.keep(topology, aged);
         go_on(&self.endpoints, endpoints, aged);
@@ -504,7 +504,7 @@ impl Snapshot {
         &self,
         group: &SecurityGroupId,
     ) -> Result<BTreeMap<NetworkInterfaceId, NetworkInterface>, AwsError> {
-        let interfaces = self.attend(self.aws.group_interfaces(&self.region, group).await)?;
+        let interfaces = self.note_credentials(self.aws.group_interfaces(&self.region, group).await)?;
         Ok(interfaces.into_iter().map(|interface| (interface.id.clone(), interface)).collect())
     }
 
@@ -516,7 +516,7 @@ impl Snapshot {
         &self,
         vpc: &VpcId,
     ) -> Result<BTreeMap<NetworkInterfaceId, NetworkInterface>, AwsError> {
-        let interfaces = self.attend(self.aws.vpc_interfaces(&self.region, vpc).await)?;
+        let interfaces = self.note_credentials(self.aws.vpc_interfaces(&self.region, vpc).await)?;
         Ok(interfaces.into_iter().map(|interface| (interface.id.clone(), interface)).collect())
     }
 
@@ -525,7 +525,7 @@ impl Snapshot {
     /// # Errors
     /// As `DescribeSecurityGroups`.
     pub async fn referring_groups(&self, group: &SecurityGroupId) -> Result<BTreeSet<SecurityGroupId>, AwsError> {
-        let groups = self.attend(self.aws.referring_groups(&self.region, group).await)?;
+        let groups = self.note_credentials(self.aws.referring_groups(&self.region, group).await)?;
         Ok(groups.into_iter().map(|group| group.id).collect())
     }
 
@@ -534,7 +534,7 @@ impl Snapshot {
     /// # Errors
     /// As `GetFunction`.
     pub async fn function(&self, name: &FunctionName) -> Result<Option<FunctionDetail>, AwsError> {
-        self.attend(self.aws.function(&self.region, name).await)
+        self.note_credentials(self.aws.function(&self.region, name).await)
     }
 
     /// Invokes a function's probe: it runs the function, so ask only when it is due.
@@ -542,7 +542,7 @@ impl Snapshot {
     /// # Errors
     /// As `Invoke`.
     pub async fn probe(&self, name: &FunctionName) -> Result<Invocation, AwsError> {
-        self.attend(self.aws.probe(&self.region, name).await)
+        self.note_credentials(self.aws.probe(&self.region, name).await)
     }
 
     /// The tags of a log group: never cached; needed before a group that was there already is written to, and for a
@@ -551,11 +551,11 @@ impl Snapshot {
     /// # Errors
     /// As `ListTagsForResource`.
     pub async fn log_group_tags(&self, group: &LogGroup) -> Result<Option<Tags>, AwsError> {
-        self.attend(self.aws.log_group_tags(&self.region, group).await)
+        self.note_credentials(self.aws.log_group_tags(&self.region, group).await)
     }
 
     /// A call that was refused because of its credentials makes them suspect.
-    fn attend<T>(&self, answer: Result<T, AwsError>) -> Result<T, AwsError> {
+    fn note_credentials<T>(&self, answer: Result<T, AwsError>) -> Result<T, AwsError> {
         answer.inspect_err(|error| self.credentials.suspect(error))
     }
 
@@ -564,7 +564,7 @@ impl Snapshot {
     /// # Errors
     /// As the call.
     pub async fn write(&self, write: &Write) -> Result<Written, AwsError> {
-        let result = self.attend(self.aws.write(&self.region, write).await);
+        let result = self.note_credentials(self.aws.write(&self.region, write).await);
         self.forget(write, result.as_ref().err());
         result
     }

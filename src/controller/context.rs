@@ -18,7 +18,7 @@ use kube::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{By, Cluster, Departures, Latest, Memory, Pace, Refusals, objects::Guarded};
+use super::{Cluster, LastWritten, LateWrites, Memory, Pace, ReadBy, Refusals, objects::Guarded};
 use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork},
     app::Probes,
@@ -99,11 +99,11 @@ pub struct Settings {
 
 /// Why an app is looked at more closely than the tables show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Look {
+pub enum DetailRead {
     /// It is its turn among the apps of its network.
-    InTurn,
+    Rotation,
     /// Somebody touched the app.
-    Asked,
+    Requested,
 }
 
 /// What a reconcile works with: one for both controllers.
@@ -119,9 +119,9 @@ pub struct Context {
     /// All networks, as the watch last showed them.
     pub networks: Store<Guarded<PrivateGenAINetwork>>,
     /// Apps as the operator's own last writes left them.
-    pub latest_apps: Latest<PrivateGenAIApp>,
+    pub written_apps: LastWritten<PrivateGenAIApp>,
     /// Networks as the operator's own last writes left them.
-    pub latest_networks: Latest<PrivateGenAINetwork>,
+    pub written_networks: LastWritten<PrivateGenAINetwork>,
     /// Where Events go.
     pub events: Recorder,
     /// What is counted.
@@ -130,13 +130,13 @@ pub struct Context {
     memory: Mutex<Memory>,
     attempts: Mutex<BTreeMap<String, Attempts>>,
     settled: Mutex<BTreeMap<String, u64>>,
-    closer: Mutex<BTreeMap<String, Look>>,
+    closer: Mutex<BTreeMap<String, DetailRead>>,
     /// Objects that somebody asked to have looked at.
-    asked: Mutex<BTreeMap<String, By>>,
+    asked: Mutex<BTreeMap<String, ReadBy>>,
     /// What came of the last probes.
     pub probes: Probes,
     /// Apps and networks that went lately.
-    pub departures: Departures,
+    pub late_writes: LateWrites,
     /// Writes that AWS refused lately.
     pub refusals: Refusals,
     /// The right to write.
@@ -166,8 +166,8 @@ impl Context {
             apps,
             networks,
             metrics,
-            latest_apps: Latest::default(),
-            latest_networks: Latest::default(),
+            written_apps: LastWritten::default(),
+            written_networks: LastWritten::default(),
             started: Instant::now(),
             memory: Mutex::default(),
             attempts: Mutex::default(),
@@ -175,7 +175,7 @@ impl Context {
             closer: Mutex::default(),
             asked: Mutex::default(),
             probes: Probes::default(),
-            departures: Departures::default(),
+            late_writes: LateWrites::default(),
             refusals: Refusals::default(),
             leadership,
             stop,
@@ -235,24 +235,24 @@ impl Context {
 
     /// Asks for a look at what no table shows of an app (`namespace/name`), such as its function's tags and state, and what
     /// only a probe shows.
-    pub fn look_closely(&self, app: String, look: Look) {
+    pub fn request_detail(&self, app: String, look: DetailRead) {
         let mut closer = self.closer.lock().unwrap_or_else(PoisonError::into_inner);
         closer.entry(app).and_modify(|asked| *asked = look.max(*asked)).or_insert(look);
     }
 
     /// Why a closer look was asked for, if it was; it is not asked for any more.
-    pub fn takes_closer_look(&self, app: &str) -> Option<Look> {
+    pub fn take_detail_request(&self, app: &str) -> Option<DetailRead> {
         self.closer.lock().unwrap_or_else(PoisonError::into_inner).remove(app)
     }
 
     /// Asks for a look at what an object ([`key`]) has in AWS: by its own rows, which are read anew, or by the tables, which were
     /// forgotten. What was refused for the object is tried again.
-    pub fn ask(&self, object: String, by: By) {
+    pub fn ask(&self, object: String, by: ReadBy) {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).insert(object, by);
     }
 
     /// By what a look at an object was asked for, if it was; it is not asked for any more.
-    pub fn takes_asked(&self, object: &str) -> Option<By> {
+    pub fn takes_asked(&self, object: &str) -> Option<ReadBy> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner).remove(object)
     }
 

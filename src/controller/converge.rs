@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use tracing::{Instrument as _, field::Empty};
 
 use crate::{
-    api::condition::{ConditionType, Leg, Reason, Standing},
+    api::condition::{ConditionType, Leg, LegState, Reason},
     aws::{AwsError, Class, Failure, MaxAge, Snapshot, Write, Written},
     controller::{Context, Pace, effects::Novelty},
     plan::{Plan, Step, gives_way, makes_room, stands_on},
@@ -23,7 +23,7 @@ pub struct Freshness(BTreeSet<ConditionType>);
 
 impl Freshness {
     fn for_unsettled(plan: &Plan) -> Self {
-        let unsettled = plan.legs.iter().filter(|leg| leg.standing != Standing::Met).map(|leg| leg.kind);
+        let unsettled = plan.legs.iter().filter(|leg| leg.state != LegState::Met).map(|leg| leg.kind);
         Self(unsettled.filter(|kind| !plan.unread.contains_key(kind)).collect())
     }
 
@@ -103,7 +103,7 @@ impl<O> Converged<O> {
 
 /// What a pass does next.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Next {
+pub enum PassAction {
     /// Looks at AWS, with facts as fresh as this, and decides.
     Look(Freshness),
     /// Makes a write.
@@ -176,21 +176,23 @@ enum Position {
 
 /// What an answer to a write was to a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Answered {
+enum WriteAnswer {
     Done,
     DoneBefore,
     /// It failed, and told something by which to decide anew.
-    Taught,
+    PlanAnew,
     Failed,
 }
 
 impl Pass {
     /// What to do now.
-    pub fn next(&self) -> Next {
+    pub fn next(&self) -> PassAction {
         match &self.position {
-            Position::Look => Next::Look(self.freshness.clone()),
-            Position::Write(steps) => steps.first().cloned().map_or(Next::End, |step| Next::Write(Box::new(step))),
-            Position::End => Next::End,
+            Position::Look => PassAction::Look(self.freshness.clone()),
+            Position::Write(steps) => {
+                steps.first().cloned().map_or(PassAction::End, |step| PassAction::Write(Box::new(step)))
+            }
+            Position::End => PassAction::End,
         }
     }
 
@@ -257,31 +259,31 @@ impl Pass {
         self.take(result, again);
     }
 
-    fn take(&mut self, result: Result<&Written, &AwsError>, again: bool) -> Answered {
-        let Position::Write(steps) = &self.position else { return Answered::Done };
+    fn take(&mut self, result: Result<&Written, &AwsError>, again: bool) -> WriteAnswer {
+        let Position::Write(steps) = &self.position else { return WriteAnswer::Done };
         let Some((step, rest)) = steps.split_first().map(|(step, rest)| (step.clone(), rest.to_vec())) else {
-            return Answered::Done;
+            return WriteAnswer::Done;
         };
         let answered = match result {
-            Ok(_) => Answered::Done,
-            Err(error) if is_done_already(&step.write, error) => Answered::DoneBefore,
-            Err(_) if again => Answered::Taught,
+            Ok(_) => WriteAnswer::Done,
+            Err(error) if is_done_already(&step.write, error) => WriteAnswer::DoneBefore,
+            Err(_) if again => WriteAnswer::PlanAnew,
             // Since it was read, somebody may have deleted the role, or taken it from under its boundary.
             Err(error) if error.failure == Failure::AccessDenied && step.write.is_judged_by_role() && !self.denied => {
                 self.denied = true;
                 self.freshness = Freshness::for_role();
-                Answered::Taught
+                WriteAnswer::PlanAnew
             }
             Err(error) => {
                 self.fail(step.clone(), error);
-                Answered::Failed
+                WriteAnswer::Failed
             }
         };
         if let Ok(written) = result {
             self.changed.extend(step.write.changed(written));
         }
         match answered {
-            Answered::Done | Answered::DoneBefore => {
+            WriteAnswer::Done | WriteAnswer::DoneBefore => {
                 self.done_since.push(step.write.clone());
                 self.failed.retain(|failed| failed.step != step);
                 for failed in &mut self.failed {
@@ -293,9 +295,9 @@ impl Pass {
                 self.done.push(step.write);
                 self.go_on(rest);
             }
-            Answered::Taught => self.look_again(),
-            Answered::Failed if self.ends_all() => self.end(),
-            Answered::Failed => self.go_on(rest),
+            WriteAnswer::PlanAnew => self.look_again(),
+            WriteAnswer::Failed if self.ends_all() => self.end(),
+            WriteAnswer::Failed => self.go_on(rest),
         }
         answered
     }
@@ -367,15 +369,15 @@ impl Pass {
         let (somebody, others): (Vec<Failed>, Vec<Failed>) = (self.failed.iter().filter(needed).cloned())
             .partition(|failed| failed.error.failure.class() == Class::UserMustAct);
         for Failed { step, error, .. } in others.iter().rev().chain(&somebody) {
-            self.plan.blame(step.leg, &step.write, error);
+            self.plan.show_failure(step.leg, &step.write, error);
         }
         let told: Vec<Leg> = self.plan.steps.iter().filter_map(|step| self.in_vain(step)).collect();
         for leg in told {
-            self.plan.tell(leg);
+            self.plan.set_leg(leg);
         }
         let told: Vec<Leg> = self.plan.steps.iter().filter_map(|step| self.waits_for_another_leg(step)).collect();
         for leg in told {
-            self.plan.tell_instead_of(Reason::Applying, leg);
+            self.plan.set_leg_instead_of(Reason::Applying, leg);
         }
     }
 
@@ -457,8 +459,8 @@ pub async fn converge<O>(
     let mut repeated = BTreeSet::new();
     loop {
         match pass.next() {
-            Next::End => break,
-            Next::Look(freshness) => match observe(&freshness).await {
+            PassAction::End => break,
+            PassAction::Look(freshness) => match observe(&freshness).await {
                 Ok(seen) => {
                     pass.decided(decide(&seen));
                     ctx.refusals.looked(object, &pass.plan);
@@ -470,7 +472,7 @@ pub async fn converge<O>(
                     observed = observed.filter(|_| stands);
                 }
             },
-            Next::Write(step) => {
+            PassAction::Write(step) => {
                 if ctx.stop.is_cancelled() {
                     pass.end();
                     break;
@@ -499,14 +501,14 @@ pub async fn converge<O>(
                 let again = learn(&step.write, &result);
                 let answered = pass.take(result.as_ref(), again);
                 span.in_scope(|| match (answered, &result) {
-                    (Answered::Done, _) => {
+                    (WriteAnswer::Done, _) => {
                         ctx.refusals.forget(object, &step.write);
                         if ctx.refusals.made(object, &step) == Novelty::Repeated {
                             repeated.insert(step.write.clone());
                         }
                         tracing::info!("done");
                     }
-                    (Answered::Failed, Err(error)) => {
+                    (WriteAnswer::Failed, Err(error)) => {
                         ctx.refusals.remember(&step.write, error);
                         tracing::warn!(%error, "not done");
                     }
@@ -568,9 +570,9 @@ mod tests {
     #[test]
     fn that_nothing_is_left_is_believed_after_a_fresh_look_only() {
         let mut pass = Pass::default();
-        assert_eq!(pass.next(), Next::Look(Freshness::default()));
+        assert_eq!(pass.next(), PassAction::Look(Freshness::default()));
         pass.decided(Plan::default());
-        let Next::Look(fresh) = pass.next() else { panic!("{:?}", pass.next()) };
+        let PassAction::Look(fresh) = pass.next() else { panic!("{:?}", pass.next()) };
         for leg in [
             ConditionType::EndpointsReady,
             ConditionType::SecurityGroupsReady,
@@ -580,7 +582,7 @@ mod tests {
             assert_eq!(fresh.of(leg), MaxAge::Under(FRESH), "{}", leg.as_str());
         }
         pass.decided(Plan::default());
-        assert_eq!(pass.next(), Next::End);
+        assert_eq!(pass.next(), PassAction::End);
     }
 
     #[test]
@@ -594,7 +596,7 @@ mod tests {
             pass.decided(plan.clone());
             pass.answered(Err(&denied), false);
             assert_eq!(pass.errors().len(), usize::from(last));
-            assert_eq!(pass.next() == Next::End, last);
+            assert_eq!(pass.next() == PassAction::End, last);
         }
         assert_eq!(pass.plan.legs.len(), 1, "it is told");
     }
@@ -604,7 +606,7 @@ mod tests {
         let mut pass = Pass::default();
         pass.decided(Plan::default());
         assert!(!pass.unseen(failed(Failure::Throttled)), "what was seen before counts for nothing");
-        assert_eq!(pass.next(), Next::End);
+        assert_eq!(pass.next(), PassAction::End);
     }
 
     /// The steps of a role: two foreign policies, its own, and a log group beside it.
@@ -634,7 +636,7 @@ mod tests {
     /// Makes what the pass wants to make, with these answers; gives what it made, until it looks or ends.
     fn make(pass: &mut Pass, answer: impl Fn(&Write) -> Option<AwsError>) -> Vec<Write> {
         let mut made = Vec::new();
-        while let Next::Write(step) = pass.next() {
+        while let PassAction::Write(step) = pass.next() {
             match answer(&step.write) {
                 None => pass.answered(Ok(&Written::Done), false),
                 Some(error) => pass.answered(Err(&error), false),
@@ -662,12 +664,12 @@ mod tests {
         pass.decided(planned(&all));
         let refused = |write: &Write| (*write != detach).then(|| of(write.operation().0, Failure::Invalid));
         assert_eq!(make(&mut pass, refused), [delete, detach.clone(), log_group], "the role stands on its policies");
-        assert_eq!(pass.next(), Next::Look(Freshness::default()), "something was done: the next look tells");
+        assert_eq!(pass.next(), PassAction::Look(Freshness::default()), "something was done: the next look tells");
         let rest: Vec<Write> = all.iter().filter(|write| **write != detach).cloned().collect();
         pass.decided(planned(&rest));
-        assert_eq!(pass.next(), Next::End, "what failed is not made again");
+        assert_eq!(pass.next(), PassAction::End, "what failed is not made again");
         assert_eq!(pass.errors().len(), 2);
-        let blocked = |kind| pass.plan.legs.iter().any(|leg| leg.kind == kind && leg.standing == Standing::Blocked);
+        let blocked = |kind| pass.plan.legs.iter().any(|leg| leg.kind == kind && leg.state == LegState::Blocked);
         assert!(blocked(ConditionType::ExecutionRoleReady) && blocked(ConditionType::FunctionReady));
     }
 
@@ -679,7 +681,7 @@ mod tests {
             pass.decided(planned(&all));
             let answer = |write: &Write| (write.operation().0 == "iam").then(|| of("iam", failure));
             assert_eq!(make(&mut pass, answer).len(), made, "{failure:?}");
-            assert_eq!(pass.next() == Next::End, ends, "{failure:?}");
+            assert_eq!(pass.next() == PassAction::End, ends, "{failure:?}");
         }
     }
 
@@ -695,11 +697,11 @@ mod tests {
         assert_eq!(make(&mut pass, full), [grant.clone(), revoke.clone()]);
         pass.decided(planned(std::slice::from_ref(&grant)));
         assert_eq!(make(&mut pass, full), std::slice::from_ref(&grant), "once");
-        assert_eq!(pass.next(), Next::End, "and no more");
+        assert_eq!(pass.next(), PassAction::End, "and no more");
         let mut pass = Pass::default();
         pass.decided(planned(std::slice::from_ref(&grant)));
         assert_eq!(make(&mut pass, full), [grant], "nothing made room");
-        assert_eq!(pass.next(), Next::End);
+        assert_eq!(pass.next(), PassAction::End);
     }
 
     #[test]
@@ -746,7 +748,7 @@ mod tests {
             Some(of("iam", failure))
         };
         make(&mut pass, answer);
-        assert_eq!(pass.plan.legs.iter().map(|leg| leg.standing).collect::<Vec<_>>(), [Standing::Blocked]);
+        assert_eq!(pass.plan.legs.iter().map(|leg| leg.state).collect::<Vec<_>>(), [LegState::Blocked]);
         let ended = ended(pass.plan.clone(), pass.errors());
         assert_eq!(ended.pace(), Pace::Wait, "the soonest");
     }
@@ -772,18 +774,18 @@ mod tests {
         pass.made_in_vain(|write| *write == delete);
         assert_eq!(
             pass.next(),
-            Next::Write(Box::new(Step { leg: ConditionType::ExecutionRoleReady, write: delete.clone() }))
+            PassAction::Write(Box::new(Step { leg: ConditionType::ExecutionRoleReady, write: delete.clone() }))
         );
         pass.hold_back();
         assert_eq!(make(&mut pass, |_| None), std::slice::from_ref(&log_group), "what stands on it is not made either");
-        for last in [Next::Look(Freshness::default()), Next::End] {
+        for last in [PassAction::Look(Freshness::default()), PassAction::End] {
             pass.decided(planned(std::slice::from_ref(&delete)));
             pass.made_in_vain(|write| *write == delete);
             pass.hold_back();
             assert_eq!(pass.next(), last, "AWS is looked at once more before the end");
         }
         let [leg] = &pass.plan.legs[..] else { panic!("{:?}", pass.plan.legs) };
-        assert_eq!((leg.standing, leg.reason), (Standing::Blocked, Reason::WriteHasNoEffect));
+        assert_eq!((leg.state, leg.reason), (LegState::Blocked, Reason::WriteHasNoEffect));
         assert!(
             leg.message.starts_with("pgai-x: iam:DeleteRolePolicy succeeds, and AWS shows no change"),
             "{}",
@@ -816,12 +818,12 @@ mod tests {
         let mut pass = Pass::default();
         pass.decided(plan);
         assert_eq!(make(&mut pass, |_| Some(of("iam", Failure::AccessDenied))), [create]);
-        let legs: Vec<_> = pass.plan.legs.iter().map(|leg| (leg.kind, leg.standing, leg.reason)).collect();
+        let legs: Vec<_> = pass.plan.legs.iter().map(|leg| (leg.kind, leg.state, leg.reason)).collect();
         assert_eq!(
             legs,
             [
-                (ConditionType::ExecutionRoleReady, Standing::Blocked, Reason::AccessDenied),
-                (ConditionType::FunctionReady, Standing::Progressing, Reason::DependencyNotReady)
+                (ConditionType::ExecutionRoleReady, LegState::Blocked, Reason::AccessDenied),
+                (ConditionType::FunctionReady, LegState::Progressing, Reason::DependencyNotReady)
             ]
         );
         let message = &pass.plan.legs[1].message;
@@ -834,7 +836,7 @@ mod tests {
         let mut plan = Plan::default();
         plan.unread(ConditionType::VpcReady, Some(&failed(Failure::AccessDenied)));
         pass.decided(plan);
-        assert_eq!((pass.next(), pass.errors().len()), (Next::End, 1));
+        assert_eq!((pass.next(), pass.errors().len()), (PassAction::End, 1));
         assert!(!pass.plan.is_nothing());
     }
 }

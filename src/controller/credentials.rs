@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Context;
 use crate::{
-    aws::Standing,
+    aws::CredentialsState,
     server::{Aws, Readiness},
 };
 
@@ -19,15 +19,15 @@ pub(super) async fn watch(context: &Context, ready: &Readiness, wake: impl Fn())
         let (before, now) = credentials.learn(&context.snapshots.identify().await);
         let changed = before != now;
         match &now {
-            Standing::Accepted => {
-                if matches!(before, Standing::Refused(_)) {
+            CredentialsState::Accepted => {
+                if matches!(before, CredentialsState::Refused(_)) {
                     tracing::info!("AWS takes the operator's credentials again");
                     context.snapshots.resync();
                     wake();
                 }
                 ready.aws(Aws::TakesCredentials);
             }
-            Standing::Refused(error) => {
+            CredentialsState::Refused(error) => {
                 if changed {
                     tracing::error!(%error, "AWS does not take the operator's credentials");
                     ready.aws(Aws::RefusesCredentials(error.to_string()));
@@ -35,10 +35,10 @@ pub(super) async fn watch(context: &Context, ready: &Readiness, wake: impl Fn())
                 }
             }
             // Not to be reached is no refusal: conditions tell it, and nobody else would do better.
-            Standing::NotAnswered | Standing::NotAsked => ready.aws(Aws::DoesNotAnswer),
+            CredentialsState::NotAnswered | CredentialsState::NotAsked => ready.aws(Aws::DoesNotAnswer),
         }
         tokio::time::sleep(ASK_EVERY).await;
-        if now == Standing::Accepted {
+        if now == CredentialsState::Accepted {
             credentials.suspected().await;
         }
     }

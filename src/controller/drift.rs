@@ -112,7 +112,7 @@ impl Kind {
 
 /// What was there of an app before anything was put right.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Found {
+pub struct BeforeRepair {
     /// Its function.
     pub function: Option<FunctionListing>,
     /// Its role.
@@ -141,7 +141,7 @@ impl Repair {
 
 /// The repairs that these writes were, one for each resource, in the order of their first write. A plan's housekeeping
 /// and what it deletes for good is no repair. `found` is what was there before.
-pub fn repairs(done: &[Write], found: &Found) -> Vec<Repair> {
+pub fn repairs(done: &[Write], found: &BeforeRepair) -> Vec<Repair> {
     let mut repairs: Vec<Repair> = Vec::new();
     for write in done {
         // A role and a function have the same name.
@@ -194,7 +194,7 @@ fn noun(write: &Write) -> &'static str {
     }
 }
 
-fn describe(write: &Write, found: &Found) -> Vec<(Kind, String)> {
+fn describe(write: &Write, found: &BeforeRepair) -> Vec<(Kind, String)> {
     let again = |kind| vec![(kind, "it was gone, and was created again".to_owned())];
     let one = |kind, words: String| vec![(kind, words)];
     match write {
@@ -394,7 +394,7 @@ mod tests {
     }
 
     fn told(done: &[Write]) -> Vec<(String, Vec<&'static str>)> {
-        repairs(done, &Found::default())
+        repairs(done, &BeforeRepair::default())
             .iter()
             .map(|repair| (repair.note(), repair.kinds.iter().map(|kind| kind.as_str()).collect()))
             .collect()

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::Pace;
 use crate::{
-    api::condition::{ConditionType, Standing},
+    api::condition::{ConditionType, LegState},
     aws::Write,
     plan::{Plan, Step},
 };
@@ -58,7 +58,7 @@ impl Effects {
 
     /// A look led to this plan for the object: what is as it should be shows what was done for it. While AWS is at work nothing shows.
     pub fn looked(&mut self, object: &str, plan: &Plan) {
-        let is_met = |kind| plan.legs.iter().any(|leg| leg.kind == kind && leg.standing == Standing::Met);
+        let is_met = |kind| plan.legs.iter().any(|leg| leg.kind == kind && leg.state == LegState::Met);
         let is_planned = |write: &Write| plan.steps.iter().any(|step| step.write == *write);
         self.0
             .retain(|(of, write), made| of != object || is_planned(write) || !(is_met(made.leg) || plan.is_nothing()));

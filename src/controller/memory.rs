@@ -82,7 +82,7 @@ impl Memory {
 
     /// A client token that AWS refuses because it was used with other parameters. What it made is looked for by its tag
     /// for as long as AWS may take to show it; then the token is spent.
-    pub fn token_is_spent(&mut self, token: &str) -> bool {
+    pub fn token_is_used(&mut self, token: &str) -> bool {
         let now = self.now;
         // One that was not refused for a while was not needed meanwhile: what it made was found.
         self.refused_tokens.retain(|_, (_, last)| now.saturating_sub(*last) < REPLACE_EVERY);

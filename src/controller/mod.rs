@@ -1,30 +1,29 @@
 //! What both controllers share: the context, one pass of look–decide–write, and how soon to look again.
 
-mod answers;
 mod cluster;
 pub mod context;
 mod converge;
 mod credentials;
-mod departed;
 pub mod drift;
 mod effects;
 mod gauges;
-mod latest;
+mod last_written;
+mod late_writes;
 mod memory;
 mod objects;
 mod owner;
 mod pace;
 mod refusals;
 mod refused;
+mod timeout;
 mod triggers;
 
-pub use answers::{answered, in_words};
 pub use cluster::Cluster;
-pub use context::{Context, Look, Settings};
-pub use converge::{Converged, FRESH, Freshness, Next, Pass, converge};
-pub use departed::{By, Departed, Departures, Place};
+pub use context::{Context, DetailRead, Settings};
+pub use converge::{Converged, FRESH, Freshness, Pass, PassAction, converge};
 pub use gauges::observe_ready;
-pub use latest::Latest;
+pub use last_written::LastWritten;
+pub use late_writes::{LateWriteCheck, LateWrites, ReadBy, Released};
 pub use memory::Memory;
 pub use objects::{
     DRIFT_REPAIRED, Guarded, INSTALLATION_MARKED, add_finalizer, apply_status, explain_undecoded, explain_unreadable,
@@ -34,6 +33,7 @@ pub use owner::{UnknownOwner, owner_mark};
 pub use pace::Pace;
 pub use refusals::Refusals;
 pub use refused::{Refused, tell_refused};
+pub use timeout::{in_words, with_timeout};
 pub use triggers::run;
 
 /// What keeps a reconcile from being finished at all. AWS errors do not: they become conditions.

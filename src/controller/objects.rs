@@ -324,7 +324,7 @@ mod tests {
     use k8s_openapi::jiff::Timestamp;
 
     use super::*;
-    use crate::controller::drift::{Found, repairs};
+    use crate::controller::drift::{BeforeRepair, repairs};
 
     fn shown(leg: Leg) -> Vec<Condition> {
         fold(&[leg], &[], Some(1), Timestamp::UNIX_EPOCH)
@@ -400,7 +400,7 @@ mod tests {
     fn what_somebody_changed_is_a_warning_for_each_resource_that_was_put_right() {
         let name = || "pgai-x".parse().expect("a role name");
         let done = [Write::DeleteRolePolicy { role: name(), policy: "by-hand".to_owned() }];
-        let news = news(&ready(), &ready(), &done, &repairs(&done, &Found::default()));
+        let news = news(&ready(), &ready(), &done, &repairs(&done, &BeforeRepair::default()));
         let note = "Role pgai-x: policy by-hand of somebody else deleted.".to_owned();
         assert_eq!(news, [News { type_: EventType::Warning, reason: "DriftRepaired", note }]);
     }

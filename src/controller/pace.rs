@@ -9,7 +9,7 @@ use kube::runtime::controller::Action;
 
 use crate::{
     api::{
-        condition::{Reason, Standing},
+        condition::{LegState, Reason},
         waiting::Patience,
     },
     aws::{AwsError, Class},
@@ -45,14 +45,14 @@ impl Pace {
     /// change that ends a suspension.
     pub fn of(plan: &Plan) -> Self {
         let calm = [Reason::WaitingForNetwork, Reason::DependencyNotReady, Reason::ResourceInUse, Reason::Suspended];
-        let stands = |standing| plan.legs.iter().any(|leg| leg.standing == standing && !calm.contains(&leg.reason));
+        let stands = |standing| plan.legs.iter().any(|leg| leg.state == standing && !calm.contains(&leg.reason));
         let in_use =
-            |standing| plan.legs.iter().any(|leg| leg.standing == standing && leg.reason == Reason::ResourceInUse);
-        if stands(Standing::Progressing) || stands(Standing::Unknown) {
+            |standing| plan.legs.iter().any(|leg| leg.state == standing && leg.reason == Reason::ResourceInUse);
+        if stands(LegState::Progressing) || stands(LegState::Unknown) {
             Self::Wait
-        } else if stands(Standing::Blocked) || in_use(Standing::Blocked) {
+        } else if stands(LegState::Blocked) || in_use(LegState::Blocked) {
             Self::Blocked
-        } else if in_use(Standing::Progressing) {
+        } else if in_use(LegState::Progressing) {
             Self::Linger
         } else {
             Self::Rest

@@ -44,7 +44,7 @@ impl Sighting {
 
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Next {
+pub enum LeaseAction {
     /// There is no Lease: create it.
     Create,
     /// Nobody holds it, or its holder has let it run out: take it.
@@ -59,17 +59,17 @@ pub enum Next {
 }
 
 /// Decides what `me` does now about a Lease as it was seen.
-pub fn decide(now: Moment, me: &str, seen: Option<&Sighting>) -> Next {
+pub fn decide(now: Moment, me: &str, seen: Option<&Sighting>) -> LeaseAction {
     let Some(Sighting { record, since }) = seen else {
-        return Next::Create;
+        return LeaseAction::Create;
     };
     let until = since.saturating_add(record.duration);
     if record.holder == me {
-        Next::Renew
+        LeaseAction::Renew
     } else if record.holder.is_empty() || now >= until {
-        Next::Take
+        LeaseAction::Take
     } else {
-        Next::Wait { until }
+        LeaseAction::Wait { until }
     }
 }
 
@@ -132,13 +132,13 @@ mod tests {
     #[test]
     fn a_lease_is_taken_when_nobody_holds_it_and_waited_for_until_it_runs_out() {
         for (now, seen, next) in [
-            (0, None, Next::Create),
-            (0, Some(seen("", 0)), Next::Take),
-            (100, Some(seen("me", 0)), Next::Renew),
-            (100, Some(seen("other", 100)), Next::Wait { until: at(160) }),
-            (159, Some(seen("other", 100)), Next::Wait { until: at(160) }),
-            (160, Some(seen("other", 100)), Next::Take),
-            (9999, Some(seen("other", 100)), Next::Take),
+            (0, None, LeaseAction::Create),
+            (0, Some(seen("", 0)), LeaseAction::Take),
+            (100, Some(seen("me", 0)), LeaseAction::Renew),
+            (100, Some(seen("other", 100)), LeaseAction::Wait { until: at(160) }),
+            (159, Some(seen("other", 100)), LeaseAction::Wait { until: at(160) }),
+            (160, Some(seen("other", 100)), LeaseAction::Take),
+            (9999, Some(seen("other", 100)), LeaseAction::Take),
         ] {
             assert_eq!(decide(at(now), "me", seen.as_ref()), next, "at {now} s, {seen:?}");
         }
@@ -150,10 +150,10 @@ mod tests {
             let first = Sighting::of(record("other", renewed), at(10), None);
             let again = Sighting::of(record("other", renewed), at(50), Some(first.clone()));
             assert_eq!(again, first, "seen unchanged since 10 s");
-            assert_eq!(decide(at(69), "me", Some(&again)), Next::Wait { until: at(70) });
-            assert_eq!(decide(at(70), "me", Some(&again)), Next::Take);
+            assert_eq!(decide(at(69), "me", Some(&again)), LeaseAction::Wait { until: at(70) });
+            assert_eq!(decide(at(70), "me", Some(&again)), LeaseAction::Take);
             let renewed = Sighting::of(record("other", 8), at(69), Some(again));
-            assert_eq!(decide(at(70), "me", Some(&renewed)), Next::Wait { until: at(129) });
+            assert_eq!(decide(at(70), "me", Some(&renewed)), LeaseAction::Wait { until: at(129) });
         }
         // A clock that is set back writes an older time: it is a renewal all the same.
         let set_back = Sighting::of(record("other", -5), at(40), Some(seen("other", 0)));
@@ -164,7 +164,7 @@ mod tests {
     fn the_duration_that_counts_is_the_one_that_the_holder_wrote() {
         let long = Record { duration: Duration::from_mins(5), ..record("other", 7) };
         let seen = Sighting { record: long, since: at(0) };
-        assert_eq!(decide(at(299), "me", Some(&seen)), Next::Wait { until: at(300) });
+        assert_eq!(decide(at(299), "me", Some(&seen)), LeaseAction::Wait { until: at(300) });
     }
 
     #[test]

@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Leadership, Moment, Timing,
-    decide::{Next, Record, Sighting, decide, held, look_again, released},
+    decide::{LeaseAction, Record, Sighting, decide, held, look_again, released},
 };
 
 /// Which Lease is held, by whom, for how long.
@@ -40,17 +40,17 @@ pub struct Election {
 
 /// Where a candidate stands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Standing {
+pub enum CandidateState {
     /// It has not seen the Lease yet, or cannot see it.
     #[default]
     Unknown,
     /// Another holds the Lease.
-    StandsBy {
+    Standby {
         /// Who.
         leader: String,
     },
     /// It holds the Lease.
-    Leads,
+    Leader,
 }
 
 /// Why nothing is known of the Lease.
@@ -63,7 +63,7 @@ enum Trouble {
 }
 
 /// What came of looking at the Lease.
-enum Look {
+enum LeaseObservation {
     /// It is ours, by a request that was begun then.
     Ours(Moment),
     /// Another holds it.
@@ -77,7 +77,7 @@ enum Look {
 }
 
 /// How renewing ended.
-enum Kept {
+enum Renewal {
     /// The work was over.
     Whole(Box<Candidate>),
     /// Another holds the Lease, or it could not be renewed in time.
@@ -97,7 +97,7 @@ impl Election {
     /// held again.
     pub async fn campaign(
         &self,
-        standing: &watch::Sender<Standing>,
+        standing: &watch::Sender<CandidateState>,
         stop: &CancellationToken,
         mut work: impl AsyncFnMut(Leadership, CancellationToken),
     ) {
@@ -107,12 +107,12 @@ impl Election {
                 return;
             };
             tracing::info!(lease = %self, identity = self.identity, "leading");
-            standing.send_replace(Standing::Leads);
+            standing.send_replace(CandidateState::Leader);
             let kept = self.lead(candidate, Leadership::since(acquired, self.timing), stop, &mut work).await;
-            standing.send_replace(Standing::Unknown);
+            standing.send_replace(CandidateState::Unknown);
             match kept {
-                Kept::Whole(candidate) => return candidate.release().await,
-                Kept::Lost => tracing::warn!(lease = %self, "not leading any more; a candidate again"),
+                Renewal::Whole(candidate) => return candidate.release().await,
+                Renewal::Lost => tracing::warn!(lease = %self, "not leading any more; a candidate again"),
             }
         }
     }
@@ -124,7 +124,7 @@ impl Election {
         leadership: Leadership,
         stop: &CancellationToken,
         work: &mut impl AsyncFnMut(Leadership, CancellationToken),
-    ) -> Kept {
+    ) -> Renewal {
         let (over, done) = (stop.child_token(), CancellationToken::new());
         // A task of its own, which ends with this one: however busy the work is, renewing is not late.
         let mut renewing = JoinSet::new();
@@ -138,11 +138,11 @@ impl Election {
                 if let Some(ends) = leadership.ends() {
                     drop(timeout_at(ends, working).await);
                 }
-                return Kept::Lost;
+                return Renewal::Lost;
             }
         }
         done.cancel();
-        renewing.join_next().await.and_then(Result::ok).unwrap_or(Kept::Lost)
+        renewing.join_next().await.and_then(Result::ok).unwrap_or(Renewal::Lost)
     }
 }
 
@@ -164,7 +164,7 @@ impl Candidate {
     }
 
     /// Waits until the Lease is ours; gives when the request that made it so was begun. `None` when told to stop.
-    async fn acquire(&mut self, standing: &watch::Sender<Standing>, stop: &CancellationToken) -> Option<Moment> {
+    async fn acquire(&mut self, standing: &watch::Sender<CandidateState>, stop: &CancellationToken) -> Option<Moment> {
         let Election { timing, identity, .. } = self.election.clone();
         for looks in 0.. {
             let mut again = Instant::now() + look_again(timing.look_every(), &identity, looks);
@@ -174,18 +174,18 @@ impl Candidate {
                 look = self.look() => look,
             };
             match look {
-                Ok(Look::Ours(since)) => return Some(since),
-                Ok(Look::Theirs { leader, until }) => {
+                Ok(LeaseObservation::Ours(since)) => return Some(since),
+                Ok(LeaseObservation::Theirs { leader, until }) => {
                     again = again.min(until);
-                    let stands_by = Standing::StandsBy { leader };
+                    let stands_by = CandidateState::Standby { leader };
                     let before = standing.send_replace(stands_by.clone());
-                    if let Standing::StandsBy { leader } = &stands_by
+                    if let CandidateState::Standby { leader } = &stands_by
                         && before != stands_by
                     {
                         tracing::info!(lease = %self.election, leader, "standing by");
                     }
                 }
-                Ok(Look::Overtaken) => {}
+                Ok(LeaseObservation::Overtaken) => {}
                 Err(error) => {
                     tracing::warn!(lease = %self.election, %error, "the Lease cannot be looked at; it is tried again");
                 }
@@ -199,64 +199,66 @@ impl Candidate {
     }
 
     /// Renews until the work is done, or until it is certain that writing has to end.
-    async fn keep(mut self, leadership: Leadership, done: CancellationToken) -> Kept {
+    async fn keep(mut self, leadership: Leadership, done: CancellationToken) -> Renewal {
         let timing = self.election.timing;
         let mut wait = timing.renew_every();
         loop {
             // Never later than the end of writing, which is to be noticed when it comes.
             let deadline = leadership.writes_until().unwrap_or_else(Instant::now);
             tokio::select! {
-                () = done.cancelled() => return Kept::Whole(Box::new(self)),
+                () = done.cancelled() => return Renewal::Whole(Box::new(self)),
                 () = sleep(wait) => {}
                 () = sleep_until(deadline) => {}
             }
             wait = timing.look_every();
             match self.renew().await {
-                Ok(Look::Ours(since)) => {
+                Ok(LeaseObservation::Ours(since)) => {
                     leadership.renewed(since);
                     wait = timing.renew_every();
                 }
-                Ok(Look::Theirs { leader, .. }) => {
+                Ok(LeaseObservation::Theirs { leader, .. }) => {
                     tracing::warn!(lease = %self.election, leader, "another holds the Lease");
                     leadership.revoke();
                 }
-                Ok(Look::Overtaken) => {}
+                Ok(LeaseObservation::Overtaken) => {}
                 Err(error) => tracing::warn!(lease = %self.election, %error, "the Lease was not renewed"),
             }
             if !leadership.may_write() {
-                return Kept::Lost;
+                return Renewal::Lost;
             }
         }
     }
 
     /// Renews by what is known of the Lease, and looks at it only if somebody has changed it.
-    async fn renew(&mut self) -> Result<Look, Trouble> {
+    async fn renew(&mut self) -> Result<LeaseObservation, Trouble> {
         if let Some(lease) = self.lease.clone()
-            && let Look::Ours(since) = self.write(lease).await?
+            && let LeaseObservation::Ours(since) = self.write(lease).await?
         {
-            return Ok(Look::Ours(since));
+            return Ok(LeaseObservation::Ours(since));
         }
         self.look().await
     }
 
     /// Looks at the Lease, and takes or renews it if that is the thing to do.
-    async fn look(&mut self) -> Result<Look, Trouble> {
+    async fn look(&mut self) -> Result<LeaseObservation, Trouble> {
         let timing = self.election.timing;
         let lease = within(timing, self.api.get_opt(&self.election.name)).await?;
         let now = self.started.elapsed();
         self.seen = lease.as_ref().map(|lease| Sighting::of(record(lease, timing), now, self.seen.take()));
         self.lease.clone_from(&lease);
         match (decide(now, &self.election.identity, self.seen.as_ref()), lease) {
-            (Next::Wait { until }, _) => Ok(Look::Theirs {
+            (LeaseAction::Wait { until }, _) => Ok(LeaseObservation::Theirs {
                 leader: self.seen.as_ref().map(|seen| seen.record.holder.clone()).unwrap_or_default(),
                 until: self.started + until,
             }),
-            (Next::Create | Next::Take | Next::Renew, lease) => self.write(lease.unwrap_or_default()).await,
+            (LeaseAction::Create | LeaseAction::Take | LeaseAction::Renew, lease) => {
+                self.write(lease.unwrap_or_default()).await
+            }
         }
     }
 
     /// Makes the Lease ours, if it still is as it was seen. One that has no version is created.
-    async fn write(&mut self, mut lease: Lease) -> Result<Look, Trouble> {
+    async fn write(&mut self, mut lease: Lease) -> Result<LeaseObservation, Trouble> {
         let Election { name, identity, timing, .. } = &self.election;
         let begun = Moment::now();
         let before = lease.metadata.resource_version.is_some().then(|| record(&lease, *timing));
@@ -270,7 +272,7 @@ impl Candidate {
         match written {
             Ok(lease) => {
                 self.lease = Some(lease);
-                Ok(Look::Ours(begun))
+                Ok(LeaseObservation::Ours(begun))
             }
             // Changed, created or deleted since it was seen.
             Err(Trouble::Kubernetes(kube::Error::Api(status)))
@@ -279,7 +281,7 @@ impl Candidate {
                     || (status.is_not_found() && before.is_some()) =>
             {
                 self.lease = None;
-                Ok(Look::Overtaken)
+                Ok(LeaseObservation::Overtaken)
             }
             Err(trouble) => Err(trouble),
         }

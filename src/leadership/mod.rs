@@ -39,7 +39,7 @@ use tokio::time::Instant;
 
 pub use clock::Moment;
 use clock::{Suspended, suspended};
-pub use election::{Election, Standing};
+pub use election::{CandidateState, Election};
 pub use flags::LeaseFlags;
 
 use crate::aws::sdk::WRITE_TIMEOUT;

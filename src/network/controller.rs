@@ -12,8 +12,8 @@ use kube::{
 use super::{
     Interfaces, Observed, Service,
     decide::{
-        Outcome, Standing, decide, decide_after, ends, is_back, is_refused, is_to_be_held, is_to_be_recorded, learn,
-        leaves_everything, not_allowed, outcome, standing, wanted,
+        Acceptance, Outcome, acceptance, decide, decide_after, ends, is_back, is_refused, is_to_be_held,
+        is_to_be_recorded, learn, leaves_everything, not_allowed, outcome, wanted,
     },
     is_implicit,
     lingering::{Remaining, depend_on_functions, keeps, left_behind, of_functions},
@@ -23,7 +23,7 @@ use super::{
 use crate::{
     api::{
         DeletionPolicy, PrivateGenAINetwork, PrivateGenAINetworkSpec, PrivateGenAINetworkStatus, Recorded,
-        condition::{ConditionType, Leg, Reason, Standing as LegStanding, is_true, patience},
+        condition::{ConditionType, Leg, LegState as LegStanding, Reason, is_true, patience},
         network::NetworkKey,
     },
     aws::{
@@ -31,15 +31,16 @@ use crate::{
         SecurityGroupId, Snapshot, Topology, VpcEndpoint, Write,
     },
     controller::{
-        By, Context, Converged, Departed, Error, FRESH, Freshness, Guarded, Pace, Place, add_finalizer, apply_status,
+        Context, Converged, Error, FRESH, Freshness, Guarded, LateWriteCheck, Pace, ReadBy, Released, add_finalizer,
+        apply_status,
         context::{key, key_of, subnets_of},
         converge,
-        drift::{Found, moves, repairs},
+        drift::{BeforeRepair, moves, repairs},
         explain_undecoded, explain_unreadable, is_held, observe_ready, remove_finalizer, stored, tell, tell_refused,
         without_values,
     },
-    identity::{FUNCTIONS_GROUP, NetworkIdentity, Retirement, TAG_OWNER},
-    plan::{Missed, Plan, Source, Unread, unseen as unseen_legs},
+    identity::{FUNCTIONS_GROUP, HandOver, NetworkIdentity, TAG_OWNER},
+    plan::{Missed, Plan, Source, Unread, unobserved as unseen_legs},
     policy::is_role_of,
 };
 
@@ -54,7 +55,7 @@ pub async fn reconcile(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: Arc<Conte
 
 async fn look_and_act(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: &Context) -> Result<Action, Error> {
     let api = Api::<PrivateGenAINetwork>::all(ctx.client.clone());
-    let object = ctx.latest_networks.newest(object);
+    let object = ctx.written_networks.newest(object);
     let recovered;
     let network = match &object.0 {
         Ok(network) => network,
@@ -75,7 +76,7 @@ async fn look_and_act(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: &Context) 
             };
             match &recovered {
                 Ok(network) => network,
-                Err(policy) => return nowhere(&api, meta, *policy, &invalid.error, ctx).await,
+                Err(policy) => return vpc_unknown(&api, meta, *policy, &invalid.error, ctx).await,
             }
         }
     };
@@ -90,20 +91,19 @@ async fn look_and_act(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: &Context) 
         Ok(vpc) => vpc,
         Err(problem) => {
             let policy = network.spec.deletion_policy.unwrap_or_default();
-            return nowhere(&api, &network.metadata, policy, &problem.to_string(), ctx).await;
+            return vpc_unknown(&api, &network.metadata, policy, &problem.to_string(), ctx).await;
         }
     };
-    let standing = standing(network, &vpc, &ctx.cluster());
-    let pace = match standing {
-        Standing::Loses { to } => {
-            yield_to(&api, network, &to, ctx).await?;
+    let pace = match acceptance(network, &vpc, &ctx.cluster()) {
+        Acceptance::Superseded { by } => {
+            yield_to(&api, network, &by, ctx).await?;
             Pace::Rest
         }
-        Standing::Released => {
+        Acceptance::Released => {
             remove_finalizer(&api, &network.metadata).await?;
             Pace::Rest
         }
-        Standing::Keeps => keep(&api, network, &vpc, ctx).await?,
+        Acceptance::Accepted => keep(&api, network, &vpc, ctx).await?,
     };
     if pace == Pace::Rest {
         ctx.rest(&name);
@@ -161,7 +161,7 @@ fn recover(stored: DynamicObject) -> Result<PrivateGenAINetwork, DeletionPolicy>
 }
 
 /// Nobody can tell which VPC an object stands for. It goes where nothing there is to be touched, and is told otherwise.
-async fn nowhere(
+async fn vpc_unknown(
     api: &Api<PrivateGenAINetwork>,
     meta: &ObjectMeta,
     policy: DeletionPolicy,
@@ -225,7 +225,7 @@ async fn keep(
     if leaves_everything(network, key, &ctx.cluster()) {
         snapshot.uncover(&key.vpc);
         ctx.memory().forget(key);
-        ctx.departures.forget(&Departed::Network(key.clone()));
+        ctx.late_writes.forget(&Released::Network(key.clone()));
         remove_finalizer(api, &network.metadata).await?;
         return Ok(Pace::Rest);
     }
@@ -265,7 +265,7 @@ async fn keep(
         }
     }
     let asked = Cell::new(ctx.takes_asked(&key_of("network", "", &network.name_any())));
-    if asked.get() == Some(By::Rows) {
+    if asked.get() == Some(ReadBy::Rows) {
         snapshot.reread_network(&key.vpc).await;
     }
     let mut kept = None;
@@ -328,13 +328,13 @@ async fn keep(
         Missed::after(ctx.attempt(&looks(network), pace))
     };
     let desired = wanted(key, &identity, &caller, &observed, &ctx.cluster(), &mut ctx.memory());
-    let told = Plan { legs: plan.told(&network.spec.vpc_id, conditions(network), missed), ..plan.clone() };
+    let told = Plan { legs: plan.legs_to_show(&network.spec.vpc_id, conditions(network), missed), ..plan.clone() };
     let outcome = outcome(network, key, &observed, &told, &ctx.cluster(), &mut ctx.memory());
     let Outcome::Stands(legs) = outcome else {
         snapshot.uncover(&key.vpc);
         ctx.memory().forget(key);
         ctx.unsettle(&uid);
-        ctx.departures.tell(Departed::Network(key.clone()));
+        ctx.late_writes.tell(Released::Network(key.clone()));
         // Deleted first: an app that comes now sees that this object goes, and brings up another when it is gone.
         if deleting {
             remove_finalizer(api, &network.metadata).await?;
@@ -357,12 +357,12 @@ async fn keep(
         // follows its VPC into a zone, where nobody changed the endpoint's own subnets.
         let is_as_it_was = found.is_none_or(|found| ctx.settled(&subnets_of(&uid), &found));
         let is_repair = |write: &&Write| write.operation().0 == "ec2" && !(is_as_it_was && moves(write));
-        repairs(&news.iter().filter(is_repair).cloned().collect::<Vec<_>>(), &Found::default())
+        repairs(&news.iter().filter(is_repair).cloned().collect::<Vec<_>>(), &BeforeRepair::default())
     } else {
         Vec::new()
     };
     if let Some(desired) = desired.filter(|_| {
-        errors.is_empty() && plan.steps.is_empty() && plan.legs.iter().all(|leg| leg.standing == LegStanding::Met)
+        errors.is_empty() && plan.steps.is_empty() && plan.legs.iter().all(|leg| leg.state == LegStanding::Met)
     }) {
         ctx.settle(&uid, &desired);
         ctx.settle(&subnets_of(&uid), &observed.endpoint_subnets());
@@ -386,13 +386,13 @@ async fn what_keeps(group: Option<SecurityGroupId>, observed: &Observed, snapsho
 /// Removes what another operator was late to create for a network that is gone. Nothing is to be removed either when
 /// somebody else sees to it: an object that stands for the VPC again, an app that will bring one up, or one whose role is
 /// there. Its VPC is [watched](Snapshot::watch).
-pub async fn look_after(key: &NetworkKey, ctx: &Context) -> Place {
+pub async fn check_late_writes(key: &NetworkKey, ctx: &Context) -> LateWriteCheck {
     if is_back(key, &ctx.cluster()) {
-        return Place::Empty;
+        return LateWriteCheck::NothingLeft;
     }
     let caller = match ctx.snapshots.caller().await {
         Ok(caller) => caller,
-        Err(error) => return Place::Unknown(error),
+        Err(error) => return LateWriteCheck::Unknown(error),
     };
     let identity = NetworkIdentity {
         installation: ctx.settings.installation.clone(),
@@ -475,7 +475,7 @@ pub async fn observe(
         aged(MaxAge::Under(fresh.of(ConditionType::VpcReady).bounded_by(DECIDING_TOPOLOGY_MAX_AGE)))
     };
     // What is to go asks nothing of its VPC. An app that is not here, but has a role, keeps the network from going.
-    let is_demanded = |role: &Role| is_role_of(identity, role) && Retirement::from_tags(&role.tags).is_none();
+    let is_demanded = |role: &Role| is_role_of(identity, role) && HandOver::from_tags(&role.tags).is_none();
     let goes = ends && !unread.lacks(Source::Roles) && !roles.values().any(is_demanded);
     // What is known from before is enough to keep something, and not to remove it.
     if let Some(error) = unread.of(Source::SecurityGroups).filter(|_| goes) {
@@ -493,7 +493,7 @@ pub async fn observe(
         .values()
         .filter(|role| is_role_of(identity, role))
         .cloned()
-        .partition(|role| Retirement::from_tags(&role.tags).is_some());
+        .partition(|role| HandOver::from_tags(&role.tags).is_some());
     // Only what is to go must know what is still in its way.
     let interfaces = if !retired.is_empty() || (ends && !observed.security_groups.is_empty()) {
         let group = observed.group(FUNCTIONS_GROUP).map(|group| &group.id);
@@ -584,7 +584,7 @@ async fn write_status(
         return Ok(());
     }
     if let Some(written) = apply_status(api, &network.metadata, status).await? {
-        ctx.latest_networks.remember(written);
+        ctx.written_networks.remember(written);
     }
     Ok(())
 }

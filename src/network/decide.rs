@@ -25,31 +25,31 @@ use crate::{
 
 /// What an object is to its VPC.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Standing {
+pub enum Acceptance {
     /// Another object stands for the VPC. This one writes nothing to AWS.
-    Loses {
+    Superseded {
         /// The one that does.
-        to: String,
+        by: String,
     },
     /// An implicit network was deleted while apps use it: it goes untouched, and they bring up another.
     Released,
     /// It stands for the VPC.
-    Keeps,
+    Accepted,
 }
 
 /// What an object is to its VPC, by the objects that there are.
-pub fn standing(network: &PrivateGenAINetwork, key: &NetworkKey, cluster: &Cluster<'_>) -> Standing {
+pub fn acceptance(network: &PrivateGenAINetwork, key: &NetworkKey, cluster: &Cluster<'_>) -> Acceptance {
     let all = cluster.networks.state();
     let winner = accepted(all.iter().filter_map(|other| other.0.as_ref().ok()), key).map(kube::ResourceExt::name_any);
     match winner {
-        Some(winner) if winner != network.name_any() => Standing::Loses { to: winner },
+        Some(winner) if winner != network.name_any() => Acceptance::Superseded { by: winner },
         _ if network.metadata.deletion_timestamp.is_some()
             && is_implicit(network)
             && Users::of(key, cluster).bring_another(cluster) =>
         {
-            Standing::Released
+            Acceptance::Released
         }
-        _ => Standing::Keeps,
+        _ => Acceptance::Accepted,
     }
 }
 
@@ -84,7 +84,7 @@ pub fn decide(
     }
     // The app's own controller takes its role back; the network must not delete it meanwhile.
     let mut observed = observed.clone();
-    observed.retired_roles.retain(|role| !has_object(role, key, cluster));
+    observed.handed_over_roles.retain(|role| !has_object(role, key, cluster));
     memory.learn(key, |hints| hints.look(&observed));
     let Some(desired) = wanted(key, identity, caller, &observed, cluster, memory) else {
         let mut plan = teardown(&observed, &cluster.settings.governance);
@@ -113,7 +113,7 @@ pub fn decide(
 /// somebody removed: the network does. By what else the role was found once, it may not be found after the next mistake.
 fn tag_roles(key: &NetworkKey, observed: &Observed, cluster: &Cluster<'_>, plan: &mut Plan) {
     let retained = observed.live_roles.iter().filter(|role| is_retained(&role.tags) && !has_object(role, key, cluster));
-    for role in observed.retired_roles.iter().chain(retained) {
+    for role in observed.handed_over_roles.iter().chain(retained) {
         let tags = missing_tags(&observed.identity.tags(), &role.tags);
         if !tags.is_empty() {
             plan.step(ConditionType::SecurityGroupsReady, Write::TagRole { role: role.name.clone(), tags });
@@ -192,13 +192,13 @@ pub fn learn(key: &NetworkKey, write: &Write, result: Result<&Written, &AwsError
     };
     match result {
         Ok(Written::VpcEndpoint(id, state)) if state.is_ending() => {
-            memory.learn(key, |hints| drop(hints.spent.insert(*service, id.to_string())));
+            memory.learn(key, |hints| drop(hints.used_tokens.insert(*service, id.to_string())));
             false
         }
         // The endpoint exists, as it was wanted before something of it changed: it is waited for. One that is not seen for
         // so long is gone, and its token would be refused for ever.
-        Err(error) if error.failure == Failure::TokenMismatch && memory.token_is_spent(&new.client_token) => {
-            memory.learn(key, |hints| drop(hints.spent.insert(*service, new.client_token.clone())));
+        Err(error) if error.failure == Failure::TokenMismatch && memory.token_is_used(&new.client_token) => {
+            memory.learn(key, |hints| drop(hints.used_tokens.insert(*service, new.client_token.clone())));
             true
         }
         Err(error) if error.failure == Failure::PrivateDnsConflict && new.private_dns => {

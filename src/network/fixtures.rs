@@ -114,7 +114,7 @@ pub(super) fn bare() -> Observed {
     Observed {
         identity: identity(),
         live_roles: Vec::new(),
-        retired_roles: Vec::new(),
+        handed_over_roles: Vec::new(),
         function_interfaces: BTreeMap::new(),
         left_interfaces: BTreeSet::new(),
         remaining: Remaining::Nothing,

@@ -12,7 +12,7 @@ use crate::{
         Attachment, FunctionName, InterfaceHolder, InterfaceState, NetworkInterface, NetworkInterfaceId, Role,
         RoleName, SecurityGroupId,
     },
-    identity::Retirement,
+    identity::HandOver,
     plan::listed,
 };
 
@@ -107,7 +107,7 @@ impl Remaining {
 /// Whether it makes a difference to one of the retired roles if functions are left on the network.
 pub fn depend_on_functions(retired: &[Role], interfaces: &Interfaces) -> bool {
     retired.iter().any(|role| {
-        Retirement::from_tags(&role.tags).is_some_and(|kept_for| {
+        HandOver::from_tags(&role.tags).is_some_and(|kept_for| {
             let is_over = |remaining| is_needed_no_more(role, &kept_for, interfaces, remaining);
             is_over(Remaining::Functions) != is_over(Remaining::Nothing)
         })
@@ -134,7 +134,7 @@ pub fn released_by(role: &RoleName, interfaces: &Interfaces, remaining: Remainin
 
 /// A role that was kept for interfaces is not needed any more: none names its function, and it is not the last function's,
 /// or what that was kept for is gone.
-pub fn is_needed_no_more(role: &Role, kept_for: &Retirement, interfaces: &Interfaces, remaining: Remaining) -> bool {
+pub fn is_needed_no_more(role: &Role, kept_for: &HandOver, interfaces: &Interfaces, remaining: Remaining) -> bool {
     let named = released_by(&role.name, interfaces, Remaining::Functions);
     named.is_empty() && (remaining == Remaining::Functions || kept_for.is_over(&of_lambda(interfaces)))
 }
@@ -206,7 +206,7 @@ pub fn keeps(group: &SecurityGroupId, interfaces: &Interfaces, referring: &BTree
 mod tests {
     use super::*;
     use crate::{
-        api::condition::Standing,
+        api::condition::LegState,
         aws::SubnetId,
         network::fixtures::{group_id, interface, subnet},
     };
@@ -295,11 +295,11 @@ mod tests {
     fn what_is_waited_for_is_named_and_what_others_hold_asks_them_to_act() {
         let instance = NetworkInterface { holder: InterfaceHolder::Instance("i-7".into()), ..interface(3) };
         let waiting = waits(&all(&[interface(1), available(2)]));
-        assert_eq!((waiting.standing, waiting.reason), (Standing::Progressing, Reason::ResourceInUse));
+        assert_eq!((waiting.state, waiting.reason), (LegState::Progressing, Reason::ResourceInUse));
         assert!(waiting.message.contains("eni-00000001 of functions that are gone"), "{}", waiting.message);
         assert!(waiting.message.contains("eni-00000002 were left behind"), "{}", waiting.message);
         let blocked = waits(&all(&[interface(1), instance]));
-        assert_eq!((blocked.standing, blocked.reason), (Standing::Blocked, Reason::ResourceInUse));
+        assert_eq!((blocked.state, blocked.reason), (LegState::Blocked, Reason::ResourceInUse));
         assert!(blocked.message.contains("eni-00000003 of instance i-7: take it off there"), "{}", blocked.message);
     }
 
@@ -315,13 +315,13 @@ mod tests {
             let leg = keeps(&group, interfaces, referring).expect("a leg");
             assert_eq!((leg.kind, leg.reason), (ConditionType::SecurityGroupsReady, Reason::ResourceInUse));
             assert!(leg.message.starts_with("Security group sg-0000000e cannot be deleted. "), "{}", leg.message);
-            (leg.standing, leg.message)
+            (leg.state, leg.message)
         };
         let (standing, message) = held(&instance, &other);
-        assert_eq!(standing, Standing::Blocked);
+        assert_eq!(standing, LegState::Blocked);
         assert!(message.contains("It is on eni-00000003 of instance i-7: take it off there"), "{message}");
         assert!(message.contains("Rules of sg-000000aa name it: remove those rules"), "{message}");
-        assert_eq!(held(&BTreeMap::new(), &other).0, Standing::Blocked);
-        assert_eq!(held(&ended, &BTreeSet::new()).0, Standing::Progressing, "they go with their endpoint");
+        assert_eq!(held(&BTreeMap::new(), &other).0, LegState::Blocked);
+        assert_eq!(held(&ended, &BTreeSet::new()).0, LegState::Progressing, "they go with their endpoint");
     }
 }

@@ -30,7 +30,7 @@ pub struct Observed {
     /// Roles of apps on this network, which most likely have functions.
     pub live_roles: Vec<Role>,
     /// Roles of apps that are gone, kept for the interfaces that Lambda still holds.
-    pub retired_roles: Vec<Role>,
+    pub handed_over_roles: Vec<Role>,
     /// The interfaces that carry the functions' group, or were made for functions of this network; empty where there was no
     /// reason to ask.
     pub function_interfaces: BTreeMap<NetworkInterfaceId, NetworkInterface>,
@@ -71,7 +71,7 @@ impl Observed {
             known_groups: security_groups.clone(),
             security_groups,
             live_roles: Vec::new(),
-            retired_roles: Vec::new(),
+            handed_over_roles: Vec::new(),
             function_interfaces: BTreeMap::new(),
             left_interfaces: BTreeSet::new(),
             remaining: Remaining::Nothing,
@@ -96,7 +96,7 @@ impl Observed {
         retired_roles: Vec<Role>,
         function_interfaces: BTreeMap<NetworkInterfaceId, NetworkInterface>,
     ) -> Self {
-        Self { live_roles, retired_roles, function_interfaces, ..self }
+        Self { live_roles, handed_over_roles: retired_roles, function_interfaces, ..self }
     }
 
     /// The ids of everything of this network that is there.
@@ -107,7 +107,7 @@ impl Observed {
 
     /// What writes for the network have in what they are about.
     pub fn names(&self) -> Vec<String> {
-        let roles = self.retired_roles.iter().map(|role| role.name.to_string());
+        let roles = self.handed_over_roles.iter().map(|role| role.name.to_string());
         let interfaces = self.left_interfaces.iter().map(ToString::to_string);
         let groups = [FUNCTIONS_GROUP, ENDPOINTS_GROUP].map(|component| self.identity.group_name(component));
         let others = roles.chain(interfaces).chain(groups).chain([self.identity.vpc.to_string()]);

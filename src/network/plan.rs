@@ -17,8 +17,7 @@ use crate::{
     },
     governance::Governance,
     identity::{
-        ENDPOINTS_GROUP, FUNCTIONS_GROUP, Retirement, TAG_COMPONENT, TAG_NAME, TAG_PRIVATE_DNS, TAG_SERVICE,
-        missing_tags,
+        ENDPOINTS_GROUP, FUNCTIONS_GROUP, HandOver, TAG_COMPONENT, TAG_NAME, TAG_PRIVATE_DNS, TAG_SERVICE, missing_tags,
     },
     plan::{Plan, Source, listed},
 };
@@ -33,12 +32,12 @@ pub struct Hints {
     pub group: Option<SecurityGroupId>,
     /// What the next client token derives from: the endpoint that our token brought up although it is deleted, or the
     /// token itself where AWS says no more than that it was used for something else.
-    pub spent: BTreeMap<Service, String>,
+    pub used_tokens: BTreeMap<Service, String>,
     /// The endpoint that is there.
-    pub kept: BTreeMap<Service, VpcEndpointId>,
+    pub current: BTreeMap<Service, VpcEndpointId>,
     /// The endpoint that was deleted last. Its token is used up, also once AWS lists it no more. One that vanishes otherwise
     /// may be there all the same: its token finds it.
-    pub ended: BTreeMap<Service, VpcEndpointId>,
+    pub last_deleted: BTreeMap<Service, VpcEndpointId>,
     /// AWS refused to enable private DNS although nothing that we see holds the name (a hosted zone, say).
     pub private_dns_conflict: BTreeSet<Service>,
 }
@@ -49,13 +48,13 @@ impl Hints {
         let Some(group) = observed.group(ENDPOINTS_GROUP).map(|group| &group.id) else { return };
         if self.group.as_ref() != Some(group) {
             self.group = Some(group.clone());
-            self.spent.clear();
-            self.kept.clear();
-            self.ended.clear();
+            self.used_tokens.clear();
+            self.current.clear();
+            self.last_deleted.clear();
         }
         for service in Service::ALL {
             if let Some(kept) = observed.endpoints_of(*service).first() {
-                self.kept.insert(*service, kept.id.clone());
+                self.current.insert(*service, kept.id.clone());
             }
             if let Some(ended) = observed.last_ended(*service, group) {
                 self.end(*service, &ended.id);
@@ -65,16 +64,16 @@ impl Hints {
 
     /// AWS took the order to delete an endpoint.
     pub fn deleted(&mut self, endpoint: &VpcEndpointId) {
-        let of: Vec<Service> = self.kept.iter().filter(|(_, kept)| *kept == endpoint).map(|(of, _)| *of).collect();
+        let of: Vec<Service> = self.current.iter().filter(|(_, kept)| *kept == endpoint).map(|(of, _)| *of).collect();
         for service in of {
             self.end(service, endpoint);
         }
     }
 
     fn end(&mut self, service: Service, endpoint: &VpcEndpointId) {
-        if self.ended.get(&service) != Some(endpoint) {
-            self.ended.insert(service, endpoint.clone());
-            self.spent.remove(&service);
+        if self.last_deleted.get(&service) != Some(endpoint) {
+            self.last_deleted.insert(service, endpoint.clone());
+            self.used_tokens.remove(&service);
         }
     }
 }
@@ -84,7 +83,7 @@ impl Hints {
 pub fn plan(desired: &Desired, observed: &Observed, hints: &Hints) -> Plan {
     let mut plan = Plan::default();
     let placements = placements(desired, observed, &mut plan);
-    let growth = if placements.len() == Service::ALL.len() { Growth::Open } else { Growth::Stopped };
+    let growth = if placements.len() == Service::ALL.len() { Creation::Allowed } else { Creation::Stopped };
     let groups = security_groups(desired, observed, growth, &mut plan);
     if let Some(error) = observed.unread.of(Source::Endpoints) {
         plan.unread(ConditionType::EndpointsReady, Some(error));
@@ -94,21 +93,21 @@ pub fn plan(desired: &Desired, observed: &Observed, hints: &Hints) -> Plan {
             .map(|service| endpoint(desired, observed, hints, (*service, placements.get(service)), &groups, &mut plan))
             .collect();
         // The one that says most: blocked before waiting before met.
-        plan.legs.extend(legs.into_iter().max_by_key(|leg| leg.standing));
+        plan.legs.extend(legs.into_iter().max_by_key(|leg| leg.state));
         // Which groups an endpoint should carry, and which models it should let through, is not known for sure.
         plan.unread(ConditionType::EndpointsReady, observed.unread.of(Source::SecurityGroups));
         plan.unread(ConditionType::EndpointsReady, observed.unread.of(Source::Roles));
     }
-    retired_roles(observed, &desired.governance, &mut plan);
+    handed_over_roles(observed, &desired.governance, &mut plan);
     plan.tag_last();
     plan
 }
 
 /// Whether anything may be created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Growth {
+enum Creation {
     /// The VPC can carry the path.
-    Open,
+    Allowed,
     /// It cannot, or nobody can tell.
     Stopped,
 }
@@ -140,18 +139,18 @@ fn placements(desired: &Desired, observed: &Observed, plan: &mut Plan) -> BTreeM
 }
 
 /// What Lambda left behind goes, and roles of apps that are gone go with the last interface that Lambda may need them for.
-fn retired_roles(observed: &Observed, governance: &Governance, plan: &mut Plan) {
+fn handed_over_roles(observed: &Observed, governance: &Governance, plan: &mut Plan) {
     let (kind, interfaces) = (ConditionType::SecurityGroupsReady, &observed.function_interfaces);
     for interface in &observed.left_interfaces {
         plan.step(kind, Write::DeleteNetworkInterface { interface: interface.clone() });
     }
     let unread = observed.unread.of(Source::Interfaces);
-    if !observed.retired_roles.is_empty() {
+    if !observed.handed_over_roles.is_empty() {
         plan.unread(kind, unread);
         plan.unread(kind, observed.unread.of(Source::Functions));
     }
-    for role in &observed.retired_roles {
-        let is_over = Retirement::from_tags(&role.tags)
+    for role in &observed.handed_over_roles {
+        let is_over = HandOver::from_tags(&role.tags)
             .is_some_and(|kept| is_needed_no_more(role, &kept, interfaces, observed.remaining));
         if is_over && unread.is_none() {
             plan.delete_role(kind, role, governance);
@@ -196,7 +195,7 @@ pub fn teardown(observed: &Observed, governance: &Governance) -> Plan {
         return plan;
     }
     let leg = ConditionType::SecurityGroupsReady;
-    retired_roles(observed, governance, &mut plan);
+    handed_over_roles(observed, governance, &mut plan);
     if !observed.function_interfaces.is_empty() {
         plan.legs.push(waits(&observed.function_interfaces));
         return plan;
@@ -245,7 +244,7 @@ impl Groups {
 
 /// Both groups, with exactly their rules. Where the peer of a group is not found, it may be there and have lost its tags: a rule
 /// of the path's own form is left until the peer is found, and nothing else.
-fn security_groups(desired: &Desired, observed: &Observed, growth: Growth, plan: &mut Plan) -> Groups {
+fn security_groups(desired: &Desired, observed: &Observed, growth: Creation, plan: &mut Plan) -> Groups {
     let (leg, identity) = (ConditionType::SecurityGroupsReady, &desired.identity);
     if let Some(error) = observed.unread.of(Source::SecurityGroups) {
         plan.unread(leg, Some(error));
@@ -269,8 +268,8 @@ fn security_groups(desired: &Desired, observed: &Observed, growth: Growth, plan:
             (Some(group), _) => {
                 restore_tags(leg, group.id.as_str(), &group_tags(desired, component), &group.tags, plan);
             }
-            (None, Growth::Open) => plan.step(leg, create_group(desired, component)),
-            (None, Growth::Stopped) => {}
+            (None, Creation::Allowed) => plan.step(leg, create_group(desired, component)),
+            (None, Creation::Stopped) => {}
         }
     }
     if let Some(functions) = functions {
@@ -281,12 +280,12 @@ fn security_groups(desired: &Desired, observed: &Observed, growth: Growth, plan:
     }
     let (Some(functions), Some(endpoints)) = (functions, endpoints) else {
         plan.legs.push(match growth {
-            Growth::Open => Leg::progressing(
+            Creation::Allowed => Leg::progressing(
                 leg,
                 Reason::Applying,
                 format!("The security groups are being created in VPC {}.", identity.vpc),
             ),
-            Growth::Stopped => Leg::progressing(
+            Creation::Stopped => Leg::progressing(
                 leg,
                 Reason::WaitingForNetwork,
                 format!(
@@ -480,8 +479,8 @@ fn new_endpoint(
         let message = "The endpoint is created once the security groups have their rules.";
         return Leg::progressing(kind, Reason::WaitingForNetwork, message);
     };
-    let ended = observed.last_ended(service, group).map(|ended| &ended.id).or(hints.ended.get(&service));
-    let after = hints.spent.get(&service).map(String::as_str).or(ended.map(VpcEndpointId::as_str));
+    let ended = observed.last_ended(service, group).map(|ended| &ended.id).or(hints.last_deleted.get(&service));
+    let after = hints.used_tokens.get(&service).map(String::as_str).or(ended.map(VpcEndpointId::as_str));
     plan.step(
         kind,
         Write::CreateVpcEndpoint(NewVpcEndpoint {

@@ -3,7 +3,7 @@
 
 use crate::{
     aws::{Peer, Tagging, Write},
-    identity::{TAG_RETIRED, is_retained},
+    identity::{TAG_HANDED_OVER, is_retained},
 };
 
 /// Whether the write can only be made, or only be meant, once another write of the same plan is done. What takes away
@@ -57,7 +57,7 @@ pub fn stands_on(write: &Write, earlier: &Write) -> bool {
             Tagging::Other => true,
             Tagging::Role => false,
             Tagging::None => {
-                creates_role(earlier, role.as_str()) || tags.contains_key(TAG_RETIRED) || is_retained(tags)
+                creates_role(earlier, role.as_str()) || tags.contains_key(TAG_HANDED_OVER) || is_retained(tags)
             }
         },
         Write::PutRetentionPolicy { name, .. } => {
@@ -203,7 +203,7 @@ mod tests {
         let delete = Write::DeleteRole { role: role() };
         for policy in [delete_policy(), detach()] {
             assert!(stands_on(&delete, &policy));
-            assert!(stands_on(&tag(TAG_RETIRED), &policy) && stands_on(&tag(TAG_RETAINED), &policy));
+            assert!(stands_on(&tag(TAG_HANDED_OVER), &policy) && stands_on(&tag(TAG_RETAINED), &policy));
             assert!(!stands_on(&tag(TAG_INSTALLATION), &policy));
         }
         assert!(!stands_on(&delete, &bound()));

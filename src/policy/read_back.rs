@@ -271,7 +271,7 @@ mod tests {
         let prod = fixtures::app().installation;
         let here = network(fixtures::app().vpc.as_str());
         let elsewhere = network("vpc-0def5678");
-        let retired = crate::policy::retired_policy;
+        let retired = crate::policy::handed_over_policy;
         let app = [TAG_APP_NAMESPACE, TAG_APP_NAME];
         let place = [TAG_REGION, TAG_VPC];
         for (lost, policy, told) in [
@@ -294,7 +294,7 @@ mod tests {
         changed.tags.insert(TAG_VPC.to_owned(), elsewhere.vpc.to_string());
         assert!(is_role_of(&here, &changed) && !is_role_of(&elsewhere, &changed), "its name contradicts its tags");
         assert_eq!(app_of_role(&prod, &changed), Some(fixtures::app()));
-        let mut retired = tagged(&[], crate::policy::retired_policy());
+        let mut retired = tagged(&[], crate::policy::handed_over_policy());
         retired.tags.insert(TAG_VPC.to_owned(), elsewhere.vpc.to_string());
         assert!(is_role_of(&here, &retired), "its name tells");
         assert!(!is_role_of(&elsewhere, &retired), "a role is on one network");

@@ -13,7 +13,7 @@ use crate::{
         sdk::SdkAws,
     },
     cli::LogFormat,
-    controller::{answered, owner_mark},
+    controller::{owner_mark, with_timeout},
     governance::GovernanceFlags,
     identity::{InstallationId, OwnerMark},
     leadership::LeaseFlags,
@@ -143,7 +143,7 @@ impl Teardown {
         let cluster = if self.without_cluster {
             None
         } else {
-            let client = answered(&kube::Client::try_default().await?);
+            let client = with_timeout(&kube::Client::try_default().await?);
             let owner = owner_mark(&client).await?;
             let (election, waiting) = (self.lease.election(&client), self.waiting.waiting());
             Some(Cluster { client, owner, election, waiting })
@@ -161,7 +161,7 @@ impl Orphan {
     /// When an operator runs, or may, or not all objects could be let go.
     pub async fn execute(self, stop: CancellationToken) -> Result<(), Failure> {
         self.log.start()?;
-        let client = answered(&kube::Client::try_default().await?);
+        let client = with_timeout(&kube::Client::try_default().await?);
         let election = self.lease.election(&client);
         orphan(client, election, &self.installation_id, self.waiting.waiting(), stop, |line| say(&line)).await
     }

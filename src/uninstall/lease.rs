@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::Failure;
-use crate::leadership::{Election, Leadership, Standing};
+use crate::leadership::{CandidateState, Election, Leadership};
 
 /// Whether a Lease must be there already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,7 +45,7 @@ pub async fn holding_the_lease<T, E: From<Failure>>(
     if lacking == Lacking::Refused && leases.get_opt(&election.name).await.map_err(Failure::from)?.is_none() {
         return Err(Failure::NoLease(election.to_string()).into());
     }
-    let (standing, mut told) = watch::channel(Standing::default());
+    let (standing, mut told) = watch::channel(CandidateState::default());
     let given_up = stop.child_token();
     let mut done = None;
     let mut leader = String::new();
@@ -56,9 +56,9 @@ pub async fn holding_the_lease<T, E: From<Failure>>(
         let leads = async {
             loop {
                 match told.borrow_and_update().clone() {
-                    Standing::Leads => return Ok(()),
-                    Standing::Unknown => {}
-                    Standing::StandsBy { leader: other } => {
+                    CandidateState::Leader => return Ok(()),
+                    CandidateState::Unknown => {}
+                    CandidateState::Standby { leader: other } => {
                         if leader != other {
                             tell(format!(
                                 "Waiting for Lease {election}, which {other} holds. If that operator runs, scale it to zero: \

@@ -16,7 +16,7 @@ use super::{
     objects, of_this_installation,
     sweep::{
         Order, Progress, SETTLED_AFTER, Sweep,
-        found::Found,
+        observation::SweepObservation,
         passes,
         plan::{ObjectStep, Plan},
     },
@@ -124,7 +124,7 @@ async fn items(client: Option<&Client>, order: &Order) -> Result<Vec<Item>, Fail
 /// What came of one pass.
 enum Passed {
     /// Nothing is left that is to go.
-    Over(Box<(Found, Plan)>),
+    Over(Box<(SweepObservation, Plan)>),
     /// Something is.
     Left(Progress),
 }
@@ -180,13 +180,13 @@ impl Teardown<'_> {
     }
 
     /// A look at an installation with a thousand apps takes minutes, and can be given up at any point.
-    async fn look(&mut self, items: &[Item], stop: &CancellationToken) -> Result<(Found, Plan), Failure> {
+    async fn look(&mut self, items: &[Item], stop: &CancellationToken) -> Result<(SweepObservation, Plan), Failure> {
         let looked = stop.run_until_cancelled(self.sweep.look(items)).await;
         looked.ok_or(Failure::Interrupted)?.map_err(Failure::Look)
     }
 
     /// Nothing was there from the beginning. It may be a typing error.
-    async fn hint(&self, found: &Found) -> Result<(), Failure> {
+    async fn hint(&self, found: &SweepObservation) -> Result<(), Failure> {
         if !found.roles.is_empty() {
             return Ok(());
         }
@@ -244,7 +244,7 @@ impl Teardown<'_> {
     }
 
     /// Two clusters may have been given one installation id.
-    fn check_marks(&self, found: &Found) -> Result<(), Failure> {
+    fn check_marks(&self, found: &SweepObservation) -> Result<(), Failure> {
         let marks = found.marks();
         let foreign = || {
             let ours = self.sweep.scope().owner.as_ref().map(ToString::to_string);
@@ -317,7 +317,7 @@ impl Teardown<'_> {
     }
 
     /// Nothing is left that is to go.
-    fn over(&self, found: &Found, plan: &Plan) -> Result<(), Failure> {
+    fn over(&self, found: &SweepObservation, plan: &Plan) -> Result<(), Failure> {
         let Order { installation, .. } = self.order;
         if self.client.is_some() {
             self.teller.tell("No app and no network is left.")?;

@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, time::Duration};
 
 use private_genai_operator::{
     aws::{NewFunction, Package, Peer, Rule, SecurityGroup, Tags, VpcId, Write},
-    identity::{TAG_APP_NAME, TAG_RETIRED, TAG_VPC},
+    identity::{TAG_APP_NAME, TAG_HANDED_OVER, TAG_VPC},
 };
 use serde_json::{Value, json};
 
@@ -388,7 +388,7 @@ async fn interfaces_that_somebody_moved_to_other_groups_are_released_before_thei
 
 fn role_is_retired(scene: &Scene) -> bool {
     let world = scene.aws.world();
-    world.roles.len() == 1 && world.roles.values().all(|record| record.role.tags.contains_key(TAG_RETIRED))
+    world.roles.len() == 1 && world.roles.values().all(|record| record.role.tags.contains_key(TAG_HANDED_OVER))
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use kube::Client;
 use private_genai_operator::{
     controller,
-    leadership::{Election, Leadership, Moment, Standing, Timing},
+    leadership::{CandidateState, Election, Leadership, Moment, Timing},
 };
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinHandle, time::Instant};
@@ -35,7 +35,7 @@ pub struct Replica {
     /// AWS as this replica calls it.
     pub aws: MemoryAws,
     line: watch::Sender<Line>,
-    standing: watch::Receiver<Standing>,
+    standing: watch::Receiver<CandidateState>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -47,7 +47,7 @@ impl Replica {
         let election = election(&client, name);
         let (aws, settings, metrics) = (scene.aws.seen_by(name), scene.settings(), Arc::clone(&scene.metrics));
         let called = aws.clone();
-        let (standing, told) = watch::channel(Standing::default());
+        let (standing, told) = watch::channel(CandidateState::default());
         let stop = CancellationToken::new();
         let until = stop.clone();
         let task = tokio::task::spawn_local(async move {
@@ -62,7 +62,7 @@ impl Replica {
     }
 
     fn leads(&self) -> bool {
-        *self.standing.borrow() == Standing::Leads
+        *self.standing.borrow() == CandidateState::Leader
     }
 
     /// No request of it is answered from now on.
@@ -76,7 +76,7 @@ impl Replica {
     }
 
     pub async fn until_leads(&mut self) {
-        let leads = self.standing.wait_for(|standing| *standing == Standing::Leads);
+        let leads = self.standing.wait_for(|standing| *standing == CandidateState::Leader);
         tokio::time::timeout(LONG, leads).await.expect("it leads in time").expect("it runs");
     }
 
@@ -160,7 +160,7 @@ async fn of_two_replicas_one_acts_and_the_other_looks_at_the_lease_only() {
         scene.pass(Duration::from_mins(10)).await;
         assert_eq!(callers(&scene), ["first"]);
         assert!(first.leads());
-        assert_eq!(*second.standing.borrow(), Standing::StandsBy { leader: "first".into() });
+        assert_eq!(*second.standing.borrow(), CandidateState::Standby { leader: "first".into() });
         let lease = lease(&scene);
         assert_eq!((&lease["holderIdentity"], &lease["leaseTransitions"]), (&json!("first"), &json!(0)));
 
@@ -250,7 +250,7 @@ async fn a_leader_that_is_cut_off_writes_nothing_after_its_deadline_and_stands_b
 
             first.line.send_replace(Line::Up);
             scene.pass(Duration::from_secs(30)).await;
-            assert_eq!(*first.standing.borrow(), Standing::StandsBy { leader: "second".into() });
+            assert_eq!(*first.standing.borrow(), CandidateState::Standby { leader: "second".into() });
             assert!(second.leads());
         })
         .await;

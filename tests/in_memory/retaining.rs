@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use private_genai_operator::{
     aws::{FunctionState, PolicyDocument, VpcId, Write},
-    identity::{TAG_APP_NAME, TAG_APP_NAMESPACE, TAG_REGION, TAG_RETAINED, TAG_RETIRED, TAG_VPC},
+    identity::{TAG_APP_NAME, TAG_APP_NAMESPACE, TAG_HANDED_OVER, TAG_REGION, TAG_RETAINED, TAG_VPC},
 };
 use serde_json::{Value, json};
 
@@ -511,7 +511,7 @@ async fn an_app_in_a_namespace_that_is_being_deleted_goes_although_events_are_re
         assert_eq!(scene.kubernetes.list("events").len(), events, "none was taken");
         scene.until_network_gone(&vpc).await;
         scene.assert_aws_is_empty();
-        assert!(!role_has(&scene, TAG_RETIRED));
+        assert!(!role_has(&scene, TAG_HANDED_OVER));
     })
     .await;
 }

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use private_genai_operator::{aws::Kept, controller::Next};
+use private_genai_operator::{aws::TableContents, controller::PassAction};
 
 use super::{
     fingerprint::fingerprint,
@@ -189,9 +189,9 @@ fn in_words(state: &State, action: &Action) -> String {
         return format!("{action:?}");
     };
     let call = state.operators[*number].runs.get(worker).map(|run| match run.pass.next() {
-        Next::Look(_) => "looks".to_owned(),
-        Next::Write(step) => format!("{} {}", step.write.operation().1, step.write.resource()),
-        Next::End => "ends its pass".to_owned(),
+        PassAction::Look(_) => "looks".to_owned(),
+        PassAction::Write(step) => format!("{} {}", step.write.operation().1, step.write.resource()),
+        PassAction::End => "ends its pass".to_owned(),
     });
     let how = format!("{action:?}");
     format!("{} {worker:?} of {number}: {}", how.split('(').next().unwrap_or_default(), call.unwrap_or_default())
@@ -271,7 +271,7 @@ fn fair_step(scenario: &Scenario, state: &State, log: Option<&mut Vec<String>>) 
             let Some(mut next) = scenario.begin(&state.resync(number, true), number, &worker, true)? else { continue };
             let mut writes = false;
             while let Some(run) = next.operators[number].runs.get(&worker) {
-                writes |= matches!(run.pass.next(), Next::Write(_));
+                writes |= matches!(run.pass.next(), PassAction::Write(_));
                 scenario.go(&mut next, number, &worker, How::Answered)?;
             }
             let after = forgetful(&next);
@@ -299,7 +299,7 @@ fn fair_step(scenario: &Scenario, state: &State, log: Option<&mut Vec<String>>) 
 fn forgetful(state: &State) -> State {
     let mut state = state.clone();
     for operator in &mut state.operators {
-        operator.kept = Arc::new(Kept::default());
+        operator.kept = Arc::new(TableContents::default());
         operator.covered.clear();
     }
     state

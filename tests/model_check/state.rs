@@ -20,8 +20,8 @@ use kube::{
 use private_genai_operator::{
     api::{PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
     app::{self, decide::Principal},
-    aws::{Kept, KeptTopology, VpcId},
-    controller::{Cluster, Departed, Guarded, Memory, Pass, Settings},
+    aws::{TableContents, TopologyContents, VpcId},
+    controller::{Cluster, Guarded, Memory, Pass, Released, Settings},
     identity::AppIdentity,
     network,
 };
@@ -117,7 +117,7 @@ pub enum Worker {
     App(&'static str),
     Network(String),
     /// Looks after the place of something that went.
-    After(Departed),
+    After(Released),
 }
 
 /// A pass under way, and what its owner keeps for it.
@@ -144,7 +144,7 @@ impl Hash for Seen {
             endpoints,
             foreign_endpoints,
             live_roles,
-            retired_roles,
+            handed_over_roles: retired_roles,
             function_interfaces,
             left_interfaces,
             remaining,
@@ -184,7 +184,7 @@ pub enum Subject {
     },
     Remove {
         object: Object<PrivateGenAIApp>,
-        departing: Arc<app::Departing>,
+        departing: Arc<app::AppDeletion>,
         principal: Principal,
         /// Where the app is or was; the first of the rest is at work.
         places: Arc<BTreeSet<AppIdentity>>,
@@ -199,18 +199,18 @@ pub enum Subject {
 #[derive(Clone, Default)]
 pub struct Operator {
     pub memory: Memory,
-    pub kept: Arc<Kept>,
+    pub kept: Arc<TableContents>,
     pub covered: BTreeSet<VpcId>,
     pub runs: BTreeMap<Worker, Arc<Run>>,
     /// What went, and whether its place was looked at since something happened.
-    pub departures: BTreeMap<Departed, bool>,
+    pub departures: BTreeMap<Released, bool>,
 }
 
 impl Hash for Operator {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Self { memory, kept, covered, runs, departures } = self;
-        let Kept { roles, topology, endpoints, security_groups, functions, log_groups } = &**kept;
-        (memory, roles, *topology == KeptTopology::default(), endpoints, security_groups, functions, log_groups)
+        let TableContents { roles, topology, endpoints, security_groups, functions, log_groups } = &**kept;
+        (memory, roles, *topology == TopologyContents::default(), endpoints, security_groups, functions, log_groups)
             .hash(state);
         (covered, runs, departures).hash(state);
     }

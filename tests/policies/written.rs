@@ -95,7 +95,7 @@ fn in_region(region: &Region) -> Vec<Written> {
         written.push(Written::new(Family::Endpoint, setting, &policy));
     }
     let setting = || partition.to_string();
-    written.push(Written::new(Family::Retired, setting(), &policy::retired_policy()));
+    written.push(Written::new(Family::Retired, setting(), &policy::handed_over_policy()));
     written.push(Written::new(Family::Trust, setting(), &policy::trust_policy()));
     // docs/install-eks.md says to write the other partitions so.
     let proposed =

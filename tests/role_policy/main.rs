@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use private_genai_operator::{
     aws::{Caller, PolicyDocument, Region},
     identity::AppIdentity,
-    policy::{ModelId, execution_policy, retired_policy},
+    policy::{ModelId, execution_policy, handed_over_policy},
 };
 use serde_json::{Value, json};
 
@@ -364,7 +364,7 @@ fn the_boundary_allows_all_that_a_role_is_given() {
     let region = region();
     let boundary = boundary(&region);
     let judge = Judge::of([&boundary]);
-    for policy in [role(&region), read(&retired_policy())] {
+    for policy in [role(&region), read(&handed_over_policy())] {
         for statement in statements(&policy).iter().filter(|statement| statement["Effect"] == "Allow") {
             for (action, resource) in texts(&statement["Action"])
                 .iter()
@@ -382,7 +382,7 @@ fn the_boundary_allows_all_that_a_role_is_given() {
 #[test]
 fn the_role_of_an_app_that_is_gone_calls_nothing_from_anywhere() {
     let region = region();
-    let retired = read(&retired_policy());
+    let retired = read(&handed_over_policy());
     let judge = Judge::of([&retired, &everything()]);
     for leg in legs("bedrock", &region).into_iter().chain(legs("bedrock-mantle", &region)) {
         assert_eq!(judge.verdict(&leg.clone().with("aws:SourceVpc", VPC)), Verdict::Denied, "{leg:?}");

@@ -4,7 +4,7 @@ use k8s_openapi::{
 };
 
 use super::*;
-use crate::api::condition::{ConditionType, Leg, Standing, find, fold, patience};
+use crate::api::condition::{ConditionType, Leg, LegState, find, fold, patience};
 
 const KIND: ConditionType = ConditionType::FunctionReady;
 
@@ -56,12 +56,12 @@ fn a_wait_that_is_longer_than_its_bound_needs_somebody_and_says_what_is_still_tr
 #[test]
 fn what_fails_again_each_time_that_it_is_made_anew_is_told_as_failed_all_the_time_and_has_one_bound() {
     let failed =
-        |standing| [Leg { standing, ..Leg::progressing(KIND, Reason::FunctionFailed, "f failed: no memory.") }];
+        |standing| [Leg { state: standing, ..Leg::progressing(KIND, Reason::FunctionFailed, "f failed: no memory.") }];
     let anew = [Leg::progressing(KIND, Reason::FunctionPending, "f is being created.")];
-    let first = fold(&failed(Standing::Progressing), &[], Some(1), at(0));
+    let first = fold(&failed(LegState::Progressing), &[], Some(1), at(0));
     let again = fold(&anew, &first, Some(1), at(60));
     assert_eq!(again, first, "it is not said to be well");
-    let held = fold(&failed(Standing::Blocked), &again, Some(1), at(120));
+    let held = fold(&failed(LegState::Blocked), &again, Some(1), at(120));
     assert!(is_stalled(&held));
     assert_eq!(fold(&anew, &held, Some(1), at(300)), held, "it does not flap");
     let over = fold(&anew, &again, Some(1), at(30 * 60));
@@ -161,7 +161,7 @@ fn a_reason_that_waits_has_a_bound_that_is_generous_and_one_for_which_somebody_m
         assert!(wait.bound.as_secs().is_multiple_of(60) && !wait.bound_in_words().starts_with('0'), "{reason}");
         let leg = [Leg::progressing(KIND, *reason, "It waits.")];
         let first = fold(&leg, &[], None, at(0));
-        assert_eq!(leg[0].standing, Standing::Progressing);
+        assert_eq!(leg[0].state, LegState::Progressing);
         assert!(is_stalled(&fold(&leg, &first, None, at(wait.bound.as_secs()))), "{reason} ends");
     }
     assert_eq!(Wait::of(Reason::AccessDenied), None);

@@ -15,8 +15,8 @@ fn endpoints(private_dns: bool) -> Vec<EndpointStatus> {
     endpoints
 }
 
-fn subject() -> Subject {
-    Subject::new(&identity().region, &endpoints(true), &recorded()).expect("a subject")
+fn subject() -> ProbeSubject {
+    ProbeSubject::new(&identity().region, &endpoints(true), &recorded()).expect("a subject")
 }
 
 fn addresses(of: &[&str]) -> BTreeSet<IpAddr> {
@@ -59,7 +59,7 @@ fn judged(answer: Answer) -> Verdict {
 #[test]
 fn the_path_is_proven_by_a_name_that_leads_to_the_endpoint_alone_and_a_verified_connection_there() {
     let proven = judged(Answer::Evidence(evidence()));
-    assert_eq!((proven.found, proven.leg.standing, &proven.again), (Found::Proven, Standing::Met, &None));
+    assert_eq!((proven.found, proven.leg.state, &proven.again), (ProbeResult::Proven, LegState::Met, &None));
     for part in [HOST, "vpce-00000001", "10.0.0.4, 10.0.16.4", "TLS", identity().function_name().as_str()] {
         assert!(proven.leg.message.contains(part), "{part} is missing in {}", proven.leg.message);
     }
@@ -71,13 +71,13 @@ fn the_path_is_proven_by_a_name_that_leads_to_the_endpoint_alone_and_a_verified_
 
 #[test]
 fn without_private_dns_the_endpoint_s_own_name_is_what_must_lead_there() {
-    let own = Subject::new(&identity().region, &endpoints(false), &recorded()).expect("a subject");
+    let own = ProbeSubject::new(&identity().region, &endpoints(false), &recorded()).expect("a subject");
     let by = |host: &str| {
         let found = Evidence { host: Some(host.to_owned()), ..evidence() };
         own.judge(&Ok(answered(Answer::Evidence(found))), 0).found
     };
-    assert_eq!(by("vpce-1.example"), Found::Proven);
-    assert_eq!(by(HOST), Found::NotPrivate, "the public name leads out of the VPC");
+    assert_eq!(by("vpce-1.example"), ProbeResult::Proven);
+    assert_eq!(by(HOST), ProbeResult::NotPrivate, "the public name leads out of the VPC");
 }
 
 #[test]
@@ -97,26 +97,36 @@ fn each_way_of_failing_has_its_reason_and_names_log_group_request_and_remedy() {
     });
     let other_name = Answer::Evidence(Evidence { host: Some("other.example".to_owned()), ..evidence() });
     for (answer, found, reason, says) in [
-        (ended(ProbeError::DnsNotFound), Found::Unreachable, Reason::ProbeFailed, "does not exist in the VPC"),
-        (ended(ProbeError::DnsFailed), Found::Unreachable, Reason::ProbeFailed, "could not be looked up"),
-        (ended(ProbeError::ConnectTimeout), Found::Unreachable, Reason::ProbeFailed, "network ACLs"),
-        (ended(ProbeError::ConnectionRefused), Found::Unreachable, Reason::ProbeFailed, "takes no connections"),
-        (ended(ProbeError::TlsFailed), Found::Unreachable, Reason::ProbeFailed, "cannot be trusted"),
-        (ended(ProbeError::ConnectionLost), Found::Unreachable, Reason::ProbeFailed, "breaks off"),
-        (unverified, Found::Unreachable, Reason::ProbeFailed, "cannot be trusted"),
-        (met(&["10.0.0.4", "192.0.2.1"], "10.0.0.4"), Found::NotPrivate, Reason::NotPrivate, "public addresses"),
-        (met(&["10.9.9.9"], "10.9.9.9"), Found::NotPrivate, Reason::NotPrivate, "private addresses that are not"),
-        (met(&OURS, "10.9.9.9"), Found::NotPrivate, Reason::NotPrivate, "private addresses that are not"),
-        (silent_elsewhere, Found::NotPrivate, Reason::NotPrivate, "public addresses"),
-        (other_name, Found::NotPrivate, Reason::NotPrivate, "under another name"),
-        (failed("Runtime.ExitError"), Found::FunctionError, Reason::FunctionError, "failed with Runtime.ExitError"),
-        (Answer::Failed(FunctionError::Unnamed), Found::FunctionError, Reason::FunctionError, "it failed"),
-        (Answer::Refused(ProbeError::Misconfigured), Found::FunctionError, Reason::FunctionError, "Misconfigured"),
-        (Answer::Refused(ProbeError::Other), Found::FunctionError, Reason::FunctionError, "it failed"),
-        (Answer::Failed(FunctionError::TimedOut), Found::TimedOut, Reason::FunctionTimedOut, "timeoutSeconds"),
-        (Answer::Refused(ProbeError::DeadlineExceeded), Found::TimedOut, Reason::FunctionTimedOut, "time limit"),
-        (Answer::Unreadable, Found::Unreadable, Reason::FunctionError, "no answer to a probe"),
-        (unfinished, Found::Unreadable, Reason::FunctionError, "no answer to a probe"),
+        (ended(ProbeError::DnsNotFound), ProbeResult::Unreachable, Reason::ProbeFailed, "does not exist in the VPC"),
+        (ended(ProbeError::DnsFailed), ProbeResult::Unreachable, Reason::ProbeFailed, "could not be looked up"),
+        (ended(ProbeError::ConnectTimeout), ProbeResult::Unreachable, Reason::ProbeFailed, "network ACLs"),
+        (ended(ProbeError::ConnectionRefused), ProbeResult::Unreachable, Reason::ProbeFailed, "takes no connections"),
+        (ended(ProbeError::TlsFailed), ProbeResult::Unreachable, Reason::ProbeFailed, "cannot be trusted"),
+        (ended(ProbeError::ConnectionLost), ProbeResult::Unreachable, Reason::ProbeFailed, "breaks off"),
+        (unverified, ProbeResult::Unreachable, Reason::ProbeFailed, "cannot be trusted"),
+        (met(&["10.0.0.4", "192.0.2.1"], "10.0.0.4"), ProbeResult::NotPrivate, Reason::NotPrivate, "public addresses"),
+        (met(&["10.9.9.9"], "10.9.9.9"), ProbeResult::NotPrivate, Reason::NotPrivate, "private addresses that are not"),
+        (met(&OURS, "10.9.9.9"), ProbeResult::NotPrivate, Reason::NotPrivate, "private addresses that are not"),
+        (silent_elsewhere, ProbeResult::NotPrivate, Reason::NotPrivate, "public addresses"),
+        (other_name, ProbeResult::NotPrivate, Reason::NotPrivate, "under another name"),
+        (
+            failed("Runtime.ExitError"),
+            ProbeResult::FunctionError,
+            Reason::FunctionError,
+            "failed with Runtime.ExitError",
+        ),
+        (Answer::Failed(FunctionError::Unnamed), ProbeResult::FunctionError, Reason::FunctionError, "it failed"),
+        (
+            Answer::Refused(ProbeError::Misconfigured),
+            ProbeResult::FunctionError,
+            Reason::FunctionError,
+            "Misconfigured",
+        ),
+        (Answer::Refused(ProbeError::Other), ProbeResult::FunctionError, Reason::FunctionError, "it failed"),
+        (Answer::Failed(FunctionError::TimedOut), ProbeResult::TimedOut, Reason::FunctionTimedOut, "timeoutSeconds"),
+        (Answer::Refused(ProbeError::DeadlineExceeded), ProbeResult::TimedOut, Reason::FunctionTimedOut, "time limit"),
+        (Answer::Unreadable, ProbeResult::Unreadable, Reason::FunctionError, "no answer to a probe"),
+        (unfinished, ProbeResult::Unreadable, Reason::FunctionError, "no answer to a probe"),
     ] {
         let verdict = judged(answer.clone());
         assert_eq!((verdict.found, verdict.leg.reason), (found, reason), "{answer:?}");
@@ -156,7 +166,7 @@ fn a_name_that_leads_elsewhere_is_told_with_all_that_answers_for_names_in_a_vpc(
 
 #[test]
 fn what_keeps_lambda_from_invoking_is_told_apart() {
-    use Standing::{Blocked, Progressing};
+    use LegState::{Blocked, Progressing};
     for (failure, standing, reason, says) in [
         (Failure::NotYet, Progressing, Reason::ProbePending, "probed again"),
         (Failure::Throttled, Progressing, Reason::Throttled, "concurrency"),
@@ -168,7 +178,7 @@ fn what_keeps_lambda_from_invoking_is_told_apart() {
         (Failure::NotFound, Progressing, Reason::Applying, "looked for again"),
     ] {
         let verdict = subject().judge(&Err(refused(failure)), 0);
-        assert_eq!((verdict.leg.standing, verdict.leg.reason), (standing, reason), "{failure:?}");
+        assert_eq!((verdict.leg.state, verdict.leg.reason), (standing, reason), "{failure:?}");
         for part in [says, "(request id 4f7-9a)", identity().function_name().as_str()] {
             assert!(verdict.leg.message.contains(part), "{part} is missing in {}", verdict.leg.message);
         }
@@ -176,11 +186,11 @@ fn what_keeps_lambda_from_invoking_is_told_apart() {
 }
 
 /// When the probes of an hour are made, if each gives this.
-fn an_hour_of(result: &Result<Invocation, AwsError>) -> Vec<(Duration, Standing)> {
+fn an_hour_of(result: &Result<Invocation, AwsError>) -> Vec<(Duration, LegState)> {
     let (mut at, mut probes) = (Duration::ZERO, Vec::new());
     for failures in 0.. {
         let verdict = subject().judge(result, failures);
-        probes.push((at, verdict.leg.standing));
+        probes.push((at, verdict.leg.state));
         let (pace, attempt) = verdict.again.expect("it failed");
         at += pace.delay(attempt, "pgai-x").expect("a delay");
         if at > Duration::from_hours(1) {
@@ -194,14 +204,14 @@ fn an_hour_of(result: &Result<Invocation, AwsError>) -> Vec<(Duration, Standing)
 fn what_may_be_on_its_way_is_waited_for_two_minutes_and_then_somebody_must_act() {
     for answer in [ended(ProbeError::DnsNotFound), ended(ProbeError::ConnectTimeout)] {
         let probes = an_hour_of(&Ok(answered(answer)));
-        let waits = probes.iter().take_while(|(_, standing)| *standing == Standing::Progressing).count();
-        assert!(probes[waits..].iter().all(|(_, standing)| *standing == Standing::Blocked), "{probes:?}");
+        let waits = probes.iter().take_while(|(_, standing)| *standing == LegState::Progressing).count();
+        assert!(probes[waits..].iter().all(|(_, standing)| *standing == LegState::Blocked), "{probes:?}");
         assert_eq!(waits, 7);
         let patience = probes[waits].0;
         assert!((Duration::from_mins(2)..Duration::from_mins(3)).contains(&patience), "{patience:?}");
     }
     let broken = an_hour_of(&Ok(answered(Answer::Failed(FunctionError::Unnamed))));
-    assert!(broken.iter().all(|(_, standing)| *standing == Standing::Blocked), "code does not come right by itself");
+    assert!(broken.iter().all(|(_, standing)| *standing == LegState::Blocked), "code does not come right by itself");
 }
 
 #[test]
@@ -258,8 +268,8 @@ fn what_is_on_record_holds_for_the_same_function_and_endpoint_and_for_nothing_el
 fn there_is_nothing_to_prove_while_the_endpoint_has_no_addresses() {
     let mut endpoints = endpoints(true);
     endpoints[0].private_ip_addresses.clear();
-    assert_eq!(Subject::new(&identity().region, &endpoints, &recorded()), None);
-    assert_eq!(Subject::new(&identity().region, &[], &recorded()), None);
+    assert_eq!(ProbeSubject::new(&identity().region, &endpoints, &recorded()), None);
+    assert_eq!(ProbeSubject::new(&identity().region, &[], &recorded()), None);
 }
 
 #[test]
@@ -268,7 +278,7 @@ fn a_probe_is_due_in_turn_at_the_app_s_own_interval_or_when_a_failure_s_wait_is_
     let proven = Last { wait: None, ..Last::on_record(subject(), None) };
     let leg = Leg::blocked(ConditionType::Healthy, Reason::FunctionError, "");
     let failed = Last { leg, wait: Some(seconds(60)), failures: 3, ..proven.clone() };
-    let (turn, asked) = (Some(Look::InTurn), Some(Look::Asked));
+    let (turn, asked) = (Some(DetailRead::Rotation), Some(DetailRead::Requested));
     let own = Some(seconds(600));
     for (last, age, interval, look, due) in [
         (&proven, 9999, None, None, false),
@@ -284,7 +294,7 @@ fn a_probe_is_due_in_turn_at_the_app_s_own_interval_or_when_a_failure_s_wait_is_
         (&failed, 59, None, turn, false),
         (&failed, 1, None, asked, true),
     ] {
-        let shown = (last.leg.standing, age, interval, look);
+        let shown = (last.leg.state, age, interval, look);
         assert_eq!(last.is_due(seconds(age), interval, look), due, "{shown:?}");
     }
     assert_eq!(proven.due_in(seconds(599), own), Some(seconds(1)));
@@ -296,7 +306,7 @@ fn a_probe_is_due_in_turn_at_the_app_s_own_interval_or_when_a_failure_s_wait_is_
 fn apps_with_intervals_of_their_own_do_not_all_begin_at_once_after_a_restart() {
     let interval = Duration::from_mins(10);
     let waits: BTreeSet<Duration> = (0..100)
-        .filter_map(|n| Last::on_record(Subject { arn: format!("arn-{n}"), ..subject() }, Some(interval)).wait)
+        .filter_map(|n| Last::on_record(ProbeSubject { arn: format!("arn-{n}"), ..subject() }, Some(interval)).wait)
         .collect();
     assert!(waits.len() > 50 && waits.iter().all(|wait| !wait.is_zero() && *wait <= interval), "{waits:?}");
     assert_eq!(Last::on_record(subject(), None).wait, None);
@@ -318,8 +328,8 @@ fn a_proof_outlives_three_invocations_in_a_row_that_were_not_made_and_then_nothi
         for (failures, reason) in (0..).zip(reasons) {
             let leg = last.leg_after(&result, subject().judge(&result, failures).leg);
             assert_eq!(leg.reason, reason, "{result:?}, after {failures}");
-            assert_eq!(leg.standing == Standing::Met, reason == Ready);
-            assert_eq!(leg.standing == Standing::Unknown, reason == ObservationFailed);
+            assert_eq!(leg.state == LegState::Met, reason == Ready);
+            assert_eq!(leg.state == LegState::Unknown, reason == ObservationFailed);
             last = Last { leg, failures: failures + 1, ..last };
         }
         let unproven = Last { leg: pending("not yet"), ..proof.clone() };
@@ -327,5 +337,5 @@ fn a_proof_outlives_three_invocations_in_a_row_that_were_not_made_and_then_nothi
         assert_eq!(unproven.leg_after(&result, told.clone()), told, "nothing was proven that could hold");
     }
     let missed = Last { failures: 1, wait: Some(Duration::from_secs(9)), ..proof };
-    assert!(!missed.is_due(Duration::ZERO, None, Some(Look::InTurn)), "its wait holds when its turn comes too");
+    assert!(!missed.is_due(Duration::ZERO, None, Some(DetailRead::Rotation)), "its wait holds when its turn comes too");
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use super::{execution_role, not_ours, take_away};
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
-    app::{Observed, Retention},
+    app::{Observed, RetainedApp},
     aws::{FunctionConfiguration, FunctionDetail, FunctionState, Role, UpdateStatus, Write},
-    identity::{AppIdentity, Retirement, TAG_RETAINED, is_retained, missing_tags},
+    identity::{AppIdentity, HandOver, TAG_RETAINED, is_retained, missing_tags},
     plan::{Plan, Source},
 };
 
@@ -16,7 +16,7 @@ use crate::{
 pub(in crate::app) fn is_as_given(identity: &AppIdentity, role: &Role, given_role_id: Option<&str>) -> bool {
     given_role_id == Some(role.id.as_str())
         && identity.installation.owns(&role.tags)
-        && Retirement::from_tags(&role.tags).is_none()
+        && HandOver::from_tags(&role.tags).is_none()
 }
 
 /// Decides about an app that is to be forgotten here and left in AWS: its role says that this is on purpose, and
@@ -26,9 +26,9 @@ pub(in crate::app) fn is_as_given(identity: &AppIdentity, role: &Role, given_rol
 /// that is there, as for an app that stays: nobody does that afterwards, and Lambda knows a role by its unique id. Only then
 /// it is tagged, so that an interrupted pass is taken up again. A role that was handed to the network is nothing of the app's
 /// any more, unless there is a function again.
-pub fn retain(retention: &Retention, observed: &Observed) -> Plan {
+pub fn retain(retention: &RetainedApp, observed: &Observed) -> Plan {
     let mut plan = Plan::default();
-    let Retention { identity, caller, models, allow: _, governance: _ } = retention;
+    let RetainedApp { identity, caller, models, allow: _, governance: _ } = retention;
     let role = observed.role.as_ref();
     plan.unread(ConditionType::ExecutionRoleReady, observed.unread.of(Source::Roles));
     plan.unread(ConditionType::FunctionReady, observed.unread.of(Source::Functions));
@@ -47,7 +47,7 @@ pub fn retain(retention: &Retention, observed: &Observed) -> Plan {
     let owned = |detail: &FunctionDetail| identity.installation.owns(&detail.tags);
     let function = observed.detail.as_ref().filter(stays).filter(|detail| owned(detail) || runs_as_it(detail));
     let Some(function) = function else {
-        if let Some(role) = ours.filter(|role| Retirement::from_tags(&role.tags).is_none()) {
+        if let Some(role) = ours.filter(|role| HandOver::from_tags(&role.tags).is_none()) {
             tag(retention, role, &mut plan);
         }
         return plan;
@@ -78,7 +78,7 @@ pub fn retain(retention: &Retention, observed: &Observed) -> Plan {
 
 /// Lets the function run as its role as that is now, and leaves its configuration as it is. A leg where it has to wait; a
 /// function that cannot be changed is left as it is, and so is one whose environment nobody can read: an update would empty it.
-fn give(retention: &Retention, function: &FunctionDetail, plan: &mut Plan) -> Option<Leg> {
+fn give(retention: &RetainedApp, function: &FunctionDetail, plan: &mut Plan) -> Option<Leg> {
     let kind = ConditionType::FunctionReady;
     let name = &function.listing.name;
     if function.listing.unreadable_environment.is_some() {
@@ -100,7 +100,7 @@ fn give(retention: &Retention, function: &FunctionDetail, plan: &mut Plan) -> Op
     }
 }
 
-fn tag(retention: &Retention, role: &Role, plan: &mut Plan) {
+fn tag(retention: &RetainedApp, role: &Role, plan: &mut Plan) {
     let kind = ConditionType::ExecutionRoleReady;
     // The network finds the role by its tags: those that were lost are put back. Others might be refused.
     let mut tags = missing_tags(&retention.identity.tags(), &role.tags);

@@ -3,11 +3,11 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::{
     api::app::LogRetention,
-    api::condition::Standing,
+    api::condition::LegState,
     app::fixtures::{
         at_rest, caller, desired, desired_on, detail, identity, listing, log_group, nothing, path, role, with_function,
     },
-    app::{Ground, Retention, retain},
+    app::{NetworkOffer, RetainedApp, retain},
     aws::{Architecture, AwsError, Environment, Failure, Fixed, FunctionListing, PolicyDocument, Setting, Tags},
     guard::Allow,
     plan::Unread,
@@ -21,16 +21,16 @@ fn writes(plan: Plan) -> Vec<Write> {
     plan.steps.into_iter().map(|step| step.write).collect()
 }
 
-fn stands(plan: &Plan, kind: ConditionType) -> (Standing, Reason) {
+fn stands(plan: &Plan, kind: ConditionType) -> (LegState, Reason) {
     let leg = leg(plan, kind);
-    (leg.standing, leg.reason)
+    (leg.state, leg.reason)
 }
 
 fn leg(plan: &Plan, kind: ConditionType) -> &Leg {
     plan.legs.iter().find(|leg| leg.kind == kind).expect("the leg")
 }
 
-fn function_stands(plan: &Plan) -> (Standing, Reason) {
+fn function_stands(plan: &Plan) -> (LegState, Reason) {
     stands(plan, ConditionType::FunctionReady)
 }
 
@@ -68,8 +68,8 @@ fn foreign() -> Tags {
 #[test]
 fn a_new_app_on_a_network_that_is_ready_takes_exactly_five_writes() {
     let plan = decided(&nothing());
-    assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (Standing::Progressing, Reason::Applying));
-    assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::Applying));
+    assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (LegState::Progressing, Reason::Applying));
+    assert_eq!(function_stands(&plan), (LegState::Progressing, Reason::Applying));
     let DesiredFunction { configuration, architecture, package, .. } = desired_function();
     let description = "private-genai-operator: PrivateGenAIApp team-a/bot".to_owned();
     let tags = identity().tags();
@@ -104,8 +104,8 @@ fn an_app_at_rest_has_nothing_to_do_whether_or_not_its_function_was_asked_for() 
     for detail in [Some(detail()), None] {
         let plan = decided(&Observed { detail, ..at_rest() });
         assert_eq!(plan.steps, []);
-        assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (Standing::Met, Reason::Ready));
-        assert_eq!(function_stands(&plan), (Standing::Met, Reason::Ready));
+        assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (LegState::Met, Reason::Ready));
+        assert_eq!(function_stands(&plan), (LegState::Met, Reason::Ready));
         assert_eq!(plan.legs.len(), 2);
     }
 }
@@ -128,23 +128,23 @@ fn operations(plan: &Plan) -> Vec<&'static str> {
 
 #[test]
 fn without_a_path_role_and_log_group_come_and_the_function_is_not_created() {
-    let plan = super::plan(&desired_on(&Ground::Rising(None)), &nothing());
-    assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::WaitingForNetwork));
+    let plan = super::plan(&desired_on(&NetworkOffer::Preparing(None)), &nothing());
+    assert_eq!(function_stands(&plan), (LegState::Progressing, Reason::WaitingForNetwork));
     assert_eq!(operations(&plan), ["CreateRole", "PutRolePolicy", "CreateLogGroup", "PutRetentionPolicy"]);
     let mut failed = detail();
     failed.state = FunctionState::Failed;
     failed.listing.configuration.subnets.clear();
-    let plan = super::plan(&desired_on(&Ground::Rising(None)), &with_function(failed));
+    let plan = super::plan(&desired_on(&NetworkOffer::Preparing(None)), &with_function(failed));
     assert_eq!(plan.steps, [], "nor deleted to be created again");
-    assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::WaitingForNetwork));
+    assert_eq!(function_stands(&plan), (LegState::Progressing, Reason::WaitingForNetwork));
 }
 
 #[test]
 fn an_app_that_has_nothing_gets_nothing_while_its_vpc_is_refused_and_one_with_a_function_all_that_it_needs() {
-    let closed = desired_on(&Ground::Closed(Some(path())));
+    let closed = desired_on(&NetworkOffer::Unavailable(Some(path())));
     let plan = super::plan(&closed, &nothing());
     assert_eq!(plan.steps, []);
-    let waits = (Standing::Progressing, Reason::WaitingForNetwork);
+    let waits = (LegState::Progressing, Reason::WaitingForNetwork);
     assert_eq!((stands(&plan, ConditionType::ExecutionRoleReady), function_stands(&plan)), (waits, waits));
     let plan = super::plan(&closed, &Observed { role: None, log_group: None, ..at_rest() });
     assert_eq!(operations(&plan), ["CreateRole", "PutRolePolicy", "CreateLogGroup", "PutRetentionPolicy"]);
@@ -153,16 +153,16 @@ fn an_app_that_has_nothing_gets_nothing_while_its_vpc_is_refused_and_one_with_a_
 #[test]
 fn a_function_is_kept_exact_and_says_what_it_is_whatever_becomes_of_the_network() {
     for ground in [
-        Ground::Ready(path()),
-        Ground::Rising(Some(path())),
-        Ground::Rising(None),
-        Ground::Closed(Some(path())),
-        Ground::Closed(None),
+        NetworkOffer::Ready(path()),
+        NetworkOffer::Preparing(Some(path())),
+        NetworkOffer::Preparing(None),
+        NetworkOffer::Unavailable(Some(path())),
+        NetworkOffer::Unavailable(None),
     ] {
         let desired = desired_on(&ground);
         let plan = super::plan(&desired, &at_rest());
         assert_eq!(plan.steps, [], "{ground:?}");
-        assert_eq!(function_stands(&plan), (Standing::Met, Reason::Ready), "{ground:?}: it runs");
+        assert_eq!(function_stands(&plan), (LegState::Met, Reason::Ready), "{ground:?}: it runs");
         let mut drifted = detail();
         drifted.listing.configuration.memory_mib += 1;
         assert_eq!(writes(super::plan(&desired, &with_function(drifted))), [put_configuration()], "{ground:?}");
@@ -231,13 +231,13 @@ fn a_role_or_a_log_group_that_is_not_ours_keeps_nothing_else_from_being_exact() 
     opened.attached_policies.insert("arn:aws:iam::aws:policy/AdministratorAccess".to_owned());
     let plan = decided(&Observed { role: Some(theirs.clone()), ..with_function(function.clone()) });
     assert_eq!(writes(plan.clone()), [put_configuration()]);
-    assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (Standing::Blocked, Reason::NameTaken));
+    assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (LegState::Blocked, Reason::NameTaken));
     let plan = decided(&Observed { role: Some(theirs), listing: None, detail: None, ..at_rest() });
-    assert_eq!((plan.steps.len(), function_stands(&plan)), (0, (Standing::Blocked, Reason::NameTaken)));
+    assert_eq!((plan.steps.len(), function_stands(&plan)), (0, (LegState::Blocked, Reason::NameTaken)));
     let log_group = Some(log_group(Some(foreign())));
     let plan = decided(&Observed { role: Some(opened), log_group, ..with_function(function) });
     assert_eq!(operations(&plan), ["DetachRolePolicy", "UpdateFunctionConfiguration"]);
-    assert_eq!(function_stands(&plan), (Standing::Blocked, Reason::NameTaken));
+    assert_eq!(function_stands(&plan), (LegState::Blocked, Reason::NameTaken));
 }
 
 #[test]
@@ -350,7 +350,7 @@ fn each_drift_of_the_function_is_put_right_by_one_write() {
         let mut detail = detail();
         drift(&mut detail.listing);
         let plan = decided(&with_function(detail));
-        assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::Applying), "{what}");
+        assert_eq!(function_stands(&plan), (LegState::Progressing, Reason::Applying), "{what}");
         assert_eq!(writes(plan), [write()], "{what}");
     }
 }
@@ -361,7 +361,7 @@ fn a_setting_that_somebody_changed_is_put_back_by_the_one_update_and_the_others_
         let mut detail = detail();
         detail.listing.altered = [*setting].into();
         let plan = decided(&with_function(detail));
-        assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::Applying), "{setting:?}");
+        assert_eq!(function_stands(&plan), (LegState::Progressing, Reason::Applying), "{setting:?}");
         let (name, configuration) = (identity().function_name(), desired_function().configuration);
         let reset = [*setting].into();
         assert_eq!(writes(plan), [Write::UpdateFunctionConfiguration { name, configuration, reset }], "{setting:?}");
@@ -376,7 +376,7 @@ fn a_function_that_only_somebody_else_can_have_created_is_told_and_left_alone() 
         detail.listing.configuration.memory_mib += 1;
         let plan = decided(&with_function(detail));
         assert_eq!(plan.steps, [], "{fixed:?}");
-        assert_eq!(function_stands(&plan), (Standing::Blocked, Reason::NameTaken), "{fixed:?}");
+        assert_eq!(function_stands(&plan), (LegState::Blocked, Reason::NameTaken), "{fixed:?}");
         let message = &leg(&plan, ConditionType::FunctionReady).message;
         let name = identity().function_name();
         assert!(message.contains(name.as_str()) && message.contains(fixed.as_str()), "{message}");
@@ -443,12 +443,12 @@ fn an_environment_that_lambda_would_refuse_keeps_nothing_else_of_a_function_from
     let variables = [("LONG".to_owned(), "x".repeat(5_000))].into();
     desired.function.configuration.environment = Environment::new(variables);
     let plan = super::plan(&desired, &at_rest());
-    assert_eq!((plan.steps.len(), function_stands(&plan)), (0, (Standing::Blocked, Reason::EnvironmentTooLong)));
+    assert_eq!((plan.steps.len(), function_stands(&plan)), (0, (LegState::Blocked, Reason::EnvironmentTooLong)));
     let mut moved = detail();
     moved.listing.configuration.subnets.clear();
     moved.listing.code_sha256.push('x');
     let plan = super::plan(&desired, &with_function(moved));
-    assert_eq!(function_stands(&plan), (Standing::Blocked, Reason::EnvironmentTooLong));
+    assert_eq!(function_stands(&plan), (LegState::Blocked, Reason::EnvironmentTooLong));
     assert_eq!(writes(plan), [put_configuration(), put_code()], "with the environment that it has");
 }
 
@@ -465,7 +465,7 @@ fn a_function_that_aws_is_at_work_on_is_waited_for_and_not_written_to() {
         let message = &leg(&plan, ConditionType::FunctionReady).message;
         assert!(message.contains(says) && message.contains(identity().function_name().as_str()), "{message}");
     };
-    let waits = |change, reason, says: &str| stands(change, Standing::Progressing, reason, says);
+    let waits = |change, reason, says: &str| stands(change, LegState::Progressing, reason, says);
     waits(|it| it.state = FunctionState::Pending, Reason::FunctionPending, "Pending (Why: because)");
     waits(|it| it.state = FunctionState::from_wire("Deleting"), Reason::FunctionPending, "Deleting");
     waits(|it| it.state = FunctionState::from_wire("Deactivated"), Reason::FunctionPending, "Deactivated");
@@ -480,7 +480,7 @@ fn a_function_that_failed_to_start_is_deleted_so_that_it_can_be_created_anew() {
     failed.state = FunctionState::Failed;
     failed.state_reason = Some("SubnetOutOfIPAddresses: no address".to_owned());
     let plan = decided(&with_function(failed));
-    assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::FunctionFailed));
+    assert_eq!(function_stands(&plan), (LegState::Progressing, Reason::FunctionFailed));
     assert!(leg(&plan, ConditionType::FunctionReady).message.contains("SubnetOutOfIPAddresses"));
     assert_eq!(writes(plan), [delete_function()]);
 }
@@ -492,7 +492,7 @@ fn an_update_that_failed_is_told_with_aws_s_reason_and_another_one_is_made_when_
     failed.last_update_reason = Some("EniLimitExceeded: too many".to_owned());
     let plan = decided(&with_function(failed.clone()));
     assert_eq!(plan.steps, []);
-    assert_eq!(function_stands(&plan), (Standing::Blocked, Reason::FunctionFailed));
+    assert_eq!(function_stands(&plan), (LegState::Blocked, Reason::FunctionFailed));
     assert!(leg(&plan, ConditionType::FunctionReady).message.contains("EniLimitExceeded: too many"));
     failed.listing.configuration.memory_mib += 1;
     assert_eq!(writes(decided(&with_function(failed))), [put_configuration()]);
@@ -507,7 +507,7 @@ fn a_role_of_somebody_else_is_told_and_nothing_is_built_on_it() {
     ] {
         let plan = decided(&observed);
         assert_eq!(plan.steps, []);
-        assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (Standing::Blocked, Reason::NameTaken));
+        assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (LegState::Blocked, Reason::NameTaken));
         let message = &leg(&plan, ConditionType::ExecutionRoleReady).message;
         assert!(message.contains(identity().role_name().as_str()) && message.contains("remove it"), "{message}");
     }
@@ -527,7 +527,7 @@ fn a_function_of_somebody_else_is_told_and_never_touched() {
         change(&mut detail);
         let plan = decided(&with_function(detail));
         assert_eq!(plan.steps, []);
-        assert_eq!(function_stands(&plan), (Standing::Blocked, Reason::NameTaken));
+        assert_eq!(function_stands(&plan), (LegState::Blocked, Reason::NameTaken));
         let message = &leg(&plan, ConditionType::FunctionReady).message;
         assert!(message.contains(identity().function_name().as_str()) && message.contains("remove it"), "{message}");
     }
@@ -540,7 +540,7 @@ fn a_log_group_of_somebody_else_is_told_never_touched_and_no_function_writes_int
         theirs.group.retention_days = Some(7);
         let plan = decided(&Observed { log_group: Some(theirs), listing: None, detail: None, ..at_rest() });
         assert_eq!(plan.steps, []);
-        assert_eq!(function_stands(&plan), (Standing::Blocked, Reason::NameTaken));
+        assert_eq!(function_stands(&plan), (LegState::Blocked, Reason::NameTaken));
         let message = &leg(&plan, ConditionType::FunctionReady).message;
         assert!(message.contains(identity().log_group_name().as_str()) && message.contains("remove it"), "{message}");
     }
@@ -559,17 +559,17 @@ fn an_app_that_goes_takes_its_function_first_and_the_rest_once_that_is_confirmed
     };
     let exact = Observed { role: Some(crate::app::fixtures::role()), ..there.clone() };
     let plan = teardown(&identity, &exact, &Governance::default());
-    assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::Deleting));
+    assert_eq!(function_stands(&plan), (LegState::Progressing, Reason::Deleting));
     assert_eq!(writes(plan), [delete_function()]);
 
     let mut deleting = detail();
     deleting.state = FunctionState::from_wire("Deleting");
     let plan = teardown(&identity, &Observed { detail: Some(deleting), ..exact }, &Governance::default());
     assert_eq!(plan.steps, [], "a deletion under way is waited for");
-    assert_eq!(function_stands(&plan), (Standing::Progressing, Reason::Deleting));
+    assert_eq!(function_stands(&plan), (LegState::Progressing, Reason::Deleting));
 
     let plan = teardown(&identity, &Observed { detail: None, ..there }, &Governance::default());
-    assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (Standing::Progressing, Reason::Deleting));
+    assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (LegState::Progressing, Reason::Deleting));
     assert_eq!(
         writes(plan),
         [
@@ -618,8 +618,8 @@ fn a_role_that_lambda_may_still_need_is_reduced_to_releasing_interfaces_and_hand
     assert_eq!(operations, wanted, "Lambda must be able to assume it");
 
     role.attached_policies.clear();
-    role.inline_policies.insert("private-genai".to_owned(), crate::policy::retired_policy());
-    role.tags.insert(crate::identity::TAG_RETIRED.to_owned(), "eni-0123456789abcdef0".to_owned());
+    role.inline_policies.insert("private-genai".to_owned(), crate::policy::handed_over_policy());
+    role.tags.insert(crate::identity::TAG_HANDED_OVER.to_owned(), "eni-0123456789abcdef0".to_owned());
     let handed_over = Observed { role: Some(role.clone()), ..left };
     assert_eq!(
         teardown(&identity(), &handed_over, &Governance::default()),
@@ -633,10 +633,10 @@ fn a_role_that_lambda_may_still_need_is_reduced_to_releasing_interfaces_and_hand
     assert_eq!(operations, ["UntagRole", "PutRolePolicy"], "an app of the same name takes it back");
 }
 
-fn retention() -> Retention {
+fn retention() -> RetainedApp {
     let models = Some(["amazon.nova-lite-v1:0".parse().expect("a model")].into());
     let (allow, governance) = (Allow::default(), Governance::default());
-    Retention { identity: identity(), caller: caller(), models, allow, governance }
+    RetainedApp { identity: identity(), caller: caller(), models, allow, governance }
 }
 
 /// What is looked at of an app that is to be retained: a function only where the role tells that it needs something.
@@ -664,7 +664,7 @@ fn an_app_that_is_retained_has_its_role_tagged_and_nothing_else_written() {
     let tags = put_back.into_iter().chain([(TAG_RETAINED.to_owned(), "true".to_owned())]).collect();
     assert_eq!(write(lost), [Write::TagRole { role: identity().role_name(), tags }], "it is found by them");
     assert_eq!(write(tagged(&[TAG_RETAINED])), [], "done");
-    assert_eq!(write(tagged(&[TAG_RETIRED])), [], "the network's already");
+    assert_eq!(write(tagged(&[TAG_HANDED_OVER])), [], "the network's already");
     assert_eq!(write(Role { tags: foreign(), ..role() }), []);
     assert_eq!(retain(&retention(), &left(None, None)), Plan::default(), "nothing is there to be retained");
 }
@@ -672,7 +672,7 @@ fn an_app_that_is_retained_has_its_role_tagged_and_nothing_else_written() {
 #[test]
 fn a_role_that_is_gone_is_put_back_for_the_function_that_is_retained_and_tagged_once_the_function_has_it() {
     let plan = retain(&retention(), &left(None, Some(detail())));
-    assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (Standing::Progressing, Reason::Applying));
+    assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (LegState::Progressing, Reason::Applying));
     let create = writes(decided(&nothing()))[0].clone();
     assert_eq!(writes(plan), [create, put_policy()], "as for an app that stays");
     let anew = Role { id: "AROAANEW".to_owned(), ..role() };
@@ -710,7 +710,7 @@ fn a_function_that_cannot_take_its_role_now_is_waited_for_and_one_that_never_wil
     ] {
         let waits = plan(state, update);
         assert_eq!(waits.steps, []);
-        assert_eq!(function_stands(&waits), (Standing::Progressing, Reason::FunctionPending));
+        assert_eq!(function_stands(&waits), (LegState::Progressing, Reason::FunctionPending));
     }
     for state in [FunctionState::Failed, FunctionState::Other("Deactivated".to_owned())] {
         assert_eq!(writes(plan(state, UpdateStatus::Failed)), [tag_retained()]);
@@ -725,10 +725,10 @@ fn a_function_that_cannot_take_its_role_now_is_waited_for_and_one_that_never_wil
 
 #[test]
 fn a_retired_role_whose_app_has_a_function_again_is_taken_back_before_it_is_retained() {
-    let plan = retain(&retention(), &left(Some(tagged(&[TAG_RETIRED])), Some(detail())));
-    let untag = Write::UntagRole { role: identity().role_name(), keys: [TAG_RETIRED.to_owned()].into() };
+    let plan = retain(&retention(), &left(Some(tagged(&[TAG_HANDED_OVER])), Some(detail())));
+    let untag = Write::UntagRole { role: identity().role_name(), keys: [TAG_HANDED_OVER.to_owned()].into() };
     assert_eq!(writes(plan), [untag]);
-    assert_eq!(retain(&retention(), &left(Some(tagged(&[TAG_RETIRED])), None)), Plan::default());
+    assert_eq!(retain(&retention(), &left(Some(tagged(&[TAG_HANDED_OVER])), None)), Plan::default());
 }
 
 #[test]
@@ -736,18 +736,18 @@ fn what_runs_as_the_role_of_a_retained_app_and_carries_no_tag_waits_until_somebo
     let mut stripped = detail();
     stripped.tags = foreign();
     let plan = retain(&retention(), &left(None, Some(stripped.clone())));
-    assert_eq!((&*plan.steps, function_stands(&plan)), (&[][..], (Standing::Blocked, Reason::NameTaken)));
+    assert_eq!((&*plan.steps, function_stands(&plan)), (&[][..], (LegState::Blocked, Reason::NameTaken)));
     stripped.listing.configuration.role_arn = "arn:aws:iam::123456789012:role/theirs".to_owned();
     assert_eq!(retain(&retention(), &left(None, Some(stripped))), Plan::default(), "somebody else's");
     let untagged = Role { tags: foreign(), id: "AROAANEW".to_owned(), ..role() };
     let plan = retain(&retention(), &left(Some(untagged), Some(detail())));
     assert_eq!(plan.steps, []);
-    assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (Standing::Blocked, Reason::NameTaken));
+    assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (LegState::Blocked, Reason::NameTaken));
 }
 
 #[test]
 fn a_role_that_is_put_back_without_a_spec_that_can_be_read_lets_lambda_attach_and_says_that_it_allows_no_model() {
-    let unread = Retention { models: None, ..retention() };
+    let unread = RetainedApp { models: None, ..retention() };
     let plan = retain(&unread, &left(None, Some(detail())));
     let told = &leg(&plan, ConditionType::ExecutionRoleReady).message;
     assert!(told.contains("cannot be read from spec.models"), "{told}");
@@ -761,11 +761,11 @@ fn a_role_that_is_gone_comes_back_for_interfaces_that_nobody_else_would_find_and
     let eni: NetworkInterfaceId = "eni-0123456789abcdef0".parse().expect("an interface");
     let stranded = Observed { interfaces: [eni.clone()].into(), ..nothing() };
     let plan = teardown(&identity(), &stranded, &Governance::default());
-    assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (Standing::Progressing, Reason::Deleting));
+    assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (LegState::Progressing, Reason::Deleting));
     let mut role = role();
-    role.tags.insert(TAG_RETIRED.to_owned(), eni.to_string());
+    role.tags.insert(TAG_HANDED_OVER.to_owned(), eni.to_string());
     let created = create_role(&identity(), role.tags.clone(), None);
-    let document = retired_policy();
+    let document = handed_over_policy();
     let put = Write::PutRolePolicy { role: role.name.clone(), policy: POLICY_NAME.to_owned(), document };
     assert_eq!(writes(plan), [created, put.clone()]);
     role.inline_policies.clear();
@@ -776,7 +776,7 @@ fn a_role_that_is_gone_comes_back_for_interfaces_that_nobody_else_would_find_and
 
 #[test]
 fn an_app_that_comes_again_takes_what_was_left_of_it_over() {
-    for tags in [&[TAG_RETAINED][..], &[TAG_RETIRED], &[TAG_RETAINED, TAG_RETIRED]] {
+    for tags in [&[TAG_RETAINED][..], &[TAG_HANDED_OVER], &[TAG_RETAINED, TAG_HANDED_OVER]] {
         let mut observed = at_rest();
         let keys = tags.iter().map(|key| (*key).to_owned());
         let role = observed.role.as_mut().expect("a role");
@@ -810,7 +810,7 @@ fn a_function_that_lost_its_tags_keeps_the_role_that_it_runs_as_until_somebody_d
     assert_eq!(stripped.listing.configuration.role_arn, identity().role_arn(&caller()));
     let plan = teardown(&identity(), &with_function(stripped), &Governance::default());
     assert_eq!(plan.steps, []);
-    assert_eq!(function_stands(&plan), (Standing::Blocked, Reason::NameTaken));
+    assert_eq!(function_stands(&plan), (LegState::Blocked, Reason::NameTaken));
 }
 
 #[test]
@@ -855,8 +855,8 @@ fn an_app_that_goes_waits_for_no_tag_that_aws_may_refuse() {
     };
     let interfaces = BTreeSet::from(["eni-0123456789abcdef0".parse().expect("an id")]);
     let left_over = Observed { role: Some(role()), interfaces, ..nothing() };
-    assert_eq!(tags(writes(teardown(&identity(), &left_over, &platform))), [TAG_RETIRED]);
-    let retention = Retention { governance: platform, ..retention() };
+    assert_eq!(tags(writes(teardown(&identity(), &left_over, &platform))), [TAG_HANDED_OVER]);
+    let retention = RetainedApp { governance: platform, ..retention() };
     assert_eq!(tags(writes(retain(&retention, &left(Some(role()), None)))), [TAG_RETAINED]);
 }
 
@@ -889,7 +889,7 @@ fn a_role_is_created_under_the_boundary_and_one_that_is_not_under_it_is_put_ther
     for other in [None, Some("arn:aws:iam::123456789012:policy/other")] {
         let mut observed = Observed { role: Some(with_boundary(other)), ..at_rest() };
         let plan = super::plan(&desired_under_the_boundary(), &observed);
-        assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (Standing::Progressing, Reason::Applying));
+        assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (LegState::Progressing, Reason::Applying));
         assert_eq!(writes(plan), [put_boundary()], "{other:?}");
         let found = observed.role.as_mut().expect("a role");
         (found.inline_policies, found.trust_policy) = (BTreeMap::new(), PolicyDocument::from_wire("{}"));
@@ -919,7 +919,7 @@ fn a_role_that_goes_is_put_under_the_boundary_first_because_the_policies_of_no_o
     assert_eq!(first(&Observed { role: Some(bare), ..nothing() }), delete, "nothing of it is written");
     let stranded = Observed { interfaces: [eni].into(), ..nothing() };
     assert_eq!(first(&stranded).permissions_boundary(), Some(&boundary()), "one that comes back");
-    let retention = Retention { governance: under_the_boundary(), ..retention() };
+    let retention = RetainedApp { governance: under_the_boundary(), ..retention() };
     let retained = retain(&retention, &left(Some(with_boundary(None)), Some(detail())));
     assert_eq!(writes(retained), [put_boundary()], "before it is left");
 }

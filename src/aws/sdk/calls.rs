@@ -39,7 +39,7 @@ pub type OnCall = Arc<dyn Fn(&CallRecord) + Send + Sync>;
 
 /// What all calls in one region have in common.
 #[derive(Clone)]
-pub(super) struct Line {
+pub(super) struct RegionCalls {
     pub(super) region: Region,
     pub(super) pacer: Arc<Pacer>,
     pub(super) on_call: OnCall,
@@ -49,7 +49,7 @@ pub(super) struct Line {
 #[derive(Clone)]
 pub(super) struct Calls {
     service: &'static str,
-    line: Line,
+    line: RegionCalls,
 }
 
 /// One answer of several that make up a list.
@@ -84,7 +84,7 @@ pages! {
 }
 
 impl Calls {
-    pub(super) fn of(service: &'static str, line: &Line) -> Self {
+    pub(super) fn of(service: &'static str, line: &RegionCalls) -> Self {
         Self { service, line: line.clone() }
     }
 

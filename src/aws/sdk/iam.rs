@@ -12,7 +12,7 @@ use aws_sdk_iam::{
 use percent_encoding::percent_decode_str;
 
 use super::{
-    calls::{Calls, Line},
+    calls::{Calls, RegionCalls},
     error::{Malformed, needed, parsed},
 };
 use crate::aws::{AwsError, PolicyArn, PolicyDocument, Role, RoleName, Tags, Written};
@@ -27,7 +27,7 @@ pub(super) struct Iam {
 }
 
 impl Iam {
-    pub(super) fn new(client: Client, line: &Line) -> Self {
+    pub(super) fn new(client: Client, line: &RegionCalls) -> Self {
         Self { client, calls: Calls::of("iam", line) }
     }
 

@@ -16,7 +16,7 @@ use aws_smithy_types::Blob;
 
 use super::{
     CONNECT_TIMEOUT, PROBE_TIMEOUT,
-    calls::{Calls, Line},
+    calls::{Calls, RegionCalls},
     error::{Malformed, all_parsed, counted, needed, parsed},
     redact::redacted,
 };
@@ -39,7 +39,7 @@ pub(super) struct Lambda {
 
 /// Reads.
 impl Lambda {
-    pub(super) fn new(client: Client, line: &Line) -> Self {
+    pub(super) fn new(client: Client, line: &RegionCalls) -> Self {
         Self { client, calls: Calls::of("lambda", line) }
     }
 

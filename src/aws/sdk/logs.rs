@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use aws_sdk_cloudwatchlogs::{Client, operation::describe_log_groups::DescribeLogGroupsOutput, types};
 
 use super::{
-    calls::{Calls, Line},
+    calls::{Calls, RegionCalls},
     error::{Malformed, needed},
 };
 use crate::aws::{AwsError, Failure, LogGroup, LogGroupName, Tags, Written};
@@ -20,7 +20,7 @@ pub(super) struct Logs {
 }
 
 impl Logs {
-    pub(super) fn new(client: Client, line: &Line) -> Self {
+    pub(super) fn new(client: Client, line: &RegionCalls) -> Self {
         Self { client, calls: Calls::of("logs", line) }
     }
 

@@ -24,7 +24,7 @@ use std::{
 use async_trait::async_trait;
 use aws_config::{BehaviorVersion, SdkConfig, retry::RetryConfig, timeout::TimeoutConfig};
 
-use calls::Line;
+use calls::RegionCalls;
 pub use calls::{CallRecord, OnCall};
 use retries::ThrottlesAreNotRepeated;
 
@@ -86,8 +86,11 @@ impl SdkAws {
     fn services(&self, region: &Region) -> Arc<Services> {
         let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
         let of_region = services.entry(region.clone()).or_insert_with(|| {
-            let line =
-                Line { region: region.clone(), pacer: Arc::clone(&self.pacer), on_call: Arc::clone(&self.on_call) };
+            let line = RegionCalls {
+                region: region.clone(),
+                pacer: Arc::clone(&self.pacer),
+                on_call: Arc::clone(&self.on_call),
+            };
             let region = aws_config::Region::new(region.as_str().to_owned());
             let config = self.config.to_builder().region(region).build();
             Arc::new(Services::new(&config, &line))
@@ -118,7 +121,7 @@ struct Services {
 }
 
 impl Services {
-    fn new(config: &SdkConfig, line: &Line) -> Self {
+    fn new(config: &SdkConfig, line: &RegionCalls) -> Self {
         macro_rules! client {
             ($sdk:ident) => {
                 $sdk::Client::from_conf(

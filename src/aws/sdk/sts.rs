@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use aws_sdk_sts::{Client, operation::get_caller_identity::GetCallerIdentityOutput};
 
 use super::{
-    calls::{Calls, Line},
+    calls::{Calls, RegionCalls},
     error::{Malformed, needed, parsed},
 };
 use crate::aws::{AwsError, Caller, Partition};
@@ -19,7 +19,7 @@ pub(super) struct Sts {
 }
 
 impl Sts {
-    pub(super) fn new(client: Client, line: &Line) -> Self {
+    pub(super) fn new(client: Client, line: &RegionCalls) -> Self {
         Self { client, calls: Calls::of("sts", line), told: Mutex::default() }
     }
 

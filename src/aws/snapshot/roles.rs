@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use crate::{
     aws::{Aws, AwsError, Failure, Region, Role, RoleListing, RoleName},
-    turns::in_turn,
+    rotation::next_in_rotation,
 };
 
 /// How long a denial is taken for granted.
@@ -144,9 +144,10 @@ impl RoleReader {
         let mut wanted: BTreeSet<RoleName> = listed.keys().filter(|name| !known.contains_key(*name)).cloned().collect();
         if std::mem::take(turn) {
             let names: BTreeSet<&RoleName> = listed.keys().collect();
-            let in_turn: Vec<RoleName> = in_turn(&names, last.as_ref().as_ref(), IN_TURN).copied().cloned().collect();
-            *last = in_turn.last().cloned().or(last.take());
-            wanted.extend(in_turn);
+            let next: Vec<RoleName> =
+                next_in_rotation(&names, last.as_ref().as_ref(), IN_TURN).copied().cloned().collect();
+            *last = next.last().cloned().or(last.take());
+            wanted.extend(next);
         }
         wanted
     }

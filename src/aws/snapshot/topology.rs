@@ -58,7 +58,7 @@ impl Topology {
 /// What these tables keep, as [`Kept`](super::Kept).
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the tables say what is in them")]
-pub struct KeptTopology {
+pub struct TopologyContents {
     pub vpcs: Option<Arc<BTreeMap<VpcId, VpcListing>>>,
     pub dns: BTreeMap<VpcId, Arc<Option<VpcDns>>>,
     pub subnets: Option<Arc<Vec<Subnet>>>,
@@ -163,8 +163,8 @@ impl TopologyTables {
         ]
     }
 
-    pub(super) fn kept(&self) -> KeptTopology {
-        KeptTopology {
+    pub(super) fn kept(&self) -> TopologyContents {
+        TopologyContents {
             vpcs: self.vpcs.kept(),
             dns: self.dns().iter().filter_map(|(vpc, dns)| Some((vpc.clone(), dns.table.kept()?))).collect(),
             subnets: self.subnets.kept(),
@@ -173,8 +173,8 @@ impl TopologyTables {
         }
     }
 
-    pub(super) fn keep(&self, kept: KeptTopology, aged: Duration) {
-        let KeptTopology { vpcs, dns, subnets, route_tables, services } = kept;
+    pub(super) fn keep(&self, kept: TopologyContents, aged: Duration) {
+        let TopologyContents { vpcs, dns, subnets, route_tables, services } = kept;
         go_on(&self.vpcs, vpcs, aged);
         for (vpc, kept) in dns {
             self.dns_of(&vpc).keep(kept, aged);

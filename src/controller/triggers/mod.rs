@@ -31,15 +31,15 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     queues::{Queues, key_of as key_of_network},
-    touches::{Look as TouchedLook, Touched, Touches},
+    touches::{ReadRequest as TouchedLook, Touched, Touches},
     watch::{Change, watch},
 };
 use super::{
-    By, Context, Error, Guarded, Look, Pace, Settings, answered,
+    Context, DetailRead, Error, Guarded, Pace, ReadBy, Settings,
     context::{key, key_of},
-    credentials,
-    departed::look_after,
-    gauges, is_held, network_of,
+    credentials, gauges, is_held,
+    late_writes::look_after,
+    network_of, with_timeout,
 };
 use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
@@ -48,8 +48,8 @@ use crate::{
     leadership::Leadership,
     metrics::Metrics,
     network,
+    rotation::next_in_rotation,
     server::Readiness,
-    turns::in_turn,
 };
 
 /// Watches, reconciles, and resyncs until `stop`; then ends what is under way and returns. `ready` is told once both kinds
@@ -63,7 +63,7 @@ pub async fn run(
     ready: Arc<Readiness>,
     stop: CancellationToken,
 ) {
-    let client = leadership.fence(&answered(&client));
+    let client = leadership.fence(&with_timeout(&client));
     let (apps, app_writer) = store();
     let (networks, network_writer) = store();
     let (app_queue, app_requests) = unbounded();
@@ -98,7 +98,7 @@ pub async fn run(
     let watch_apps = watch::<PrivateGenAIApp>(&client, app_writer, |change| {
         if let Change::Gone(app) = &change {
             let uid = app.uid().unwrap_or_default();
-            context.latest_apps.forget(&uid);
+            context.written_apps.forget(&uid);
             context.gone(&key("app", app), &uid);
         }
         queues.app_changed(change);
@@ -106,7 +106,7 @@ pub async fn run(
     let watch_networks = watch::<PrivateGenAINetwork>(&client, network_writer, |change| {
         if let Change::Gone(network) = &change {
             let uid = network.uid().unwrap_or_default();
-            context.latest_networks.forget(&uid);
+            context.written_networks.forget(&uid);
             context.gone(&key("network", network), &uid);
         }
         if let Change::Listed = &change
@@ -130,12 +130,12 @@ pub async fn run(
             // number of apps.
             let turns = held_apps(&apps, &queues.home).into_iter();
             let turns = turns.filter_map(|(network, apps)| {
-                let next = in_turn(&apps, looked_at.get(&network), 1).next()?.clone();
+                let next = next_in_rotation(&apps, looked_at.get(&network), 1).next()?.clone();
                 Some((network, next))
             });
             looked_at = turns.collect();
             for app in looked_at.values() {
-                context.look_closely(app.clone(), Look::InTurn);
+                context.request_detail(app.clone(), DetailRead::Rotation);
             }
             queues.everything();
         }
@@ -156,14 +156,14 @@ pub async fn run(
             match touches.take(started.elapsed()) {
                 Some(TouchedLook::Rows(objects)) => {
                     for object in &objects {
-                        context.ask(object.key(), By::Rows);
+                        context.ask(object.key(), ReadBy::Rows);
                         look_at(object, &context, &queues);
                     }
                 }
                 Some(TouchedLook::Everything(objects)) => {
                     context.snapshots.resync();
                     for object in &objects {
-                        context.ask(object.key(), By::Tables);
+                        context.ask(object.key(), ReadBy::Tables);
                         look_at(object, &context, &queues);
                     }
                 }
@@ -208,7 +208,7 @@ pub async fn run(
 /// An object that was touched is reconciled, an app with a look at what no table shows.
 fn look_at(object: &Touched, context: &Context, queues: &Queues) {
     if let Touched::App((namespace, name)) = object {
-        context.look_closely(format!("{namespace}/{name}"), Look::Asked);
+        context.request_detail(format!("{namespace}/{name}"), DetailRead::Requested);
     }
     queues.wake(object);
 }
@@ -236,7 +236,7 @@ fn regions_in_use(context: &Context) -> BTreeSet<Region> {
     let of_networks =
         networks.iter().filter_map(|network| Some((key_of_network(network)?.region, is_held(network.meta()))));
     let used = of_apps.chain(of_networks).filter(|(region, held)| *held || allowed.allows(region));
-    used.map(|(region, _)| region).chain(context.departures.regions()).chain([home.clone()]).collect()
+    used.map(|(region, _)| region).chain(context.late_writes.regions()).chain([home.clone()]).collect()
 }
 
 /// The account in which the networks were built, as their statuses say.

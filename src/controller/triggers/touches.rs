@@ -35,14 +35,14 @@ impl Touched {
 
 /// How an object was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum By {
+enum ReadBy {
     Rows,
     Tables,
 }
 
 /// What is to be looked at now.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Look {
+pub(super) enum ReadRequest {
     /// The rows of these objects, and no others.
     Rows(BTreeSet<Touched>),
     /// Everything, for the sake of these objects.
@@ -53,7 +53,7 @@ pub(super) enum Look {
 #[derive(Debug, Default)]
 pub(super) struct Touches {
     waiting: BTreeSet<Touched>,
-    looked_at: BTreeMap<Touched, (Duration, By)>,
+    looked_at: BTreeMap<Touched, (Duration, ReadBy)>,
     everything: Option<Duration>,
 }
 
@@ -69,7 +69,7 @@ impl Touches {
     }
 
     /// What is looked at at this time, counted from any moment on. Who was looked at just now, waits.
-    pub(super) fn take(&mut self, now: Duration) -> Option<Look> {
+    pub(super) fn take(&mut self, now: Duration) -> Option<ReadRequest> {
         let is_over = |at: Duration| now >= at.saturating_add(APART);
         self.looked_at.retain(|_, (at, _)| !is_over(*at));
         let due: BTreeSet<Touched> =
@@ -77,12 +77,12 @@ impl Touches {
         if due.is_empty() {
             return None;
         }
-        let by_rows = self.looked_at.values().filter(|(_, by)| *by == By::Rows).count();
+        let by_rows = self.looked_at.values().filter(|(_, by)| *by == ReadBy::Rows).count();
         let by = if by_rows.saturating_add(due.len()) <= ONE_BY_ONE {
-            By::Rows
+            ReadBy::Rows
         } else if self.everything.is_none_or(is_over) {
             self.everything = Some(now);
-            By::Tables
+            ReadBy::Tables
         } else {
             return None;
         };
@@ -91,8 +91,8 @@ impl Touches {
             self.looked_at.insert(object.clone(), (now, by));
         }
         Some(match by {
-            By::Rows => Look::Rows(due),
-            By::Tables => Look::Everything(due),
+            ReadBy::Rows => ReadRequest::Rows(due),
+            ReadBy::Tables => ReadRequest::Everything(due),
         })
     }
 }
@@ -105,7 +105,7 @@ mod tests {
         Touched::App(("team-a".to_owned(), format!("app-{n}")))
     }
 
-    fn at(touches: &mut Touches, seconds: u64) -> Option<Look> {
+    fn at(touches: &mut Touches, seconds: u64) -> Option<ReadRequest> {
         touches.take(Duration::from_secs(seconds))
     }
 
@@ -118,7 +118,7 @@ mod tests {
                 touches.touch(app(1));
             }
             if let Some(look) = at(&mut touches, second) {
-                assert_eq!(look, Look::Rows([app(1)].into()));
+                assert_eq!(look, ReadRequest::Rows([app(1)].into()));
                 looks.push(second);
             }
         }
@@ -130,15 +130,19 @@ mod tests {
     fn one_who_is_touched_waits_for_no_other_and_a_hundred_cost_one_look_at_everything_every_half_minute() {
         let mut touches = Touches::default();
         touches.touch(app(0));
-        assert_eq!(at(&mut touches, 0), Some(Look::Rows([app(0)].into())));
+        assert_eq!(at(&mut touches, 0), Some(ReadRequest::Rows([app(0)].into())));
         let hundred: BTreeSet<Touched> = (1..=100).map(app).collect();
         hundred.iter().cloned().for_each(|app| touches.touch(app));
-        assert_eq!(at(&mut touches, 1), Some(Look::Everything(hundred.clone())));
+        assert_eq!(at(&mut touches, 1), Some(ReadRequest::Everything(hundred.clone())));
         touches.touch(app(101));
-        assert_eq!(at(&mut touches, 2), Some(Look::Rows([app(101)].into())), "a hundred others are no reason to wait");
+        assert_eq!(
+            at(&mut touches, 2),
+            Some(ReadRequest::Rows([app(101)].into())),
+            "a hundred others are no reason to wait"
+        );
         hundred.iter().cloned().for_each(|app| touches.touch(app));
         assert_eq!((3..31).filter_map(|second| at(&mut touches, second)).count(), 0);
-        assert_eq!(at(&mut touches, 31), Some(Look::Everything(hundred)));
+        assert_eq!(at(&mut touches, 31), Some(ReadRequest::Everything(hundred)));
         assert!(touches.is_empty());
     }
 
@@ -149,11 +153,11 @@ mod tests {
         for second in 0..90 {
             touches.touch(app(usize::try_from(second).expect("a number")));
             match at(&mut touches, second) {
-                Some(Look::Rows(objects)) => {
+                Some(ReadRequest::Rows(objects)) => {
                     rows += objects.len();
                     served.extend(objects);
                 }
-                Some(Look::Everything(objects)) => {
+                Some(ReadRequest::Everything(objects)) => {
                     everything += 1;
                     served.extend(objects);
                 }
@@ -162,7 +166,7 @@ mod tests {
         }
         assert!(rows <= 10 * 4 && everything <= 3, "{rows}, {everything}");
         (90..120).filter_map(|second| at(&mut touches, second)).for_each(|look| match look {
-            Look::Rows(objects) | Look::Everything(objects) => served.extend(objects),
+            ReadRequest::Rows(objects) | ReadRequest::Everything(objects) => served.extend(objects),
         });
         assert_eq!(served.len(), 90, "everybody in the end");
     }

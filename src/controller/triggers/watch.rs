@@ -30,9 +30,9 @@ pub(super) enum Change<K> {
 /// to begin anew with each good answer too, and it counts the mere beginning of a list as one, and the list that leads to
 /// a watch which is refused: so a list that fails would be asked for every second, for as long as it fails.
 #[derive(Default)]
-struct Unhurried(DefaultBackoff);
+struct SteadyBackoff(DefaultBackoff);
 
-impl Iterator for Unhurried {
+impl Iterator for SteadyBackoff {
     type Item = Duration;
 
     fn next(&mut self) -> Option<Duration> {
@@ -40,7 +40,7 @@ impl Iterator for Unhurried {
     }
 }
 
-impl Backoff for Unhurried {
+impl Backoff for SteadyBackoff {
     fn reset(&mut self) {}
 }
 
@@ -52,7 +52,7 @@ where
 {
     let store = writer.as_reader();
     let mut events = watcher(Api::<Guarded<K>>::all(client.clone()), watcher::Config::default())
-        .backoff(Unhurried::default())
+        .backoff(SteadyBackoff::default())
         .modify(|object| object.managed_fields_mut().clear())
         .reflect(writer)
         .boxed();

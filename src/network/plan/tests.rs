@@ -1,8 +1,8 @@
 use super::*;
 use crate::{
-    api::condition::Standing,
+    api::condition::LegState,
     aws::{AwsError, Failure, NetworkInterface, Role, RouteTarget, Tenancy},
-    identity::{Marked, TAG_RETIRED},
+    identity::{Marked, TAG_HANDED_OVER},
     network::{
         Demand, Remaining,
         fixtures::{
@@ -12,7 +12,7 @@ use crate::{
         },
     },
     plan::{Step, Unread},
-    policy::{ModelId, POLICY_NAME, retired_policy, trust_policy},
+    policy::{ModelId, POLICY_NAME, handed_over_policy, trust_policy},
 };
 
 fn decided(observed: &Observed) -> Plan {
@@ -27,9 +27,9 @@ fn leg(plan: &Plan, kind: ConditionType) -> &Leg {
     plan.legs.iter().find(|leg| leg.kind == kind).expect("the leg")
 }
 
-fn endpoints_leg(plan: &Plan) -> (Standing, Reason) {
+fn endpoints_leg(plan: &Plan) -> (LegState, Reason) {
     let leg = leg(plan, ConditionType::EndpointsReady);
-    (leg.standing, leg.reason)
+    (leg.state, leg.reason)
 }
 
 /// The endpoint that the plan creates, and nothing else.
@@ -51,7 +51,7 @@ fn endpoints() -> SecurityGroupId {
 #[test]
 fn a_network_that_has_nothing_first_gets_its_two_groups() {
     let plan = decided(&bare());
-    assert_eq!(endpoints_leg(&plan), (Standing::Progressing, Reason::WaitingForNetwork));
+    assert_eq!(endpoints_leg(&plan), (LegState::Progressing, Reason::WaitingForNetwork));
     let groups: Vec<(String, Option<String>)> = writes(plan)
         .into_iter()
         .map(|write| match write {
@@ -89,8 +89,8 @@ fn a_group_that_is_there_is_not_created_again() {
 fn new_groups_get_their_rule_and_lose_aws_s_default_before_anything_carries_them() {
     let groups = vec![new_group(FUNCTIONS_GROUP), new_group(ENDPOINTS_GROUP)];
     let plan = decided(&Observed { security_groups: groups, ..bare() });
-    assert_eq!(endpoints_leg(&plan), (Standing::Progressing, Reason::WaitingForNetwork));
-    assert_eq!(leg(&plan, ConditionType::SecurityGroupsReady).standing, Standing::Progressing);
+    assert_eq!(endpoints_leg(&plan), (LegState::Progressing, Reason::WaitingForNetwork));
+    assert_eq!(leg(&plan, ConditionType::SecurityGroupsReady).state, LegState::Progressing);
     assert_eq!(
         writes(plan),
         [
@@ -130,7 +130,7 @@ fn an_endpoint_that_aws_is_still_at_work_on_is_waited_for_and_shown() {
         pending.policy = None;
         let plan = decided(&with_endpoints(vec![pending]));
         assert_eq!(plan.steps, [], "{state}");
-        assert_eq!(endpoints_leg(&plan), (Standing::Progressing, Reason::EndpointPending));
+        assert_eq!(endpoints_leg(&plan), (LegState::Progressing, Reason::EndpointPending));
         let message = &leg(&plan, ConditionType::EndpointsReady).message;
         assert!(message.contains("vpce-00000001") && message.contains(state), "{message}");
     }
@@ -142,7 +142,7 @@ fn a_network_at_rest_has_every_leg_met_and_nothing_to_do() {
     assert_eq!(plan.steps, []);
     let kinds: Vec<ConditionType> = plan.legs.iter().map(|leg| leg.kind).collect();
     assert_eq!(kinds, [ConditionType::VpcReady, ConditionType::SecurityGroupsReady, ConditionType::EndpointsReady]);
-    assert!(plan.legs.iter().all(|leg| leg.standing == Standing::Met), "{:?}", plan.legs);
+    assert!(plan.legs.iter().all(|leg| leg.state == LegState::Met), "{:?}", plan.legs);
 }
 
 /// Somebody opens whatever can be opened, takes a subnet off the endpoint, and deletes the functions' group where `both` is not
@@ -217,12 +217,12 @@ fn a_refusal_of_placement_or_an_unreadable_topology_keeps_what_is_there_exact_an
     let plan = decided(&refused);
     assert_eq!(plan.steps, [], "nothing is created");
     assert_eq!(leg(&plan, ConditionType::VpcReady).reason, Reason::DedicatedTenancy);
-    let waits = (Standing::Progressing, Reason::WaitingForNetwork);
+    let waits = (LegState::Progressing, Reason::WaitingForNetwork);
     assert_eq!(endpoints_leg(&plan), waits);
     let mut exact = at_rest();
     refuse(&mut exact);
     let plan = decided(&exact);
-    assert_eq!((plan.steps.len(), endpoints_leg(&plan)), (0, (Standing::Met, Reason::Ready)), "legs tell what is");
+    assert_eq!((plan.steps.len(), endpoints_leg(&plan)), (0, (LegState::Met, Reason::Ready)), "legs tell what is");
     let mut failed = with_endpoints(vec![endpoint_in(1, EndpointState::Failed)]);
     refuse(&mut failed);
     let plan = decided(&failed);
@@ -321,7 +321,7 @@ fn drift_of_rules_is_put_right_by_differences_granting_before_revoking() {
     observed.security_groups[0].egress = default_egress();
     observed.security_groups[1].ingress.extend(https(ENDPOINTS_GROUP));
     let plan = decided(&observed);
-    assert_eq!(endpoints_leg(&plan), (Standing::Met, Reason::Ready), "the endpoint itself is as it should be");
+    assert_eq!(endpoints_leg(&plan), (LegState::Met, Reason::Ready), "the endpoint itself is as it should be");
     assert_eq!(
         writes(plan),
         [
@@ -345,14 +345,14 @@ fn the_same_purpose_has_the_same_client_token_until_its_endpoint_is_replaced() {
         identity().endpoint_token("bedrock-runtime", &endpoints(), Some(endpoint_id(replaces).as_str()))
     };
     let none = Hints::default();
-    let told = Hints { spent: [(RUNTIME, endpoint_id(7).to_string())].into(), ..Hints::default() };
+    let told = Hints { used_tokens: [(RUNTIME, endpoint_id(7).to_string())].into(), ..Hints::default() };
     assert_eq!(token(&none, vec![]), token(&none, vec![]));
     assert_eq!(token(&none, vec![endpoint_in(1, EndpointState::Deleting)]), derived(1));
     assert_eq!(token(&none, vec![endpoint_in(1, EndpointState::Deleted)]), derived(1));
     let both = vec![endpoint_in(2, EndpointState::Deleted), endpoint_in(1, EndpointState::Deleted)];
     assert_eq!(token(&none, both), derived(2), "the last one, whatever the order");
     assert_eq!(token(&told, vec![]), derived(7), "AWS stopped listing the endpoint that answered to the token");
-    let seen = Hints { ended: [(RUNTIME, endpoint_id(7))].into(), ..Hints::default() };
+    let seen = Hints { last_deleted: [(RUNTIME, endpoint_id(7))].into(), ..Hints::default() };
     assert_eq!(token(&seen, vec![]), derived(7), "AWS stopped listing the endpoint that was deleted");
     let mut earlier = endpoint_in(1, EndpointState::Deleted);
     earlier.security_groups = ["sg-0000001e".parse().expect("a group")].into();
@@ -361,31 +361,35 @@ fn the_same_purpose_has_the_same_client_token_until_its_endpoint_is_replaced() {
 
 #[test]
 fn what_is_known_of_endpoints_is_forgotten_with_their_group_and_what_is_known_of_tokens_with_the_next_endpoint() {
-    let mut hints = Hints { spent: [(RUNTIME, "a token".to_owned())].into(), ..Hints::default() };
+    let mut hints = Hints { used_tokens: [(RUNTIME, "a token".to_owned())].into(), ..Hints::default() };
     hints.look(&with_endpoints(vec![]));
-    assert_eq!((hints.group.clone(), hints.spent.len()), (Some(endpoints()), 0), "of which group was it?");
-    hints.spent.insert(RUNTIME, "a token".to_owned());
+    assert_eq!((hints.group.clone(), hints.used_tokens.len()), (Some(endpoints()), 0), "of which group was it?");
+    hints.used_tokens.insert(RUNTIME, "a token".to_owned());
     hints.look(&with_endpoints(vec![]));
-    assert_eq!(hints.spent.len(), 1);
+    assert_eq!(hints.used_tokens.len(), 1);
     hints.look(&with_endpoints(vec![endpoint(1)]));
-    assert_eq!((hints.ended.len(), hints.spent.len()), (0, 1), "one that vanishes is found by its token");
+    assert_eq!((hints.last_deleted.len(), hints.used_tokens.len()), (0, 1), "one that vanishes is found by its token");
     hints.look(&with_endpoints(vec![endpoint_in(1, EndpointState::Deleting)]));
     let ended = [(RUNTIME, endpoint_id(1))].into();
-    assert_eq!((&hints.ended, hints.spent.len()), (&ended, 0));
-    hints.spent.insert(RUNTIME, "vpce-00000002".to_owned());
+    assert_eq!((&hints.last_deleted, hints.used_tokens.len()), (&ended, 0));
+    hints.used_tokens.insert(RUNTIME, "vpce-00000002".to_owned());
     hints.look(&with_endpoints(vec![endpoint_in(1, EndpointState::Deleted)]));
     hints.look(&with_endpoints(vec![]));
-    assert_eq!((&hints.ended, hints.spent.len()), (&ended, 1), "it came after the one that is still listed");
+    assert_eq!(
+        (&hints.last_deleted, hints.used_tokens.len()),
+        (&ended, 1),
+        "it came after the one that is still listed"
+    );
     let mut deleted = Hints::default();
     deleted.look(&with_endpoints(vec![endpoint(1), endpoint(2)]));
     deleted.deleted(&endpoint_id(2));
-    assert_eq!(deleted.ended, BTreeMap::new(), "one too many");
+    assert_eq!(deleted.last_deleted, BTreeMap::new(), "one too many");
     deleted.deleted(&endpoint_id(1));
-    assert_eq!(deleted.ended, ended, "AWS took the order");
+    assert_eq!(deleted.last_deleted, ended, "AWS took the order");
     let mut rebuilt = with_endpoints(vec![]);
     rebuilt.security_groups[1].id = "sg-0000001e".parse().expect("a group");
     hints.look(&rebuilt);
-    assert_eq!((hints.ended.len(), hints.spent.len()), (0, 0));
+    assert_eq!((hints.last_deleted.len(), hints.used_tokens.len()), (0, 0));
 }
 
 #[test]
@@ -394,7 +398,7 @@ fn an_endpoint_that_will_never_be_available_is_deleted_so_that_another_can_come(
         let mut failed = endpoint_in(1, state.clone());
         failed.last_error = Some("Subnet is gone".to_owned());
         let plan = decided(&with_endpoints(vec![failed]));
-        assert_eq!(endpoints_leg(&plan), (Standing::Progressing, Reason::EndpointFailed));
+        assert_eq!(endpoints_leg(&plan), (LegState::Progressing, Reason::EndpointFailed));
         let message = &leg(&plan, ConditionType::EndpointsReady).message;
         assert!(message.contains("vpce-00000001") && message.contains("Subnet is gone"), "{message}");
         assert_eq!(writes(plan), [Write::DeleteVpcEndpoint { endpoint: endpoint_id(1) }], "{state:?}");
@@ -464,7 +468,7 @@ fn each_drift_of_the_endpoint_is_put_right_by_one_call_that_changes_nothing_else
         let mut drifted = endpoint(1);
         drift(&mut drifted);
         let plan = decided(&with_endpoints(vec![drifted]));
-        assert_eq!(endpoints_leg(&plan), (Standing::Progressing, Reason::Applying), "{what}");
+        assert_eq!(endpoints_leg(&plan), (LegState::Progressing, Reason::Applying), "{what}");
         assert_eq!(writes(plan), [Write::ModifyVpcEndpoint { endpoint: endpoint_id(1), change }], "{what}");
     }
 }
@@ -579,7 +583,7 @@ fn an_endpoint_that_lost_the_installation_s_tag_is_told_with_the_remedy_and_gets
         decided(&Observed { foreign_endpoints: vec![endpoint], ..with_endpoints(vec![]) })
     };
     let lost = foreign(|_| ());
-    assert_eq!((lost.steps.len(), endpoints_leg(&lost)), (0, (Standing::Blocked, Reason::NameTaken)));
+    assert_eq!((lost.steps.len(), endpoints_leg(&lost)), (0, (LegState::Blocked, Reason::NameTaken)));
     let message = &leg(&lost, ConditionType::EndpointsReady).message;
     assert!(
         message.contains("vpce-00000001") && message.contains("tag it privategenai.dev/installation=prod"),
@@ -600,7 +604,7 @@ fn a_replacement_waits_until_the_name_that_it_is_to_take_over_is_free() {
     let going = endpoint_in(1, EndpointState::Deleting);
     let plan = decided(&with_endpoints(vec![going.clone()]));
     assert_eq!(plan.steps, []);
-    assert_eq!(endpoints_leg(&plan), (Standing::Progressing, Reason::EndpointPending));
+    assert_eq!(endpoints_leg(&plan), (LegState::Progressing, Reason::EndpointPending));
     assert!(leg(&plan, ConditionType::EndpointsReady).message.contains("vpce-00000001"));
     let unnamed = VpcEndpoint { private_dns: false, ..going.clone() };
     assert!(created(decided(&with_endpoints(vec![unnamed]))).private_dns, "it holds no name");
@@ -627,7 +631,7 @@ fn an_app_whose_models_find_no_room_holds_up_nothing_and_is_named_and_the_rest_i
     let desired = desired_by(&too_many());
     let at_rest = plan(&desired, &at_rest(), &Hints::default());
     assert_eq!(at_rest.steps, []);
-    assert_eq!(endpoints_leg(&at_rest), (Standing::Met, Reason::Ready));
+    assert_eq!(endpoints_leg(&at_rest), (LegState::Met, Reason::Ready));
     let message = &leg(&at_rest, ConditionType::EndpointsReady).message;
     assert!(message.contains("no room for all models of team-a/greedy"), "{message}");
 
@@ -672,12 +676,12 @@ fn a_network_is_the_union_of_what_apps_demand() {
 fn a_network_that_nobody_demands_goes_from_the_endpoint_to_the_groups() {
     let deleting = || endpoint_in(2, EndpointState::Deleting);
     let first = teardown(&with_endpoints(vec![endpoint(1), deleting()]), &Governance::default());
-    assert_eq!(endpoints_leg(&first), (Standing::Progressing, Reason::Deleting));
+    assert_eq!(endpoints_leg(&first), (LegState::Progressing, Reason::Deleting));
     assert_eq!(writes(first), [Write::DeleteVpcEndpoint { endpoint: endpoint_id(1) }]);
 
     let second = teardown(&with_endpoints(vec![deleting()]), &Governance::default());
     assert_eq!(second.steps, [], "the groups stay while an endpoint may still carry them");
-    assert_eq!(endpoints_leg(&second), (Standing::Progressing, Reason::Deleting));
+    assert_eq!(endpoints_leg(&second), (LegState::Progressing, Reason::Deleting));
     assert!(leg(&second, ConditionType::EndpointsReady).message.contains("vpce-00000002"));
 
     let third = teardown(&with_endpoints(vec![endpoint_in(2, EndpointState::Deleted)]), &Governance::default());
@@ -710,10 +714,10 @@ fn the_role_of_an_app_that_is_gone_goes_with_the_last_interface_that_it_is_kept_
         name: "pgai-gone".parse().expect("a name"),
         arn: "arn:aws:iam::123456789012:role/private-genai/prod/pgai-gone".to_owned(),
         trust_policy: trust_policy(),
-        inline_policies: [(POLICY_NAME.to_owned(), retired_policy())].into(),
+        inline_policies: [(POLICY_NAME.to_owned(), handed_over_policy())].into(),
         attached_policies: BTreeSet::new(),
         permissions_boundary: None,
-        tags: [(TAG_RETIRED.to_owned(), Retirement::tag(&[eni(1)].into()))].into(),
+        tags: [(TAG_HANDED_OVER.to_owned(), HandOver::tag(&[eni(1)].into()))].into(),
     };
     let with = |observed: Observed, interfaces: &[u32]| {
         observed.with_roles(
@@ -734,7 +738,7 @@ fn the_role_of_an_app_that_is_gone_goes_with_the_last_interface_that_it_is_kept_
         ..role.clone()
     };
     let kept = with(at_rest(), &[1]);
-    let kept = Observed { retired_roles: vec![opened], ..kept };
+    let kept = Observed { handed_over_roles: vec![opened], ..kept };
     let repairs = ["DeleteRolePolicy", "DetachRolePolicy", "UpdateAssumeRolePolicy", "PutRolePolicy"];
     assert_eq!(operations(&decided(&kept)), repairs, "one that is kept does no more than Lambda needs");
 
@@ -781,13 +785,13 @@ fn an_interface_that_was_left_behind_is_deleted_and_the_rest_waits_for_those_tha
 fn a_role_that_no_interface_names_goes_while_other_functions_are_left_and_stays_where_it_was_the_last_one_s() {
     let role = |name: &str, kept_for: Option<&str>| {
         let mut tags = identity().tags();
-        tags.extend(kept_for.map(|ids| (TAG_RETIRED.to_owned(), ids.to_owned())));
+        tags.extend(kept_for.map(|ids| (TAG_HANDED_OVER.to_owned(), ids.to_owned())));
         Role {
             name: name.parse().expect("a role"),
             id: "AROA1".to_owned(),
             arn: format!("arn:aws:iam::123456789012:role/{name}"),
             trust_policy: trust_policy(),
-            inline_policies: [(POLICY_NAME.to_owned(), retired_policy())].into(),
+            inline_policies: [(POLICY_NAME.to_owned(), handed_over_policy())].into(),
             attached_policies: BTreeSet::new(),
             permissions_boundary: None,
             tags,
@@ -797,7 +801,7 @@ fn a_role_that_no_interface_names_goes_while_other_functions_are_left_and_stays_
     let there = |live: &[&str]| Observed {
         live_roles: live.iter().map(|name| role(name, None)).collect(),
         remaining: if live.is_empty() { Remaining::Nothing } else { Remaining::Functions },
-        retired_roles: ["pgai-first", "pgai-second"].map(|name| role(name, Some("eni-00000001"))).into(),
+        handed_over_roles: ["pgai-first", "pgai-second"].map(|name| role(name, Some("eni-00000001"))).into(),
         function_interfaces: [(named.id.clone(), named.clone())].into(),
         ..at_rest()
     };
@@ -954,7 +958,7 @@ fn at_most_one_endpoint_ever_comes_to_be_and_none_beside_one_that_is_there() {
 fn whatever_is_not_yet_as_it_should_be_shows_in_a_leg_that_is_not_met() {
     for observed in states() {
         let plan = decided(&observed);
-        let met = plan.legs.iter().all(|leg| leg.standing == Standing::Met);
+        let met = plan.legs.iter().all(|leg| leg.state == LegState::Met);
         let surplus_only = plan.steps.iter().all(|step| matches!(step.write, Write::DeleteVpcEndpoint { .. }));
         assert!(!met || surplus_only, "a plan with steps is not ready yet: {plan:?}");
         let torn_down = teardown(&observed, &Governance::default());

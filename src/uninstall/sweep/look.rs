@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::found::{Found, InRegion};
+use super::observation::{InRegion, SweepObservation};
 use crate::{
     app::LogGroupFacts,
     aws::{
@@ -73,9 +73,9 @@ impl Looker {
     ///
     /// # Errors
     /// AWS's: what could not be looked at is not known to be gone.
-    pub async fn look(&mut self, regions: &BTreeSet<Region>) -> Result<Found, AwsError> {
+    pub async fn look(&mut self, regions: &BTreeSet<Region>) -> Result<SweepObservation, AwsError> {
         let roles = self.snapshots.region(&self.home).roles(MaxAge::Under(FRESH)).await?;
-        let mut found = Found { roles: (*roles).clone(), regions: BTreeMap::new() };
+        let mut found = SweepObservation { roles: (*roles).clone(), regions: BTreeMap::new() };
         let led = found.places(&self.installation).into_iter().map(|place| place.region);
         let regions: BTreeSet<Region> = led.chain(regions.iter().cloned()).chain([self.home.clone()]).collect();
         for region in regions {
@@ -91,7 +91,7 @@ impl Looker {
         Ok(found)
     }
 
-    async fn in_region(&mut self, region: &Region, found: &Found) -> Result<InRegion, AwsError> {
+    async fn in_region(&mut self, region: &Region, found: &SweepObservation) -> Result<InRegion, AwsError> {
         let tag = self.installation.tag();
         let mut state = InRegion { groups: self.aws.security_groups(region, tag).await?, ..InRegion::default() };
         let endpoints = self.aws.tagged_endpoints(region, tag).await?;

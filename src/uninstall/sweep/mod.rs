@@ -6,8 +6,8 @@
 //!
 //! All that is known is in AWS, so that a removal can be interrupted anywhere and begun again.
 
-pub mod found;
 mod look;
+pub mod observation;
 pub mod plan;
 pub mod removal;
 
@@ -21,14 +21,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    found::Found,
     look::Looker,
+    observation::SweepObservation,
     plan::{Memory, Plan, Scope, Unit},
     removal::Removal,
 };
 use super::{Failure, Item};
 use crate::{
-    api::condition::{ConditionType, Leg, Standing},
+    api::condition::{ConditionType, Leg, LegState},
     aws::{Aws, AwsError, Class, Failure as AwsFailure, Region, Tags, Write},
     governance::Governance,
     identity::{InstallationId, OwnerMark, is_retained},
@@ -114,14 +114,14 @@ impl Sweep {
     ///
     /// # Errors
     /// AWS's: what could not be looked at is not known to be gone.
-    pub async fn look(&mut self, items: &[Item]) -> Result<(Found, Plan), AwsError> {
+    pub async fn look(&mut self, items: &[Item]) -> Result<(SweepObservation, Plan), AwsError> {
         let regions = self.regions.iter().chain(items.iter().filter_map(Item::region)).cloned().collect();
         let settled = self.started.elapsed() >= SETTLED_AFTER;
-        let found = self.looker.look(&regions).await?;
+        let observation = self.looker.look(&regions).await?;
         self.memory.settled = settled;
-        self.memory.note(&found, &self.scope, self.started.elapsed());
-        let plan = plan::plan(&found, items, &self.scope, &self.memory);
-        Ok((found, plan))
+        self.memory.note(&observation, &self.scope, self.started.elapsed());
+        let plan = plan::plan(&observation, items, &self.scope, &self.memory);
+        Ok((observation, plan))
     }
 
     /// Which other installations have roles in the account, by the paths of the roles.
@@ -192,13 +192,13 @@ impl Sweep {
             _ => None,
         };
         let leg = leg.unwrap_or_else(|| explain(ConditionType::Ready, &write.resource(), error));
-        let Leg { standing, message, .. } = leg;
+        let Leg { state: standing, message, .. } = leg;
         match standing {
-            Standing::Blocked => {
+            LegState::Blocked => {
                 unit.waits.clear();
                 unit.problems.push(message);
             }
-            Standing::Met | Standing::Progressing | Standing::Unknown => unit.waits.push(message),
+            LegState::Met | LegState::Progressing | LegState::Unknown => unit.waits.push(message),
         }
     }
 

@@ -13,10 +13,10 @@ use std::{
 
 pub use objects::ObjectStep;
 
-use super::{found::Found, removal::Removal};
+use super::{observation::SweepObservation, removal::Removal};
 use crate::{
     api::{
-        condition::{Leg, Standing},
+        condition::{Leg, LegState},
         network::NetworkKey,
     },
     aws::{AccountId, NetworkInterfaceId, Region, Role, RoleName, Tags, Write},
@@ -64,7 +64,7 @@ pub struct Memory {
 
 impl Memory {
     /// Takes note of a look at a moment.
-    pub fn note(&mut self, found: &Found, scope: &Scope, now: Duration) {
+    pub fn note(&mut self, found: &SweepObservation, scope: &Scope, now: Duration) {
         self.now = now;
         self.names.extend(found.roles.keys().map(|role| role.as_str().to_owned()));
         for state in found.regions.values() {
@@ -101,11 +101,11 @@ impl Unit {
         for step in plan.steps {
             self.step(region, step.write);
         }
-        for Leg { standing, message, .. } in plan.legs {
+        for Leg { state: standing, message, .. } in plan.legs {
             match standing {
-                Standing::Met => {}
-                Standing::Progressing | Standing::Unknown => self.waits.push(message),
-                Standing::Blocked => self.problems.push(message),
+                LegState::Met => {}
+                LegState::Progressing | LegState::Unknown => self.waits.push(message),
+                LegState::Blocked => self.problems.push(message),
             }
         }
     }
@@ -156,7 +156,7 @@ impl Plan {
 }
 
 /// Decides about everything that was found, and about the objects, if there is a cluster.
-pub fn plan(found: &Found, items: &[Item], scope: &Scope, memory: &Memory) -> Plan {
+pub fn plan(found: &SweepObservation, items: &[Item], scope: &Scope, memory: &Memory) -> Plan {
     let given = Given { found, items, scope, memory, marks: found.marks() };
     let mut plan = Plan::default();
     let apps = apps::of(&given);
@@ -169,7 +169,7 @@ pub fn plan(found: &Found, items: &[Item], scope: &Scope, memory: &Memory) -> Pl
 
 /// By what is decided.
 struct Given<'a> {
-    found: &'a Found,
+    found: &'a SweepObservation,
     items: &'a [Item],
     scope: &'a Scope,
     memory: &'a Memory,
@@ -248,7 +248,12 @@ impl Whose {
 }
 
 /// The interfaces of a VPC that functions of the installation may have caused.
-fn function_interfaces(found: &Found, scope: &Scope, names: &BTreeSet<String>, key: &NetworkKey) -> Interfaces {
+fn function_interfaces(
+    found: &SweepObservation,
+    scope: &Scope,
+    names: &BTreeSet<String>,
+    key: &NetworkKey,
+) -> Interfaces {
     let Some(state) = found.regions.get(&key.region) else { return Interfaces::new() };
     let group = networks::functions_group(state, scope, key);
     let all = state.interfaces.get(&key.vpc).cloned().unwrap_or_default();

@@ -2,8 +2,8 @@
 
 use crate::{
     aws::Write,
-    identity::{TAG_RETAINED, TAG_RETIRED},
-    policy::{retired_policy, trust_policy},
+    identity::{TAG_HANDED_OVER, TAG_RETAINED},
+    policy::{handed_over_policy, trust_policy},
 };
 
 /// A write that deletes something, takes something away from it, or marks it as retained or retired.
@@ -47,10 +47,10 @@ impl TryFrom<Write> for Removal {
             // A ceiling only takes away; the operator's own policy demands it before a role's policies are deleted.
             | Write::PutRolePermissionsBoundary { .. } => true,
             // A retired role is left with what Lambda needs to release interfaces.
-            Write::PutRolePolicy { document, .. } => *document == retired_policy(),
+            Write::PutRolePolicy { document, .. } => *document == handed_over_policy(),
             Write::UpdateTrustPolicy { trust_policy: document, .. } => *document == trust_policy(),
             // The identity's tags may have to be put back with it, by which the operator finds the role.
-            Write::TagRole { tags, .. } => tags.contains_key(TAG_RETAINED) || tags.contains_key(TAG_RETIRED),
+            Write::TagRole { tags, .. } => tags.contains_key(TAG_RETAINED) || tags.contains_key(TAG_HANDED_OVER),
             Write::TagEc2 { tags, .. } => tags.keys().all(|key| key == TAG_RETAINED),
             Write::CreateSecurityGroup { .. }
             | Write::AuthorizeIngress { .. }
@@ -137,7 +137,7 @@ mod tests {
                 trust_policy: trust_policy(),
                 description: description(),
                 permissions_boundary: None,
-                tags: tags(&[TAG_RETIRED]),
+                tags: tags(&[TAG_HANDED_OVER]),
             },
             Write::UpdateTrustPolicy { role: role(), trust_policy: everything() },
             Write::PutRolePolicy { role: role(), policy: name(), document: everything() },
@@ -182,9 +182,9 @@ mod tests {
         for write in [
             Write::DeleteRole { role: role() },
             Write::DeleteFunction { name: "pgai-x".parse().expect("a function") },
-            Write::PutRolePolicy { role: role(), policy: "p".to_owned(), document: retired_policy() },
+            Write::PutRolePolicy { role: role(), policy: "p".to_owned(), document: handed_over_policy() },
             Write::UpdateTrustPolicy { role: role(), trust_policy: trust_policy() },
-            Write::TagRole { role: role(), tags: tags(&[TAG_RETIRED, TAG_INSTALLATION]) },
+            Write::TagRole { role: role(), tags: tags(&[TAG_HANDED_OVER, TAG_INSTALLATION]) },
             Write::TagRole { role: role(), tags: tags(&[TAG_RETAINED]) },
             Write::TagEc2 { resource: "sg-0abc1234".to_owned(), tags: tags(&[TAG_RETAINED]) },
         ] {

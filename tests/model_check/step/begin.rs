@@ -10,11 +10,11 @@ use private_genai_operator::{
         condition::{ConditionType, Leg, Reason},
         network::NetworkKey,
     },
-    app::{self, Facts, Ground, View, decide::Footing},
-    aws::{Kept, MaxAge},
-    controller::{Departed, Freshness, Pass, is_held},
+    app::{self, Facts, NetworkOffer, NetworkView, decide::NetworkBinding},
+    aws::{MaxAge, TableContents},
+    controller::{Freshness, Pass, Released, is_held},
     identity::is_retained,
-    network::{self, decide::Standing},
+    network::{self, decide::Acceptance},
 };
 
 use super::{
@@ -76,10 +76,12 @@ impl Scenario {
             next.tell_network(&object, None, &[leg]);
             return Ok(());
         }
-        match network::decide::standing(network, &key, &cluster) {
-            Standing::Loses { .. } if deleting => next.release_network(&object),
-            Standing::Loses { .. } if network::is_implicit(network) => next.delete_network(&object.get().name_any()),
-            Standing::Loses { to } => {
+        match network::decide::acceptance(network, &key, &cluster) {
+            Acceptance::Superseded { .. } if deleting => next.release_network(&object),
+            Acceptance::Superseded { .. } if network::is_implicit(network) => {
+                next.delete_network(&object.get().name_any())
+            }
+            Acceptance::Superseded { by: to } => {
                 let message = format!("PrivateGenAINetwork {to} stands for VPC {} already.", key.vpc);
                 next.tell_network(
                     &object,
@@ -87,14 +89,14 @@ impl Scenario {
                     &[Leg::blocked(ConditionType::Accepted, Reason::VpcConflict, message)],
                 );
             }
-            Standing::Released => next.release_network(&object),
-            Standing::Keeps if network::decide::leaves_everything(network, &key, &cluster) => {
+            Acceptance::Released => next.release_network(&object),
+            Acceptance::Accepted if network::decide::leaves_everything(network, &key, &cluster) => {
                 next.operators[number].covered.remove(&key.vpc);
                 next.operators[number].memory.forget(&key);
-                next.operators[number].departures.remove(&Departed::Network(key));
+                next.operators[number].departures.remove(&Released::Network(key));
                 next.release_network(&object);
             }
-            Standing::Keeps => {
+            Acceptance::Accepted => {
                 let to_be_held = network::decide::is_to_be_held(network, &key, &cluster);
                 if to_be_held || network::decide::is_to_be_recorded(network, &self.settings) {
                     let subject = Subject::Network { object: object.clone(), key: key.clone(), observed: None };
@@ -131,20 +133,23 @@ impl Scenario {
             execution_role: before.execution_role,
             function: before.function,
         };
-        match app::decide::footing(app, &cluster) {
-            Footing::Refused(leg) => {
+        match app::decide::network_binding(app, &cluster) {
+            NetworkBinding::Refused(leg) => {
                 next.tell_app(&object, facts, &[leg]);
                 Ok(())
             }
-            Footing::WithoutNetwork { app: wanted, leg, bring } => {
+            NetworkBinding::Unbound { app: wanted, leg, bring } => {
                 if let Some(name) = bring {
                     next.create_network(&name, &wanted.network, true, false);
                 }
-                let view =
-                    View { legs: vec![leg.clone()], endpoints: facts.endpoints.clone(), ground: Ground::Closed(None) };
+                let view = NetworkView {
+                    legs: vec![leg.clone()],
+                    endpoints: facts.endpoints.clone(),
+                    offer: NetworkOffer::Unavailable(None),
+                };
                 self.keep(next, number, worker, object, (wanted, facts, view, Network::Missing(leg)), closely)
             }
-            Footing::OnNetwork { app: wanted, network, view } => {
+            NetworkBinding::Bound { app: wanted, network, view } => {
                 let by = Network::Found(objects.networks[&network.name].clone());
                 facts.network = Some(network);
                 facts.endpoints.clone_from(&view.endpoints);
@@ -159,11 +164,11 @@ impl Scenario {
         number: usize,
         worker: &Worker,
         object: Object<PrivateGenAIApp>,
-        (wanted, facts, view, network): (App, Facts, View, Network),
+        (wanted, facts, view, network): (App, Facts, NetworkView, Network),
         closely: bool,
     ) -> Result<(), Wrong> {
         let app = object.get();
-        if !is_held(&app.metadata) && matches!(view.ground, Ground::Closed(_)) {
+        if !is_held(&app.metadata) && matches!(view.offer, NetworkOffer::Unavailable(_)) {
             let mut legs = vec![app::decide::accepted_leg(&wanted)];
             legs.extend(view.legs);
             next.tell_app(&object, facts, &legs);
@@ -177,7 +182,7 @@ impl Scenario {
             next.record_app(&object, &self.settings.installation);
         }
         let identity = app::decide::identity(app, &wanted.network, &self.settings);
-        let desired = app::Desired::new(&wanted, identity, &caller(), &self.settings.governance, &view.ground);
+        let desired = app::Desired::new(&wanted, identity, &caller(), &self.settings.governance, &view.offer);
         let operator = &mut next.operators[number];
         let closely = closely || app::decide::is_in_doubt(app);
         app::decide::begins(&desired, &mut operator.memory);
@@ -199,7 +204,7 @@ impl Scenario {
         let roles = with_snapshot(&mut next.operators[number], &world, None, async |snapshot| {
             snapshot.roles(MaxAge::Any).await
         });
-        let departing = app::Departing::of(object.get(), &self.settings.region);
+        let departing = app::AppDeletion::of(object.get(), &self.settings.region);
         let places = app::decide::places(&object.it, &departing, &roles, &self.settings);
         let rest: Vec<_> = places.iter().cloned().collect();
         let principal = rest.first().map(|identity| departing.principal(identity)).unwrap_or_default();
@@ -208,15 +213,16 @@ impl Scenario {
         self.start(next, number, worker, subject)
     }
 
-    fn begin_after(&self, next: &mut State, number: usize, worker: &Worker, departed: &Departed) -> Result<(), Wrong> {
+    fn begin_after(&self, next: &mut State, number: usize, worker: &Worker, departed: &Released) -> Result<(), Wrong> {
         let objects = Arc::clone(&next.objects);
         let cluster = objects.cluster(&self.settings);
         let world = Arc::clone(&next.world);
         let operator = &mut next.operators[number];
         // What another operator writes does not make our tables stale: whoever looks after a place has them read.
-        operator.kept = Arc::new(Kept { topology: operator.kept.topology.clone(), ..Kept::default() });
+        operator.kept =
+            Arc::new(TableContents { topology: operator.kept.topology.clone(), ..TableContents::default() });
         let (seen_to, subject) = match departed {
-            Departed::App(identity) => {
+            Released::App(identity) => {
                 let mut retained = || {
                     let roles = with_snapshot(&mut next.operators[number], &world, None, async |snapshot| {
                         snapshot.roles(MaxAge::Any).await
@@ -225,7 +231,7 @@ impl Scenario {
                 };
                 (app::decide::is_back(identity, &cluster) || retained(), Subject::AfterApp(identity.clone()))
             }
-            Departed::Network(key) => (network::decide::is_back(key, &cluster), Subject::AfterNetwork(key.clone())),
+            Released::Network(key) => (network::decide::is_back(key, &cluster), Subject::AfterNetwork(key.clone())),
         };
         if seen_to {
             next.operators[number].departures.insert(departed.clone(), true);

@@ -10,7 +10,7 @@ use private_genai_operator::{
         PrivateGenAINetworkSpec, PrivateGenAINetworkStatus, condition::Leg, network::NetworkKey,
     },
     app::{self, Facts},
-    controller::{Departed, Pass, is_held},
+    controller::{Pass, Released, is_held},
     identity::InstallationId,
     network,
 };
@@ -203,7 +203,7 @@ impl State {
         self.with_network(name, Some(network).filter(|_| held));
     }
 
-    pub(super) fn looked_after(&mut self, number: usize, departed: Departed, pass: &Pass) {
+    pub(super) fn looked_after(&mut self, number: usize, departed: Released, pass: &Pass) {
         let empty = pass.errors().is_empty() && pass.done.is_empty() && pass.plan.legs.is_empty();
         self.operators[number].departures.insert(departed, empty);
     }

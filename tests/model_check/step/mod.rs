@@ -20,8 +20,8 @@ use std::{collections::BTreeSet, time::Duration};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use private_genai_operator::{
     api::network::NetworkKey,
-    aws::{Caller, Kept},
-    controller::{Next, Settings},
+    aws::{Caller, TableContents},
+    controller::{PassAction, Settings},
     governance::Governance,
     guard::{Globs, ImplicitNetworks},
     identity::NetworkIdentity,
@@ -107,7 +107,7 @@ pub fn successors(scenario: &Scenario, state: &State) -> Vec<(Action, Result<Sta
                 found.push((action, outcome));
             };
             go(Action::Go(number, worker.clone()), How::Answered, None);
-            if matches!(operator.runs[worker].pass.next(), Next::Write(_)) {
+            if matches!(operator.runs[worker].pass.next(), PassAction::Write(_)) {
                 if let Some(chance) = scenario.chance(state, &Chance::Lost) {
                     go(Action::Lost(number, worker.clone()), How::Lost, Some(chance));
                 }
@@ -119,7 +119,7 @@ pub fn successors(scenario: &Scenario, state: &State) -> Vec<(Action, Result<Sta
         for worker in workers(state, number) {
             let begun = scenario.begin(state, number, &worker, false).transpose();
             found.extend(begun.map(|next| (Action::Begin(number, worker.clone()), next)));
-            if *operator.kept != Kept::default() {
+            if *operator.kept != TableContents::default() {
                 let begun = scenario.begin(&state.resync(number, false), number, &worker, true).transpose();
                 found.extend(begun.map(|next| (Action::Resync(number, worker.clone()), next)));
             }

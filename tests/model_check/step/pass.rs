@@ -8,9 +8,9 @@ use private_genai_operator::{
         DeletionPolicy,
         app::{App, FunctionStatus},
     },
-    app::{self, Facts, View},
+    app::{self, Facts, NetworkView},
     aws::{AwsError, Failure, FunctionState, SecurityGroupId, SubnetId, Write, Written},
-    controller::{Departed, Freshness, Next, Pass},
+    controller::{Freshness, Pass, PassAction, Released},
     network::{self, decide::Outcome},
     plan::Plan,
 };
@@ -43,12 +43,12 @@ impl Scenario {
         let Some(run) = next.operators[number].runs.get(worker).cloned() else { return Ok(()) };
         let mut run = (*run).clone();
         match run.pass.next() {
-            Next::Look(fresh) => {
+            PassAction::Look(fresh) => {
                 let plan = self.look(next, number, &mut run.subject, &fresh);
                 nobody_before(next, &plan)?;
                 run.pass.decided(plan);
             }
-            Next::Write(step) => {
+            PassAction::Write(step) => {
                 let answer = self.write(next, number, &step.write, how)?;
                 let result = answer.as_ref();
                 let operator = &mut next.operators[number];
@@ -71,7 +71,7 @@ impl Scenario {
                 };
                 run.pass.answered(result, again);
             }
-            Next::End => {
+            PassAction::End => {
                 next.operators[number].runs.remove(worker);
                 if let Some(run) = self.conclude(next, number, run) {
                     next.operators[number].runs.insert(worker.clone(), Arc::new(run));
@@ -191,7 +191,7 @@ impl Scenario {
                         operator.covered.remove(&key.vpc);
                         operator.memory.forget(&key);
                         if self.looks_after {
-                            operator.departures.insert(Departed::Network(key), false);
+                            operator.departures.insert(Released::Network(key), false);
                         }
                         if network.metadata.deletion_timestamp.is_some() {
                             next.release_network(&object);
@@ -222,7 +222,7 @@ impl Scenario {
                 let network_legs = match network {
                     Network::Missing(leg) => vec![leg],
                     Network::Found(network) => {
-                        let view = View::new(network.get(), &wanted, &self.settings.installation);
+                        let view = NetworkView::new(network.get(), &wanted, &self.settings.installation);
                         facts.endpoints = view.endpoints;
                         facts.network = Some(private_genai_operator::api::app::AppNetworkStatus {
                             name: network.get().name_any(),
@@ -253,7 +253,7 @@ impl Scenario {
                 if legs.is_empty() {
                     next.release_app(&object);
                     for place in places.iter().filter(|_| self.looks_after) {
-                        let departed = Departed::App(place.clone());
+                        let departed = Released::App(place.clone());
                         let departures = &mut next.operators[number].departures;
                         match departing.policy {
                             DeletionPolicy::Retain => departures.remove(&departed),
@@ -275,12 +275,12 @@ impl Scenario {
                     next.tell_app(&object, facts, &legs);
                 }
             }
-            Subject::AfterApp(identity) => next.looked_after(number, Departed::App(identity), &pass),
+            Subject::AfterApp(identity) => next.looked_after(number, Released::App(identity), &pass),
             Subject::AfterNetwork(key) => {
                 if !network::decide::is_taken(&key, &cluster) {
                     next.operators[number].covered.remove(&key.vpc);
                 }
-                next.looked_after(number, Departed::Network(key), &pass);
+                next.looked_after(number, Released::Network(key), &pass);
             }
         }
         None

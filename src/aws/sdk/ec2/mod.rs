@@ -20,7 +20,7 @@ use aws_sdk_ec2::{
 use aws_sdk_sts::operation::RequestId;
 
 use super::{
-    calls::{Calls, Line},
+    calls::{Calls, RegionCalls},
     error::{Malformed, needed, parsed},
 };
 use crate::aws::{
@@ -44,7 +44,7 @@ pub(super) struct Ec2 {
 
 /// Reads. Ids are always filters, because a describe by id fails as a whole when one of them does not exist.
 impl Ec2 {
-    pub(super) fn new(client: Client, line: &Line) -> Self {
+    pub(super) fn new(client: Client, line: &RegionCalls) -> Self {
         Self { client, calls: Calls::of("ec2", line) }
     }
 

@@ -7,7 +7,7 @@ use crate::{
     api::{condition::ConditionType, network::NetworkKey},
     app::{LogGroupFacts, Observed, teardown},
     aws::{FunctionDetail, FunctionName, FunctionState, NetworkInterfaceId, Region, Role, RoleName, Write},
-    identity::{AppIdentity, Retirement, TAG_RETAINED, is_retained, missing_tags},
+    identity::{AppIdentity, HandOver, TAG_RETAINED, is_retained, missing_tags},
     network::{of_functions, of_lambda},
     plan::{Plan as Steps, listed},
     uninstall::{Item, Kind},
@@ -65,7 +65,7 @@ pub(super) fn of<'a>(given: &Given<'a>) -> Vec<App<'a>> {
         // What the installation names so is a role's name too.
         names.extend(functions.chain(log_groups).filter_map(|name| Some((region.clone(), name.parse().ok()?))));
     }
-    for role in found.roles.values().filter(|role| Retirement::from_tags(&role.tags).is_none()) {
+    for role in found.roles.values().filter(|role| HandOver::from_tags(&role.tags).is_none()) {
         let place = given.place_of_role(role).map(|place| place.region);
         match place.filter(|region| found.regions.contains_key(region)) {
             Some(region) => drop(names.insert((region, role.name.clone()))),
@@ -84,7 +84,7 @@ fn app<'a>(region: Region, name: RoleName, given: &Given<'a>) -> App<'a> {
     let log_group_name = format!("/aws/lambda/{name}");
     let log_group = state.and_then(|state| state.log_groups.iter().find(|(it, _)| it.as_str() == log_group_name));
     let log_group = log_group.map(|(_, facts)| facts);
-    let role = found.roles.get(&name).filter(|role| Retirement::from_tags(&role.tags).is_none());
+    let role = found.roles.get(&name).filter(|role| HandOver::from_tags(&role.tags).is_none());
     let tags = [
         role.map(|role| &role.tags),
         function.map(|function| &function.tags),
@@ -107,7 +107,7 @@ fn app<'a>(region: Region, name: RoleName, given: &Given<'a>) -> App<'a> {
 
 /// What stays with the apps that are retained.
 #[derive(Default)]
-pub(super) struct Kept {
+pub(super) struct RetainedApps {
     /// The apps, by name.
     pub(super) names: BTreeSet<RoleName>,
     /// The networks that they use, and who uses them.
@@ -118,9 +118,9 @@ pub(super) struct Kept {
 
 /// Which apps are retained: those whose role says so, and those whose object does. An object that is there and says otherwise
 /// is the later word about what it stands for.
-pub(super) fn kept(apps: &[App<'_>], given: &Given<'_>) -> Kept {
+pub(super) fn kept(apps: &[App<'_>], given: &Given<'_>) -> RetainedApps {
     let Given { found, items, memory, .. } = given;
-    let mut kept = Kept::default();
+    let mut kept = RetainedApps::default();
     for app in apps {
         let object_retains = items.iter().any(|item| item.retained && app.is_of(item));
         let object_deletes = items.iter().any(|item| !item.retained && app.is_in_place_of(item));
@@ -142,7 +142,7 @@ pub(super) fn kept(apps: &[App<'_>], given: &Given<'_>) -> Kept {
     kept
 }
 
-pub(super) fn plan(apps: &[App<'_>], kept: &Kept, given: &Given<'_>, plan: &mut Plan) {
+pub(super) fn plan(apps: &[App<'_>], kept: &RetainedApps, given: &Given<'_>, plan: &mut Plan) {
     for app in apps {
         let whose = given.whose(app.place.as_ref());
         let others: BTreeSet<String> = app.resources().iter().filter_map(|resource| whose.told(resource)).collect();

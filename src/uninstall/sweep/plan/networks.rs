@@ -4,17 +4,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Given, Plan, Scope, Unit, Whose,
-    apps::{App, Kept, untagged},
+    apps::{App, RetainedApps, untagged},
 };
 use crate::{
     api::{condition::ConditionType, network::NetworkKey},
     aws::{Endpoints, NetworkInterfaceId, Role, SecurityGroup, SecurityGroupId, Topology, Write},
-    identity::{FUNCTIONS_GROUP, NetworkIdentity, Retirement, TAG_RETAINED, is_retained},
+    identity::{FUNCTIONS_GROUP, HandOver, NetworkIdentity, TAG_RETAINED, is_retained},
     network::{Observed, Remaining, is_needed_no_more, left_behind, of_lambda, teardown},
     plan::{Plan as Steps, listed},
     uninstall::{
         Item, Kind,
-        sweep::found::{Found, InRegion},
+        sweep::observation::{InRegion, SweepObservation},
     },
 };
 
@@ -65,7 +65,7 @@ impl Network {
         let endpoints = Endpoints { endpoints: state.endpoints.clone(), interfaces: BTreeMap::new() };
         let observed = Observed::new(&identity, &Topology::default(), &endpoints, &groups);
         let retired = found.roles.values().filter(|role| {
-            Retirement::from_tags(&role.tags).is_some() && given.place_of_role(role).as_ref() == Some(&key)
+            HandOver::from_tags(&role.tags).is_some() && given.place_of_role(role).as_ref() == Some(&key)
         });
         let interfaces = given.function_interfaces(&key);
         let long = memory.long_available.get(&key).cloned().unwrap_or_default();
@@ -101,8 +101,8 @@ impl Network {
         let mut stays = BTreeSet::new();
         let interfaces = of_lambda(&self.observed.function_interfaces);
         let remaining = self.remaining(given);
-        for role in &self.observed.retired_roles {
-            let Some(kept_for) = Retirement::from_tags(&role.tags) else { continue };
+        for role in &self.observed.handed_over_roles {
+            let Some(kept_for) = HandOver::from_tags(&role.tags) else { continue };
             if is_needed_no_more(role, &kept_for, &self.observed.function_interfaces, remaining) {
                 let mut steps = Steps::default();
                 steps.delete_role(ConditionType::SecurityGroupsReady, role, &given.scope.governance);
@@ -129,15 +129,15 @@ impl Network {
     }
 
     /// One of the interfaces that the role is kept for is that of a function.
-    fn is_needed(&self, kept_for: &Retirement, found: &Found) -> bool {
+    fn is_needed(&self, kept_for: &HandOver, found: &SweepObservation) -> bool {
         let attachments = found.regions.get(&self.key.region).map(|state| &state.attachments);
         let is_attached = |id: &NetworkInterfaceId| {
             let interface = self.observed.function_interfaces.get(id);
             interface.is_some_and(|interface| attachments.into_iter().flatten().any(|it| it.uses(interface)))
         };
         match kept_for {
-            Retirement::Interfaces(ids) => ids.iter().any(is_attached),
-            Retirement::Any => of_lambda(&self.observed.function_interfaces).iter().any(is_attached),
+            HandOver::Interfaces(ids) => ids.iter().any(is_attached),
+            HandOver::Any => of_lambda(&self.observed.function_interfaces).iter().any(is_attached),
         }
     }
 }
@@ -152,13 +152,18 @@ fn waits_for(role: &Role, interfaces: &BTreeSet<NetworkInterfaceId>) -> String {
 
 /// Decides about the networks that were found. Gives how each of those that may be touched stands; one that is not there is
 /// gone.
-pub(super) fn plan(apps: &[App<'_>], kept: &Kept, given: &Given<'_>, plan: &mut Plan) -> BTreeMap<NetworkKey, State> {
+pub(super) fn plan(
+    apps: &[App<'_>],
+    kept: &RetainedApps,
+    given: &Given<'_>,
+    plan: &mut Plan,
+) -> BTreeMap<NetworkKey, State> {
     let Given { items, scope, .. } = given;
     let mut states = BTreeMap::new();
     let unknown = items.iter().any(|item| item.kind == Kind::Network && item.retained && item.network.is_none());
     for key in given.places() {
         let network = Network::of(key.clone(), given);
-        let retired = network.observed.retired_roles.iter().map(|role| format!("role {}", role.name));
+        let retired = network.observed.handed_over_roles.iter().map(|role| format!("role {}", role.name));
         let resources: BTreeSet<String> = network.path.iter().cloned().chain(retired).collect();
         if resources.is_empty() && network.foreign_groups.is_empty() {
             continue;
@@ -205,7 +210,7 @@ pub(super) fn plan(apps: &[App<'_>], kept: &Kept, given: &Given<'_>, plan: &mut 
 
 /// Retired roles that lost the tags which say where they were needed: they go with the last interface anywhere.
 fn without_place(given: &Given<'_>, plan: &mut Plan) {
-    let is_lost = |role: &&Role| Retirement::from_tags(&role.tags).is_some() && given.place_of_role(role).is_none();
+    let is_lost = |role: &&Role| HandOver::from_tags(&role.tags).is_some() && given.place_of_role(role).is_none();
     let everywhere = given.places().iter().flat_map(|key| of_lambda(&given.function_interfaces(key))).collect();
     for role in given.found.roles.values().filter(is_lost) {
         let resource = format!("role {}", role.name);

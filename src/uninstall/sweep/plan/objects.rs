@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{
     Given, Memory, Plan, Unit,
-    apps::{App, Kept},
+    apps::{App, RetainedApps},
     networks::State,
 };
 use crate::{
@@ -34,7 +34,7 @@ enum Progress {
 
 pub(super) fn plan(
     apps: &[App<'_>],
-    kept: &Kept,
+    kept: &RetainedApps,
     networks: &BTreeMap<NetworkKey, State>,
     given: &Given<'_>,
     plan: &mut Plan,
@@ -60,7 +60,7 @@ pub(super) fn plan(
     }
 }
 
-fn of_app(item: &Item, apps: &[App<'_>], kept: &Kept, memory: &Memory) -> Progress {
+fn of_app(item: &Item, apps: &[App<'_>], kept: &RetainedApps, memory: &Memory) -> Progress {
     let mut mine = apps.iter().filter(|app| app.is_of(item)).peekable();
     if !item.retained {
         // What was retained of an earlier app of the name, in another VPC, is not this one's to take along.

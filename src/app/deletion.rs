@@ -16,7 +16,7 @@ use crate::{
 
 /// What an app that is being deleted says of itself, as far as it can be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Departing {
+pub struct AppDeletion {
     /// What becomes of its resources.
     pub policy: DeletionPolicy,
     /// Where it is.
@@ -27,7 +27,7 @@ pub struct Departing {
     pub given_role_id: Option<String>,
 }
 
-impl Departing {
+impl AppDeletion {
     /// What an object says; `home` is the region where none is named.
     pub fn of(app: &PrivateGenAIApp, home: &Region) -> Self {
         Self {
@@ -59,11 +59,11 @@ impl Departing {
         caller: &Caller,
         allow: &Allow,
         governance: &Governance,
-    ) -> Retention {
+    ) -> RetainedApp {
         let allowed = |models: &BTreeSet<ModelId>| allow.refusal(&identity.namespace, models).is_none();
         let models = self.models.clone().filter(|models| self.is_about(identity) && allowed(models));
         let (identity, caller, governance) = (identity.clone(), caller.clone(), governance.clone());
-        Retention { identity, caller, models, allow: allow.clone(), governance }
+        RetainedApp { identity, caller, models, allow: allow.clone(), governance }
     }
 
     /// Which principal its function runs as in one of its places.
@@ -85,7 +85,7 @@ fn models<'a>(ids: impl Iterator<Item = Option<&'a str>>) -> Option<BTreeSet<Mod
 
 /// An app that is to be forgotten here and left in AWS.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Retention {
+pub struct RetainedApp {
     /// Which app, and where.
     pub identity: AppIdentity,
     /// Who the operator is to AWS.
@@ -98,7 +98,7 @@ pub struct Retention {
     pub governance: Governance,
 }
 
-impl Retention {
+impl RetainedApp {
     /// What the execution role should be, where it has to be put back. Where the models cannot be read, it allows those
     /// that the operator let it call and that are still allowed: none, if it is gone, and Lambda's interfaces all the same.
     pub(super) fn role(&self, found: Option<&Role>) -> DesiredRole {
@@ -119,8 +119,8 @@ mod tests {
         aws::PolicyDocument,
     };
 
-    fn of_raw(object: &Value) -> Departing {
-        Departing::of_raw(object, &identity().region)
+    fn of_raw(object: &Value) -> AppDeletion {
+        AppDeletion::of_raw(object, &identity().region)
     }
 
     fn here() -> NetworkKey {
@@ -148,13 +148,13 @@ mod tests {
             }},
         });
         let app: PrivateGenAIApp = serde_json::from_value(whole.clone()).expect("an app");
-        let says = Departing {
+        let says = AppDeletion {
             policy: DeletionPolicy::Retain,
             network: Some(here()),
             models: Some(nova()),
             given_role_id: Some("AROA1".to_owned()),
         };
-        assert_eq!(Departing::of(&app, &identity().region), says);
+        assert_eq!(AppDeletion::of(&app, &identity().region), says);
         assert_eq!(of_raw(&whole), says);
     }
 
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(unknown(json!({"network": 7, "models": ["amazon.nova-lite-v1:0"]})).models, Some(nova()));
         assert_eq!(unknown(json!({"network": 7})).network, Some(here()), "where it was seen last");
         assert_eq!(unknown(json!({"network": {"vpcId": "vpc-0abc1234", "region": 7}})).network, Some(here()));
-        assert_eq!(of_raw(&json!({"spec": "none"})), Departing::default());
+        assert_eq!(of_raw(&json!({"spec": "none"})), AppDeletion::default());
         for models in [json!([]), json!(["amazon.nova-lite-v1:0", 7]), json!(["a*"]), json!({"not": "a list"})] {
             assert_eq!(of_raw(&json!({"spec": {"models": models}})).models, None, "{models}");
         }
@@ -173,11 +173,11 @@ mod tests {
 
     #[test]
     fn what_an_app_says_of_itself_is_not_said_of_what_it_has_in_another_vpc() {
-        let says = Departing {
+        let says = AppDeletion {
             network: Some(here()),
             models: Some(nova()),
             given_role_id: Some("AROA1".to_owned()),
-            ..Departing::default()
+            ..AppDeletion::default()
         };
         let elsewhere = AppIdentity { vpc: "vpc-0def5678".parse().expect("a VPC"), ..identity() };
         let models = |identity: &AppIdentity| {
@@ -191,7 +191,7 @@ mod tests {
 
     #[test]
     fn an_app_does_not_get_on_its_way_out_what_it_may_not_have() {
-        let says = Departing { network: Some(here()), models: Some(nova()), ..Departing::default() };
+        let says = AppDeletion { network: Some(here()), models: Some(nova()), ..AppDeletion::default() };
         for (namespaces, models) in [("*", "anthropic.*"), ("another", "*"), ("", "*")] {
             let allow =
                 Allow { namespaces: namespaces.parse().expect("globs"), models: models.parse().expect("globs") };
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn where_the_models_cannot_be_read_the_role_goes_on_allowing_what_it_allows() {
-        let retention = Retention {
+        let retention = RetainedApp {
             identity: identity(),
             caller: caller(),
             models: None,
@@ -216,14 +216,15 @@ mod tests {
 
     #[test]
     fn what_the_role_allows_goes_on_being_allowed_as_far_as_it_may_be_and_only_where_it_is_our_own_word() {
-        let narrow = |namespaces: &str, models: &str| Retention {
+        let narrow = |namespaces: &str, models: &str| RetainedApp {
             identity: identity(),
             caller: caller(),
             models: None,
             allow: Allow { namespaces: namespaces.parse().expect("globs"), models: models.parse().expect("globs") },
             governance: Governance::default(),
         };
-        let names_it = |retention: &Retention, role: &Role| retention.role(Some(role)).policy.as_str().contains("nova");
+        let names_it =
+            |retention: &RetainedApp, role: &Role| retention.role(Some(role)).policy.as_str().contains("nova");
         assert!(names_it(&narrow("*", "amazon.nova-*"), &role()));
         assert!(!names_it(&narrow("*", "anthropic.*"), &role()));
         assert!(!names_it(&narrow("another", "*"), &role()));

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt as _;
 
-use super::{Ground, Path};
+use super::{NetworkOffer, PrivatePath};
 use crate::{
     api::{
         EndpointStatus, PrivateGenAINetwork, PrivateGenAINetworkStatus,
         app::App,
-        condition::{ConditionType, Leg, Reason, Standing, find, is_true},
+        condition::{ConditionType, Leg, LegState, Reason, find, is_true},
         network::NetworkKey,
         waiting::Wait,
     },
@@ -84,21 +84,22 @@ pub(super) fn unreadable(name: &str) -> Leg {
 }
 
 /// What an app sees of its network: only its status.
-pub struct View {
+pub struct NetworkView {
     /// How the app stands as far as its network goes.
     pub legs: Vec<Leg>,
     /// The endpoints that it uses.
     pub endpoints: Vec<EndpointStatus>,
     /// What the network offers.
-    pub ground: Ground,
+    pub offer: NetworkOffer,
 }
 
-impl View {
+impl NetworkView {
     /// What an app of the installation sees of this network.
     pub fn new(network: &PrivateGenAINetwork, app: &App, installation: &InstallationId) -> Self {
         let name = network.name_any();
-        let recorded = || network.status.as_ref().and_then(Path::new);
-        let nothing = |leg| Self { legs: vec![leg], endpoints: Vec::new(), ground: Ground::Closed(recorded()) };
+        let recorded = || network.status.as_ref().and_then(PrivatePath::new);
+        let nothing =
+            |leg| Self { legs: vec![leg], endpoints: Vec::new(), offer: NetworkOffer::Unavailable(recorded()) };
         if network.metadata.deletion_timestamp.is_some() && is_implicit(network) {
             return nothing(Leg::progressing(
                 ConditionType::NetworkReady,
@@ -148,13 +149,13 @@ impl View {
                 inherited(ConditionType::EndpointReady, &name, &status.conditions, &[ConditionType::EndpointsReady])
             }
         };
-        let is_met = network_leg.standing == Standing::Met && endpoint_leg.standing == Standing::Met;
-        let ground = match Path::new(status) {
-            Some(path) if is_met => Ground::Ready(path),
-            recorded if vpc_is_ready => Ground::Rising(recorded),
-            recorded => Ground::Closed(recorded),
+        let is_met = network_leg.state == LegState::Met && endpoint_leg.state == LegState::Met;
+        let ground = match PrivatePath::new(status) {
+            Some(path) if is_met => NetworkOffer::Ready(path),
+            recorded if vpc_is_ready => NetworkOffer::Preparing(recorded),
+            recorded => NetworkOffer::Unavailable(recorded),
         };
-        Self { legs: vec![network_leg, endpoint_leg], endpoints: status.endpoints.clone(), ground }
+        Self { legs: vec![network_leg, endpoint_leg], endpoints: status.endpoints.clone(), offer: ground }
     }
 }
 
@@ -247,18 +248,18 @@ mod tests {
             Leg::blocked(ConditionType::EndpointsReady, Reason::PolicyTooLong, "Too long."),
         ]);
         let network = inherited(ConditionType::NetworkReady, "n", &conditions, &OF_THE_NETWORK);
-        assert_eq!((network.standing, network.reason), (Standing::Unknown, Reason::ObservationFailed));
+        assert_eq!((network.state, network.reason), (LegState::Unknown, Reason::ObservationFailed));
         let endpoint = inherited(ConditionType::EndpointReady, "n", &conditions, &[ConditionType::EndpointsReady]);
-        assert_eq!((endpoint.standing, endpoint.reason), (Standing::Blocked, Reason::PolicyTooLong));
+        assert_eq!((endpoint.state, endpoint.reason), (LegState::Blocked, Reason::PolicyTooLong));
         let waits = fold(&[
             Leg::blocked(ConditionType::VpcReady, Reason::TooFewZones, "Add subnets."),
             Leg::progressing(ConditionType::EndpointsReady, Reason::WaitingForNetwork, "Later."),
         ]);
         let endpoint = inherited(ConditionType::EndpointReady, "n", &waits, &[ConditionType::EndpointsReady]);
-        assert_eq!((endpoint.standing, endpoint.reason), (Standing::Progressing, Reason::WaitingForNetwork));
+        assert_eq!((endpoint.state, endpoint.reason), (LegState::Progressing, Reason::WaitingForNetwork));
         let refused = fold(&[Leg::blocked(ConditionType::Accepted, Reason::VpcConflict, "Another one.")]);
         let network = inherited(ConditionType::NetworkReady, "n", &refused, &OF_THE_NETWORK);
-        assert_eq!((network.standing, network.reason), (Standing::Blocked, Reason::VpcConflict));
+        assert_eq!((network.state, network.reason), (LegState::Blocked, Reason::VpcConflict));
     }
 
     #[test]
@@ -267,9 +268,9 @@ mod tests {
         let first = fold(&legs, &[], Some(1), Timestamp::UNIX_EPOCH);
         let later = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1);
         let over = fold(&legs, &first, Some(1), later);
-        for (conditions, standing) in [(&first, Standing::Progressing), (&over, Standing::Blocked)] {
+        for (conditions, standing) in [(&first, LegState::Progressing), (&over, LegState::Blocked)] {
             let leg = inherited(ConditionType::EndpointReady, "n", conditions, &[ConditionType::EndpointsReady]);
-            assert_eq!((leg.standing, leg.reason), (standing, Reason::EndpointPending), "{}", leg.message);
+            assert_eq!((leg.state, leg.reason), (standing, Reason::EndpointPending), "{}", leg.message);
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::{
 
 /// What a complete look has found. What could not be looked at is an error of the look, and never missing here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct SweepObservation {
     /// The roles below the installation's path, whatever their tags.
     pub roles: BTreeMap<RoleName, Role>,
     /// The regions that were looked at.
@@ -45,7 +45,7 @@ pub struct InRegion {
     pub denied: BTreeSet<String>,
 }
 
-impl Found {
+impl SweepObservation {
     /// Who has marked which networks as its own: the values of the tag, which may be anything that somebody wrote there.
     pub fn marks(&self) -> BTreeMap<String, BTreeSet<NetworkKey>> {
         let mut marks = BTreeMap::<_, BTreeSet<NetworkKey>>::new();

@@ -30,7 +30,7 @@ const ONE_BY_ONE: usize = 4;
 
 /// An app or a network whose resources were seen to be gone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Departed {
+pub enum Released {
     /// An app in a VPC.
     App(AppIdentity),
     /// The network of a VPC.
@@ -39,7 +39,7 @@ pub enum Departed {
 
 /// By what a place is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum By {
+pub enum ReadBy {
     /// By what there is under its own names.
     Rows,
     /// By the tables that all share, which were forgotten.
@@ -48,30 +48,30 @@ pub enum By {
 
 /// What a look at the place of one that went has shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum LateWriteCheck {
     /// Nothing is there that is to be removed.
-    Empty,
+    NothingLeft,
     /// Something was there; it is removed, or on its way.
-    NotEmpty,
+    Removing,
     /// AWS could not be asked.
     Unknown(AwsError),
 }
 
-impl<O> From<Converged<O>> for Place {
+impl<O> From<Converged<O>> for LateWriteCheck {
     fn from(pass: Converged<O>) -> Self {
         match pass.errors.into_iter().next() {
-            _ if !pass.done.is_empty() => Self::NotEmpty,
+            _ if !pass.done.is_empty() => Self::Removing,
             Some(error) => Self::Unknown(error),
-            None if pass.plan.legs.is_empty() => Self::Empty,
-            None => Self::NotEmpty,
+            None if pass.plan.legs.is_empty() => Self::NothingLeft,
+            None => Self::Removing,
         }
     }
 }
 
 /// Those that went lately.
 #[derive(Default)]
-pub struct Departures {
-    watched: Mutex<BTreeMap<Departed, Watch>>,
+pub struct LateWrites {
+    watched: Mutex<BTreeMap<Released, Watch>>,
     told: Notify,
 }
 
@@ -83,9 +83,9 @@ struct Watch {
     found: u32,
 }
 
-impl Departures {
+impl LateWrites {
     /// The object was let go just now.
-    pub fn tell(&self, departed: Departed) {
+    pub fn tell(&self, departed: Released) {
         self.watched
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -95,7 +95,7 @@ impl Departures {
 
     /// Its place was not seen to be empty: it is looked at until it was empty for a while. What cannot be removed, because AWS does not
     /// let the operator, is tried at the pace of everything that somebody must see to.
-    fn found(&self, departed: &Departed) {
+    fn found(&self, departed: &Released) {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(watch) = watched.get_mut(departed) {
             let delay = Pace::Blocked.delay(watch.found, &format!("{departed:?}")).unwrap_or(LOOK_EVERY);
@@ -106,21 +106,21 @@ impl Departures {
     }
 
     /// What is there now is to stay.
-    pub fn forget(&self, departed: &Departed) {
+    pub fn forget(&self, departed: &Released) {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(departed);
     }
 
     /// The regions of the places that are looked at.
     pub fn regions(&self) -> BTreeSet<Region> {
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        let region = |departed: &Departed| match departed {
-            Departed::App(identity) => identity.region.clone(),
-            Departed::Network(key) => key.region.clone(),
+        let region = |departed: &Released| match departed {
+            Released::App(identity) => identity.region.clone(),
+            Released::Network(key) => key.region.clone(),
         };
         watched.keys().map(region).collect()
     }
 
-    fn is_watched(&self, departed: &Departed) -> bool {
+    fn is_watched(&self, departed: &Released) -> bool {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner).contains_key(departed)
     }
 
@@ -130,7 +130,7 @@ impl Departures {
         watched.is_empty()
     }
 
-    fn due(&self) -> Vec<Departed> {
+    fn due(&self) -> Vec<Released> {
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         // Apps come first in their order: a network's groups go after the functions that carry them.
         watched.iter().filter(|(_, watch)| watch.due <= Instant::now()).map(|(departed, _)| departed.clone()).collect()
@@ -141,8 +141,8 @@ impl Departures {
 pub(super) async fn look_after(ctx: &Context) {
     let looking = async {
         loop {
-            if ctx.departures.is_empty() {
-                ctx.departures.told.notified().await;
+            if ctx.late_writes.is_empty() {
+                ctx.late_writes.told.notified().await;
             }
             tokio::time::sleep(LOOK_EVERY).await;
             look(ctx).await;
@@ -155,38 +155,38 @@ pub(super) async fn look_after(ctx: &Context) {
 }
 
 async fn look(ctx: &Context) {
-    let due = ctx.departures.due();
+    let due = ctx.late_writes.due();
     // What another operator writes does not make our tables stale.
-    let by = if due.len() <= ONE_BY_ONE { By::Rows } else { By::Tables };
-    if by == By::Tables {
+    let by = if due.len() <= ONE_BY_ONE { ReadBy::Rows } else { ReadBy::Tables };
+    if by == ReadBy::Tables {
         ctx.snapshots.resync();
     }
     for departed in due {
         // The answers about the others took their time.
-        if !ctx.departures.is_watched(&departed) {
+        if !ctx.late_writes.is_watched(&departed) {
             continue;
         }
         let place = match &departed {
-            Departed::App(identity) => app::look_after(identity, by, ctx).await,
-            Departed::Network(key) => {
+            Released::App(identity) => app::check_late_writes(identity, by, ctx).await,
+            Released::Network(key) => {
                 let snapshot = ctx.snapshots.region(&key.region);
                 snapshot.watch(&key.vpc);
-                if by == By::Rows {
+                if by == ReadBy::Rows {
                     snapshot.reread_remains(&key.vpc).await;
                 }
-                network::controller::look_after(key, ctx).await
+                network::controller::check_late_writes(key, ctx).await
             }
         };
         match place {
-            Place::Empty => continue,
-            Place::NotEmpty => {
+            LateWriteCheck::NothingLeft => continue,
+            LateWriteCheck::Removing => {
                 tracing::warn!(?departed, "something was created here after all was gone; it is removed");
             }
-            Place::Unknown(error) => {
+            LateWriteCheck::Unknown(error) => {
                 tracing::warn!(?departed, %error, "whether anything was created here after all was gone is not known yet");
             }
         }
-        ctx.departures.found(&departed);
+        ctx.late_writes.found(&departed);
     }
 }
 
@@ -214,7 +214,7 @@ mod tests {
         let place = |error: Option<AwsError>, waits: bool, wrote: bool| {
             let leg = Leg::progressing(ConditionType::ExecutionRoleReady, Reason::Deleting, "It goes.");
             let write = Write::DeleteRole { role: "pgai-a-b".parse().expect("a role name") };
-            Place::from(Converged::<()> {
+            LateWriteCheck::from(Converged::<()> {
                 observed: None,
                 plan: Plan { legs: waits.then_some(leg).into_iter().collect(), ..Plan::default() },
                 errors: error.into_iter().collect(),
@@ -225,11 +225,11 @@ mod tests {
                 changed: Vec::new(),
             })
         };
-        assert_eq!(place(None, false, false), Place::Empty);
-        assert_eq!(place(None, true, false), Place::NotEmpty);
-        assert_eq!(place(None, false, true), Place::NotEmpty);
+        assert_eq!(place(None, false, false), LateWriteCheck::NothingLeft);
+        assert_eq!(place(None, true, false), LateWriteCheck::Removing);
+        assert_eq!(place(None, false, true), LateWriteCheck::Removing);
         // A call that failed is on its leg.
-        assert_eq!(place(Some(error()), true, false), Place::Unknown(error()));
-        assert_eq!(place(Some(error()), true, true), Place::NotEmpty);
+        assert_eq!(place(Some(error()), true, false), LateWriteCheck::Unknown(error()));
+        assert_eq!(place(Some(error()), true, true), LateWriteCheck::Removing);
     }
 }

@@ -11,15 +11,15 @@ use kube::{Resource, core::DeserializeGuard};
 use super::Guarded;
 
 /// The objects as our own last writes left them, while the store does not show that yet.
-pub struct Latest<K>(Mutex<BTreeMap<String, Arc<Guarded<K>>>>);
+pub struct LastWritten<K>(Mutex<BTreeMap<String, Arc<Guarded<K>>>>);
 
-impl<K> Default for Latest<K> {
+impl<K> Default for LastWritten<K> {
     fn default() -> Self {
         Self(Mutex::default())
     }
 }
 
-impl<K: Resource<DynamicType = ()>> Latest<K> {
+impl<K: Resource<DynamicType = ()>> LastWritten<K> {
     /// Remembers what the API server answered to a write.
     pub fn remember(&self, object: K) {
         if let Some(uid) = object.meta().uid.clone() {
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn what_was_written_counts_until_the_store_has_caught_up() {
-        let latest = Latest::default();
+        let latest = LastWritten::default();
         let seen = |stored: &str| {
             let newest = latest.newest(Arc::new(DeserializeGuard(Ok(network(stored)))));
             newest.meta().resource_version.clone().unwrap_or_default()

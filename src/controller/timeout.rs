@@ -22,7 +22,7 @@ struct NoAnswer(Duration);
 
 /// The same client, whose requests are answered in time or fail. Of a watch that is the beginning of its answer: what
 /// comes then takes its time, and kube ends a watch that tells nothing for longer than it was asked to last.
-pub fn answered(client: &Client) -> Client {
+pub fn with_timeout(client: &Client) -> Client {
     let inner = client.clone();
     let service = tower::service_fn(move |request: http::Request<Body>| {
         let (inner, path) = (inner.clone(), request.uri().path().to_owned());
@@ -86,7 +86,7 @@ mod tests {
             let answer = http::Response::builder().status(404).header(CONTENT_TYPE, kind);
             Ok::<_, tower::BoxError>(answer.body(Body::from(body.as_bytes().to_vec()))?)
         });
-        Api::all(answered(&Client::new(service, "default")))
+        Api::all(with_timeout(&Client::new(service, "default")))
     }
 
     #[tokio::test]
