@@ -14,7 +14,7 @@ use crate::{
         pacing::{Pacer, Share},
         sdk::{CallRecord, SdkAws},
     },
-    controller::{self, Settings},
+    engine::{self, Settings},
     governance::{BoundaryFlag, GovernanceFlags},
     guard::{AllowFlags, Globs, ImplicitNetworks},
     identity::{InstallationId, OwnerMark},
@@ -182,7 +182,7 @@ pub enum Failure {
     Log(#[from] tracing_subscriber::filter::ParseError),
     /// Which cluster this is, is not known.
     #[error("{0}")]
-    Owner(#[from] controller::UnknownOwner),
+    Owner(#[from] engine::UnknownOwner),
     /// A signal handler cannot be installed.
     #[error("cannot listen to signals: {0}")]
     Signals(std::io::Error),
@@ -284,7 +284,7 @@ impl Run {
         let aws: Arc<dyn Aws> = Arc::new(aws);
         let work = async |leadership: Leadership, stop: CancellationToken| {
             let (client, aws, settings) = (client.clone(), Arc::clone(&aws), settings.clone());
-            controller::run(client, aws, settings, Arc::clone(&metrics), leadership, ready.clone(), stop).await;
+            engine::run(client, aws, settings, Arc::clone(&metrics), leadership, ready.clone(), stop).await;
         };
         if self.leader_elect {
             let (standing, told) = watch::channel(CandidateState::default());
@@ -309,9 +309,9 @@ const ASK_AGAIN: Duration = Duration::from_secs(2);
 /// Which cluster this is. An API server that is out of reach or too busy is asked again, as it is for everything else; `None` when
 /// the operator is told to stop before it answered.
 async fn which_cluster(client: &kube::Client, stop: &CancellationToken) -> Result<Option<OwnerMark>, Failure> {
-    let client = controller::with_timeout(client);
+    let client = engine::with_timeout(client);
     loop {
-        let Some(answer) = stop.run_until_cancelled(controller::owner_mark(&client)).await else {
+        let Some(answer) = stop.run_until_cancelled(engine::owner_mark(&client)).await else {
             return Ok(None);
         };
         match answer {

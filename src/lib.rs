@@ -4,8 +4,8 @@
 //!  Kubernetes                                   the core: pure, synchronous, total               AWS
 //!
 //!  watch ──► shared reflectors ──► desired ──┐
-//!            (controller::triggers)          ├──► plan: steps + legs ──► writes ──────────────► aws::Aws
-//!            aws::Snapshot ──────► observed ─┘         │            (controller::converge)        │
+//!            (engine::triggers)              ├──► plan: steps + legs ──► writes ──────────────► aws::Aws
+//!            aws::Snapshot ──────► observed ─┘         │            (engine::converge)            │
 //!                 ▲                                    └──► status ──► patch, only if it differs  │
 //!                 └──────────── batched reads, invalidated by our own writes ◄────────────────────┘
 //!
@@ -19,7 +19,7 @@
 //!   for; [`governance`]: what everything that is created has besides;
 //! - [`api`]: the two kinds and their conditions; [`plan`]: what a decision is; [`function`]: the built-in handler;
 //! - [`network`] and [`app`]: two controllers with one floor plan — desired, observed, plan, status, controller;
-//! - [`controller`]: what both share — triggers, one pass of look–decide–write, pace;
+//! - [`engine`]: what both share — triggers, one pass of look–decide–write, pace;
 //! - [`leadership`]: which replica acts, and until when it may write;
 //! - [`uninstall`]: everything removed, or everything let go; [`takeover`]: the networks of a cluster that is gone, taken over;
 //! - [`permissions`]: the operator's own IAM policy;
@@ -29,7 +29,7 @@ pub mod api;
 pub mod app;
 pub mod aws;
 pub mod cli;
-pub mod controller;
+pub mod engine;
 pub mod function;
 pub mod governance;
 pub mod guard;

@@ -17,7 +17,7 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::{app::ProbeResult, aws::pacing::Held, controller::drift};
+use crate::{app::ProbeResult, aws::pacing::Held, engine::drift};
 
 /// Sets what is not kept up to date.
 type LookUp = Box<dyn Fn(&Metrics) + Send + Sync>;

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     aws::{Aws, AwsError, MaxAge, Region, SecurityGroup, Snapshots, Write, sdk::SdkAws},
-    controller::{UnknownOwner, owner_mark, with_timeout},
+    engine::{UnknownOwner, owner_mark, with_timeout},
     identity::{InstallationId, Marked, OwnerMark, TAG_OWNER},
     leadership::{Election, Leadership, LeaseFlags},
     network::whose::mark_tag,

@@ -4,7 +4,7 @@ use kube::ResourceExt as _;
 
 use crate::{
     api::{InvalidSpec, PrivateGenAIApp, app::App},
-    controller::Settings,
+    engine::Settings,
     guard::Refusal,
 };
 

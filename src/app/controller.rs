@@ -20,7 +20,7 @@ use crate::{
         network::NetworkKey,
     },
     aws::{AwsError, Class, Failure, FunctionListing, MaxAge, Snapshot},
-    controller::{
+    engine::{
         Context, Converged, Error, Freshness, Guarded, Pace, ReadBy, Refused, Settings, add_finalizer, context::key,
         converge, explain_unreadable, is_held, tell_refused,
     },

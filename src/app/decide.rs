@@ -18,7 +18,7 @@ use crate::{
         network::NetworkKey,
     },
     aws::{AwsError, Role, RoleName, Write, Written},
-    controller::{Cluster, Guarded, Memory, Settings},
+    engine::{Cluster, Guarded, Memory, Settings},
     governance::Governance,
     identity::{AppIdentity, is_retained},
     network::{Claim, accepted, implicit_name, whose::Foreign},

@@ -14,7 +14,7 @@ use crate::{
         condition::{ConditionType, Leg, LegState, Reason, is_true},
     },
     aws::{Answer, AwsError, Class, Evidence, Failure, FunctionError, Invocation, ProbeError, Region},
-    controller::{DetailRead, Pace},
+    engine::{DetailRead, Pace},
     network::Service,
     plan::explain,
 };

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use crate::{
     api::app::FunctionStatus,
     aws::{FunctionDetail, FunctionListing, FunctionState, LogGroup, NetworkInterfaceId, Role, Tags, UpdateStatus},
-    controller::drift::BeforeRepair,
+    engine::drift::BeforeRepair,
     network::Claim,
     plan::Unread,
 };

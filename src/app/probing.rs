@@ -16,7 +16,7 @@ use crate::{
         condition::{Leg, LegState},
     },
     aws::{FunctionName, MaxAge, Region, Snapshot},
-    controller::{Context, DetailRead, FRESH},
+    engine::{Context, DetailRead, FRESH},
 };
 
 /// The last verdicts, by the uid of the app. They are lost with the operator: what is proven is on record in the status.
@@ -161,7 +161,7 @@ impl Probe<'_> {
         if asleep && verdict.leg.state != LegState::Blocked {
             verdict.leg = pending("The path is probed once the function is awake.");
             // One call wakes it. If that got lost, the next one is not needed soon.
-            verdict.again = Some((crate::controller::Pace::Blocked, failures));
+            verdict.again = Some((crate::engine::Pace::Blocked, failures));
         }
         let last = Last {
             asleep,

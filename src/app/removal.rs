@@ -24,7 +24,7 @@ use crate::{
         condition::{ConditionType, Leg, LegState, Reason},
     },
     aws::{AppRows, AwsError, Caller, Failure, MaxAge, Role, Snapshot},
-    controller::{
+    engine::{
         Context, Converged, Error, FRESH, Freshness, Guarded, LateWriteCheck, Pace, ReadBy, Released, Settings,
         context::key, converge, explain_undecoded, is_held, remove_finalizer, stored,
     },

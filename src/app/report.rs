@@ -9,7 +9,7 @@ use crate::{
         condition::{ConditionType, Leg, find, is_true, patience},
     },
     aws::{AwsError, Region, Write},
-    controller::{
+    engine::{
         Context, Error, Pace, apply_status,
         context::key,
         drift::{BeforeRepair, repairs},

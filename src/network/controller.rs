@@ -30,7 +30,7 @@ use crate::{
         AwsError, EndpointState, Failure, FunctionName, MaxAge, NetworkInterfaceId, Role, SecurityGroup,
         SecurityGroupId, Snapshot, Topology, VpcEndpoint, Write,
     },
-    controller::{
+    engine::{
         Context, Converged, Error, FRESH, Freshness, Guarded, LateWriteCheck, Pace, ReadBy, Released, add_finalizer,
         apply_status,
         context::{key, key_of, subnets_of},

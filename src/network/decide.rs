@@ -17,7 +17,7 @@ use crate::{
         network::NetworkKey,
     },
     aws::{AwsError, Caller, Failure, Write, Written},
-    controller::{Cluster, Memory, Settings, is_held},
+    engine::{Cluster, Memory, Settings, is_held},
     identity::{NetworkIdentity, is_retained, missing_tags},
     plan::{Plan, Source, listed},
     policy::{ModelId, models_of_endpoint},

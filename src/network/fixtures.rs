@@ -12,7 +12,7 @@ use crate::{
         Partition, Peer, Protocol, RouteTable, RouteTarget, Rule, SecurityGroup, SecurityGroupId, Subnet, SubnetId,
         Tenancy, Topology, Vpc, VpcDns, VpcEndpoint, VpcEndpointId, VpcId, ZoneName,
     },
-    controller::Settings,
+    engine::Settings,
     governance::Governance,
     guard::{Globs, ImplicitNetworks},
     identity::{

@@ -12,7 +12,7 @@ use crate::{
     api::{PrivateGenAIApp, app::App, network::NetworkKey},
     app::{Admission, retained_role},
     aws::Role,
-    controller::{Cluster, Guarded, Memory, is_held, network_of},
+    engine::{Cluster, Guarded, Memory, is_held, network_of},
     identity::{AppIdentity, NetworkIdentity, TAG_APP_NAME, TAG_APP_NAMESPACE, app_of_role, is_retained},
     plan::Source,
     policy::{ModelId, models_of_role},

@@ -15,7 +15,7 @@ use crate::{
         network::NetworkKey,
     },
     aws::{SecurityGroup, SecurityGroupId, Tags, Write},
-    controller::{Cluster, Guarded, Settings, network_of},
+    engine::{Cluster, Guarded, Settings, network_of},
     identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, InstallationId, Marked, OwnerMark, TAG_INSTALLATION, TAG_OWNER},
     network::Observed,
     plan::Plan,

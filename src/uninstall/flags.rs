@@ -13,7 +13,7 @@ use crate::{
         sdk::SdkAws,
     },
     cli::LogFormat,
-    controller::{owner_mark, with_timeout},
+    engine::{owner_mark, with_timeout},
     governance::GovernanceFlags,
     identity::{InstallationId, OwnerMark},
     leadership::LeaseFlags,

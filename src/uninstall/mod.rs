@@ -25,7 +25,7 @@ use objects::counted;
 use crate::{
     api::{DeletionPolicy, PrivateGenAIApp, PrivateGenAINetwork, Recorded, network::NetworkKey},
     aws::{AccountId, AwsError, Region},
-    controller::{self, UnknownOwner, in_words, is_held},
+    engine::{self, UnknownOwner, in_words, is_held},
     identity::{InstallationId, OwnerMark},
 };
 
@@ -74,7 +74,7 @@ pub enum Failure {
     Kubernetes(#[from] kube::Error),
     /// An object could not be let go.
     #[error("{0}")]
-    Object(#[from] controller::Error),
+    Object(#[from] engine::Error),
     /// The credentials are of another account than the one in which an object's resources are.
     #[error(
         "nothing more was done: the status of {object} says that its resources are in AWS account {recorded}, and the credentials \
@@ -178,7 +178,7 @@ async fn of_kind<K>(
 where
     K: Resource<DynamicType = ()>,
 {
-    match controller::raw::<K>(client, None).list(&ListParams::default()).await {
+    match engine::raw::<K>(client, None).list(&ListParams::default()).await {
         Ok(list) => Ok(list.items.into_iter().map(|object| item(kind, &object, home, ours)).collect()),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
         Err(error) => Err(error),

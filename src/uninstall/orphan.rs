@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork},
-    controller::{Error, is_held, remove_finalizer},
+    engine::{Error, is_held, remove_finalizer},
     identity::InstallationId,
     leadership::{Election, Leadership},
 };

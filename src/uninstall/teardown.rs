@@ -24,7 +24,7 @@ use super::{
 use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork, Recorded, condition::without_request_id},
     aws::Aws,
-    controller::{Error, raw, remove_finalizer},
+    engine::{Error, raw, remove_finalizer},
     identity::{OwnerMark, TAG_OWNER},
     leadership::{Election, Leadership},
     plan::listed,

@@ -10,7 +10,7 @@ use std::{
 
 use private_genai_operator::{
     aws::{SecurityGroup, Tags, Write},
-    controller::owner_mark,
+    engine::owner_mark,
     identity::{FUNCTIONS_GROUP, InstallationId, OwnerMark, TAG_OWNER},
     takeover::{self, Consent, Failure, Request, take_over},
     uninstall::{self, Lacking, Waiting, orphan},

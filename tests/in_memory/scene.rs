@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use jiff::Timestamp;
 use private_genai_operator::{
     aws::{Region, SubnetId, VpcId},
-    controller::{self, Settings},
+    engine::{self, Settings},
     governance::Governance,
     guard::{Globs, ImplicitNetworks},
     identity::{InstallationId, OwnerMark},
@@ -139,7 +139,7 @@ impl Scene {
         let stop = CancellationToken::new();
         self.ready = Arc::default();
         let settings = self.settings();
-        let run = controller::run(
+        let run = engine::run(
             self.kubernetes.client(),
             Arc::new(self.aws.clone()),
             settings,

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use private_genai_operator::{aws::TableContents, controller::PassAction};
+use private_genai_operator::{aws::TableContents, engine::PassAction};
 
 use super::{
     fingerprint::fingerprint,

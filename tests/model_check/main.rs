@@ -6,7 +6,7 @@
 //! ```text
 //! scenario    a small world, what may happen in it, and what must hold
 //! state       what is compared: account, objects, and all that operators hold in their heads
-//! step        what can happen next; decisions are app::decide, network::decide, controller::Pass, and the tables'
+//! step        what can happen next; decisions are app::decide, network::decide, engine::Pass, and the tables'
 //! fingerprint which states are the same but for the names of things
 //! explore     visits all states, and follows each to its end
 //! ```

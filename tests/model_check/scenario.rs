@@ -14,7 +14,7 @@ use private_genai_operator::{
     },
     app::decide::identity,
     aws::{EndpointState, NewVpcEndpoint, PolicyDocument, SubnetId, Tags, VpcId, Write, Written},
-    controller::Settings,
+    engine::Settings,
     governance::Governance,
     identity::AppIdentity,
     network::{Service, is_implicit},

@@ -21,7 +21,7 @@ use private_genai_operator::{
     api::{PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
     app::{self, decide::Principal},
     aws::{TableContents, TopologyContents, VpcId},
-    controller::{Cluster, Guarded, Memory, Pass, Released, Settings},
+    engine::{Cluster, Guarded, Memory, Pass, Released, Settings},
     identity::AppIdentity,
     network,
 };

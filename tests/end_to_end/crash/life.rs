@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use private_genai_operator::{aws::VpcId, controller::owner_mark, identity::AppIdentity};
+use private_genai_operator::{aws::VpcId, engine::owner_mark, identity::AppIdentity};
 use serde_json::{Value, json};
 
 use super::{

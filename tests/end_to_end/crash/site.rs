@@ -11,7 +11,7 @@ use kube::{
 use private_genai_operator::{
     api::{PrivateGenAIApp, PrivateGenAINetwork},
     aws::{Aws as _, PolicyArn, Region, Write, sdk::SdkAws},
-    controller::raw,
+    engine::raw,
     identity::InstallationId,
 };
 use serde_json::{Value, json};

@@ -12,7 +12,7 @@ use private_genai_operator::{
     },
     app::{self, Facts, NetworkOffer, NetworkView, decide::NetworkBinding},
     aws::{MaxAge, TableContents},
-    controller::{Freshness, Pass, Released, is_held},
+    engine::{Freshness, Pass, Released, is_held},
     identity::is_retained,
     network::{self, decide::Acceptance},
 };

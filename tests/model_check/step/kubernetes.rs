@@ -10,7 +10,7 @@ use private_genai_operator::{
         PrivateGenAINetworkSpec, PrivateGenAINetworkStatus, condition::Leg, network::NetworkKey,
     },
     app::{self, Facts},
-    controller::{Pass, Released, is_held},
+    engine::{Pass, Released, is_held},
     identity::InstallationId,
     network,
 };

@@ -7,7 +7,7 @@ use private_genai_operator::{
     api::network::NetworkKey,
     app,
     aws::{AwsError, Snapshot, Snapshots, Write},
-    controller::{Freshness, Settings},
+    engine::{Freshness, Settings},
     identity::AppIdentity,
     network,
 };

@@ -21,7 +21,7 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use private_genai_operator::{
     api::network::NetworkKey,
     aws::{Caller, TableContents},
-    controller::{PassAction, Settings},
+    engine::{PassAction, Settings},
     governance::Governance,
     guard::{Globs, ImplicitNetworks},
     identity::NetworkIdentity,

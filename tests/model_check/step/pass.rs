@@ -10,7 +10,7 @@ use private_genai_operator::{
     },
     app::{self, Facts, NetworkView},
     aws::{AwsError, Failure, FunctionState, SecurityGroupId, SubnetId, Write, Written},
-    controller::{Freshness, Pass, PassAction, Released},
+    engine::{Freshness, Pass, PassAction, Released},
     network::{self, decide::Outcome},
     plan::Plan,
 };

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use private_genai_operator::{
     aws::{TableContents, TopologyContents},
-    controller::Memory,
+    engine::Memory,
 };
 
 use super::{

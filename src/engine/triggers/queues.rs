@@ -16,7 +16,7 @@ use super::{touches::Touched, watch::Change};
 use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
     aws::Region,
-    controller::{Guarded, context::key, is_held, network_of},
+    engine::{Guarded, context::key, is_held, network_of},
     metrics::Metrics,
 };
 

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use crate::controller::context::key_of;
+use crate::engine::context::key_of;
 
 /// Two looks at one object, and two looks at everything, are at least this apart.
 pub(super) const APART: Duration = Duration::from_secs(30);

@@ -324,7 +324,7 @@ mod tests {
     use k8s_openapi::jiff::Timestamp;
 
     use super::*;
-    use crate::controller::drift::{BeforeRepair, repairs};
+    use crate::engine::drift::{BeforeRepair, repairs};
 
     fn shown(leg: Leg) -> Vec<Condition> {
         fold(&[leg], &[], Some(1), Timestamp::UNIX_EPOCH)

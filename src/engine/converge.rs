@@ -7,7 +7,7 @@ use tracing::{Instrument as _, field::Empty};
 use crate::{
     api::condition::{ConditionType, Leg, LegState, Reason},
     aws::{AwsError, Class, Failure, MaxAge, Snapshot, Write, Written},
-    controller::{Context, Pace, effects::Novelty},
+    engine::{Context, Pace, effects::Novelty},
     plan::{Plan, Step, gives_way, makes_room, stands_on},
 };
 

@@ -14,7 +14,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::controller::{Guarded, in_words};
+use crate::engine::{Guarded, in_words};
 
 /// What a watch saw.
 pub(super) enum Change<K> {
