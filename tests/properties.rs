@@ -221,7 +221,7 @@ proptest! {
     }
 
     #[test]
-    fn whoever_demands_what_an_endpoint_policy_fits_who_is_served_stays_and_nobody_is_held_up(
+    fn an_endpoint_policy_fits_keeps_who_is_served_and_holds_nobody_up(
         app in identity(), before in demands(), after in demands(), order in any::<prop::sample::Index>(),
     ) {
         tried();
@@ -397,7 +397,7 @@ proptest! {
 
     /// Globs of VPCs go into an IAM policy.
     #[test]
-    fn whatever_is_given_for_globs_is_refused_with_an_example_or_says_no_more_than_a_glob(text in HOSTILE) {
+    fn globs_are_refused_with_an_example_or_say_no_more_than_a_glob(text in HOSTILE) {
         tried();
         let says = |globs: Vec<String>| globs.iter().all(|glob| !glob.is_empty() && is_literal(&glob.replace(['*', '?'], "")));
         match text.parse::<Globs<VpcId>>() {

@@ -25,7 +25,7 @@ TEARDOWN = [f"--{name}" for name in ("installation-id=prod", "region=us-east-1",
 class InstallTest(unittest.TestCase):
     """One life, from `helm install` to `helm uninstall`."""
 
-    def test_the_operator_lives_with_the_permissions_of_the_chart_and_uses_every_one_of_them(self) -> None:
+    def test_the_operator_needs_exactly_the_permissions_that_the_chart_gives(self) -> None:
         it = stack()
         # What other tests have left.
         it.kubectl("delete", "--ignore-not-found", "-f", CRDS)

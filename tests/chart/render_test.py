@@ -278,7 +278,7 @@ class RenderTest(unittest.TestCase):
         flags = {what: [it for it in container(rendered(values))["args"] if it.startswith("--regions")] for what, values in VALUES.items()}
         self.assertEqual(flags, {"few values": [], "all values": ["--regions=us-east-1,eu-*"], "other values": []})
 
-    def test_the_network_policy_lets_the_operator_reach_the_agent_of_pod_identity_and_no_other_address_of_its_node(self) -> None:
+    def test_the_network_policy_allows_only_the_pod_identity_agent_of_the_node(self) -> None:
         # "Understand how EKS Pod Identity works", Amazon EKS user guide: where the agent listens. The instance metadata
         # service is a neighbour (169.254.169.254:80): what the node may do is nothing that the operator needs.
         for values in (FULL, OTHERWISE):
@@ -287,7 +287,7 @@ class RenderTest(unittest.TestCase):
             self.assertEqual(rule, {"ports": [{"port": 80, "protocol": "TCP"}],
                 "to": [{"ipBlock": {"cidr": "169.254.170.23/32"}}, {"ipBlock": {"cidr": "fd00:ec2::23/128"}}]})
 
-    def test_every_namespace_and_model_is_allowed_unless_others_are_listed_and_none_by_an_empty_list(self) -> None:
+    def test_no_list_allows_every_namespace_and_model_and_an_empty_list_none(self) -> None:
         def flags(values: dict[str, Any]) -> list[str]:
             prefix = "--implicit-network-allow-"
             return [it.removeprefix(prefix) for it in container(rendered(values))["args"] if it.startswith(prefix)]

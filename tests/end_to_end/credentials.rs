@@ -22,7 +22,7 @@ async fn until_readyz(operator: &Operator, status: u16) -> String {
 }
 
 #[tokio::test]
-async fn missing_and_expired_credentials_are_told_by_readyz_and_on_the_app_and_valid_ones_need_no_restart() {
+async fn refused_credentials_show_in_readyz_and_on_the_app_and_heal_without_a_restart() {
     let stack = Stack::start();
     let namespace = stack.namespace("credentials");
     let (vpc, _) = stack.vpc(json!({"azs": ["a", "b"], "route": "isolated"})).await;

@@ -26,7 +26,7 @@ async fn local(stack: &Stack, method: &str, what: &str, asked: &Value) {
 }
 
 #[tokio::test]
-async fn healthy_names_the_endpoint_s_addresses_and_each_failure_its_reason_until_it_is_gone() {
+async fn healthy_names_the_endpoint_s_addresses_and_each_failure_its_reason() {
     let stack = Stack::start();
     let operator = stack.operator("health").await;
     let namespace = stack.namespace("health");

@@ -56,7 +56,7 @@ async fn an_operator_with_another_id_writes_nothing_names_both_ids_and_lets_noth
 }
 
 #[tokio::test]
-async fn groups_bear_the_uid_of_kube_system_and_another_cluster_s_are_taken_over_by_the_command_alone() {
+async fn groups_bear_the_cluster_s_uid_and_only_the_command_takes_others_over() {
     let stack = Stack::start();
     let namespace = stack.namespace("owner");
     let uid = stack.kubectl(&["get", "namespace", "kube-system", "-o", "jsonpath={.metadata.uid}"]);

@@ -77,7 +77,7 @@ async fn an_api_server_that_dies_while_an_app_comes_rests_changes_and_goes_costs
 }
 
 #[tokio::test]
-async fn an_app_that_comes_again_under_its_name_has_one_path_whatever_is_left_of_its_predecessor() {
+async fn an_app_that_comes_again_has_one_path_whatever_its_predecessor_left() {
     let stack = Stack::start();
     let delays = json!({"endpointAvailable": 2, "endpointDeleted": 4, "functionActive": 1, "interfaceReleased": 4});
     http::json("PUT", &format!("{}/_local/delays", stack.aws), Some(&delays)).await;

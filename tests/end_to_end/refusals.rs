@@ -110,7 +110,7 @@ async fn the_network_of_an_app_cannot_be_changed() {
 }
 
 #[tokio::test]
-async fn a_network_cannot_become_that_of_another_vpc_and_what_becomes_of_it_can_be_decided_later() {
+async fn a_network_s_vpc_cannot_change_and_its_deletion_policy_can() {
     let stack = Stack::shared().await;
     let network = |vpc: &str, policy: &str| {
         json!({

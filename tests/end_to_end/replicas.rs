@@ -14,7 +14,7 @@ async fn leads(operator: &Operator) -> bool {
 }
 
 #[tokio::test]
-async fn a_leader_killed_in_the_middle_of_building_is_followed_by_the_other_and_nothing_is_made_twice() {
+async fn a_leader_killed_while_it_builds_is_followed_and_nothing_is_made_twice() {
     let stack = Stack::start();
     let delays = json!({"endpointAvailable": 8, "functionActive": 1});
     http::json("PUT", &format!("{}/_local/delays", stack.aws), Some(&delays)).await;
@@ -47,7 +47,7 @@ async fn a_leader_killed_in_the_middle_of_building_is_followed_by_the_other_and_
 }
 
 #[tokio::test]
-async fn a_leader_that_wakes_after_another_took_over_writes_nothing_of_what_it_meant_to_do() {
+async fn a_leader_that_wakes_after_another_took_over_writes_nothing() {
     let stack = Stack::start();
     let delays = json!({"endpointAvailable": 5, "functionActive": 1});
     http::json("PUT", &format!("{}/_local/delays", stack.aws), Some(&delays)).await;

@@ -23,7 +23,7 @@ fn is_empty(inventory: &Value) -> bool {
 }
 
 #[tokio::test]
-async fn teardown_removes_everything_once_no_operator_runs_and_refuses_another_installation_before_that() {
+async fn teardown_removes_everything_but_not_of_another_installation_or_a_running_one() {
     let stack = Stack::start();
     let namespace = stack.namespace("teardown");
     let operator = stack.operator("uninstall").await;
@@ -90,7 +90,7 @@ async fn what_a_cluster_has_left_is_removed_by_tag_alone() {
 }
 
 #[tokio::test]
-async fn orphaned_apps_are_deleted_at_once_aws_stays_and_the_same_installation_takes_it_over() {
+async fn orphaned_apps_go_at_once_and_the_same_installation_takes_their_aws_over() {
     let stack = Stack::start();
     let namespace = stack.namespace("orphan");
     let orphan = ["orphan", "--installation-id", "uninstall", "--timeout", "2"];

@@ -40,7 +40,7 @@ class HealthTest(unittest.TestCase):
         self.assertEqual(links, [])
         self.assertEqual(len({script(kind).read_text() for kind in KINDS}), 1)
 
-    def test_every_status_that_the_operator_can_write_has_the_health_that_kstatus_gives_it(self) -> None:
+    def test_every_status_that_can_be_written_has_the_health_that_kstatus_gives_it(self) -> None:
         for kind in KINDS:
             things = list(written(kind))
             verdicts = judge(script(kind), things)
@@ -53,14 +53,14 @@ class HealthTest(unittest.TestCase):
                 else:
                     self.assertEqual(SAME[verdict.kstatus], verdict.health, thing)
 
-    def test_every_reason_makes_an_app_that_somebody_must_see_to_degraded_but_the_one_that_says_suspended(self) -> None:
+    def test_every_reason_that_needs_somebody_is_degraded_but_suspended(self) -> None:
         reasons = names_of_conditions("Reason")
         self.assertIn("Suspended", reasons)
         things = [thing("PrivateGenAIApp", {"Accepted": ("Blocked", reason)}) for reason in reasons]
         for reason, verdict in zip(reasons, judge(script("PrivateGenAIApp"), things), strict=True):
             self.assertEqual(verdict.health, "Suspended" if reason == "Suspended" else "Degraded", reason)
 
-    def test_statuses_that_nobody_writes_neither_crash_it_nor_are_called_healthy_without_being_so(self) -> None:
+    def test_statuses_that_nobody_writes_neither_crash_it_nor_are_healthy(self) -> None:
         things = list(strange())
         for one, verdict in zip(things, judge(script("PrivateGenAIApp"), things), strict=True):
             # kstatus may refuse what is no condition; the script may not.

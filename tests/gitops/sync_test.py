@@ -98,7 +98,7 @@ class SyncTest(unittest.TestCase):
         items = self.stack.get("pgai,pgain", "-A")["items"]
         return {f"{each['kind']}/{each['metadata']['name']}": each["metadata"]["resourceVersion"] for each in items}
 
-    def test_helm_and_kubectl_wait_until_an_app_is_ready_and_tell_one_that_somebody_must_see_to(self) -> None:
+    def test_helm_and_kubectl_wait_until_ready_and_report_a_stalled_app(self) -> None:
         chart = self.folder / "chart"
         (chart / "templates").mkdir(parents=True)
         (chart / "Chart.yaml").write_text("{apiVersion: v2, name: app, version: 1.0.0}")
@@ -130,7 +130,7 @@ class SyncTest(unittest.TestCase):
         return subprocess.run([LOCAL / "bin/helm", *arguments, "--namespace", "team-a"], capture_output=True, text=True,
             env={**os.environ, **homes, "KUBECONFIG": self.stack.facts["kubeconfig"]}, timeout=2 * SECONDS, check=False)
 
-    def test_the_health_checks_get_into_argo_cds_configmap_without_touching_the_rest_of_it(self) -> None:
+    def test_the_health_checks_get_into_argo_cds_configmap_and_the_rest_stays(self) -> None:
         stack = self.stack
         stack.kubectl("-n", "argocd", "create", "configmap", "argocd-cm", "--from-literal=url=https://argocd.example")
         page = (REPOSITORY / "docs/gitops.md").read_text()

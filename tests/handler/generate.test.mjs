@@ -91,7 +91,7 @@ test('when the reader goes away, the call to Bedrock is aborted', async (t) => {
   await aborted;
 });
 
-test('a model that cannot stream answers in one piece, and is not asked to stream again', async (t) => {
+test('a model that cannot stream answers in one piece and is not asked again', async (t) => {
   model.requests.length = 0;
   const fresh = await loadHandler('no-streaming', {});
   for (const turn of [1, 2]) {

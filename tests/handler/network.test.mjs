@@ -50,7 +50,7 @@ describe('a function in a VPC', { concurrency: 3 }, () => {
     assert.equal(printed.split('\n').filter((line) => line.startsWith('{')).length, 1);
   });
 
-  test('a failure in the middle of the stream is no Lambda function error, but in the document', async () => {
+  test('a failure in mid-stream is in the document and no Lambda function error', async () => {
     const { body, end, printed } = await invokeInProcess({ event: { prompt: '[[mid-stream-error]] 4711 and so on' }, network });
     assert.equal(end.type, 'end');
     assert.equal(JSON.parse(body).error.type, 'ModelFailed');

@@ -46,7 +46,7 @@ async fn two_apps(scene: Scene) -> (Scene, VpcId) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_app_lives_under_the_boundary_that_the_documentation_proposes_from_its_creation_to_its_end() {
+async fn an_app_lives_and_ends_under_the_boundary_that_the_documentation_proposes() {
     scene(async {
         let delays = Delays { interfaces_released: 1200, ..Delays::default() };
         let (mut scene, vpc) = two_apps(Scene::new(delays).bound()).await;
@@ -98,7 +98,7 @@ async fn without_a_boundary_what_is_there_stays_whoever_put_it_there() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_role_that_is_kept_for_interfaces_moves_too_and_goes_although_it_lost_its_boundary() {
+async fn a_role_kept_for_interfaces_moves_too_and_goes_although_it_lost_its_boundary() {
     scene(async {
         let delays = Delays { interfaces_released: 1200, ..Delays::default() };
         let (mut scene, vpc) = two_apps(Scene::new(delays)).await;
@@ -117,7 +117,7 @@ async fn a_role_that_is_kept_for_interfaces_moves_too_and_goes_although_it_lost_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_boundary_that_does_not_exist_is_told_with_its_name_and_the_remedy_and_then_taken() {
+async fn a_missing_boundary_is_told_with_its_name_and_the_remedy_and_then_taken() {
     scene(async {
         let mut scene = Scene::new(Delays::default()).bound();
         act(&scene, ByHand::DeletePolicy(boundary()));
@@ -137,7 +137,7 @@ async fn a_boundary_that_does_not_exist_is_told_with_its_name_and_the_remedy_and
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_that_may_create_no_role_without_the_boundary_says_so_until_it_is_told_the_boundary() {
+async fn a_policy_that_demands_the_boundary_is_told_until_the_operator_is_given_it() {
     scene(async {
         let mut scene = Scene::new(Delays::default()).bound();
         scene.governance.permissions_boundary = None;
@@ -176,7 +176,7 @@ async fn a_boundary_that_allows_too_little_keeps_the_function_from_its_network()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_role_that_lost_its_boundary_unseen_is_put_back_under_it_as_soon_as_it_is_to_be_written_to() {
+async fn a_role_that_lost_its_boundary_unseen_is_put_back_before_it_is_written_to() {
     scene(async {
         let (scene, vpc) = Scene::new(Delays::default()).bound().and_app("bot").await;
         scene.pass(Duration::from_secs(30)).await;

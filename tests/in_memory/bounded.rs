@@ -81,7 +81,7 @@ async fn a_throttled_account_is_asked_a_few_times_a_minute_however_many_apps_the
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_throttled_write_is_made_no_faster_than_the_slowest_pace_and_everybody_is_served_when_it_ends() {
+async fn a_throttled_write_keeps_the_slowest_pace_and_all_are_served_when_it_ends() {
     scene(async {
         let (scene, vpc) = with_apps(1).await;
         scene.aws.fail_next("CreateRole", always(Fault::throttled()));
@@ -97,7 +97,7 @@ async fn a_throttled_write_is_made_no_faster_than_the_slowest_pace_and_everybody
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_write_is_tried_by_each_app_every_few_minutes_and_nothing_is_read_for_it() {
+async fn a_refused_write_is_tried_every_few_minutes_and_nothing_is_read_for_it() {
     scene(async {
         let (scene, vpc) = with_apps(1).await;
         scene.aws.fail_next("CreateRole", always(Fault::access_denied()));
@@ -116,7 +116,7 @@ async fn a_refused_write_is_tried_by_each_app_every_few_minutes_and_nothing_is_r
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_write_on_a_role_that_is_there_costs_two_calls_an_attempt_and_a_read_for_all_of_them() {
+async fn a_refused_write_on_a_role_costs_two_calls_an_attempt_and_one_read_for_all() {
     for operation in ["DetachRolePolicy", "PutRolePermissionsBoundary"] {
         scene(async {
             let (mut scene, _) = with_apps(100).await;
@@ -201,7 +201,7 @@ async fn a_refused_list_is_asked_for_twice_a_minute_at_most_however_many_apps_wa
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_list_that_fails_is_asked_for_a_few_times_a_minute_and_one_that_is_never_answered_is_asked_for_again() {
+async fn a_list_that_fails_is_asked_for_a_few_times_a_minute_also_without_an_answer() {
     scene(async {
         let mut scene = Scene::new(Delays::default());
         let (vpc, _) = scene.vpc(&VpcShape::default());

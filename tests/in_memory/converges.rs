@@ -118,7 +118,7 @@ async fn a_restart_at_rest_writes_nothing_to_aws_or_kubernetes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_to_which_kubernetes_never_listed_anything_ends_at_once_when_it_is_stopped() {
+async fn an_operator_that_kubernetes_never_answered_ends_at_once_when_stopped() {
     for fault in [kubernetes::Fault::answer(429), kubernetes::Fault::answer(503), kubernetes::Fault::hang()] {
         scene(async {
             let mut scene = Scene::new(Delays::default());
@@ -187,7 +187,7 @@ async fn life(killed_after: Option<usize>) -> Option<usize> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_call_that_fails_for_a_while_heals_and_one_that_is_refused_is_told_and_not_hammered() {
+async fn a_call_that_fails_for_a_while_heals_and_a_refused_one_is_told_calmly() {
     scene(async {
         let mut scene = Scene::new(Delays::default());
         let (vpc, _) = scene.vpc(&VpcShape::default());
@@ -212,7 +212,7 @@ async fn a_call_that_fails_for_a_while_heals_and_one_that_is_refused_is_told_and
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_function_that_fails_again_and_again_is_told_and_made_anew_every_few_minutes_only() {
+async fn a_function_that_keeps_failing_is_told_and_made_anew_every_few_minutes() {
     use crate::memory::aws::{Action, ByHand};
     use private_genai_operator::aws::FunctionState;
 

@@ -8,7 +8,7 @@ use crate::{
 };
 
 #[tokio::test(start_paused = true)]
-async fn one_more_app_costs_five_writes_and_no_call_of_its_own_besides_but_get_function_and_one_probe() {
+async fn one_more_app_costs_five_writes_and_reads_of_its_own_get_function_and_a_probe() {
     scene(async {
         let (scene, vpc) = Scene::with_app("first", Delays::default()).await;
         scene.pass(Duration::from_secs(5)).await;
@@ -143,8 +143,7 @@ async fn a_hundred_apps_at_once_share_their_reads() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_vpcs_look_like_is_read_as_often_as_drift_and_what_a_region_offers_more_slowly_and_an_hour_writes_nothing()
-{
+async fn vpcs_are_read_as_often_as_drift_and_an_hour_at_rest_writes_nothing() {
     scene(async {
         let (scene, _) = Scene::with_app("bot", Delays::default()).await;
         scene.pass(Duration::from_secs(10)).await;

@@ -23,7 +23,7 @@ async fn until_not_ready(scene: &Scene) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_without_credentials_says_so_before_there_is_any_object_and_asks_four_times_a_minute() {
+async fn without_credentials_the_operator_says_so_at_once_and_asks_four_times_a_minute() {
     scene(async {
         let mut scene = Scene::new(Delays::default());
         let (vpc, _) = scene.vpc(&VpcShape::default());
@@ -49,7 +49,7 @@ async fn an_operator_without_credentials_says_so_before_there_is_any_object_and_
 }
 
 #[tokio::test(start_paused = true)]
-async fn credentials_that_expire_are_told_on_every_object_and_all_goes_on_when_they_are_valid_again() {
+async fn expired_credentials_are_told_on_every_object_and_all_goes_on_with_valid_ones() {
     scene(async {
         let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         scene.apply_app("other", &vpc);
@@ -82,7 +82,7 @@ async fn credentials_that_expire_are_told_on_every_object_and_all_goes_on_when_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_service_that_alone_refuses_the_credentials_is_told_on_the_object_and_the_operator_stays_ready() {
+async fn a_service_that_alone_refuses_the_credentials_leaves_the_operator_ready() {
     scene(async {
         let mut scene = Scene::new(Delays::default());
         let (vpc, _) = scene.vpc(&VpcShape::default());
@@ -132,7 +132,7 @@ async fn credentials_of_another_account_are_refused_and_nothing_is_made_there() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_that_starts_with_credentials_of_another_account_forgets_nothing_in_the_old_one() {
+async fn credentials_of_another_account_make_the_operator_forget_nothing_in_its_own() {
     scene(async {
         let (mut scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         scene.stop().await;

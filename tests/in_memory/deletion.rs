@@ -116,7 +116,7 @@ async fn an_app_that_cannot_be_read_keeps_its_path_and_can_still_be_deleted() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_app_that_cannot_be_read_is_told_that_its_resources_go_while_they_go_and_no_longer_that_they_stay() {
+async fn an_unreadable_app_that_is_deleted_says_that_its_resources_go() {
     scene(async {
         let (scene, vpc) = Scene::with_app("bot", Delays { function_deleted: 60, ..Delays::default() }).await;
         scene.kubernetes.overwrite(&app("bot"), |app| app["spec"]["models"] = json!({"not": "a list"}));
@@ -141,7 +141,7 @@ async fn an_app_that_cannot_be_read_is_told_that_its_resources_go_while_they_go_
 
 /// The operator's rights end at its path, and IAM does not know the path of a role that is gone.
 #[tokio::test(start_paused = true)]
-async fn an_app_whose_role_is_gone_goes_before_the_next_resync_although_iam_refuses_what_it_cannot_find() {
+async fn an_app_whose_role_is_gone_goes_before_the_next_resync_although_iam_refuses() {
     scene(async {
         let (scene, _) = Scene::with_app("bot", Delays::default()).await;
         scene.pass(Duration::from_secs(20)).await;
@@ -201,7 +201,7 @@ fn rebuilt(account: MemoryAws, vpc: &VpcId) -> Scene {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_network_is_kept_for_functions_whose_app_is_not_here_and_lets_their_models_through() {
+async fn a_network_is_kept_for_functions_without_an_app_and_lets_their_models_through() {
     scene(async {
         let (mut scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         scene.stop().await;
@@ -279,7 +279,7 @@ async fn interfaces_that_lambda_left_behind_are_deleted_after_ten_minutes_and_no
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_role_that_is_kept_for_interfaces_and_lost_the_tags_of_its_network_goes_with_them() {
+async fn a_role_kept_for_interfaces_goes_with_them_also_without_its_network_s_tags() {
     scene(async {
         let (scene, vpc) = Scene::with_app("bot", Delays { interfaces_released: 1200, ..Delays::default() }).await;
         scene.kubernetes.delete(&app("bot"));
@@ -352,7 +352,7 @@ async fn an_interface_whose_groups_a_function_of_somebody_else_carries_is_left_t
 /// Found by simulation: Lambda's interfaces follow a function that somebody moves to other groups, and a look at what carries
 /// the functions' group misses them. Its role went too early, and nobody would have released them.
 #[tokio::test(start_paused = true)]
-async fn interfaces_that_somebody_moved_to_other_groups_are_released_before_their_role_goes() {
+async fn interfaces_moved_to_other_groups_are_released_before_their_role_goes() {
     for (role_is_deleted, is_left) in [(false, false), (true, false), (false, true), (true, true)] {
         scene(async {
             let delays = Delays { interfaces_released: 1200, role_visible: 12, role_usable: 12, ..Delays::default() };
@@ -416,7 +416,7 @@ async fn six_hours_of_lingering_interfaces_cost_a_look_every_few_minutes_and_no_
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_others_hang_on_a_group_is_named_with_since_when_and_once_it_is_gone_the_network_goes() {
+async fn what_others_hang_on_a_group_is_named_and_the_network_goes_after_it() {
     enum Blocker {
         InstanceWith(&'static str),
         RuleThatNames(&'static str),
@@ -491,7 +491,7 @@ async fn what_others_hang_on_a_group_is_named_with_since_when_and_once_it_is_gon
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_app_in_a_region_that_does_not_answer_is_deleted_with_its_network_and_nothing_was_held() {
+async fn an_app_that_held_nothing_goes_also_where_its_region_does_not_answer() {
     scene(async {
         let mut scene = Scene::new(Delays::default());
         let (vpc, _) = scene.vpc(&VpcShape::default());

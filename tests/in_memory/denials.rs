@@ -24,7 +24,7 @@ async fn told(fault: Fault) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_explicit_deny_is_told_by_whose_it_is_and_never_by_what_the_operator_s_role_is_to_be_allowed() {
+async fn an_explicit_deny_is_told_by_whose_it_is_and_never_by_what_to_allow() {
     scene(async {
         for (kind, remedy) in [
             (

@@ -45,7 +45,7 @@ fn row(reason: Reason) -> Option<String> {
 }
 
 #[test]
-fn the_page_about_troubleshooting_says_of_every_reason_that_waits_its_bound_what_it_becomes_and_who_can_act() {
+fn the_troubleshooting_page_says_of_every_reason_that_waits_its_bound_and_who_acts() {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
     let page = fs::read_to_string(repository.join("docs/troubleshooting.md")).expect("the page");
     let (_, section) = page.split_once("\n## How long each reason waits\n").expect("the section");

@@ -267,8 +267,7 @@ pub fn retag(scene: &Scene, drift: &Action) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_function_that_somebody_created_anew_as_lambda_cannot_change_it_is_told_and_created_again_once_it_is_deleted()
-{
+async fn a_function_that_lambda_cannot_change_back_is_told_and_replaced_once_deleted() {
     scene(async {
         let (scene, _) = at_rest().await;
         let before = shape(&scene.aws.world());
@@ -293,7 +292,7 @@ async fn a_function_that_somebody_created_anew_as_lambda_cannot_change_it_is_tol
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_vanished_comes_back_at_once_also_if_what_it_is_made_of_changed_meanwhile() {
+async fn a_vanished_endpoint_comes_back_at_once_also_if_its_wanted_form_has_changed() {
     scene(async {
         let (scene, _) = at_rest().await;
         let before = shape(&scene.aws.world());
@@ -369,7 +368,7 @@ async fn an_endpoint_that_takes_its_time_to_go_is_replaced_by_one_and_by_no_more
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_role_that_was_created_again_is_set_on_the_function_whoever_is_killed_in_between() {
+async fn a_role_that_was_created_again_is_set_on_the_function_also_after_a_kill() {
     scene(async {
         let (mut scene, _) = at_rest().await;
         let before = shape(&scene.aws.world());
@@ -530,7 +529,7 @@ async fn a_revoke_that_finds_no_such_rule_is_no_repair_and_raises_no_event() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_rule_whose_peer_cannot_be_read_blinds_nobody_and_is_revoked_by_the_name_that_it_has() {
+async fn a_rule_whose_peer_cannot_be_read_blinds_nobody_and_is_revoked_by_its_name() {
     scene(async {
         let (scene, _) = Scene::with_app("bot", Delays::default()).await;
         scene.pass(SOON).await;

@@ -17,7 +17,7 @@ fn act(scene: &Scene, deed: ByHand) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_environment_that_lambda_cannot_decrypt_is_told_by_a_reason_of_its_own_and_not_rewritten() {
+async fn an_environment_that_lambda_cannot_decrypt_has_its_own_reason_and_stays() {
     scene(async {
         let (scene, _) = Scene::with_app("bot", Delays::default()).await;
         let function = function(&scene);
@@ -38,8 +38,7 @@ async fn an_environment_that_lambda_cannot_decrypt_is_told_by_a_reason_of_its_ow
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_somebody_gave_the_function_and_disabled_is_replaced_by_lambda_s_own_with_the_environment_as_it_should_be()
- {
+async fn a_disabled_key_of_a_function_is_replaced_with_the_environment_as_it_should_be() {
     scene(async {
         let (scene, _) = Scene::with_app("bot", Delays::default()).await;
         let function = function(&scene);

@@ -51,7 +51,7 @@ async fn a_route_to_an_internet_gateway_is_told_at_the_next_resync() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_route_from_an_app_s_own_subnet_is_told_by_that_app_which_keeps_what_it_has_and_by_no_other() {
+async fn a_route_from_an_app_s_own_subnet_is_told_by_that_app_alone_and_it_stays() {
     scene(async {
         let mut scene = Scene::new(Delays::default());
         let (vpc, subnets) = scene.vpc(&VpcShape { zones: "abc", ..VpcShape::default() });
@@ -88,7 +88,7 @@ async fn a_route_from_an_app_s_own_subnet_is_told_by_that_app_which_keeps_what_i
 }
 
 #[tokio::test(start_paused = true)]
-async fn that_names_are_resolved_no_more_is_told_at_the_next_resync_where_the_vpcs_are_few() {
+async fn dns_that_is_switched_off_is_told_at_the_next_resync_where_the_vpcs_are_few() {
     let dns = |support: bool| {
         move |vpc: &VpcId| ByHand::SetVpcDns { vpc: vpc.clone(), dns: VpcDns { support, hostnames: true } }
     };
@@ -117,7 +117,7 @@ async fn look(snapshot: &Snapshot, vpcs: &[VpcId]) -> BTreeMap<VpcId, Topology> 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resync_reads_the_pages_once_for_all_vpcs_and_the_dns_attributes_of_a_sixth_of_them() {
+async fn a_resync_reads_pages_once_for_all_vpcs_and_dns_attributes_of_a_sixth() {
     scene(async {
         for (count, pages, tables, attributes) in
             [(1, 1, 1, 2), (5, 1, 1, 10), (6, 1, 1, 10), (40, 1, 1, 14), (200, 1, 2, 68)]

@@ -113,7 +113,7 @@ async fn an_app_is_ready_after_one_probe_which_says_where_the_path_leads() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn at_rest_one_app_of_each_network_is_probed_at_each_resync_in_turn_and_nothing_is_written() {
+async fn at_rest_one_app_of_each_network_is_probed_at_each_resync_without_a_write() {
     scene(async {
         let mut scene = Scene::new(Delays::default());
         let (one, _) = scene.vpc(&VpcShape::default());
@@ -324,7 +324,7 @@ async fn three_invocations_in_a_row_that_were_not_made_leave_a_proven_app_ready(
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_way_that_is_closed_where_the_operator_has_no_hand_is_waited_for_then_told_and_not_hammered() {
+async fn a_way_closed_by_others_is_waited_for_then_told_and_probed_rarely() {
     scene(async {
         let (scene, vpc) = at_rest().await;
         close(&scene, &vpc, true);
@@ -375,7 +375,7 @@ async fn a_failing_app_is_not_probed_more_often_for_what_happens_around_it() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_path_that_lost_a_rule_is_not_claimed_until_the_rule_is_back_and_then_proven_anew() {
+async fn a_path_that_lost_a_rule_is_claimed_again_only_once_it_is_proven_anew() {
     scene(async {
         let (scene, _) = at_rest().await;
         let world = scene.aws.world();

@@ -148,7 +148,7 @@ async fn an_operator_with_another_id_does_nothing_for_what_is_there_and_names_bo
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_with_another_id_lets_no_object_go_whatever_its_policy_and_whether_it_can_be_read() {
+async fn an_operator_with_another_id_lets_no_object_go_readable_or_not() {
     scene(async {
         let mut scene = Scene::new(Delays::default());
         let (one, _) = scene.vpc(&VpcShape::default());
@@ -248,7 +248,7 @@ async fn an_app_that_an_earlier_id_left_stops_neither_its_network_nor_the_apps_b
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_older_version_s_objects_are_taken_by_the_same_id_and_record_it_without_a_write_to_aws() {
+async fn an_older_version_s_objects_record_the_same_id_without_a_write_to_aws() {
     scene(async {
         let (mut scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         scene.pass(Duration::from_secs(30)).await;
@@ -423,7 +423,7 @@ fn restore(from: &Scene, to: &Scene) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_copy_of_a_cluster_s_objects_in_another_cluster_deletes_nothing_and_is_not_let_go() {
+async fn a_copy_of_objects_in_another_cluster_deletes_nothing_and_is_not_let_go() {
     scene(async {
         for policy in ["Delete", "Retain"] {
             let (first, vpc) = Scene::with_app("bot", Delays::default()).await;
@@ -531,7 +531,7 @@ async fn groups_without_a_mark_are_marked_and_an_event_tells() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_app_is_not_built_before_both_groups_are_this_cluster_s_whatever_its_network_s_status_says() {
+async fn an_app_is_built_only_once_both_groups_are_this_cluster_s() {
     scene(async {
         let (mut scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         scene.pass(Duration::from_secs(30)).await;
@@ -598,7 +598,7 @@ async fn an_app_of_the_same_name_on_another_cluster_s_network_is_not_taken_along
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retained_network_is_taken_by_the_next_object_of_the_cluster_and_by_no_other_cluster() {
+async fn a_retained_network_is_taken_by_the_cluster_s_next_object_and_no_other_cluster() {
     scene(async {
         let mut first = Scene::new(Delays::default());
         let (vpc, _) = first.vpc(&VpcShape::default());
@@ -763,7 +763,7 @@ async fn a_take_over_is_refused_before_anything_is_changed_where_it_is_a_mistake
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_mark_of_a_cluster_is_the_uid_of_its_kube_system_and_whoever_may_not_read_that_is_told_the_rule() {
+async fn a_cluster_s_mark_is_the_uid_of_kube_system_and_a_missing_permission_is_told() {
     scene(async {
         let scene = Scene::new(Delays::default());
         let client = scene.kubernetes.client();

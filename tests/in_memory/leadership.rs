@@ -200,7 +200,7 @@ async fn a_killed_leader_is_followed_when_its_lease_has_run_out_and_not_before()
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_is_stopped_ends_what_is_under_way_and_lets_the_other_take_over_at_once() {
+async fn a_stopped_leader_ends_what_is_under_way_and_the_other_takes_over_at_once() {
     scene(async {
         let (scene, first, mut second) = two(Delays { endpoint_available: 30, ..Delays::default() }).await;
         let (vpc, _) = scene.vpc(&VpcShape::default());
@@ -219,7 +219,7 @@ async fn a_leader_that_is_stopped_ends_what_is_under_way_and_lets_the_other_take
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_leader_that_is_cut_off_writes_nothing_after_its_deadline_and_stands_by_when_it_is_back() {
+async fn a_leader_that_is_cut_off_writes_nothing_after_its_deadline_and_then_stands_by() {
     for line in [Line::Refuses, Line::Silent] {
         scene(async {
             let (scene, first, second) = two(Delays::default()).await;
@@ -258,7 +258,7 @@ async fn a_leader_that_is_cut_off_writes_nothing_after_its_deadline_and_stands_b
 }
 
 #[tokio::test(start_paused = true)]
-async fn when_the_api_server_was_away_too_long_for_the_leader_it_begins_anew_and_nothing_is_lost() {
+async fn a_leader_begins_anew_after_a_long_api_server_outage_and_nothing_is_lost() {
     scene(async {
         let (scene, mut first, second) = two(Delays::default()).await;
         let (vpc, _) = scene.vpc(&VpcShape::default());

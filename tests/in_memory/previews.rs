@@ -75,14 +75,14 @@ async fn the_role_of_a_preview_app_that_came_first_stays_for_its_interfaces_and_
 }
 
 #[tokio::test(start_paused = true)]
-async fn roles_go_with_preview_apps_also_where_lambda_releases_interfaces_with_the_role_of_the_last_function() {
+async fn roles_go_with_preview_apps_whichever_role_lambda_releases_interfaces_with() {
     scene(days_of_previews(3, Releaser::Last, true)).await;
 }
 
 /// Lambda shares an interface only between functions with the same groups and the same subnet: an app that stays in other
 /// subnets needs none of those that the previews shared.
 #[tokio::test(start_paused = true)]
-async fn interfaces_and_roles_of_preview_apps_go_beside_an_app_that_stays_in_other_subnets() {
+async fn interfaces_and_roles_of_preview_apps_go_beside_an_app_in_other_subnets() {
     scene(async {
         let delays = Delays { interfaces_released: 1200, function_deleted: 3, ..Delays::default() };
         let mut scene = Scene::new(delays);

@@ -24,7 +24,7 @@ async fn path_in(route: Route) -> (bool, bool) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_vpc_with_a_nat_route_keeps_its_public_name_and_functions_are_told_the_endpoints_own() {
+async fn a_vpc_with_a_nat_route_keeps_its_public_name_and_functions_get_the_endpoint_s() {
     assert_eq!(scene(path_in(Route::Nat)).await, (false, true));
 }
 

@@ -71,7 +71,7 @@ async fn retained() -> Scene {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_denial_that_somebody_writes_into_a_role_does_not_open_the_endpoint_for_what_it_denies() {
+async fn a_denial_written_into_a_role_does_not_open_the_endpoint_for_what_it_denies() {
     scene(async {
         let scene = retained().await;
         put(&scene, "by-hand", &denial(OTHER));
@@ -107,7 +107,7 @@ async fn what_somebody_makes_of_our_own_statement_opens_the_endpoint_for_nothing
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_denial_that_somebody_writes_into_a_role_does_not_become_an_allowance_when_the_app_is_retained() {
+async fn a_denial_written_into_a_role_does_not_become_an_allowance_of_a_retained_app() {
     scene(async {
         let (scene, _) = Scene::with_app("bot", Delays::default()).await;
         scene.pass(RESYNC).await;
@@ -130,7 +130,7 @@ async fn a_denial_that_somebody_writes_into_a_role_does_not_become_an_allowance_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_model_that_is_not_allowed_any_more_gets_through_no_endpoint_and_is_not_left_to_a_retained_app() {
+async fn a_model_that_is_no_longer_allowed_gets_through_no_endpoint_also_if_retained() {
     scene(async {
         let mut scene = Scene::new(Delays::default());
         let (vpc, _) = scene.vpc(&VpcShape::default());
@@ -163,7 +163,7 @@ async fn a_model_that_is_not_allowed_any_more_gets_through_no_endpoint_and_is_no
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_network_says_which_models_of_retained_apps_get_through_no_more_and_who_can_allow_them() {
+async fn a_network_names_retained_models_that_no_longer_get_through_and_who_allows() {
     scene(async {
         let mut scene = retained().await;
         scene.stop().await;
@@ -188,7 +188,7 @@ async fn a_network_says_which_models_of_retained_apps_get_through_no_more_and_wh
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_app_in_a_namespace_that_is_not_allowed_any_more_has_no_model_let_through_until_it_is_again() {
+async fn an_app_in_a_namespace_that_is_no_longer_allowed_has_no_model_let_through() {
     scene(async {
         let (mut scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         for (namespaces, models) in [("team-b", vec![]), ("team-*", vec![MODEL])] {

@@ -52,7 +52,7 @@ fn narrowing(reason: &str) -> &'static [&'static str] {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_not_allowed_is_refused_before_anything_is_asked_of_aws_and_the_message_says_who_can_allow_it() {
+async fn what_is_not_allowed_is_refused_before_any_call_and_says_who_can_allow_it() {
     scene(async {
         for number in 0..3 {
             let mut scene = Scene::new(Delays::default());
@@ -77,7 +77,7 @@ async fn what_is_not_allowed_is_refused_before_anything_is_asked_of_aws_and_the_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_model_that_is_not_allowed_reaches_neither_endpoint_nor_role_and_harms_no_other_app() {
+async fn a_model_that_is_not_allowed_reaches_no_endpoint_or_role_and_harms_no_app() {
     scene(async {
         let mut scene = Scene::new(Delays::default());
         let (vpc, _) = scene.vpc(&VpcShape::default());
@@ -122,7 +122,7 @@ async fn an_app_that_comes_again_and_is_not_allowed_keeps_no_role_of_the_one_tha
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_app_that_is_not_allowed_any_more_keeps_what_it_has_gets_nothing_more_and_can_be_deleted() {
+async fn an_app_that_is_no_longer_allowed_keeps_what_it_has_and_can_be_deleted() {
     scene(async {
         for number in 0..3 {
             let (mut scene, vpc) = Scene::with_app("bot", Delays::default()).await;
@@ -314,7 +314,7 @@ fn create_group(scene: &Scene, vpc: &VpcId, name: &str, tags: Tags) -> SecurityG
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_name_that_stays_taken_is_waited_for_a_minute_and_then_told_with_the_resource_and_the_remedy() {
+async fn a_name_that_stays_taken_is_told_after_a_minute_with_the_remedy() {
     scene(async {
         let mut scene = Scene::new(Delays::default());
         let (vpc, _) = scene.vpc(&VpcShape::default());
@@ -348,7 +348,7 @@ async fn a_name_that_stays_taken_is_waited_for_a_minute_and_then_told_with_the_r
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_group_with_our_tags_and_another_name_is_somebody_else_s_and_neither_changed_nor_deleted() {
+async fn a_group_with_our_tags_and_another_name_is_neither_changed_nor_deleted() {
     scene(async {
         let mut scene = Scene::new(Delays::default());
         let (vpc, _) = scene.vpc(&VpcShape::default());

@@ -47,7 +47,7 @@ fn function_has_its_role(scene: &Scene) -> bool {
 /// Found by simulation (seed 424): the role is all that tells of a retained app, and the network was torn down under its
 /// function. The operator may learn of the deletion late; the answer of each call may be lost, and the operator killed then.
 #[tokio::test(start_paused = true)]
-async fn a_retained_app_whose_role_was_deleted_before_has_it_put_back_and_keeps_its_network() {
+async fn a_retained_app_whose_role_was_deleted_gets_it_back_and_keeps_its_network() {
     let calls = ["CreateRole", "PutRolePolicy", "UpdateFunctionConfiguration", "TagRole"];
     let lost = calls.into_iter().flat_map(|call| [(Some(call), false), (Some(call), true)]);
     for (away, (lost, killed)) in
@@ -246,7 +246,7 @@ async fn the_network_of_a_retained_app_goes_when_the_app_was_removed_by_hand() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retained_app_whose_role_lost_the_tags_of_its_network_keeps_its_network_and_gets_them_back() {
+async fn a_retained_app_whose_role_lost_tags_keeps_its_network_and_gets_them_back() {
     let all = [TAG_VPC, TAG_REGION, TAG_APP_NAME, TAG_APP_NAMESPACE];
     for lost in [&[TAG_VPC][..], &[TAG_REGION], &[TAG_VPC, TAG_REGION], &all] {
         scene(async {
@@ -330,7 +330,7 @@ async fn a_network_that_is_retained_goes_although_nobody_can_tell_its_vpc() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_retained_network_goes_with_its_last_app_leaves_its_path_and_the_next_one_takes_that_over() {
+async fn a_retained_network_goes_with_its_last_app_and_the_next_takes_its_path_over() {
     scene(async {
         let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         scene.kubernetes.apply(explicit("prod", &vpc, "Delete"));
@@ -407,7 +407,7 @@ async fn a_suspended_app_at_rest_stays_ready_and_its_drift_is_told_and_not_put_r
 
 /// Twenty suspended apps that have something to be done cost what none of them would: the looks of each resync.
 #[tokio::test(start_paused = true)]
-async fn suspended_apps_wait_for_their_objects_at_no_cost_and_are_neither_woken_nor_probed() {
+async fn suspended_apps_cost_nothing_and_are_neither_woken_nor_probed() {
     scene(async {
         let mut scene = Scene::new(Delays::default());
         let (vpc, _) = scene.vpc(&VpcShape::default());
@@ -472,7 +472,7 @@ async fn an_app_that_is_suspended_from_the_first_has_a_network_and_nothing_of_it
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_suspended_app_can_be_deleted_also_where_its_resources_were_there_before_its_object() {
+async fn a_suspended_app_can_be_deleted_also_if_its_resources_came_before_it() {
     scene(async {
         for rebuilt in [false, true] {
             let (mut scene, vpc) = Scene::with_app("bot", Delays::default()).await;
@@ -494,7 +494,7 @@ async fn a_suspended_app_can_be_deleted_also_where_its_resources_were_there_befo
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_app_in_a_namespace_that_is_being_deleted_goes_although_events_are_refused_there() {
+async fn an_app_in_a_namespace_that_is_being_deleted_goes_although_events_are_refused() {
     scene(async {
         let mut scene = Scene::new(Delays { function_deleted: 20, ..Delays::default() });
         let (vpc, _) = scene.vpc(&VpcShape::default());

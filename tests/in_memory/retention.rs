@@ -37,7 +37,7 @@ async fn at_rest() -> (Scene, VpcId, LogGroupName) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_that_is_kept_for_longer_or_for_ever_is_left_until_the_app_says_for_how_long() {
+async fn a_log_that_is_kept_longer_or_for_ever_stays_so_until_the_app_says_how_long() {
     scene(async {
         for longer in [Some(365), None] {
             let (scene, vpc, name) = at_rest().await;
@@ -60,7 +60,7 @@ async fn a_log_that_is_kept_for_longer_or_for_ever_is_left_until_the_app_says_fo
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_log_that_is_kept_for_less_is_kept_for_a_month_again_or_for_as_long_as_the_app_says() {
+async fn a_log_that_is_kept_for_less_gets_a_month_again_or_what_the_app_says() {
     scene(async {
         for (says_days, kept) in [(None, 30), (Some(90), 90)] {
             let (scene, vpc, name) = at_rest().await;
@@ -79,7 +79,7 @@ async fn a_log_that_is_kept_for_less_is_kept_for_a_month_again_or_for_as_long_as
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_that_is_killed_before_it_wrote_the_retention_is_followed_by_one_that_writes_it_however_late() {
+async fn after_a_kill_before_the_retention_the_next_operator_writes_it_however_late() {
     scene(async {
         let mut scene = Scene::new(Delays::default());
         let (vpc, _) = scene.vpc(&crate::memory::aws::VpcShape::default());

@@ -149,7 +149,7 @@ async fn what_was_written_to_a_role_shows_at_the_next_look() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_iam_did_not_show_yet_right_after_a_write_is_read_again_a_minute_later_though_it_is_nobody_s_turn() {
+async fn what_iam_did_not_show_yet_after_a_write_is_read_again_a_minute_later() {
     scene(async {
         let mut scene = with_apps(12, Delays { role_visible: 20, ..Delays::default() }).await;
         scene.stop().await;

@@ -104,7 +104,7 @@ async fn an_app_that_arrives_during_teardown_gets_a_path() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_implicit_network_that_is_deleted_while_in_use_is_back_and_aws_is_not_written_to() {
+async fn an_implicit_network_deleted_while_in_use_is_back_without_a_write_to_aws() {
     scene(async {
         let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         let uid = scene.kubernetes.get(&network(&vpc)).expect("the network")["metadata"]["uid"].clone();
@@ -140,7 +140,7 @@ async fn an_explicit_network_takes_over_without_a_write_to_aws() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_networks_for_a_vpc_the_older_stands_and_the_other_says_why_it_does_nothing() {
+async fn of_two_networks_for_a_vpc_the_older_stands_and_the_other_says_why_it_rests() {
     scene(async {
         let (scene, vpc) = on_an_explicit_network().await;
         scene.pass(Duration::from_secs(2)).await;
@@ -201,7 +201,7 @@ fn of_a_later_version(network: &mut Value) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_network_with_the_spec_of_a_later_version_is_deleted_by_what_its_status_recorded() {
+async fn a_network_with_a_later_version_s_spec_is_deleted_by_what_its_status_recorded() {
     scene(async {
         let (scene, _) = on_an_explicit_network().await;
         scene.pass(Duration::from_secs(10)).await;
@@ -216,7 +216,7 @@ async fn a_network_with_the_spec_of_a_later_version_is_deleted_by_what_its_statu
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_implicit_network_of_a_later_version_is_deleted_by_the_name_that_the_operator_gave_it() {
+async fn an_implicit_network_of_a_later_version_is_deleted_by_its_name() {
     scene(async {
         let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         scene.kubernetes.overwrite(&network(&vpc), |network| {
@@ -233,8 +233,7 @@ async fn an_implicit_network_of_a_later_version_is_deleted_by_the_name_that_the_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_network_of_which_nothing_tells_the_vpc_says_how_it_goes_and_a_policy_of_a_later_version_leaves_what_is_there()
- {
+async fn a_network_without_a_known_vpc_says_how_it_goes_and_an_unknown_policy_retains() {
     scene(async {
         let (scene, _) = on_an_explicit_network().await;
         scene.pass(Duration::from_secs(10)).await;

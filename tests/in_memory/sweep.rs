@@ -59,7 +59,7 @@ fn says(said: &[String], text: &str) -> bool {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_cluster_what_is_tagged_is_listed_first_and_removed_when_told_so_and_nothing_else_is_touched() {
+async fn without_a_cluster_the_tagged_is_listed_then_removed_and_nothing_else_touched() {
     scene(async {
         let (scene, operator) = two_apps(soon()).await;
         let (vpc, subnets) = scene.vpc(&VpcShape::default());
@@ -89,7 +89,7 @@ async fn without_a_cluster_what_is_tagged_is_listed_first_and_removed_when_told_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_removal_that_is_interrupted_after_any_write_comes_to_the_same_end_when_it_is_run_again() {
+async fn a_removal_interrupted_after_any_write_comes_to_the_same_end_when_run_again() {
     let mut writes = 0;
     for interrupted_after in 1.. {
         let went_on = scene(async {
@@ -196,7 +196,7 @@ async fn what_may_not_be_looked_at_is_never_said_to_be_gone() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_that_is_denied_ends_the_removal_with_what_somebody_has_to_do_and_everything_else_is_gone() {
+async fn a_denied_write_ends_the_removal_with_the_remedy_and_all_else_is_gone() {
     scene(async {
         let (scene, operator) = two_apps(Delays::default()).await;
         operator.stop().await;
@@ -215,7 +215,7 @@ async fn a_write_that_is_denied_ends_the_removal_with_what_somebody_has_to_do_an
 }
 
 #[tokio::test(start_paused = true)]
-async fn interfaces_that_lambda_holds_are_waited_for_and_those_that_it_left_behind_are_deleted() {
+async fn interfaces_held_by_lambda_are_waited_for_and_those_left_behind_deleted() {
     for orphaned in [false, true] {
         scene(async {
             let (scene, operator) = two_apps(Delays { interfaces_released: 1500, ..soon() }).await;
@@ -314,7 +314,7 @@ async fn a_network_that_is_retained_says_so_in_aws_before_its_object_goes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_app_that_is_retained_and_whose_role_is_gone_is_not_let_go_and_nothing_is_created_for_it() {
+async fn a_retained_app_whose_role_is_gone_is_not_let_go_and_gets_nothing_created() {
     scene(async {
         let (scene, operator, vpc) = one_of_two_retained().await;
         operator.stop().await;
@@ -345,7 +345,7 @@ async fn an_app_that_is_retained_and_whose_role_is_gone_is_not_let_go_and_nothin
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_object_that_no_operator_has_looked_at_takes_its_resources_along_or_has_them_say_that_they_stay() {
+async fn an_object_that_no_operator_saw_takes_its_resources_along_or_marks_them() {
     for policy in ["Delete", "Retain"] {
         scene(async {
             let (old, operator) = two_apps(Delays { role_visible: 10, ..Delays::default() }).await;
@@ -419,7 +419,7 @@ async fn of_two_clusters_with_one_id_only_the_one_that_is_named_loses_anything()
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_carries_no_mark_is_not_touched_while_another_cluster_has_the_installation_id() {
+async fn what_carries_no_mark_stays_while_another_cluster_has_the_installation_id() {
     scene(async {
         let (scene, operator) = two_apps(Delays::default()).await;
         operator.stop().await;

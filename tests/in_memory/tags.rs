@@ -67,7 +67,7 @@ async fn with_tags(tags: &str) -> Scene {
 }
 
 #[tokio::test(start_paused = true)]
-async fn everything_that_is_created_carries_them_beside_the_operator_s_own_and_at_rest_nothing_is_written() {
+async fn all_that_is_created_carries_them_and_at_rest_nothing_is_written() {
     scene(async {
         let mut scene = with_tags("team=ai,cost center=4711").await;
         assert_all(&scene, &[("team", "ai"), ("cost center", "4711"), (TAG_INSTALLATION, "test")]);
@@ -77,7 +77,7 @@ async fn everything_that_is_created_carries_them_beside_the_operator_s_own_and_a
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_value_that_changes_is_written_to_each_thing_by_one_call_and_is_no_drift_and_a_tag_that_is_dropped_stays() {
+async fn a_changed_value_is_written_by_one_call_each_and_a_dropped_tag_stays() {
     scene(async {
         let mut scene = with_tags("team=ai,cost center=4711").await;
         let each = [
@@ -99,7 +99,7 @@ async fn a_value_that_changes_is_written_to_each_thing_by_one_call_and_is_no_dri
 }
 
 #[tokio::test(start_paused = true)]
-async fn tags_that_aws_refuses_are_told_until_they_are_there_and_keep_nothing_from_being_private() {
+async fn tags_that_aws_refuses_are_told_and_keep_nothing_from_being_private() {
     for operation in ["ec2:CreateTags", "iam:TagRole", "lambda:TagResource", "logs:TagResource"] {
         scene(async {
             let mut scene = with_tags("").await;

@@ -139,7 +139,7 @@ async fn the_last_app_of_a_vpc_that_comes_again_gets_its_endpoint_at_once_howeve
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_operator_that_was_started_anew_waits_a_minute_for_what_an_earlier_one_may_have_created_and_says_so() {
+async fn a_restarted_operator_waits_a_minute_for_what_an_earlier_one_may_have_created() {
     scene(async {
         let delays = Delays { endpoint_available: 5, interfaces_released: 1200, ..Delays::default() };
         let (mut scene, vpc) = Scene::with_app("bot", delays).await;
@@ -163,7 +163,7 @@ async fn an_operator_that_was_started_anew_waits_a_minute_for_what_an_earlier_on
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_app_that_comes_again_while_its_endpoint_goes_is_told_that_another_one_is_being_created() {
+async fn an_app_that_comes_again_while_its_endpoint_goes_says_that_another_one_comes() {
     scene(async {
         let (scene, vpc) = Scene::with_app("bot", Delays { endpoint_deleted: 120, ..Delays::default() }).await;
         let earlier = scene.aws.world().regions[&Scene::region()].endpoints.keys().next().expect("it").to_string();
@@ -194,7 +194,7 @@ fn groups(scene: &Scene) -> Vec<SecurityGroupId> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_app_that_arrives_at_any_stage_of_teardown_gets_a_path_and_nothing_is_left_over() {
+async fn an_app_that_arrives_at_any_stage_of_teardown_gets_a_path_without_leftovers() {
     for stage in STAGES {
         scene(async {
             let (scene, vpc) = Scene::with_app("first", stage.delays()).await;

@@ -42,7 +42,7 @@ fn policy(scene: &Scene, region: &Region) -> String {
 }
 
 #[tokio::test(start_paused = true)]
-async fn four_apps_with_invented_models_are_told_so_and_everybody_else_is_served_and_repaired() {
+async fn four_apps_with_invented_models_are_told_so_and_all_others_are_served() {
     scene(async {
         let (mut scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         for name in ["greedy-a", "greedy-b", "greedy-c", "greedy-d"] {
@@ -84,7 +84,7 @@ async fn four_apps_with_invented_models_are_told_so_and_everybody_else_is_served
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_last_of_the_room_goes_to_whoever_came_first_and_what_is_given_back_to_who_waits() {
+async fn the_last_room_goes_to_who_came_first_and_what_is_given_back_to_who_waits() {
     scene(async {
         let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         for name in ["a", "b", "c", "d"] {
@@ -152,7 +152,7 @@ fn rows(looks: usize) -> BTreeMap<String, usize> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_app_that_is_annotated_in_a_loop_has_its_own_rows_read_every_half_minute_and_nobody_else_s() {
+async fn an_app_that_is_annotated_in_a_loop_has_only_its_own_rows_read() {
     scene(async {
         let (scene, _) = in_a_large_account().await;
         scene.forget();
@@ -186,7 +186,7 @@ async fn an_app_whose_spec_changes_after_a_touch_is_changed_at_once() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_touch_finds_what_somebody_did_to_the_object_s_own_rows_and_asks_again_for_what_was_refused() {
+async fn a_touch_finds_drift_of_the_object_s_own_rows_and_retries_what_was_refused() {
     scene(async {
         let (scene, vpc) = in_a_large_account().await;
         let group: SecurityGroupId = {
@@ -355,7 +355,7 @@ async fn a_region_that_nobody_uses_any_more_is_forgotten_with_its_clients() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_region_that_is_not_allowed_any_more_keeps_what_was_built_exact_and_it_can_be_deleted() {
+async fn a_region_that_is_no_longer_allowed_keeps_what_was_built_exact_and_deletable() {
     scene(async {
         let mut scene = Scene::new(Delays::default());
         scene.regions = "*".parse().expect("globs");
@@ -385,7 +385,7 @@ async fn a_region_that_is_not_allowed_any_more_keeps_what_was_built_exact_and_it
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_network_that_a_platform_team_writes_for_another_region_is_told_so_and_goes_when_it_is_deleted() {
+async fn a_network_for_a_region_that_is_not_allowed_says_so_and_can_be_deleted() {
     scene(async {
         let (mut scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         scene.pass(Duration::from_secs(5)).await;

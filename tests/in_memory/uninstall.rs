@@ -160,7 +160,7 @@ async fn teardown_removes_everything_by_itself_when_no_operator_runs() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn teardown_ends_where_apps_are_retained_leaves_their_networks_too_and_names_what_is_left() {
+async fn teardown_leaves_the_networks_of_retained_apps_and_names_what_is_left() {
     scene(async {
         for tag_shows_after in [0, 20] {
             let (scene, operator) = two_apps(Delays { role_visible: tag_shows_after, ..Delays::default() }).await;
@@ -299,7 +299,7 @@ async fn a_typing_error_in_the_id_of_a_teardown_is_told_before_anything_is_done(
 
 /// Nothing that the objects say contradicts the id; what others have in the account does.
 #[tokio::test(start_paused = true)]
-async fn a_typing_error_in_the_id_of_a_teardown_is_told_also_where_the_objects_have_lost_their_status() {
+async fn a_typing_error_in_the_id_of_a_teardown_is_told_also_without_statuses() {
     scene(async {
         let (scene, operator) = two_apps(Delays::default()).await;
         operator.stop().await;
@@ -365,7 +365,7 @@ async fn teardown_can_be_interrupted_and_run_again_and_takes_along_what_cannot_b
 }
 
 #[tokio::test(start_paused = true)]
-async fn orphaned_objects_go_at_once_aws_stays_as_it_is_and_the_same_installation_takes_it_over() {
+async fn orphaned_objects_go_at_once_and_the_same_installation_takes_their_aws_over() {
     scene(async {
         let (scene, operator) = two_apps(Delays::default()).await;
         operator.stop().await;

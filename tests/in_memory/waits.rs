@@ -60,7 +60,7 @@ async fn refused_by_a_boundary() -> Scene {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_role_that_may_not_manage_interfaces_is_waited_for_no_longer_than_a_quarter_of_an_hour_also_over_a_restart() {
+async fn a_role_that_lambda_refuses_is_waited_for_a_quarter_of_an_hour_over_restarts() {
     scene(async {
         let mut scene = refused_by_a_boundary().await;
         let waits = object(&scene, &app("bot"));
@@ -87,7 +87,7 @@ async fn a_role_that_may_not_manage_interfaces_is_waited_for_no_longer_than_a_qu
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_overdue_is_tried_rarely_does_not_flap_and_goes_on_by_itself_once_somebody_acted() {
+async fn what_is_overdue_is_tried_rarely_and_goes_on_by_itself_once_somebody_acted() {
     scene(async {
         let scene = refused_by_a_boundary().await;
         scene.pass(Duration::from_mins(10)).await;
@@ -131,7 +131,7 @@ async fn a_change_of_what_is_asked_for_is_tried_at_once_although_the_wait_was_ov
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_aws_never_finishes_stalls_its_network_and_its_apps_with_the_same_words() {
+async fn an_endpoint_that_never_finishes_stalls_its_network_and_apps_in_the_same_words() {
     scene(async {
         let mut scene = Scene::new(Delays { endpoint_available: u64::MAX, ..Delays::default() });
         let (vpc, _) = scene.vpc(&VpcShape::default());
@@ -165,7 +165,7 @@ async fn an_endpoint_that_aws_never_finishes_stalls_its_network_and_its_apps_wit
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_account_that_cannot_be_reached_for_hours_needs_somebody_is_asked_rarely_and_is_seen_again_by_itself() {
+async fn an_account_that_cannot_be_reached_for_hours_is_told_and_asked_rarely() {
     scene(async {
         let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         scene.aws.fail_next("*", Fault::unreachable().times(u32::MAX));
@@ -214,7 +214,7 @@ async fn updated_in_vain() -> Scene {
 const UPDATE: &str = "lambda:UpdateFunctionConfiguration";
 
 #[tokio::test(start_paused = true)]
-async fn a_write_that_does_not_show_is_repeated_less_and_less_often_and_told_as_drift_once() {
+async fn a_write_that_does_not_show_is_repeated_ever_less_and_told_as_drift_once() {
     scene(async {
         let scene = updated_in_vain().await;
         scene.pass(Duration::from_mins(2)).await;
@@ -230,7 +230,7 @@ async fn a_write_that_does_not_show_is_repeated_less_and_less_often_and_told_as_
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_write_that_never_shows_needs_somebody_after_a_few_times_and_no_more_once_it_shows() {
+async fn a_write_that_never_shows_needs_somebody_after_a_few_times_until_it_shows() {
     scene(async {
         let scene = updated_in_vain().await;
         let message = scene.until_refused("bot", "WriteHasNoEffect").await;
@@ -261,7 +261,7 @@ async fn annotate_in_a_loop(scene: &Scene, apps: &[String]) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn whoever_touches_apps_in_a_loop_keeps_nobody_from_being_told_that_a_write_has_no_effect() {
+async fn apps_that_are_touched_in_a_loop_are_told_all_the_same_of_writes_without_effect() {
     scene(async {
         let others: Vec<String> = (0..11).map(|n| format!("app-{n}")).collect();
         for touched in [vec!["bot".to_owned()], others.clone()] {
@@ -280,7 +280,7 @@ async fn whoever_touches_apps_in_a_loop_keeps_nobody_from_being_told_that_a_writ
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_network_that_an_admission_policy_refuses_is_told_in_its_words_and_created_once_it_is_let() {
+async fn a_network_that_an_admission_policy_refuses_is_told_and_created_once_allowed() {
     scene(async {
         let mut scene = Scene::new(Delays::default());
         let (vpc, _) = scene.vpc(&VpcShape::default());
@@ -330,7 +330,7 @@ async fn what_an_app_has_is_kept_exact_while_its_network_is_refused() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_finalizer_that_is_refused_is_told_on_the_app_or_the_network_that_wanted_it_and_nothing_is_created() {
+async fn a_refused_finalizer_is_told_on_the_object_and_nothing_is_created() {
     scene(async {
         for number in 0..2 {
             let mut scene = Scene::new(Delays::default());
@@ -428,7 +428,7 @@ async fn a_network_that_is_not_ready_is_not_said_to_be_ready() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_follows_its_vpc_into_another_zone_is_no_drift_and_one_that_somebody_moved_is() {
+async fn an_endpoint_that_follows_its_vpc_is_no_drift_and_one_that_was_moved_is() {
     scene(async {
         let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         scene.pass(Duration::from_secs(5)).await;
@@ -473,7 +473,7 @@ async fn what_somebody_changed_of_a_function_is_told_from_what_to_what() {
 
 /// Found by reading: the groups tell whose the VPC is, and without them nothing is written; role and function are known all the same.
 #[tokio::test(start_paused = true)]
-async fn groups_that_an_operator_could_not_read_since_it_started_take_no_leg_along_that_does_not_rest_on_them() {
+async fn groups_that_were_never_read_take_no_leg_along_that_does_not_rest_on_them() {
     scene(async {
         let (mut scene, _) = Scene::with_app("bot", Delays::default()).await;
         scene.stop().await;

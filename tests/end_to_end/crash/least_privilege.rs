@@ -68,7 +68,7 @@ async fn the_operator_needs_its_whole_policy_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn with_a_boundary_in_its_policy_the_operator_creates_no_role_without_it_and_says_how_to_have_it() {
+async fn a_policy_that_demands_a_boundary_creates_no_role_without_it_and_says_so() {
     let stack = Stack::start();
     let namespace = stack.namespace("bound");
     let (vpc, _) = stack.vpc(json!({"azs": ["a", "b"], "route": "isolated"})).await;
@@ -99,7 +99,7 @@ fn refusal<T: std::fmt::Debug, E: ProvideErrorMetadata, R>(answer: Result<T, Sdk
 }
 
 #[tokio::test]
-async fn whoever_has_the_operator_s_credentials_deletes_and_takes_over_no_log_group_of_another_installation() {
+async fn the_operator_s_credentials_change_no_log_group_of_another_installation() {
     let stack = Stack::start();
     let boundary: PolicyArn = "arn:aws:iam::aws:policy/PowerUserAccess".parse().expect("an ARN");
     stack.grant(&operator("ours", &boundary).document()).await;

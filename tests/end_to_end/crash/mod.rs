@@ -145,13 +145,13 @@ fn is_renewal(call: &Call) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_operator_that_is_killed_at_any_call_that_changes_something_is_followed_by_one_that_ends_it_the_same() {
+async fn killed_at_any_write_the_operator_is_followed_by_one_that_ends_it_the_same() {
     try_all("killed at every call that changes something, end to end", |call| call.asked.writes && !is_renewal(call))
         .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 #[ignore = "it takes twenty minutes: make crash-all"]
-async fn an_operator_that_is_killed_at_any_call_at_all_is_followed_by_one_that_ends_it_the_same() {
+async fn killed_at_any_call_the_operator_is_followed_by_one_that_ends_it_the_same() {
     try_all("killed at every call, end to end", |call| !is_renewal(call)).await;
 }

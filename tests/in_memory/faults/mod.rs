@@ -128,7 +128,7 @@ fn every_call_meets_every_fault_and_heals_or_is_told_without_haste_and_heals_the
 }
 
 #[test]
-fn an_app_that_is_deleted_while_a_call_fails_is_gone_without_a_trace_soon_after_the_cause_is() {
+fn an_app_deleted_while_a_call_fails_is_gone_without_a_trace_after_the_cause() {
     for (call, _) in calls_of(Part::Create) {
         for kind in [Kind::AccessDenied, Kind::ResetAfterTheWork] {
             let Ok(trouble) = kind.of(call) else { continue };

@@ -86,7 +86,7 @@ fn every_request_to_kubernetes_meets_every_fault_and_what_was_asked_for_comes_tr
 }
 
 #[test]
-fn whatever_happens_to_objects_watches_and_the_api_server_what_was_asked_for_last_comes_true() {
+fn whatever_happens_to_kubernetes_what_was_asked_for_last_comes_true() {
     let lasts: BTreeMap<Part, Duration> =
         Part::ALL.into_iter().map(|part| (part, run(events::undisturbed(part)))).collect();
     let events = Event::all();
@@ -101,7 +101,7 @@ fn whatever_happens_to_objects_watches_and_the_api_server_what_was_asked_for_las
 }
 
 #[test]
-fn a_lease_that_is_lost_in_the_middle_of_any_write_leaves_no_duplicate_and_no_orphan() {
+fn a_lease_lost_in_the_middle_of_any_write_leaves_no_duplicate_and_no_orphan() {
     let cells: Vec<_> = Part::ALL
         .into_iter()
         .flat_map(|part| {

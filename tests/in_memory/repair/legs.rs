@@ -47,7 +47,7 @@ async fn amiss(how: &str, scene: &Scene, vpc: &VpcId) -> (String, String) {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_app_whose_network_has_a_problem_says_of_its_role_and_its_function_what_they_are_and_keeps_them_exact() {
+async fn an_app_whose_network_has_a_problem_keeps_its_role_and_function_exact() {
     for how in ["a rule", "the placement", "the routes", "the groups"] {
         scene(async {
             let (scene, vpc) = at_rest().await;

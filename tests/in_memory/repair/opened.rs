@@ -41,7 +41,7 @@ async fn what_somebody_opens_is_closed_at_the_next_resync_while_the_placement_is
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_somebody_opens_is_closed_at_the_next_resync_while_route_tables_must_not_be_read() {
+async fn what_somebody_opens_is_closed_at_the_next_resync_without_route_tables() {
     scene(async {
         let (scene, vpc) = at_rest().await;
         deny(&scene, "ec2:DescribeRouteTables");
@@ -124,7 +124,7 @@ async fn a_function_follows_a_new_group_once_the_group_lets_nothing_else_out() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_new_app_gets_nothing_in_a_vpc_that_is_refused_and_takes_nothing_from_those_that_are_there() {
+async fn a_new_app_gets_nothing_in_a_refused_vpc_and_takes_nothing_from_others() {
     scene(async {
         let (scene, vpc) = at_rest().await;
         lead_out(&scene, &vpc);
@@ -172,7 +172,7 @@ async fn route_tables_that_cannot_be_read_hold_up_nothing_that_goes() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_can_go_goes_while_a_table_cannot_be_read_and_the_objects_go_once_all_is_seen_to_be_gone() {
+async fn what_can_go_goes_without_a_table_and_objects_only_once_all_is_seen_gone() {
     for read in
         ["ec2:DescribeSecurityGroups", "ec2:DescribeVpcEndpoints", "logs:DescribeLogGroups", "lambda:GetFunction"]
     {

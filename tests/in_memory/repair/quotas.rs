@@ -29,7 +29,7 @@ fn sixty() -> BTreeSet<Rule> {
 }
 
 #[tokio::test(start_paused = true)]
-async fn sixty_ranges_in_place_of_a_group_s_rule_go_and_the_rule_comes_back_in_the_same_pass() {
+async fn sixty_ranges_in_place_of_a_rule_go_and_the_rule_is_back_in_the_same_pass() {
     scene(async {
         for component in ["-endpoints-", "-functions-"] {
             let (scene, _) = at_rest().await;
@@ -119,7 +119,7 @@ async fn inline_policies_that_fill_the_role_go_before_its_own_comes_back() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_endpoint_that_carries_five_foreign_groups_gets_its_own_back_and_loses_them_all() {
+async fn an_endpoint_with_five_foreign_groups_gets_its_own_back_and_loses_them() {
     scene(async {
         let (scene, vpc) = at_rest().await;
         let before = shape(&scene.aws.world());

@@ -500,7 +500,7 @@ fn lived(life: impl Future<Output = Cell>) -> Cell {
 }
 
 #[test]
-fn every_drift_is_put_right_within_one_resync_beside_every_other_and_whatever_else_is_blocked() {
+fn every_drift_is_put_right_within_a_resync_beside_others_and_any_block() {
     let kinds = all_kinds();
     let only = std::env::var("REPAIR").unwrap_or_default();
     let mut cells: Vec<(&'static str, Result<&'static str, Block>)> = Vec::new();

@@ -143,7 +143,7 @@ class Policies(Granted, Case):
         zone = allow("route53:AssociateVPCWithHostedZone", "arn:aws:route53:::hostedzone/*")
         self.operator("ec2", *everything, zone).create_vpc_endpoint(**create)
 
-    def test_a_condition_holds_only_on_keys_that_the_reference_lists_for_the_action_and_the_type_of_resource(self):
+    def test_a_condition_holds_only_on_keys_that_the_reference_lists(self):
         made = make_vpc()
         vpc, subnets = made["vpcId"], made["subnetIds"]
         ours = self.make_group(client("ec2"), vpc, [OURS])
@@ -228,7 +228,7 @@ class Policies(Granted, Case):
         self.refused("AccessDeniedException", logs.create_log_group, logGroupName=ours, tags={installation: "other"})
         logs.create_log_group(logGroupName=ours, tags={installation: "prod", "a": "b"})
 
-    def test_a_log_group_is_asked_for_by_the_form_of_its_arn_that_aws_uses_and_by_both_where_that_is_not_known(self):
+    def test_a_log_group_is_judged_by_the_form_of_arn_that_aws_uses_or_by_both(self):
         name = self.log_group("a", {})
         arn = f"arn:aws:logs:{REGION}:123456789012:log-group:{name}"
         forms = {"bare": [arn], "with what is in it": [f"{arn}:*"], "both": [arn, f"{arn}:*"]}
@@ -269,7 +269,7 @@ class Attaching(Granted, FunctionCase):
         functions.create_function(**params)
         functions.delete_function(FunctionName=params["FunctionName"])
 
-    def test_a_function_of_another_installation_is_not_given_our_tag_and_one_of_nobody_s_is_only_ours_to_take(self):
+    def test_our_tag_is_given_to_a_function_of_nobody_and_not_of_another_installation(self):
         installation = "privategenai.dev/installation"
         given = {
             "StringEquals": {f"aws:RequestTag/{installation}": "prod"},
