@@ -184,7 +184,7 @@ pub fn bedrock_runtime_endpoint_policy(
 
 /// How many characters models may take together in the policy of an endpoint for Bedrock's runtime, as
 /// [`room_of_model`] counts them: what AWS allows, less what the policy says besides.
-pub fn room_for_models(installation: &InstallationId, caller: &Caller, region: &Region) -> usize {
+pub fn capacity_for_models(installation: &InstallationId, caller: &Caller, region: &Region) -> usize {
     let principals = role_arn_pattern(installation, caller.partition, &caller.account);
     let without = PolicyDocument::new(&document(&[through_endpoint(&BTreeSet::new(), region, &principals)]));
     // The last model has no comma after it.
@@ -192,7 +192,7 @@ pub fn room_for_models(installation: &InstallationId, caller: &Caller, region: &
 }
 
 /// How many characters a model takes in the policy of an endpoint: its ARN, two quotation marks and a comma.
-pub fn room_of_model(model: &ModelId, region: &Region) -> usize {
+pub fn length_of_model(model: &ModelId, region: &Region) -> usize {
     model.arn(region).len() + 3
 }
 

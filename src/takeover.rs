@@ -19,7 +19,7 @@ use crate::{
     engine::{UnknownOwner, owner_mark, with_timeout},
     identity::{InstallationId, Marked, OwnerMark, TAG_OWNER},
     leadership::{Election, Leadership, LeaseFlags},
-    network::whose::mark_tag,
+    network::ownership::owner_tag,
     plan::listed,
     policy::place_of_role,
     uninstall::{
@@ -252,7 +252,7 @@ async fn mark_all(
 ) -> Result<(), Failure> {
     for (region, groups) in &inventory.theirs {
         for group in groups {
-            let write = Write::TagEc2 { resource: group.id.to_string(), tags: mark_tag(&request.ours) };
+            let write = Write::TagEc2 { resource: group.id.to_string(), tags: owner_tag(&request.ours) };
             match leadership.write(aws.write(region, &write)).await {
                 Ok(answer) => drop(answer?),
                 Err(_) => return Err(Failure::NotLeading),

@@ -27,7 +27,7 @@ use private_genai_operator::{
     governance::{Governance, PlatformTags},
     guard::{Globs, Namespace},
     identity::{AppIdentity, HandOver, InstallationId, NetworkIdentity},
-    network::{APP_ROOM_MAX, Admitted, Claim, Demand, Room, Turn},
+    network::{APP_SHARE_MAX, AdmittedDemands, Claim, Demand, PolicyCapacity, Requester},
     policy::{self, ModelId},
 };
 use proptest::{collection, prelude::*};
@@ -119,10 +119,10 @@ fn demands() -> impl Strategy<Value = Vec<Demand>> {
     let demand = (0..6_i64, "[a-c]", "[a-z]{1,3}", collection::btree_set(model, 0..=32), any::<bool>());
     collection::vec(
         demand.prop_map(|(created, namespace, name, models, has_object)| Demand {
-            turn: if has_object {
-                Turn::Object { created, namespace, name }
+            requester: if has_object {
+                Requester::Object { created, namespace, name }
             } else {
-                Turn::WithoutObject(format!("{namespace}/{name}"))
+                Requester::WithoutObject(format!("{namespace}/{name}"))
             },
             models,
             subnets: BTreeSet::new(),
@@ -226,12 +226,12 @@ proptest! {
     ) {
         tried();
         let caller = caller(&app.region);
-        let room = Room::new(&app.installation, &caller, &app.region);
+        let room = PolicyCapacity::new(&app.installation, &caller, &app.region);
         let length = |models: &BTreeSet<ModelId>| {
             policy::bedrock_runtime_endpoint_policy(&app.installation, &caller, &app.region, models).as_str().len()
         };
         let demanded = |demands: &[Demand]| demands.iter().flat_map(|demand| demand.models.clone()).collect::<BTreeSet<_>>();
-        let Admitted { models: served, .. } = room.admit(&[], &before);
+        let AdmittedDemands { models: served, .. } = room.admit(&[], &before);
         prop_assert!(length(&served) <= policy::ENDPOINT_POLICY_MAX);
         // Others come, and those who were there stay: nobody takes anything from them.
         let all: Vec<Demand> = before.iter().chain(&after).cloned().collect();
@@ -250,10 +250,10 @@ proptest! {
         for demand in &all {
             let lacks = !admitted.models.is_superset(&demand.models);
             prop_assert_eq!(room.refusal(&admitted.models, &demand.models).is_some(), lacks, "{:?}", demand);
-            prop_assert!(!lacks || admitted.waiting.contains(&demand.turn.app()));
+            prop_assert!(!lacks || admitted.waiting_apps.contains(&demand.requester.app()));
             let grown: BTreeSet<ModelId> = admitted.models.union(&demand.models).cloned().collect();
             let own = length(&demand.models);
-            prop_assert!(!lacks || length(&grown) > policy::ENDPOINT_POLICY_MAX || own > APP_ROOM_MAX, "{:?}", demand);
+            prop_assert!(!lacks || length(&grown) > policy::ENDPOINT_POLICY_MAX || own > APP_SHARE_MAX, "{:?}", demand);
         }
         // Those who are gone make room: what they alone named goes.
         let left = room.admit(&[admitted.models], &after);

@@ -21,7 +21,7 @@ use crate::{
     engine::{Cluster, Guarded, Memory, Settings},
     governance::Governance,
     identity::{AppIdentity, is_retained},
-    network::{Claim, accepted, implicit_name, whose::Foreign},
+    network::{Claim, accepted, implicit_name, ownership::ForeignMark},
     plan::{Plan, Source, Step, stands_on},
     policy::app_of_role,
 };
@@ -161,7 +161,7 @@ pub fn decide(
 }
 
 /// The VPC is another cluster's.
-fn another_cluster(foreign: &Foreign) -> Plan {
+fn another_cluster(foreign: &ForeignMark) -> Plan {
     Plan { legs: vec![foreign.leg()], ..Plan::default() }
 }
 

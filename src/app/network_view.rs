@@ -17,7 +17,7 @@ use crate::{
     aws::{Caller, EndpointState},
     guard::Refusal,
     identity::InstallationId,
-    network::{APP_ROOM_MAX, NoRoom, Room, Service, is_implicit},
+    network::{APP_SHARE_MAX, CapacityRefusal, PolicyCapacity, Service, is_implicit},
     plan::listed,
     policy::{ENDPOINT_POLICY_MAX, ModelId},
 };
@@ -175,13 +175,13 @@ fn no_room(
     let account = status.account_id.as_ref()?.parse().ok()?;
     let caller = Caller { account, partition: region.partition() };
     let endpoint = status.endpoints.iter().find(|endpoint| endpoint.service == service.as_str())?;
-    let message = match Room::new(installation, &caller, region).refusal(&let_through(endpoint), models)? {
-        NoRoom::OverShare { models } => format!(
+    let message = match PolicyCapacity::new(installation, &caller, region).refusal(&let_through(endpoint), models)? {
+        CapacityRefusal::ShareExceeded { models } => format!(
             "The models of this app take {models} characters in the policy of the {} endpoint of VPC {vpc}, and one app gets \
-             {APP_ROOM_MAX}, so that others find room too: name fewer models, or divide them among several apps.",
+             {APP_SHARE_MAX}, so that others find room too: name fewer models, or divide them among several apps.",
             service.as_str()
         ),
-        NoRoom::Full { lacks, needed, left } => format!(
+        CapacityRefusal::PolicyFull { missing: lacks, needed, left } => format!(
             "The policy of the {} endpoint of VPC {vpc} has no room for {}: they take {needed} characters, and {left} of the \
              {ENDPOINT_POLICY_MAX} that AWS allows are left. Name fewer models here or in other apps of the VPC, or use another \
              VPC, whose network has an endpoint of its own.",

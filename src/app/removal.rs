@@ -29,7 +29,7 @@ use crate::{
         context::key, converge, explain_undecoded, is_held, remove_finalizer, stored,
     },
     identity::{AppIdentity, FUNCTIONS_GROUP, HandOver, NetworkIdentity, is_retained},
-    network::{Interfaces, Remaining, of_functions, released_by},
+    network::{Interfaces, OtherFunctions, interfaces_of_functions, interfaces_that_need},
     plan::{Source, Unread, explain},
     policy::is_role_of,
 };
@@ -360,14 +360,14 @@ pub async fn observe_remains(
     let others: Vec<&Role> = roles.iter().flat_map(|roles| roles.values()).filter(is_another).collect();
     let interfaces = interfaces(snapshot, (identity, role.as_ref()), network);
     let interfaces = unread.take(Source::Interfaces, interfaces.await)?.unwrap_or_default();
-    let released = |remaining| released_by(&name, &interfaces, remaining);
-    let mut remaining = Remaining::Nothing;
-    if !others.is_empty() && released(Remaining::Nothing) != released(Remaining::Functions) {
+    let released = |remaining| interfaces_that_need(&name, &interfaces, remaining);
+    let mut remaining = OtherFunctions::Absent;
+    if !others.is_empty() && released(OtherFunctions::Absent) != released(OtherFunctions::Present) {
         // Read now that the function is gone: one that is listed still goes after this one, if it goes. Where they cannot be
         // read, the role is kept: the network, which has it then, decides, and tells what it cannot read.
         let functions = snapshot.functions(MaxAge::Under(FRESH)).await;
         let functions = Unread::default().take(Source::Functions, functions)?;
-        remaining = functions.map_or(remaining, |functions| Remaining::of(others, &functions));
+        remaining = functions.map_or(remaining, |functions| OtherFunctions::of(others, &functions));
     }
     let interfaces = released(remaining);
     Ok(Observed { role, log_group, detail, interfaces, claim, unread, ..Observed::default() })
@@ -384,7 +384,8 @@ async fn interfaces(
     let groups = snapshot.security_groups(MaxAge::Any).await?;
     let group = groups.iter().find(|group| network.is_group(group, FUNCTIONS_GROUP)).map(|group| &group.id);
     let function = identity.function_name();
-    let mut found = of_functions(snapshot.vpc_interfaces(&identity.vpc).await?, group, |name| *name == function);
+    let mut found =
+        interfaces_of_functions(snapshot.vpc_interfaces(&identity.vpc).await?, group, |name| *name == function);
     if role.is_none() {
         found.retain(|_, interface| group.is_none_or(|group| !interface.groups.contains(group)));
     }

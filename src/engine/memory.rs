@@ -9,7 +9,7 @@ use std::{
 use crate::{
     api::network::NetworkKey,
     aws::NetworkInterfaceId,
-    network::{Available, Hints, Interfaces},
+    network::{AvailableSince, EndpointHistory, Interfaces},
 };
 
 /// After so long AWS shows what it created, everywhere.
@@ -24,9 +24,9 @@ pub struct Memory {
     /// The time, on a clock that only goes forward.
     pub now: Duration,
     /// What earlier answers told about each network.
-    pub hints: BTreeMap<NetworkKey, Hints>,
+    pub hints: BTreeMap<NetworkKey, EndpointHistory>,
     /// Since when interfaces were seen `available`.
-    pub available: BTreeMap<NetworkKey, Available>,
+    pub available: BTreeMap<NetworkKey, AvailableSince>,
     /// What was created and not seen since, and when.
     pub unseen: BTreeMap<String, Duration>,
     /// What was replaced, and when.
@@ -41,18 +41,18 @@ impl Memory {
     }
 
     /// What earlier answers told about a network.
-    pub fn hints(&self, network: &NetworkKey) -> Hints {
+    pub fn hints(&self, network: &NetworkKey) -> EndpointHistory {
         self.hints.get(network).cloned().unwrap_or_default()
     }
 
     /// Remembers something about a network.
-    pub fn learn(&mut self, network: &NetworkKey, lesson: impl FnOnce(&mut Hints)) {
+    pub fn learn(&mut self, network: &NetworkKey, lesson: impl FnOnce(&mut EndpointHistory)) {
         lesson(self.hints.entry(network.clone()).or_default());
     }
 
     /// Takes note of the interfaces of a network that are `available`; gives those that were so for long.
     pub fn long_available(&mut self, network: &NetworkKey, interfaces: &Interfaces) -> BTreeSet<NetworkInterfaceId> {
-        self.available.entry(network.clone()).or_default().look(interfaces, self.now)
+        self.available.entry(network.clone()).or_default().observe(interfaces, self.now)
     }
 
     /// Forgets what was remembered about a network that is gone. One that is built there again has other groups, and other

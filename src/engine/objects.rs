@@ -20,7 +20,7 @@ use crate::api::{
     network::NetworkKey,
 };
 use crate::aws::{Region, Write};
-use crate::network::whose::marked_by;
+use crate::network::ownership::resource_marked_by;
 
 /// An object that may be unreadable: then it keeps its metadata, and does not stop the watch.
 pub type Guarded<K> = DeserializeGuard<K>;
@@ -295,7 +295,7 @@ fn news(before: &[Condition], after: &[Condition], done: &[Write], repairs: &[Re
             .map(|repair| News { type_: EventType::Warning, reason: DRIFT_REPAIRED, note: repair.note() })
             .collect(),
     };
-    let marked: Vec<&str> = done.iter().filter_map(marked_by).collect();
+    let marked: Vec<&str> = done.iter().filter_map(resource_marked_by).collect();
     if !marked.is_empty() {
         let note = format!(
             "Security groups without an owner mark are marked as this cluster's: {}. From now on an operator of another cluster \

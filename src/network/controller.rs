@@ -15,10 +15,10 @@ use super::{
         Acceptance, Outcome, acceptance, decide, decide_after, ends, is_back, is_refused, is_to_be_held,
         is_to_be_recorded, learn, leaves_everything, not_allowed, outcome, wanted,
     },
+    interfaces::{OtherFunctions, depend_on_other_functions, group_in_use, interfaces_of_functions, left_behind},
     is_implicit,
-    lingering::{Remaining, depend_on_functions, keeps, left_behind, of_functions},
+    ownership::{refusal_by_aws, refusal_by_objects},
     status,
-    whose::{told_by_aws, told_by_objects},
 };
 use crate::{
     api::{
@@ -82,7 +82,7 @@ async fn look_and_act(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: &Context) 
     };
     let name = key("network", network);
     let vpc = NetworkKey::try_from(&network.spec);
-    if let Some(leg) = told_by_objects(network, vpc.as_ref().ok(), &ctx.cluster()) {
+    if let Some(leg) = refusal_by_objects(network, vpc.as_ref().ok(), &ctx.cluster()) {
         refuse(&api, network, leg, ctx).await?;
         ctx.rest(&name);
         return Ok(Action::await_change());
@@ -256,7 +256,7 @@ async fn keep(
         if let Some(error) = unread.or_else(|| seen.unread.first().filter(|_| seen.ids().is_empty())) {
             return unseen(api, network, ctx, error).await;
         }
-        if told_by_aws(key, &seen, &ctx.cluster()).is_none() {
+        if refusal_by_aws(key, &seen, &ctx.cluster()).is_none() {
             if to_be_held {
                 add_finalizer(api, &network.metadata).await?;
             }
@@ -380,7 +380,7 @@ async fn what_keeps(group: Option<SecurityGroupId>, observed: &Observed, snapsho
     let mut referring = snapshot.referring_groups(&group).await.ok()?;
     // What our own two groups say of each other was revoked just now.
     referring.retain(|other| observed.security_groups.iter().all(|ours| ours.id != *other));
-    keeps(&group, &interfaces, &referring)
+    group_in_use(&group, &interfaces, &referring)
 }
 
 /// Removes what another operator was late to create for a network that is gone. Nothing is to be removed either when
@@ -505,7 +505,7 @@ pub async fn observe(
         if let (Some(_), Some(error)) = (&interfaces, unread.of(Source::SecurityGroups).cloned()) {
             unread.take::<()>(Source::Interfaces, Err(error))?;
         }
-        of_functions(interfaces.unwrap_or_default(), group, is_ours)
+        interfaces_of_functions(interfaces.unwrap_or_default(), group, is_ours)
     } else {
         Interfaces::new()
     };
@@ -518,14 +518,19 @@ pub async fn observe(
         let attachments = unread.take(Source::Functions, attachments.await)?;
         attachments.map(|attachments| left_behind(&interfaces, &long_available, &attachments)).unwrap_or_default()
     };
-    let remaining = if !live.is_empty() && depend_on_functions(&retired, &interfaces) {
+    let remaining = if !live.is_empty() && depend_on_other_functions(&retired, &interfaces) {
         // By this a role is deleted: what is gone by now is not to count.
         let functions = unread.take(Source::Functions, snapshot.functions(MaxAge::Under(FRESH)).await)?;
-        functions.map_or(Remaining::Nothing, |functions| Remaining::of(&live, &functions))
+        functions.map_or(OtherFunctions::Absent, |functions| OtherFunctions::of(&live, &functions))
     } else {
-        Remaining::Nothing
+        OtherFunctions::Absent
     };
-    Ok(Observed { left_interfaces: left, remaining, unread, ..observed.with_roles(live, retired, interfaces) })
+    Ok(Observed {
+        left_interfaces: left,
+        other_functions: remaining,
+        unread,
+        ..observed.with_roles(live, retired, interfaces)
+    })
 }
 
 /// How old the groups may be by which one is marked as this cluster's.

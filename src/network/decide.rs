@@ -6,9 +6,10 @@ use std::collections::BTreeSet;
 use kube::ResourceExt as _;
 
 use super::{
-    Demand, Desired, Observed, Service, Turn, accepted, is_implicit, plan, teardown,
+    Demand, Desired, Observed, Requester, Service, accepted, is_implicit,
+    ownership::{mark_groups, refusal_by_aws},
+    plan, teardown,
     users::{Users, WithoutObject, apps_without_object, has_object},
-    whose::{mark, told_by_aws},
 };
 use crate::{
     api::{
@@ -79,13 +80,13 @@ pub fn decide(
     for resource in observed.ids() {
         memory.seen(&unseen_resource(key, &resource));
     }
-    if let Some(leg) = told_by_aws(key, observed, cluster) {
+    if let Some(leg) = refusal_by_aws(key, observed, cluster) {
         return Plan { legs: vec![leg], ..Plan::default() };
     }
     // The app's own controller takes its role back; the network must not delete it meanwhile.
     let mut observed = observed.clone();
     observed.handed_over_roles.retain(|role| !has_object(role, key, cluster));
-    memory.learn(key, |hints| hints.look(&observed));
+    memory.learn(key, |hints| hints.observe(&observed));
     let Some(desired) = wanted(key, identity, caller, &observed, cluster, memory) else {
         let mut plan = teardown(&observed, &cluster.settings.governance);
         if plan.is_nothing() && memory.may_be_invisible(&unseen_resource(key, "")) {
@@ -99,7 +100,7 @@ pub fn decide(
         return plan;
     };
     let mut plan = plan(&desired, &observed, &memory.hints(key));
-    mark(&observed, &desired.owner, &mut plan);
+    mark_groups(&observed, &desired.owner, &mut plan);
     tag_roles(key, &observed, cluster, &mut plan);
     if plan.legs.iter().any(|leg| leg.reason == Reason::EndpointFailed)
         && !memory.may_replace(&unseen_resource(key, ""))
@@ -134,16 +135,16 @@ pub fn wanted(
 ) -> Option<Desired> {
     let mut demands = Users::of(key, cluster).demands(observed, identity, cluster);
     demands.extend(apps_without_object(key, observed, cluster, memory).into_iter().map(|(name, app)| Demand {
-        turn: Turn::WithoutObject(name),
+        requester: Requester::WithoutObject(name),
         models: app.models,
         subnets: BTreeSet::new(),
     }));
     let Settings { owner, governance, implicit_networks, .. } = cluster.settings;
     let recorded = recorded_models(key, cluster);
     if observed.unread.lacks(Source::Roles) {
-        let (turn, models) = (Turn::WithoutObject(String::new()), recorded.clone());
+        let (turn, models) = (Requester::WithoutObject(String::new()), recorded.clone());
         demands.push(Demand {
-            turn,
+            requester: turn,
             models: implicit_networks.allow.narrowed_anywhere(models),
             subnets: BTreeSet::new(),
         });
@@ -335,7 +336,7 @@ pub fn is_back(key: &NetworkKey, cluster: &Cluster<'_>) -> bool {
 /// Decides about what turned up in the place of a network that is gone. Whoever came while AWS was looked at has begun to
 /// build.
 pub fn decide_after(key: &NetworkKey, observed: &Observed, cluster: &Cluster<'_>) -> Plan {
-    let ours = told_by_aws(key, observed, cluster).is_none();
+    let ours = refusal_by_aws(key, observed, cluster).is_none();
     if !ours || !observed.live_roles.is_empty() || is_back(key, cluster) {
         return Plan::default();
     }

@@ -6,7 +6,7 @@ use crate::{
     aws::{Caller, Partition, PolicyDocument, Region, SubnetId},
     governance::Governance,
     identity::{NetworkIdentity, OwnerMark},
-    network::{Admitted, Room, Turn},
+    network::{AdmittedDemands, PolicyCapacity, Requester},
     policy::{ModelId, bedrock_runtime_endpoint_policy},
 };
 
@@ -61,7 +61,7 @@ impl Service {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Demand {
     /// Whose it is.
-    pub turn: Turn,
+    pub requester: Requester,
     /// The models that it calls.
     pub models: BTreeSet<ModelId>,
     /// The subnets that it names; empty: whichever the network chooses.
@@ -80,7 +80,7 @@ pub struct Desired {
     /// The models demanded, as far as the policy of the endpoint has room for them.
     pub models: BTreeSet<ModelId>,
     /// The apps, as `namespace/name`, some of whose models find no room.
-    pub waiting: BTreeSet<String>,
+    pub waiting_apps: BTreeSet<String>,
     /// All subnets that apps name.
     pub subnets: BTreeSet<SubnetId>,
     /// At least one app leaves the choice of subnets to the network.
@@ -90,7 +90,7 @@ pub struct Desired {
 }
 
 impl Desired {
-    /// The union of demands, of models as far as there is room for them beside those that are `served` ([`Room::admit`]); `None`
+    /// The union of demands, of models as far as there is room for them beside those that are `served` ([`PolicyCapacity::admit`]); `None`
     /// when there is no demand, and nothing is to exist.
     pub fn union(
         identity: NetworkIdentity,
@@ -103,14 +103,14 @@ impl Desired {
         if demands.is_empty() {
             return None;
         }
-        let room = Room::new(&identity.installation, &caller, &identity.region);
-        let Admitted { models, waiting } = room.admit(served, demands);
+        let room = PolicyCapacity::new(&identity.installation, &caller, &identity.region);
+        let AdmittedDemands { models, waiting_apps: waiting } = room.admit(served, demands);
         Some(Self {
             identity,
             owner,
             caller,
             models,
-            waiting,
+            waiting_apps: waiting,
             subnets: demands.iter().flat_map(|demand| demand.subnets.iter().cloned()).collect(),
             chooses_subnets: demands.iter().any(|demand| demand.subnets.is_empty()),
             governance: governance.clone(),

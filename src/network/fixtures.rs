@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Demand, Desired, Observed, Remaining, Service, Turn};
+use super::{Demand, Desired, Observed, OtherFunctions, Requester, Service};
 use crate::{
     aws::{
         AddressFamilies, Caller, EndpointService, EndpointState, InterfaceHolder, InterfaceState, NetworkInterface,
@@ -79,13 +79,13 @@ pub(super) fn caller() -> Caller {
 
 /// What an app of this age and name demands.
 pub(super) fn demand_of(created: i64, name: &str, models: BTreeSet<ModelId>) -> Demand {
-    let turn = Turn::Object { created, namespace: "team-a".to_owned(), name: name.to_owned() };
-    Demand { turn, models, subnets: BTreeSet::new() }
+    let turn = Requester::Object { created, namespace: "team-a".to_owned(), name: name.to_owned() };
+    Demand { requester: turn, models, subnets: BTreeSet::new() }
 }
 
 pub(super) fn demand(models: &[&str], subnets: &[u32]) -> Demand {
     Demand {
-        turn: Turn::WithoutObject("team-a/bot".to_owned()),
+        requester: Requester::WithoutObject("team-a/bot".to_owned()),
         models: models.iter().map(|model| model.parse().expect("a model")).collect(),
         subnets: subnet_ids(subnets),
     }
@@ -117,7 +117,7 @@ pub(super) fn bare() -> Observed {
         handed_over_roles: Vec::new(),
         function_interfaces: BTreeMap::new(),
         left_interfaces: BTreeSet::new(),
-        remaining: Remaining::Nothing,
+        other_functions: OtherFunctions::Absent,
         topology: Topology {
             vpcs: [(vpc_id(), vpc)].into(),
             subnets: vec![subnet(0xa1), subnet(0xa2), subnet(0xb1)],

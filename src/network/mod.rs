@@ -6,24 +6,24 @@ pub mod decide;
 mod desired;
 #[cfg(test)]
 mod fixtures;
-mod lingering;
+mod interfaces;
 mod observed;
+pub mod ownership;
+mod placement;
 mod plan;
-mod preflight;
-mod room;
+mod policy_capacity;
 mod status;
 mod users;
-pub mod whose;
 
 pub use acceptance::{accepted, implicit_name, is_implicit};
 pub use desired::{Demand, Desired, Service};
-pub use lingering::{
-    Available, Interfaces, Remaining, depend_on_functions, is_needed_no_more, keeps, left_behind, of_functions,
-    of_lambda, released_by,
+pub use interfaces::{
+    AvailableSince, Interfaces, OtherFunctions, can_be_deleted, depend_on_other_functions, group_in_use,
+    held_by_lambda, interfaces_of_functions, interfaces_that_need, left_behind,
 };
 pub use observed::Observed;
-pub use plan::{Hints, plan, teardown};
-pub use preflight::{Refusal, check_subnets};
-pub use room::{APP_ROOM_MAX, Admitted, NoRoom, Room, Turn};
+pub use ownership::Claim;
+pub use placement::{PlacementRefusal, check_subnets};
+pub use plan::{EndpointHistory, plan, teardown};
+pub use policy_capacity::{APP_SHARE_MAX, AdmittedDemands, CapacityRefusal, PolicyCapacity, Requester};
 pub use status::status;
-pub use whose::Claim;

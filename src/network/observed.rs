@@ -8,7 +8,7 @@ use crate::{
         Topology, Vpc, VpcEndpoint, VpcEndpointId,
     },
     identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, NetworkIdentity},
-    network::{Remaining, Service},
+    network::{OtherFunctions, Service},
     plan::Unread,
 };
 
@@ -37,7 +37,7 @@ pub struct Observed {
     /// Those of them that Lambda left behind and nobody needs.
     pub left_interfaces: BTreeSet<NetworkInterfaceId>,
     /// Whether apps on the network have functions, as far as it makes a difference to retired roles.
-    pub remaining: Remaining,
+    pub other_functions: OtherFunctions,
     /// The interfaces of our endpoints.
     pub interfaces: BTreeMap<NetworkInterfaceId, NetworkInterface>,
     /// What of this could not be read, and is empty for that.
@@ -74,7 +74,7 @@ impl Observed {
             handed_over_roles: Vec::new(),
             function_interfaces: BTreeMap::new(),
             left_interfaces: BTreeSet::new(),
-            remaining: Remaining::Nothing,
+            other_functions: OtherFunctions::Absent,
             interfaces: endpoints.interfaces.clone(),
             endpoints: ours,
             foreign_endpoints: foreign,

@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Desired, Observed, Service,
-    lingering::{is_needed_no_more, waits},
-    preflight::{Placement, place},
-    whose::mark_tag,
+    interfaces::{can_be_deleted, waiting_for_release},
+    ownership::owner_tag,
+    placement::{Placement, place},
 };
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
@@ -27,7 +27,7 @@ const HTTPS: u16 = 443;
 
 /// What only earlier answers told. Losing it costs a call, never correctness.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Hints {
+pub struct EndpointHistory {
     /// The endpoints' group of which `spent` and `ended` tell: endpoints of another group have other tokens.
     pub group: Option<SecurityGroupId>,
     /// What the next client token derives from: the endpoint that our token brought up although it is deleted, or the
@@ -42,9 +42,9 @@ pub struct Hints {
     pub private_dns_conflict: BTreeSet<Service>,
 }
 
-impl Hints {
+impl EndpointHistory {
     /// Takes note of the endpoints that are there, and of those that are being deleted, or were.
-    pub fn look(&mut self, observed: &Observed) {
+    pub fn observe(&mut self, observed: &Observed) {
         let Some(group) = observed.group(ENDPOINTS_GROUP).map(|group| &group.id) else { return };
         if self.group.as_ref() != Some(group) {
             self.group = Some(group.clone());
@@ -80,7 +80,7 @@ impl Hints {
 
 /// Decides about a network that is demanded. A refusal of its placement, or facts that cannot be read, end what would be created
 /// or grow by them, and nothing else: what is there is kept exact, and what somebody else added goes.
-pub fn plan(desired: &Desired, observed: &Observed, hints: &Hints) -> Plan {
+pub fn plan(desired: &Desired, observed: &Observed, hints: &EndpointHistory) -> Plan {
     let mut plan = Plan::default();
     let placements = placements(desired, observed, &mut plan);
     let growth = if placements.len() == Service::ALL.len() { Creation::Allowed } else { Creation::Stopped };
@@ -151,7 +151,7 @@ fn handed_over_roles(observed: &Observed, governance: &Governance, plan: &mut Pl
     }
     for role in &observed.handed_over_roles {
         let is_over = HandOver::from_tags(&role.tags)
-            .is_some_and(|kept| is_needed_no_more(role, &kept, interfaces, observed.remaining));
+            .is_some_and(|kept| can_be_deleted(role, &kept, interfaces, observed.other_functions));
         if is_over && unread.is_none() {
             plan.delete_role(kind, role, governance);
         } else {
@@ -197,7 +197,7 @@ pub fn teardown(observed: &Observed, governance: &Governance) -> Plan {
     let leg = ConditionType::SecurityGroupsReady;
     handed_over_roles(observed, governance, &mut plan);
     if !observed.function_interfaces.is_empty() {
-        plan.legs.push(waits(&observed.function_interfaces));
+        plan.legs.push(waiting_for_release(&observed.function_interfaces));
         return plan;
     }
     // An endpoint, or a function, may still carry them.
@@ -324,7 +324,7 @@ fn create_group(desired: &Desired, component: &str) -> Write {
         name: identity.group_name(component),
         description: format!("private-genai-operator: {component} of the private path to Amazon Bedrock"),
         // In the call that creates the group: no other cluster ever sees it without the mark.
-        tags: group_tags(desired, component).into_iter().chain(mark_tag(&desired.owner)).collect(),
+        tags: group_tags(desired, component).into_iter().chain(owner_tag(&desired.owner)).collect(),
     }
 }
 
@@ -370,7 +370,7 @@ fn reconcile_rules(group: &SecurityGroup, ingress: &BTreeSet<Rule>, egress: &BTr
 fn endpoint(
     desired: &Desired,
     observed: &Observed,
-    hints: &Hints,
+    hints: &EndpointHistory,
     (service, placement): (Service, Option<&Placement>),
     groups: &Groups,
     plan: &mut Plan,
@@ -427,17 +427,20 @@ fn endpoint(
 
 /// Whose models the policy of the endpoint has no room for, as a further sentence. Each of these apps says it in full.
 fn who_waits(desired: &Desired) -> String {
-    if desired.waiting.is_empty() {
+    if desired.waiting_apps.is_empty() {
         return String::new();
     }
-    format!(" Its policy has no room for all models of {}: their conditions say what to do.", listed(&desired.waiting))
+    format!(
+        " Its policy has no room for all models of {}: their conditions say what to do.",
+        listed(&desired.waiting_apps)
+    )
 }
 
 /// The endpoint of a service that has none.
 fn new_endpoint(
     desired: &Desired,
     observed: &Observed,
-    hints: &Hints,
+    hints: &EndpointHistory,
     (service, placement): (Service, Option<&Placement>),
     groups: &Groups,
     plan: &mut Plan,

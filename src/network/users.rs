@@ -7,7 +7,7 @@ use std::{
 
 use kube::{Resource as _, ResourceExt as _, runtime::reflector::ObjectRef};
 
-use super::{Demand, Observed, Service, Turn, check_subnets};
+use super::{Demand, Observed, Requester, Service, check_subnets};
 use crate::{
     api::{PrivateGenAIApp, app::App, network::NetworkKey},
     app::{Admission, retained_role},
@@ -147,7 +147,7 @@ impl Users {
                     Admission::Refused(app, _) => App { models: Vec::new(), ..app },
                     Admission::Unreadable(_) => {
                         let (models, subnets) = (BTreeSet::new(), BTreeSet::new());
-                        return held.then(|| Demand { turn: turn(object), models, subnets });
+                        return held.then(|| Demand { requester: requester(object), models, subnets });
                     }
                 };
                 // Whether subnets can be used is not known: nobody is moved to them, or begins with them, by that.
@@ -161,15 +161,15 @@ impl Users {
                     return None;
                 }
                 let subnets = if usable { app.subnets } else { BTreeSet::new() };
-                Some(Demand { turn: turn(object), models: app.models.into_iter().collect(), subnets })
+                Some(Demand { requester: requester(object), models: app.models.into_iter().collect(), subnets })
             })
             .collect()
     }
 }
 
 /// When it is an app's turn.
-fn turn(object: &PrivateGenAIApp) -> Turn {
-    Turn::Object {
+fn requester(object: &PrivateGenAIApp) -> Requester {
+    Requester::Object {
         created: object.metadata.creation_timestamp.as_ref().map_or(0, |time| time.0.as_second()),
         namespace: object.namespace().unwrap_or_default(),
         name: object.name_any(),

@@ -147,7 +147,7 @@ impl Hash for Seen {
             handed_over_roles: retired_roles,
             function_interfaces,
             left_interfaces,
-            remaining,
+            other_functions: remaining,
             interfaces,
             unread: _,
         } = &*self.0;

@@ -4,7 +4,7 @@ use crate::{
     aws::{AwsError, Failure, NetworkInterface, Role, RouteTarget, Tenancy},
     identity::{Marked, TAG_HANDED_OVER},
     network::{
-        Demand, Remaining,
+        Demand, OtherFunctions,
         fixtures::{
             RUNTIME, at_rest, bare, default_egress, demand, demand_of, desired, desired_by, endpoint, endpoint_id,
             endpoint_in, exact_groups, group_id, https, identity, interface, main_table, new_group, settings,
@@ -16,7 +16,7 @@ use crate::{
 };
 
 fn decided(observed: &Observed) -> Plan {
-    plan(&desired(), observed, &Hints::default())
+    plan(&desired(), observed, &EndpointHistory::default())
 }
 
 fn writes(plan: Plan) -> Vec<Write> {
@@ -334,7 +334,7 @@ fn drift_of_rules_is_put_right_by_differences_granting_before_revoking() {
 
 #[test]
 fn the_same_purpose_has_the_same_client_token_until_its_endpoint_is_replaced() {
-    let token = |hints: &Hints, ended: Vec<VpcEndpoint>| {
+    let token = |hints: &EndpointHistory, ended: Vec<VpcEndpoint>| {
         let mut ended = ended;
         for endpoint in &mut ended {
             endpoint.private_dns = false;
@@ -344,15 +344,16 @@ fn the_same_purpose_has_the_same_client_token_until_its_endpoint_is_replaced() {
     let derived = |replaces: u32| {
         identity().endpoint_token("bedrock-runtime", &endpoints(), Some(endpoint_id(replaces).as_str()))
     };
-    let none = Hints::default();
-    let told = Hints { used_tokens: [(RUNTIME, endpoint_id(7).to_string())].into(), ..Hints::default() };
+    let none = EndpointHistory::default();
+    let told =
+        EndpointHistory { used_tokens: [(RUNTIME, endpoint_id(7).to_string())].into(), ..EndpointHistory::default() };
     assert_eq!(token(&none, vec![]), token(&none, vec![]));
     assert_eq!(token(&none, vec![endpoint_in(1, EndpointState::Deleting)]), derived(1));
     assert_eq!(token(&none, vec![endpoint_in(1, EndpointState::Deleted)]), derived(1));
     let both = vec![endpoint_in(2, EndpointState::Deleted), endpoint_in(1, EndpointState::Deleted)];
     assert_eq!(token(&none, both), derived(2), "the last one, whatever the order");
     assert_eq!(token(&told, vec![]), derived(7), "AWS stopped listing the endpoint that answered to the token");
-    let seen = Hints { last_deleted: [(RUNTIME, endpoint_id(7))].into(), ..Hints::default() };
+    let seen = EndpointHistory { last_deleted: [(RUNTIME, endpoint_id(7))].into(), ..EndpointHistory::default() };
     assert_eq!(token(&seen, vec![]), derived(7), "AWS stopped listing the endpoint that was deleted");
     let mut earlier = endpoint_in(1, EndpointState::Deleted);
     earlier.security_groups = ["sg-0000001e".parse().expect("a group")].into();
@@ -361,34 +362,35 @@ fn the_same_purpose_has_the_same_client_token_until_its_endpoint_is_replaced() {
 
 #[test]
 fn what_is_known_of_endpoints_is_forgotten_with_their_group_and_what_is_known_of_tokens_with_the_next_endpoint() {
-    let mut hints = Hints { used_tokens: [(RUNTIME, "a token".to_owned())].into(), ..Hints::default() };
-    hints.look(&with_endpoints(vec![]));
+    let mut hints =
+        EndpointHistory { used_tokens: [(RUNTIME, "a token".to_owned())].into(), ..EndpointHistory::default() };
+    hints.observe(&with_endpoints(vec![]));
     assert_eq!((hints.group.clone(), hints.used_tokens.len()), (Some(endpoints()), 0), "of which group was it?");
     hints.used_tokens.insert(RUNTIME, "a token".to_owned());
-    hints.look(&with_endpoints(vec![]));
+    hints.observe(&with_endpoints(vec![]));
     assert_eq!(hints.used_tokens.len(), 1);
-    hints.look(&with_endpoints(vec![endpoint(1)]));
+    hints.observe(&with_endpoints(vec![endpoint(1)]));
     assert_eq!((hints.last_deleted.len(), hints.used_tokens.len()), (0, 1), "one that vanishes is found by its token");
-    hints.look(&with_endpoints(vec![endpoint_in(1, EndpointState::Deleting)]));
+    hints.observe(&with_endpoints(vec![endpoint_in(1, EndpointState::Deleting)]));
     let ended = [(RUNTIME, endpoint_id(1))].into();
     assert_eq!((&hints.last_deleted, hints.used_tokens.len()), (&ended, 0));
     hints.used_tokens.insert(RUNTIME, "vpce-00000002".to_owned());
-    hints.look(&with_endpoints(vec![endpoint_in(1, EndpointState::Deleted)]));
-    hints.look(&with_endpoints(vec![]));
+    hints.observe(&with_endpoints(vec![endpoint_in(1, EndpointState::Deleted)]));
+    hints.observe(&with_endpoints(vec![]));
     assert_eq!(
         (&hints.last_deleted, hints.used_tokens.len()),
         (&ended, 1),
         "it came after the one that is still listed"
     );
-    let mut deleted = Hints::default();
-    deleted.look(&with_endpoints(vec![endpoint(1), endpoint(2)]));
+    let mut deleted = EndpointHistory::default();
+    deleted.observe(&with_endpoints(vec![endpoint(1), endpoint(2)]));
     deleted.deleted(&endpoint_id(2));
     assert_eq!(deleted.last_deleted, BTreeMap::new(), "one too many");
     deleted.deleted(&endpoint_id(1));
     assert_eq!(deleted.last_deleted, ended, "AWS took the order");
     let mut rebuilt = with_endpoints(vec![]);
     rebuilt.security_groups[1].id = "sg-0000001e".parse().expect("a group");
-    hints.look(&rebuilt);
+    hints.observe(&rebuilt);
     assert_eq!((hints.last_deleted.len(), hints.used_tokens.len()), (0, 0));
 }
 
@@ -490,7 +492,7 @@ fn several_drifts_of_the_endpoint_are_one_call_each_so_that_none_holds_up_anothe
 #[test]
 fn one_more_model_changes_the_policy_and_one_more_app_with_known_models_changes_nothing() {
     let known = demand(&["amazon.nova-lite-v1:0"], &[]);
-    let of = |demands: &[Demand]| writes(plan(&desired_by(demands), &at_rest(), &Hints::default()));
+    let of = |demands: &[Demand]| writes(plan(&desired_by(demands), &at_rest(), &EndpointHistory::default()));
     assert_eq!(of(&[known.clone(), known.clone()]), []);
     let more = [known, demand(&["amazon.nova-pro-v1:0"], &[])];
     let policy = Some(desired_by(&more).endpoint_policy(RUNTIME));
@@ -504,7 +506,7 @@ fn the_choice_about_private_dns_is_made_at_creation_and_written_down() {
         topology: crate::aws::Topology { route_tables: vec![main_table(&[RouteTarget::Other])], ..bare().topology },
         ..with_endpoints(vec![])
     };
-    let conflict = Hints { private_dns_conflict: [RUNTIME].into(), ..Hints::default() };
+    let conflict = EndpointHistory { private_dns_conflict: [RUNTIME].into(), ..EndpointHistory::default() };
     for (what, chosen, plan) in [
         ("isolated", true, decided(&with_endpoints(vec![]))),
         ("a way out", false, decided(&way_out)),
@@ -629,19 +631,19 @@ fn too_many() -> [Demand; 2] {
 #[test]
 fn an_app_whose_models_find_no_room_holds_up_nothing_and_is_named_and_the_rest_is_created_and_repaired() {
     let desired = desired_by(&too_many());
-    let at_rest = plan(&desired, &at_rest(), &Hints::default());
+    let at_rest = plan(&desired, &at_rest(), &EndpointHistory::default());
     assert_eq!(at_rest.steps, []);
     assert_eq!(endpoints_leg(&at_rest), (LegState::Met, Reason::Ready));
     let message = &leg(&at_rest, ConditionType::EndpointsReady).message;
     assert!(message.contains("no room for all models of team-a/greedy"), "{message}");
 
-    let new = created(plan(&desired, &with_endpoints(vec![]), &Hints::default()));
+    let new = created(plan(&desired, &with_endpoints(vec![]), &EndpointHistory::default()));
     assert_eq!(new.policy, crate::network::fixtures::desired().endpoint_policy(RUNTIME), "it is created for the rest");
 
     let mut opened = endpoint(1);
     opened.policy = Some(PolicyDocument::from_wire(r#"{"Statement":[{"Effect":"Allow","Resource":"*"}]}"#));
     opened.security_groups.insert(functions());
-    let writes = writes(plan(&desired, &with_endpoints(vec![opened]), &Hints::default()));
+    let writes = writes(plan(&desired, &with_endpoints(vec![opened]), &EndpointHistory::default()));
     let [Write::ModifyVpcEndpoint { change: narrowed, .. }, Write::ModifyVpcEndpoint { change, .. }] = &writes[..]
     else {
         panic!("{writes:?}");
@@ -744,7 +746,8 @@ fn the_role_of_an_app_that_is_gone_goes_with_the_last_interface_that_it_is_kept_
 
     let boundary = Some("arn:aws:iam::123456789012:policy/boundary".parse().expect("an ARN"));
     let under = Governance { permissions_boundary: boundary, ..Governance::default() };
-    let bound = |observed| plan(&Desired { governance: under.clone(), ..desired() }, &observed, &Hints::default());
+    let bound =
+        |observed| plan(&Desired { governance: under.clone(), ..desired() }, &observed, &EndpointHistory::default());
     let put = "PutRolePermissionsBoundary";
     assert_eq!(operations(&bound(with(at_rest(), &[1]))), [put], "one that is kept follows the setting too");
     assert_eq!(operations(&bound(with(at_rest(), &[2]))), [put, "DeleteRolePolicy", "DeleteRole"]);
@@ -800,7 +803,7 @@ fn a_role_that_no_interface_names_goes_while_other_functions_are_left_and_stays_
     let named = NetworkInterface { function: Some("pgai-first".parse().expect("a function")), ..interface(1) };
     let there = |live: &[&str]| Observed {
         live_roles: live.iter().map(|name| role(name, None)).collect(),
-        remaining: if live.is_empty() { Remaining::Nothing } else { Remaining::Functions },
+        other_functions: if live.is_empty() { OtherFunctions::Absent } else { OtherFunctions::Present },
         handed_over_roles: ["pgai-first", "pgai-second"].map(|name| role(name, Some("eni-00000001"))).into(),
         function_interfaces: [(named.id.clone(), named.clone())].into(),
         ..at_rest()

@@ -33,7 +33,7 @@ use crate::{
     governance::Governance,
     identity::{InstallationId, OwnerMark, is_retained},
     leadership::Leadership,
-    network::keeps,
+    network::group_in_use,
     plan::explain,
 };
 
@@ -207,7 +207,7 @@ impl Sweep {
         let snapshot = self.looker.region(region);
         let interfaces = snapshot.group_interfaces(group).await.ok()?;
         let referring = snapshot.referring_groups(group).await.ok()?;
-        keeps(group, &interfaces, &referring)
+        group_in_use(group, &interfaces, &referring)
     }
 }
 

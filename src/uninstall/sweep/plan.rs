@@ -22,7 +22,7 @@ use crate::{
     aws::{AccountId, NetworkInterfaceId, Region, Role, RoleName, Tags, Write},
     governance::Governance,
     identity::{InstallationId, OwnerMark},
-    network::{Available, Interfaces, of_functions},
+    network::{AvailableSince, Interfaces, interfaces_of_functions},
     plan::listed,
     policy::place_of_role,
     uninstall::Item,
@@ -49,7 +49,7 @@ pub struct Memory {
     /// The time, on a clock that only goes forward.
     pub now: Duration,
     /// Since when interfaces were seen `available`, for each network.
-    pub available: BTreeMap<NetworkKey, Available>,
+    pub available: BTreeMap<NetworkKey, AvailableSince>,
     /// Those that were so for long, by the last look.
     pub long_available: BTreeMap<NetworkKey, BTreeSet<NetworkInterfaceId>>,
     /// Roles that were tagged as retained: IAM may be late to show it.
@@ -76,7 +76,7 @@ impl Memory {
         self.long_available.clear();
         for key in found.places(&scope.installation) {
             let interfaces = function_interfaces(found, scope, &self.names, &key);
-            let long = self.available.entry(key.clone()).or_default().look(&interfaces, now);
+            let long = self.available.entry(key.clone()).or_default().observe(&interfaces, now);
             self.long_available.insert(key, long);
         }
     }
@@ -257,5 +257,5 @@ fn function_interfaces(
     let Some(state) = found.regions.get(&key.region) else { return Interfaces::new() };
     let group = networks::functions_group(state, scope, key);
     let all = state.interfaces.get(&key.vpc).cloned().unwrap_or_default();
-    of_functions(all, group, |function| names.contains(function.as_str()))
+    interfaces_of_functions(all, group, |function| names.contains(function.as_str()))
 }

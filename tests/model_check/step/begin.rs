@@ -72,7 +72,7 @@ impl Scenario {
         let (key, deleting) = (key_of(network), network.metadata.deletion_timestamp.is_some());
         let objects = Arc::clone(&next.objects);
         let cluster = objects.cluster(&self.settings);
-        if let Some(leg) = network::whose::told_by_objects(network, Some(&key), &cluster) {
+        if let Some(leg) = network::ownership::refusal_by_objects(network, Some(&key), &cluster) {
             next.tell_network(&object, None, &[leg]);
             return Ok(());
         }
@@ -101,7 +101,7 @@ impl Scenario {
                 if to_be_held || network::decide::is_to_be_recorded(network, &self.settings) {
                     let subject = Subject::Network { object: object.clone(), key: key.clone(), observed: None };
                     let seen = self.look_at_network(next, number, &subject, &Freshness::default(), false);
-                    if network::whose::told_by_aws(&key, &seen, &cluster).is_none() {
+                    if network::ownership::refusal_by_aws(&key, &seen, &cluster).is_none() {
                         if to_be_held && !next.hold_network(&object) {
                             return Ok(());
                         }

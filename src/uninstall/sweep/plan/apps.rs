@@ -8,7 +8,7 @@ use crate::{
     app::{LogGroupFacts, Observed, teardown},
     aws::{FunctionDetail, FunctionName, FunctionState, NetworkInterfaceId, Region, Role, RoleName, Write},
     identity::{AppIdentity, HandOver, TAG_RETAINED, is_retained, missing_tags},
-    network::{of_functions, of_lambda},
+    network::{held_by_lambda, interfaces_of_functions},
     plan::{Plan as Steps, listed},
     uninstall::{Item, Kind},
 };
@@ -221,10 +221,10 @@ fn interfaces(app: &App<'_>, given: &Given<'_>) -> BTreeSet<NetworkInterfaceId> 
         let state = given.found.regions.get(&key.region);
         let group = state.and_then(|state| functions_group(state, given.scope, key));
         let all = given.function_interfaces(key);
-        return of_lambda(&of_functions(all, group, |function| function.as_str() == app.name.as_str()));
+        return held_by_lambda(&interfaces_of_functions(all, group, |function| function.as_str() == app.name.as_str()));
     }
     // On which network it was cannot be known: it may be any.
-    given.places().iter().flat_map(|key| of_lambda(&given.function_interfaces(key))).collect()
+    given.places().iter().flat_map(|key| held_by_lambda(&given.function_interfaces(key))).collect()
 }
 
 /// The same as the operator would do, for what lost the tags that name its app.

@@ -10,7 +10,7 @@ use crate::{
     api::{condition::ConditionType, network::NetworkKey},
     aws::{Endpoints, NetworkInterfaceId, Role, SecurityGroup, SecurityGroupId, Topology, Write},
     identity::{FUNCTIONS_GROUP, HandOver, NetworkIdentity, TAG_RETAINED, is_retained},
-    network::{Observed, Remaining, is_needed_no_more, left_behind, of_lambda, teardown},
+    network::{Observed, OtherFunctions, can_be_deleted, held_by_lambda, left_behind, teardown},
     plan::{Plan as Steps, listed},
     uninstall::{
         Item, Kind,
@@ -99,11 +99,11 @@ impl Network {
     /// needs for as long as a function that stays is attached.
     fn retired(&self, given: &Given<'_>, unit: &mut Unit) -> BTreeSet<String> {
         let mut stays = BTreeSet::new();
-        let interfaces = of_lambda(&self.observed.function_interfaces);
+        let interfaces = held_by_lambda(&self.observed.function_interfaces);
         let remaining = self.remaining(given);
         for role in &self.observed.handed_over_roles {
             let Some(kept_for) = HandOver::from_tags(&role.tags) else { continue };
-            if is_needed_no_more(role, &kept_for, &self.observed.function_interfaces, remaining) {
+            if can_be_deleted(role, &kept_for, &self.observed.function_interfaces, remaining) {
                 let mut steps = Steps::default();
                 steps.delete_role(ConditionType::SecurityGroupsReady, role, &given.scope.governance);
                 unit.take(&self.key.region, steps);
@@ -120,12 +120,12 @@ impl Network {
     }
 
     /// Functions that carry the network's group are left.
-    fn remaining(&self, given: &Given<'_>) -> Remaining {
+    fn remaining(&self, given: &Given<'_>) -> OtherFunctions {
         let group = self.observed.group(FUNCTIONS_GROUP).map(|group| &group.id);
         let state = given.found.regions.get(&self.key.region);
         let mut attached = state.into_iter().flat_map(|state| &state.attachments);
         let is_left = attached.any(|it| group.is_some_and(|group| it.groups.contains(group)));
-        if is_left { Remaining::Functions } else { Remaining::Nothing }
+        if is_left { OtherFunctions::Present } else { OtherFunctions::Absent }
     }
 
     /// One of the interfaces that the role is kept for is that of a function.
@@ -137,7 +137,7 @@ impl Network {
         };
         match kept_for {
             HandOver::Interfaces(ids) => ids.iter().any(is_attached),
-            HandOver::Any => of_lambda(&self.observed.function_interfaces).iter().any(is_attached),
+            HandOver::Any => held_by_lambda(&self.observed.function_interfaces).iter().any(is_attached),
         }
     }
 }
@@ -211,7 +211,7 @@ pub(super) fn plan(
 /// Retired roles that lost the tags which say where they were needed: they go with the last interface anywhere.
 fn without_place(given: &Given<'_>, plan: &mut Plan) {
     let is_lost = |role: &&Role| HandOver::from_tags(&role.tags).is_some() && given.place_of_role(role).is_none();
-    let everywhere = given.places().iter().flat_map(|key| of_lambda(&given.function_interfaces(key))).collect();
+    let everywhere = given.places().iter().flat_map(|key| held_by_lambda(&given.function_interfaces(key))).collect();
     for role in given.found.roles.values().filter(is_lost) {
         let resource = format!("role {}", role.name);
         if let Some(other) = given.whose(None).told(&resource) {

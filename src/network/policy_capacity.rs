@@ -7,16 +7,16 @@ use super::Demand;
 use crate::{
     aws::{Caller, Region},
     identity::InstallationId,
-    policy::{ENDPOINT_POLICY_MAX, ModelId, room_for_models, room_of_model},
+    policy::{ENDPOINT_POLICY_MAX, ModelId, capacity_for_models, length_of_model},
 };
 
 /// How many characters of the policy the models of one app may take, a quarter of all: more than 32 IDs as long as those of
 /// Bedrock need, and too few for one app to take everything.
-pub const APP_ROOM_MAX: usize = ENDPOINT_POLICY_MAX / 4;
+pub const APP_SHARE_MAX: usize = ENDPOINT_POLICY_MAX / 4;
 
 /// Whose turn it is: the order in which demands are served.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Turn {
+pub enum Requester {
     /// An app that has resources in AWS, and no object here that could say how old it is.
     WithoutObject(String),
     /// An app with an object.
@@ -30,7 +30,7 @@ pub enum Turn {
     },
 }
 
-impl Turn {
+impl Requester {
     /// The app, as `namespace/name`.
     pub fn app(&self) -> String {
         match self {
@@ -42,24 +42,24 @@ impl Turn {
 
 /// The room for models in the policy of one endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Room {
+pub struct PolicyCapacity {
     region: Region,
     /// In characters.
-    all: usize,
+    total: usize,
 }
 
 /// Why models find no room. All lengths are in characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum NoRoom {
+pub enum CapacityRefusal {
     /// The app names more than one app may.
-    OverShare {
+    ShareExceeded {
         /// How long its models are together.
         models: usize,
     },
     /// The policy is full.
-    Full {
+    PolicyFull {
         /// The models that the policy lacks.
-        lacks: BTreeSet<ModelId>,
+        missing: BTreeSet<ModelId>,
         /// How long they are together.
         needed: usize,
         /// How much is left.
@@ -69,29 +69,29 @@ pub enum NoRoom {
 
 /// What came of the demands.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Admitted {
+pub struct AdmittedDemands {
     /// The models that the endpoint lets through.
     pub models: BTreeSet<ModelId>,
     /// The apps, as `namespace/name`, some of whose models find no room.
-    pub waiting: BTreeSet<String>,
+    pub waiting_apps: BTreeSet<String>,
 }
 
-impl Room {
+impl PolicyCapacity {
     /// The room in the policy of an installation's endpoint for Bedrock's runtime.
     pub fn new(installation: &InstallationId, caller: &Caller, region: &Region) -> Self {
-        Self { region: region.clone(), all: room_for_models(installation, caller, region) }
+        Self { region: region.clone(), total: capacity_for_models(installation, caller, region) }
     }
 
     /// Admits demands. What is in `served` stays while somebody demands it, the first of the sets before the next. All further
     /// models of a demand are admitted, or none of them. The order of `demands` does not matter.
-    pub fn admit(&self, served: &[BTreeSet<ModelId>], demands: &[Demand]) -> Admitted {
+    pub fn admit(&self, served: &[BTreeSet<ModelId>], demands: &[Demand]) -> AdmittedDemands {
         let mut in_turn: Vec<&Demand> = demands.iter().collect();
         in_turn.sort_unstable();
         let mut models: BTreeSet<ModelId> = BTreeSet::new();
-        let mut left = self.all;
+        let mut left = self.total;
         for served in served {
             for model in in_turn.iter().flat_map(|demand| demand.models.intersection(served)) {
-                let needed = room_of_model(model, &self.region);
+                let needed = length_of_model(model, &self.region);
                 if !models.contains(model) && needed <= left {
                     left = left.saturating_sub(needed);
                     models.insert(model.clone());
@@ -102,28 +102,28 @@ impl Room {
         for demand in in_turn {
             match self.refusal(&models, &demand.models) {
                 None => models.extend(demand.models.iter().cloned()),
-                Some(_) => drop(waiting.insert(demand.turn.app())),
+                Some(_) => drop(waiting.insert(demand.requester.app())),
             }
         }
-        Admitted { models, waiting }
+        AdmittedDemands { models, waiting_apps: waiting }
     }
 
     /// Why an app that names `models` finds no room where the policy has `served` already, if it finds none.
-    pub fn refusal(&self, served: &BTreeSet<ModelId>, models: &BTreeSet<ModelId>) -> Option<NoRoom> {
+    pub fn refusal(&self, served: &BTreeSet<ModelId>, models: &BTreeSet<ModelId>) -> Option<CapacityRefusal> {
         let lacks: BTreeSet<ModelId> = models.difference(served).cloned().collect();
         if lacks.is_empty() {
             return None;
         }
-        let all = self.taken_by(models);
-        if all > APP_ROOM_MAX {
-            return Some(NoRoom::OverShare { models: all });
+        let all = self.length_of(models);
+        if all > APP_SHARE_MAX {
+            return Some(CapacityRefusal::ShareExceeded { models: all });
         }
-        let (needed, left) = (self.taken_by(&lacks), self.all.saturating_sub(self.taken_by(served)));
-        (needed > left).then_some(NoRoom::Full { lacks, needed, left })
+        let (needed, left) = (self.length_of(&lacks), self.total.saturating_sub(self.length_of(served)));
+        (needed > left).then_some(CapacityRefusal::PolicyFull { missing: lacks, needed, left })
     }
 
-    fn taken_by(&self, models: &BTreeSet<ModelId>) -> usize {
-        models.iter().map(|model| room_of_model(model, &self.region)).sum()
+    fn length_of(&self, models: &BTreeSet<ModelId>) -> usize {
+        models.iter().map(|model| length_of_model(model, &self.region)).sum()
     }
 }
 
@@ -135,9 +135,9 @@ mod tests {
         policy::bedrock_runtime_endpoint_policy,
     };
 
-    fn room() -> Room {
+    fn room() -> PolicyCapacity {
         let identity = identity();
-        Room::new(&identity.installation, &caller(), &identity.region)
+        PolicyCapacity::new(&identity.installation, &caller(), &identity.region)
     }
 
     /// So many models whose IDs are as long as they can be: each takes 175 characters.
@@ -153,14 +153,14 @@ mod tests {
         demands.iter().flat_map(|demand| demand.models.iter().cloned()).collect()
     }
 
-    fn waiting(admitted: &Admitted) -> Vec<&str> {
-        admitted.waiting.iter().map(String::as_str).collect()
+    fn waiting(admitted: &AdmittedDemands) -> Vec<&str> {
+        admitted.waiting_apps.iter().map(String::as_str).collect()
     }
 
     #[test]
     fn the_room_is_what_a_policy_leaves_to_the_character() {
         let (identity, room) = (identity(), room());
-        let rest = room.all - room.taken_by(&long('a', 110));
+        let rest = room.total - room.length_of(&long('a', 110));
         for (length, fits) in [(rest, true), (rest + 1, false)] {
             // Of each model 47 characters are the ARN, the quotation marks and the comma.
             let id = |n: usize, length: usize| format!("b.{n:0>width$}", width = length - 47 - 2);
@@ -169,7 +169,7 @@ mod tests {
             models.insert(id(5, length - length / 6 * 5).parse().expect("a model"));
             let policy = bedrock_runtime_endpoint_policy(&identity.installation, &caller(), &identity.region, &models);
             assert_eq!(policy.as_str().len(), if fits { ENDPOINT_POLICY_MAX } else { ENDPOINT_POLICY_MAX + 1 });
-            assert_eq!(room.taken_by(&models) <= room.all, fits);
+            assert_eq!(room.length_of(&models) <= room.total, fits);
         }
     }
 
@@ -189,7 +189,7 @@ mod tests {
         assert_eq!(room().admit(std::slice::from_ref(&admitted.models), &demands), admitted);
         // The first that is gone makes room.
         let admitted = room().admit(&[admitted.models], &demands[1..]);
-        assert!(admitted.waiting.is_empty() && admitted.models.is_superset(&old.models));
+        assert!(admitted.waiting_apps.is_empty() && admitted.models.is_superset(&old.models));
     }
 
     #[test]
@@ -198,7 +198,7 @@ mod tests {
         let admitted = room().admit(&[], std::slice::from_ref(&greedy));
         assert_eq!((admitted.models.len(), waiting(&admitted)), (0, vec!["team-a/greedy"]));
         let told = room().refusal(&BTreeSet::new(), &greedy.models);
-        assert_eq!(told, Some(NoRoom::OverShare { models: 30 * 175 }));
+        assert_eq!(told, Some(CapacityRefusal::ShareExceeded { models: 30 * 175 }));
         // Others named them.
         assert_eq!(
             room().admit(std::slice::from_ref(&greedy.models), std::slice::from_ref(&greedy)).models,
@@ -209,7 +209,7 @@ mod tests {
         let all = [greedy.clone(), halves[0].clone(), halves[1].clone()];
         let first = room().admit(&[], &all);
         assert_eq!((waiting(&first), &first.models), (vec!["team-a/greedy"], &greedy.models));
-        assert!(room().admit(&[first.models], &all).waiting.is_empty());
+        assert!(room().admit(&[first.models], &all).waiting_apps.is_empty());
     }
 
     #[test]
@@ -222,6 +222,6 @@ mod tests {
         assert_eq!(admitted.models.intersection(&recorded.models).count(), 115 - 60);
         assert_eq!(waiting(&admitted), ["team-a/new", "team-a/recorded"]);
         let nobody = room().admit(&served, &[]);
-        assert_eq!(nobody, Admitted::default(), "what nobody demands is not served");
+        assert_eq!(nobody, AdmittedDemands::default(), "what nobody demands is not served");
     }
 }

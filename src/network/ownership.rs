@@ -30,12 +30,12 @@ pub enum Claim {
     #[default]
     Open,
     /// A group carries the mark of another cluster.
-    Another(Foreign),
+    Another(ForeignMark),
 }
 
 /// A group that carries the mark of another cluster.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Foreign {
+pub struct ForeignMark {
     /// The group.
     pub group: SecurityGroupId,
     /// What its mark says.
@@ -62,7 +62,7 @@ impl Claim {
             match owner.on(&group.tags) {
                 Marked::Ours | Marked::Nobody => {}
                 Marked::Another(theirs) => {
-                    return Self::Another(Foreign {
+                    return Self::Another(ForeignMark {
                         group: group.id.clone(),
                         theirs,
                         ours: owner.clone(),
@@ -78,7 +78,7 @@ impl Claim {
     }
 }
 
-impl Foreign {
+impl ForeignMark {
     /// The condition that tells of it.
     pub fn leg(&self) -> Leg {
         let Self { group, theirs, ours, installation, key: NetworkKey { region, vpc } } = self;
@@ -102,7 +102,11 @@ impl Foreign {
 
 /// Why nothing is done for a network by what objects say: its own status, and where that names nobody, the statuses of the apps
 /// that name its VPC, which of older versions say more. `None` where nothing contradicts.
-pub fn told_by_objects(network: &PrivateGenAINetwork, key: Option<&NetworkKey>, cluster: &Cluster<'_>) -> Option<Leg> {
+pub fn refusal_by_objects(
+    network: &PrivateGenAINetwork,
+    key: Option<&NetworkKey>,
+    cluster: &Cluster<'_>,
+) -> Option<Leg> {
     let ours = &cluster.settings.installation;
     let name = network.metadata.name.as_deref().unwrap_or_default();
     let own = network.recorded(ours);
@@ -132,7 +136,7 @@ pub fn told_by_objects(network: &PrivateGenAINetwork, key: Option<&NetworkKey>, 
 }
 
 /// Why nothing is done for the network of a VPC by what AWS shows. `None` where nothing contradicts.
-pub fn told_by_aws(key: &NetworkKey, observed: &Observed, cluster: &Cluster<'_>) -> Option<Leg> {
+pub fn refusal_by_aws(key: &NetworkKey, observed: &Observed, cluster: &Cluster<'_>) -> Option<Leg> {
     another_installation(key, observed, cluster).or_else(|| {
         match Claim::of(&observed.known_groups, key, cluster.settings) {
             Claim::Ours | Claim::Open => None,
@@ -167,12 +171,12 @@ fn another_installation(key: &NetworkKey, observed: &Observed, cluster: &Cluster
 
 /// Marks the groups that carry no mark: an older version created them, or somebody removed the tag. A mark of another cluster
 /// stays: only people can tell whether that cluster is gone. Like every tag, a mark is written after what keeps the path private.
-pub fn mark(observed: &Observed, owner: &OwnerMark, plan: &mut Plan) {
+pub fn mark_groups(observed: &Observed, owner: &OwnerMark, plan: &mut Plan) {
     for group in &observed.security_groups {
         match owner.on(&group.tags) {
             Marked::Ours | Marked::Another(_) => {}
             Marked::Nobody => {
-                let write = Write::TagEc2 { resource: group.id.to_string(), tags: mark_tag(owner) };
+                let write = Write::TagEc2 { resource: group.id.to_string(), tags: owner_tag(owner) };
                 plan.step(ConditionType::SecurityGroupsReady, write);
             }
         }
@@ -180,13 +184,13 @@ pub fn mark(observed: &Observed, owner: &OwnerMark, plan: &mut Plan) {
 }
 
 /// The tag that marks a group.
-pub fn mark_tag(owner: &OwnerMark) -> Tags {
+pub fn owner_tag(owner: &OwnerMark) -> Tags {
     let (key, value) = owner.tag();
     Tags::from([(key.to_owned(), value.to_owned())])
 }
 
 /// The resource that a write does nothing but mark as this cluster's.
-pub fn marked_by(write: &Write) -> Option<&str> {
+pub fn resource_marked_by(write: &Write) -> Option<&str> {
     match write {
         Write::TagEc2 { resource, tags } if tags.len() == 1 && tags.contains_key(TAG_OWNER) => Some(resource),
         _ => None,
@@ -277,8 +281,11 @@ mod tests {
             let mut observed = crate::network::fixtures::bare();
             observed.security_groups = marked(marks);
             let mut plan = Plan::default();
-            mark(&observed, &settings().owner, &mut plan);
-            plan.steps.iter().filter_map(|step| marked_by(&step.write).map(ToOwned::to_owned)).collect::<Vec<_>>()
+            mark_groups(&observed, &settings().owner, &mut plan);
+            plan.steps
+                .iter()
+                .filter_map(|step| resource_marked_by(&step.write).map(ToOwned::to_owned))
+                .collect::<Vec<_>>()
         };
         let ours = settings().owner.to_string();
         assert_eq!(marks([Some(&ours), Some(&ours)]), Vec::<String>::new());

@@ -20,14 +20,14 @@ const ZONES_NEEDED: usize = 2;
 
 /// Why a VPC, or a subnet of it, cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Refusal {
+pub struct PlacementRefusal {
     /// The condition's reason.
     pub reason: Reason,
     /// What is wrong, and what to do.
     pub message: String,
 }
 
-impl Refusal {
+impl PlacementRefusal {
     fn new(reason: Reason, message: String) -> Self {
         Self { reason, message }
     }
@@ -43,11 +43,11 @@ pub(super) struct Placement {
 }
 
 /// Chooses subnets for the endpoint of a service. What the endpoint has already is kept, so the choice never flips.
-pub(super) fn place(desired: &Desired, observed: &Observed, service: Service) -> Result<Placement, Refusal> {
+pub(super) fn place(desired: &Desired, observed: &Observed, service: Service) -> Result<Placement, PlacementRefusal> {
     let id = &desired.identity.vpc;
     let region = &desired.identity.region;
     let vpc = observed.vpc().ok_or_else(|| {
-        Refusal::new(
+        PlacementRefusal::new(
             Reason::VpcNotFound,
             format!(
                 "There is no VPC {id} in account {} and region {region}. VPC and region of an object cannot be changed: delete it, and \
@@ -60,7 +60,7 @@ pub(super) fn place(desired: &Desired, observed: &Observed, service: Service) ->
     if vpc.owner != *account {
         // "You can't create, describe, modify, or delete VPC endpoints in subnets that are shared with you" (AWS PrivateLink
         // guide, "Shared subnets").
-        return Err(Refusal::new(
+        return Err(PlacementRefusal::new(
             Reason::VpcNotOwned,
             format!(
                 "VPC {id} belongs to account {}, and the operator works in account {account}: AWS lets the owner of a VPC \
@@ -70,7 +70,7 @@ pub(super) fn place(desired: &Desired, observed: &Observed, service: Service) ->
         ));
     }
     if let Tenancy::Other(tenancy) = &vpc.tenancy {
-        return Err(Refusal::new(
+        return Err(PlacementRefusal::new(
             Reason::DedicatedTenancy,
             format!(
                 "VPC {id} has {tenancy} instance tenancy, to which Lambda does not attach functions: use a VPC of \
@@ -79,7 +79,7 @@ pub(super) fn place(desired: &Desired, observed: &Observed, service: Service) ->
         ));
     }
     if !vpc.dns.support {
-        return Err(Refusal::new(
+        return Err(PlacementRefusal::new(
             Reason::DnsDisabled,
             format!("VPC {id} resolves no names: set its attribute enableDnsSupport to true."),
         ));
@@ -110,19 +110,19 @@ pub fn check_subnets(
     topology: &Topology,
     service: Service,
     subnets: &BTreeSet<SubnetId>,
-) -> Result<(), Refusal> {
+) -> Result<(), PlacementRefusal> {
     let zones = offered_zones(&topology.services, service, region)?;
     let mut found = BTreeSet::new();
     for id in subnets {
         let subnet =
             topology.subnets.iter().find(|subnet| &subnet.id == id && &subnet.vpc == vpc).ok_or_else(|| {
-                Refusal::new(
+                PlacementRefusal::new(
                     Reason::SubnetNotInVpc,
                     format!("Subnet {id} is not in VPC {vpc}: name subnets of that VPC in network.subnetIds, or none."),
                 )
             })?;
         if is_public(subnet, &topology.route_tables) {
-            return Err(Refusal::new(
+            return Err(PlacementRefusal::new(
                 Reason::SubnetNotPrivate,
                 format!(
                     "Subnet {id} has a route to an internet gateway: remove the route, or name private subnets in \
@@ -131,7 +131,7 @@ pub fn check_subnets(
             ));
         }
         if !zones.contains(&subnet.zone) {
-            return Err(Refusal::new(
+            return Err(PlacementRefusal::new(
                 Reason::SubnetZoneNotOffered,
                 format!(
                     "Subnet {id} is in {}, where {} has no endpoints: name subnets in {} in network.subnetIds, or none.",
@@ -144,7 +144,7 @@ pub fn check_subnets(
         found.insert(&subnet.zone);
     }
     if !subnets.is_empty() && found.len() < ZONES_NEEDED {
-        return Err(Refusal::new(
+        return Err(PlacementRefusal::new(
             Reason::TooFewZones,
             format!(
                 "The subnets in network.subnetIds are all in {}: name private subnets in at least two availability zones.",
@@ -159,10 +159,10 @@ fn offered_zones<'a>(
     services: &'a BTreeMap<String, EndpointService>,
     service: Service,
     region: &str,
-) -> Result<&'a BTreeSet<ZoneName>, Refusal> {
+) -> Result<&'a BTreeSet<ZoneName>, PlacementRefusal> {
     let suffix = format!(".{region}.{}", service.as_str());
     services.values().find(|offer| offer.name.ends_with(&suffix)).map(|offer| &offer.zones).ok_or_else(|| {
-        Refusal::new(
+        PlacementRefusal::new(
             Reason::ServiceNotOffered,
             format!(
                 "Region {region} offers no interface endpoints for {}: use a VPC in a region that does.",
@@ -178,7 +178,7 @@ fn choose(
     observed: &Observed,
     zones: &BTreeSet<ZoneName>,
     existing: Option<&VpcEndpoint>,
-) -> Result<BTreeSet<SubnetId>, Refusal> {
+) -> Result<BTreeSet<SubnetId>, PlacementRefusal> {
     let vpc = &desired.identity.vpc;
     let occupied = |subnet: &Subnet| existing.is_some_and(|endpoint| endpoint.subnets.contains(&subnet.id));
     let named = |subnet: &Subnet| desired.subnets.contains(&subnet.id);
@@ -190,7 +190,7 @@ fn choose(
         .collect();
     let private_zones: BTreeSet<&ZoneName> = private.iter().map(|subnet| &subnet.zone).collect();
     if private_zones.len() < ZONES_NEEDED {
-        return Err(Refusal::new(
+        return Err(PlacementRefusal::new(
             Reason::TooFewZones,
             format!(
                 "VPC {vpc} has private subnets in {} of the zones {} that offer the service: add private subnets (without \
@@ -219,7 +219,7 @@ fn choose(
         }
     }
     if chosen.len() < ZONES_NEEDED {
-        return Err(Refusal::new(
+        return Err(PlacementRefusal::new(
             Reason::NoFreeAddresses,
             format!(
                 "Fewer than two zones of VPC {vpc} have a private subnet with {ADDRESSES_NEEDED} free addresses: free some, \

@@ -22,7 +22,7 @@ pub type Interfaces = BTreeMap<NetworkInterfaceId, NetworkInterface>;
 /// Those interfaces of a VPC that functions of ours may have caused: what carries the functions' group, whoever holds it, and
 /// what Lambda made for one of the functions that `is_ours`, whichever groups somebody has moved that to. Lambda shares an
 /// interface between functions and names only the first, so that neither tells of all.
-pub fn of_functions(
+pub fn interfaces_of_functions(
     mut interfaces: Interfaces,
     group: Option<&SecurityGroupId>,
     is_ours: impl Fn(&FunctionName) -> bool,
@@ -39,11 +39,11 @@ const LEFT_AFTER: Duration = Duration::from_mins(10);
 /// Since when each interface has been seen `available`, on a clock that only goes forward: EC2 does not tell. It is
 /// forgotten at a restart, and the time begins anew.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Available(pub BTreeMap<NetworkInterfaceId, Duration>);
+pub struct AvailableSince(pub BTreeMap<NetworkInterfaceId, Duration>);
 
-impl Available {
+impl AvailableSince {
     /// Takes note of a look; gives what was available at every look for over ten minutes.
-    pub fn look(&mut self, interfaces: &Interfaces, now: Duration) -> BTreeSet<NetworkInterfaceId> {
+    pub fn observe(&mut self, interfaces: &Interfaces, now: Duration) -> BTreeSet<NetworkInterfaceId> {
         let available = |id: &NetworkInterfaceId| {
             interfaces.get(id).is_some_and(|interface| interface.state == InterfaceState::Available)
         };
@@ -77,20 +77,20 @@ pub fn left_behind(
 }
 
 /// The ids of those that Lambda holds.
-pub fn of_lambda(interfaces: &Interfaces) -> BTreeSet<NetworkInterfaceId> {
+pub fn held_by_lambda(interfaces: &Interfaces) -> BTreeSet<NetworkInterfaceId> {
     interfaces.values().filter(|it| it.holder == InterfaceHolder::Lambda).map(|it| it.id.clone()).collect()
 }
 
 /// Whether functions are left on a network when a function goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Remaining {
+pub enum OtherFunctions {
     /// Those of other apps are.
-    Functions,
+    Present,
     /// None is.
-    Nothing,
+    Absent,
 }
 
-impl Remaining {
+impl OtherFunctions {
     /// As the roles of other apps say, of which those count that have a function: an app that goes at the same time has a role
     /// longer than a function. `functions` are those of the region; none where they cannot be read, and then roles are kept.
     pub fn of<'a, Listing>(
@@ -100,16 +100,16 @@ impl Remaining {
         // The role and the function of an app have one name.
         let names: BTreeSet<&str> = functions.keys().map(FunctionName::as_str).collect();
         let has_function = |role: &Role| names.contains(role.name.as_str());
-        if other_roles.into_iter().any(has_function) { Self::Functions } else { Self::Nothing }
+        if other_roles.into_iter().any(has_function) { Self::Present } else { Self::Absent }
     }
 }
 
 /// Whether it makes a difference to one of the retired roles if functions are left on the network.
-pub fn depend_on_functions(retired: &[Role], interfaces: &Interfaces) -> bool {
+pub fn depend_on_other_functions(retired: &[Role], interfaces: &Interfaces) -> bool {
     retired.iter().any(|role| {
         HandOver::from_tags(&role.tags).is_some_and(|kept_for| {
-            let is_over = |remaining| is_needed_no_more(role, &kept_for, interfaces, remaining);
-            is_over(Remaining::Functions) != is_over(Remaining::Nothing)
+            let is_over = |remaining| can_be_deleted(role, &kept_for, interfaces, remaining);
+            is_over(OtherFunctions::Present) != is_over(OtherFunctions::Absent)
         })
     })
 }
@@ -123,24 +123,28 @@ pub fn depend_on_functions(retired: &[Role], interfaces: &Interfaces) -> bool {
 /// was made for, which its description names, and the last one that used it. So no role is kept but that of a function that an
 /// interface names, and that of the last function on the network: no more roles than interfaces, and one, or those of all the
 /// functions that were gone together before anybody could see which one was the last. If it is another one after all, Lambda leaves the interface behind, `available`, and the operator deletes it ([`left_behind`]).
-pub fn released_by(role: &RoleName, interfaces: &Interfaces, remaining: Remaining) -> BTreeSet<NetworkInterfaceId> {
+pub fn interfaces_that_need(
+    role: &RoleName,
+    interfaces: &Interfaces,
+    remaining: OtherFunctions,
+) -> BTreeSet<NetworkInterfaceId> {
     let names_it = |it: &NetworkInterface| it.function.as_ref().is_some_and(|name| name.as_str() == role.as_str());
     interfaces
         .values()
-        .filter(|it| it.holder == InterfaceHolder::Lambda && (names_it(it) || remaining == Remaining::Nothing))
+        .filter(|it| it.holder == InterfaceHolder::Lambda && (names_it(it) || remaining == OtherFunctions::Absent))
         .map(|it| it.id.clone())
         .collect()
 }
 
 /// A role that was kept for interfaces is not needed any more: none names its function, and it is not the last function's,
 /// or what that was kept for is gone.
-pub fn is_needed_no_more(role: &Role, kept_for: &HandOver, interfaces: &Interfaces, remaining: Remaining) -> bool {
-    let named = released_by(&role.name, interfaces, Remaining::Functions);
-    named.is_empty() && (remaining == Remaining::Functions || kept_for.is_over(&of_lambda(interfaces)))
+pub fn can_be_deleted(role: &Role, kept_for: &HandOver, interfaces: &Interfaces, remaining: OtherFunctions) -> bool {
+    let named = interfaces_that_need(&role.name, interfaces, OtherFunctions::Present);
+    named.is_empty() && (remaining == OtherFunctions::Present || kept_for.is_over(&held_by_lambda(interfaces)))
 }
 
 /// What the functions' group waits for, where interfaces still carry it.
-pub fn waits(interfaces: &Interfaces) -> Leg {
+pub fn waiting_for_release(interfaces: &Interfaces) -> Leg {
     let (left, in_use): (Vec<_>, Vec<_>) = interfaces
         .values()
         .filter(|interface| interface.holder == InterfaceHolder::Lambda)
@@ -177,7 +181,11 @@ pub fn waits(interfaces: &Interfaces) -> Leg {
 
 /// What keeps a group that AWS refused to delete: interfaces that carry it, and other groups with rules that name it.
 /// `None` when nothing shows: then AWS is behind.
-pub fn keeps(group: &SecurityGroupId, interfaces: &Interfaces, referring: &BTreeSet<SecurityGroupId>) -> Option<Leg> {
+pub fn group_in_use(
+    group: &SecurityGroupId,
+    interfaces: &Interfaces,
+    referring: &BTreeSet<SecurityGroupId>,
+) -> Option<Leg> {
     let mut sentences = Vec::new();
     if !interfaces.is_empty() {
         let held = interfaces.values().map(|interface| format!("{} of {}", interface.id, interface.holder));
@@ -226,14 +234,18 @@ mod tests {
     #[test]
     fn ten_minutes_count_from_the_first_look_and_anew_when_an_interface_was_in_use_meanwhile() {
         let minutes = |minutes: u64| Duration::from_mins(minutes);
-        let mut seen = Available::default();
-        assert_eq!(seen.look(&all(&[available(1)]), minutes(0)), ids(&[]));
-        assert_eq!(seen.look(&all(&[available(1), available(2)]), minutes(10)), ids(&[]), "not over ten minutes");
-        assert_eq!(seen.look(&all(&[available(1), available(2)]), minutes(11)), ids(&[available(1)]));
-        assert_eq!(seen.look(&all(&[interface(1), available(2)]), minutes(12)), ids(&[]), "in use again");
-        assert_eq!(seen.look(&all(&[available(1), available(2)]), minutes(21)), ids(&[available(2)]));
-        assert_eq!(seen.look(&all(&[available(2)]), minutes(32)), ids(&[available(2)]), "the other is gone");
-        assert_eq!(Available::default().look(&all(&[available(2)]), minutes(99)), ids(&[]), "a restart knows nothing");
+        let mut seen = AvailableSince::default();
+        assert_eq!(seen.observe(&all(&[available(1)]), minutes(0)), ids(&[]));
+        assert_eq!(seen.observe(&all(&[available(1), available(2)]), minutes(10)), ids(&[]), "not over ten minutes");
+        assert_eq!(seen.observe(&all(&[available(1), available(2)]), minutes(11)), ids(&[available(1)]));
+        assert_eq!(seen.observe(&all(&[interface(1), available(2)]), minutes(12)), ids(&[]), "in use again");
+        assert_eq!(seen.observe(&all(&[available(1), available(2)]), minutes(21)), ids(&[available(2)]));
+        assert_eq!(seen.observe(&all(&[available(2)]), minutes(32)), ids(&[available(2)]), "the other is gone");
+        assert_eq!(
+            AvailableSince::default().observe(&all(&[available(2)]), minutes(99)),
+            ids(&[]),
+            "a restart knows nothing"
+        );
     }
 
     #[test]
@@ -249,7 +261,7 @@ mod tests {
         let (ours, theirs) = (moved(3, "pgai-ours"), moved(4, "theirs"));
         let found = |group: Option<&SecurityGroupId>| {
             let all = all(&[shared.clone(), instance.clone(), ours.clone(), theirs.clone()]);
-            of_functions(all, group, |name| name.as_str() == "pgai-ours")
+            interfaces_of_functions(all, group, |name| name.as_str() == "pgai-ours")
         };
         let functions = group_id("functions");
         assert_eq!(found(Some(&functions)), all(&[shared.clone(), instance.clone(), ours.clone()]));
@@ -294,11 +306,11 @@ mod tests {
     #[test]
     fn what_is_waited_for_is_named_and_what_others_hold_asks_them_to_act() {
         let instance = NetworkInterface { holder: InterfaceHolder::Instance("i-7".into()), ..interface(3) };
-        let waiting = waits(&all(&[interface(1), available(2)]));
+        let waiting = waiting_for_release(&all(&[interface(1), available(2)]));
         assert_eq!((waiting.state, waiting.reason), (LegState::Progressing, Reason::ResourceInUse));
         assert!(waiting.message.contains("eni-00000001 of functions that are gone"), "{}", waiting.message);
         assert!(waiting.message.contains("eni-00000002 were left behind"), "{}", waiting.message);
-        let blocked = waits(&all(&[interface(1), instance]));
+        let blocked = waiting_for_release(&all(&[interface(1), instance]));
         assert_eq!((blocked.state, blocked.reason), (LegState::Blocked, Reason::ResourceInUse));
         assert!(blocked.message.contains("eni-00000003 of instance i-7: take it off there"), "{}", blocked.message);
     }
@@ -310,9 +322,9 @@ mod tests {
         let of = |holder| all(&[NetworkInterface { holder, ..interface(3) }]);
         let instance = of(InterfaceHolder::Instance("i-7".into()));
         let ended = of(InterfaceHolder::Endpoint);
-        assert_eq!(keeps(&group, &BTreeMap::new(), &BTreeSet::new()), None);
+        assert_eq!(group_in_use(&group, &BTreeMap::new(), &BTreeSet::new()), None);
         let held = |interfaces: &Interfaces, referring: &BTreeSet<SecurityGroupId>| {
-            let leg = keeps(&group, interfaces, referring).expect("a leg");
+            let leg = group_in_use(&group, interfaces, referring).expect("a leg");
             assert_eq!((leg.kind, leg.reason), (ConditionType::SecurityGroupsReady, Reason::ResourceInUse));
             assert!(leg.message.starts_with("Security group sg-0000000e cannot be deleted. "), "{}", leg.message);
             (leg.state, leg.message)
