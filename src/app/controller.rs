@@ -1,13 +1,13 @@
 //! Keeps the apps true: finds the network, looks at AWS, acts, and tells in the status.
 
-use std::{cell::RefCell, collections::BTreeSet, sync::Arc, time::Duration};
+use std::{cell::RefCell, sync::Arc, time::Duration};
 
 use kube::{Api, Resource as _, ResourceExt as _, api::PostParams, runtime::controller::Action};
 
 use super::{
-    AttachmentSource, Desired, LogGroupFacts, NetworkOffer, NetworkView, Observed,
+    Desired, NetworkOffer, NetworkView,
     decide::{NetworkBinding, Principal, accepted_leg, begins, decide, identity, is_in_doubt, learn, network_binding},
-    observed::needs_detail,
+    observe::{observe, subnets_refused},
     probing::{Probe, ProbeReadiness},
     removal::remove,
     report::{Report, looks},
@@ -15,18 +15,16 @@ use super::{
 use crate::{
     api::{
         IMPLICIT_LABEL, PrivateGenAIApp, PrivateGenAINetwork, PrivateGenAINetworkSpec,
-        app::{App, FunctionStatus},
         condition::{ConditionType, Leg, LegState, Reason},
         network::NetworkKey,
     },
-    aws::{AwsError, Class, Failure, FunctionListing, MaxAge, Snapshot},
+    aws::Class,
     engine::{
-        Context, Converged, Error, Freshness, Guarded, Pace, ReadBy, Refused, Settings, add_finalizer, context::key,
-        converge, explain_unreadable, is_held, tell_refused,
+        Context, Converged, Error, Guarded, Pace, ReadBy, Refused, add_finalizer, context::key, converge,
+        explain_unreadable, is_held, tell_refused,
     },
-    identity::{AppIdentity, missing_tags},
-    network::{Claim, Service, check_subnets},
-    plan::{Missed, Plan, Source, Unread},
+    identity::AppIdentity,
+    plan::{Missed, Plan},
 };
 
 /// One look at one app, and what follows from it.
@@ -304,78 +302,6 @@ fn stage(network: Network, legs: &[Leg], plan: &Plan, failed: bool) -> ProbeRead
     }
 }
 
-/// Looks at what there is of an app, each part by itself.
-///
-/// # Errors
-/// As [`Unread::take`]. What cannot be read otherwise is [`Observed::unread`].
-pub async fn observe(
-    snapshot: &Snapshot,
-    desired: &Desired,
-    recorded: Option<&FunctionStatus>,
-    given_role_id: Option<String>,
-    closely: bool,
-    fresh: &Freshness,
-    settings: &Settings,
-) -> Result<Observed, AwsError> {
-    let mut unread = Unread::default();
-    let name = desired.identity.function_name();
-    let role_age = snapshot.age_of_app(&desired.identity, fresh.of(ConditionType::ExecutionRoleReady));
-    let was_read = snapshot.age_of_app(&desired.identity, MaxAge::Under(READ_JUST_NOW)) == MaxAge::Any;
-    if !was_read && (closely || role_age != MaxAge::Any) {
-        snapshot.doubt_role(&desired.identity.role_name());
-    }
-    let roles = unread.take(Source::Roles, snapshot.roles(role_age).await)?;
-    let role = roles.and_then(|roles| roles.get(&desired.identity.role_name()).cloned());
-    // The role lacks tags that everything of the app is to have: the setting may have changed, and no table shows the others'.
-    let ours = role.as_ref().filter(|role| desired.identity.installation.owns(&role.tags));
-    let untagged = ours.is_some_and(|role| !missing_tags(&desired.tags, &role.tags).is_empty());
-    let closely = closely || untagged;
-    let listing = async || -> Result<Option<FunctionListing>, AwsError> {
-        let listed = snapshot.functions(MaxAge::Any).await?.get(&name).cloned();
-        match listed {
-            Some(listed) => Ok(Some(listed)),
-            // It is asked for by its name.
-            None if closely => Ok(None),
-            None => Ok(snapshot.functions(fresh.of(ConditionType::FunctionReady)).await?.get(&name).cloned()),
-        }
-    };
-    let listing = unread.take(Source::Functions, listing().await)?.flatten();
-    let groups = unread.take(Source::LogGroups, snapshot.log_groups(MaxAge::Any).await)?;
-    let group = groups.and_then(|groups| groups.get(&desired.identity.log_group_name()).cloned());
-    let another_role = !unread.lacks(Source::Roles) && role.as_ref().map(|role| &role.id) != given_role_id.as_ref();
-    let needed = (listing.is_some() && another_role) || needs_detail(listing.as_ref(), &desired.function, recorded);
-    let (listing, detail) = if needed || closely {
-        let answer = match snapshot.function(&name).await {
-            // Whoever may not ask for one function may list them all: what the list does not have is not there.
-            Err(error) if error.failure == Failure::AccessDenied && listing.is_none() => {
-                let listed = snapshot.functions(fresh.of(ConditionType::FunctionReady)).await;
-                if listed.is_ok_and(|listed| !listed.contains_key(&name)) { Ok(None) } else { Err(error) }
-            }
-            answer => answer,
-        };
-        let detail = unread.take(Source::Functions, answer)?.flatten();
-        (detail.as_ref().map(|detail| detail.listing.clone()), detail)
-    } else {
-        (listing, None)
-    };
-    let log_group = match group {
-        // A group that was there before its function may be somebody else's. While the function waits for its network,
-        // that can wait too: else each look of each app would cost a call.
-        Some(group)
-            if closely
-                || (listing.is_none() && desired.function.attachment == AttachmentSource::Network)
-                || !desired.log_retention.is_met_by(&group) =>
-        {
-            let tags = unread.take(Source::LogGroups, snapshot.log_group_tags(&group).await)?;
-            tags.flatten().map(|tags| LogGroupFacts { group, tags: Some(tags) })
-        }
-        group => group.map(|group| LogGroupFacts { group, tags: None }),
-    };
-    let claim = claim(snapshot, &desired.identity, Proof::Known, fresh, settings).await;
-    let claim = unread.take(Source::SecurityGroups, claim)?.unwrap_or_default();
-    Ok(Observed { role, given_role_id, log_group, listing, detail, interfaces: BTreeSet::new(), claim, unread })
-}
-
 /// Somebody asks for a look at an app: what was refused for the app is tried again, and its rows are read anew unless the tables
 /// were forgotten.
 pub(super) async fn ask_again(identity: &AppIdentity, by: ReadBy, ctx: &Context) {
@@ -386,68 +312,6 @@ pub(super) async fn ask_again(identity: &AppIdentity, by: ReadBy, ctx: &Context)
         ReadBy::Tables => {}
     }
 }
-
-/// How old an app's rows may be that need no second look.
-const READ_JUST_NOW: Duration = Duration::from_secs(1);
-
-/// By which groups it is decided whose a VPC is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Proof {
-    /// What is kept exact goes on, where the groups cannot be read now, by those that were read last.
-    Known,
-    /// What is removed, or let go, needs groups that can be read.
-    Read,
-}
-
-/// What the groups of an app's VPC say of the cluster that it belongs to: the network's controller reads them anyway.
-///
-/// # Errors
-/// As `DescribeSecurityGroups`, where there is no such proof: nothing is written then.
-pub(super) async fn claim(
-    snapshot: &Snapshot,
-    identity: &AppIdentity,
-    proof: Proof,
-    fresh: &Freshness,
-    settings: &Settings,
-) -> Result<Claim, AwsError> {
-    let key = NetworkKey { region: identity.region.clone(), vpc: identity.vpc.clone() };
-    let seen = async |max_age| -> Result<Claim, AwsError> {
-        let groups = match proof {
-            Proof::Known => snapshot.security_groups_or_known(max_age).await?,
-            Proof::Read => snapshot.security_groups(max_age).await?,
-        };
-        Ok(Claim::of(&groups, &key, settings))
-    };
-    match seen(fresh.of(ConditionType::Accepted)).await? {
-        claim @ (Claim::Ours | Claim::Another(_)) => Ok(claim),
-        // Another replica may have created the groups, or marked them.
-        Claim::Open => seen(MaxAge::Under(CLAIM_MAX_AGE)).await,
-    }
-}
-
-/// How old the groups may be by which an app waits for its network to be this cluster's.
-const CLAIM_MAX_AGE: Duration = Duration::from_secs(10);
-
-/// Why the app's own subnets cannot be used, if they cannot.
-async fn subnets_refused(app: &App, snapshot: &Snapshot) -> Result<Option<Leg>, AwsError> {
-    let NetworkKey { region, vpc } = &app.network;
-    let services: BTreeSet<String> = Service::ALL.iter().map(|service| service.endpoint_service(region)).collect();
-    let mut refusal = None;
-    // A subnet that is missing may be new: topology is looked at anew before the app is refused.
-    for max_age in [MaxAge::Any, MaxAge::Under(SUBNETS_MAX_AGE)] {
-        let topology = snapshot.topology(vpc, max_age, &services).await?;
-        refusal = Service::ALL
-            .iter()
-            .find_map(|service| check_subnets(vpc, region.as_str(), &topology, *service, &app.subnets).err());
-        if refusal.is_none() {
-            break;
-        }
-    }
-    Ok(refusal.map(|refusal| Leg::blocked(ConditionType::NetworkReady, refusal.reason, refusal.message)))
-}
-
-/// How old the topology may be by which an app's subnets are refused.
-const SUBNETS_MAX_AGE: Duration = Duration::from_secs(10);
 
 /// Creates the implicit network of a VPC; `Err` inside where the Kubernetes API refuses it for good.
 async fn create_network(key: &NetworkKey, name: &str, ctx: &Context) -> Result<Result<(), Refused>, Error> {

@@ -9,13 +9,13 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Resource as _, ResourceExt as _};
 
 use super::{
-    AppDeletion, LogGroupFacts, Observed,
-    controller::{Proof, ask_again, claim},
+    AppDeletion, Observed,
+    controller::ask_again,
     decide::{
         decide_removal, decide_retention, is_back, is_young_and_unseen, learn, not_ours, places, retained_role,
         too_young,
     },
-    plan::retain::is_as_given,
+    observe::{observe_remains, observe_retained},
     report::Report,
 };
 use crate::{
@@ -25,13 +25,11 @@ use crate::{
     },
     aws::{AppRows, AwsError, Caller, Failure, MaxAge, Role, Snapshot},
     engine::{
-        Context, Converged, Error, FRESH, Freshness, Guarded, LateWriteCheck, Pace, ReadBy, Released, Settings,
-        context::key, converge, explain_undecoded, is_held, remove_finalizer, stored,
+        Context, Converged, Error, Guarded, LateWriteCheck, Pace, ReadBy, Released, Settings, context::key, converge,
+        explain_undecoded, is_held, remove_finalizer, stored,
     },
-    identity::{AppIdentity, FUNCTIONS_GROUP, HandOver, NetworkIdentity, is_retained},
-    network::{Interfaces, OtherFunctions, interfaces_of_functions, interfaces_that_need},
-    plan::{Source, Unread, explain},
-    policy::is_role_of,
+    identity::{AppIdentity, HandOver, NetworkIdentity, is_retained},
+    plan::explain,
 };
 
 /// Removes what an app stands for in AWS, or leaves it there on purpose, then lets the object go. Neither a readable spec nor a network is needed.
@@ -296,100 +294,6 @@ async fn remove_one(
         |_, _| false,
     )
     .await
-}
-
-/// Looks at what there is of an app that is to leave its resources: its role, and its function where the role tells that it
-/// needs something. `given_role_id` is the role that the function was given, as far as it is known.
-///
-/// # Errors
-/// As the reads behind it.
-pub async fn observe_retained(
-    snapshot: &Snapshot,
-    identity: &AppIdentity,
-    given_role_id: Option<String>,
-    fresh: &Freshness,
-    settings: &Settings,
-) -> Result<Observed, AwsError> {
-    let mut unread = Unread::default();
-    let roles = unread.take(Source::Roles, snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await)?;
-    let Some(roles) = roles else { return Ok(Observed { unread, ..Observed::default() }) };
-    let role = roles.get(&identity.role_name()).cloned();
-    let needs_nothing = |role: &Role| is_retained(&role.tags) || is_as_given(identity, role, given_role_id.as_deref());
-    let detail = match &role {
-        Some(role) if needs_nothing(role) => None,
-        _ => unread.take(Source::Functions, snapshot.function(&identity.function_name()).await)?.flatten(),
-    };
-    let claim = claim(snapshot, identity, Proof::Read, fresh, settings).await?;
-    Ok(Observed { role, given_role_id, detail, claim, unread, ..Observed::default() })
-}
-
-/// Looks at what there is of an app that is to go with its resources.
-///
-/// # Errors
-/// As the reads behind it.
-pub async fn observe_remains(
-    snapshot: &Snapshot,
-    identity: &AppIdentity,
-    network: &NetworkIdentity,
-    fresh: &Freshness,
-    settings: &Settings,
-) -> Result<Observed, AwsError> {
-    let mut unread = Unread::default();
-    let role_age = snapshot.age_of_app(identity, fresh.of(ConditionType::ExecutionRoleReady));
-    let roles = unread.take(Source::Roles, snapshot.roles(role_age).await)?;
-    let role = roles.as_ref().and_then(|roles| roles.get(&identity.role_name()).cloned());
-    let claim = claim(snapshot, identity, Proof::Read, fresh, settings).await?;
-    let detail = unread.take(Source::Functions, snapshot.function(&identity.function_name()).await)?.flatten();
-    // Its log group and its interfaces are nobody's question before it is gone.
-    if unread.lacks(Source::Functions) || detail.as_ref().is_some_and(|detail| identity.installation.owns(&detail.tags))
-    {
-        return Ok(Observed { role, detail, claim, unread, ..Observed::default() });
-    }
-    let log_groups = snapshot.log_groups(snapshot.age_of_app(identity, fresh.of(ConditionType::FunctionReady)));
-    let log_groups = unread.take(Source::LogGroups, log_groups.await)?;
-    let log_group = match log_groups.and_then(|groups| groups.get(&identity.log_group_name()).cloned()) {
-        Some(group) => {
-            let tags = unread.take(Source::LogGroups, snapshot.log_group_tags(&group).await)?.flatten();
-            tags.map(|tags| LogGroupFacts { group, tags: Some(tags) })
-        }
-        None => None,
-    };
-    let name = identity.role_name();
-    let is_another =
-        |role: &&Role| role.name != name && is_role_of(network, role) && HandOver::from_tags(&role.tags).is_none();
-    let others: Vec<&Role> = roles.iter().flat_map(|roles| roles.values()).filter(is_another).collect();
-    let interfaces = interfaces(snapshot, (identity, role.as_ref()), network);
-    let interfaces = unread.take(Source::Interfaces, interfaces.await)?.unwrap_or_default();
-    let released = |remaining| interfaces_that_need(&name, &interfaces, remaining);
-    let mut remaining = OtherFunctions::Absent;
-    if !others.is_empty() && released(OtherFunctions::Absent) != released(OtherFunctions::Present) {
-        // Read now that the function is gone: one that is listed still goes after this one, if it goes. Where they cannot be
-        // read, the role is kept: the network, which has it then, decides, and tells what it cannot read.
-        let functions = snapshot.functions(MaxAge::Under(FRESH)).await;
-        let functions = Unread::default().take(Source::Functions, functions)?;
-        remaining = functions.map_or(remaining, |functions| OtherFunctions::of(others, &functions));
-    }
-    let interfaces = released(remaining);
-    Ok(Observed { role, log_group, detail, interfaces, claim, unread, ..Observed::default() })
-}
-
-/// The interfaces among which those are for whose release Lambda may need the app's role, once its function is gone: those of functions
-/// on the network, and of this one wherever somebody moved it to. Where the role is gone, the network sees to those that carry its
-/// group.
-async fn interfaces(
-    snapshot: &Snapshot,
-    (identity, role): (&AppIdentity, Option<&Role>),
-    network: &NetworkIdentity,
-) -> Result<Interfaces, AwsError> {
-    let groups = snapshot.security_groups(MaxAge::Any).await?;
-    let group = groups.iter().find(|group| network.is_group(group, FUNCTIONS_GROUP)).map(|group| &group.id);
-    let function = identity.function_name();
-    let mut found =
-        interfaces_of_functions(snapshot.vpc_interfaces(&identity.vpc).await?, group, |name| *name == function);
-    if role.is_none() {
-        found.retain(|_, interface| group.is_none_or(|group| !interface.groups.contains(group)));
-    }
-    Ok(found)
 }
 
 /// What the object says of itself, and why it is not this installation's, if it is not. One that cannot be read is asked for as it is; `None` when it is gone, and another one may

@@ -7,6 +7,7 @@ mod desired;
 #[cfg(test)]
 mod fixtures;
 mod interfaces;
+mod observe;
 mod observed;
 pub mod ownership;
 mod placement;
@@ -21,6 +22,7 @@ pub use interfaces::{
     AvailableSince, Interfaces, OtherFunctions, can_be_deleted, depend_on_other_functions, group_in_use,
     held_by_lambda, interfaces_of_functions, interfaces_that_need, left_behind,
 };
+pub use observe::observe;
 pub use observed::Observed;
 pub use ownership::Claim;
 pub use placement::{PlacementRefusal, check_subnets};

@@ -79,7 +79,7 @@ impl Scenario {
         let mut memory = operator.memory.clone();
         let observed = with_snapshot(operator, &world, Some(key), async |snapshot| {
             let long = |interfaces: &network::Interfaces| memory.long_available(key, interfaces);
-            network::controller::observe(snapshot, &network_identity(key), ends, fresh, long).await
+            network::observe(snapshot, &network_identity(key), ends, fresh, long).await
         });
         operator.memory = memory;
         observed

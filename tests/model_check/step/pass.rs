@@ -137,7 +137,7 @@ impl Scenario {
                 let recorded = object.get().status.as_ref().and_then(|status| status.function.as_ref());
                 let given = principal.given.clone();
                 let seen = with_snapshot(operator, &world, None, async |snapshot| {
-                    app::controller::observe(snapshot, desired, recorded, given, *closely, fresh, &self.settings).await
+                    app::observe(snapshot, desired, recorded, given, *closely, fresh, &self.settings).await
                 });
                 let plan = app::decide::decide(desired, &seen, *suspended, principal, &mut operator.memory);
                 *observed = Some(Arc::new(seen));
