@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, str::FromStr};
 use clap::Args;
 
 use crate::{
-    aws::{PolicyArn, Role, Tags, Write},
+    aws::{IamWrite, PolicyArn, Role, Tags, Write},
     identity::{TAG_NAME, TAG_PREFIX},
 };
 
@@ -31,7 +31,7 @@ impl Governance {
     pub fn bound(&self, role: &Role) -> Option<Write> {
         let boundary = self.permissions_boundary.clone()?;
         (role.permissions_boundary.as_deref() != Some(boundary.as_str()))
-            .then(|| Write::PutRolePermissionsBoundary { role: role.name.clone(), boundary })
+            .then(|| Write::Iam(IamWrite::PutRolePermissionsBoundary { role: role.name.clone(), boundary }))
     }
 }
 

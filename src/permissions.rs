@@ -197,7 +197,7 @@ impl Operator {
                 (ResourceScope::BoundRoles, None) if *action == PUT_BOUNDARY => {}
                 // Nothing tells the two apart then.
                 (ResourceScope::BoundRoles, None) => {
-                    statements.entry(ResourceScope::OurRoles).or_default().push(action)
+                    statements.entry(ResourceScope::OurRoles).or_default().push(action);
                 }
                 _ => statements.entry(*reach).or_default().push(action),
             }

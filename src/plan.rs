@@ -12,7 +12,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::{
     api::condition::{ConditionType, Leg, LegState, Reason, find},
-    aws::{AwsError, Class, Failure, Quota, Role, Write},
+    aws::{AwsError, Class, Ec2Write, Failure, IamWrite, LambdaWrite, Quota, Role, Write},
     governance::Governance,
     identity::TAG_INSTALLATION,
     policy::{POLICY_NAME, handed_over_policy, trust_policy},
@@ -235,7 +235,12 @@ impl Plan {
     /// Replacing what failed is not tried again yet: the leg says that somebody should look at the cause. What else the leg is
     /// about goes on.
     pub fn hold(&mut self, kind: ConditionType) {
-        let replaces = |write: &Write| matches!(write, Write::DeleteFunction { .. } | Write::DeleteVpcEndpoint { .. });
+        let replaces = |write: &Write| {
+            matches!(
+                write,
+                Write::Lambda(LambdaWrite::DeleteFunction { .. }) | Write::Ec2(Ec2Write::DeleteVpcEndpoints { .. })
+            )
+        };
         self.steps.retain(|step| step.leg != kind || !replaces(&step.write));
         for leg in self.legs.iter_mut().filter(|leg| leg.kind == kind) {
             leg.state = LegState::Blocked;
@@ -257,10 +262,10 @@ impl Plan {
             self.bound(leg, role, governance);
         }
         for policy in role.inline_policies.keys() {
-            self.step(leg, Write::DeleteRolePolicy { role: role.name.clone(), policy: policy.clone() });
+            self.step(leg, Write::Iam(IamWrite::DeleteRolePolicy { role: role.name.clone(), policy: policy.clone() }));
         }
         self.detach_all(leg, role);
-        self.step(leg, Write::DeleteRole { role: role.name.clone() });
+        self.step(leg, Write::Iam(IamWrite::DeleteRole { role: role.name.clone() }));
     }
 
     /// Leaves a role with no more than Lambda needs to release interfaces: while the role is kept for that, and when it is handed over.
@@ -268,23 +273,29 @@ impl Plan {
         self.bound(leg, role, governance);
         let (name, document) = (role.name.clone(), handed_over_policy());
         for policy in role.inline_policies.keys().filter(|policy| *policy != POLICY_NAME) {
-            self.step(leg, Write::DeleteRolePolicy { role: name.clone(), policy: policy.clone() });
+            self.step(leg, Write::Iam(IamWrite::DeleteRolePolicy { role: name.clone(), policy: policy.clone() }));
         }
         self.detach_all(leg, role);
         // Whoever changed this meanwhile kept Lambda from assuming the role.
         let trust_policy = trust_policy();
         if role.trust_policy != trust_policy {
-            self.step(leg, Write::UpdateTrustPolicy { role: name.clone(), trust_policy });
+            self.step(leg, Write::Iam(IamWrite::UpdateAssumeRolePolicy { role: name.clone(), trust_policy }));
         }
         if role.inline_policies.get(POLICY_NAME) != Some(&document) {
-            self.step(leg, Write::PutRolePolicy { role: name, policy: POLICY_NAME.to_owned(), document });
+            self.step(
+                leg,
+                Write::Iam(IamWrite::PutRolePolicy { role: name, policy: POLICY_NAME.to_owned(), document }),
+            );
         }
     }
 
     /// Takes every managed policy off a role.
     pub fn detach_all(&mut self, leg: ConditionType, role: &Role) {
         for policy_arn in &role.attached_policies {
-            self.step(leg, Write::DetachRolePolicy { role: role.name.clone(), policy_arn: policy_arn.clone() });
+            self.step(
+                leg,
+                Write::Iam(IamWrite::DetachRolePolicy { role: role.name.clone(), policy_arn: policy_arn.clone() }),
+            );
         }
     }
 
@@ -413,7 +424,7 @@ pub fn explain(kind: ConditionType, resource: &str, error: &AwsError) -> Leg {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::aws::RoleName;
+    use crate::aws::{LogsWrite, RoleName};
 
     fn failed(failure: Failure) -> AwsError {
         AwsError {
@@ -469,8 +480,11 @@ mod tests {
     fn a_suspended_plan_writes_nothing_and_names_what_it_would_have_written() {
         let (role, log_group) = ("pgai-x".parse().expect("a role"), "/aws/lambda/pgai-x".parse().expect("a group"));
         let steps = vec![
-            Step { leg: ConditionType::ExecutionRoleReady, write: Write::DeleteRole { role } },
-            Step { leg: ConditionType::FunctionReady, write: Write::DeleteLogGroup { name: log_group } },
+            Step { leg: ConditionType::ExecutionRoleReady, write: Write::Iam(IamWrite::DeleteRole { role }) },
+            Step {
+                leg: ConditionType::FunctionReady,
+                write: Write::Logs(LogsWrite::DeleteLogGroup { name: log_group }),
+            },
         ];
         let network = Leg::met(ConditionType::NetworkReady, "fine");
         let before = Leg::progressing(ConditionType::ExecutionRoleReady, Reason::Applying, "soon");
@@ -536,7 +550,7 @@ mod tests {
             (vec![other.clone()], vec![other, told]),
         ] {
             let mut plan = Plan { legs: before, ..Plan::default() };
-            let write = Write::DeleteVpcEndpoint { endpoint: "vpce-00000001".parse().expect("an id") };
+            let write = Write::Ec2(Ec2Write::DeleteVpcEndpoints { endpoint: "vpce-00000001".parse().expect("an id") });
             plan.show_failure(kind, &write, &failed(Failure::Throttled));
             assert_eq!(plan.legs, after);
         }
@@ -547,7 +561,10 @@ mod tests {
         let kind = ConditionType::ExecutionRoleReady;
         let arn = "arn:aws:iam::123456789012:policy/b";
         let role: RoleName = "pgai-x".parse().expect("a role");
-        let put = Write::PutRolePermissionsBoundary { role: role.clone(), boundary: arn.parse().expect("an ARN") };
+        let put = Write::Iam(IamWrite::PutRolePermissionsBoundary {
+            role: role.clone(),
+            boundary: arn.parse().expect("an ARN"),
+        });
         let message = |write: &Write, failure| {
             let mut plan = Plan::default();
             plan.show_failure(kind, write, &failed(failure));
@@ -556,7 +573,7 @@ mod tests {
         };
         let told = message(&put, Failure::AccessDenied);
         assert!(told.contains(&format!("iam-policy prints with --permissions-boundary-arn {arn}.")), "{told}");
-        let other = message(&Write::DeleteRole { role }, Failure::AccessDenied);
+        let other = message(&Write::Iam(IamWrite::DeleteRole { role }), Failure::AccessDenied);
         assert!(!other.contains("It gives the role"), "{other}");
     }
 
@@ -637,8 +654,8 @@ mod tests {
         let mut plan =
             Plan { legs: vec![Leg::progressing(kind, Reason::FunctionFailed, "failed.")], ..Plan::default() };
         let name = "/aws/lambda/pgai-x".parse().expect("a log group");
-        let retention = Write::PutRetentionPolicy { name, days: 30 };
-        plan.step(kind, Write::DeleteFunction { name: "pgai-x".parse().expect("a function") });
+        let retention = Write::Logs(LogsWrite::PutRetentionPolicy { name, days: 30 });
+        plan.step(kind, Write::Lambda(LambdaWrite::DeleteFunction { name: "pgai-x".parse().expect("a function") }));
         plan.step(kind, retention.clone());
         plan.hold(kind);
         assert_eq!(plan.steps, [Step { leg: kind, write: retention }]);

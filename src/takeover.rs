@@ -15,7 +15,7 @@ use kube::Client;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    aws::{Aws, AwsError, MaxAge, Region, SecurityGroup, Snapshots, Write, sdk::SdkAws},
+    aws::{Aws, AwsError, Ec2Write, MaxAge, Region, SecurityGroup, Snapshots, Write, sdk::SdkAws},
     engine::{UnknownOwner, owner_mark, with_timeout},
     identity::{InstallationId, Marked, OwnerMark, TAG_OWNER},
     leadership::{Election, Leadership, LeaseFlags},
@@ -252,7 +252,8 @@ async fn mark_all(
 ) -> Result<(), Failure> {
     for (region, groups) in &inventory.theirs {
         for group in groups {
-            let write = Write::TagEc2 { resource: group.id.to_string(), tags: owner_tag(&request.ours) };
+            let write =
+                Write::Ec2(Ec2Write::CreateTags { resource: group.id.to_string(), tags: owner_tag(&request.ours) });
             match leadership.write(aws.write(region, &write)).await {
                 Ok(answer) => drop(answer?),
                 Err(_) => return Err(Failure::NotLeading),

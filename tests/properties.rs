@@ -21,8 +21,8 @@ use std::{
 use private_genai_operator::{
     app::{Desired, NetworkOffer, Observed, plan},
     aws::{
-        AccountId, Caller, Failure, FunctionName, Invocation, LogGroupName, NetworkInterfaceId, PolicyArn,
-        PolicyDocument, Region, RoleName, SecurityGroupId, SubnetId, Tags, VpcId, Write,
+        AccountId, Caller, Failure, FunctionName, IamWrite, Invocation, LambdaWrite, LogGroupName, NetworkInterfaceId,
+        PolicyArn, PolicyDocument, Region, RoleName, SecurityGroupId, SubnetId, Tags, VpcId, Write,
     },
     governance::{Governance, PlatformTags},
     guard::{Globs, Namespace},
@@ -318,11 +318,11 @@ proptest! {
         let observed = Observed { claim: Claim::Ours, ..Observed::default() };
         for step in plan(&desired, &observed).steps {
             match step.write {
-                Write::CreateRole { description, path, .. } => {
+                Write::Iam(IamWrite::CreateRole { description, path, .. }) => {
                     prop_assert!(description.chars().count() <= 256, "Lambda's limit, and IAM's is 1,000");
                     prop_assert!(path.len() <= 512 && path.starts_with('/') && path.ends_with('/'));
                 }
-                Write::CreateFunction(new) => prop_assert!(new.description.chars().count() <= 256),
+                Write::Lambda(LambdaWrite::CreateFunction(new)) => prop_assert!(new.description.chars().count() <= 256),
                 write => prop_assert!(!write.resource().is_empty()),
             }
         }

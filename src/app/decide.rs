@@ -17,7 +17,7 @@ use crate::{
         condition::{ConditionType, Leg, Reason, find},
         network::NetworkKey,
     },
-    aws::{AwsError, Role, RoleName, Write, Written},
+    aws::{AwsError, IamWrite, LambdaWrite, LogsWrite, Role, RoleName, Write, Written},
     engine::{Cluster, Guarded, Memory, Settings},
     governance::Governance,
     identity::{AppIdentity, is_retained},
@@ -170,7 +170,12 @@ fn another_cluster(foreign: &ForeignMark) -> Plan {
 /// recorded, is kept exact all the same.
 fn wait_for_claim(identity: &AppIdentity, observed: &Observed, plan: &mut Plan) {
     let creates = |step: &Step| {
-        matches!(step.write, Write::CreateRole { .. } | Write::CreateLogGroup { .. } | Write::CreateFunction(_))
+        matches!(
+            step.write,
+            Write::Iam(IamWrite::CreateRole { .. })
+                | Write::Logs(LogsWrite::CreateLogGroup { .. })
+                | Write::Lambda(LambdaWrite::CreateFunction(_))
+        )
     };
     let is_recorded = observed.given_role_id.is_some();
     let first: Vec<Step> = plan.steps.iter().filter(|step| !is_recorded || creates(step)).cloned().collect();
@@ -197,9 +202,11 @@ pub fn learn(
     memory: &mut Memory,
 ) {
     match (write, result) {
-        (Write::CreateRole { .. }, Ok(_)) => memory.created(&unseen_role(identity)),
-        (Write::TagRole { tags, .. }, Ok(_)) if is_retained(tags) => memory.created(&retained_role(identity)),
-        (Write::CreateFunction(_) | Write::UpdateFunctionConfiguration { .. }, Ok(_)) => {
+        (Write::Iam(IamWrite::CreateRole { .. }), Ok(_)) => memory.created(&unseen_role(identity)),
+        (Write::Iam(IamWrite::TagRole { tags, .. }), Ok(_)) if is_retained(tags) => {
+            memory.created(&retained_role(identity));
+        }
+        (Write::Lambda(LambdaWrite::CreateFunction(_) | LambdaWrite::UpdateFunctionConfiguration { .. }), Ok(_)) => {
             principal.given.clone_from(&principal.found);
         }
         _ => {}

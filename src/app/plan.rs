@@ -11,8 +11,8 @@ use super::{
 use crate::{
     api::condition::{ConditionType, Leg, LegState, Reason},
     aws::{
-        FunctionConfiguration, FunctionDetail, FunctionListing, FunctionState, NetworkInterfaceId, NewFunction,
-        PolicyArn, Role, Tagging, Tags, UpdateStatus, Write,
+        FunctionConfiguration, FunctionDetail, FunctionListing, FunctionState, IamWrite, LambdaWrite, LogsWrite,
+        NetworkInterfaceId, NewFunction, PolicyArn, Role, Tagging, Tags, UpdateStatus, Write,
     },
     governance::Governance,
     identity::{AppIdentity, HandOver, TAG_HANDED_OVER, TAG_RETAINED, missing_tags},
@@ -65,7 +65,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     let has_tags = |detail: &FunctionDetail| missing_tags(&desired.tags, &detail.tags).is_empty();
     let is_absent = observed.listing.is_none() && !unread.lacks(Source::Functions);
     let is_tagged = is_absent || observed.detail.as_ref().is_some_and(has_tags);
-    let gets_tags = plan.steps.iter().any(|step| matches!(step.write, Write::TagFunction { .. }));
+    let gets_tags = plan.steps.iter().any(|step| matches!(step.write, Write::Lambda(LambdaWrite::TagResource { .. })));
     if !is_tagged && !gets_tags {
         plan.steps.retain(|step| step.write.tagging() != Tagging::Role);
     }
@@ -96,7 +96,7 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed, governance: &Govern
         if identity.installation.owns(&detail.tags) {
             plan.legs.push(Leg::progressing(kind, Reason::Deleting, format!("Function {name} is being deleted.")));
             if detail.state != FunctionState::Deleting {
-                plan.step(kind, Write::DeleteFunction { name });
+                plan.step(kind, Write::Lambda(LambdaWrite::DeleteFunction { name }));
             }
             if let Some(role) = role {
                 take_away(role, governance, &mut plan);
@@ -115,7 +115,7 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed, governance: &Govern
     if let Some(LogGroupFacts { group, tags: Some(tags) }) = &observed.log_group
         && identity.installation.owns(tags)
     {
-        plan.step(kind, Write::DeleteLogGroup { name: group.name.clone() });
+        plan.step(kind, Write::Logs(LogsWrite::DeleteLogGroup { name: group.name.clone() }));
         plan.legs.push(Leg::progressing(kind, Reason::Deleting, format!("Log group {} is being deleted.", group.name)));
     }
     // The role is needed for the interfaces, and its tags tell where the rest is.
@@ -151,7 +151,7 @@ fn take_away(role: &Role, governance: &Governance, plan: &mut Plan) {
     }
     plan.bound(kind, role, governance);
     for policy in foreign {
-        plan.step(kind, Write::DeleteRolePolicy { role: role.name.clone(), policy: policy.clone() });
+        plan.step(kind, Write::Iam(IamWrite::DeleteRolePolicy { role: role.name.clone(), policy: policy.clone() }));
     }
     plan.detach_all(kind, role);
 }
@@ -169,20 +169,20 @@ fn put_back_retired(
     tags.insert(TAG_HANDED_OVER.to_owned(), HandOver::tag(interfaces));
     plan.step(kind, create_role(identity, tags, governance.permissions_boundary.clone()));
     let (policy, document) = (POLICY_NAME.to_owned(), handed_over_policy());
-    plan.step(kind, Write::PutRolePolicy { role: name.clone(), policy, document });
+    plan.step(kind, Write::Iam(IamWrite::PutRolePolicy { role: name.clone(), policy, document }));
     let message = format!("Role {name} is being put back for as long as Lambda needs it to release interfaces.");
     plan.legs.push(Leg::progressing(kind, Reason::Deleting, message));
 }
 
 fn create_role(identity: &AppIdentity, tags: Tags, permissions_boundary: Option<PolicyArn>) -> Write {
-    Write::CreateRole {
+    Write::Iam(IamWrite::CreateRole {
         name: identity.role_name(),
         path: identity.installation.role_path(),
         trust_policy: trust_policy(),
         description: description(identity),
         permissions_boundary,
         tags,
-    }
+    })
 }
 
 /// Leaves a role with no more than Lambda needs to release the interfaces that the app may have caused, and hands it to
@@ -200,7 +200,7 @@ fn retire(
         // The network finds the role by its tags: those that were lost are put back. Others might be refused.
         let mut tags = missing_tags(&identity.tags(), &role.tags);
         tags.insert(TAG_HANDED_OVER.to_owned(), HandOver::tag(interfaces));
-        plan.step(kind, Write::TagRole { role: role.name.clone(), tags });
+        plan.step(kind, Write::Iam(IamWrite::TagRole { role: role.name.clone(), tags }));
     }
 }
 
@@ -208,8 +208,11 @@ fn execution_role(identity: &AppIdentity, desired: &DesiredRole, found: Option<&
     let kind = ConditionType::ExecutionRoleReady;
     let name = identity.role_name();
     let before = plan.steps.len();
-    let put_policy =
-        Write::PutRolePolicy { role: name.clone(), policy: POLICY_NAME.to_owned(), document: desired.policy.clone() };
+    let put_policy = Write::Iam(IamWrite::PutRolePolicy {
+        role: name.clone(),
+        policy: POLICY_NAME.to_owned(),
+        document: desired.policy.clone(),
+    });
     let Some(role) = found else {
         let governance = &desired.governance;
         let tags = governance.tagged(identity.tags());
@@ -228,7 +231,7 @@ fn execution_role(identity: &AppIdentity, desired: &DesiredRole, found: Option<&
     }
     let tags = missing_tags(&desired.governance.tagged(identity.tags()), &role.tags);
     if !tags.is_empty() {
-        plan.step(kind, Write::TagRole { role: name.clone(), tags });
+        plan.step(kind, Write::Iam(IamWrite::TagRole { role: name.clone(), tags }));
     }
     // An app of the same name was here before, and its role is still there, or was left here on purpose.
     let left: BTreeSet<String> = [TAG_HANDED_OVER, TAG_RETAINED]
@@ -237,11 +240,11 @@ fn execution_role(identity: &AppIdentity, desired: &DesiredRole, found: Option<&
         .filter(|key| role.tags.contains_key(key))
         .collect();
     if !left.is_empty() {
-        plan.step(kind, Write::UntagRole { role: name.clone(), keys: left });
+        plan.step(kind, Write::Iam(IamWrite::UntagRole { role: name.clone(), keys: left }));
     }
     if role.trust_policy != desired.trust_policy {
         let trust_policy = desired.trust_policy.clone();
-        plan.step(kind, Write::UpdateTrustPolicy { role: name.clone(), trust_policy });
+        plan.step(kind, Write::Iam(IamWrite::UpdateAssumeRolePolicy { role: name.clone(), trust_policy }));
     }
     if role.inline_policies.get(POLICY_NAME) != Some(&desired.policy) {
         plan.step(kind, put_policy);
@@ -260,18 +263,18 @@ fn log_group(desired: &Desired, facts: Option<&LogGroupFacts>, plan: &mut Plan) 
     let days = desired.log_retention.days();
     match facts {
         None => {
-            plan.step(kind, Write::CreateLogGroup { name: name.clone(), tags: desired.tags.clone() });
-            plan.step(kind, Write::PutRetentionPolicy { name, days });
+            plan.step(kind, Write::Logs(LogsWrite::CreateLogGroup { name: name.clone(), tags: desired.tags.clone() }));
+            plan.step(kind, Write::Logs(LogsWrite::PutRetentionPolicy { name, days }));
             None
         }
         Some(LogGroupFacts { group, tags: None }) if desired.log_retention.is_met_by(group) => None,
         Some(LogGroupFacts { group, tags: Some(tags) }) if desired.identity.installation.owns(tags) => {
             let tags = missing_tags(&desired.tags, tags);
             if !tags.is_empty() {
-                plan.step(kind, Write::TagLogGroup { arn: group.arn.clone(), tags });
+                plan.step(kind, Write::Logs(LogsWrite::TagResource { arn: group.arn.clone(), tags }));
             }
             if !desired.log_retention.is_met_by(group) {
-                plan.step(kind, Write::PutRetentionPolicy { name, days });
+                plan.step(kind, Write::Logs(LogsWrite::PutRetentionPolicy { name, days }));
             }
             None
         }
@@ -314,7 +317,7 @@ fn function(desired: &Desired, observed: &Observed, log_group: Option<&Leg>, pla
     if let Some(detail) = &observed.detail {
         let tags = missing_tags(&desired.tags, &detail.tags);
         if !tags.is_empty() {
-            plan.step(kind, Write::TagFunction { arn: listing.arn.clone(), tags });
+            plan.step(kind, Write::Lambda(LambdaWrite::TagResource { arn: listing.arn.clone(), tags }));
         }
     }
     // An environment that Lambda would refuse keeps nothing else of the configuration from being exact.
@@ -334,16 +337,19 @@ fn function(desired: &Desired, observed: &Observed, log_group: Option<&Leg>, pla
     let would_lose = listing.unreadable_environment.is_some() && function.attachment == AttachmentSource::Unknown;
     if differs && !would_lose {
         let reset = listing.altered.clone();
-        plan.step(kind, Write::UpdateFunctionConfiguration { name: name.clone(), configuration, reset });
+        plan.step(
+            kind,
+            Write::Lambda(LambdaWrite::UpdateFunctionConfiguration { name: name.clone(), configuration, reset }),
+        );
     }
     if listing.code_sha256 != function.package.sha256() || listing.architecture != function.architecture {
         plan.step(
             kind,
-            Write::UpdateFunctionCode {
+            Write::Lambda(LambdaWrite::UpdateFunctionCode {
                 name: name.clone(),
                 package: function.package.clone(),
                 architecture: function.architecture,
-            },
+            }),
         );
     }
     if let Some(leg) = too_long {
@@ -438,14 +444,14 @@ fn new_function(desired: &Desired, observed: &Observed, plan: &mut Plan) -> Leg 
     }
     plan.step(
         kind,
-        Write::CreateFunction(NewFunction {
+        Write::Lambda(LambdaWrite::CreateFunction(NewFunction {
             name: name.clone(),
             description: description(&desired.identity),
             configuration: function.configuration.clone(),
             architecture: function.architecture,
             package: function.package.clone(),
             tags: desired.tags.clone(),
-        }),
+        })),
     );
     Leg::progressing(kind, Reason::Applying, format!("Function {name} is being created."))
 }
@@ -470,7 +476,7 @@ fn unsettled(desired: &Desired, detail: &FunctionDetail, plan: &mut Plan) -> Opt
             ));
         }
         FunctionState::Failed => {
-            plan.step(kind, Write::DeleteFunction { name: name.clone() });
+            plan.step(kind, Write::Lambda(LambdaWrite::DeleteFunction { name: name.clone() }));
             return Some(Leg::progressing(
                 kind,
                 Reason::FunctionFailed,

@@ -35,7 +35,10 @@ pub use invocation::{Answer, Evidence, FunctionError, Invocation, PROBE, ProbeEr
 pub use snapshot::{
     AppRows, Endpoints, Functions, MaxAge, Snapshot, Snapshots, TableContents, Topology, TopologyContents,
 };
-pub use write::{EndpointChange, NewFunction, NewVpcEndpoint, Package, Tagging, Write, Written};
+pub use write::{
+    Ec2Write, EndpointChange, IamWrite, LambdaWrite, LogsWrite, NewFunction, NewVpcEndpoint, Package, Tagging, Write,
+    Written,
+};
 
 /// The AWS calls that the operator makes, and no others.
 ///

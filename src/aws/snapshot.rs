@@ -21,10 +21,10 @@ use topology::TopologyTables;
 pub use topology::{Topology, TopologyContents};
 
 use super::{
-    AccountId, AddressFamilies, Attachment, Aws, AwsError, Caller, Credentials, EndpointService, Failure,
-    FunctionDetail, FunctionListing, FunctionName, Invocation, LogGroup, LogGroupName, NetworkInterface,
-    NetworkInterfaceId, Region, Role, RoleName, RouteTable, SecurityGroup, SecurityGroupId, Subnet, Tags, Vpc,
-    VpcEndpoint, VpcId, Write, Written,
+    AccountId, AddressFamilies, Attachment, Aws, AwsError, Caller, Credentials, Ec2Write, EndpointService, Failure,
+    FunctionDetail, FunctionListing, FunctionName, IamWrite, Invocation, LambdaWrite, LogGroup, LogGroupName,
+    LogsWrite, NetworkInterface, NetworkInterfaceId, Region, Role, RoleName, RouteTable, SecurityGroup,
+    SecurityGroupId, Subnet, Tags, Vpc, VpcEndpoint, VpcId, Write, Written,
 };
 use crate::identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX};
 
@@ -575,41 +575,55 @@ impl Snapshot {
             return;
         }
         match write {
-            Write::CreateSecurityGroup { .. }
-            | Write::AuthorizeIngress { .. }
-            | Write::AuthorizeEgress { .. }
-            | Write::RevokeIngress { .. }
-            | Write::RevokeEgress { .. }
-            | Write::DeleteSecurityGroup { .. } => self.security_groups.invalidate(),
-            Write::CreateVpcEndpoint(_) | Write::ModifyVpcEndpoint { .. } | Write::DeleteVpcEndpoint { .. } => {
+            Write::Ec2(
+                Ec2Write::CreateSecurityGroup { .. }
+                | Ec2Write::AuthorizeSecurityGroupIngress { .. }
+                | Ec2Write::AuthorizeSecurityGroupEgress { .. }
+                | Ec2Write::RevokeSecurityGroupIngress { .. }
+                | Ec2Write::RevokeSecurityGroupEgress { .. }
+                | Ec2Write::DeleteSecurityGroup { .. },
+            ) => self.security_groups.invalidate(),
+            Write::Ec2(
+                Ec2Write::CreateVpcEndpoint(_)
+                | Ec2Write::ModifyVpcEndpoint { .. }
+                | Ec2Write::DeleteVpcEndpoints { .. },
+            ) => {
                 self.endpoints.invalidate();
             }
-            Write::TagEc2 { .. } => {
+            Write::Ec2(Ec2Write::CreateTags { .. }) => {
                 self.endpoints.invalidate();
                 self.security_groups.invalidate();
             }
-            Write::CreateRole { name: role, .. }
-            | Write::UpdateTrustPolicy { role, .. }
-            | Write::PutRolePolicy { role, .. }
-            | Write::PutRolePermissionsBoundary { role, .. }
-            | Write::DeleteRolePolicy { role, .. }
-            | Write::DetachRolePolicy { role, .. }
-            | Write::TagRole { role, .. }
-            | Write::UntagRole { role, .. }
-            | Write::DeleteRole { role } => {
+            Write::Iam(
+                IamWrite::CreateRole { name: role, .. }
+                | IamWrite::UpdateAssumeRolePolicy { role, .. }
+                | IamWrite::PutRolePolicy { role, .. }
+                | IamWrite::PutRolePermissionsBoundary { role, .. }
+                | IamWrite::DeleteRolePolicy { role, .. }
+                | IamWrite::DetachRolePolicy { role, .. }
+                | IamWrite::TagRole { role, .. }
+                | IamWrite::UntagRole { role, .. }
+                | IamWrite::DeleteRole { role },
+            ) => {
                 self.role_reader.wrote(role);
                 self.roles.invalidate();
             }
-            Write::CreateLogGroup { .. } | Write::PutRetentionPolicy { .. } | Write::DeleteLogGroup { .. } => {
+            Write::Logs(
+                LogsWrite::CreateLogGroup { .. }
+                | LogsWrite::PutRetentionPolicy { .. }
+                | LogsWrite::DeleteLogGroup { .. },
+            ) => {
                 self.log_groups.invalidate();
             }
             // The table shows no tags, and nobody keeps the list of interfaces.
-            Write::TagLogGroup { .. } | Write::DeleteNetworkInterface { .. } => {}
-            Write::CreateFunction(_)
-            | Write::UpdateFunctionConfiguration { .. }
-            | Write::UpdateFunctionCode { .. }
-            | Write::DeleteFunction { .. }
-            | Write::TagFunction { .. } => self.functions.invalidate(),
+            Write::Logs(LogsWrite::TagResource { .. }) | Write::Ec2(Ec2Write::DeleteNetworkInterface { .. }) => {}
+            Write::Lambda(
+                LambdaWrite::CreateFunction(_)
+                | LambdaWrite::UpdateFunctionConfiguration { .. }
+                | LambdaWrite::UpdateFunctionCode { .. }
+                | LambdaWrite::DeleteFunction { .. }
+                | LambdaWrite::TagResource { .. },
+            ) => self.functions.invalidate(),
         }
     }
 }

@@ -1,14 +1,21 @@
 //! Every change that the operator makes in AWS, as a value: what a plan consists of, what the shell carries out, and
 //! what the in-memory AWS steps by.
 
-use std::{collections::BTreeSet, fmt};
+mod ec2;
+mod iam;
+mod lambda;
+mod logs;
+
+use std::collections::BTreeSet;
+
+pub use ec2::{Ec2Write, EndpointChange, NewVpcEndpoint};
+pub use iam::IamWrite;
+pub use lambda::{LambdaWrite, NewFunction, Package};
+pub use logs::LogsWrite;
 
 use super::{
-    facts::{AddressFamilies, Architecture, EndpointState, FunctionConfiguration, PolicyDocument, Rule, Setting, Tags},
-    ids::{
-        FunctionName, LogGroupName, NetworkInterfaceId, PolicyArn, RoleName, SecurityGroupId, SubnetId, VpcEndpointId,
-        VpcId,
-    },
+    facts::{EndpointState, Rule},
+    ids::{PolicyArn, SecurityGroupId, VpcEndpointId},
 };
 
 /// What a write tags, if that is all that it does. The role of an app is the last of its resources to be tagged.
@@ -30,290 +37,35 @@ pub enum Tagging {
 /// [`Failure::AlreadyExists`]: super::Failure::AlreadyExists
 /// [`Failure::NotFound`]: super::Failure::NotFound
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names are those of the services")]
 pub enum Write {
-    /// `ec2:CreateSecurityGroup`. A new group has a rule that lets everything out; see [`Write::RevokeEgress`].
-    CreateSecurityGroup {
-        /// Where.
-        vpc: VpcId,
-        /// Unique in the VPC.
-        name: String,
-        /// What the console shows.
-        description: String,
-        /// Tags from the first moment on.
-        tags: Tags,
-    },
-    /// `ec2:AuthorizeSecurityGroupIngress`.
-    AuthorizeIngress {
-        /// The group.
-        group: SecurityGroupId,
-        /// Rules that it does not have.
-        rules: BTreeSet<Rule>,
-    },
-    /// `ec2:AuthorizeSecurityGroupEgress`.
-    AuthorizeEgress {
-        /// The group.
-        group: SecurityGroupId,
-        /// Rules that it does not have.
-        rules: BTreeSet<Rule>,
-    },
-    /// `ec2:RevokeSecurityGroupIngress`.
-    RevokeIngress {
-        /// The group.
-        group: SecurityGroupId,
-        /// Rules that it has.
-        rules: BTreeSet<Rule>,
-    },
-    /// `ec2:RevokeSecurityGroupEgress`.
-    RevokeEgress {
-        /// The group.
-        group: SecurityGroupId,
-        /// Rules that it has.
-        rules: BTreeSet<Rule>,
-    },
-    /// `ec2:DeleteSecurityGroup`; [`Failure::InUse`](super::Failure::InUse) while anything refers to it.
-    DeleteSecurityGroup {
-        /// The group.
-        group: SecurityGroupId,
-    },
-    /// `ec2:DeleteNetworkInterface`; [`Failure::InUse`](super::Failure::InUse) while anything uses it.
-    DeleteNetworkInterface {
-        /// The interface.
-        interface: NetworkInterfaceId,
-    },
-    /// `ec2:CreateVpcEndpoint` of type Interface.
-    CreateVpcEndpoint(NewVpcEndpoint),
-    /// `ec2:ModifyVpcEndpoint`.
-    ModifyVpcEndpoint {
-        /// The endpoint.
-        endpoint: VpcEndpointId,
-        /// What changes.
-        change: EndpointChange,
-    },
-    /// `ec2:DeleteVpcEndpoints` of one endpoint. An `Unsuccessful` item in the answer is an error here.
-    DeleteVpcEndpoint {
-        /// The endpoint.
-        endpoint: VpcEndpointId,
-    },
-    /// `ec2:CreateTags` on a security group or an endpoint.
-    TagEc2 {
-        /// The id of the resource.
-        resource: String,
-        /// Tags to set.
-        tags: Tags,
-    },
-    /// `iam:CreateRole`.
-    CreateRole {
-        /// Unique in the account.
-        name: RoleName,
-        /// Starts and ends with `/`.
-        path: String,
-        /// Who may assume it.
-        trust_policy: PolicyDocument,
-        /// What the console shows.
-        description: String,
-        /// The managed policy beyond which it may do nothing, from the first moment on.
-        permissions_boundary: Option<PolicyArn>,
-        /// Tags from the first moment on.
-        tags: Tags,
-    },
-    /// `iam:PutRolePermissionsBoundary`, which replaces another one.
-    PutRolePermissionsBoundary {
-        /// The role.
-        role: RoleName,
-        /// The managed policy beyond which it may do nothing.
-        boundary: PolicyArn,
-    },
-    /// `iam:UpdateAssumeRolePolicy`.
-    UpdateTrustPolicy {
-        /// The role.
-        role: RoleName,
-        /// Who may assume it.
-        trust_policy: PolicyDocument,
-    },
-    /// `iam:PutRolePolicy`.
-    PutRolePolicy {
-        /// The role.
-        role: RoleName,
-        /// The name of the inline policy.
-        policy: String,
-        /// Its document, at most 10,240 characters together with the role's other inline policies.
-        document: PolicyDocument,
-    },
-    /// `iam:DeleteRolePolicy`.
-    DeleteRolePolicy {
-        /// The role.
-        role: RoleName,
-        /// The name of the inline policy.
-        policy: String,
-    },
-    /// `iam:DetachRolePolicy`.
-    DetachRolePolicy {
-        /// The role.
-        role: RoleName,
-        /// The ARN of the managed policy.
-        policy_arn: String,
-    },
-    /// `iam:TagRole`.
-    TagRole {
-        /// The role.
-        role: RoleName,
-        /// Tags to set.
-        tags: Tags,
-    },
-    /// `iam:UntagRole`.
-    UntagRole {
-        /// The role.
-        role: RoleName,
-        /// The keys of tags to remove.
-        keys: BTreeSet<String>,
-    },
-    /// `iam:DeleteRole`; its policies must be gone.
-    DeleteRole {
-        /// The role.
-        role: RoleName,
-    },
-    /// `logs:CreateLogGroup`.
-    CreateLogGroup {
-        /// Unique in the account and region.
-        name: LogGroupName,
-        /// Tags from the first moment on.
-        tags: Tags,
-    },
-    /// `logs:PutRetentionPolicy`.
-    PutRetentionPolicy {
-        /// The group.
-        name: LogGroupName,
-        /// One of the numbers of days that CloudWatch Logs allows.
-        days: u32,
-    },
-    /// `logs:TagResource`.
-    TagLogGroup {
-        /// The group's ARN, without `:*` behind it.
-        arn: String,
-        /// Tags to set.
-        tags: Tags,
-    },
-    /// `logs:DeleteLogGroup`.
-    DeleteLogGroup {
-        /// The group.
-        name: LogGroupName,
-    },
-    /// `lambda:CreateFunction`.
-    CreateFunction(NewFunction),
-    /// `lambda:UpdateFunctionConfiguration`; the function is updating until its last update status says otherwise.
-    UpdateFunctionConfiguration {
-        /// The function.
-        name: FunctionName,
-        /// The whole configuration.
-        configuration: FunctionConfiguration,
-        /// The settings to put back to what they are in a new function. What is not sent stays as it was.
-        reset: BTreeSet<Setting>,
-    },
-    /// `lambda:UpdateFunctionCode`; the function is updating until its last update status says otherwise.
-    UpdateFunctionCode {
-        /// The function.
-        name: FunctionName,
-        /// The new package.
-        package: Package,
-        /// The processor that it is for.
-        architecture: Architecture,
-    },
-    /// `lambda:DeleteFunction` with all its versions.
-    DeleteFunction {
-        /// The function.
-        name: FunctionName,
-    },
-    /// `lambda:TagResource`.
-    TagFunction {
-        /// The function's ARN.
-        arn: String,
-        /// Tags to set.
-        tags: Tags,
-    },
+    Ec2(Ec2Write),
+    Iam(IamWrite),
+    Logs(LogsWrite),
+    Lambda(LambdaWrite),
 }
 
-/// An interface endpoint to create. Nothing is left to AWS's defaults, which are a Gateway endpoint, the VPC's default
-/// group and a policy that allows everything.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NewVpcEndpoint {
-    /// Where.
-    pub vpc: VpcId,
-    /// The service name, `com.amazonaws.REGION.SERVICE`.
-    pub service_name: String,
-    /// One subnet per zone.
-    pub subnets: BTreeSet<SubnetId>,
-    /// The groups of its interfaces.
-    pub security_groups: BTreeSet<SecurityGroupId>,
-    /// Take over the service's public DNS name in the VPC.
-    pub private_dns: bool,
-    /// Its policy.
-    pub policy: PolicyDocument,
-    /// The same token never creates a second endpoint. At most 64 characters.
-    pub client_token: String,
-    /// Tags from the first moment on.
-    pub tags: Tags,
-}
-
-/// What changes on an endpoint; empty members change nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "the names are those of ModifyVpcEndpoint")]
-pub struct EndpointChange {
-    pub add_subnets: BTreeSet<SubnetId>,
-    pub remove_subnets: BTreeSet<SubnetId>,
-    pub add_security_groups: BTreeSet<SecurityGroupId>,
-    pub remove_security_groups: BTreeSet<SecurityGroupId>,
-    pub policy: Option<PolicyDocument>,
-    pub private_dns: Option<bool>,
-    pub address_families: Option<AddressFamilies>,
-}
-
-/// A function to create.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NewFunction {
-    /// Unique in the account and region.
-    pub name: FunctionName,
-    /// What the console shows.
-    pub description: String,
-    /// Its configuration.
-    pub configuration: FunctionConfiguration,
-    /// Its processor.
-    pub architecture: Architecture,
-    /// Its code.
-    pub package: Package,
-    /// Tags from the first moment on.
-    pub tags: Tags,
-}
-
-/// A deployment package: a zip file and the hash by which Lambda reports it.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Package {
-    zip: Vec<u8>,
-    sha256: String,
-}
-
-impl Package {
-    /// A package of this zip file.
-    pub fn new(zip: Vec<u8>) -> Self {
-        use base64::Engine as _;
-        use sha2::Digest as _;
-        let sha256 = base64::engine::general_purpose::STANDARD.encode(sha2::Sha256::digest(&zip));
-        Self { zip, sha256 }
-    }
-
-    /// The bytes of the zip file.
-    pub fn zip(&self) -> &[u8] {
-        &self.zip
-    }
-
-    /// Base64 of the SHA-256 of the zip file: what Lambda shows as `CodeSha256`.
-    pub fn sha256(&self) -> &str {
-        &self.sha256
+impl From<Ec2Write> for Write {
+    fn from(write: Ec2Write) -> Self {
+        Self::Ec2(write)
     }
 }
 
-impl fmt::Debug for Package {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Package({}, {} bytes)", self.sha256, self.zip.len())
+impl From<IamWrite> for Write {
+    fn from(write: IamWrite) -> Self {
+        Self::Iam(write)
+    }
+}
+
+impl From<LogsWrite> for Write {
+    fn from(write: LogsWrite) -> Self {
+        Self::Logs(write)
+    }
+}
+
+impl From<LambdaWrite> for Write {
+    fn from(write: LambdaWrite) -> Self {
+        Self::Lambda(write)
     }
 }
 
@@ -335,35 +87,35 @@ impl Write {
     /// The service prefix and the operation, as IAM and CloudTrail name them.
     pub fn operation(&self) -> (&'static str, &'static str) {
         match self {
-            Self::CreateSecurityGroup { .. } => ("ec2", "CreateSecurityGroup"),
-            Self::AuthorizeIngress { .. } => ("ec2", "AuthorizeSecurityGroupIngress"),
-            Self::AuthorizeEgress { .. } => ("ec2", "AuthorizeSecurityGroupEgress"),
-            Self::RevokeIngress { .. } => ("ec2", "RevokeSecurityGroupIngress"),
-            Self::RevokeEgress { .. } => ("ec2", "RevokeSecurityGroupEgress"),
-            Self::DeleteSecurityGroup { .. } => ("ec2", "DeleteSecurityGroup"),
-            Self::DeleteNetworkInterface { .. } => ("ec2", "DeleteNetworkInterface"),
-            Self::CreateVpcEndpoint(_) => ("ec2", "CreateVpcEndpoint"),
-            Self::ModifyVpcEndpoint { .. } => ("ec2", "ModifyVpcEndpoint"),
-            Self::DeleteVpcEndpoint { .. } => ("ec2", "DeleteVpcEndpoints"),
-            Self::TagEc2 { .. } => ("ec2", "CreateTags"),
-            Self::CreateRole { .. } => ("iam", "CreateRole"),
-            Self::PutRolePermissionsBoundary { .. } => ("iam", "PutRolePermissionsBoundary"),
-            Self::UpdateTrustPolicy { .. } => ("iam", "UpdateAssumeRolePolicy"),
-            Self::PutRolePolicy { .. } => ("iam", "PutRolePolicy"),
-            Self::DeleteRolePolicy { .. } => ("iam", "DeleteRolePolicy"),
-            Self::DetachRolePolicy { .. } => ("iam", "DetachRolePolicy"),
-            Self::TagRole { .. } => ("iam", "TagRole"),
-            Self::UntagRole { .. } => ("iam", "UntagRole"),
-            Self::DeleteRole { .. } => ("iam", "DeleteRole"),
-            Self::CreateLogGroup { .. } => ("logs", "CreateLogGroup"),
-            Self::PutRetentionPolicy { .. } => ("logs", "PutRetentionPolicy"),
-            Self::TagLogGroup { .. } => ("logs", "TagResource"),
-            Self::DeleteLogGroup { .. } => ("logs", "DeleteLogGroup"),
-            Self::CreateFunction(_) => ("lambda", "CreateFunction"),
-            Self::UpdateFunctionConfiguration { .. } => ("lambda", "UpdateFunctionConfiguration"),
-            Self::UpdateFunctionCode { .. } => ("lambda", "UpdateFunctionCode"),
-            Self::DeleteFunction { .. } => ("lambda", "DeleteFunction"),
-            Self::TagFunction { .. } => ("lambda", "TagResource"),
+            Write::Ec2(Ec2Write::CreateSecurityGroup { .. }) => ("ec2", "CreateSecurityGroup"),
+            Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { .. }) => ("ec2", "AuthorizeSecurityGroupIngress"),
+            Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress { .. }) => ("ec2", "AuthorizeSecurityGroupEgress"),
+            Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { .. }) => ("ec2", "RevokeSecurityGroupIngress"),
+            Write::Ec2(Ec2Write::RevokeSecurityGroupEgress { .. }) => ("ec2", "RevokeSecurityGroupEgress"),
+            Write::Ec2(Ec2Write::DeleteSecurityGroup { .. }) => ("ec2", "DeleteSecurityGroup"),
+            Write::Ec2(Ec2Write::DeleteNetworkInterface { .. }) => ("ec2", "DeleteNetworkInterface"),
+            Write::Ec2(Ec2Write::CreateVpcEndpoint(_)) => ("ec2", "CreateVpcEndpoint"),
+            Write::Ec2(Ec2Write::ModifyVpcEndpoint { .. }) => ("ec2", "ModifyVpcEndpoint"),
+            Write::Ec2(Ec2Write::DeleteVpcEndpoints { .. }) => ("ec2", "DeleteVpcEndpoints"),
+            Write::Ec2(Ec2Write::CreateTags { .. }) => ("ec2", "CreateTags"),
+            Write::Iam(IamWrite::CreateRole { .. }) => ("iam", "CreateRole"),
+            Write::Iam(IamWrite::PutRolePermissionsBoundary { .. }) => ("iam", "PutRolePermissionsBoundary"),
+            Write::Iam(IamWrite::UpdateAssumeRolePolicy { .. }) => ("iam", "UpdateAssumeRolePolicy"),
+            Write::Iam(IamWrite::PutRolePolicy { .. }) => ("iam", "PutRolePolicy"),
+            Write::Iam(IamWrite::DeleteRolePolicy { .. }) => ("iam", "DeleteRolePolicy"),
+            Write::Iam(IamWrite::DetachRolePolicy { .. }) => ("iam", "DetachRolePolicy"),
+            Write::Iam(IamWrite::TagRole { .. }) => ("iam", "TagRole"),
+            Write::Iam(IamWrite::UntagRole { .. }) => ("iam", "UntagRole"),
+            Write::Iam(IamWrite::DeleteRole { .. }) => ("iam", "DeleteRole"),
+            Write::Logs(LogsWrite::CreateLogGroup { .. }) => ("logs", "CreateLogGroup"),
+            Write::Logs(LogsWrite::PutRetentionPolicy { .. }) => ("logs", "PutRetentionPolicy"),
+            Write::Logs(LogsWrite::TagResource { .. }) => ("logs", "TagResource"),
+            Write::Logs(LogsWrite::DeleteLogGroup { .. }) => ("logs", "DeleteLogGroup"),
+            Write::Lambda(LambdaWrite::CreateFunction(_)) => ("lambda", "CreateFunction"),
+            Write::Lambda(LambdaWrite::UpdateFunctionConfiguration { .. }) => ("lambda", "UpdateFunctionConfiguration"),
+            Write::Lambda(LambdaWrite::UpdateFunctionCode { .. }) => ("lambda", "UpdateFunctionCode"),
+            Write::Lambda(LambdaWrite::DeleteFunction { .. }) => ("lambda", "DeleteFunction"),
+            Write::Lambda(LambdaWrite::TagResource { .. }) => ("lambda", "TagResource"),
         }
     }
 
@@ -372,11 +124,11 @@ impl Write {
     pub fn changed(&self, written: &Written) -> Option<Self> {
         match (self, written) {
             (_, Written::Revoked(rules)) if rules.is_empty() => None,
-            (Self::RevokeIngress { group, .. }, Written::Revoked(rules)) => {
-                Some(Self::RevokeIngress { group: group.clone(), rules: rules.clone() })
+            (Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group, .. }), Written::Revoked(rules)) => {
+                Some(Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group: group.clone(), rules: rules.clone() }))
             }
-            (Self::RevokeEgress { group, .. }, Written::Revoked(rules)) => {
-                Some(Self::RevokeEgress { group: group.clone(), rules: rules.clone() })
+            (Write::Ec2(Ec2Write::RevokeSecurityGroupEgress { group, .. }), Written::Revoked(rules)) => {
+                Some(Write::Ec2(Ec2Write::RevokeSecurityGroupEgress { group: group.clone(), rules: rules.clone() }))
             }
             (_, Written::Done | Written::Revoked(_) | Written::SecurityGroup(_) | Written::VpcEndpoint(..)) => {
                 Some(self.clone())
@@ -389,22 +141,26 @@ impl Write {
     pub fn is_judged_by_role(&self) -> bool {
         matches!(
             self,
-            Self::UpdateTrustPolicy { .. }
-                | Self::PutRolePolicy { .. }
-                | Self::PutRolePermissionsBoundary { .. }
-                | Self::DeleteRolePolicy { .. }
-                | Self::DetachRolePolicy { .. }
-                | Self::TagRole { .. }
-                | Self::UntagRole { .. }
-                | Self::DeleteRole { .. }
+            Write::Iam(
+                IamWrite::UpdateAssumeRolePolicy { .. }
+                    | IamWrite::PutRolePolicy { .. }
+                    | IamWrite::PutRolePermissionsBoundary { .. }
+                    | IamWrite::DeleteRolePolicy { .. }
+                    | IamWrite::DetachRolePolicy { .. }
+                    | IamWrite::TagRole { .. }
+                    | IamWrite::UntagRole { .. }
+                    | IamWrite::DeleteRole { .. }
+            )
         )
     }
 
     /// Whether the write only tags something, and what.
     pub fn tagging(&self) -> Tagging {
         match self {
-            Self::TagRole { .. } => Tagging::Role,
-            Self::TagEc2 { .. } | Self::TagLogGroup { .. } | Self::TagFunction { .. } => Tagging::Other,
+            Write::Iam(IamWrite::TagRole { .. }) => Tagging::Role,
+            Write::Ec2(Ec2Write::CreateTags { .. })
+            | Write::Logs(LogsWrite::TagResource { .. })
+            | Write::Lambda(LambdaWrite::TagResource { .. }) => Tagging::Other,
             _ => Tagging::None,
         }
     }
@@ -412,8 +168,8 @@ impl Write {
     /// The permissions boundary that the call gives a role.
     pub fn permissions_boundary(&self) -> Option<&PolicyArn> {
         match self {
-            Self::CreateRole { permissions_boundary, .. } => permissions_boundary.as_ref(),
-            Self::PutRolePermissionsBoundary { boundary, .. } => Some(boundary),
+            Write::Iam(IamWrite::CreateRole { permissions_boundary, .. }) => permissions_boundary.as_ref(),
+            Write::Iam(IamWrite::PutRolePermissionsBoundary { boundary, .. }) => Some(boundary),
             _ => None,
         }
     }
@@ -421,33 +177,45 @@ impl Write {
     /// The resource that the call is about, by id or name.
     pub fn resource(&self) -> String {
         match self {
-            Self::CreateSecurityGroup { name, .. } => name.clone(),
-            Self::AuthorizeIngress { group, .. }
-            | Self::AuthorizeEgress { group, .. }
-            | Self::RevokeIngress { group, .. }
-            | Self::RevokeEgress { group, .. }
-            | Self::DeleteSecurityGroup { group } => group.to_string(),
-            Self::DeleteNetworkInterface { interface } => interface.to_string(),
-            Self::CreateVpcEndpoint(new) => format!("{} in {}", new.service_name, new.vpc),
-            Self::ModifyVpcEndpoint { endpoint, .. } | Self::DeleteVpcEndpoint { endpoint } => endpoint.to_string(),
-            Self::TagEc2 { resource, .. } => resource.clone(),
-            Self::CreateRole { name, .. } => name.to_string(),
-            Self::PutRolePermissionsBoundary { role, .. }
-            | Self::UpdateTrustPolicy { role, .. }
-            | Self::PutRolePolicy { role, .. }
-            | Self::DeleteRolePolicy { role, .. }
-            | Self::DetachRolePolicy { role, .. }
-            | Self::TagRole { role, .. }
-            | Self::UntagRole { role, .. }
-            | Self::DeleteRole { role } => role.to_string(),
-            Self::CreateLogGroup { name, .. }
-            | Self::PutRetentionPolicy { name, .. }
-            | Self::DeleteLogGroup { name } => name.to_string(),
-            Self::CreateFunction(new) => new.name.to_string(),
-            Self::UpdateFunctionConfiguration { name, .. }
-            | Self::UpdateFunctionCode { name, .. }
-            | Self::DeleteFunction { name } => name.to_string(),
-            Self::TagFunction { arn, .. } | Self::TagLogGroup { arn, .. } => arn.clone(),
+            Write::Ec2(Ec2Write::CreateSecurityGroup { name, .. }) => name.clone(),
+            Write::Ec2(
+                Ec2Write::AuthorizeSecurityGroupIngress { group, .. }
+                | Ec2Write::AuthorizeSecurityGroupEgress { group, .. }
+                | Ec2Write::RevokeSecurityGroupIngress { group, .. }
+                | Ec2Write::RevokeSecurityGroupEgress { group, .. }
+                | Ec2Write::DeleteSecurityGroup { group },
+            ) => group.to_string(),
+            Write::Ec2(Ec2Write::DeleteNetworkInterface { interface }) => interface.to_string(),
+            Write::Ec2(Ec2Write::CreateVpcEndpoint(new)) => format!("{} in {}", new.service_name, new.vpc),
+            Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint, .. } | Ec2Write::DeleteVpcEndpoints { endpoint }) => {
+                endpoint.to_string()
+            }
+            Write::Ec2(Ec2Write::CreateTags { resource, .. }) => resource.clone(),
+            Write::Iam(IamWrite::CreateRole { name, .. }) => name.to_string(),
+            Write::Iam(
+                IamWrite::PutRolePermissionsBoundary { role, .. }
+                | IamWrite::UpdateAssumeRolePolicy { role, .. }
+                | IamWrite::PutRolePolicy { role, .. }
+                | IamWrite::DeleteRolePolicy { role, .. }
+                | IamWrite::DetachRolePolicy { role, .. }
+                | IamWrite::TagRole { role, .. }
+                | IamWrite::UntagRole { role, .. }
+                | IamWrite::DeleteRole { role },
+            ) => role.to_string(),
+            Write::Logs(
+                LogsWrite::CreateLogGroup { name, .. }
+                | LogsWrite::PutRetentionPolicy { name, .. }
+                | LogsWrite::DeleteLogGroup { name },
+            ) => name.to_string(),
+            Write::Lambda(LambdaWrite::CreateFunction(new)) => new.name.to_string(),
+            Write::Lambda(
+                LambdaWrite::UpdateFunctionConfiguration { name, .. }
+                | LambdaWrite::UpdateFunctionCode { name, .. }
+                | LambdaWrite::DeleteFunction { name },
+            ) => name.to_string(),
+            Write::Lambda(LambdaWrite::TagResource { arn, .. }) | Write::Logs(LogsWrite::TagResource { arn, .. }) => {
+                arn.clone()
+            }
         }
     }
 }

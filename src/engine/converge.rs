@@ -6,7 +6,7 @@ use tracing::{Instrument as _, field::Empty};
 
 use crate::{
     api::condition::{ConditionType, Leg, LegState, Reason},
-    aws::{AwsError, Class, Failure, MaxAge, Snapshot, Write, Written},
+    aws::{AwsError, Class, Ec2Write, Failure, IamWrite, LambdaWrite, LogsWrite, MaxAge, Snapshot, Write, Written},
     engine::{Context, Pace, effects::Novelty},
     plan::{Plan, Step, gives_way, makes_room, stands_on},
 };
@@ -527,35 +527,47 @@ pub async fn converge<O>(
 /// The refusal says that an earlier call, whose answer was lost or does not show yet, has done the work.
 fn is_done_already(write: &Write, error: &AwsError) -> bool {
     match write {
-        Write::RevokeIngress { .. }
-        | Write::RevokeEgress { .. }
-        | Write::DeleteSecurityGroup { .. }
-        | Write::DeleteNetworkInterface { .. }
-        | Write::DeleteVpcEndpoint { .. }
-        | Write::DeleteRolePolicy { .. }
-        | Write::DetachRolePolicy { .. }
-        | Write::UntagRole { .. }
-        | Write::DeleteRole { .. }
-        | Write::DeleteLogGroup { .. }
-        | Write::DeleteFunction { .. } => error.failure == Failure::NotFound,
-        Write::AuthorizeIngress { .. } | Write::AuthorizeEgress { .. } => error.failure == Failure::AlreadyExists,
+        Write::Ec2(
+            Ec2Write::RevokeSecurityGroupIngress { .. }
+            | Ec2Write::RevokeSecurityGroupEgress { .. }
+            | Ec2Write::DeleteSecurityGroup { .. }
+            | Ec2Write::DeleteNetworkInterface { .. }
+            | Ec2Write::DeleteVpcEndpoints { .. },
+        )
+        | Write::Iam(
+            IamWrite::DeleteRolePolicy { .. }
+            | IamWrite::DetachRolePolicy { .. }
+            | IamWrite::UntagRole { .. }
+            | IamWrite::DeleteRole { .. },
+        )
+        | Write::Logs(LogsWrite::DeleteLogGroup { .. })
+        | Write::Lambda(LambdaWrite::DeleteFunction { .. }) => error.failure == Failure::NotFound,
+        Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { .. } | Ec2Write::AuthorizeSecurityGroupEgress { .. }) => {
+            error.failure == Failure::AlreadyExists
+        }
         // Others of these could be somebody else's of the same name: that is for the next look to tell.
-        Write::CreateSecurityGroup { .. }
-        | Write::CreateVpcEndpoint(_)
-        | Write::ModifyVpcEndpoint { .. }
-        | Write::TagEc2 { .. }
-        | Write::CreateRole { .. }
-        | Write::PutRolePermissionsBoundary { .. }
-        | Write::UpdateTrustPolicy { .. }
-        | Write::PutRolePolicy { .. }
-        | Write::TagRole { .. }
-        | Write::CreateLogGroup { .. }
-        | Write::PutRetentionPolicy { .. }
-        | Write::TagLogGroup { .. }
-        | Write::CreateFunction(_)
-        | Write::UpdateFunctionConfiguration { .. }
-        | Write::UpdateFunctionCode { .. }
-        | Write::TagFunction { .. } => false,
+        Write::Ec2(
+            Ec2Write::CreateSecurityGroup { .. }
+            | Ec2Write::CreateVpcEndpoint(_)
+            | Ec2Write::ModifyVpcEndpoint { .. }
+            | Ec2Write::CreateTags { .. },
+        )
+        | Write::Iam(
+            IamWrite::CreateRole { .. }
+            | IamWrite::PutRolePermissionsBoundary { .. }
+            | IamWrite::UpdateAssumeRolePolicy { .. }
+            | IamWrite::PutRolePolicy { .. }
+            | IamWrite::TagRole { .. },
+        )
+        | Write::Logs(
+            LogsWrite::CreateLogGroup { .. } | LogsWrite::PutRetentionPolicy { .. } | LogsWrite::TagResource { .. },
+        )
+        | Write::Lambda(
+            LambdaWrite::CreateFunction(_)
+            | LambdaWrite::UpdateFunctionConfiguration { .. }
+            | LambdaWrite::UpdateFunctionCode { .. }
+            | LambdaWrite::TagResource { .. },
+        ) => false,
     }
 }
 
@@ -587,7 +599,8 @@ mod tests {
 
     #[test]
     fn a_denied_write_to_a_role_s_policies_is_decided_about_anew_once_and_then_told() {
-        let write = Write::DeleteRolePolicy { role: "pgai-x".parse().expect("a role"), policy: "p".to_owned() };
+        let write =
+            Write::Iam(IamWrite::DeleteRolePolicy { role: "pgai-x".parse().expect("a role"), policy: "p".to_owned() });
         let denied = failed(Failure::AccessDenied);
         let mut plan = Plan::default();
         plan.step(ConditionType::ExecutionRoleReady, write);
@@ -613,10 +626,10 @@ mod tests {
     fn steps() -> [Write; 4] {
         let role = || "pgai-x".parse().expect("a role");
         [
-            Write::DeleteRolePolicy { role: role(), policy: "foreign".to_owned() },
-            Write::DetachRolePolicy { role: role(), policy_arn: "arn".to_owned() },
-            Write::DeleteRole { role: role() },
-            Write::DeleteLogGroup { name: "/aws/lambda/pgai-x".parse().expect("a log group") },
+            Write::Iam(IamWrite::DeleteRolePolicy { role: role(), policy: "foreign".to_owned() }),
+            Write::Iam(IamWrite::DetachRolePolicy { role: role(), policy_arn: "arn".to_owned() }),
+            Write::Iam(IamWrite::DeleteRole { role: role() }),
+            Write::Logs(LogsWrite::DeleteLogGroup { name: "/aws/lambda/pgai-x".parse().expect("a log group") }),
         ]
     }
 
@@ -689,8 +702,8 @@ mod tests {
     fn what_a_quota_refused_is_made_once_more_after_something_made_room_for_it() {
         let group = || "sg-00000001".parse().expect("a group");
         let rules = |peer: &str| [crate::aws::Rule::tcp(443, crate::aws::Peer::Ipv4(peer.to_owned()))].into();
-        let grant = Write::AuthorizeIngress { group: group(), rules: rules("10.0.0.0/8") };
-        let revoke = Write::RevokeIngress { group: group(), rules: rules("0.0.0.0/0") };
+        let grant = Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { group: group(), rules: rules("10.0.0.0/8") });
+        let revoke = Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group: group(), rules: rules("0.0.0.0/0") });
         let full = |write: &Write| (*write == grant).then(|| of("ec2", Failure::QuotaReached));
         let mut pass = Pass::default();
         pass.decided(planned(&[grant.clone(), revoke.clone()]));
@@ -717,9 +730,11 @@ mod tests {
     #[test]
     fn what_was_done_before_changed_nothing_and_of_what_was_done_in_part_that_part() {
         let rule = |peer: &str| crate::aws::Rule::tcp(443, crate::aws::Peer::Ipv4(peer.to_owned()));
-        let revoke = |peers: &[&str]| Write::RevokeIngress {
-            group: "sg-00000001".parse().expect("a group"),
-            rules: peers.iter().map(|peer| rule(peer)).collect(),
+        let revoke = |peers: &[&str]| {
+            Write::Ec2(Ec2Write::RevokeSecurityGroupIngress {
+                group: "sg-00000001".parse().expect("a group"),
+                rules: peers.iter().map(|peer| rule(peer)).collect(),
+            })
         };
         let gone = failed(Failure::NotFound);
         let some = Written::Revoked([rule("0.0.0.0/0")].into());
@@ -799,18 +814,18 @@ mod tests {
 
     #[test]
     fn a_leg_whose_call_waits_for_one_of_another_leg_that_failed_does_not_say_that_it_is_being_done() {
-        let create = Write::CreateRole {
+        let create = Write::Iam(IamWrite::CreateRole {
             name: "pgai-x".parse().expect("a role"),
             path: "/".to_owned(),
             trust_policy: crate::aws::PolicyDocument::from_wire("{}"),
             description: String::new(),
             permissions_boundary: None,
             tags: crate::aws::Tags::new(),
-        };
-        let group = Write::CreateLogGroup {
+        });
+        let group = Write::Logs(LogsWrite::CreateLogGroup {
             name: "/aws/lambda/pgai-x".parse().expect("a log group"),
             tags: crate::aws::Tags::new(),
-        };
+        });
         let mut plan = planned(&[create.clone(), group]);
         plan.legs = [ConditionType::ExecutionRoleReady, ConditionType::FunctionReady]
             .map(|kind| Leg::progressing(kind, Reason::Applying, "It is being created."))

@@ -6,7 +6,10 @@
 use std::{collections::BTreeSet, fmt};
 
 use crate::{
-    aws::{EndpointChange, FunctionConfiguration, FunctionListing, LogGroup, Peer, Role, Rule, Setting, Tags, Write},
+    aws::{
+        Ec2Write, EndpointChange, FunctionConfiguration, FunctionListing, IamWrite, LambdaWrite, LogGroup, LogsWrite,
+        Peer, Role, Rule, Setting, Tags, Write,
+    },
     plan::listed,
 };
 
@@ -163,34 +166,44 @@ pub fn repairs(done: &[Write], found: &BeforeRepair) -> Vec<Repair> {
 
 fn noun(write: &Write) -> &'static str {
     match write {
-        Write::CreateSecurityGroup { .. }
-        | Write::AuthorizeIngress { .. }
-        | Write::AuthorizeEgress { .. }
-        | Write::RevokeIngress { .. }
-        | Write::RevokeEgress { .. }
-        | Write::DeleteSecurityGroup { .. } => "Security group",
-        Write::DeleteNetworkInterface { .. } => "Network interface",
-        Write::CreateVpcEndpoint(_) => "Endpoint for",
-        Write::TagEc2 { resource, .. } if resource.starts_with("sg-") => "Security group",
-        Write::ModifyVpcEndpoint { .. } | Write::DeleteVpcEndpoint { .. } | Write::TagEc2 { .. } => "Endpoint",
-        Write::CreateRole { .. }
-        | Write::PutRolePermissionsBoundary { .. }
-        | Write::UpdateTrustPolicy { .. }
-        | Write::PutRolePolicy { .. }
-        | Write::DeleteRolePolicy { .. }
-        | Write::DetachRolePolicy { .. }
-        | Write::TagRole { .. }
-        | Write::UntagRole { .. }
-        | Write::DeleteRole { .. } => "Role",
-        Write::CreateLogGroup { .. }
-        | Write::PutRetentionPolicy { .. }
-        | Write::TagLogGroup { .. }
-        | Write::DeleteLogGroup { .. } => "Log group",
-        Write::CreateFunction(_)
-        | Write::UpdateFunctionConfiguration { .. }
-        | Write::UpdateFunctionCode { .. }
-        | Write::DeleteFunction { .. }
-        | Write::TagFunction { .. } => "Function",
+        Write::Ec2(
+            Ec2Write::CreateSecurityGroup { .. }
+            | Ec2Write::AuthorizeSecurityGroupIngress { .. }
+            | Ec2Write::AuthorizeSecurityGroupEgress { .. }
+            | Ec2Write::RevokeSecurityGroupIngress { .. }
+            | Ec2Write::RevokeSecurityGroupEgress { .. }
+            | Ec2Write::DeleteSecurityGroup { .. },
+        ) => "Security group",
+        Write::Ec2(Ec2Write::DeleteNetworkInterface { .. }) => "Network interface",
+        Write::Ec2(Ec2Write::CreateVpcEndpoint(_)) => "Endpoint for",
+        Write::Ec2(Ec2Write::CreateTags { resource, .. }) if resource.starts_with("sg-") => "Security group",
+        Write::Ec2(
+            Ec2Write::ModifyVpcEndpoint { .. } | Ec2Write::DeleteVpcEndpoints { .. } | Ec2Write::CreateTags { .. },
+        ) => "Endpoint",
+        Write::Iam(
+            IamWrite::CreateRole { .. }
+            | IamWrite::PutRolePermissionsBoundary { .. }
+            | IamWrite::UpdateAssumeRolePolicy { .. }
+            | IamWrite::PutRolePolicy { .. }
+            | IamWrite::DeleteRolePolicy { .. }
+            | IamWrite::DetachRolePolicy { .. }
+            | IamWrite::TagRole { .. }
+            | IamWrite::UntagRole { .. }
+            | IamWrite::DeleteRole { .. },
+        ) => "Role",
+        Write::Logs(
+            LogsWrite::CreateLogGroup { .. }
+            | LogsWrite::PutRetentionPolicy { .. }
+            | LogsWrite::TagResource { .. }
+            | LogsWrite::DeleteLogGroup { .. },
+        ) => "Log group",
+        Write::Lambda(
+            LambdaWrite::CreateFunction(_)
+            | LambdaWrite::UpdateFunctionConfiguration { .. }
+            | LambdaWrite::UpdateFunctionCode { .. }
+            | LambdaWrite::DeleteFunction { .. }
+            | LambdaWrite::TagResource { .. },
+        ) => "Function",
     }
 }
 
@@ -198,54 +211,70 @@ fn describe(write: &Write, found: &BeforeRepair) -> Vec<(Kind, String)> {
     let again = |kind| vec![(kind, "it was gone, and was created again".to_owned())];
     let one = |kind, words: String| vec![(kind, words)];
     match write {
-        Write::CreateSecurityGroup { .. } => again(Kind::Group),
-        Write::AuthorizeIngress { rules, .. } => one(Kind::Rule, format!("added to ingress again: {}", list(rules))),
-        Write::AuthorizeEgress { rules, .. } => one(Kind::Rule, format!("added to egress again: {}", list(rules))),
-        Write::RevokeIngress { rules, .. } => one(Kind::Rule, format!("revoked from ingress: {}", list(rules))),
-        Write::RevokeEgress { rules, .. } => one(Kind::Rule, format!("revoked from egress: {}", list(rules))),
-        Write::CreateVpcEndpoint(_) => again(Kind::Endpoint),
-        Write::ModifyVpcEndpoint { change, .. } => changed(change),
-        Write::DeleteVpcEndpoint { .. } => one(Kind::Endpoint, "it had failed, and was deleted".to_owned()),
-        Write::TagEc2 { tags, .. }
-        | Write::TagRole { tags, .. }
-        | Write::TagLogGroup { tags, .. }
-        | Write::TagFunction { tags, .. } => one(Kind::Tags, format!("tagged again: {}", keys(tags))),
-        Write::CreateRole { .. } => again(Kind::Role),
-        Write::PutRolePermissionsBoundary { boundary, .. } => {
+        Write::Ec2(Ec2Write::CreateSecurityGroup { .. }) => again(Kind::Group),
+        Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { rules, .. }) => {
+            one(Kind::Rule, format!("added to ingress again: {}", list(rules)))
+        }
+        Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress { rules, .. }) => {
+            one(Kind::Rule, format!("added to egress again: {}", list(rules)))
+        }
+        Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { rules, .. }) => {
+            one(Kind::Rule, format!("revoked from ingress: {}", list(rules)))
+        }
+        Write::Ec2(Ec2Write::RevokeSecurityGroupEgress { rules, .. }) => {
+            one(Kind::Rule, format!("revoked from egress: {}", list(rules)))
+        }
+        Write::Ec2(Ec2Write::CreateVpcEndpoint(_)) => again(Kind::Endpoint),
+        Write::Ec2(Ec2Write::ModifyVpcEndpoint { change, .. }) => changed(change),
+        Write::Ec2(Ec2Write::DeleteVpcEndpoints { .. }) => {
+            one(Kind::Endpoint, "it had failed, and was deleted".to_owned())
+        }
+        Write::Ec2(Ec2Write::CreateTags { tags, .. })
+        | Write::Iam(IamWrite::TagRole { tags, .. })
+        | Write::Logs(LogsWrite::TagResource { tags, .. })
+        | Write::Lambda(LambdaWrite::TagResource { tags, .. }) => {
+            one(Kind::Tags, format!("tagged again: {}", keys(tags)))
+        }
+        Write::Iam(IamWrite::CreateRole { .. }) => again(Kind::Role),
+        Write::Iam(IamWrite::PutRolePermissionsBoundary { boundary, .. }) => {
             let before = found.role.as_ref().map(|role| role.permissions_boundary.as_deref().unwrap_or("none"));
             one(Kind::PermissionsBoundary, format!("permissions boundary set back{} to {boundary}", from(before)))
         }
-        Write::UpdateTrustPolicy { .. } => one(Kind::TrustPolicy, "trust policy set back".to_owned()),
-        Write::PutRolePolicy { policy, .. } => one(Kind::RolePolicy, format!("policy {policy} set back")),
-        Write::DeleteRolePolicy { policy, .. } => {
+        Write::Iam(IamWrite::UpdateAssumeRolePolicy { .. }) => {
+            one(Kind::TrustPolicy, "trust policy set back".to_owned())
+        }
+        Write::Iam(IamWrite::PutRolePolicy { policy, .. }) => {
+            one(Kind::RolePolicy, format!("policy {policy} set back"))
+        }
+        Write::Iam(IamWrite::DeleteRolePolicy { policy, .. }) => {
             one(Kind::ForeignPolicy, format!("policy {policy} of somebody else deleted"))
         }
-        Write::DetachRolePolicy { policy_arn, .. } => {
+        Write::Iam(IamWrite::DetachRolePolicy { policy_arn, .. }) => {
             one(Kind::ForeignPolicy, format!("policy {policy_arn} of somebody else detached"))
         }
-        Write::CreateLogGroup { .. } => again(Kind::LogGroup),
-        Write::PutRetentionPolicy { days, .. } => {
+        Write::Logs(LogsWrite::CreateLogGroup { .. }) => again(Kind::LogGroup),
+        Write::Logs(LogsWrite::PutRetentionPolicy { days, .. }) => {
             let before = found.log_group.as_ref().map(|group| match group.retention_days {
                 Some(days) => format!("{days} days"),
                 None => "never expire".to_owned(),
             });
             one(Kind::Retention, format!("retention set back{} to {days} days", from(before)))
         }
-        Write::CreateFunction(_) => again(Kind::Function),
-        Write::UpdateFunctionConfiguration { configuration, reset, .. } => {
+        Write::Lambda(LambdaWrite::CreateFunction(_)) => again(Kind::Function),
+        Write::Lambda(LambdaWrite::UpdateFunctionConfiguration { configuration, reset, .. }) => {
             let kind = if reset.is_empty() { Kind::FunctionConfiguration } else { Kind::FunctionSettings };
             one(kind, set_back(found.function.as_ref(), configuration, reset))
         }
-        Write::UpdateFunctionCode { package, .. } => {
+        Write::Lambda(LambdaWrite::UpdateFunctionCode { package, .. }) => {
             let before = found.function.as_ref().map(|function| format!("SHA-256 {}", function.code_sha256));
             one(Kind::FunctionCode, format!("code set back{} to SHA-256 {}", from(before), package.sha256()))
         }
-        Write::DeleteFunction { .. } => one(Kind::Function, "it had failed, and was deleted".to_owned()),
-        Write::UntagRole { .. }
-        | Write::DeleteRole { .. }
-        | Write::DeleteLogGroup { .. }
-        | Write::DeleteNetworkInterface { .. }
-        | Write::DeleteSecurityGroup { .. } => Vec::new(),
+        Write::Lambda(LambdaWrite::DeleteFunction { .. }) => {
+            one(Kind::Function, "it had failed, and was deleted".to_owned())
+        }
+        Write::Iam(IamWrite::UntagRole { .. } | IamWrite::DeleteRole { .. })
+        | Write::Logs(LogsWrite::DeleteLogGroup { .. })
+        | Write::Ec2(Ec2Write::DeleteNetworkInterface { .. } | Ec2Write::DeleteSecurityGroup { .. }) => Vec::new(),
     }
 }
 
@@ -282,7 +311,7 @@ fn changed(change: &EndpointChange) -> Vec<(Kind, String)> {
 
 /// Whether the write moves an endpoint between subnets.
 pub fn moves(write: &Write) -> bool {
-    matches!(write, Write::ModifyVpcEndpoint { change, .. } if !(change.add_subnets.is_empty() && change.remove_subnets.is_empty()))
+    matches!(write, Write::Ec2(Ec2Write::ModifyVpcEndpoint { change, .. }) if !(change.add_subnets.is_empty() && change.remove_subnets.is_empty()))
 }
 
 /// What it was before, where that is known.
@@ -404,9 +433,12 @@ mod tests {
     fn each_repair_names_the_resource_and_what_was_changed_about_it() {
         let everywhere = Rule { protocol: Protocol::All, ports: None, peer: Peer::Ipv4("0.0.0.0/0".to_owned()) };
         let done = [
-            Write::AuthorizeEgress { group: group(), rules: [Rule::tcp(443, Peer::Group(group()))].into() },
-            Write::RevokeEgress { group: group(), rules: [everywhere].into() },
-            Write::ModifyVpcEndpoint {
+            Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress {
+                group: group(),
+                rules: [Rule::tcp(443, Peer::Group(group()))].into(),
+            }),
+            Write::Ec2(Ec2Write::RevokeSecurityGroupEgress { group: group(), rules: [everywhere].into() }),
+            Write::Ec2(Ec2Write::ModifyVpcEndpoint {
                 endpoint: "vpce-00000001".parse().expect("an endpoint id"),
                 change: EndpointChange {
                     policy: Some(document()),
@@ -414,12 +446,12 @@ mod tests {
                     add_security_groups: [group()].into(),
                     ..EndpointChange::default()
                 },
-            },
-            Write::PutRolePermissionsBoundary {
+            }),
+            Write::Iam(IamWrite::PutRolePermissionsBoundary {
                 role: role(),
                 boundary: "arn:aws:iam::123456789012:policy/b".parse().expect("an ARN"),
-            },
-            Write::DetachRolePolicy { role: role(), policy_arn: "arn:aws:iam::aws:policy/X".to_owned() },
+            }),
+            Write::Iam(IamWrite::DetachRolePolicy { role: role(), policy_arn: "arn:aws:iam::aws:policy/X".to_owned() }),
         ];
         let expected = [
             (
@@ -442,16 +474,16 @@ mod tests {
     #[test]
     fn what_is_written_to_a_resource_that_was_gone_is_one_repair_with_its_creation() {
         let done = [
-            Write::CreateRole {
+            Write::Iam(IamWrite::CreateRole {
                 name: role(),
                 path: "/".to_owned(),
                 trust_policy: document(),
                 description: String::new(),
                 permissions_boundary: None,
                 tags: Tags::new(),
-            },
-            Write::PutRolePolicy { role: role(), policy: "p".to_owned(), document: document() },
-            Write::UntagRole { role: role(), keys: ["k".to_owned()].into() },
+            }),
+            Write::Iam(IamWrite::PutRolePolicy { role: role(), policy: "p".to_owned(), document: document() }),
+            Write::Iam(IamWrite::UntagRole { role: role(), keys: ["k".to_owned()].into() }),
         ];
         assert_eq!(told(&done), [("Role pgai-x: it was gone, and was created again.".to_owned(), vec!["role"])]);
     }
@@ -471,7 +503,11 @@ mod tests {
         let name: FunctionName = "pgai-x".parse().expect("a name");
         let update = |reset: &[Setting]| {
             let (name, configuration) = (name.clone(), configuration.clone());
-            Write::UpdateFunctionConfiguration { name, configuration, reset: reset.iter().copied().collect() }
+            Write::Lambda(LambdaWrite::UpdateFunctionConfiguration {
+                name,
+                configuration,
+                reset: reset.iter().copied().collect(),
+            })
         };
         let words = |words: &str| format!("Function pgai-x: configuration set back{words}.");
         assert_eq!(told(&[update(&[])]), [(words(""), vec!["function_configuration"])]);
@@ -530,7 +566,10 @@ mod tests {
 
     #[test]
     fn what_is_deleted_for_good_is_no_repair() {
-        let done = [Write::DeleteRole { role: role() }, Write::DeleteSecurityGroup { group: group() }];
+        let done = [
+            Write::Iam(IamWrite::DeleteRole { role: role() }),
+            Write::Ec2(Ec2Write::DeleteSecurityGroup { group: group() }),
+        ];
         assert_eq!(told(&done), []);
     }
 }

@@ -91,13 +91,14 @@ impl Effects {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::IamWrite;
 
     const BOT: &str = "app a/bot";
 
     fn step() -> Step {
         Step {
             leg: ConditionType::ExecutionRoleReady,
-            write: Write::DeleteRole { role: "pgai-a".parse().expect("a role") },
+            write: Write::Iam(IamWrite::DeleteRole { role: "pgai-a".parse().expect("a role") }),
         }
     }
 

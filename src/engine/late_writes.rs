@@ -197,7 +197,7 @@ mod tests {
 
     use crate::{
         api::condition::{ConditionType, Leg, Reason},
-        aws::{Failure, Write},
+        aws::{Failure, IamWrite, Write},
         plan::Plan,
     };
 
@@ -213,7 +213,7 @@ mod tests {
         };
         let place = |error: Option<AwsError>, waits: bool, wrote: bool| {
             let leg = Leg::progressing(ConditionType::ExecutionRoleReady, Reason::Deleting, "It goes.");
-            let write = Write::DeleteRole { role: "pgai-a-b".parse().expect("a role name") };
+            let write = Write::Iam(IamWrite::DeleteRole { role: "pgai-a-b".parse().expect("a role name") });
             LateWriteCheck::from(Converged::<()> {
                 observed: None,
                 plan: Plan { legs: waits.then_some(leg).into_iter().collect(), ..Plan::default() },

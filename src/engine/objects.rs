@@ -324,6 +324,7 @@ mod tests {
     use k8s_openapi::jiff::Timestamp;
 
     use super::*;
+    use crate::aws::IamWrite;
     use crate::engine::drift::{BeforeRepair, repairs};
 
     fn shown(leg: Leg) -> Vec<Condition> {
@@ -388,8 +389,8 @@ mod tests {
     fn what_was_done_in_aws_is_one_event_that_names_the_calls_and_the_resources() {
         let name = || "pgai-x".parse().expect("a role name");
         let done = [
-            Write::DeleteRolePolicy { role: name(), policy: "private-genai".to_owned() },
-            Write::DeleteRole { role: name() },
+            Write::Iam(IamWrite::DeleteRolePolicy { role: name(), policy: "private-genai".to_owned() }),
+            Write::Iam(IamWrite::DeleteRole { role: name() }),
         ];
         let news = news(&ready(), &ready(), &done, &[]);
         let note = "iam:DeleteRolePolicy pgai-x; iam:DeleteRole pgai-x".to_owned();
@@ -399,7 +400,7 @@ mod tests {
     #[test]
     fn what_somebody_changed_is_a_warning_for_each_resource_that_was_put_right() {
         let name = || "pgai-x".parse().expect("a role name");
-        let done = [Write::DeleteRolePolicy { role: name(), policy: "by-hand".to_owned() }];
+        let done = [Write::Iam(IamWrite::DeleteRolePolicy { role: name(), policy: "by-hand".to_owned() })];
         let news = news(&ready(), &ready(), &done, &repairs(&done, &BeforeRepair::default()));
         let note = "Role pgai-x: policy by-hand of somebody else deleted.".to_owned();
         assert_eq!(news, [News { type_: EventType::Warning, reason: "DriftRepaired", note }]);

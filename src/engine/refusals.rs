@@ -14,7 +14,7 @@ use super::{
     effects::{Effects, Novelty, REMEMBERED_FOR},
 };
 use crate::{
-    aws::{AwsError, Class, Failure, Write},
+    aws::{AwsError, Class, Ec2Write, Failure, IamWrite, LambdaWrite, LogsWrite, Write},
     plan::{Plan, Step},
 };
 
@@ -134,35 +134,41 @@ impl Refusals {
 /// The write creates what AWS allows once under its name.
 fn creates_by_name(write: &Write) -> bool {
     match write {
-        Write::CreateSecurityGroup { .. }
-        | Write::CreateRole { .. }
-        | Write::CreateLogGroup { .. }
-        | Write::CreateFunction(_) => true,
-        Write::CreateVpcEndpoint(_)
-        | Write::AuthorizeIngress { .. }
-        | Write::AuthorizeEgress { .. }
-        | Write::RevokeIngress { .. }
-        | Write::RevokeEgress { .. }
-        | Write::DeleteSecurityGroup { .. }
-        | Write::DeleteNetworkInterface { .. }
-        | Write::ModifyVpcEndpoint { .. }
-        | Write::DeleteVpcEndpoint { .. }
-        | Write::TagEc2 { .. }
-        | Write::PutRolePermissionsBoundary { .. }
-        | Write::UpdateTrustPolicy { .. }
-        | Write::PutRolePolicy { .. }
-        | Write::DeleteRolePolicy { .. }
-        | Write::DetachRolePolicy { .. }
-        | Write::TagRole { .. }
-        | Write::UntagRole { .. }
-        | Write::DeleteRole { .. }
-        | Write::PutRetentionPolicy { .. }
-        | Write::TagLogGroup { .. }
-        | Write::DeleteLogGroup { .. }
-        | Write::UpdateFunctionConfiguration { .. }
-        | Write::UpdateFunctionCode { .. }
-        | Write::DeleteFunction { .. }
-        | Write::TagFunction { .. } => false,
+        Write::Ec2(Ec2Write::CreateSecurityGroup { .. })
+        | Write::Iam(IamWrite::CreateRole { .. })
+        | Write::Logs(LogsWrite::CreateLogGroup { .. })
+        | Write::Lambda(LambdaWrite::CreateFunction(_)) => true,
+        Write::Ec2(
+            Ec2Write::CreateVpcEndpoint(_)
+            | Ec2Write::AuthorizeSecurityGroupIngress { .. }
+            | Ec2Write::AuthorizeSecurityGroupEgress { .. }
+            | Ec2Write::RevokeSecurityGroupIngress { .. }
+            | Ec2Write::RevokeSecurityGroupEgress { .. }
+            | Ec2Write::DeleteSecurityGroup { .. }
+            | Ec2Write::DeleteNetworkInterface { .. }
+            | Ec2Write::ModifyVpcEndpoint { .. }
+            | Ec2Write::DeleteVpcEndpoints { .. }
+            | Ec2Write::CreateTags { .. },
+        )
+        | Write::Iam(
+            IamWrite::PutRolePermissionsBoundary { .. }
+            | IamWrite::UpdateAssumeRolePolicy { .. }
+            | IamWrite::PutRolePolicy { .. }
+            | IamWrite::DeleteRolePolicy { .. }
+            | IamWrite::DetachRolePolicy { .. }
+            | IamWrite::TagRole { .. }
+            | IamWrite::UntagRole { .. }
+            | IamWrite::DeleteRole { .. },
+        )
+        | Write::Logs(
+            LogsWrite::PutRetentionPolicy { .. } | LogsWrite::TagResource { .. } | LogsWrite::DeleteLogGroup { .. },
+        )
+        | Write::Lambda(
+            LambdaWrite::UpdateFunctionConfiguration { .. }
+            | LambdaWrite::UpdateFunctionCode { .. }
+            | LambdaWrite::DeleteFunction { .. }
+            | LambdaWrite::TagResource { .. },
+        ) => false,
     }
 }
 
@@ -177,7 +183,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_refused_until_somebody_acts_is_held_back_longer_each_time_and_never_as_long_as_its_object_waits() {
         let refusals = Refusals::default();
-        let write = Write::DeleteRole { role: "pgai-a".parse().expect("a role") };
+        let write = Write::Iam(IamWrite::DeleteRole { role: "pgai-a".parse().expect("a role") });
         refusals.remember(&write, &failed(Failure::Throttled));
         refusals.remember(&write, &failed(Failure::Credentials));
         assert_eq!(refusals.of(&write), None, "these are paced otherwise");
@@ -198,9 +204,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_name_that_is_taken_is_somebody_else_s_after_a_minute_and_until_the_write_is_made() {
         let refusals = Refusals::default();
-        let log_group = || Write::CreateLogGroup {
-            name: "/aws/lambda/pgai-a".parse().expect("a log group"),
-            tags: crate::aws::Tags::new(),
+        let log_group = || {
+            Write::Logs(LogsWrite::CreateLogGroup {
+                name: "/aws/lambda/pgai-a".parse().expect("a log group"),
+                tags: crate::aws::Tags::new(),
+            })
         };
         let judged = |write: &Write| refusals.judged("app a/a", write, failed(Failure::AlreadyExists)).failure;
         let seconds = |seconds| tokio::time::advance(Duration::from_secs(seconds));
@@ -215,7 +223,7 @@ mod tests {
         refusals.forget("app a/a", &log_group());
         assert_eq!(judged(&log_group()), Failure::AlreadyExists);
         let (group, rules) = ("sg-00000001".parse().expect("a group"), std::collections::BTreeSet::new());
-        let rule = Write::AuthorizeIngress { group, rules };
+        let rule = Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { group, rules });
         judged(&rule);
         seconds(100).await;
         assert_eq!(judged(&rule), Failure::AlreadyExists, "that one is there is what was wanted");
@@ -223,10 +231,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_name_that_was_taken_until_what_has_it_showed_is_taken_anew_when_that_is_gone() {
         let refusals = Refusals::default();
-        let write = Write::CreateLogGroup {
+        let write = Write::Logs(LogsWrite::CreateLogGroup {
             name: "/aws/lambda/pgai-a".parse().expect("a log group"),
             tags: crate::aws::Tags::new(),
-        };
+        });
         let judged = || refusals.judged("app a/a", &write, failed(Failure::AlreadyExists)).failure;
         let step = Step { leg: crate::api::condition::ConditionType::FunctionReady, write: write.clone() };
         let wanted = Plan { steps: vec![step], ..Plan::default() };

@@ -26,7 +26,7 @@ use crate::{
         condition::{ConditionType, Leg, LegState as LegStanding, Reason, is_true, patience},
         network::NetworkKey,
     },
-    aws::{AwsError, EndpointState, Failure, SecurityGroupId, Snapshot, VpcEndpoint, Write},
+    aws::{AwsError, Ec2Write, EndpointState, Failure, SecurityGroupId, Snapshot, VpcEndpoint, Write},
     engine::{
         Context, Converged, Error, Freshness, Guarded, LateWriteCheck, Pace, ReadBy, Released, add_finalizer,
         apply_status,
@@ -289,7 +289,7 @@ async fn keep(
             decide(key, &identity, &caller, observed, &ctx.cluster(), &mut ctx.memory())
         },
         |write, result| {
-            if let (Write::DeleteSecurityGroup { group }, Err(error)) = (write, result)
+            if let (Write::Ec2(Ec2Write::DeleteSecurityGroup { group }), Err(error)) = (write, result)
                 && error.failure == Failure::InUse
             {
                 kept = Some(group.clone());

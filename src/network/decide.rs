@@ -17,7 +17,7 @@ use crate::{
         condition::{ConditionType, Leg, Reason},
         network::NetworkKey,
     },
-    aws::{AwsError, Caller, Failure, Write, Written},
+    aws::{AwsError, Caller, Ec2Write, Failure, IamWrite, Write, Written},
     engine::{Cluster, Memory, Settings, is_held},
     identity::{NetworkIdentity, is_retained, missing_tags},
     plan::{Plan, Source, listed},
@@ -117,7 +117,10 @@ fn tag_roles(key: &NetworkKey, observed: &Observed, cluster: &Cluster<'_>, plan:
     for role in observed.handed_over_roles.iter().chain(retained) {
         let tags = missing_tags(&observed.identity.tags(), &role.tags);
         if !tags.is_empty() {
-            plan.step(ConditionType::SecurityGroupsReady, Write::TagRole { role: role.name.clone(), tags });
+            plan.step(
+                ConditionType::SecurityGroupsReady,
+                Write::Iam(IamWrite::TagRole { role: role.name.clone(), tags }),
+            );
         }
     }
     plan.tag_last();
@@ -181,10 +184,10 @@ pub fn learn(key: &NetworkKey, write: &Write, result: Result<&Written, &AwsError
         Ok(Written::VpcEndpoint(id, state)) if !state.is_ending() => memory.created(&unseen_resource(key, id.as_str())),
         Ok(Written::VpcEndpoint(..) | Written::Revoked(_) | Written::Done) | Err(_) => {}
     }
-    if let (Write::DeleteVpcEndpoint { endpoint }, Ok(_)) = (write, result) {
+    if let (Write::Ec2(Ec2Write::DeleteVpcEndpoints { endpoint }), Ok(_)) = (write, result) {
         memory.learn(key, |hints| hints.deleted(endpoint));
     }
-    let Write::CreateVpcEndpoint(new) = write else {
+    let Write::Ec2(Ec2Write::CreateVpcEndpoint(new)) = write else {
         return false;
     };
     let Some(service) = Service::ALL.iter().find(|service| new.service_name == service.endpoint_service(&key.region))

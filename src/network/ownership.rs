@@ -14,7 +14,7 @@ use crate::{
         condition::{ConditionType, Leg, Reason},
         network::NetworkKey,
     },
-    aws::{SecurityGroup, SecurityGroupId, Tags, Write},
+    aws::{Ec2Write, SecurityGroup, SecurityGroupId, Tags, Write},
     engine::{Cluster, Guarded, Settings, network_of},
     identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, InstallationId, Marked, OwnerMark, TAG_INSTALLATION, TAG_OWNER},
     network::Observed,
@@ -176,7 +176,7 @@ pub fn mark_groups(observed: &Observed, owner: &OwnerMark, plan: &mut Plan) {
         match owner.on(&group.tags) {
             Marked::Ours | Marked::Another(_) => {}
             Marked::Nobody => {
-                let write = Write::TagEc2 { resource: group.id.to_string(), tags: owner_tag(owner) };
+                let write = Write::Ec2(Ec2Write::CreateTags { resource: group.id.to_string(), tags: owner_tag(owner) });
                 plan.step(ConditionType::SecurityGroupsReady, write);
             }
         }
@@ -192,7 +192,9 @@ pub fn owner_tag(owner: &OwnerMark) -> Tags {
 /// The resource that a write does nothing but mark as this cluster's.
 pub fn resource_marked_by(write: &Write) -> Option<&str> {
     match write {
-        Write::TagEc2 { resource, tags } if tags.len() == 1 && tags.contains_key(TAG_OWNER) => Some(resource),
+        Write::Ec2(Ec2Write::CreateTags { resource, tags }) if tags.len() == 1 && tags.contains_key(TAG_OWNER) => {
+            Some(resource)
+        }
         _ => None,
     }
 }

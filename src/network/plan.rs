@@ -12,8 +12,8 @@ use super::{
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
     aws::{
-        AddressFamilies, EndpointChange, EndpointState, NewVpcEndpoint, Peer, PolicyDocument, Rule, SecurityGroup,
-        SecurityGroupId, Tags, VpcEndpoint, VpcEndpointId, Write,
+        AddressFamilies, Ec2Write, EndpointChange, EndpointState, NewVpcEndpoint, Peer, PolicyDocument, Rule,
+        SecurityGroup, SecurityGroupId, Tags, VpcEndpoint, VpcEndpointId, Write,
     },
     governance::Governance,
     identity::{
@@ -142,7 +142,7 @@ fn placements(desired: &Desired, observed: &Observed, plan: &mut Plan) -> BTreeM
 fn handed_over_roles(observed: &Observed, governance: &Governance, plan: &mut Plan) {
     let (kind, interfaces) = (ConditionType::SecurityGroupsReady, &observed.function_interfaces);
     for interface in &observed.left_interfaces {
-        plan.step(kind, Write::DeleteNetworkInterface { interface: interface.clone() });
+        plan.step(kind, Write::Ec2(Ec2Write::DeleteNetworkInterface { interface: interface.clone() }));
     }
     let unread = observed.unread.of(Source::Interfaces);
     if !observed.handed_over_roles.is_empty() {
@@ -182,7 +182,7 @@ pub fn teardown(observed: &Observed, governance: &Governance) -> Plan {
             _ => {
                 going.push(endpoint.id.to_string());
                 let endpoint = endpoint.id.clone();
-                plan.step(ConditionType::EndpointsReady, Write::DeleteVpcEndpoint { endpoint });
+                plan.step(ConditionType::EndpointsReady, Write::Ec2(Ec2Write::DeleteVpcEndpoints { endpoint }));
             }
         }
     }
@@ -209,7 +209,7 @@ pub fn teardown(observed: &Observed, governance: &Governance) -> Plan {
         reconcile_rules(group, &BTreeSet::new(), &BTreeSet::new(), &mut plan);
     }
     for group in &observed.security_groups {
-        plan.step(leg, Write::DeleteSecurityGroup { group: group.id.clone() });
+        plan.step(leg, Write::Ec2(Ec2Write::DeleteSecurityGroup { group: group.id.clone() }));
     }
     if !plan.steps.is_empty() {
         let ids: Vec<&str> = observed.security_groups.iter().map(|group| group.id.as_str()).collect();
@@ -319,13 +319,13 @@ fn security_groups(desired: &Desired, observed: &Observed, growth: Creation, pla
 
 fn create_group(desired: &Desired, component: &str) -> Write {
     let identity = &desired.identity;
-    Write::CreateSecurityGroup {
+    Write::Ec2(Ec2Write::CreateSecurityGroup {
         vpc: identity.vpc.clone(),
         name: identity.group_name(component),
         description: format!("private-genai-operator: {component} of the private path to Amazon Bedrock"),
         // In the call that creates the group: no other cluster ever sees it without the mark.
         tags: group_tags(desired, component).into_iter().chain(owner_tag(&desired.owner)).collect(),
-    }
+    })
 }
 
 /// What both groups carry, the owner mark apart: that is never put back over another one.
@@ -340,7 +340,7 @@ fn group_tags(Desired { identity, governance, .. }: &Desired, component: &str) -
 fn restore_tags(leg: ConditionType, resource: &str, wanted: &Tags, found: &Tags, plan: &mut Plan) {
     let tags = missing_tags(wanted, found);
     if !tags.is_empty() {
-        plan.step(leg, Write::TagEc2 { resource: resource.to_owned(), tags });
+        plan.step(leg, Write::Ec2(Ec2Write::CreateTags { resource: resource.to_owned(), tags }));
     }
 }
 
@@ -353,16 +353,16 @@ fn reconcile_rules(group: &SecurityGroup, ingress: &BTreeSet<Rule>, egress: &BTr
     };
     let id = || group.id.clone();
     if let Some(rules) = minus(ingress, &group.ingress) {
-        plan.step(leg, Write::AuthorizeIngress { group: id(), rules });
+        plan.step(leg, Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { group: id(), rules }));
     }
     if let Some(rules) = minus(egress, &group.egress) {
-        plan.step(leg, Write::AuthorizeEgress { group: id(), rules });
+        plan.step(leg, Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress { group: id(), rules }));
     }
     if let Some(rules) = minus(&group.ingress, ingress) {
-        plan.step(leg, Write::RevokeIngress { group: id(), rules });
+        plan.step(leg, Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group: id(), rules }));
     }
     if let Some(rules) = minus(&group.egress, egress) {
-        plan.step(leg, Write::RevokeEgress { group: id(), rules });
+        plan.step(leg, Write::Ec2(Ec2Write::RevokeSecurityGroupEgress { group: id(), rules }));
     }
 }
 
@@ -381,7 +381,7 @@ fn endpoint(
         return new_endpoint(desired, observed, hints, (service, placement), groups, plan);
     };
     for endpoint in surplus {
-        plan.step(kind, Write::DeleteVpcEndpoint { endpoint: endpoint.id.clone() });
+        plan.step(kind, Write::Ec2(Ec2Write::DeleteVpcEndpoints { endpoint: endpoint.id.clone() }));
     }
     let id = &endpoint.id;
     match &endpoint.state {
@@ -399,7 +399,7 @@ fn endpoint(
                 );
                 return Leg::progressing(kind, Reason::WaitingForNetwork, message);
             }
-            plan.step(kind, Write::DeleteVpcEndpoint { endpoint: id.clone() });
+            plan.step(kind, Write::Ec2(Ec2Write::DeleteVpcEndpoints { endpoint: id.clone() }));
             return Leg::progressing(kind, Reason::EndpointFailed, format!("{told}; it is deleted and created again."));
         }
         state => {
@@ -416,7 +416,7 @@ fn endpoint(
     let tags = endpoint_tags(desired, service, private_dns);
     restore_tags(kind, id.as_str(), &tags, &endpoint.tags, plan);
     for change in changes(endpoint, placement, groups.of_endpoints(), desired.endpoint_policy(service)) {
-        plan.step(kind, Write::ModifyVpcEndpoint { endpoint: id.clone(), change });
+        plan.step(kind, Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint: id.clone(), change }));
     }
     if plan.steps.len() == before {
         Leg::met(kind, format!("Endpoint {id} is available.{}", who_waits(desired)))
@@ -486,7 +486,7 @@ fn new_endpoint(
     let after = hints.used_tokens.get(&service).map(String::as_str).or(ended.map(VpcEndpointId::as_str));
     plan.step(
         kind,
-        Write::CreateVpcEndpoint(NewVpcEndpoint {
+        Write::Ec2(Ec2Write::CreateVpcEndpoint(NewVpcEndpoint {
             vpc: desired.identity.vpc.clone(),
             service_name: service.endpoint_service(&desired.identity.region),
             subnets: placement.subnets.clone(),
@@ -495,7 +495,7 @@ fn new_endpoint(
             policy: desired.endpoint_policy(service),
             client_token: desired.identity.endpoint_token(service.as_str(), group, after),
             tags: endpoint_tags(desired, service, private_dns),
-        }),
+        })),
     );
     Leg::progressing(kind, Reason::Applying, format!("The {} endpoint is being created.", service.as_str()))
 }

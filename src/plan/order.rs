@@ -2,7 +2,7 @@
 //! that fails ends only those that stand on it.
 
 use crate::{
-    aws::{Peer, Tagging, Write},
+    aws::{Ec2Write, IamWrite, LambdaWrite, LogsWrite, Peer, Tagging, Write},
     identity::{TAG_HANDED_OVER, is_retained},
 };
 
@@ -11,107 +11,130 @@ use crate::{
 pub fn stands_on(write: &Write, earlier: &Write) -> bool {
     match write {
         // A group is carried only without what AWS, or somebody else, lets through it.
-        Write::ModifyVpcEndpoint { change, .. } => match earlier {
-            Write::RevokeIngress { group, .. } | Write::RevokeEgress { group, .. } => {
-                change.add_security_groups.contains(group)
-            }
-            Write::ModifyVpcEndpoint { change: first, .. } => {
+        Write::Ec2(Ec2Write::ModifyVpcEndpoint { change, .. }) => match earlier {
+            Write::Ec2(
+                Ec2Write::RevokeSecurityGroupIngress { group, .. } | Ec2Write::RevokeSecurityGroupEgress { group, .. },
+            ) => change.add_security_groups.contains(group),
+            Write::Ec2(Ec2Write::ModifyVpcEndpoint { change: first, .. }) => {
                 // Of too many foreign groups the last one goes when ours comes.
                 !change.add_security_groups.is_empty() && !first.remove_security_groups.is_empty()
             }
             _ => false,
         },
-        Write::CreateVpcEndpoint(new) => match earlier {
-            Write::AuthorizeIngress { group, .. }
-            | Write::AuthorizeEgress { group, .. }
-            | Write::RevokeIngress { group, .. }
-            | Write::RevokeEgress { group, .. } => new.security_groups.contains(group),
+        Write::Ec2(Ec2Write::CreateVpcEndpoint(new)) => match earlier {
+            Write::Ec2(
+                Ec2Write::AuthorizeSecurityGroupIngress { group, .. }
+                | Ec2Write::AuthorizeSecurityGroupEgress { group, .. }
+                | Ec2Write::RevokeSecurityGroupIngress { group, .. }
+                | Ec2Write::RevokeSecurityGroupEgress { group, .. },
+            ) => new.security_groups.contains(group),
             _ => false,
         },
         // EC2 refuses while a rule of another group names it.
-        Write::DeleteSecurityGroup { group } => match earlier {
-            Write::RevokeIngress { rules, .. } | Write::RevokeEgress { rules, .. } => {
-                rules.iter().any(|rule| rule.peer == Peer::Group(group.clone()))
-            }
+        Write::Ec2(Ec2Write::DeleteSecurityGroup { group }) => match earlier {
+            Write::Ec2(
+                Ec2Write::RevokeSecurityGroupIngress { rules, .. } | Ec2Write::RevokeSecurityGroupEgress { rules, .. },
+            ) => rules.iter().any(|rule| rule.peer == Peer::Group(group.clone())),
             _ => false,
         },
         // The operator may write the policies of no other role than one under the boundary.
-        Write::PutRolePolicy { role, .. } => match earlier {
-            Write::CreateRole { name, .. } => name == role,
-            Write::PutRolePermissionsBoundary { role: bound, .. } => bound == role,
+        Write::Iam(IamWrite::PutRolePolicy { role, .. }) => match earlier {
+            Write::Iam(IamWrite::CreateRole { name, .. }) => name == role,
+            Write::Iam(IamWrite::PutRolePermissionsBoundary { role: bound, .. }) => bound == role,
             _ => false,
         },
-        Write::PutRolePermissionsBoundary { role, .. }
-        | Write::UpdateTrustPolicy { role, .. }
-        | Write::DeleteRolePolicy { role, .. }
-        | Write::DetachRolePolicy { role, .. }
-        | Write::UntagRole { role, .. } => matches!(earlier, Write::CreateRole { name, .. } if name == role),
+        Write::Iam(
+            IamWrite::PutRolePermissionsBoundary { role, .. }
+            | IamWrite::UpdateAssumeRolePolicy { role, .. }
+            | IamWrite::DeleteRolePolicy { role, .. }
+            | IamWrite::DetachRolePolicy { role, .. }
+            | IamWrite::UntagRole { role, .. },
+        ) => {
+            matches!(earlier, Write::Iam(IamWrite::CreateRole { name, .. }) if name == role)
+        }
         // IAM refuses while a policy is left.
-        Write::DeleteRole { role } => match earlier {
-            Write::DeleteRolePolicy { role: of, .. } | Write::DetachRolePolicy { role: of, .. } => of == role,
+        Write::Iam(IamWrite::DeleteRole { role }) => match earlier {
+            Write::Iam(IamWrite::DeleteRolePolicy { role: of, .. } | IamWrite::DetachRolePolicy { role: of, .. }) => {
+                of == role
+            }
             _ => false,
         },
         // By the role's tags it is known that everything else has its own, and, where the role is handed over, that
         // everything else is done.
-        Write::TagRole { role, tags } => match earlier.tagging() {
+        Write::Iam(IamWrite::TagRole { role, tags }) => match earlier.tagging() {
             Tagging::Other => true,
             Tagging::Role => false,
             Tagging::None => {
                 creates_role(earlier, role.as_str()) || tags.contains_key(TAG_HANDED_OVER) || is_retained(tags)
             }
         },
-        Write::PutRetentionPolicy { name, .. } => {
-            matches!(earlier, Write::CreateLogGroup { name: it, .. } if it == name)
+        Write::Logs(LogsWrite::PutRetentionPolicy { name, .. }) => {
+            matches!(earlier, Write::Logs(LogsWrite::CreateLogGroup { name: it, .. }) if it == name)
         }
         // The tags of an app's role tell where the rest of it is: nothing of it comes first.
-        Write::CreateLogGroup { .. } => matches!(earlier, Write::CreateRole { .. }),
+        Write::Logs(LogsWrite::CreateLogGroup { .. }) => matches!(earlier, Write::Iam(IamWrite::CreateRole { .. })),
         // A function never runs as a role that allows more than it should, and never without a place for its log.
-        Write::CreateFunction(new) => match earlier {
-            Write::CreateLogGroup { .. } | Write::PutRetentionPolicy { .. } => true,
-            Write::CreateRole { name: role, .. }
-            | Write::PutRolePermissionsBoundary { role, .. }
-            | Write::UpdateTrustPolicy { role, .. }
-            | Write::PutRolePolicy { role, .. }
-            | Write::DeleteRolePolicy { role, .. }
-            | Write::DetachRolePolicy { role, .. } => role.as_str() == new.name.as_str(),
+        Write::Lambda(LambdaWrite::CreateFunction(new)) => match earlier {
+            Write::Logs(LogsWrite::CreateLogGroup { .. } | LogsWrite::PutRetentionPolicy { .. }) => true,
+            Write::Iam(
+                IamWrite::CreateRole { name: role, .. }
+                | IamWrite::PutRolePermissionsBoundary { role, .. }
+                | IamWrite::UpdateAssumeRolePolicy { role, .. }
+                | IamWrite::PutRolePolicy { role, .. }
+                | IamWrite::DeleteRolePolicy { role, .. }
+                | IamWrite::DetachRolePolicy { role, .. },
+            ) => role.as_str() == new.name.as_str(),
             _ => false,
         },
         // The role and the function of an app have one name.
-        Write::UpdateFunctionConfiguration { name, .. } => creates_role(earlier, name.as_str()),
+        Write::Lambda(LambdaWrite::UpdateFunctionConfiguration { name, .. }) => creates_role(earlier, name.as_str()),
         // Of two clusters that begin with one id, who comes first has both groups.
-        Write::CreateSecurityGroup { vpc, .. } => {
-            matches!(earlier, Write::CreateSecurityGroup { vpc: first, .. } if first == vpc)
+        Write::Ec2(Ec2Write::CreateSecurityGroup { vpc, .. }) => {
+            matches!(earlier, Write::Ec2(Ec2Write::CreateSecurityGroup { vpc: first, .. }) if first == vpc)
         }
-        Write::AuthorizeIngress { .. }
-        | Write::AuthorizeEgress { .. }
-        | Write::RevokeIngress { .. }
-        | Write::RevokeEgress { .. }
-        | Write::DeleteNetworkInterface { .. }
-        | Write::DeleteVpcEndpoint { .. }
-        | Write::TagEc2 { .. }
-        | Write::CreateRole { .. }
-        | Write::TagLogGroup { .. }
-        | Write::DeleteLogGroup { .. }
-        | Write::UpdateFunctionCode { .. }
-        | Write::DeleteFunction { .. }
-        | Write::TagFunction { .. } => false,
+        Write::Ec2(
+            Ec2Write::AuthorizeSecurityGroupIngress { .. }
+            | Ec2Write::AuthorizeSecurityGroupEgress { .. }
+            | Ec2Write::RevokeSecurityGroupIngress { .. }
+            | Ec2Write::RevokeSecurityGroupEgress { .. }
+            | Ec2Write::DeleteNetworkInterface { .. }
+            | Ec2Write::DeleteVpcEndpoints { .. }
+            | Ec2Write::CreateTags { .. },
+        )
+        | Write::Iam(IamWrite::CreateRole { .. })
+        | Write::Logs(LogsWrite::TagResource { .. } | LogsWrite::DeleteLogGroup { .. })
+        | Write::Lambda(
+            LambdaWrite::UpdateFunctionCode { .. }
+            | LambdaWrite::DeleteFunction { .. }
+            | LambdaWrite::TagResource { .. },
+        ) => false,
     }
 }
 
 fn creates_role(write: &Write, role: &str) -> bool {
-    matches!(write, Write::CreateRole { name, .. } if name.as_str() == role)
+    matches!(write, Write::Iam(IamWrite::CreateRole { name, .. }) if name.as_str() == role)
 }
 
 /// Whether the write, once done, leaves room for another that a quota kept from being made.
 pub fn makes_room(done: &Write, refused: &Write) -> bool {
     match (done, refused) {
-        (Write::RevokeIngress { group, .. }, Write::AuthorizeIngress { group: full, .. })
-        | (Write::RevokeEgress { group, .. }, Write::AuthorizeEgress { group: full, .. }) => group == full,
-        (Write::DeleteRolePolicy { role, .. }, Write::PutRolePolicy { role: full, .. }) => role == full,
-        (Write::ModifyVpcEndpoint { endpoint, change }, Write::ModifyVpcEndpoint { endpoint: full, .. }) => {
-            endpoint == full && !change.remove_security_groups.is_empty()
-        }
-        (Write::DeleteVpcEndpoint { .. }, Write::CreateVpcEndpoint(_)) => true,
+        (
+            Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group, .. }),
+            Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { group: full, .. }),
+        )
+        | (
+            Write::Ec2(Ec2Write::RevokeSecurityGroupEgress { group, .. }),
+            Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress { group: full, .. }),
+        ) => group == full,
+        (
+            Write::Iam(IamWrite::DeleteRolePolicy { role, .. }),
+            Write::Iam(IamWrite::PutRolePolicy { role: full, .. }),
+        ) => role == full,
+        (
+            Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint, change }),
+            Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint: full, .. }),
+        ) => endpoint == full && !change.remove_security_groups.is_empty(),
+        (Write::Ec2(Ec2Write::DeleteVpcEndpoints { .. }), Write::Ec2(Ec2Write::CreateVpcEndpoint(_))) => true,
         _ => false,
     }
 }
@@ -120,10 +143,14 @@ pub fn makes_room(done: &Write, refused: &Write) -> bool {
 /// once AWS has finished.
 pub fn gives_way(write: &Write, done: &Write) -> bool {
     match (write, done) {
-        (Write::UpdateFunctionCode { name, .. }, Write::UpdateFunctionConfiguration { name: busy, .. }) => name == busy,
-        (Write::ModifyVpcEndpoint { endpoint, .. }, Write::ModifyVpcEndpoint { endpoint: busy, change }) => {
-            endpoint == busy && change.private_dns.is_some()
-        }
+        (
+            Write::Lambda(LambdaWrite::UpdateFunctionCode { name, .. }),
+            Write::Lambda(LambdaWrite::UpdateFunctionConfiguration { name: busy, .. }),
+        ) => name == busy,
+        (
+            Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint, .. }),
+            Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint: busy, change }),
+        ) => endpoint == busy && change.private_dns.is_some(),
         _ => false,
     }
 }
@@ -151,45 +178,66 @@ mod tests {
     }
 
     fn tag(key: &str) -> Write {
-        Write::TagRole { role: role(), tags: [(key.to_owned(), "x".to_owned())].into() }
+        Write::Iam(IamWrite::TagRole { role: role(), tags: [(key.to_owned(), "x".to_owned())].into() })
     }
 
     fn delete_policy() -> Write {
-        Write::DeleteRolePolicy { role: role(), policy: "p".to_owned() }
+        Write::Iam(IamWrite::DeleteRolePolicy { role: role(), policy: "p".to_owned() })
     }
 
     fn detach() -> Write {
-        Write::DetachRolePolicy { role: role(), policy_arn: "arn".to_owned() }
+        Write::Iam(IamWrite::DetachRolePolicy { role: role(), policy_arn: "arn".to_owned() })
     }
 
     fn put_policy() -> Write {
-        Write::PutRolePolicy { role: role(), policy: "p".to_owned(), document: PolicyDocument::from_wire("{}") }
+        Write::Iam(IamWrite::PutRolePolicy {
+            role: role(),
+            policy: "p".to_owned(),
+            document: PolicyDocument::from_wire("{}"),
+        })
     }
 
     fn bound() -> Write {
         let boundary = "arn:aws:iam::123456789012:policy/b".parse().expect("an ARN");
-        Write::PutRolePermissionsBoundary { role: role(), boundary }
+        Write::Iam(IamWrite::PutRolePermissionsBoundary { role: role(), boundary })
     }
 
     #[test]
     fn what_takes_away_stands_on_nothing_that_may_fail_beside_it() {
-        let modify = |change| Write::ModifyVpcEndpoint { endpoint: "vpce-00000001".parse().expect("an id"), change };
+        let modify = |change| {
+            Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint: "vpce-00000001".parse().expect("an id"), change })
+        };
         let policy = EndpointChange { policy: Some(PolicyDocument::from_wire("{}")), ..EndpointChange::default() };
         let narrow = [
-            Write::RevokeIngress { group: group("sg-00000001"), rules: rules("sg-00000002") },
-            Write::RevokeEgress { group: group("sg-00000001"), rules: rules("sg-00000002") },
+            Write::Ec2(Ec2Write::RevokeSecurityGroupIngress {
+                group: group("sg-00000001"),
+                rules: rules("sg-00000002"),
+            }),
+            Write::Ec2(Ec2Write::RevokeSecurityGroupEgress {
+                group: group("sg-00000001"),
+                rules: rules("sg-00000002"),
+            }),
             modify(policy),
             delete_policy(),
             detach(),
-            Write::UpdateTrustPolicy { role: role(), trust_policy: PolicyDocument::from_wire("{}") },
+            Write::Iam(IamWrite::UpdateAssumeRolePolicy {
+                role: role(),
+                trust_policy: PolicyDocument::from_wire("{}"),
+            }),
         ];
         let beside = [
-            Write::AuthorizeIngress { group: group("sg-00000001"), rules: rules("sg-00000002") },
-            Write::AuthorizeEgress { group: group("sg-00000001"), rules: rules("sg-00000002") },
+            Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress {
+                group: group("sg-00000001"),
+                rules: rules("sg-00000002"),
+            }),
+            Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress {
+                group: group("sg-00000001"),
+                rules: rules("sg-00000002"),
+            }),
             put_policy(),
             bound(),
             tag(TAG_INSTALLATION),
-            Write::TagEc2 { resource: "sg-00000001".to_owned(), tags: Tags::new() },
+            Write::Ec2(Ec2Write::CreateTags { resource: "sg-00000001".to_owned(), tags: Tags::new() }),
         ];
         for write in &narrow {
             for other in narrow.iter().chain(&beside).filter(|other| *other != write) {
@@ -200,34 +248,42 @@ mod tests {
 
     #[test]
     fn a_role_is_deleted_after_its_policies_and_handed_over_after_everything_else() {
-        let delete = Write::DeleteRole { role: role() };
+        let delete = Write::Iam(IamWrite::DeleteRole { role: role() });
         for policy in [delete_policy(), detach()] {
             assert!(stands_on(&delete, &policy));
             assert!(stands_on(&tag(TAG_HANDED_OVER), &policy) && stands_on(&tag(TAG_RETAINED), &policy));
             assert!(!stands_on(&tag(TAG_INSTALLATION), &policy));
         }
         assert!(!stands_on(&delete, &bound()));
-        let other = Write::TagLogGroup { arn: "arn".to_owned(), tags: Tags::new() };
+        let other = Write::Logs(LogsWrite::TagResource { arn: "arn".to_owned(), tags: Tags::new() });
         assert!(stands_on(&tag(TAG_INSTALLATION), &other), "the role's tags tell that everything else has its own");
         assert!(stands_on(&put_policy(), &bound()) && !stands_on(&delete_policy(), &bound()));
     }
 
     #[test]
     fn a_group_goes_once_no_rule_of_the_other_names_it_and_is_carried_once_nothing_else_gets_through() {
-        let delete = Write::DeleteSecurityGroup { group: group("sg-00000002") };
-        let revoke = |id: &str, peer: &str| Write::RevokeIngress { group: group(id), rules: rules(peer) };
+        let delete = Write::Ec2(Ec2Write::DeleteSecurityGroup { group: group("sg-00000002") });
+        let revoke = |id: &str, peer: &str| {
+            Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group: group(id), rules: rules(peer) })
+        };
         assert!(stands_on(&delete, &revoke("sg-00000001", "sg-00000002")));
         assert!(!stands_on(&delete, &revoke("sg-00000002", "sg-00000001")));
         let change = EndpointChange { add_security_groups: [group("sg-00000001")].into(), ..EndpointChange::default() };
-        let carry = Write::ModifyVpcEndpoint { endpoint: "vpce-00000001".parse().expect("an id"), change };
+        let carry =
+            Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint: "vpce-00000001".parse().expect("an id"), change });
         assert!(stands_on(&carry, &revoke("sg-00000001", "sg-00000002")));
         assert!(!stands_on(&carry, &revoke("sg-00000002", "sg-00000001")));
     }
 
     #[test]
     fn room_is_made_by_what_goes_from_the_same_resource() {
-        let of = |id: &str| Write::AuthorizeIngress { group: group(id), rules: rules("sg-00000009") };
-        let revoke = Write::RevokeIngress { group: group("sg-00000001"), rules: rules("sg-00000002") };
+        let of = |id: &str| {
+            Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { group: group(id), rules: rules("sg-00000009") })
+        };
+        let revoke = Write::Ec2(Ec2Write::RevokeSecurityGroupIngress {
+            group: group("sg-00000001"),
+            rules: rules("sg-00000002"),
+        });
         assert!(makes_room(&revoke, &of("sg-00000001")));
         assert!(!makes_room(&revoke, &of("sg-00000002")));
         assert!(makes_room(&delete_policy(), &put_policy()));

@@ -2,7 +2,7 @@
 
 use private_genai_operator::{
     api::PrivateGenAIApp,
-    aws::{Aws as _, PolicyDocument, Region, Write},
+    aws::{Aws as _, IamWrite, PolicyDocument, Region, Write},
 };
 use serde_json::{Value, json};
 
@@ -76,7 +76,7 @@ async fn an_app_lives_where_iam_does_not_show_all_roles_at_once() {
         json!({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]});
     let (policy, _) = before.inline_policies.first_key_value().expect("its policy");
     let document = PolicyDocument::new(&all);
-    let by_hand = Write::PutRolePolicy { role: before.name.clone(), policy: policy.clone(), document };
+    let by_hand = Write::Iam(IamWrite::PutRolePolicy { role: before.name.clone(), policy: policy.clone(), document });
     sdk.write(&region, &by_hand).await.expect("by hand");
     eventually("the role is as it was", async || {
         (sdk.role(&region, &before.name).await.expect("an answer").as_ref() == Some(&before)).then_some(())

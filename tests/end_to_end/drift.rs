@@ -8,8 +8,9 @@ use std::{
 use futures::FutureExt as _;
 use private_genai_operator::{
     aws::{
-        Aws as _, EndpointChange, FunctionConfiguration, FunctionListing, Package, Peer, PolicyDocument, Protocol,
-        Region, Role, Rule, SecurityGroup, SecurityGroupId, Setting, VpcEndpoint, VpcId, Write, sdk::SdkAws,
+        Aws as _, Ec2Write, EndpointChange, FunctionConfiguration, FunctionListing, IamWrite, LambdaWrite, LogsWrite,
+        Package, Peer, PolicyDocument, Protocol, Region, Role, Rule, SecurityGroup, SecurityGroupId, Setting,
+        VpcEndpoint, VpcId, Write, sdk::SdkAws,
     },
     identity::{ENDPOINTS_GROUP, FUNCTION_PREFIX, FUNCTIONS_GROUP, InstallationId, LOG_GROUP_PREFIX, TAG_VPC},
 };
@@ -157,20 +158,24 @@ async fn found_at_the_resync(scene: &Scene) {
     let (role, function) = (scene.role().await, scene.function().await);
     let policy = role.inline_policies.keys().next().expect("a policy").clone();
     let configuration = FunctionConfiguration { memory_mib: 1024, ..function.configuration };
-    scene.write(Write::RevokeIngress { group: endpoints.id, rules: endpoints.ingress }).await;
-    scene.write(Write::AuthorizeEgress { group: functions.id, rules: [everywhere].into() }).await;
+    scene
+        .write(Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group: endpoints.id, rules: endpoints.ingress }))
+        .await;
+    scene
+        .write(Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress { group: functions.id, rules: [everywhere].into() }))
+        .await;
     // Lambda takes no configuration with a role that does not suffice, so the role comes after.
     scene
-        .write(Write::UpdateFunctionConfiguration {
+        .write(Write::Lambda(LambdaWrite::UpdateFunctionConfiguration {
             name: function.name.clone(),
             configuration,
             reset: BTreeSet::new(),
-        })
+        }))
         .await;
-    scene.write(Write::DeleteRolePolicy { role: role.name, policy }).await;
+    scene.write(Write::Iam(IamWrite::DeleteRolePolicy { role: role.name, policy })).await;
     let name = format!("/aws/lambda/{}", function.name).parse().expect("a name");
-    scene.write(Write::DeleteLogGroup { name }).await;
-    scene.write(Write::DeleteVpcEndpoint { endpoint: scene.endpoint().await.id }).await;
+    scene.write(Write::Logs(LogsWrite::DeleteLogGroup { name })).await;
+    scene.write(Write::Ec2(Ec2Write::DeleteVpcEndpoints { endpoint: scene.endpoint().await.id })).await;
 }
 
 /// An endpoint that lets everybody in, code of somebody else, a role that may do everything.
@@ -184,14 +189,18 @@ async fn opened(scene: &Scene) {
         remove_security_groups: endpoint.security_groups,
         ..EndpointChange::default()
     };
-    scene.write(Write::ModifyVpcEndpoint { endpoint: endpoint.id, change }).await;
+    scene.write(Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint: endpoint.id, change })).await;
     let (role, function) = (scene.role().await, scene.function().await);
     let administrator = "arn:aws:iam::aws:policy/AdministratorAccess";
     let attach = scene.iam.attach_role_policy().role_name(role.name.as_str()).policy_arn(administrator);
     attach.send().await.expect("the policy is attached");
     let package = Package::new(somebody_s_code());
     scene
-        .write(Write::UpdateFunctionCode { name: function.name.clone(), package, architecture: function.architecture })
+        .write(Write::Lambda(LambdaWrite::UpdateFunctionCode {
+            name: function.name.clone(),
+            package,
+            architecture: function.architecture,
+        }))
         .await;
     let name = format!("/aws/lambda/{}", function.name);
     scene.logs.put_retention_policy().log_group_name(name).retention_in_days(1).send().await.expect("retention");
@@ -218,9 +227,9 @@ async fn cut_off(scene: &Scene) {
     let detach = scene.lambda.update_function_configuration().function_name(function.name.as_str()).vpc_config(none);
     detach.send().await.expect("the function is detached");
     for policy in role.inline_policies.keys() {
-        scene.write(Write::DeleteRolePolicy { role: role.name.clone(), policy: policy.clone() }).await;
+        scene.write(Write::Iam(IamWrite::DeleteRolePolicy { role: role.name.clone(), policy: policy.clone() })).await;
     }
-    scene.write(Write::DeleteRole { role: role.name }).await;
+    scene.write(Write::Iam(IamWrite::DeleteRole { role: role.name })).await;
     scene.touch();
 }
 
@@ -228,8 +237,8 @@ async fn cut_off(scene: &Scene) {
 async fn vanished(scene: &Scene) {
     let delays = format!("{}/_local/delays", scene.stack.aws);
     http::json("PUT", &delays, Some(&json!({"endpointForgotten": 0}))).await;
-    scene.write(Write::DeleteFunction { name: scene.function().await.name }).await;
-    scene.write(Write::DeleteVpcEndpoint { endpoint: scene.endpoint().await.id }).await;
+    scene.write(Write::Lambda(LambdaWrite::DeleteFunction { name: scene.function().await.name })).await;
+    scene.write(Write::Ec2(Ec2Write::DeleteVpcEndpoints { endpoint: scene.endpoint().await.id })).await;
 
     scene.touch();
 }
@@ -242,9 +251,9 @@ async fn without_its_group(scene: &Scene) {
         remove_security_groups: [endpoints.id.clone()].into(),
         ..EndpointChange::default()
     };
-    scene.write(Write::ModifyVpcEndpoint { endpoint: scene.endpoint().await.id, change }).await;
-    scene.write(Write::RevokeEgress { group: functions.id, rules: functions.egress }).await;
-    scene.write(Write::DeleteSecurityGroup { group: endpoints.id }).await;
+    scene.write(Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint: scene.endpoint().await.id, change })).await;
+    scene.write(Write::Ec2(Ec2Write::RevokeSecurityGroupEgress { group: functions.id, rules: functions.egress })).await;
+    scene.write(Write::Ec2(Ec2Write::DeleteSecurityGroup { group: endpoints.id })).await;
 
     scene.touch();
 }
@@ -291,7 +300,7 @@ async fn untagged(scene: &Scene) {
     let endpoint = scene.endpoint().await.id;
     let untag = scene.ec2.delete_tags().resources(functions.id.as_str()).resources(endpoint.as_str()).tags(lost);
     untag.send().await.expect("tags are deleted");
-    scene.write(Write::UntagRole { role: role.name, keys: [TAG_VPC.to_owned()].into() }).await;
+    scene.write(Write::Iam(IamWrite::UntagRole { role: role.name, keys: [TAG_VPC.to_owned()].into() })).await;
     let untag = scene.lambda.untag_resource().resource(&function.arn).tag_keys(TAG_VPC);
     untag.send().await.expect("the function is untagged");
     let group = scene.aws.log_groups(&scene.region, LOG_GROUP_PREFIX).await.expect("log groups").remove(0);

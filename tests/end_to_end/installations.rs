@@ -1,7 +1,7 @@
 //! Installation ids and clusters that are mixed up, by the program itself and with the UID that a real API server gives.
 
 use private_genai_operator::{
-    aws::{Aws as _, Region, SecurityGroup, Tags, Write, sdk::SdkAws},
+    aws::{Aws as _, Ec2Write, Region, SecurityGroup, Tags, Write, sdk::SdkAws},
     identity::{InstallationId, TAG_OWNER},
 };
 use serde_json::json;
@@ -75,7 +75,9 @@ async fn groups_bear_the_cluster_s_uid_and_only_the_command_takes_others_over() 
     // As a cluster that is gone has left them.
     for group in groups(&aws, "owner").await {
         let tags = Tags::from([(TAG_OWNER.to_owned(), "another-cluster".to_owned())]);
-        aws.write(&region(), &Write::TagEc2 { resource: group.id.to_string(), tags }).await.expect("tagged");
+        aws.write(&region(), &Write::Ec2(Ec2Write::CreateTags { resource: group.id.to_string(), tags }))
+            .await
+            .expect("tagged");
     }
     let (before, position) = (stack.inventory().await, stack.journal_position().await);
     let operator = stack.operator("owner").await;

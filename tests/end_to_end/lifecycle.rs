@@ -8,7 +8,7 @@ use private_genai_operator::{
         PrivateGenAIApp, PrivateGenAINetwork,
         condition::{ConditionType, find, is_true},
     },
-    aws::{Aws as _, Failure, InterfaceHolder, InterfaceState, Peer, Rule, Tags, Write, Written},
+    aws::{Aws as _, Ec2Write, Failure, InterfaceHolder, InterfaceState, Peer, Rule, Tags, Write, Written},
 };
 use serde_json::{Value, json};
 
@@ -189,7 +189,7 @@ async fn what_keeps_a_group_is_read_from_the_wire_and_told() {
 
     let interfaces = aws.group_interfaces(&region, &functions).await.expect("interfaces");
     assert!(interfaces.iter().all(|it| it.holder == InterfaceHolder::Lambda && it.state == InterfaceState::InUse));
-    let delete = Write::DeleteNetworkInterface { interface: interfaces[0].id.clone() };
+    let delete = Write::Ec2(Ec2Write::DeleteNetworkInterface { interface: interfaces[0].id.clone() });
     let refused = aws.write(&region, &delete).await.expect_err("it is in use");
     assert_eq!(refused.failure, Failure::InUse, "{refused}");
     let of_endpoint = aws.group_interfaces(&region, &endpoints).await.expect("interfaces");
@@ -201,17 +201,17 @@ async fn what_keeps_a_group_is_read_from_the_wire_and_told() {
     assert_eq!(referring(&functions).await, std::slice::from_ref(&endpoints), "in");
     assert_eq!(referring(&endpoints).await, std::slice::from_ref(&functions), "out");
 
-    let create = Write::CreateSecurityGroup {
+    let create = Write::Ec2(Ec2Write::CreateSecurityGroup {
         vpc: vpc.parse().expect("a VPC"),
         name: "by-hand".to_owned(),
         description: "by hand".to_owned(),
         tags: Tags::new(),
-    };
+    });
     let Written::SecurityGroup(theirs) = aws.write(&region, &create).await.expect("a group") else {
         panic!("no group");
     };
     let rules: BTreeSet<Rule> = [Rule::tcp(443, Peer::Group(endpoints))].into();
-    let allow = Write::AuthorizeIngress { group: theirs.clone(), rules: rules.clone() };
+    let allow = Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { group: theirs.clone(), rules: rules.clone() });
     aws.write(&region, &allow).await.expect("a rule");
     assert!(stack.kubectl(&["delete", "pgai", "bot", "-n", &namespace, "--wait=false"]).status.success());
     stack.until_gone(&namespace, &ready).await;
@@ -221,10 +221,12 @@ async fn what_keeps_a_group_is_read_from_the_wire_and_told() {
         (told.reason == "ResourceInUse" && told.message.contains(theirs.as_str())).then_some(())
     })
     .await;
-    aws.write(&region, &Write::RevokeIngress { group: theirs.clone(), rules }).await.expect("no rule");
+    aws.write(&region, &Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group: theirs.clone(), rules }))
+        .await
+        .expect("no rule");
     // Whoever has acted may say so.
     assert!(stack.kubectl(&["annotate", "pgain", &name, "looked=at"]).status.success());
     stack.until_network_gone(&vpc).await;
-    aws.write(&region, &Write::DeleteSecurityGroup { group: theirs }).await.expect("it goes");
+    aws.write(&region, &Write::Ec2(Ec2Write::DeleteSecurityGroup { group: theirs })).await.expect("it goes");
     assert_eq!(of_vpc(&stack.inventory().await, &vpc), Vec::<String>::new());
 }

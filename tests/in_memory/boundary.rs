@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use private_genai_operator::aws::{PolicyArn, PolicyDocument, Role, VpcId, Write};
+use private_genai_operator::aws::{IamWrite, PolicyArn, PolicyDocument, Role, VpcId, Write};
 use serde_json::json;
 
 use crate::{
@@ -81,7 +81,7 @@ async fn without_a_boundary_what_is_there_stays_whoever_put_it_there() {
         let (mut scene, vpc) = two_apps(Scene::new(Delays::default()).bound()).await;
         assert_eq!(told_anew(&mut scene, None).await, Vec::<String>::new());
         let role = roles(&scene).remove(0).name;
-        let put = Write::PutRolePermissionsBoundary { role, boundary: another_boundary() };
+        let put = Write::Iam(IamWrite::PutRolePermissionsBoundary { role, boundary: another_boundary() });
         scene.aws.act(&Action::Write(Scene::region(), put)).expect("AWS lets it happen");
         scene.pass(RESYNC + RESYNC).await;
         assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());

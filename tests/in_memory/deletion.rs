@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use private_genai_operator::{
-    aws::{NewFunction, Package, Peer, Rule, SecurityGroup, Tags, VpcId, Write},
+    aws::{Ec2Write, LambdaWrite, NewFunction, Package, Peer, Rule, SecurityGroup, Tags, VpcId, Write},
     identity::{TAG_APP_NAME, TAG_HANDED_OVER, TAG_VPC},
 };
 use serde_json::{Value, json};
@@ -333,7 +333,10 @@ async fn an_interface_whose_groups_a_function_of_somebody_else_carries_is_left_t
             package: Package::new(b"other code".to_vec()),
             tags: Tags::new(),
         };
-        scene.aws.act(&Action::Write(Scene::region(), Write::CreateFunction(copy))).expect("AWS lets it happen");
+        scene
+            .aws
+            .act(&Action::Write(Scene::region(), Write::Lambda(LambdaWrite::CreateFunction(copy))))
+            .expect("AWS lets it happen");
         scene.kubernetes.delete(&app("bot"));
         scene.until_gone("bot").await;
         let interfaces = scene.aws.world().regions[&Scene::region()].interfaces.clone();
@@ -450,13 +453,20 @@ async fn what_others_hang_on_a_group_is_named_and_the_network_goes_after_it() {
                 }
                 Blocker::RuleThatNames(component) => {
                     let (name, tags) = ("by-hand".to_owned(), Tags::new());
-                    let create =
-                        Write::CreateSecurityGroup { vpc: vpc.clone(), name, description: "by hand".into(), tags };
+                    let create = Write::Ec2(Ec2Write::CreateSecurityGroup {
+                        vpc: vpc.clone(),
+                        name,
+                        description: "by hand".into(),
+                        tags,
+                    });
                     write(create);
                     let rules: BTreeSet<Rule> = [Rule::tcp(443, Peer::Group(group(component)))].into();
                     let theirs = group("by-hand");
-                    write(Write::AuthorizeIngress { group: theirs.clone(), rules: rules.clone() });
-                    let end = Write::RevokeIngress { group: theirs.clone(), rules };
+                    write(Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress {
+                        group: theirs.clone(),
+                        rules: rules.clone(),
+                    }));
+                    let end = Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group: theirs.clone(), rules });
                     (format!("Rules of {theirs} name it"), Box::new(move || drop(write(end.clone()))))
                 }
             };

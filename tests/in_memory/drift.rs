@@ -3,7 +3,10 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use private_genai_operator::{
-    aws::{EndpointState, Fixed, Peer, Role, Rule, SecurityGroupId, Tags, VpcEndpoint, VpcId, Write},
+    aws::{
+        Ec2Write, EndpointState, Fixed, IamWrite, LambdaWrite, LogsWrite, Peer, Role, Rule, SecurityGroupId, Tags,
+        VpcEndpoint, VpcId, Write,
+    },
     identity::TAG_INSTALLATION,
 };
 use serde_json::json;
@@ -251,16 +254,16 @@ pub fn retag(scene: &Scene, drift: &Action) -> bool {
     let tags: Tags = [(TAG_INSTALLATION.to_owned(), Scene::installation().to_string())].into();
     let world = scene.aws.world();
     let write = match from {
-        Tagged::Group(id) => Some(Write::TagEc2 { resource: id.to_string(), tags }),
-        Tagged::Endpoint(id) => Some(Write::TagEc2 { resource: id.to_string(), tags }),
-        Tagged::Role(role) => Some(Write::TagRole { role: role.clone(), tags }),
+        Tagged::Group(id) => Some(Write::Ec2(Ec2Write::CreateTags { resource: id.to_string(), tags })),
+        Tagged::Endpoint(id) => Some(Write::Ec2(Ec2Write::CreateTags { resource: id.to_string(), tags })),
+        Tagged::Role(role) => Some(Write::Iam(IamWrite::TagRole { role: role.clone(), tags })),
         Tagged::Function(name) => world.regions[region].functions.get(name).map(|record| {
             let arn = record.detail.listing.arn.clone();
-            Write::TagFunction { arn, tags }
+            Write::Lambda(LambdaWrite::TagResource { arn, tags })
         }),
         Tagged::LogGroup(name) => world.regions[region].log_groups.get(name).map(|record| {
             let arn = record.group.arn.clone();
-            Write::TagLogGroup { arn, tags }
+            Write::Logs(LogsWrite::TagResource { arn, tags })
         }),
     };
     write.is_some_and(|write| scene.aws.act(&Action::Write(region.clone(), write)).is_ok())
@@ -282,7 +285,7 @@ async fn a_function_that_lambda_cannot_change_back_is_told_and_replaced_once_del
             assert!(message.contains(part), "{message}");
         }
         assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new(), "nothing of it can be put back");
-        let delete = Action::Write(Scene::region(), Write::DeleteFunction { name: function });
+        let delete = Action::Write(Scene::region(), Write::Lambda(LambdaWrite::DeleteFunction { name: function }));
         scene.aws.act(&delete).expect("AWS lets it happen");
         scene.pass(RESYNC + SOON).await;
         assert_same("created anew", &before, &scene);
@@ -394,7 +397,7 @@ async fn an_event_names_the_resource_and_what_was_changed_about_it() {
         let region = &world.regions[&Scene::region()];
         let functions = region.groups.values().find(|group| group.name.contains("-functions-")).expect("a group");
         let everywhere = named(&scene, "egress opened").into_iter().find(|drift| {
-            matches!(&drift.action, Action::Write(_, Write::AuthorizeEgress { group, .. }) if *group == functions.id)
+            matches!(&drift.action, Action::Write(_, Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress { group, .. })) if *group == functions.id)
         });
         scene.aws.act(&everywhere.expect("a drift").action).expect("a rule is added");
         drift(&scene, "role policy deleted");
@@ -514,8 +517,10 @@ async fn a_revoke_that_finds_no_such_rule_is_no_repair_and_raises_no_event() {
         let (scene, _) = Scene::with_app("bot", Delays::default()).await;
         scene.pass(SOON).await;
         let group = endpoints_group(&scene);
-        let open =
-            Write::AuthorizeIngress { group, rules: [Rule::tcp(443, Peer::Ipv4("0.0.0.0/0".to_owned()))].into() };
+        let open = Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress {
+            group,
+            rules: [Rule::tcp(443, Peer::Ipv4("0.0.0.0/0".to_owned()))].into(),
+        });
         scene.aws.act(&Action::Write(Scene::region(), open)).expect("AWS lets it happen");
         let gone =
             Fault::new(400, "InvalidPermission.NotFound", "The specified rule does not exist in this security group.");
@@ -535,7 +540,7 @@ async fn a_rule_whose_peer_cannot_be_read_blinds_nobody_and_is_revoked_by_its_na
         scene.pass(SOON).await;
         let group = endpoints_group(&scene);
         let rules = [Rule::tcp(443, Peer::Unreadable("a-group-of-others".to_owned()))].into();
-        let open = Write::AuthorizeIngress { group, rules };
+        let open = Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { group, rules });
         scene.aws.act(&Action::Write(Scene::region(), open)).expect("AWS lets it happen");
         scene.forget();
         scene.pass(RESYNC + SOON).await;

@@ -1,6 +1,6 @@
 //! An endpoint with IPv6 addresses besides: they are its own, and it is put back.
 
-use private_genai_operator::aws::{AddressFamilies, EndpointChange, VpcEndpoint, Write};
+use private_genai_operator::aws::{AddressFamilies, Ec2Write, EndpointChange, VpcEndpoint, Write};
 use serde_json::{Value, json};
 
 use crate::{
@@ -22,7 +22,7 @@ async fn switched() -> Scene {
     scene.apply("bot", json!({"network": {"vpcId": vpc.as_str()}, "models": [MODEL], "healthCheck": often}));
     scene.until_ready("bot").await;
     let change = EndpointChange { address_families: Some(AddressFamilies::DualStack), ..EndpointChange::default() };
-    let write = Write::ModifyVpcEndpoint { endpoint: endpoint(&scene).id, change };
+    let write = Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint: endpoint(&scene).id, change });
     scene.aws.act(&Action::Write(Scene::region(), write)).expect("AWS lets it happen");
     scene.aws.act(&Action::Advance { seconds: 300 }).expect("time always passes");
     scene.forget();

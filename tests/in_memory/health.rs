@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use private_genai_operator::aws::{FunctionName, FunctionState, VpcEndpoint, VpcId, Write};
+use private_genai_operator::aws::{Ec2Write, FunctionName, FunctionState, VpcEndpoint, VpcId, Write};
 use serde_json::{Value, json};
 
 use crate::{
@@ -381,7 +381,8 @@ async fn a_path_that_lost_a_rule_is_claimed_again_only_once_it_is_proven_anew() 
         let world = scene.aws.world();
         let groups = &world.regions[&Scene::region()].groups;
         let group = groups.values().find(|group| group.name.contains("-endpoints-")).expect("a group");
-        let revoke = Write::RevokeIngress { group: group.id.clone(), rules: group.ingress.clone() };
+        let revoke =
+            Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group: group.id.clone(), rules: group.ingress.clone() });
         scene.aws.act(&Action::Write(Scene::region(), revoke)).expect("revoked");
         scene.kubernetes.edit(&app("bot"), |app| app["metadata"]["annotations"] = json!({"look": "now"}));
         scene.pass(SOON).await;
@@ -389,7 +390,8 @@ async fn a_path_that_lost_a_rule_is_claimed_again_only_once_it_is_proven_anew() 
         scene.aws.fail_next("AuthorizeSecurityGroupIngress", Fault::access_denied().times(u32::MAX));
         let world = scene.aws.world();
         let group = &world.regions[&Scene::region()].groups[&group.id];
-        let revoke = Write::RevokeIngress { group: group.id.clone(), rules: group.ingress.clone() };
+        let revoke =
+            Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group: group.id.clone(), rules: group.ingress.clone() });
         scene.aws.act(&Action::Write(Scene::region(), revoke)).expect("revoked");
         scene.pass(RESYNC + SOON).await;
         assert_eq!(condition(&scene.kubernetes.get(&app("bot")).expect("the app"), "Ready").0, "False");

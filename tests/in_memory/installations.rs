@@ -9,7 +9,7 @@ use std::{
 };
 
 use private_genai_operator::{
-    aws::{SecurityGroup, Tags, Write},
+    aws::{Ec2Write, SecurityGroup, Tags, Write},
     engine::owner_mark,
     identity::{FUNCTIONS_GROUP, InstallationId, OwnerMark, TAG_OWNER},
     takeover::{self, Consent, Failure, Request, take_over},
@@ -78,7 +78,7 @@ fn untag(scene: &Scene, group: &SecurityGroup) {
 
 fn mark(scene: &Scene, group: &SecurityGroup, mark: &str) {
     let tags = Tags::from([(TAG_OWNER.to_owned(), mark.to_owned())]);
-    let write = Write::TagEc2 { resource: group.id.to_string(), tags };
+    let write = Write::Ec2(Ec2Write::CreateTags { resource: group.id.to_string(), tags });
     scene.aws.act(&Action::Write(Scene::region(), write)).expect("AWS lets it happen");
 }
 

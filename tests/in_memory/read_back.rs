@@ -1,7 +1,7 @@
 //! What stands in AWS means something only where the operator wrote it, and what it means passes the guard rail.
 
 use private_genai_operator::{
-    aws::{PolicyDocument, RoleName, VpcId, Write},
+    aws::{IamWrite, PolicyDocument, RoleName, VpcId, Write},
     guard::{Globs, ImplicitNetworks},
 };
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ fn role(scene: &Scene) -> RoleName {
 /// Somebody writes an inline policy into the app's role.
 fn put(scene: &Scene, policy: &str, statements: &Value) {
     let document = PolicyDocument::new(&json!({"Version": "2012-10-17", "Statement": statements}));
-    let write = Write::PutRolePolicy { role: role(scene), policy: policy.to_owned(), document };
+    let write = Write::Iam(IamWrite::PutRolePolicy { role: role(scene), policy: policy.to_owned(), document });
     scene.aws.act(&Action::Write(Scene::region(), write)).expect("AWS lets it happen");
 }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use private_genai_operator::{
-    aws::{SecurityGroupId, Tags, Tenancy, VpcId, Write},
+    aws::{Ec2Write, SecurityGroupId, Tags, Tenancy, VpcId, Write},
     guard::{Globs, ImplicitNetworks},
     identity::{FUNCTIONS_GROUP, NetworkIdentity},
     policy::{ModelId, models_of_role},
@@ -306,7 +306,7 @@ async fn an_environment_that_lambda_would_refuse_is_told_with_its_size_and_never
 /// Somebody has a group of this name in the VPC.
 fn create_group(scene: &Scene, vpc: &VpcId, name: &str, tags: Tags) -> SecurityGroupId {
     let (vpc, description) = (vpc.clone(), "by hand".to_owned());
-    let create = Write::CreateSecurityGroup { vpc, name: name.to_owned(), description, tags };
+    let create = Write::Ec2(Ec2Write::CreateSecurityGroup { vpc, name: name.to_owned(), description, tags });
     drop(scene.aws.act(&Action::Write(Scene::region(), create)).expect("AWS lets it happen"));
     let world = scene.aws.world();
     let mut groups = world.regions[&Scene::region()].groups.values();
@@ -341,7 +341,10 @@ async fn a_name_that_stays_taken_is_told_after_a_minute_with_the_remedy() {
         assert!(tries.len() < 15 && tries.iter().all(|call| call == "ec2:CreateSecurityGroup"), "{tries:?}");
         let still = scene.kubernetes.get(&network(&vpc)).expect("the network");
         assert_eq!(leg(&still), leg(&stalled), "a steady wait");
-        scene.aws.act(&Action::Write(Scene::region(), Write::DeleteSecurityGroup { group: theirs })).expect("it goes");
+        scene
+            .aws
+            .act(&Action::Write(Scene::region(), Write::Ec2(Ec2Write::DeleteSecurityGroup { group: theirs })))
+            .expect("it goes");
         scene.until_ready("bot").await;
     })
     .await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use private_genai_operator::{
-    aws::{FunctionState, PolicyDocument, VpcId, Write},
+    aws::{FunctionState, LambdaWrite, LogsWrite, PolicyDocument, VpcId, Write},
     identity::{TAG_APP_NAME, TAG_APP_NAMESPACE, TAG_HANDED_OVER, TAG_REGION, TAG_RETAINED, TAG_VPC},
 };
 use serde_json::{Value, json};
@@ -230,10 +230,10 @@ async fn the_network_of_a_retained_app_goes_when_the_app_was_removed_by_hand() {
         let region = &world.regions[&Scene::region()];
         let act = |action| scene.aws.act(&action).expect("AWS lets it happen");
         for name in region.functions.keys().cloned() {
-            act(Action::Write(Scene::region(), Write::DeleteFunction { name }));
+            act(Action::Write(Scene::region(), Write::Lambda(LambdaWrite::DeleteFunction { name })));
         }
         for name in region.log_groups.keys().cloned() {
-            act(Action::Write(Scene::region(), Write::DeleteLogGroup { name }));
+            act(Action::Write(Scene::region(), Write::Logs(LogsWrite::DeleteLogGroup { name })));
         }
         for role in world.roles.keys().cloned() {
             act(Action::ByHand(Scene::region(), ByHand::DeleteRole(role)));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use private_genai_operator::aws::{LogGroup, LogGroupName, VpcId, Write};
+use private_genai_operator::aws::{LogGroup, LogGroupName, LogsWrite, VpcId, Write};
 use serde_json::json;
 
 use crate::{
@@ -42,7 +42,10 @@ async fn a_log_that_is_kept_longer_or_for_ever_stays_so_until_the_app_says_how_l
         for longer in [Some(365), None] {
             let (scene, vpc, name) = at_rest().await;
             let deed = match longer {
-                Some(days) => Action::Write(Scene::region(), Write::PutRetentionPolicy { name: name.clone(), days }),
+                Some(days) => Action::Write(
+                    Scene::region(),
+                    Write::Logs(LogsWrite::PutRetentionPolicy { name: name.clone(), days }),
+                ),
                 None => Action::ByHand(Scene::region(), ByHand::DeleteRetentionPolicy(name.clone())),
             };
             scene.aws.act(&deed).expect("AWS lets it happen");
@@ -69,7 +72,7 @@ async fn a_log_that_is_kept_for_less_gets_a_month_again_or_what_the_app_says() {
                 scene.pass(SOON).await;
                 scene.forget();
             }
-            let shorter = Write::PutRetentionPolicy { name, days: 3 };
+            let shorter = Write::Logs(LogsWrite::PutRetentionPolicy { name, days: 3 });
             scene.aws.act(&Action::Write(Scene::region(), shorter)).expect("AWS lets it happen");
             scene.pass(RESYNC + SOON).await;
             assert_eq!(group(&scene).retention_days, Some(kept));

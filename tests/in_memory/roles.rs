@@ -3,7 +3,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use private_genai_operator::aws::{MaxAge, PolicyDocument, Snapshots, Write};
+use private_genai_operator::aws::{IamWrite, MaxAge, PolicyDocument, Snapshots, Write};
 
 use crate::{
     memory::aws::{Action, Delays, Fault, VpcShape},
@@ -116,7 +116,8 @@ async fn what_somebody_changes_on_any_of_thirty_roles_is_put_right_within_six_re
                     "Version": "2012-10-17",
                     "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
                 }));
-                let write = Write::PutRolePolicy { role: role.clone(), policy: policy.clone(), document };
+                let write =
+                    Write::Iam(IamWrite::PutRolePolicy { role: role.clone(), policy: policy.clone(), document });
                 scene.aws.act(&Action::Write(Scene::region(), write)).expect("by hand");
             }
         }
@@ -140,7 +141,7 @@ async fn what_was_written_to_a_role_shows_at_the_next_look() {
         let roles = snapshot.roles(MaxAge::Any).await.expect("roles");
         let (role, shown) = roles.first_key_value().expect("a role");
         let (policy, _) = shown.inline_policies.first_key_value().expect("its policy");
-        let write = Write::DeleteRolePolicy { role: role.clone(), policy: policy.clone() };
+        let write = Write::Iam(IamWrite::DeleteRolePolicy { role: role.clone(), policy: policy.clone() });
         snapshot.write(&write).await.expect("done");
         let roles = snapshot.roles(MaxAge::Any).await.expect("roles");
         assert!(roles[role].inline_policies.is_empty(), "{roles:?}");
@@ -158,7 +159,7 @@ async fn what_iam_did_not_show_yet_after_a_write_is_read_again_a_minute_later() 
         let roles = snapshot.roles(MaxAge::Any).await.expect("roles");
         let (role, shown) = roles.last_key_value().expect("a role");
         let (policy, _) = shown.inline_policies.first_key_value().expect("its policy");
-        let write = Write::DeleteRolePolicy { role: role.clone(), policy: policy.clone() };
+        let write = Write::Iam(IamWrite::DeleteRolePolicy { role: role.clone(), policy: policy.clone() });
         snapshot.write(&write).await.expect("done");
         let roles = snapshot.roles(MaxAge::Any).await.expect("roles");
         assert!(!roles[role].inline_policies.is_empty(), "IAM does not show it yet");
@@ -183,7 +184,7 @@ async fn an_app_that_is_touched_has_its_role_looked_at_now() {
         let before = scene.aws.world().roles;
         let (role, record) = before.iter().find(|(role, _)| role.as_str().contains("app-11")).expect("its role");
         let policy = record.role.inline_policies.keys().next().cloned().expect("its policy");
-        let write = Write::DeleteRolePolicy { role: role.clone(), policy };
+        let write = Write::Iam(IamWrite::DeleteRolePolicy { role: role.clone(), policy });
         scene.aws.act(&Action::Write(Scene::region(), write)).expect("by hand");
         scene.kubernetes.apply(serde_json::json!({
             "apiVersion": "privategenai.dev/v1alpha1",

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use private_genai_operator::{
-    aws::{FunctionName, VpcId, Write},
+    aws::{Ec2Write, FunctionName, VpcId, Write},
     identity::{TAG_OWNER, TAG_RETAINED},
     uninstall::{Failure, Lacking, Order},
 };
@@ -49,7 +49,7 @@ fn mark(scene: &Scene, vpc: &VpcId, mark: &str) {
     let groups = world.regions[&Scene::region()].groups.values();
     for group in groups.filter(|group| group.vpc == *vpc && Scene::installation().owns(&group.tags)) {
         let tags = [(TAG_OWNER.to_owned(), mark.to_owned())].into();
-        let write = Write::TagEc2 { resource: group.id.to_string(), tags };
+        let write = Write::Ec2(Ec2Write::CreateTags { resource: group.id.to_string(), tags });
         scene.aws.act(&Action::Write(Scene::region(), write)).expect("AWS tags it");
     }
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use private_genai_operator::{
-    aws::{Peer, Rule, SecurityGroup, Tags, Write},
+    aws::{Ec2Write, Peer, Rule, SecurityGroup, Tags, Write},
     identity::TAG_INSTALLATION,
 };
 
@@ -113,7 +113,7 @@ async fn tags_that_aws_refuses_are_told_and_keep_nothing_from_being_private() {
             let rules = BTreeSet::from([Rule::tcp(443, Peer::Ipv4("0.0.0.0/0".to_owned()))]);
             for deed in [
                 Action::ByHand(Scene::region(), ByHand::AttachRolePolicy { role, policy_arn }),
-                Action::Write(Scene::region(), Write::AuthorizeEgress { group, rules }),
+                Action::Write(Scene::region(), Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress { group, rules })),
             ] {
                 scene.aws.act(&deed).expect("AWS lets it happen");
             }

@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use private_genai_operator::aws::{EndpointChange, Peer, PolicyDocument, Region, Rule, SecurityGroupId, VpcId, Write};
+use private_genai_operator::aws::{
+    Ec2Write, EndpointChange, Peer, PolicyDocument, Region, Rule, SecurityGroupId, VpcId, Write,
+};
 use serde_json::json;
 
 use crate::{
@@ -31,7 +33,7 @@ fn open_endpoint(scene: &Scene, region: &Region) {
     let statement = json!({"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"});
     let open = PolicyDocument::new(&json!({"Version": "2012-10-17", "Statement": [statement]}));
     let change = EndpointChange { policy: Some(open), ..EndpointChange::default() };
-    let write = Write::ModifyVpcEndpoint { endpoint, change };
+    let write = Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint, change });
     scene.aws.act(&Action::Write(region.clone(), write)).expect("AWS lets it happen");
 }
 
@@ -200,7 +202,10 @@ async fn a_touch_finds_drift_of_the_object_s_own_rows_and_retries_what_was_refus
             Action::ByHand(Scene::region(), ByHand::AttachRolePolicy { role, policy_arn }),
             Action::Write(
                 Scene::region(),
-                Write::AuthorizeEgress { group, rules: [Rule::tcp(443, Peer::Ipv4("10.0.0.0/8".to_owned()))].into() },
+                Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress {
+                    group,
+                    rules: [Rule::tcp(443, Peer::Ipv4("10.0.0.0/8".to_owned()))].into(),
+                }),
             ),
         ];
         let before = scene.aws.world();

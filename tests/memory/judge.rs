@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 
 use private_genai_operator::{
     aws::{
-        EndpointState, FunctionConfiguration, Peer, PolicyDocument, Protocol, Region, RoleName, Rule, SecurityGroup,
-        SecurityGroupId, Tags, VpcEndpointId, VpcId, Write, Written,
+        Ec2Write, EndpointState, FunctionConfiguration, IamWrite, LambdaWrite, Peer, PolicyDocument, Protocol, Region,
+        RoleName, Rule, SecurityGroup, SecurityGroupId, Tags, VpcEndpointId, VpcId, Write, Written,
     },
     identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, InstallationId, OwnerMark, TAG_INSTALLATION, TAG_SERVICE},
 };
@@ -63,7 +63,7 @@ impl Judge {
     /// # Errors
     /// What should not have been.
     pub fn judge(&self, write: &Write, before: &World, written: &Written, after: &World) -> Result<(), String> {
-        if let Write::DeleteRole { role } = write {
+        if let Write::Iam(IamWrite::DeleteRole { role }) = write {
             return needed_by_no_interface(before, role);
         }
         if let Some(boundary) = write.permissions_boundary()
@@ -73,9 +73,9 @@ impl Judge {
         }
         let (before, after) = (&before.regions[&region()], &after.regions[&region()]);
         match write {
-            Write::AuthorizeIngress { group, rules } => rightful(after, group, rules, true),
-            Write::AuthorizeEgress { group, rules } => rightful(after, group, rules, false),
-            Write::CreateVpcEndpoint(new) => {
+            Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { group, rules }) => rightful(after, group, rules, true),
+            Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress { group, rules }) => rightful(after, group, rules, false),
+            Write::Ec2(Ec2Write::CreateVpcEndpoint(new)) => {
                 let Written::VpcEndpoint(id, _) = written else { return Err("no endpoint".into()) };
                 let live: Vec<_> = live_endpoints(after)
                     .into_iter()
@@ -91,24 +91,26 @@ impl Judge {
                 self.carries(before, &new.vpc, &new.security_groups, ENDPOINTS_GROUP)?;
                 narrow(&new.policy)
             }
-            Write::ModifyVpcEndpoint { endpoint, change } => {
+            Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint, change }) => {
                 let Some(found) = before.endpoints.get(endpoint) else { return Err("no such endpoint".into()) };
                 if !change.add_security_groups.is_empty() {
                     self.carries(before, &found.vpc, &change.add_security_groups, ENDPOINTS_GROUP)?;
                 }
                 change.policy.as_ref().map_or(Ok(()), narrow)
             }
-            Write::CreateFunction(new) => self.attached(before, &new.configuration),
+            Write::Lambda(LambdaWrite::CreateFunction(new)) => self.attached(before, &new.configuration),
             // A retained function is left where it is: what it carries already opens nothing.
-            Write::UpdateFunctionConfiguration { name, configuration, .. }
+            Write::Lambda(LambdaWrite::UpdateFunctionConfiguration { name, configuration, .. })
                 if before.functions.get(name).is_some_and(|function| {
                     function.detail.listing.configuration.security_groups == configuration.security_groups
                 }) =>
             {
                 Ok(())
             }
-            Write::UpdateFunctionConfiguration { configuration, .. } => self.attached(before, configuration),
-            Write::PutRolePolicy { document, .. } if document.as_str().contains(r#""Action":"*""#) => {
+            Write::Lambda(LambdaWrite::UpdateFunctionConfiguration { configuration, .. }) => {
+                self.attached(before, configuration)
+            }
+            Write::Iam(IamWrite::PutRolePolicy { document, .. }) if document.as_str().contains(r#""Action":"*""#) => {
                 Err("a role may do everything".into())
             }
             _ => Ok(()),

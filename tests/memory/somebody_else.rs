@@ -2,8 +2,8 @@
 
 use private_genai_operator::{
     aws::{
-        Architecture, Environment, FunctionConfiguration, NewFunction, NewVpcEndpoint, Package, PolicyDocument,
-        SubnetId, Tags, VpcId, Write, Written,
+        Architecture, Ec2Write, Environment, FunctionConfiguration, IamWrite, LambdaWrite, LogsWrite, NewFunction,
+        NewVpcEndpoint, Package, PolicyDocument, SubnetId, Tags, VpcId, Write, Written,
     },
     identity::{TAG_INSTALLATION, TAG_REGION, TAG_VPC},
 };
@@ -16,14 +16,19 @@ pub fn install_somebody_else(vpc: &VpcId, subnets: &[SubnetId], mut write: impl 
         .into();
     let mut group = |name: &str| {
         let (name, description) = (name.to_owned(), "not ours".to_owned());
-        let created = write(Write::CreateSecurityGroup { vpc: vpc.clone(), name, description, tags: tags.clone() });
+        let created = write(Write::Ec2(Ec2Write::CreateSecurityGroup {
+            vpc: vpc.clone(),
+            name,
+            description,
+            tags: tags.clone(),
+        }));
         let Written::SecurityGroup(id) = created else { panic!("{created:?} is not a group") };
         id
     };
     let functions = group("private-genai-functions-somebody-else");
     let endpoints = group("private-genai-endpoints-somebody-else");
     let policy = |statement: Value| PolicyDocument::new(&json!({"Version": "2012-10-17", "Statement": [statement]}));
-    write(Write::CreateVpcEndpoint(NewVpcEndpoint {
+    write(Write::Ec2(Ec2Write::CreateVpcEndpoint(NewVpcEndpoint {
         vpc: vpc.clone(),
         service_name: "com.amazonaws.us-east-1.bedrock-runtime".into(),
         subnets: subnets.iter().cloned().collect(),
@@ -32,25 +37,28 @@ pub fn install_somebody_else(vpc: &VpcId, subnets: &[SubnetId], mut write: impl 
         policy: policy(json!({"Effect": "Allow", "Principal": "*", "Action": "bedrock:InvokeModel", "Resource": "*"})),
         client_token: format!("somebody else's in {vpc}"),
         tags: tags.clone(),
-    }));
+    })));
     let name = format!("pgai-team-a-ada-{}", &vpc.as_str()[4..]);
     let lambda = json!({"Service": "lambda.amazonaws.com"});
     let trust_policy = policy(json!({"Effect": "Allow", "Principal": lambda, "Action": "sts:AssumeRole"}));
-    write(Write::CreateRole {
+    write(Write::Iam(IamWrite::CreateRole {
         name: name.parse().expect("a role name"),
         path: "/private-genai/somebody-else/".into(),
         trust_policy,
         description: "not ours".into(),
         permissions_boundary: None,
         tags: tags.clone(),
-    });
-    write(Write::PutRolePolicy {
+    }));
+    write(Write::Iam(IamWrite::PutRolePolicy {
         role: name.parse().expect("a role name"),
         policy: "app".into(),
         document: policy(json!({"Effect": "Allow", "Action": "ec2:*NetworkInterface*", "Resource": "*"})),
-    });
-    write(Write::CreateLogGroup { name: format!("/aws/lambda/{name}").parse().expect("a name"), tags: tags.clone() });
-    write(Write::CreateFunction(NewFunction {
+    }));
+    write(Write::Logs(LogsWrite::CreateLogGroup {
+        name: format!("/aws/lambda/{name}").parse().expect("a name"),
+        tags: tags.clone(),
+    }));
+    write(Write::Lambda(LambdaWrite::CreateFunction(NewFunction {
         name: name.parse().expect("a function name"),
         description: "not ours".into(),
         configuration: FunctionConfiguration {
@@ -66,5 +74,5 @@ pub fn install_somebody_else(vpc: &VpcId, subnets: &[SubnetId], mut write: impl 
         architecture: Architecture::Arm64,
         package: Package::new(b"not ours".to_vec()),
         tags,
-    }));
+    })));
 }

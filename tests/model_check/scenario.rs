@@ -13,7 +13,7 @@ use private_genai_operator::{
         network::NetworkKey,
     },
     app::decide::identity,
-    aws::{EndpointState, NewVpcEndpoint, PolicyDocument, SubnetId, Tags, VpcId, Write, Written},
+    aws::{Ec2Write, EndpointState, NewVpcEndpoint, PolicyDocument, SubnetId, Tags, VpcId, Write, Written},
     engine::Settings,
     governance::Governance,
     identity::AppIdentity,
@@ -264,7 +264,7 @@ impl Scenario {
                 .filter_map(|id| {
                     let endpoint = state.world.regions[&region()].endpoints[&id].clone();
                     let copy = copy_of(endpoint, "a copy".to_owned())?;
-                    let action = aws::Action::Write(region(), Write::CreateVpcEndpoint(copy));
+                    let action = aws::Action::Write(region(), Write::Ec2(Ec2Write::CreateVpcEndpoint(copy)));
                     let (told, mut next, written) = by(state, &told, &action)?;
                     if let Written::VpcEndpoint(id, _) = written {
                         Arc::make_mut(&mut next.judge).copies.insert(id);
@@ -274,7 +274,7 @@ impl Scenario {
                 .collect(),
             Chance::ForeignEndpoint(vpc) => {
                 let new = self.foreign_endpoint(&state.world, *vpc);
-                let action = aws::Action::Write(region(), Write::CreateVpcEndpoint(new));
+                let action = aws::Action::Write(region(), Write::Ec2(Ec2Write::CreateVpcEndpoint(new)));
                 by(state, &told, &action).map(|(told, next, _)| (told, next)).into_iter().collect()
             }
             Chance::ForeignEndpointGoes => state.world.regions[&region()]
@@ -282,7 +282,10 @@ impl Scenario {
                 .values()
                 .filter(|it| it.tags.is_empty() && !it.state.is_ending())
                 .filter_map(|it| {
-                    let action = aws::Action::Write(region(), Write::DeleteVpcEndpoint { endpoint: it.id.clone() });
+                    let action = aws::Action::Write(
+                        region(),
+                        Write::Ec2(Ec2Write::DeleteVpcEndpoints { endpoint: it.id.clone() }),
+                    );
                     by(state, &told, &action).map(|(told, next, _)| (told, next))
                 })
                 .collect(),
@@ -317,7 +320,8 @@ impl Scenario {
         those
             .filter_map(|Drift { action, .. }| {
                 let (told, mut next, _) = by(state, name, &action)?;
-                if let aws::Action::Write(_, Write::AuthorizeEgress { group, .. }) = &action {
+                if let aws::Action::Write(_, Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress { group, .. })) = &action
+                {
                     Arc::make_mut(&mut next.judge).opened.insert(group.clone());
                 }
                 Some((told, next))

@@ -6,7 +6,7 @@ use super::{execution_role, not_ours, take_away};
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
     app::{Observed, RetainedApp},
-    aws::{FunctionConfiguration, FunctionDetail, FunctionState, Role, UpdateStatus, Write},
+    aws::{FunctionConfiguration, FunctionDetail, FunctionState, IamWrite, LambdaWrite, Role, UpdateStatus, Write},
     identity::{AppIdentity, HandOver, TAG_RETAINED, is_retained, missing_tags},
     plan::{Plan, Source},
 };
@@ -94,7 +94,10 @@ fn give(retention: &RetainedApp, function: &FunctionDetail, plan: &mut Plan) -> 
             let role_arn = retention.identity.role_arn(&retention.caller);
             let configuration = FunctionConfiguration { role_arn, ..function.listing.configuration.clone() };
             let reset = BTreeSet::new();
-            plan.step(kind, Write::UpdateFunctionConfiguration { name: name.clone(), configuration, reset });
+            plan.step(
+                kind,
+                Write::Lambda(LambdaWrite::UpdateFunctionConfiguration { name: name.clone(), configuration, reset }),
+            );
             None
         }
     }
@@ -105,7 +108,7 @@ fn tag(retention: &RetainedApp, role: &Role, plan: &mut Plan) {
     // The network finds the role by its tags: those that were lost are put back. Others might be refused.
     let mut tags = missing_tags(&retention.identity.tags(), &role.tags);
     tags.insert(TAG_RETAINED.to_owned(), "true".to_owned());
-    plan.step(kind, Write::TagRole { role: role.name.clone(), tags });
+    plan.step(kind, Write::Iam(IamWrite::TagRole { role: role.name.clone(), tags }));
     let message = format!("Role {} is being tagged as retained.", role.name);
     plan.legs.push(Leg::progressing(kind, Reason::Applying, message));
 }

@@ -39,25 +39,29 @@ fn desired_function() -> DesiredFunction {
 }
 
 fn put_policy() -> Write {
-    Write::PutRolePolicy {
+    Write::Iam(IamWrite::PutRolePolicy {
         role: identity().role_name(),
         policy: POLICY_NAME.to_owned(),
         document: desired().role.policy,
-    }
+    })
 }
 
 fn put_configuration() -> Write {
     let configuration = desired_function().configuration;
-    Write::UpdateFunctionConfiguration { name: identity().function_name(), configuration, reset: BTreeSet::new() }
+    Write::Lambda(LambdaWrite::UpdateFunctionConfiguration {
+        name: identity().function_name(),
+        configuration,
+        reset: BTreeSet::new(),
+    })
 }
 
 fn put_code() -> Write {
     let DesiredFunction { package, architecture, .. } = desired_function();
-    Write::UpdateFunctionCode { name: identity().function_name(), package, architecture }
+    Write::Lambda(LambdaWrite::UpdateFunctionCode { name: identity().function_name(), package, architecture })
 }
 
 fn delete_function() -> Write {
-    Write::DeleteFunction { name: identity().function_name() }
+    Write::Lambda(LambdaWrite::DeleteFunction { name: identity().function_name() })
 }
 
 /// The tags of somebody else's resource.
@@ -76,25 +80,25 @@ fn a_new_app_on_a_network_that_is_ready_takes_exactly_five_writes() {
     assert_eq!(
         writes(plan),
         [
-            Write::CreateRole {
+            Write::Iam(IamWrite::CreateRole {
                 name: identity().role_name(),
                 path: "/private-genai/prod/".to_owned(),
                 trust_policy: desired().role.trust_policy,
                 description: description.clone(),
                 permissions_boundary: None,
                 tags: tags.clone(),
-            },
+            }),
             put_policy(),
-            Write::CreateLogGroup { name: identity().log_group_name(), tags: tags.clone() },
-            Write::PutRetentionPolicy { name: identity().log_group_name(), days: 30 },
-            Write::CreateFunction(NewFunction {
+            Write::Logs(LogsWrite::CreateLogGroup { name: identity().log_group_name(), tags: tags.clone() }),
+            Write::Logs(LogsWrite::PutRetentionPolicy { name: identity().log_group_name(), days: 30 }),
+            Write::Lambda(LambdaWrite::CreateFunction(NewFunction {
                 name: identity().function_name(),
                 description,
                 configuration,
                 architecture,
                 package,
                 tags,
-            }),
+            })),
         ]
     );
 }
@@ -259,7 +263,7 @@ fn a_role_that_was_created_again_is_given_to_the_function_that_had_its_predecess
     assert_eq!(another(with_function(busy)), [], "one update at a time");
     assert_eq!(another(Observed { given_role_id: None, ..at_rest() }), [], "nobody knows of a predecessor");
     let anew = another(Observed { listing: None, detail: None, ..at_rest() });
-    assert!(matches!(&anew[..], [Write::CreateFunction(_)]), "{anew:?}");
+    assert!(matches!(&anew[..], [Write::Lambda(LambdaWrite::CreateFunction(_))]), "{anew:?}");
 }
 
 #[test]
@@ -269,17 +273,17 @@ fn tags_that_were_lost_are_put_back_where_the_installation_s_own_is_left() {
     lost.retain(|key, _| key != crate::identity::TAG_INSTALLATION);
     let mut bare = role();
     keep(&mut bare.tags);
-    let tag_role = Write::TagRole { role: identity().role_name(), tags: lost.clone() };
+    let tag_role = Write::Iam(IamWrite::TagRole { role: identity().role_name(), tags: lost.clone() });
     assert_eq!(writes(decided(&Observed { role: Some(bare), ..with_function(detail()) })), [tag_role]);
     let mut bare = detail();
     keep(&mut bare.tags);
-    let tag_function = Write::TagFunction { arn: listing().arn, tags: lost.clone() };
+    let tag_function = Write::Lambda(LambdaWrite::TagResource { arn: listing().arn, tags: lost.clone() });
     assert_eq!(writes(decided(&with_function(bare.clone()))), [tag_function]);
     let unasked = Observed { detail: None, ..with_function(bare) };
     assert_eq!(writes(decided(&unasked)), [], "a listing shows no tags");
     let mut bare = log_group(Some(identity().tags()));
     bare.tags.iter_mut().for_each(keep);
-    let tag_group = Write::TagLogGroup { arn: bare.group.arn.clone(), tags: lost };
+    let tag_group = Write::Logs(LogsWrite::TagResource { arn: bare.group.arn.clone(), tags: lost });
     assert_eq!(writes(decided(&Observed { log_group: Some(bare), ..at_rest() })), [tag_group]);
 }
 
@@ -292,7 +296,7 @@ fn each_drift_of_the_role_or_the_log_group_is_put_right_by_one_write() {
         (
             "trust",
             |role, _| role.trust_policy = PolicyDocument::from_wire("{}"),
-            Write::UpdateTrustPolicy { role: name(), trust_policy: desired().role.trust_policy },
+            Write::Iam(IamWrite::UpdateAssumeRolePolicy { role: name(), trust_policy: desired().role.trust_policy }),
         ),
         (
             "policy changed",
@@ -307,12 +311,12 @@ fn each_drift_of_the_role_or_the_log_group_is_put_right_by_one_write() {
         (
             "a policy beside ours",
             |role, _| drop(role.inline_policies.insert("more".to_owned(), PolicyDocument::from_wire("{}"))),
-            Write::DeleteRolePolicy { role: name(), policy: "more".to_owned() },
+            Write::Iam(IamWrite::DeleteRolePolicy { role: name(), policy: "more".to_owned() }),
         ),
         (
             "a managed policy",
             |role, _| role.attached_policies.extend(["arn:aws:iam::aws:policy/AdministratorAccess".to_owned()]),
-            Write::DetachRolePolicy { role: name(), policy_arn: arn.to_owned() },
+            Write::Iam(IamWrite::DetachRolePolicy { role: name(), policy_arn: arn.to_owned() }),
         ),
         (
             "retention",
@@ -321,7 +325,7 @@ fn each_drift_of_the_role_or_the_log_group_is_put_right_by_one_write() {
                 facts.group.retention_days = Some(7);
                 *group = Some(facts);
             },
-            Write::PutRetentionPolicy { name: identity().log_group_name(), days: 30 },
+            Write::Logs(LogsWrite::PutRetentionPolicy { name: identity().log_group_name(), days: 30 }),
         ),
     ];
     for (what, drift, write) in cases {
@@ -364,7 +368,11 @@ fn a_setting_that_somebody_changed_is_put_back_by_the_one_update_and_the_others_
         assert_eq!(function_stands(&plan), (LegState::Progressing, Reason::Applying), "{setting:?}");
         let (name, configuration) = (identity().function_name(), desired_function().configuration);
         let reset = [*setting].into();
-        assert_eq!(writes(plan), [Write::UpdateFunctionConfiguration { name, configuration, reset }], "{setting:?}");
+        assert_eq!(
+            writes(plan),
+            [Write::Lambda(LambdaWrite::UpdateFunctionConfiguration { name, configuration, reset })],
+            "{setting:?}"
+        );
     }
 }
 
@@ -405,8 +413,10 @@ fn a_log_that_is_kept_for_longer_is_left_unless_the_app_says_for_how_long() {
         let mut facts = log_group(Some(identity().tags()));
         (facts.group.retention_days, facts.group.stored_bytes) = (kept, stored_bytes);
         let found = writes(plan(&desired, &Observed { log_group: Some(facts), ..at_rest() }));
-        let expected: Vec<Write> =
-            put.map(|days| Write::PutRetentionPolicy { name: identity().log_group_name(), days }).into_iter().collect();
+        let expected: Vec<Write> = put
+            .map(|days| Write::Logs(LogsWrite::PutRetentionPolicy { name: identity().log_group_name(), days }))
+            .into_iter()
+            .collect();
         assert_eq!(found, expected, "{wanted:?}, {kept:?} days, {stored_bytes} bytes");
     }
 }
@@ -573,13 +583,13 @@ fn an_app_that_goes_takes_its_function_first_and_the_rest_once_that_is_confirmed
     assert_eq!(
         writes(plan),
         [
-            Write::DeleteLogGroup { name: identity.log_group_name() },
-            Write::DeleteRolePolicy { role: identity.role_name(), policy: POLICY_NAME.to_owned() },
-            Write::DetachRolePolicy {
+            Write::Logs(LogsWrite::DeleteLogGroup { name: identity.log_group_name() }),
+            Write::Iam(IamWrite::DeleteRolePolicy { role: identity.role_name(), policy: POLICY_NAME.to_owned() }),
+            Write::Iam(IamWrite::DetachRolePolicy {
                 role: identity.role_name(),
                 policy_arn: "arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned()
-            },
-            Write::DeleteRole { role: identity.role_name() },
+            }),
+            Write::Iam(IamWrite::DeleteRole { role: identity.role_name() }),
         ],
         "the role last, for its tags tell where the rest is"
     );
@@ -651,7 +661,10 @@ fn tagged(tags: &[&str]) -> Role {
 }
 
 fn tag_retained() -> Write {
-    Write::TagRole { role: identity().role_name(), tags: [(TAG_RETAINED.to_owned(), "true".to_owned())].into() }
+    Write::Iam(IamWrite::TagRole {
+        role: identity().role_name(),
+        tags: [(TAG_RETAINED.to_owned(), "true".to_owned())].into(),
+    })
 }
 
 #[test]
@@ -662,7 +675,11 @@ fn an_app_that_is_retained_has_its_role_tagged_and_nothing_else_written() {
     lost.tags.remove(crate::identity::TAG_VPC);
     let put_back = [(crate::identity::TAG_VPC.to_owned(), identity().vpc.to_string())];
     let tags = put_back.into_iter().chain([(TAG_RETAINED.to_owned(), "true".to_owned())]).collect();
-    assert_eq!(write(lost), [Write::TagRole { role: identity().role_name(), tags }], "it is found by them");
+    assert_eq!(
+        write(lost),
+        [Write::Iam(IamWrite::TagRole { role: identity().role_name(), tags })],
+        "it is found by them"
+    );
     assert_eq!(write(tagged(&[TAG_RETAINED])), [], "done");
     assert_eq!(write(tagged(&[TAG_HANDED_OVER])), [], "the network's already");
     assert_eq!(write(Role { tags: foreign(), ..role() }), []);
@@ -682,7 +699,11 @@ fn a_role_that_is_gone_is_put_back_for_the_function_that_is_retained_and_tagged_
     edited.listing.configuration.memory_mib = 999;
     let configuration = edited.listing.configuration.clone();
     let reset = BTreeSet::new();
-    let give = Write::UpdateFunctionConfiguration { name: identity().function_name(), configuration, reset };
+    let give = Write::Lambda(LambdaWrite::UpdateFunctionConfiguration {
+        name: identity().function_name(),
+        configuration,
+        reset,
+    });
     let plan = retain(&retention(), &left(Some(anew.clone()), Some(edited)));
     assert_eq!(writes(plan), [give, tag_retained()], "whatever else the function is, stays");
     let mut locked = detail();
@@ -726,7 +747,8 @@ fn a_function_that_cannot_take_its_role_now_is_waited_for_and_one_that_never_wil
 #[test]
 fn a_retired_role_whose_app_has_a_function_again_is_taken_back_before_it_is_retained() {
     let plan = retain(&retention(), &left(Some(tagged(&[TAG_HANDED_OVER])), Some(detail())));
-    let untag = Write::UntagRole { role: identity().role_name(), keys: [TAG_HANDED_OVER.to_owned()].into() };
+    let untag =
+        Write::Iam(IamWrite::UntagRole { role: identity().role_name(), keys: [TAG_HANDED_OVER.to_owned()].into() });
     assert_eq!(writes(plan), [untag]);
     assert_eq!(retain(&retention(), &left(Some(tagged(&[TAG_HANDED_OVER])), None)), Plan::default());
 }
@@ -752,7 +774,8 @@ fn a_role_that_is_put_back_without_a_spec_that_can_be_read_lets_lambda_attach_an
     let told = &leg(&plan, ConditionType::ExecutionRoleReady).message;
     assert!(told.contains("cannot be read from spec.models"), "{told}");
     let document = unread.role(None).policy;
-    let put = Write::PutRolePolicy { role: identity().role_name(), policy: POLICY_NAME.to_owned(), document };
+    let put =
+        Write::Iam(IamWrite::PutRolePolicy { role: identity().role_name(), policy: POLICY_NAME.to_owned(), document });
     assert_eq!(writes(plan)[1], put);
 }
 
@@ -766,7 +789,7 @@ fn a_role_that_is_gone_comes_back_for_interfaces_that_nobody_else_would_find_and
     role.tags.insert(TAG_HANDED_OVER.to_owned(), eni.to_string());
     let created = create_role(&identity(), role.tags.clone(), None);
     let document = handed_over_policy();
-    let put = Write::PutRolePolicy { role: role.name.clone(), policy: POLICY_NAME.to_owned(), document };
+    let put = Write::Iam(IamWrite::PutRolePolicy { role: role.name.clone(), policy: POLICY_NAME.to_owned(), document });
     assert_eq!(writes(plan), [created, put.clone()]);
     role.inline_policies.clear();
     let interrupted = Observed { role: Some(role), ..stranded };
@@ -781,7 +804,7 @@ fn an_app_that_comes_again_takes_what_was_left_of_it_over() {
         let keys = tags.iter().map(|key| (*key).to_owned());
         let role = observed.role.as_mut().expect("a role");
         role.tags.extend(keys.clone().map(|key| (key, "true".to_owned())));
-        let untag = Write::UntagRole { role: identity().role_name(), keys: keys.collect() };
+        let untag = Write::Iam(IamWrite::UntagRole { role: identity().role_name(), keys: keys.collect() });
         assert_eq!(writes(decided(&observed)), [untag], "{tags:?}");
     }
 }
@@ -850,7 +873,7 @@ fn what_only_tags_comes_last_and_the_role_s_after_all_that_are_known_by_them() {
 fn an_app_that_goes_waits_for_no_tag_that_aws_may_refuse() {
     let platform = Governance { tags: "team=ai".parse().expect("tags"), ..Governance::default() };
     let tags = |writes: Vec<Write>| match writes.last() {
-        Some(Write::TagRole { tags, .. }) => tags.keys().cloned().collect::<Vec<String>>(),
+        Some(Write::Iam(IamWrite::TagRole { tags, .. })) => tags.keys().cloned().collect::<Vec<String>>(),
         other => panic!("{other:?}"),
     };
     let interfaces = BTreeSet::from(["eni-0123456789abcdef0".parse().expect("an id")]);
@@ -875,7 +898,7 @@ fn desired_under_the_boundary() -> Desired {
 }
 
 fn put_boundary() -> Write {
-    Write::PutRolePermissionsBoundary { role: identity().role_name(), boundary: boundary() }
+    Write::Iam(IamWrite::PutRolePermissionsBoundary { role: identity().role_name(), boundary: boundary() })
 }
 
 fn with_boundary(arn: Option<&str>) -> Role {
@@ -915,7 +938,7 @@ fn a_role_that_goes_is_put_under_the_boundary_first_because_the_policies_of_no_o
     let eni: NetworkInterfaceId = "eni-0123456789abcdef0".parse().expect("an interface");
     assert_eq!(first(&Observed { interfaces: [eni.clone()].into(), ..there.clone() }), put_boundary(), "handed over");
     let bare = Role { inline_policies: BTreeMap::new(), ..role() };
-    let delete = Write::DeleteRole { role: identity().role_name() };
+    let delete = Write::Iam(IamWrite::DeleteRole { role: identity().role_name() });
     assert_eq!(first(&Observed { role: Some(bare), ..nothing() }), delete, "nothing of it is written");
     let stranded = Observed { interfaces: [eni].into(), ..nothing() };
     assert_eq!(first(&stranded).permissions_boundary(), Some(&boundary()), "one that comes back");

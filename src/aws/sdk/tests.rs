@@ -197,7 +197,10 @@ async fn what_a_revoke_did_not_find_is_told_from_what_it_revoked() {
     let rule = |range: &str| Rule::tcp(443, Peer::Ipv4(range.to_owned()));
     let rules = [rule("10.0.0.0/8"), rule("0.0.0.0/0")].into();
     let group = "sg-0000000f".parse().expect("a group");
-    let written = aws.write(&region(), &Write::RevokeIngress { group, rules }).await.expect("an answer");
+    let written = aws
+        .write(&region(), &Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group, rules }))
+        .await
+        .expect("an answer");
     assert_eq!(written, Written::Revoked([rule("0.0.0.0/0")].into()));
 }
 
@@ -253,7 +256,7 @@ async fn each_page_of_a_list_waits_for_its_own_turn_and_the_end_for_none() {
 #[tokio::test(start_paused = true)]
 async fn a_call_whose_turn_would_come_too_late_is_not_made() {
     let (aws, seen) = aws(|_| (400, ec2_error("VpcEndpointLimitExceeded")));
-    let create = Write::CreateVpcEndpoint(NewVpcEndpoint {
+    let create = Write::Ec2(Ec2Write::CreateVpcEndpoint(NewVpcEndpoint {
         vpc: "vpc-00000001".parse().expect("a VPC id"),
         service_name: "com.amazonaws.us-east-1.bedrock-runtime".into(),
         subnets: BTreeSet::new(),
@@ -262,7 +265,7 @@ async fn a_call_whose_turn_would_come_too_late_is_not_made() {
         policy: crate::aws::PolicyDocument::from_wire("{}"),
         client_token: "token".into(),
         tags: Tags::new(),
-    });
+    }));
     let region = region();
     let begun = Instant::now();
     let answers = futures::future::join_all((0..10).map(|_| aws.write(&region, &create))).await;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     api::condition::LegState,
-    aws::{AwsError, Failure, NetworkInterface, Role, RouteTarget, Tenancy},
+    aws::{AwsError, Failure, IamWrite, NetworkInterface, Role, RouteTarget, Tenancy},
     identity::{Marked, TAG_HANDED_OVER},
     network::{
         Demand, OtherFunctions,
@@ -35,7 +35,7 @@ fn endpoints_leg(plan: &Plan) -> (LegState, Reason) {
 /// The endpoint that the plan creates, and nothing else.
 fn created(plan: Plan) -> NewVpcEndpoint {
     match writes(plan).as_slice() {
-        [Write::CreateVpcEndpoint(new)] => new.clone(),
+        [Write::Ec2(Ec2Write::CreateVpcEndpoint(new))] => new.clone(),
         other => panic!("one endpoint is created, but: {other:?}"),
     }
 }
@@ -55,7 +55,7 @@ fn a_network_that_has_nothing_first_gets_its_two_groups() {
     let groups: Vec<(String, Option<String>)> = writes(plan)
         .into_iter()
         .map(|write| match write {
-            Write::CreateSecurityGroup { vpc, name, tags, .. } => {
+            Write::Ec2(Ec2Write::CreateSecurityGroup { vpc, name, tags, .. }) => {
                 assert_eq!(vpc, vpc_id());
                 assert!(identity().owns(&tags), "tagged from the first moment on");
                 assert_eq!(settings().owner.on(&tags), Marked::Ours, "and marked as this cluster's");
@@ -77,7 +77,11 @@ fn a_network_that_has_nothing_first_gets_its_two_groups() {
 fn a_group_that_is_there_is_not_created_again() {
     for (there, missing) in [(FUNCTIONS_GROUP, ENDPOINTS_GROUP), (ENDPOINTS_GROUP, FUNCTIONS_GROUP)] {
         let writes = writes(decided(&Observed { security_groups: vec![new_group(there)], ..bare() }));
-        let [Write::CreateSecurityGroup { name, .. }, Write::RevokeEgress { group, rules }] = &writes[..] else {
+        let [
+            Write::Ec2(Ec2Write::CreateSecurityGroup { name, .. }),
+            Write::Ec2(Ec2Write::RevokeSecurityGroupEgress { group, rules }),
+        ] = &writes[..]
+        else {
             panic!("{writes:?}");
         };
         assert_eq!(*name, identity().group_name(missing));
@@ -94,10 +98,10 @@ fn new_groups_get_their_rule_and_lose_aws_s_default_before_anything_carries_them
     assert_eq!(
         writes(plan),
         [
-            Write::AuthorizeEgress { group: functions(), rules: https(ENDPOINTS_GROUP) },
-            Write::RevokeEgress { group: functions(), rules: default_egress() },
-            Write::AuthorizeIngress { group: endpoints(), rules: https(FUNCTIONS_GROUP) },
-            Write::RevokeEgress { group: endpoints(), rules: default_egress() },
+            Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress { group: functions(), rules: https(ENDPOINTS_GROUP) }),
+            Write::Ec2(Ec2Write::RevokeSecurityGroupEgress { group: functions(), rules: default_egress() }),
+            Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { group: endpoints(), rules: https(FUNCTIONS_GROUP) }),
+            Write::Ec2(Ec2Write::RevokeSecurityGroupEgress { group: endpoints(), rules: default_egress() }),
         ]
     );
 }
@@ -206,7 +210,7 @@ fn a_refusal_of_placement_or_an_unreadable_topology_keeps_what_is_there_exact_an
             let plan = decided(&observed);
             assert_eq!(operations(&plan), expected, "{groups:?}, {:?}", observed.unread);
             let moves = plan.steps.iter().any(
-                |step| matches!(&step.write, Write::ModifyVpcEndpoint { change, .. } if !change.add_subnets.is_empty()),
+                |step| matches!(&step.write, Write::Ec2(Ec2Write::ModifyVpcEndpoint { change, .. }) if !change.add_subnets.is_empty()),
             );
             assert!(!moves, "an endpoint's subnets stay as they are: {plan:?}");
             assert!(grants_nothing_but_the_path(&plan.steps), "{plan:?}");
@@ -301,7 +305,7 @@ fn an_endpoint_that_carries_as_many_foreign_groups_as_there_is_room_for_loses_al
     let mut crowded = endpoint(1);
     crowded.security_groups = foreign.iter().cloned().collect();
     let none = EndpointChange::default;
-    let change = |change| Write::ModifyVpcEndpoint { endpoint: endpoint_id(1), change };
+    let change = |change| Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint: endpoint_id(1), change });
     assert_eq!(
         writes(decided(&with_endpoints(vec![crowded]))),
         [
@@ -325,9 +329,9 @@ fn drift_of_rules_is_put_right_by_differences_granting_before_revoking() {
     assert_eq!(
         writes(plan),
         [
-            Write::AuthorizeEgress { group: functions(), rules: https(ENDPOINTS_GROUP) },
-            Write::RevokeEgress { group: functions(), rules: default_egress() },
-            Write::RevokeIngress { group: endpoints(), rules: https(ENDPOINTS_GROUP) },
+            Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress { group: functions(), rules: https(ENDPOINTS_GROUP) }),
+            Write::Ec2(Ec2Write::RevokeSecurityGroupEgress { group: functions(), rules: default_egress() }),
+            Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group: endpoints(), rules: https(ENDPOINTS_GROUP) }),
         ]
     );
 }
@@ -403,7 +407,7 @@ fn an_endpoint_that_will_never_be_available_is_deleted_so_that_another_can_come(
         assert_eq!(endpoints_leg(&plan), (LegState::Progressing, Reason::EndpointFailed));
         let message = &leg(&plan, ConditionType::EndpointsReady).message;
         assert!(message.contains("vpce-00000001") && message.contains("Subnet is gone"), "{message}");
-        assert_eq!(writes(plan), [Write::DeleteVpcEndpoint { endpoint: endpoint_id(1) }], "{state:?}");
+        assert_eq!(writes(plan), [Write::Ec2(Ec2Write::DeleteVpcEndpoints { endpoint: endpoint_id(1) })], "{state:?}");
     }
 }
 
@@ -421,8 +425,10 @@ fn of_several_endpoints_the_one_that_serves_is_kept_then_the_oldest_that_may_com
     ];
     for (there, surplus) in cases {
         let all = there.iter().map(|(number, state)| endpoint_in(*number, state.clone())).collect();
-        let expected: Vec<Write> =
-            surplus.iter().map(|number| Write::DeleteVpcEndpoint { endpoint: endpoint_id(*number) }).collect();
+        let expected: Vec<Write> = surplus
+            .iter()
+            .map(|number| Write::Ec2(Ec2Write::DeleteVpcEndpoints { endpoint: endpoint_id(*number) }))
+            .collect();
         assert_eq!(writes(decided(&with_endpoints(all))), expected, "{there:?}");
     }
 }
@@ -471,7 +477,11 @@ fn each_drift_of_the_endpoint_is_put_right_by_one_call_that_changes_nothing_else
         drift(&mut drifted);
         let plan = decided(&with_endpoints(vec![drifted]));
         assert_eq!(endpoints_leg(&plan), (LegState::Progressing, Reason::Applying), "{what}");
-        assert_eq!(writes(plan), [Write::ModifyVpcEndpoint { endpoint: endpoint_id(1), change }], "{what}");
+        assert_eq!(
+            writes(plan),
+            [Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint: endpoint_id(1), change })],
+            "{what}"
+        );
     }
 }
 
@@ -483,7 +493,7 @@ fn several_drifts_of_the_endpoint_are_one_call_each_so_that_none_holds_up_anothe
     drifted.subnets.clear();
     let writes = writes(decided(&with_endpoints(vec![drifted])));
     assert!(
-        matches!(&writes[0], Write::ModifyVpcEndpoint { change, .. } if change.policy.is_some()),
+        matches!(&writes[0], Write::Ec2(Ec2Write::ModifyVpcEndpoint { change, .. }) if change.policy.is_some()),
         "what it lets through first: {writes:?}"
     );
     assert_eq!(writes.len(), 3);
@@ -497,7 +507,7 @@ fn one_more_model_changes_the_policy_and_one_more_app_with_known_models_changes_
     let more = [known, demand(&["amazon.nova-pro-v1:0"], &[])];
     let policy = Some(desired_by(&more).endpoint_policy(RUNTIME));
     let change = EndpointChange { policy, ..EndpointChange::default() };
-    assert_eq!(of(&more), [Write::ModifyVpcEndpoint { endpoint: endpoint_id(1), change }]);
+    assert_eq!(of(&more), [Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint: endpoint_id(1), change })]);
 }
 
 #[test]
@@ -531,7 +541,7 @@ fn the_choice_about_private_dns_never_flips_because_the_vpc_changes() {
     let tags = [(TAG_PRIVATE_DNS.to_owned(), "false".to_owned())].into();
     assert_eq!(
         writes(decided(&with_endpoints(vec![off]))),
-        [Write::TagEc2 { resource: "vpce-00000001".to_owned(), tags }],
+        [Write::Ec2(Ec2Write::CreateTags { resource: "vpce-00000001".to_owned(), tags })],
         "an endpoint that lost the tag is left as it is, and that is its choice from now on"
     );
 }
@@ -547,7 +557,7 @@ fn tags_that_were_lost_are_put_back_where_the_installation_s_own_is_left() {
             .map(|(k, v)| (k.clone(), v.clone()))
             .collect()
     };
-    let tag = |resource: &str, tags| Write::TagEc2 { resource: resource.to_owned(), tags };
+    let tag = |resource: &str, tags| Write::Ec2(Ec2Write::CreateTags { resource: resource.to_owned(), tags });
     let mut bare = at_rest();
     keep(&mut bare.security_groups[0].tags);
     assert_eq!(writes(decided(&bare)), [tag("sg-0000000f", lost(&exact_groups()[0].tags))]);
@@ -644,7 +654,10 @@ fn an_app_whose_models_find_no_room_holds_up_nothing_and_is_named_and_the_rest_i
     opened.policy = Some(PolicyDocument::from_wire(r#"{"Statement":[{"Effect":"Allow","Resource":"*"}]}"#));
     opened.security_groups.insert(functions());
     let writes = writes(plan(&desired, &with_endpoints(vec![opened]), &EndpointHistory::default()));
-    let [Write::ModifyVpcEndpoint { change: narrowed, .. }, Write::ModifyVpcEndpoint { change, .. }] = &writes[..]
+    let [
+        Write::Ec2(Ec2Write::ModifyVpcEndpoint { change: narrowed, .. }),
+        Write::Ec2(Ec2Write::ModifyVpcEndpoint { change, .. }),
+    ] = &writes[..]
     else {
         panic!("{writes:?}");
     };
@@ -679,7 +692,7 @@ fn a_network_that_nobody_demands_goes_from_the_endpoint_to_the_groups() {
     let deleting = || endpoint_in(2, EndpointState::Deleting);
     let first = teardown(&with_endpoints(vec![endpoint(1), deleting()]), &Governance::default());
     assert_eq!(endpoints_leg(&first), (LegState::Progressing, Reason::Deleting));
-    assert_eq!(writes(first), [Write::DeleteVpcEndpoint { endpoint: endpoint_id(1) }]);
+    assert_eq!(writes(first), [Write::Ec2(Ec2Write::DeleteVpcEndpoints { endpoint: endpoint_id(1) })]);
 
     let second = teardown(&with_endpoints(vec![deleting()]), &Governance::default());
     assert_eq!(second.steps, [], "the groups stay while an endpoint may still carry them");
@@ -691,10 +704,10 @@ fn a_network_that_nobody_demands_goes_from_the_endpoint_to_the_groups() {
     assert_eq!(
         writes(third),
         [
-            Write::RevokeEgress { group: functions(), rules: https(ENDPOINTS_GROUP) },
-            Write::RevokeIngress { group: endpoints(), rules: https(FUNCTIONS_GROUP) },
-            Write::DeleteSecurityGroup { group: functions() },
-            Write::DeleteSecurityGroup { group: endpoints() },
+            Write::Ec2(Ec2Write::RevokeSecurityGroupEgress { group: functions(), rules: https(ENDPOINTS_GROUP) }),
+            Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group: endpoints(), rules: https(FUNCTIONS_GROUP) }),
+            Write::Ec2(Ec2Write::DeleteSecurityGroup { group: functions() }),
+            Write::Ec2(Ec2Write::DeleteSecurityGroup { group: endpoints() }),
         ],
         "neither refers to the other any more when it is deleted"
     );
@@ -764,7 +777,7 @@ fn the_role_of_an_app_that_is_gone_goes_with_the_last_interface_that_it_is_kept_
 
 #[test]
 fn an_interface_that_was_left_behind_is_deleted_and_the_rest_waits_for_those_that_lambda_holds() {
-    let delete = |n| Write::DeleteNetworkInterface { interface: interface(n).id };
+    let delete = |n| Write::Ec2(Ec2Write::DeleteNetworkInterface { interface: interface(n).id });
     let interfaces: BTreeMap<_, _> = [1, 2].map(|n| (interface(n).id, interface(n))).into();
     let left_interfaces = [interface(2).id].into();
     let there =
@@ -810,7 +823,7 @@ fn a_role_that_no_interface_names_goes_while_other_functions_are_left_and_stays_
     };
     let deleted = |observed: &Observed| -> Vec<String> {
         let writes = writes(decided(observed)).into_iter();
-        writes.filter(|it| matches!(it, Write::DeleteRole { .. })).map(|it| it.resource()).collect()
+        writes.filter(|it| matches!(it, Write::Iam(IamWrite::DeleteRole { .. }))).map(|it| it.resource()).collect()
     };
     assert_eq!(deleted(&there(&["pgai-stays"])), ["pgai-second"], "the interface names the first");
     assert_eq!(deleted(&there(&[])), Vec::<String>::new(), "either may have been the last one's");
@@ -829,7 +842,7 @@ fn an_endpoint_goes_whatever_state_it_is_in_and_a_deletion_under_way_is_not_repe
         let there = endpoint_in(1, EndpointState::from_wire(state));
         assert_eq!(
             writes(teardown(&with_endpoints(vec![there]), &Governance::default())),
-            [Write::DeleteVpcEndpoint { endpoint: endpoint_id(1) }],
+            [Write::Ec2(Ec2Write::DeleteVpcEndpoints { endpoint: endpoint_id(1) })],
             "{state}"
         );
     }
@@ -894,8 +907,12 @@ fn states() -> Vec<Observed> {
 /// Only the two rules that are the path are ever granted.
 fn grants_nothing_but_the_path(steps: &[Step]) -> bool {
     steps.iter().all(|step| match &step.write {
-        Write::AuthorizeEgress { group, rules } => *group == functions() && *rules == https(ENDPOINTS_GROUP),
-        Write::AuthorizeIngress { group, rules } => *group == endpoints() && *rules == https(FUNCTIONS_GROUP),
+        Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress { group, rules }) => {
+            *group == functions() && *rules == https(ENDPOINTS_GROUP)
+        }
+        Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { group, rules }) => {
+            *group == endpoints() && *rules == https(FUNCTIONS_GROUP)
+        }
         _ => true,
     })
 }
@@ -903,10 +920,12 @@ fn grants_nothing_but_the_path(steps: &[Step]) -> bool {
 fn is_rule_change(step: &Step) -> bool {
     matches!(
         step.write,
-        Write::AuthorizeEgress { .. }
-            | Write::AuthorizeIngress { .. }
-            | Write::RevokeEgress { .. }
-            | Write::RevokeIngress { .. }
+        Write::Ec2(
+            Ec2Write::AuthorizeSecurityGroupEgress { .. }
+                | Ec2Write::AuthorizeSecurityGroupIngress { .. }
+                | Ec2Write::RevokeSecurityGroupEgress { .. }
+                | Ec2Write::RevokeSecurityGroupIngress { .. }
+        )
     )
 }
 
@@ -918,12 +937,12 @@ fn no_step_from_any_state_opens_anything() {
         assert!(grants_nothing_but_the_path(&plan.steps), "{plan:?}");
         for (at, step) in plan.steps.iter().enumerate() {
             match &step.write {
-                Write::CreateVpcEndpoint(new) => {
+                Write::Ec2(Ec2Write::CreateVpcEndpoint(new)) => {
                     assert!(exact, "an endpoint is created only when the groups have exactly their rules: {plan:?}");
                     assert_eq!(new.security_groups, [endpoints()].into());
                     assert_eq!(new.policy, desired().endpoint_policy(RUNTIME));
                 }
-                Write::ModifyVpcEndpoint { change, .. } => {
+                Write::Ec2(Ec2Write::ModifyVpcEndpoint { change, .. }) => {
                     assert!(change.add_security_groups.is_subset(&[endpoints()].into()), "{plan:?}");
                     assert!(
                         !plan.steps[at..].iter().any(is_rule_change),
@@ -935,10 +954,12 @@ fn no_step_from_any_state_opens_anything() {
         }
         let torn_down = teardown(&observed, &Governance::default());
         assert!(
-            !torn_down
-                .steps
-                .iter()
-                .any(|step| matches!(step.write, Write::AuthorizeEgress { .. } | Write::AuthorizeIngress { .. })),
+            !torn_down.steps.iter().any(|step| matches!(
+                step.write,
+                Write::Ec2(
+                    Ec2Write::AuthorizeSecurityGroupEgress { .. } | Ec2Write::AuthorizeSecurityGroupIngress { .. }
+                )
+            )),
             "{torn_down:?}"
         );
     }
@@ -948,10 +969,15 @@ fn no_step_from_any_state_opens_anything() {
 fn at_most_one_endpoint_ever_comes_to_be_and_none_beside_one_that_is_there() {
     for observed in states() {
         let plan = decided(&observed);
-        let creations = plan.steps.iter().filter(|step| matches!(step.write, Write::CreateVpcEndpoint(_))).count();
+        let creations =
+            plan.steps.iter().filter(|step| matches!(step.write, Write::Ec2(Ec2Write::CreateVpcEndpoint(_)))).count();
         let there = observed.endpoints_of(RUNTIME).len();
         assert!(creations <= usize::from(there == 0), "{plan:?}");
-        let deletions = plan.steps.iter().filter(|step| matches!(step.write, Write::DeleteVpcEndpoint { .. })).count();
+        let deletions = plan
+            .steps
+            .iter()
+            .filter(|step| matches!(step.write, Write::Ec2(Ec2Write::DeleteVpcEndpoints { .. })))
+            .count();
         let works = observed.endpoints.iter().any(|endpoint| endpoint.state == EndpointState::Available);
         assert!(!works || deletions < there, "one that works is kept: {plan:?}");
     }
@@ -962,7 +988,8 @@ fn whatever_is_not_yet_as_it_should_be_shows_in_a_leg_that_is_not_met() {
     for observed in states() {
         let plan = decided(&observed);
         let met = plan.legs.iter().all(|leg| leg.state == LegState::Met);
-        let surplus_only = plan.steps.iter().all(|step| matches!(step.write, Write::DeleteVpcEndpoint { .. }));
+        let surplus_only =
+            plan.steps.iter().all(|step| matches!(step.write, Write::Ec2(Ec2Write::DeleteVpcEndpoints { .. })));
         assert!(!met || surplus_only, "a plan with steps is not ready yet: {plan:?}");
         let torn_down = teardown(&observed, &Governance::default());
         let left = !observed.security_groups.is_empty()

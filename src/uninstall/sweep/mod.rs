@@ -29,7 +29,7 @@ use self::{
 use super::{Failure, Item};
 use crate::{
     api::condition::{ConditionType, Leg, LegState},
-    aws::{Aws, AwsError, Class, Failure as AwsFailure, Region, Tags, Write},
+    aws::{Aws, AwsError, Class, Ec2Write, Failure as AwsFailure, IamWrite, Region, Tags, Write},
     governance::Governance,
     identity::{InstallationId, OwnerMark, is_retained},
     leadership::Leadership,
@@ -177,7 +177,7 @@ impl Sweep {
 
     fn remember(&mut self, removal: Removal) {
         let retains = |tags: &Tags| is_retained(tags);
-        if let Write::TagRole { role, tags } = removal.write()
+        if let Write::Iam(IamWrite::TagRole { role, tags }) = removal.write()
             && retains(tags)
         {
             self.memory.retained.insert(role.clone());
@@ -188,7 +188,9 @@ impl Sweep {
     /// Tells in the unit what failed. What only somebody can change is not waited for.
     async fn blame(&self, unit: &mut Unit, region: &Region, write: &Write, error: &AwsError) {
         let leg = match (write, error.failure) {
-            (Write::DeleteSecurityGroup { group }, AwsFailure::InUse) => self.what_keeps(region, group).await,
+            (Write::Ec2(Ec2Write::DeleteSecurityGroup { group }), AwsFailure::InUse) => {
+                self.what_keeps(region, group).await
+            }
             _ => None,
         };
         let leg = leg.unwrap_or_else(|| explain(ConditionType::Ready, &write.resource(), error));

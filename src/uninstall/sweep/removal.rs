@@ -1,7 +1,7 @@
 //! The writes that a removal may make. A type that cannot hold any other: whatever is decided, nothing is created.
 
 use crate::{
-    aws::Write,
+    aws::{Ec2Write, IamWrite, LambdaWrite, LogsWrite, Write},
     identity::{TAG_HANDED_OVER, TAG_RETAINED},
     policy::{handed_over_policy, trust_policy},
 };
@@ -34,38 +34,46 @@ impl TryFrom<Write> for Removal {
 
     fn try_from(write: Write) -> Result<Self, NoRemoval> {
         let removes = match &write {
-            Write::RevokeIngress { .. }
-            | Write::RevokeEgress { .. }
-            | Write::DeleteSecurityGroup { .. }
-            | Write::DeleteNetworkInterface { .. }
-            | Write::DeleteVpcEndpoint { .. }
-            | Write::DeleteRolePolicy { .. }
-            | Write::DetachRolePolicy { .. }
-            | Write::DeleteRole { .. }
-            | Write::DeleteLogGroup { .. }
-            | Write::DeleteFunction { .. }
-            // A ceiling only takes away; the operator's own policy demands it before a role's policies are deleted.
-            | Write::PutRolePermissionsBoundary { .. } => true,
+            Write::Ec2(
+                Ec2Write::RevokeSecurityGroupIngress { .. }
+                | Ec2Write::RevokeSecurityGroupEgress { .. }
+                | Ec2Write::DeleteSecurityGroup { .. }
+                | Ec2Write::DeleteNetworkInterface { .. }
+                | Ec2Write::DeleteVpcEndpoints { .. },
+            )
+            | Write::Iam(
+                IamWrite::DeleteRolePolicy { .. }
+                | IamWrite::DetachRolePolicy { .. }
+                | IamWrite::DeleteRole { .. }
+                | IamWrite::PutRolePermissionsBoundary { .. },
+            )
+            | Write::Logs(LogsWrite::DeleteLogGroup { .. })
+            | Write::Lambda(LambdaWrite::DeleteFunction { .. }) => true,
             // A retired role is left with what Lambda needs to release interfaces.
-            Write::PutRolePolicy { document, .. } => *document == handed_over_policy(),
-            Write::UpdateTrustPolicy { trust_policy: document, .. } => *document == trust_policy(),
+            Write::Iam(IamWrite::PutRolePolicy { document, .. }) => *document == handed_over_policy(),
+            Write::Iam(IamWrite::UpdateAssumeRolePolicy { trust_policy: document, .. }) => *document == trust_policy(),
             // The identity's tags may have to be put back with it, by which the operator finds the role.
-            Write::TagRole { tags, .. } => tags.contains_key(TAG_RETAINED) || tags.contains_key(TAG_HANDED_OVER),
-            Write::TagEc2 { tags, .. } => tags.keys().all(|key| key == TAG_RETAINED),
-            Write::CreateSecurityGroup { .. }
-            | Write::AuthorizeIngress { .. }
-            | Write::AuthorizeEgress { .. }
-            | Write::CreateVpcEndpoint(_)
-            | Write::ModifyVpcEndpoint { .. }
-            | Write::CreateRole { .. }
-            | Write::UntagRole { .. }
-            | Write::CreateLogGroup { .. }
-            | Write::PutRetentionPolicy { .. }
-            | Write::TagLogGroup { .. }
-            | Write::CreateFunction(_)
-            | Write::UpdateFunctionConfiguration { .. }
-            | Write::UpdateFunctionCode { .. }
-            | Write::TagFunction { .. } => false,
+            Write::Iam(IamWrite::TagRole { tags, .. }) => {
+                tags.contains_key(TAG_RETAINED) || tags.contains_key(TAG_HANDED_OVER)
+            }
+            Write::Ec2(Ec2Write::CreateTags { tags, .. }) => tags.keys().all(|key| key == TAG_RETAINED),
+            Write::Ec2(
+                Ec2Write::CreateSecurityGroup { .. }
+                | Ec2Write::AuthorizeSecurityGroupIngress { .. }
+                | Ec2Write::AuthorizeSecurityGroupEgress { .. }
+                | Ec2Write::CreateVpcEndpoint(_)
+                | Ec2Write::ModifyVpcEndpoint { .. },
+            )
+            | Write::Iam(IamWrite::CreateRole { .. } | IamWrite::UntagRole { .. })
+            | Write::Logs(
+                LogsWrite::CreateLogGroup { .. } | LogsWrite::PutRetentionPolicy { .. } | LogsWrite::TagResource { .. },
+            )
+            | Write::Lambda(
+                LambdaWrite::CreateFunction(_)
+                | LambdaWrite::UpdateFunctionConfiguration { .. }
+                | LambdaWrite::UpdateFunctionCode { .. }
+                | LambdaWrite::TagResource { .. },
+            ) => false,
         };
         if removes {
             return Ok(Self(write));
@@ -112,10 +120,15 @@ mod tests {
         };
         let (name, description) = (|| "n".to_owned(), || "d".to_owned());
         vec![
-            Write::CreateSecurityGroup { vpc: vpc.clone(), name: name(), description: description(), tags: tags(&[]) },
-            Write::AuthorizeIngress { group: group.clone(), rules: BTreeSet::new() },
-            Write::AuthorizeEgress { group, rules: BTreeSet::new() },
-            Write::CreateVpcEndpoint(NewVpcEndpoint {
+            Write::Ec2(Ec2Write::CreateSecurityGroup {
+                vpc: vpc.clone(),
+                name: name(),
+                description: description(),
+                tags: tags(&[]),
+            }),
+            Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { group: group.clone(), rules: BTreeSet::new() }),
+            Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress { group, rules: BTreeSet::new() }),
+            Write::Ec2(Ec2Write::CreateVpcEndpoint(NewVpcEndpoint {
                 vpc,
                 service_name: name(),
                 subnets: BTreeSet::new(),
@@ -124,47 +137,47 @@ mod tests {
                 policy: everything(),
                 client_token: name(),
                 tags: tags(&[]),
-            }),
-            Write::ModifyVpcEndpoint {
+            })),
+            Write::Ec2(Ec2Write::ModifyVpcEndpoint {
                 endpoint: "vpce-0abc1234".parse().expect("an endpoint"),
                 change: EndpointChange::default(),
-            },
-            Write::TagEc2 { resource: name(), tags: tags(&[TAG_INSTALLATION]) },
-            Write::TagEc2 { resource: name(), tags: tags(&[TAG_INSTALLATION, TAG_RETAINED]) },
-            Write::CreateRole {
+            }),
+            Write::Ec2(Ec2Write::CreateTags { resource: name(), tags: tags(&[TAG_INSTALLATION]) }),
+            Write::Ec2(Ec2Write::CreateTags { resource: name(), tags: tags(&[TAG_INSTALLATION, TAG_RETAINED]) }),
+            Write::Iam(IamWrite::CreateRole {
                 name: role(),
                 path: name(),
                 trust_policy: trust_policy(),
                 description: description(),
                 permissions_boundary: None,
                 tags: tags(&[TAG_HANDED_OVER]),
-            },
-            Write::UpdateTrustPolicy { role: role(), trust_policy: everything() },
-            Write::PutRolePolicy { role: role(), policy: name(), document: everything() },
-            Write::TagRole { role: role(), tags: tags(&[TAG_INSTALLATION]) },
-            Write::UntagRole { role: role(), keys: [TAG_RETAINED.to_owned()].into() },
-            Write::CreateLogGroup { name: log_group(), tags: tags(&[]) },
-            Write::PutRetentionPolicy { name: log_group(), days: 1 },
-            Write::TagLogGroup { arn: name(), tags: tags(&[]) },
-            Write::CreateFunction(NewFunction {
+            }),
+            Write::Iam(IamWrite::UpdateAssumeRolePolicy { role: role(), trust_policy: everything() }),
+            Write::Iam(IamWrite::PutRolePolicy { role: role(), policy: name(), document: everything() }),
+            Write::Iam(IamWrite::TagRole { role: role(), tags: tags(&[TAG_INSTALLATION]) }),
+            Write::Iam(IamWrite::UntagRole { role: role(), keys: [TAG_RETAINED.to_owned()].into() }),
+            Write::Logs(LogsWrite::CreateLogGroup { name: log_group(), tags: tags(&[]) }),
+            Write::Logs(LogsWrite::PutRetentionPolicy { name: log_group(), days: 1 }),
+            Write::Logs(LogsWrite::TagResource { arn: name(), tags: tags(&[]) }),
+            Write::Lambda(LambdaWrite::CreateFunction(NewFunction {
                 name: function(),
                 description: description(),
                 configuration: configuration(),
                 architecture: Architecture::Arm64,
                 package: Package::new(Vec::new()),
                 tags: tags(&[]),
-            }),
-            Write::UpdateFunctionConfiguration {
+            })),
+            Write::Lambda(LambdaWrite::UpdateFunctionConfiguration {
                 name: function(),
                 configuration: configuration(),
                 reset: BTreeSet::new(),
-            },
-            Write::UpdateFunctionCode {
+            }),
+            Write::Lambda(LambdaWrite::UpdateFunctionCode {
                 name: function(),
                 package: Package::new(Vec::new()),
                 architecture: Architecture::Arm64,
-            },
-            Write::TagFunction { arn: name(), tags: tags(&[]) },
+            }),
+            Write::Lambda(LambdaWrite::TagResource { arn: name(), tags: tags(&[]) }),
         ]
     }
 
@@ -180,13 +193,17 @@ mod tests {
     fn what_deletes_marks_or_leaves_a_role_with_what_lambda_needs_is_a_removal() {
         let role = || "pgai-x".parse::<crate::aws::RoleName>().expect("a role");
         for write in [
-            Write::DeleteRole { role: role() },
-            Write::DeleteFunction { name: "pgai-x".parse().expect("a function") },
-            Write::PutRolePolicy { role: role(), policy: "p".to_owned(), document: handed_over_policy() },
-            Write::UpdateTrustPolicy { role: role(), trust_policy: trust_policy() },
-            Write::TagRole { role: role(), tags: tags(&[TAG_HANDED_OVER, TAG_INSTALLATION]) },
-            Write::TagRole { role: role(), tags: tags(&[TAG_RETAINED]) },
-            Write::TagEc2 { resource: "sg-0abc1234".to_owned(), tags: tags(&[TAG_RETAINED]) },
+            Write::Iam(IamWrite::DeleteRole { role: role() }),
+            Write::Lambda(LambdaWrite::DeleteFunction { name: "pgai-x".parse().expect("a function") }),
+            Write::Iam(IamWrite::PutRolePolicy {
+                role: role(),
+                policy: "p".to_owned(),
+                document: handed_over_policy(),
+            }),
+            Write::Iam(IamWrite::UpdateAssumeRolePolicy { role: role(), trust_policy: trust_policy() }),
+            Write::Iam(IamWrite::TagRole { role: role(), tags: tags(&[TAG_HANDED_OVER, TAG_INSTALLATION]) }),
+            Write::Iam(IamWrite::TagRole { role: role(), tags: tags(&[TAG_RETAINED]) }),
+            Write::Ec2(Ec2Write::CreateTags { resource: "sg-0abc1234".to_owned(), tags: tags(&[TAG_RETAINED]) }),
         ] {
             let removal = Removal::try_from(write.clone()).expect("a removal");
             assert_eq!(removal.write(), &write);

@@ -1,7 +1,10 @@
 //! What people do in a life, phase by phase. Together they have the operator make every change that it makes in AWS.
 
 use private_genai_operator::{
-    aws::{Aws as _, EndpointChange, EndpointState, Package, Peer, PolicyDocument, Protocol, Rule, VpcEndpoint, Write},
+    aws::{
+        Aws as _, Ec2Write, EndpointChange, EndpointState, IamWrite, LambdaWrite, LogsWrite, Package, Peer,
+        PolicyDocument, Protocol, Rule, VpcEndpoint, Write,
+    },
     identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, TAG_VPC},
 };
 use serde_json::{Value, json};
@@ -132,17 +135,30 @@ async fn tamper_with_network(life: &Life<'_>) {
     let (functions, endpoints) = (group(FUNCTIONS_GROUP), group(ENDPOINTS_GROUP));
     let everywhere =
         || [Rule { protocol: Protocol::All, ports: None, peer: Peer::Ipv4("0.0.0.0/0".to_owned()) }].into();
-    site.write(Write::RevokeIngress { group: endpoints.id.clone(), rules: endpoints.ingress.clone() }).await;
-    site.write(Write::AuthorizeIngress { group: endpoints.id.clone(), rules: everywhere() }).await;
-    site.write(Write::RevokeEgress { group: functions.id.clone(), rules: functions.egress.clone() }).await;
-    site.write(Write::AuthorizeEgress { group: functions.id.clone(), rules: everywhere() }).await;
+    site.write(Write::Ec2(Ec2Write::RevokeSecurityGroupIngress {
+        group: endpoints.id.clone(),
+        rules: endpoints.ingress.clone(),
+    }))
+    .await;
+    site.write(Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress {
+        group: endpoints.id.clone(),
+        rules: everywhere(),
+    }))
+    .await;
+    site.write(Write::Ec2(Ec2Write::RevokeSecurityGroupEgress {
+        group: functions.id.clone(),
+        rules: functions.egress.clone(),
+    }))
+    .await;
+    site.write(Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress { group: functions.id.clone(), rules: everywhere() }))
+        .await;
     let untag = |resource: &str| {
         let lost = aws_sdk_ec2::types::Tag::builder().key(TAG_VPC).build();
         site.ec2.delete_tags().resources(resource).tags(lost).send()
     };
     untag(functions.id.as_str()).await.expect("the group is untagged");
 
-    site.write(Write::DeleteVpcEndpoint { endpoint: endpoint(life).await.id }).await;
+    site.write(Write::Ec2(Ec2Write::DeleteVpcEndpoints { endpoint: endpoint(life).await.id })).await;
 }
 
 async fn endpoint(life: &Life<'_>) -> VpcEndpoint {
@@ -154,7 +170,7 @@ async fn endpoint(life: &Life<'_>) -> VpcEndpoint {
 async fn take_a_subnet_off_the_endpoint(life: &Life<'_>) {
     let VpcEndpoint { id, subnets, .. } = endpoint(life).await;
     let change = EndpointChange { remove_subnets: subnets.into_iter().take(1).collect(), ..EndpointChange::default() };
-    life.site.write(Write::ModifyVpcEndpoint { endpoint: id, change }).await;
+    life.site.write(Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint: id, change })).await;
 }
 
 /// The same with what is the app's own.
@@ -169,23 +185,29 @@ async fn tamper_with_app(life: &Life<'_>) {
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
     }));
-    site.write(Write::PutRolePolicy { role: role.clone(), policy: "by-hand".to_owned(), document: all }).await;
+    site.write(Write::Iam(IamWrite::PutRolePolicy { role: role.clone(), policy: "by-hand".to_owned(), document: all }))
+        .await;
     let anybody = PolicyDocument::new(&json!({
         "Version": "2012-10-17",
         "Statement": [{"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "sts:AssumeRole"}],
     }));
-    site.write(Write::UpdateTrustPolicy { role: role.clone(), trust_policy: anybody }).await;
+    site.write(Write::Iam(IamWrite::UpdateAssumeRolePolicy { role: role.clone(), trust_policy: anybody })).await;
     let unbind = site.iam.delete_role_permissions_boundary().role_name(role.as_str()).send();
     unbind.await.expect("the role is not under its boundary any more");
-    site.write(Write::UntagRole { role, keys: [TAG_VPC.to_owned()].into() }).await;
+    site.write(Write::Iam(IamWrite::UntagRole { role, keys: [TAG_VPC.to_owned()].into() })).await;
 
     let functions = site.aws.functions(&site.region).await.expect("functions");
     let listing = functions.iter().find(|listing| listing.name == function).expect("the function");
     let package = Package::new(somebody_s_code());
-    site.write(Write::UpdateFunctionCode { name: function, package, architecture: listing.architecture }).await;
+    site.write(Write::Lambda(LambdaWrite::UpdateFunctionCode {
+        name: function,
+        package,
+        architecture: listing.architecture,
+    }))
+    .await;
     let untag = site.lambda.untag_resource().resource(&listing.arn).tag_keys(TAG_VPC).send();
     untag.await.expect("the function is untagged");
-    site.write(Write::PutRetentionPolicy { name: log_group.clone(), days: 1 }).await;
+    site.write(Write::Logs(LogsWrite::PutRetentionPolicy { name: log_group.clone(), days: 1 })).await;
     let groups = site.aws.log_groups(&site.region, log_group.as_str()).await.expect("log groups");
     let untag = site.logs.untag_resource().resource_arn(&groups[0].arn).tag_keys(TAG_VPC).send();
     untag.await.expect("the log group is untagged");

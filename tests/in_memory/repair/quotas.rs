@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use private_genai_operator::aws::{EndpointChange, Peer, PolicyDocument, Rule, SecurityGroup, SecurityGroupId, Write};
+use private_genai_operator::aws::{
+    Ec2Write, EndpointChange, IamWrite, Peer, PolicyDocument, Rule, SecurityGroup, SecurityGroupId, Write,
+};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -37,8 +39,8 @@ async fn sixty_ranges_in_place_of_a_rule_go_and_the_rule_is_back_in_the_same_pas
             let SecurityGroup { id, ingress, egress, .. } = group(&scene, component);
             let (revoke, authorize, calls) = if component == "-endpoints-" {
                 (
-                    Write::RevokeIngress { group: id.clone(), rules: ingress },
-                    Write::AuthorizeIngress { group: id, rules: sixty() },
+                    Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group: id.clone(), rules: ingress }),
+                    Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { group: id, rules: sixty() }),
                     [
                         "ec2:AuthorizeSecurityGroupIngress",
                         "ec2:RevokeSecurityGroupIngress",
@@ -47,8 +49,8 @@ async fn sixty_ranges_in_place_of_a_rule_go_and_the_rule_is_back_in_the_same_pas
                 )
             } else {
                 (
-                    Write::RevokeEgress { group: id.clone(), rules: egress },
-                    Write::AuthorizeEgress { group: id, rules: sixty() },
+                    Write::Ec2(Ec2Write::RevokeSecurityGroupEgress { group: id.clone(), rules: egress }),
+                    Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress { group: id, rules: sixty() }),
                     [
                         "ec2:AuthorizeSecurityGroupEgress",
                         "ec2:RevokeSecurityGroupEgress",
@@ -92,7 +94,7 @@ async fn inline_policies_that_fill_the_role_go_before_its_own_comes_back() {
         let world = scene.aws.world();
         let (role, record) = world.roles.iter().next().expect("a role");
         let own = record.role.inline_policies.keys().next().expect("a policy").clone();
-        write(&scene, Write::DeleteRolePolicy { role: role.clone(), policy: own });
+        write(&scene, Write::Iam(IamWrite::DeleteRolePolicy { role: role.clone(), policy: own }));
         // White space does not count: 10,240 characters.
         let document = |characters: usize| {
             let statement = |resource: String| json!({"Effect": "Allow", "Action": "*", "Resource": resource});
@@ -105,7 +107,10 @@ async fn inline_policies_that_fill_the_role_go_before_its_own_comes_back() {
         };
         for (name, characters) in [("by-hand-1", 5_120), ("by-hand-2", 5_120)] {
             let document = document(characters);
-            write(&scene, Write::PutRolePolicy { role: role.clone(), policy: name.to_owned(), document });
+            write(
+                &scene,
+                Write::Iam(IamWrite::PutRolePolicy { role: role.clone(), policy: name.to_owned(), document }),
+            );
         }
         sleep(RESYNC + SOON).await;
         assert_eq!(shape(&scene.aws.world()), before);
@@ -129,12 +134,12 @@ async fn an_endpoint_with_five_foreign_groups_gets_its_own_back_and_loses_them()
         };
         let foreign: BTreeSet<SecurityGroupId> = (0..5)
             .map(|n| {
-                let create = Write::CreateSecurityGroup {
+                let create = Write::Ec2(Ec2Write::CreateSecurityGroup {
                     vpc: vpc.clone(),
                     name: format!("theirs-{n}"),
                     description: "theirs".to_owned(),
                     tags: [].into(),
-                };
+                });
                 write(&scene, create);
                 group(&scene, &format!("theirs-{n}")).id
             })
@@ -144,7 +149,7 @@ async fn an_endpoint_with_five_foreign_groups_gets_its_own_back_and_loses_them()
             remove_security_groups: endpoint.security_groups.clone(),
             ..EndpointChange::default()
         };
-        write(&scene, Write::ModifyVpcEndpoint { endpoint: endpoint.id.clone(), change });
+        write(&scene, Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint: endpoint.id.clone(), change }));
         sleep(RESYNC + SOON).await;
         let after = shape(&scene.aws.world());
         assert!(before.is_subset(&after), "{:#?}", before.difference(&after));
@@ -164,7 +169,7 @@ async fn fifty_foreign_tags_keep_a_resource_s_own_from_coming_back_and_nothing_e
         super::by_hand(&scene, crate::memory::aws::ByHand::RemoveTags { from, keys: Some(keys) });
         let room = 50 - (endpoints.tags.len() - 1);
         let tags = (0..room).map(|n| (format!("theirs-{n}"), "x".to_owned())).collect();
-        write(&scene, Write::TagEc2 { resource: endpoints.id.to_string(), tags });
+        write(&scene, Write::Ec2(Ec2Write::CreateTags { resource: endpoints.id.to_string(), tags }));
         let full = shape(&scene.aws.world());
         for name in ["ingress opened", "endpoint policy opened", "foreign policy attached", "code replaced"] {
             drift(&scene, name);

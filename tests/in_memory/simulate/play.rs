@@ -7,7 +7,7 @@ use std::{
 };
 
 use private_genai_operator::{
-    aws::{EndpointState, SecurityGroup, SubnetId, VpcId, Write, Written},
+    aws::{Ec2Write, EndpointState, SecurityGroup, SubnetId, VpcId, Write, Written},
     identity::{TAG_OWNER, TAG_RETAINED},
 };
 use serde_json::{Value, json};
@@ -249,7 +249,7 @@ impl Player {
         let ours = |group: &&SecurityGroup| group.vpc == *vpc && Scene::installation().owns(&group.tags);
         for group in world.regions[&Scene::region()].groups.values().filter(ours) {
             let tags = [(TAG_OWNER.to_owned(), owner.clone())].into();
-            let write = Write::TagEc2 { resource: group.id.to_string(), tags };
+            let write = Write::Ec2(Ec2Write::CreateTags { resource: group.id.to_string(), tags });
             drop(self.scene.aws.act(&aws::Action::Write(Scene::region(), write)));
         }
     }
@@ -322,7 +322,7 @@ impl Player {
             return;
         }
         let Drift { action, .. } = possible.swap_remove(pick % possible.len());
-        if let aws::Action::Write(_, Write::AuthorizeEgress { group, .. }) = &action {
+        if let aws::Action::Write(_, Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress { group, .. })) = &action {
             self.witness.opened(group.clone());
         }
         drop(self.scene.aws.act(&action));
@@ -338,7 +338,8 @@ impl Player {
         let Some((_, _, id)) = self.pick_endpoint(pick) else { return };
         let endpoint = self.scene.aws.world().regions[&Scene::region()].endpoints[&id].clone();
         let Some(copy) = copy_of(endpoint, format!("copy {pick} of {id}")) else { return };
-        let made = self.scene.aws.act(&aws::Action::Write(Scene::region(), Write::CreateVpcEndpoint(copy)));
+        let made =
+            self.scene.aws.act(&aws::Action::Write(Scene::region(), Write::Ec2(Ec2Write::CreateVpcEndpoint(copy))));
         if let Ok(Written::VpcEndpoint(id, _)) = made {
             self.witness.copied(id);
         }

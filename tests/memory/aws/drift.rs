@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 
 use private_genai_operator::{
     aws::{
-        EndpointChange, EndpointState, Environment, FunctionConfiguration, FunctionState, Package, Peer,
-        PolicyDocument, Protocol, Region, Rule, SecurityGroup, Setting, VpcEndpoint, Write,
+        Ec2Write, EndpointChange, EndpointState, Environment, FunctionConfiguration, FunctionState, IamWrite,
+        LambdaWrite, LogsWrite, Package, Peer, PolicyDocument, Protocol, Region, Rule, SecurityGroup, Setting,
+        VpcEndpoint, Write,
     },
     identity::{InstallationId, TAG_OWNER},
 };
@@ -62,19 +63,28 @@ fn of_group(region: &Region, group: &SecurityGroup, add: Add<'_>) {
     let mut write = |name, write| add(name, Action::Write(region.clone(), write));
     let id = || group.id.clone();
     for rule in &group.ingress {
-        write("ingress rule deleted", Write::RevokeIngress { group: id(), rules: [rule.clone()].into() });
+        write(
+            "ingress rule deleted",
+            Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group: id(), rules: [rule.clone()].into() }),
+        );
     }
     for rule in &group.egress {
-        write("egress rule deleted", Write::RevokeEgress { group: id(), rules: [rule.clone()].into() });
+        write(
+            "egress rule deleted",
+            Write::Ec2(Ec2Write::RevokeSecurityGroupEgress { group: id(), rules: [rule.clone()].into() }),
+        );
     }
     let everywhere = Peer::Ipv4("0.0.0.0/0".into());
     let all = Rule { protocol: Protocol::All, ports: None, peer: everywhere.clone() };
     if !group.egress.contains(&all) {
-        write("egress opened", Write::AuthorizeEgress { group: id(), rules: [all].into() });
+        write("egress opened", Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress { group: id(), rules: [all].into() }));
     }
     let https = Rule::tcp(443, everywhere);
     if !group.ingress.contains(&https) {
-        write("ingress opened", Write::AuthorizeIngress { group: id(), rules: [https].into() });
+        write(
+            "ingress opened",
+            Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { group: id(), rules: [https].into() }),
+        );
     }
     add("group deleted", Action::ByHand(region.clone(), ByHand::DeleteGroup(id())));
     add("group's tags removed", untagged(region, Tagged::Group(id())));
@@ -87,7 +97,7 @@ fn of_group(region: &Region, group: &SecurityGroup, add: Add<'_>) {
 fn of_endpoint(region: &Region, state: &RegionState, endpoint: &VpcEndpoint, add: Add<'_>) {
     let id = || endpoint.id.clone();
     let mut modify = |name, change| {
-        add(name, Action::Write(region.clone(), Write::ModifyVpcEndpoint { endpoint: id(), change }));
+        add(name, Action::Write(region.clone(), Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint: id(), change })));
     };
     modify("endpoint policy opened", EndpointChange { policy: Some(full_access()), ..EndpointChange::default() });
     if let Some(default) = state.default_group(&endpoint.vpc) {
@@ -104,7 +114,7 @@ fn of_endpoint(region: &Region, state: &RegionState, endpoint: &VpcEndpoint, add
         let remove_subnets = endpoint.subnets.iter().take(1).cloned().collect();
         modify("endpoint's subnet removed", EndpointChange { remove_subnets, ..EndpointChange::default() });
     }
-    add("endpoint deleted", Action::Write(region.clone(), Write::DeleteVpcEndpoint { endpoint: id() }));
+    add("endpoint deleted", Action::Write(region.clone(), Write::Ec2(Ec2Write::DeleteVpcEndpoints { endpoint: id() })));
     add("endpoint vanished", Action::ByHand(region.clone(), ByHand::ForgetEndpoint(id())));
     add("endpoint's tags removed", untagged(region, Tagged::Endpoint(id())));
 }
@@ -114,7 +124,11 @@ fn of_function(region: &Region, record: &FunctionRecord, add: Add<'_>) {
     let name = || listing.name.clone();
     let now = &listing.configuration;
     let mut configure = |what, configuration| {
-        let write = Write::UpdateFunctionConfiguration { name: name(), configuration, reset: BTreeSet::new() };
+        let write = Write::Lambda(LambdaWrite::UpdateFunctionConfiguration {
+            name: name(),
+            configuration,
+            reset: BTreeSet::new(),
+        });
         add(what, Action::Write(region.clone(), write));
     };
     let detached = FunctionConfiguration { subnets: [].into(), security_groups: [].into(), ..now.clone() };
@@ -128,9 +142,10 @@ fn of_function(region: &Region, record: &FunctionRecord, add: Add<'_>) {
         add("function setting changed", Action::ByHand(region.clone(), alter));
     }
     let package = Package::new(b"somebody else's code".to_vec());
-    let code = Write::UpdateFunctionCode { name: name(), package, architecture: listing.architecture };
+    let code =
+        Write::Lambda(LambdaWrite::UpdateFunctionCode { name: name(), package, architecture: listing.architecture });
     add("code replaced", Action::Write(region.clone(), code));
-    add("function deleted", Action::Write(region.clone(), Write::DeleteFunction { name: name() }));
+    add("function deleted", Action::Write(region.clone(), Write::Lambda(LambdaWrite::DeleteFunction { name: name() })));
     add("function's tags removed", untagged(region, Tagged::Function(name())));
     let idle = ByHand::SetFunctionState {
         function: name(),
@@ -142,9 +157,12 @@ fn of_function(region: &Region, record: &FunctionRecord, add: Add<'_>) {
 
 fn of_log_group(region: &Region, record: &LogGroupRecord, add: Add<'_>) {
     let name = || record.group.name.clone();
-    add("log group deleted", Action::Write(region.clone(), Write::DeleteLogGroup { name: name() }));
+    add("log group deleted", Action::Write(region.clone(), Write::Logs(LogsWrite::DeleteLogGroup { name: name() })));
     let days = if record.group.retention_days == Some(1) { 3 } else { 1 };
-    add("retention changed", Action::Write(region.clone(), Write::PutRetentionPolicy { name: name(), days }));
+    add(
+        "retention changed",
+        Action::Write(region.clone(), Write::Logs(LogsWrite::PutRetentionPolicy { name: name(), days })),
+    );
     add("retention removed", Action::ByHand(region.clone(), ByHand::DeleteRetentionPolicy(name())));
     add("log group's tags removed", untagged(region, Tagged::LogGroup(name())));
 }
@@ -154,25 +172,30 @@ fn of_role(region: &Region, record: &RoleRecord, add: Add<'_>) {
     let mut write = |name, write| add(name, Action::Write(region.clone(), write));
     let allow_all = json!({"Effect": "Allow", "Action": "*", "Resource": "*"});
     let document = PolicyDocument::new(&json!({"Version": "2012-10-17", "Statement": [allow_all]}));
-    let put = |policy: &str| Write::PutRolePolicy { role: role(), policy: policy.into(), document: document.clone() };
+    let put = |policy: &str| {
+        Write::Iam(IamWrite::PutRolePolicy { role: role(), policy: policy.into(), document: document.clone() })
+    };
     for policy in record.role.inline_policies.keys() {
-        write("role policy deleted", Write::DeleteRolePolicy { role: role(), policy: policy.clone() });
+        write("role policy deleted", Write::Iam(IamWrite::DeleteRolePolicy { role: role(), policy: policy.clone() }));
         write("role policy opened", put(policy));
     }
     write("foreign inline policy added", put("by-hand"));
     let model = format!("arn:{}:bedrock:{region}::foundation-model/anthropic.claude-2", region.partition());
     let deny = json!({"Sid": "CallModels", "Effect": "Deny", "Action": "bedrock:InvokeModel", "Resource": [model]});
     let document = PolicyDocument::new(&json!({"Version": "2012-10-17", "Statement": [deny]}));
-    write("foreign denial added", Write::PutRolePolicy { role: role(), policy: "no-claude".into(), document });
+    write(
+        "foreign denial added",
+        Write::Iam(IamWrite::PutRolePolicy { role: role(), policy: "no-claude".into(), document }),
+    );
     let trust = json!({"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}});
     let trust_policy = PolicyDocument::new(&json!({"Version": "2012-10-17", "Statement": [trust]}));
-    write("trust policy changed", Write::UpdateTrustPolicy { role: role(), trust_policy });
+    write("trust policy changed", Write::Iam(IamWrite::UpdateAssumeRolePolicy { role: role(), trust_policy }));
     let policy_arn = format!("arn:{}:iam::aws:policy/AdministratorAccess", region.partition());
     let attach = ByHand::AttachRolePolicy { role: role(), policy_arn };
     add("foreign policy attached", Action::ByHand(region.clone(), attach));
     // Without one, whatever somebody puts there stays.
     if record.role.permissions_boundary.is_some() {
-        let swap = Write::PutRolePermissionsBoundary { role: role(), boundary: another_boundary() };
+        let swap = Write::Iam(IamWrite::PutRolePermissionsBoundary { role: role(), boundary: another_boundary() });
         add("permissions boundary swapped", Action::Write(region.clone(), swap));
         add("permissions boundary removed", Action::ByHand(region.clone(), ByHand::DeleteRoleBoundary(role())));
     }

@@ -1,6 +1,8 @@
 //! The one way in which a world changes: a pure, total function of the world and an action.
 
-use private_genai_operator::aws::{AwsError, Failure, Region, Write, Written};
+use private_genai_operator::aws::{
+    AwsError, Ec2Write, Failure, IamWrite, LambdaWrite, LogsWrite, Region, Write, Written,
+};
 
 use super::{
     by_hand::{self, ByHand},
@@ -81,52 +83,58 @@ pub(super) fn refused((service, operation): (&'static str, &'static str), refusa
 
 fn carry_out(world: &mut World, region: &Region, write: &Write) -> Answer {
     match write {
-        Write::CreateSecurityGroup { vpc, name, description, tags } => {
+        Write::Ec2(Ec2Write::CreateSecurityGroup { vpc, name, description, tags }) => {
             security_groups::create(world, region, vpc, name, description, tags)
         }
-        Write::AuthorizeIngress { group, rules } => {
+        Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { group, rules }) => {
             security_groups::authorize(world, region, group, security_groups::Direction::In, rules)
         }
-        Write::AuthorizeEgress { group, rules } => {
+        Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress { group, rules }) => {
             security_groups::authorize(world, region, group, security_groups::Direction::Out, rules)
         }
-        Write::RevokeIngress { group, rules } => {
+        Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group, rules }) => {
             security_groups::revoke(world, region, group, security_groups::Direction::In, rules)
         }
-        Write::RevokeEgress { group, rules } => {
+        Write::Ec2(Ec2Write::RevokeSecurityGroupEgress { group, rules }) => {
             security_groups::revoke(world, region, group, security_groups::Direction::Out, rules)
         }
-        Write::DeleteSecurityGroup { group } => security_groups::delete(world, region, group),
-        Write::DeleteNetworkInterface { interface } => interfaces::delete(world, region, interface),
-        Write::CreateVpcEndpoint(new) => endpoints::create(world, region, new),
-        Write::ModifyVpcEndpoint { endpoint, change } => endpoints::modify(world, region, endpoint, change),
-        Write::DeleteVpcEndpoint { endpoint } => endpoints::delete(world, region, endpoint),
-        Write::TagEc2 { resource, tags } => tags::tag_ec2(world, region, resource, tags),
-        Write::CreateRole { name, path, trust_policy, description, permissions_boundary, tags } => {
+        Write::Ec2(Ec2Write::DeleteSecurityGroup { group }) => security_groups::delete(world, region, group),
+        Write::Ec2(Ec2Write::DeleteNetworkInterface { interface }) => interfaces::delete(world, region, interface),
+        Write::Ec2(Ec2Write::CreateVpcEndpoint(new)) => endpoints::create(world, region, new),
+        Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint, change }) => {
+            endpoints::modify(world, region, endpoint, change)
+        }
+        Write::Ec2(Ec2Write::DeleteVpcEndpoints { endpoint }) => endpoints::delete(world, region, endpoint),
+        Write::Ec2(Ec2Write::CreateTags { resource, tags }) => tags::tag_ec2(world, region, resource, tags),
+        Write::Iam(IamWrite::CreateRole { name, path, trust_policy, description, permissions_boundary, tags }) => {
             let boundary = permissions_boundary.as_ref();
             iam::create_role(world, region, (path, name), trust_policy, description, boundary, tags)
         }
-        Write::PutRolePermissionsBoundary { role, boundary } => iam::put_boundary(world, role, boundary),
-        Write::UpdateTrustPolicy { role, trust_policy } => iam::update_trust_policy(world, role, trust_policy),
-        Write::PutRolePolicy { role, policy, document } => iam::put_role_policy(world, role, policy, document),
-        Write::DeleteRolePolicy { role, policy } => iam::delete_role_policy(world, role, policy),
-        Write::DetachRolePolicy { role, policy_arn } => iam::detach_role_policy(world, role, policy_arn),
-        Write::TagRole { role, tags } => iam::tag_role(world, role, tags),
-        Write::UntagRole { role, keys } => iam::untag_role(world, role, keys),
-        Write::DeleteRole { role } => iam::delete_role(world, role),
-        Write::CreateLogGroup { name, tags } => logs::create_group(world, region, name, tags),
-        Write::PutRetentionPolicy { name, days } => logs::put_retention(world, region, name, *days),
-        Write::TagLogGroup { arn, tags } => logs::tag(world, region, arn, tags),
-        Write::DeleteLogGroup { name } => logs::delete_group(world, region, name),
-        Write::CreateFunction(new) => lambda::create(world, region, new),
-        Write::UpdateFunctionConfiguration { name, configuration, reset } => {
+        Write::Iam(IamWrite::PutRolePermissionsBoundary { role, boundary }) => iam::put_boundary(world, role, boundary),
+        Write::Iam(IamWrite::UpdateAssumeRolePolicy { role, trust_policy }) => {
+            iam::update_trust_policy(world, role, trust_policy)
+        }
+        Write::Iam(IamWrite::PutRolePolicy { role, policy, document }) => {
+            iam::put_role_policy(world, role, policy, document)
+        }
+        Write::Iam(IamWrite::DeleteRolePolicy { role, policy }) => iam::delete_role_policy(world, role, policy),
+        Write::Iam(IamWrite::DetachRolePolicy { role, policy_arn }) => iam::detach_role_policy(world, role, policy_arn),
+        Write::Iam(IamWrite::TagRole { role, tags }) => iam::tag_role(world, role, tags),
+        Write::Iam(IamWrite::UntagRole { role, keys }) => iam::untag_role(world, role, keys),
+        Write::Iam(IamWrite::DeleteRole { role }) => iam::delete_role(world, role),
+        Write::Logs(LogsWrite::CreateLogGroup { name, tags }) => logs::create_group(world, region, name, tags),
+        Write::Logs(LogsWrite::PutRetentionPolicy { name, days }) => logs::put_retention(world, region, name, *days),
+        Write::Logs(LogsWrite::TagResource { arn, tags }) => logs::tag(world, region, arn, tags),
+        Write::Logs(LogsWrite::DeleteLogGroup { name }) => logs::delete_group(world, region, name),
+        Write::Lambda(LambdaWrite::CreateFunction(new)) => lambda::create(world, region, new),
+        Write::Lambda(LambdaWrite::UpdateFunctionConfiguration { name, configuration, reset }) => {
             lambda::update_configuration(world, region, name, configuration, reset)
         }
-        Write::UpdateFunctionCode { name, package, architecture } => {
+        Write::Lambda(LambdaWrite::UpdateFunctionCode { name, package, architecture }) => {
             lambda::update_code(world, region, name, package, *architecture)
         }
-        Write::DeleteFunction { name } => lambda::delete(world, region, name),
-        Write::TagFunction { arn, tags } => lambda::tag(world, region, arn, tags),
+        Write::Lambda(LambdaWrite::DeleteFunction { name }) => lambda::delete(world, region, name),
+        Write::Lambda(LambdaWrite::TagResource { arn, tags }) => lambda::tag(world, region, arn, tags),
     }
 }
 

@@ -9,7 +9,7 @@ use private_genai_operator::{
         app::{App, FunctionStatus},
     },
     app::{self, Facts, NetworkView},
-    aws::{AwsError, Failure, FunctionState, SecurityGroupId, SubnetId, Write, Written},
+    aws::{AwsError, Ec2Write, Failure, FunctionState, SecurityGroupId, SubnetId, Write, Written},
     engine::{Freshness, Pass, PassAction, Released},
     network::{self, decide::Outcome},
     plan::Plan,
@@ -293,7 +293,7 @@ fn nobody_before(state: &State, plan: &Plan) -> Result<(), Wrong> {
     let here = &state.world.regions[&region()];
     let live = live_endpoints(here);
     for step in &plan.steps {
-        let Write::DeleteVpcEndpoint { endpoint } = &step.write else { continue };
+        let Write::Ec2(Ec2Write::DeleteVpcEndpoints { endpoint }) = &step.write else { continue };
         let Some((vpc, ..)) = live.iter().find(|(_, _, id)| id == endpoint) else { continue };
         let is_in_vpc = |subnet: &SubnetId| here.subnets.get(subnet).is_some_and(|subnet| subnet.vpc == *vpc);
         let function = here.functions.values().map(|function| &function.detail).find(|function| {
@@ -328,7 +328,7 @@ fn others_stay(write: &Write, before: &aws::World, after: &aws::World) -> Result
     stay(&before.functions, &after.functions, |it| ours.owns(&it.detail.tags))?;
     stay(&before.log_groups, &after.log_groups, |it| ours.owns(&it.tags))?;
     // Of those that went otherwise, AWS released what nobody needed any more.
-    if matches!(write, Write::DeleteNetworkInterface { .. }) {
+    if matches!(write, Write::Ec2(Ec2Write::DeleteNetworkInterface { .. })) {
         let our_group = |id: &SecurityGroupId| before.groups.get(id).is_some_and(|it| ours.owns(&it.tags));
         let carries_ours = |it: &Interface| before.groups_of(it).is_some_and(|groups| groups.iter().any(&our_group));
         stay(&before.interfaces, &after.interfaces, |it| {

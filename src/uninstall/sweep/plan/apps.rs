@@ -6,7 +6,10 @@ use super::{Given, Plan, Unit, networks::functions_group};
 use crate::{
     api::{condition::ConditionType, network::NetworkKey},
     app::{LogGroupFacts, Observed, teardown},
-    aws::{FunctionDetail, FunctionName, FunctionState, NetworkInterfaceId, Region, Role, RoleName, Write},
+    aws::{
+        FunctionDetail, FunctionName, FunctionState, IamWrite, LambdaWrite, LogsWrite, NetworkInterfaceId, Region,
+        Role, RoleName, Write,
+    },
     identity::{AppIdentity, HandOver, TAG_RETAINED, is_retained, missing_tags},
     network::{held_by_lambda, interfaces_of_functions},
     plan::{Plan as Steps, listed},
@@ -169,7 +172,7 @@ fn retain(app: &App<'_>, given: &Given<'_>) -> Unit {
             if !given.memory.retained.contains(&role.name) {
                 let mut tags = app.identity.as_ref().map(|it| missing_tags(&it.tags(), &role.tags)).unwrap_or_default();
                 tags.insert(TAG_RETAINED.to_owned(), "true".to_owned());
-                unit.step(&app.region, Write::TagRole { role: role.name.clone(), tags });
+                unit.step(&app.region, Write::Iam(IamWrite::TagRole { role: role.name.clone(), tags }));
             }
         }
         Some(role) => unit.problems.push(untagged("Role", role.name.as_str(), given)),
@@ -235,14 +238,14 @@ fn by_name(app: &App<'_>, interfaces: &BTreeSet<NetworkInterfaceId>, given: &Giv
         if owned(&function.tags) {
             unit.waits.push(format!("Function {name} is being deleted."));
             if function.state != FunctionState::Deleting {
-                unit.step(&app.region, Write::DeleteFunction { name });
+                unit.step(&app.region, Write::Lambda(LambdaWrite::DeleteFunction { name }));
             }
         }
         return;
     }
     if let Some(facts) = app.log_group.filter(|facts| facts.tags.as_ref().is_some_and(owned)) {
         unit.waits.push(format!("Log group {} is being deleted.", facts.group.name));
-        unit.step(&app.region, Write::DeleteLogGroup { name: facts.group.name.clone() });
+        unit.step(&app.region, Write::Logs(LogsWrite::DeleteLogGroup { name: facts.group.name.clone() }));
     }
     let Some(role) = app.role.filter(|role| owned(&role.tags)) else { return };
     if interfaces.is_empty() {

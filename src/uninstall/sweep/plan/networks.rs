@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     api::{condition::ConditionType, network::NetworkKey},
-    aws::{Endpoints, NetworkInterfaceId, Role, SecurityGroup, SecurityGroupId, Topology, Write},
+    aws::{Ec2Write, Endpoints, NetworkInterfaceId, Role, SecurityGroup, SecurityGroupId, Topology, Write},
     identity::{FUNCTIONS_GROUP, HandOver, NetworkIdentity, TAG_RETAINED, is_retained},
     network::{Observed, OtherFunctions, can_be_deleted, held_by_lambda, left_behind, teardown},
     plan::{Plan as Steps, listed},
@@ -91,7 +91,7 @@ impl Network {
         for (resource, _) in groups.chain(endpoints).filter(|(_, tags)| !is_retained(tags)) {
             unit.waits.push(format!("{resource} is tagged as retained; AWS takes seconds to show it."));
             let tags = [(TAG_RETAINED.to_owned(), "true".to_owned())].into();
-            unit.step(&self.key.region, Write::TagEc2 { resource, tags });
+            unit.step(&self.key.region, Write::Ec2(Ec2Write::CreateTags { resource, tags }));
         }
     }
 

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use private_genai_operator::aws::{EndpointState, RouteTarget, Write};
+use private_genai_operator::aws::{Ec2Write, EndpointState, LambdaWrite, RouteTarget, Write};
 
 use super::{Account, ByHand, Delays, installation, our_tags};
 use crate::memory::aws::{VpcShape, by_hand::Tagged, reads, setup::zone_of};
@@ -27,7 +27,7 @@ fn a_group_that_lambda_still_has_interfaces_with_cannot_be_deleted() {
     let mut account = Account::with(delays, &VpcShape::default());
     let group = account.group("a");
     let function = account.function("one", &group);
-    account.write(Write::DeleteFunction { name: function }).expect("the function");
+    account.write(Write::Lambda(LambdaWrite::DeleteFunction { name: function })).expect("the function");
     let refused = account.by_hand(ByHand::DeleteGroup(group)).expect_err("interfaces are released late");
     assert!(format!("{refused:?}").contains("DependencyViolation"), "{refused:?}");
 }
@@ -37,7 +37,7 @@ fn tags_are_removed_one_by_one_or_all() {
     let mut account = Account::new();
     let group = account.group("a");
     let more = [("owner".to_owned(), "team".to_owned())].into();
-    account.write(Write::TagEc2 { resource: group.to_string(), tags: more }).expect("the group");
+    account.write(Write::Ec2(Ec2Write::CreateTags { resource: group.to_string(), tags: more })).expect("the group");
     let mut remove = |keys| {
         account.by_hand(ByHand::RemoveTags { from: Tagged::Group(group.clone()), keys }).expect("the group");
         account.world.regions[&account.region].groups[&group].tags.clone()
@@ -67,7 +67,7 @@ fn the_shape_of_a_vpc_and_what_aws_offers_can_change() {
 
     let group = account.group("a");
     account.by_hand(ByHand::DeleteVpc(vpc.clone())).expect_err("a group is in it");
-    account.write(Write::DeleteSecurityGroup { group }).expect("nothing carries it");
+    account.write(Write::Ec2(Ec2Write::DeleteSecurityGroup { group })).expect("nothing carries it");
     account.by_hand(ByHand::DeleteSubnet(account.subnets[0].clone())).expect("an empty subnet");
     account.by_hand(ByHand::DeleteVpc(vpc.clone())).expect("an empty VPC");
     assert!(reads::vpcs(&account.world.regions[&account.region], &[vpc].into()).is_empty());

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use private_genai_operator::aws::{EndpointState, Peer, Rule, Write};
+use private_genai_operator::aws::{Ec2Write, EndpointState, LogsWrite, Peer, Rule, Write};
 
 use super::{Account, installation, log_group, our_tags};
 use crate::memory::aws::{Action, Delays, World, drifts, step};
@@ -12,13 +12,21 @@ fn furnished() -> Account {
     account.function("pgai-app", &group);
     account.endpoint("token");
     let rules = BTreeSet::from([Rule::tcp(443, Peer::Group(group.clone()))]);
-    account.write(Write::AuthorizeIngress { group: group.clone(), rules: rules.clone() }).expect("a new rule");
-    account.write(Write::AuthorizeEgress { group: group.clone(), rules }).expect("a new rule");
+    account
+        .write(Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { group: group.clone(), rules: rules.clone() }))
+        .expect("a new rule");
+    account
+        .write(Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress { group: group.clone(), rules }))
+        .expect("a new rule");
     let everything = account.world.regions[&account.region].groups[&group].egress.iter().take(1).cloned().collect();
-    account.write(Write::RevokeEgress { group, rules: everything }).expect("a new group's own rule");
+    account
+        .write(Write::Ec2(Ec2Write::RevokeSecurityGroupEgress { group, rules: everything }))
+        .expect("a new group's own rule");
     let name = log_group("/aws/lambda/pgai-app");
-    account.write(Write::CreateLogGroup { name: name.clone(), tags: our_tags() }).expect("a new log group");
-    account.write(Write::PutRetentionPolicy { name, days: 30 }).expect("the log group");
+    account
+        .write(Write::Logs(LogsWrite::CreateLogGroup { name: name.clone(), tags: our_tags() }))
+        .expect("a new log group");
+    account.write(Write::Logs(LogsWrite::PutRetentionPolicy { name, days: 30 })).expect("the log group");
     account
 }
 

@@ -1,5 +1,6 @@
 use private_genai_operator::aws::{
-    EndpointChange, EndpointState, Failure, NewVpcEndpoint, PolicyDocument, VpcDns, VpcEndpointId, Write, Written,
+    Ec2Write, EndpointChange, EndpointState, Failure, NewVpcEndpoint, PolicyDocument, VpcDns, VpcEndpointId, Write,
+    Written,
 };
 use serde_json::json;
 
@@ -11,11 +12,11 @@ fn slow() -> Delays {
 }
 
 fn create(new: &NewVpcEndpoint) -> Write {
-    Write::CreateVpcEndpoint(new.clone())
+    Write::Ec2(Ec2Write::CreateVpcEndpoint(new.clone()))
 }
 
 fn delete(endpoint: &VpcEndpointId) -> Write {
-    Write::DeleteVpcEndpoint { endpoint: endpoint.clone() }
+    Write::Ec2(Ec2Write::DeleteVpcEndpoints { endpoint: endpoint.clone() })
 }
 
 #[test]
@@ -78,7 +79,7 @@ fn private_dns_needs_the_vpcs_dns_and_a_name_that_nobody_holds() {
         let id = account.create_endpoint(without);
         account.advance(60);
         let enable = EndpointChange { private_dns: Some(true), ..EndpointChange::default() };
-        let enable = Write::ModifyVpcEndpoint { endpoint: id, change: enable };
+        let enable = Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint: id, change: enable });
         account.refuses(enable.clone(), "InvalidParameter", Failure::Invalid);
         let dns = VpcDns { support: true, hostnames: true };
         account.by_hand(ByHand::SetVpcDns { vpc: account.vpc.clone(), dns }).expect("the VPC");
@@ -124,7 +125,7 @@ fn subnets_are_of_the_vpc_one_in_each_zone_that_the_service_offers() {
     let id = account.create_endpoint(NewVpcEndpoint { subnets: [same_zone.clone()].into(), ..new });
     account.by_hand(ByHand::SetAddresses { subnet: one.clone(), addresses: 10 }).expect("the subnet");
     let add = EndpointChange { add_subnets: [one].into(), ..EndpointChange::default() };
-    let modify = |change| Write::ModifyVpcEndpoint { endpoint: id.clone(), change };
+    let modify = |change| Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint: id.clone(), change });
     account.refuses(modify(add.clone()), "DuplicateSubnetsInSameZone", Failure::Invalid);
     account.write(modify(EndpointChange { remove_subnets: [same_zone].into(), ..add })).expect("one for the other");
     assert_eq!(account.see(&id).map(|endpoint| endpoint.interfaces.len()), Some(1));
@@ -205,7 +206,7 @@ fn a_vpc_holds_fifty_endpoints() {
 fn an_available_endpoint_is_modified_and_no_other() {
     let mut account = Account::with(slow(), &VpcShape::default());
     let id = account.endpoint("token");
-    let modify = |change| Write::ModifyVpcEndpoint { endpoint: id.clone(), change };
+    let modify = |change| Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint: id.clone(), change });
     let other_policy = || EndpointChange { policy: Some(endpoint_policy()), ..EndpointChange::default() };
     account.refuses(modify(other_policy()), "IncorrectState", Failure::NotYet);
     account.happen(Transition::EndpointAvailable(account.region.clone(), id.clone())).expect("it is due");
@@ -219,7 +220,7 @@ fn an_available_endpoint_is_modified_and_no_other() {
     account.modify(&id, EndpointChange { add_security_groups: [new].into(), ..remove.clone() }).expect("one is left");
     account.refuses(modify(remove), "InvalidGroup.NotFound", Failure::NotFound);
     for group in old {
-        account.write(Write::DeleteSecurityGroup { group }).expect("no interface carries it any more");
+        account.write(Write::Ec2(Ec2Write::DeleteSecurityGroup { group })).expect("no interface carries it any more");
     }
     let switch = EndpointChange { private_dns: Some(false), ..EndpointChange::default() };
     account.modify(&id, switch).expect("available");
@@ -237,7 +238,7 @@ fn an_endpoints_group_is_in_use_until_the_endpoint_is_deleted() {
     let mut account = Account::with(slow(), &VpcShape::default());
     let new = account.new_endpoint("token");
     let group = new.security_groups.first().expect("a group").clone();
-    let delete_group = Write::DeleteSecurityGroup { group };
+    let delete_group = Write::Ec2(Ec2Write::DeleteSecurityGroup { group });
     let id = account.create_endpoint(new);
     account.write(delete(&id)).expect("it is there");
     account.refuses(delete_group.clone(), "DependencyViolation", Failure::InUse);

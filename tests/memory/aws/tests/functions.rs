@@ -1,27 +1,27 @@
 use std::collections::BTreeSet;
 
 use private_genai_operator::aws::{
-    Architecture, Environment, Failure, FunctionConfiguration, FunctionDetail, FunctionName, FunctionState,
-    NewFunction, Package, RoleName, SecurityGroupId, Tenancy, UpdateStatus, Write,
+    Architecture, Ec2Write, Environment, Failure, FunctionConfiguration, FunctionDetail, FunctionName, FunctionState,
+    IamWrite, LambdaWrite, NewFunction, Package, RoleName, SecurityGroupId, Tenancy, UpdateStatus, Write,
 };
 
 use super::{Account, ByHand, Delays, VpcShape, installation, interface_policy, new_role, unattached_function};
 use crate::memory::aws::reads;
 
 fn create(new: &NewFunction) -> Write {
-    Write::CreateFunction(new.clone())
+    Write::Lambda(LambdaWrite::CreateFunction(new.clone()))
 }
 
 fn configure(name: &FunctionName, configuration: &FunctionConfiguration) -> Write {
-    Write::UpdateFunctionConfiguration {
+    Write::Lambda(LambdaWrite::UpdateFunctionConfiguration {
         name: name.clone(),
         configuration: configuration.clone(),
         reset: BTreeSet::new(),
-    }
+    })
 }
 
 fn delete(name: &FunctionName) -> Write {
-    Write::DeleteFunction { name: name.clone() }
+    Write::Lambda(LambdaWrite::DeleteFunction { name: name.clone() })
 }
 
 fn detail(account: &Account, name: &FunctionName) -> FunctionDetail {
@@ -57,8 +57,11 @@ fn a_function_is_pending_then_active_and_takes_no_other_call_meanwhile() {
     account.write(configure(&name, &bigger)).expect("idle");
     assert_ne!(detail(&account, &name).listing.last_modified, before);
     let package = Package::new(b"new code".to_vec());
-    let code =
-        Write::UpdateFunctionCode { name: name.clone(), package: package.clone(), architecture: Architecture::X86_64 };
+    let code = Write::Lambda(LambdaWrite::UpdateFunctionCode {
+        name: name.clone(),
+        package: package.clone(),
+        architecture: Architecture::X86_64,
+    });
     account.refuses(code.clone(), "ResourceConflictException", Failure::NotYet);
     account.advance(5);
     account.write(code).expect("one update at a time");
@@ -78,7 +81,8 @@ fn a_functions_name_is_unique_and_a_missing_function_is_not_found() {
     let missing = "missing".parse().expect("a function name");
     account.refuses(delete(&missing), "ResourceNotFoundException", Failure::NotFound);
     account.refuses(configure(&missing, &new.configuration), "ResourceNotFoundException", Failure::NotFound);
-    let tag = |arn: String| Write::TagFunction { arn, tags: [("owner".into(), "team".into())].into() };
+    let tag =
+        |arn: String| Write::Lambda(LambdaWrite::TagResource { arn, tags: [("owner".into(), "team".into())].into() });
     account.refuses(
         tag(format!("{}x", detail(&account, &name).listing.arn)),
         "ResourceNotFoundException",
@@ -194,7 +198,7 @@ fn interfaces_outlive_functions_and_hold_their_group() {
     let delays = Delays { interfaces_released: 1_200, ..Delays::default() };
     let mut account = Account::with(delays, &VpcShape::default());
     let group = account.group("functions");
-    let delete_group = Write::DeleteSecurityGroup { group: group.clone() };
+    let delete_group = Write::Ec2(Ec2Write::DeleteSecurityGroup { group: group.clone() });
     let name = account.function("one", &group);
     account.write(delete(&name)).expect("it is there");
     account.advance(1_199);
@@ -222,11 +226,13 @@ fn interfaces_stay_for_ever_when_the_role_that_caused_them_is_gone_too_early() {
     let name = account.function("one", &group);
     let role: RoleName = "one".parse().expect("a role name");
     account.write(delete(&name)).expect("it is there");
-    account.write(Write::DeleteRolePolicy { role: role.clone(), policy: "app".into() }).expect("the policy");
-    account.write(Write::DeleteRole { role }).expect("an empty role");
+    account
+        .write(Write::Iam(IamWrite::DeleteRolePolicy { role: role.clone(), policy: "app".into() }))
+        .expect("the policy");
+    account.write(Write::Iam(IamWrite::DeleteRole { role })).expect("an empty role");
     account.advance(1_200);
     assert_eq!(interfaces(&account), 2);
-    account.refuses(Write::DeleteSecurityGroup { group }, "DependencyViolation", Failure::InUse);
+    account.refuses(Write::Ec2(Ec2Write::DeleteSecurityGroup { group }), "DependencyViolation", Failure::InUse);
     let state = &account.world.regions[&account.region];
     let stuck: Vec<_> = state.interfaces.keys().cloned().collect();
     assert_eq!(reads::leftovers(&account.world, &installation()).len(), 3, "two interfaces and a group");

@@ -1,7 +1,8 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use private_genai_operator::aws::{
-    Aws, AwsError, EndpointState, Failure, FunctionName, LogGroup, NewVpcEndpoint, VpcId, Write, Written,
+    Aws, AwsError, Ec2Write, EndpointState, Failure, FunctionName, LambdaWrite, LogGroup, LogsWrite, NewVpcEndpoint,
+    VpcId, Write, Written,
 };
 
 use super::{
@@ -77,8 +78,14 @@ async fn lists_are_read_page_by_page() {
     write(new_role("app"));
     for n in 0..51 {
         let name = format!("f{n}").parse().expect("a function name");
-        write(Write::CreateFunction(private_genai_operator::aws::NewFunction { name, ..unattached_function("app") }));
-        write(Write::CreateLogGroup { name: log_group(&format!("/aws/lambda/pgai-{n}")), tags: our_tags() });
+        write(Write::Lambda(LambdaWrite::CreateFunction(private_genai_operator::aws::NewFunction {
+            name,
+            ..unattached_function("app")
+        })));
+        write(Write::Logs(LogsWrite::CreateLogGroup {
+            name: log_group(&format!("/aws/lambda/pgai-{n}")),
+            tags: our_tags(),
+        }));
     }
     assert_eq!(calls(&aws), [], "what somebody else does is not in the operator's journal");
     assert_eq!(aws.functions(&region).await.expect("a list").len(), 51);
@@ -108,7 +115,7 @@ async fn aws_follows_tokios_clock_and_what_a_test_skips() {
         security_groups: [].into(),
         ..new
     };
-    let created = aws.write(&region, &Write::CreateVpcEndpoint(new)).await.expect("an endpoint");
+    let created = aws.write(&region, &Write::Ec2(Ec2Write::CreateVpcEndpoint(new))).await.expect("an endpoint");
     assert!(matches!(created, Written::VpcEndpoint(_, EndpointState::Pending)));
     let state = async || aws.vpc_endpoints(&region, &[vpc.clone()].into()).await.expect("a list")[0].state.clone();
     tokio::time::sleep(Duration::from_secs(40)).await;

@@ -1,7 +1,7 @@
 use private_genai_operator::{
     aws::{
-        Answer, EndpointChange, Environment, Evidence, Failure, FunctionError, FunctionName, FunctionState,
-        NewFunction, Peer, ProbeError, Rule, SecurityGroupId, VpcEndpointId, Write,
+        Answer, Ec2Write, EndpointChange, Environment, Evidence, Failure, FunctionError, FunctionName, FunctionState,
+        LambdaWrite, NewFunction, Peer, ProbeError, Rule, SecurityGroupId, VpcEndpointId, Write,
     },
     function,
 };
@@ -30,9 +30,18 @@ impl Path {
         let endpoints = new.security_groups.first().expect("a group").clone();
         let endpoint = account.create_endpoint(new);
         let everything = account.world.regions[&account.region].groups[&functions].egress.clone();
-        account.write(Write::RevokeEgress { group: functions.clone(), rules: everything }).expect("revoked");
-        account.write(Write::AuthorizeEgress { group: functions.clone(), rules: https(&endpoints) }).expect("a rule");
-        account.write(Write::AuthorizeIngress { group: endpoints, rules: https(&functions) }).expect("a rule");
+        account
+            .write(Write::Ec2(Ec2Write::RevokeSecurityGroupEgress { group: functions.clone(), rules: everything }))
+            .expect("revoked");
+        account
+            .write(Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress {
+                group: functions.clone(),
+                rules: https(&endpoints),
+            }))
+            .expect("a rule");
+        account
+            .write(Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { group: endpoints, rules: https(&functions) }))
+            .expect("a rule");
         let mut new = NewFunction { package: function::built_in().clone(), ..account.new_function("one", &functions) };
         if url {
             let name = account.see(&endpoint).expect("the endpoint").dns_names[0].clone();
@@ -40,7 +49,7 @@ impl Path {
             new.configuration.environment = Environment::new([variable].into());
         }
         let function = new.name.clone();
-        account.write(Write::CreateFunction(new)).expect("a function");
+        account.write(Write::Lambda(LambdaWrite::CreateFunction(new))).expect("a function");
         Self { account, function, endpoint, functions }
     }
 
@@ -77,12 +86,16 @@ fn what_a_function_reaches_follows_from_rules_dns_and_the_endpoint_s_state() {
         |found: &Evidence| assert_eq!((found.error, found.addresses.len()), (Some(ProbeError::ConnectTimeout), 2));
     silent(&ends(&|path| {
         let rules = path.account.world.regions[&path.account.region].groups[&path.functions].egress.clone();
-        path.account.write(Write::RevokeEgress { group: path.functions.clone(), rules }).expect("revoked");
+        path.account
+            .write(Write::Ec2(Ec2Write::RevokeSecurityGroupEgress { group: path.functions.clone(), rules }))
+            .expect("revoked");
     }));
     silent(&ends(&|path| {
         let group = path.account.see(&path.endpoint).expect("the endpoint").security_groups.first().cloned();
         let group = group.expect("a group");
-        path.account.write(Write::RevokeIngress { group, rules: https(&path.functions) }).expect("revoked");
+        path.account
+            .write(Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group, rules: https(&path.functions) }))
+            .expect("revoked");
     }));
     silent(&ends(&|path| {
         path.account.by_hand(ByHand::CloseNetwork { vpc: path.account.vpc.clone(), closed: true }).expect("closed");
@@ -94,7 +107,7 @@ fn what_a_function_reaches_follows_from_rules_dns_and_the_endpoint_s_state() {
     assert_eq!(public.addresses, ["192.0.2.1".parse().expect("an address")].into());
     assert_eq!(public.error, Some(ProbeError::ConnectTimeout));
     let mut path = Path::new(Delays::default(), true);
-    path.account.write(Write::DeleteVpcEndpoint { endpoint: path.endpoint.clone() }).expect("deleted");
+    path.account.write(Write::Ec2(Ec2Write::DeleteVpcEndpoints { endpoint: path.endpoint.clone() })).expect("deleted");
     assert_eq!(path.evidence().error, Some(ProbeError::DnsNotFound));
 }
 

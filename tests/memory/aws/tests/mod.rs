@@ -10,9 +10,9 @@ mod roles_and_logs;
 mod security_groups;
 
 use private_genai_operator::aws::{
-    Architecture, EndpointChange, Environment, Failure, FunctionConfiguration, FunctionName, LogGroupName, NewFunction,
-    NewVpcEndpoint, Package, PolicyDocument, Region, RoleName, SecurityGroupId, SubnetId, Tags, VpcEndpoint,
-    VpcEndpointId, VpcId, Write, Written,
+    Architecture, Ec2Write, EndpointChange, Environment, Failure, FunctionConfiguration, FunctionName, IamWrite,
+    LambdaWrite, LogGroupName, NewFunction, NewVpcEndpoint, Package, PolicyDocument, Region, RoleName, SecurityGroupId,
+    SubnetId, Tags, VpcEndpoint, VpcEndpointId, VpcId, Write, Written,
 };
 use private_genai_operator::identity::InstallationId;
 use serde_json::json;
@@ -105,7 +105,7 @@ impl Account {
     }
 
     fn create_endpoint(&mut self, new: NewVpcEndpoint) -> VpcEndpointId {
-        let created = self.write(Write::CreateVpcEndpoint(new)).expect("an endpoint");
+        let created = self.write(Write::Ec2(Ec2Write::CreateVpcEndpoint(new))).expect("an endpoint");
         let Written::VpcEndpoint(id, _) = created else { panic!("{created:?} is not an endpoint") };
         id
     }
@@ -115,7 +115,7 @@ impl Account {
     }
 
     fn modify(&mut self, endpoint: &VpcEndpointId, change: EndpointChange) -> Outcome {
-        self.write(Write::ModifyVpcEndpoint { endpoint: endpoint.clone(), change })
+        self.write(Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint: endpoint.clone(), change }))
     }
 
     /// A role that a function in a VPC can have.
@@ -148,13 +148,18 @@ impl Account {
 
     fn function(&mut self, name: &str, group: &SecurityGroupId) -> FunctionName {
         let new = self.new_function(name, group);
-        self.write(Write::CreateFunction(new)).expect("a function");
+        self.write(Write::Lambda(LambdaWrite::CreateFunction(new))).expect("a function");
         name.parse().expect("a function name")
     }
 }
 
 fn new_group(vpc: &VpcId, name: &str) -> Write {
-    Write::CreateSecurityGroup { vpc: vpc.clone(), name: name.into(), description: "a test".into(), tags: our_tags() }
+    Write::Ec2(Ec2Write::CreateSecurityGroup {
+        vpc: vpc.clone(),
+        name: name.into(),
+        description: "a test".into(),
+        tags: our_tags(),
+    })
 }
 
 fn policy(statement: &serde_json::Value) -> PolicyDocument {
@@ -170,14 +175,14 @@ fn trust_policy() -> PolicyDocument {
 }
 
 fn new_role(name: &str) -> Write {
-    Write::CreateRole {
+    Write::Iam(IamWrite::CreateRole {
         name: name.parse().expect("a role name"),
         path: installation().role_path(),
         trust_policy: trust_policy(),
         description: "a test".into(),
         permissions_boundary: None,
         tags: our_tags(),
-    }
+    })
 }
 
 fn role_arn(name: &str) -> String {
@@ -186,7 +191,7 @@ fn role_arn(name: &str) -> String {
 
 fn interface_policy(role: &RoleName) -> Write {
     let document = policy(&json!({"Effect": "Allow", "Action": "ec2:*NetworkInterface*", "Resource": "*"}));
-    Write::PutRolePolicy { role: role.clone(), policy: "app".into(), document }
+    Write::Iam(IamWrite::PutRolePolicy { role: role.clone(), policy: "app".into(), document })
 }
 
 fn unattached_function(name: &str) -> NewFunction {

@@ -1,4 +1,4 @@
-use private_genai_operator::aws::{Failure, PolicyDocument, RoleName, Write};
+use private_genai_operator::aws::{Failure, IamWrite, LogsWrite, PolicyDocument, RoleName, Write};
 use serde_json::json;
 
 use super::{
@@ -11,13 +11,15 @@ use crate::memory::aws::reads;
 fn a_roles_name_is_unique_in_the_account_whatever_its_case_and_path() {
     let mut account = Account::new();
     account.write(new_role("app")).expect("a new role");
-    let elsewhere = |name: &str, path: &str| Write::CreateRole {
-        name: name.parse().expect("a role name"),
-        path: path.into(),
-        trust_policy: trust_policy(),
-        description: String::new(),
-        permissions_boundary: None,
-        tags: our_tags(),
+    let elsewhere = |name: &str, path: &str| {
+        Write::Iam(IamWrite::CreateRole {
+            name: name.parse().expect("a role name"),
+            path: path.into(),
+            trust_policy: trust_policy(),
+            description: String::new(),
+            permissions_boundary: None,
+            tags: our_tags(),
+        })
     };
     account.refuses(new_role("app"), "EntityAlreadyExists", Failure::AlreadyExists);
     account.refuses(elsewhere("APP", "/"), "EntityAlreadyExists", Failure::AlreadyExists);
@@ -30,7 +32,9 @@ fn a_roles_name_is_unique_in_the_account_whatever_its_case_and_path() {
 fn policies_are_checked_for_form_and_size() {
     let mut account = Account::new();
     let role = account.bare_role("app");
-    let put = |name: &str, document| Write::PutRolePolicy { role: role.clone(), policy: name.into(), document };
+    let put = |name: &str, document| {
+        Write::Iam(IamWrite::PutRolePolicy { role: role.clone(), policy: name.into(), document })
+    };
     let padded = |to: usize| {
         let document = |pad: usize| policy(&json!({"Effect": "Allow", "Action": "*", "Resource": "x".repeat(pad)}));
         document(1 + to - document(1).as_str().len())
@@ -42,7 +46,7 @@ fn policies_are_checked_for_form_and_size() {
     for wrong in [PolicyDocument::from_wire("not json"), PolicyDocument::new(&json!({})), endpoint_policy()] {
         account.refuses(put("app", wrong), "MalformedPolicyDocument", Failure::Invalid);
     }
-    let trust = |trust_policy| Write::UpdateTrustPolicy { role: role.clone(), trust_policy };
+    let trust = |trust_policy| Write::Iam(IamWrite::UpdateAssumeRolePolicy { role: role.clone(), trust_policy });
     account.refuses(trust(padded(100)), "MalformedPolicyDocument", Failure::Invalid);
     account.write(trust(trust_policy())).expect("the role");
     let missing: RoleName = "missing".parse().expect("a role name");
@@ -56,9 +60,9 @@ fn a_role_is_deleted_after_its_policies() {
     let policy_arn = "arn:aws:iam::aws:policy/AdministratorAccess".to_owned();
     let attach = ByHand::AttachRolePolicy { role: role.clone(), policy_arn: policy_arn.clone() };
     account.by_hand(attach).expect("the role");
-    let delete = Write::DeleteRole { role: role.clone() };
-    let delete_policy = Write::DeleteRolePolicy { role: role.clone(), policy: "app".into() };
-    let detach = Write::DetachRolePolicy { role, policy_arn };
+    let delete = Write::Iam(IamWrite::DeleteRole { role: role.clone() });
+    let delete_policy = Write::Iam(IamWrite::DeleteRolePolicy { role: role.clone(), policy: "app".into() });
+    let detach = Write::Iam(IamWrite::DetachRolePolicy { role, policy_arn });
     account.refuses(delete.clone(), "DeleteConflict", Failure::InUse);
     account.write(detach.clone()).expect("it is attached");
     account.refuses(detach, "NoSuchEntity", Failure::NotFound);
@@ -90,9 +94,9 @@ fn iams_reads_lag_behind_its_writes() {
 fn a_log_group_is_created_once_with_one_of_the_allowed_retentions() {
     let mut account = Account::new();
     let name = log_group("/aws/lambda/pgai-app");
-    let create = Write::CreateLogGroup { name: name.clone(), tags: our_tags() };
-    let keep = |days| Write::PutRetentionPolicy { name: name.clone(), days };
-    let delete = Write::DeleteLogGroup { name: name.clone() };
+    let create = Write::Logs(LogsWrite::CreateLogGroup { name: name.clone(), tags: our_tags() });
+    let keep = |days| Write::Logs(LogsWrite::PutRetentionPolicy { name: name.clone(), days });
+    let delete = Write::Logs(LogsWrite::DeleteLogGroup { name: name.clone() });
     account.refuses(keep(30), "ResourceNotFoundException", Failure::NotFound);
     account.refuses(delete.clone(), "ResourceNotFoundException", Failure::NotFound);
     account.write(create.clone()).expect("a new group");

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use private_genai_operator::aws::{Failure, Peer, Protocol, Rule, SecurityGroupId, Write, Written};
+use private_genai_operator::aws::{Ec2Write, Failure, Peer, Protocol, Rule, SecurityGroupId, Write, Written};
 
 use super::{Account, ByHand, Delays, VpcShape, new_group, our_tags};
 
@@ -9,11 +9,11 @@ fn https_from(range: &str) -> Rule {
 }
 
 fn authorize(group: &SecurityGroupId, rules: impl Into<BTreeSet<Rule>>) -> Write {
-    Write::AuthorizeIngress { group: group.clone(), rules: rules.into() }
+    Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { group: group.clone(), rules: rules.into() })
 }
 
 fn revoke(group: &SecurityGroupId, rules: impl Into<BTreeSet<Rule>>) -> Write {
-    Write::RevokeIngress { group: group.clone(), rules: rules.into() }
+    Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group: group.clone(), rules: rules.into() })
 }
 
 fn missing() -> SecurityGroupId {
@@ -118,7 +118,7 @@ fn a_group_has_at_most_sixty_rules_each_way() {
 #[test]
 fn a_group_that_anything_refers_to_is_not_deleted() {
     let mut account = Account::new();
-    let delete = |group: &SecurityGroupId| Write::DeleteSecurityGroup { group: group.clone() };
+    let delete = |group: &SecurityGroupId| Write::Ec2(Ec2Write::DeleteSecurityGroup { group: group.clone() });
     let (one, two) = (account.group("one"), account.group("two"));
     let from_one = [Rule::tcp(443, Peer::Group(one.clone()))];
     account.write(authorize(&two, from_one.clone())).expect("a rule that names the other group");
@@ -152,7 +152,9 @@ fn a_new_group_may_not_be_found_at_first_but_holds_its_name() {
 fn tags_are_added_to_what_is_there_and_checked() {
     let mut account = Account::new();
     let group = account.group("a");
-    let tag = |resource: String, key: &str| Write::TagEc2 { resource, tags: [(key.into(), "value".into())].into() };
+    let tag = |resource: String, key: &str| {
+        Write::Ec2(Ec2Write::CreateTags { resource, tags: [(key.into(), "value".into())].into() })
+    };
     account.write(tag(group.to_string(), "owner")).expect("a tag");
     assert_eq!(account.world.regions[&account.region].groups[&group].tags.len(), our_tags().len() + 1);
     account.refuses(tag(group.to_string(), "aws:mine"), "InvalidParameterValue", Failure::Invalid);
@@ -161,6 +163,6 @@ fn tags_are_added_to_what_is_there_and_checked() {
     account.refuses(tag("vpce-0123456789abcdef0".into(), "a"), "InvalidVpcEndpointId.NotFound", Failure::NotFound);
     account.refuses(tag("i-0123456789abcdef0".into(), "a"), "InvalidID", Failure::Invalid);
     let many = (0..50).map(|n| (format!("tag-{n}"), String::new())).collect();
-    let too_many = Write::TagEc2 { resource: group.to_string(), tags: many };
+    let too_many = Write::Ec2(Ec2Write::CreateTags { resource: group.to_string(), tags: many });
     account.refuses(too_many, "TagLimitExceeded", Failure::QuotaReached);
 }
