@@ -1,5 +1,5 @@
-//! What keeps the security groups of a network from going: interfaces that Lambda has not released, those that it left
-//! behind, and what others hang on the groups.
+//! Network interfaces of functions: those that Lambda has not released, those that Lambda left behind, and those that keep a
+//! security group from being deleted.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,19 +9,18 @@ use std::{
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
     aws::{
-        Attachment, FunctionName, InterfaceHolder, InterfaceState, NetworkInterface, NetworkInterfaceId, Role,
-        RoleName, SecurityGroupId,
+        Attachment, FunctionName, InterfaceHolder, InterfaceState, NetworkInterface, NetworkInterfaceId,
+        SecurityGroupId,
     },
-    identity::HandOver,
     plan::listed,
 };
 
 /// Interfaces, by their ids.
 pub type Interfaces = BTreeMap<NetworkInterfaceId, NetworkInterface>;
 
-/// Those interfaces of a VPC that functions of ours may have caused: what carries the functions' group, whoever holds it, and
-/// what Lambda made for one of the functions that `is_ours`, whichever groups somebody has moved that to. Lambda shares an
-/// interface between functions and names only the first, so that neither tells of all.
+/// The interfaces of a VPC that functions of ours may have caused: those that carry the functions' group, whoever holds them, and
+/// those that Lambda created for a function that `is_ours`, whatever group they carry now. Lambda shares an interface between
+/// functions and names only the first one, so neither criterion finds all.
 pub fn interfaces_of_functions(
     mut interfaces: Interfaces,
     group: Option<&SecurityGroupId>,
@@ -33,16 +32,16 @@ pub fn interfaces_of_functions(
     interfaces
 }
 
-/// For so long an interface must have been seen `available` before it counts as left behind.
-const LEFT_AFTER: Duration = Duration::from_mins(10);
+/// How long an interface must be `available` before it counts as left behind.
+const LEFT_BEHIND_AFTER: Duration = Duration::from_mins(10);
 
-/// Since when each interface has been seen `available`, on a clock that only goes forward: EC2 does not tell. It is
-/// forgotten at a restart, and the time begins anew.
+/// Since when each interface has been seen `available`, on a monotonic clock. EC2 does not tell this. A restart of the operator
+/// begins anew.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AvailableSince(pub BTreeMap<NetworkInterfaceId, Duration>);
 
 impl AvailableSince {
-    /// Takes note of a look; gives what was available at every look for over ten minutes.
+    /// Records an observation. Returns the interfaces that every observation of more than ten minutes showed as `available`.
     pub fn observe(&mut self, interfaces: &Interfaces, now: Duration) -> BTreeSet<NetworkInterfaceId> {
         let available = |id: &NetworkInterfaceId| {
             interfaces.get(id).is_some_and(|interface| interface.state == InterfaceState::Available)
@@ -51,13 +50,13 @@ impl AvailableSince {
         for id in interfaces.keys().filter(|id| available(id)) {
             self.0.entry(id.clone()).or_insert(now);
         }
-        self.0.iter().filter(|(_, since)| now.saturating_sub(**since) > LEFT_AFTER).map(|(id, _)| id.clone()).collect()
+        let is_long_ago = |since: &Duration| now.saturating_sub(*since) > LEFT_BEHIND_AFTER;
+        self.0.iter().filter(|(_, since)| is_long_ago(since)).map(|(id, _)| id.clone()).collect()
     }
 }
 
-/// The interfaces that Lambda could not delete (the role that it would have done it with was gone, say) and that no
-/// function needs: of those that were `available` for long, Lambda's, with a set of groups and in a subnet that no function has
-/// both of.
+/// The interfaces that Lambda could not delete (its role was gone, for example) and that no function needs: Lambda's, `available`
+/// for long, and without a function that has both their set of groups and their subnet.
 pub fn left_behind(
     interfaces: &Interfaces,
     long_available: &BTreeSet<NetworkInterfaceId>,
@@ -76,74 +75,13 @@ pub fn left_behind(
         .collect()
 }
 
-/// The ids of those that Lambda holds.
+/// The ids of the interfaces that Lambda holds.
 pub fn held_by_lambda(interfaces: &Interfaces) -> BTreeSet<NetworkInterfaceId> {
-    interfaces.values().filter(|it| it.holder == InterfaceHolder::Lambda).map(|it| it.id.clone()).collect()
+    let of_lambda = interfaces.values().filter(|interface| interface.holder == InterfaceHolder::Lambda);
+    of_lambda.map(|interface| interface.id.clone()).collect()
 }
 
-/// Whether functions are left on a network when a function goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum OtherFunctions {
-    /// Those of other apps are.
-    Present,
-    /// None is.
-    Absent,
-}
-
-impl OtherFunctions {
-    /// As the roles of other apps say, of which those count that have a function: an app that goes at the same time has a role
-    /// longer than a function. `functions` are those of the region; none where they cannot be read, and then roles are kept.
-    pub fn of<'a, Listing>(
-        other_roles: impl IntoIterator<Item = &'a Role>,
-        functions: &BTreeMap<FunctionName, Listing>,
-    ) -> Self {
-        // The role and the function of an app have one name.
-        let names: BTreeSet<&str> = functions.keys().map(FunctionName::as_str).collect();
-        let has_function = |role: &Role| names.contains(role.name.as_str());
-        if other_roles.into_iter().any(has_function) { Self::Present } else { Self::Absent }
-    }
-}
-
-/// Whether it makes a difference to one of the retired roles if functions are left on the network.
-pub fn depend_on_other_functions(retired: &[Role], interfaces: &Interfaces) -> bool {
-    retired.iter().any(|role| {
-        HandOver::from_tags(&role.tags).is_some_and(|kept_for| {
-            let is_over = |remaining| can_be_deleted(role, &kept_for, interfaces, remaining);
-            is_over(OtherFunctions::Present) != is_over(OtherFunctions::Absent)
-        })
-    })
-}
-
-/// Those interfaces, of all that Lambda holds for functions on a network, for whose release Lambda may need the role of one
-/// function that is gone. The role and the function have one name.
-///
-/// "Lambda relies on permissions in the function execution role to delete the Hyperplane ENI", and "only deletes the ENI if no
-/// other function (or published function version) is using" it (Lambda developer guide, "Understanding Hyperplane Elastic Network
-/// Interfaces"). Of which function, where several share an interface, AWS does not say. Two come into question: the one that it
-/// was made for, which its description names, and the last one that used it. So no role is kept but that of a function that an
-/// interface names, and that of the last function on the network: no more roles than interfaces, and one, or those of all the
-/// functions that were gone together before anybody could see which one was the last. If it is another one after all, Lambda leaves the interface behind, `available`, and the operator deletes it ([`left_behind`]).
-pub fn interfaces_that_need(
-    role: &RoleName,
-    interfaces: &Interfaces,
-    remaining: OtherFunctions,
-) -> BTreeSet<NetworkInterfaceId> {
-    let names_it = |it: &NetworkInterface| it.function.as_ref().is_some_and(|name| name.as_str() == role.as_str());
-    interfaces
-        .values()
-        .filter(|it| it.holder == InterfaceHolder::Lambda && (names_it(it) || remaining == OtherFunctions::Absent))
-        .map(|it| it.id.clone())
-        .collect()
-}
-
-/// A role that was kept for interfaces is not needed any more: none names its function, and it is not the last function's,
-/// or what that was kept for is gone.
-pub fn can_be_deleted(role: &Role, kept_for: &HandOver, interfaces: &Interfaces, remaining: OtherFunctions) -> bool {
-    let named = interfaces_that_need(&role.name, interfaces, OtherFunctions::Present);
-    named.is_empty() && (remaining == OtherFunctions::Present || kept_for.is_over(&held_by_lambda(interfaces)))
-}
-
-/// What the functions' group waits for, where interfaces still carry it.
+/// The leg of security groups that wait for these interfaces, which carry the functions' group.
 pub fn waiting_for_release(interfaces: &Interfaces) -> Leg {
     let (left, in_use): (Vec<_>, Vec<_>) = interfaces
         .values()
@@ -153,14 +91,14 @@ pub fn waiting_for_release(interfaces: &Interfaces) -> Leg {
     let mut sentences = Vec::new();
     if !in_use.is_empty() {
         sentences.push(format!(
-            "Interfaces {} of functions that are gone are still there: Lambda releases them within twenty minutes or more; \
-             the security groups and roles that they need go after them.",
+            "Lambda still holds network interfaces {} of deleted functions, and releases them within twenty minutes or more. \
+             The operator then deletes the security groups and roles that the interfaces need.",
             ids(in_use)
         ));
     }
     if !left.is_empty() {
         sentences.push(format!(
-            "Interfaces {} were left behind by Lambda: they are deleted once that was so for ten minutes.",
+            "Network interfaces {} were left behind by Lambda: the operator deletes each of them after ten minutes.",
             ids(left)
         ));
     }
@@ -173,14 +111,14 @@ pub fn waiting_for_release(interfaces: &Interfaces) -> Leg {
         return Leg::progressing(ConditionType::SecurityGroupsReady, Reason::ResourceInUse, sentences.join(" "));
     }
     sentences.push(format!(
-        "The security group of functions is on {}: take it off there; the group is deleted then.",
+        "The functions' security group is attached to {}: detach the group there, and the operator deletes it.",
         listed(foreign)
     ));
     Leg::blocked(ConditionType::SecurityGroupsReady, Reason::ResourceInUse, sentences.join(" "))
 }
 
-/// What keeps a group that AWS refused to delete: interfaces that carry it, and other groups with rules that name it.
-/// `None` when nothing shows: then AWS is behind.
+/// The leg of a group that AWS refused to delete: the interfaces that carry it, and the groups with rules that refer to it. `None`
+/// where AWS shows neither, because AWS is behind.
 pub fn group_in_use(
     group: &SecurityGroupId,
     interfaces: &Interfaces,
@@ -189,21 +127,22 @@ pub fn group_in_use(
     let mut sentences = Vec::new();
     if !interfaces.is_empty() {
         let held = interfaces.values().map(|interface| format!("{} of {}", interface.id, interface.holder));
-        sentences.push(format!("It is on {}: take it off there, or delete the interface.", listed(held)));
+        let held = listed(held);
+        sentences.push(format!("The group is attached to {held}: detach the group there, or delete the interface."));
     }
     if !referring.is_empty() {
-        sentences.push(format!("Rules of {} name it: remove those rules.", listed(referring)));
+        sentences.push(format!("Rules of {} refer to the group: remove those rules.", listed(referring)));
     }
     if sentences.is_empty() {
         return None;
     }
     let message = format!("Security group {group} cannot be deleted. {}", sentences.join(" "));
-    let by_itself = |interface: &NetworkInterface| match interface.holder {
+    let goes_by_itself = |interface: &NetworkInterface| match interface.holder {
         InterfaceHolder::Lambda | InterfaceHolder::Endpoint => true,
         InterfaceHolder::Instance(_) | InterfaceHolder::Other(_) => false,
     };
     let kind = ConditionType::SecurityGroupsReady;
-    Some(if referring.is_empty() && interfaces.values().all(by_itself) {
+    Some(if referring.is_empty() && interfaces.values().all(goes_by_itself) {
         Leg::progressing(kind, Reason::ResourceInUse, message)
     } else {
         Leg::blocked(kind, Reason::ResourceInUse, message)
@@ -232,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_minutes_count_from_the_first_look_and_anew_when_an_interface_was_in_use_meanwhile() {
+    fn ten_minutes_begin_at_the_first_observation_and_anew_after_use() {
         let minutes = |minutes: u64| Duration::from_mins(minutes);
         let mut seen = AvailableSince::default();
         assert_eq!(seen.observe(&all(&[available(1)]), minutes(0)), ids(&[]));
@@ -249,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn interfaces_are_of_our_functions_by_the_group_that_they_carry_or_by_the_function_that_they_were_made_for() {
+    fn interfaces_are_of_our_functions_by_their_group_or_by_the_function_that_they_name() {
         let function = |name: &str| Some(name.parse::<FunctionName>().expect("a function"));
         let moved = |number, name| NetworkInterface {
             groups: [group_id("endpoints")].into(),
@@ -269,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_lambda_left_and_no_function_needs_counts_as_left_behind() {
+    fn only_an_interface_that_lambda_left_and_no_function_needs_counts_as_left_behind() {
         let left = available(1);
         let attached = |groups: &[&str], subnets: &[&SubnetId]| Attachment {
             groups: groups.iter().map(|group| group_id(group)).collect(),
@@ -282,7 +221,7 @@ mod tests {
         let of = |holder| NetworkInterface { holder, ..left.clone() };
         let found = |interface: &NetworkInterface, long: bool, attached: &[&Attachment]| {
             let long = if long { ids(std::slice::from_ref(interface)) } else { BTreeSet::new() };
-            let attached = attached.iter().map(|it| (*it).clone()).collect();
+            let attached = attached.iter().map(|attachment| (*attachment).clone()).collect();
             !left_behind(&all(std::slice::from_ref(interface)), &long, &attached).is_empty()
         };
         assert!(found(&left, true, &[]));
@@ -304,19 +243,23 @@ mod tests {
     }
 
     #[test]
-    fn what_is_waited_for_is_named_and_what_others_hold_asks_them_to_act() {
+    fn the_leg_names_what_is_waited_for_and_asks_the_holders_of_other_interfaces_to_act() {
         let instance = NetworkInterface { holder: InterfaceHolder::Instance("i-7".into()), ..interface(3) };
         let waiting = waiting_for_release(&all(&[interface(1), available(2)]));
         assert_eq!((waiting.state, waiting.reason), (LegState::Progressing, Reason::ResourceInUse));
-        assert!(waiting.message.contains("eni-00000001 of functions that are gone"), "{}", waiting.message);
+        assert!(waiting.message.contains("eni-00000001 of deleted functions"), "{}", waiting.message);
         assert!(waiting.message.contains("eni-00000002 were left behind"), "{}", waiting.message);
         let blocked = waiting_for_release(&all(&[interface(1), instance]));
         assert_eq!((blocked.state, blocked.reason), (LegState::Blocked, Reason::ResourceInUse));
-        assert!(blocked.message.contains("eni-00000003 of instance i-7: take it off there"), "{}", blocked.message);
+        assert!(
+            blocked.message.contains("eni-00000003 of instance i-7: detach the group there"),
+            "{}",
+            blocked.message
+        );
     }
 
     #[test]
-    fn what_keeps_a_group_is_named_with_who_holds_it_and_what_to_do() {
+    fn the_leg_names_what_keeps_a_group_from_being_deleted_and_what_to_do() {
         let group = group_id("endpoints");
         let other: BTreeSet<SecurityGroupId> = ["sg-000000aa".parse().expect("a group")].into();
         let of = |holder| all(&[NetworkInterface { holder, ..interface(3) }]);
@@ -331,8 +274,11 @@ mod tests {
         };
         let (standing, message) = held(&instance, &other);
         assert_eq!(standing, LegState::Blocked);
-        assert!(message.contains("It is on eni-00000003 of instance i-7: take it off there"), "{message}");
-        assert!(message.contains("Rules of sg-000000aa name it: remove those rules"), "{message}");
+        assert!(
+            message.contains("The group is attached to eni-00000003 of instance i-7: detach the group there"),
+            "{message}"
+        );
+        assert!(message.contains("Rules of sg-000000aa refer to the group: remove those rules"), "{message}");
         assert_eq!(held(&BTreeMap::new(), &other).0, LegState::Blocked);
         assert_eq!(held(&ended, &BTreeSet::new()).0, LegState::Progressing, "they go with their endpoint");
     }

@@ -6,6 +6,7 @@ pub mod decide;
 mod desired;
 #[cfg(test)]
 mod fixtures;
+mod handed_over_roles;
 mod interfaces;
 mod observe;
 mod observed;
@@ -18,10 +19,8 @@ mod users;
 
 pub use acceptance::{accepted, implicit_name, is_implicit};
 pub use desired::{Demand, Desired, Service};
-pub use interfaces::{
-    AvailableSince, Interfaces, OtherFunctions, can_be_deleted, depend_on_other_functions, group_in_use,
-    held_by_lambda, interfaces_of_functions, interfaces_that_need, left_behind,
-};
+pub use handed_over_roles::{OtherFunctions, can_be_deleted, depend_on_other_functions, interfaces_that_need};
+pub use interfaces::{AvailableSince, Interfaces, group_in_use, held_by_lambda, interfaces_of_functions, left_behind};
 pub use observe::observe;
 pub use observed::Observed;
 pub use ownership::Claim;

@@ -4,7 +4,8 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     Interfaces, Observed, Service,
-    interfaces::{OtherFunctions, depend_on_other_functions, interfaces_of_functions, left_behind},
+    handed_over_roles::{OtherFunctions, depend_on_other_functions},
+    interfaces::{interfaces_of_functions, left_behind},
 };
 use crate::{
     api::condition::ConditionType,

@@ -1,10 +1,12 @@
-//! Whose a network is: this installation's or another's, this cluster's or another's. Asked before anything is written for the
-//! network or for an app on it, and before anything is deleted or let go. Pure.
+//! Ownership of a network: which installation, and which cluster. The operator checks it before each write for the network or for
+//! an app on the network, and before an object is released.
 //!
-//! Two mistakes are met here. An operator that is given another installation id finds nothing of what it built, and would build it
-//! all again ([`Reason::InstallationChanged`]). Two clusters that are given one id have the same names and tags for everything, and
-//! each would put right and remove what is the other's ([`Reason::InstallationInUse`]); the two security groups of a network tell
-//! them apart, because their names are unique in the VPC and their tags are part of the call that creates them.
+//! Two mistakes are detected here:
+//! - The operator runs with another installation id than before. It would find none of its resources, and build all of them again
+//!   ([`Reason::InstallationChanged`]).
+//! - Two clusters use one installation id. Their resources have the same names and tags, and each cluster would repair and delete
+//!   those of the other ([`Reason::InstallationInUse`]). The owner mark on the two security groups of a network tells the clusters
+//!   apart: the groups' names are unique in the VPC, and the call that creates a group also tags it.
 
 use std::sync::Arc;
 
@@ -21,12 +23,12 @@ use crate::{
     plan::Plan,
 };
 
-/// What the security groups of a network say together of the cluster that it belongs to.
+/// The cluster that a network belongs to, by the owner marks on its security groups.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Claim {
-    /// Both groups are there and carry the mark of this cluster.
+    /// Both groups exist and carry the mark of this cluster.
     Ours,
-    /// No group carries the mark of another cluster, and this cluster's is not on both: a group does not exist yet, or has no mark.
+    /// A group does not exist yet or has no mark, and no group carries the mark of another cluster.
     #[default]
     Open,
     /// A group carries the mark of another cluster.
@@ -38,19 +40,19 @@ pub enum Claim {
 pub struct ForeignMark {
     /// The group.
     pub group: SecurityGroupId,
-    /// What its mark says.
+    /// The value of the mark.
     pub theirs: String,
     /// The mark of this cluster.
     pub ours: OwnerMark,
-    /// The installation that both clusters were given.
+    /// The installation id that both clusters use.
     pub installation: InstallationId,
     /// The network.
     pub key: NetworkKey,
 }
 
 impl Claim {
-    /// What these groups say of a network; those of other VPCs and installations say nothing. One group that is another's is enough:
-    /// whoever created it works there.
+    /// Reads the marks on the groups of a network. Groups of other VPCs and installations are ignored. One group of another cluster
+    /// is enough: that cluster works in the VPC.
     pub fn of(groups: &[SecurityGroup], key: &NetworkKey, settings: &Settings) -> Self {
         let Settings { installation, owner, .. } = settings;
         let names = [FUNCTIONS_GROUP, ENDPOINTS_GROUP].map(|component| installation.group_name(component));
@@ -79,7 +81,7 @@ impl Claim {
 }
 
 impl ForeignMark {
-    /// The condition that tells of it.
+    /// The condition that reports the mark.
     pub fn leg(&self) -> Leg {
         let Self { group, theirs, ours, installation, key: NetworkKey { region, vpc } } = self;
         let remedy = match theirs.parse::<OwnerMark>() {
@@ -88,20 +90,20 @@ impl ForeignMark {
                  {region} --from {theirs}"
             ),
             Err(_) => {
-                format!("if nobody else uses the group, remove its tag {TAG_OWNER}, which is no mark of a cluster")
+                format!("if nobody else uses the group, remove its tag {TAG_OWNER}, whose value is no owner mark")
             }
         };
         let message = format!(
-            "Security group {group} of VPC {vpc} carries the owner mark {theirs}, and this cluster's is {ours}: another cluster \
-             uses the installation id {installation}. Nothing is done for the object, and it is not let go. Give one of the two \
-             clusters another installation id; {remedy}."
+            "Security group {group} of VPC {vpc} carries the owner mark {theirs}, and the owner mark of this cluster is {ours}: \
+             another cluster uses the installation id {installation}. The operator does nothing for the object, and does not \
+             release it. Give one of the two clusters another installation id; {remedy}."
         );
         Leg::blocked(ConditionType::Accepted, Reason::InstallationInUse, message)
     }
 }
 
-/// Why nothing is done for a network by what objects say: its own status, and where that names nobody, the statuses of the apps
-/// that name its VPC, which of older versions say more. `None` where nothing contradicts.
+/// The leg of a network that belongs to another installation by its own status, or else by the statuses of the apps that name its
+/// VPC (older versions recorded more there). `None` where the objects contradict nothing.
 pub fn refusal_by_objects(
     network: &PrivateGenAINetwork,
     key: Option<&NetworkKey>,
@@ -120,7 +122,7 @@ pub fn refusal_by_objects(
             |app: &&Arc<Guarded<PrivateGenAIApp>>| network_of(app, &cluster.settings.region).as_ref() == Some(key);
         apps.iter().filter(here).filter_map(|app| app.0.as_ref().ok())
     };
-    // One that is another's may have been left there: where any is ours, the network is.
+    // An app of another installation may have been left there: one app of ours is enough.
     if on_it().any(|app| app.recorded(ours) == Recorded::Ours) {
         return None;
     }
@@ -135,7 +137,7 @@ pub fn refusal_by_objects(
     })
 }
 
-/// Why nothing is done for the network of a VPC by what AWS shows. `None` where nothing contradicts.
+/// The leg of a network that belongs to another installation or cluster by its resources in AWS. `None` where AWS contradicts nothing.
 pub fn refusal_by_aws(key: &NetworkKey, observed: &Observed, cluster: &Cluster<'_>) -> Option<Leg> {
     another_installation(key, observed, cluster).or_else(|| {
         match Claim::of(&observed.known_groups, key, cluster.settings) {
@@ -145,8 +147,7 @@ pub fn refusal_by_aws(key: &NetworkKey, observed: &Observed, cluster: &Cluster<'
     })
 }
 
-/// A status that names no installation is an older version's: an endpoint that it records and that carries the tag of another
-/// installation says whose the network is.
+/// The status of an older version names no installation. An endpoint that this status records tells the installation by its tag.
 fn another_installation(key: &NetworkKey, observed: &Observed, cluster: &Cluster<'_>) -> Option<Leg> {
     let ours = &cluster.settings.installation;
     let networks = cluster.networks.state();
@@ -158,7 +159,7 @@ fn another_installation(key: &NetworkKey, observed: &Observed, cluster: &Cluster
         let recorded = &network.status.as_ref()?.endpoints;
         let theirs = observed.foreign_endpoints.iter().find_map(|endpoint| {
             let id = endpoint.tags.get(TAG_INSTALLATION)?;
-            let is_recorded = recorded.iter().any(|it| it.vpc_endpoint_id == endpoint.id.as_str());
+            let is_recorded = recorded.iter().any(|recorded| recorded.vpc_endpoint_id == endpoint.id.as_str());
             is_recorded.then(|| {
                 let evidence = format!("endpoint {}", endpoint.id);
                 id.parse().map_or(Recorded::AnotherUnnamed { evidence }, Recorded::Another)
@@ -169,8 +170,8 @@ fn another_installation(key: &NetworkKey, observed: &Observed, cluster: &Cluster
     })
 }
 
-/// Marks the groups that carry no mark: an older version created them, or somebody removed the tag. A mark of another cluster
-/// stays: only people can tell whether that cluster is gone. Like every tag, a mark is written after what keeps the path private.
+/// Marks the groups without a mark: an older version created them, or somebody removed the tag. A mark of another cluster stays:
+/// only people know whether that cluster is gone. Tags are written last, after the writes that keep the path private.
 pub fn mark_groups(observed: &Observed, owner: &OwnerMark, plan: &mut Plan) {
     for group in &observed.security_groups {
         match owner.on(&group.tags) {
@@ -189,7 +190,7 @@ pub fn owner_tag(owner: &OwnerMark) -> Tags {
     Tags::from([(key.to_owned(), value.to_owned())])
 }
 
-/// The resource that a write does nothing but mark as this cluster's.
+/// The resource that a write marks, where the write does nothing else.
 pub fn resource_marked_by(write: &Write) -> Option<&str> {
     match write {
         Write::Ec2(Ec2Write::CreateTags { resource, tags }) if tags.len() == 1 && tags.contains_key(TAG_OWNER) => {
@@ -220,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_is_ours_by_both_groups_and_another_s_by_one() {
+    fn a_network_is_ours_by_both_groups_and_another_cluster_s_by_one() {
         let ours = settings().owner.to_string();
         let (ours, another) = (Some(ours.as_str()), Some("another-cluster"));
         let table = [
@@ -234,12 +235,12 @@ mod tests {
         ];
         for (marks, expected) in table {
             let claim = Claim::of(&marked(marks), &key(), &settings());
-            let told = match claim {
+            let found = match claim {
                 Claim::Ours => "ours",
                 Claim::Open => "open",
                 Claim::Another(_) => "another",
             };
-            assert_eq!(told, expected, "{marks:?}");
+            assert_eq!(found, expected, "{marks:?}");
         }
         let mut one = marked([ours, ours]);
         one.pop();
@@ -264,17 +265,20 @@ mod tests {
             Claim::Another(foreign) => foreign.leg(),
             other => panic!("{other:?}"),
         };
-        let told = leg("another-cluster").message;
+        let message = leg("another-cluster").message;
         for part in [
             "sg-0000000f",
             "another-cluster",
             &settings().owner.to_string(),
             "take-over --installation-id prod --region us-east-1 --from another-cluster",
         ] {
-            assert!(told.contains(part), "{part}: {told}");
+            assert!(message.contains(part), "{part}: {message}");
         }
-        let told = leg("not a mark").message;
-        assert!(told.contains("remove its tag privategenai.dev/owner") && !told.contains("take-over"), "{told}");
+        let message = leg("not a mark").message;
+        assert!(
+            message.contains("remove its tag privategenai.dev/owner") && !message.contains("take-over"),
+            "{message}"
+        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Whether a VPC can carry a private path, and where in it: each refusal says what to do.
+//! Placement: whether a VPC can carry the private path, and in which subnets. Each refusal names the resource and the remedy.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,19 +11,19 @@ use crate::{
     },
 };
 
-/// How many free addresses a subnet must have before anything of ours is in it: one for the endpoint's interface, one
-/// for the interface that functions share.
+/// The free addresses that a subnet needs before its first interface of ours: one for the endpoint's interface, one for the
+/// interface that functions share.
 const ADDRESSES_NEEDED: u32 = 2;
 
-/// Lambda and endpoints are to survive the loss of a zone.
+/// Functions and endpoints survive the loss of one zone.
 const ZONES_NEEDED: usize = 2;
 
-/// Why a VPC, or a subnet of it, cannot be used.
+/// Why a VPC, or a subnet of a VPC, cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PlacementRefusal {
     /// The condition's reason.
     pub reason: Reason,
-    /// What is wrong, and what to do.
+    /// The problem and the remedy.
     pub message: String,
 }
 
@@ -33,16 +33,19 @@ impl PlacementRefusal {
     }
 }
 
-/// Where an endpoint goes.
+/// Where an endpoint is placed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Placement {
-    /// One subnet for each zone.
+    /// One subnet in each zone.
     pub subnets: BTreeSet<SubnetId>,
-    /// No workload in the VPC can be cut off by private DNS: there is no other way out that it could be using.
+    /// Private DNS can cut off no workload: the VPC has no other way to the service.
     pub private_dns_is_safe: bool,
 }
 
-/// Chooses subnets for the endpoint of a service. What the endpoint has already is kept, so the choice never flips.
+/// Chooses subnets for the endpoint of a service.
+///
+/// # Guarantees
+/// The subnets of an existing endpoint are kept, so the choice is stable.
 pub(super) fn place(desired: &Desired, observed: &Observed, service: Service) -> Result<Placement, PlacementRefusal> {
     let id = &desired.identity.vpc;
     let region = &desired.identity.region;
@@ -50,8 +53,8 @@ pub(super) fn place(desired: &Desired, observed: &Observed, service: Service) ->
         PlacementRefusal::new(
             Reason::VpcNotFound,
             format!(
-                "There is no VPC {id} in account {} and region {region}. VPC and region of an object cannot be changed: delete it, and \
-                 create it anew with the right ones.",
+                "There is no VPC {id} in account {} and region {region}. The VPC and the region of an object cannot be changed: delete the \
+                 object, and create it anew with the right ones.",
                 desired.caller.account
             ),
         )
@@ -63,8 +66,8 @@ pub(super) fn place(desired: &Desired, observed: &Observed, service: Service) ->
         return Err(PlacementRefusal::new(
             Reason::VpcNotOwned,
             format!(
-                "VPC {id} belongs to account {}, and the operator works in account {account}: AWS lets the owner of a VPC \
-                 alone create endpoints in it. Use a VPC that account {account} owns, or run an operator in account {}.",
+                "VPC {id} belongs to account {}, and the operator works in account {account}: AWS lets only the owner of a VPC \
+                 create endpoints there. Use a VPC that account {account} owns, or run an operator in account {}.",
                 vpc.owner, vpc.owner
             ),
         ));
@@ -73,8 +76,8 @@ pub(super) fn place(desired: &Desired, observed: &Observed, service: Service) ->
         return Err(PlacementRefusal::new(
             Reason::DedicatedTenancy,
             format!(
-                "VPC {id} has {tenancy} instance tenancy, to which Lambda does not attach functions: use a VPC of \
-                 default tenancy, or peer one with it."
+                "VPC {id} has {tenancy} instance tenancy, and Lambda does not attach functions to such a VPC: use a VPC of \
+                 default tenancy, or peer one with this VPC."
             ),
         ));
     }
@@ -103,7 +106,7 @@ pub(super) fn place(desired: &Desired, observed: &Observed, service: Service) ->
 /// Checks the subnets that an app names.
 ///
 /// # Errors
-/// The first subnet that cannot be used, and why.
+/// The first subnet that cannot be used.
 pub fn check_subnets(
     vpc: &VpcId,
     region: &str,
@@ -172,7 +175,7 @@ fn offered_zones<'a>(
     })
 }
 
-/// One subnet for each zone: what the endpoint has, else what an app names, else the first private one with addresses.
+/// One subnet in each zone: the endpoint's own, else one that an app names, else the first private one with free addresses.
 fn choose(
     desired: &Desired,
     observed: &Observed,
@@ -222,8 +225,8 @@ fn choose(
         return Err(PlacementRefusal::new(
             Reason::NoFreeAddresses,
             format!(
-                "Fewer than two zones of VPC {vpc} have a private subnet with {ADDRESSES_NEEDED} free addresses: free some, \
-                 or add subnets."
+                "Fewer than two zones of VPC {vpc} have a private subnet with {ADDRESSES_NEEDED} free addresses: free addresses, \
+                 or add private subnets."
             ),
         ));
     }
@@ -239,7 +242,7 @@ fn is_public(subnet: &Subnet, tables: &[RouteTable]) -> bool {
         .is_some_and(|table| table.targets.contains(&RouteTarget::InternetGateway))
 }
 
-/// Some route of the VPC leads out of it. Gateway endpoints do not count: they lead to S3 and DynamoDB only.
+/// Whether a route leads out of the VPC. Gateway endpoints do not count: they lead to S3 and DynamoDB only.
 fn has_way_out(tables: &[RouteTable]) -> bool {
     tables.iter().flat_map(|table| &table.targets).any(|target| match target {
         RouteTarget::Local | RouteTarget::GatewayEndpoint => false,

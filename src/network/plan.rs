@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Desired, Observed, Service,
-    interfaces::{can_be_deleted, waiting_for_release},
+    handed_over_roles::can_be_deleted,
+    interfaces::waiting_for_release,
     ownership::owner_tag,
     placement::{Placement, place},
 };

@@ -1,5 +1,9 @@
-//! Which demands find room in the policy of an endpoint, which AWS limits: who is served stays, and what is new takes the room
-//! that is left, the oldest app first. One app that does not fit holds up no other. Pure.
+//! Which demands the policy of an endpoint has capacity for. AWS limits the length of that policy.
+//!
+//! # Guarantees
+//! - Served models stay while an app demands them.
+//! - Further models take the remaining capacity, the oldest app first.
+//! - An app whose models do not fit holds up no other app.
 
 use std::collections::BTreeSet;
 
@@ -10,22 +14,22 @@ use crate::{
     policy::{ENDPOINT_POLICY_MAX, ModelId, capacity_for_models, length_of_model},
 };
 
-/// How many characters of the policy the models of one app may take, a quarter of all: more than 32 IDs as long as those of
-/// Bedrock need, and too few for one app to take everything.
+/// The most characters of the policy that the models of one app may take: a quarter. That is more than 32 of Bedrock's longest
+/// IDs need, and too little for one app to take all of the policy.
 pub const APP_SHARE_MAX: usize = ENDPOINT_POLICY_MAX / 4;
 
-/// Whose turn it is: the order in which demands are served.
+/// The app behind a demand. Requesters are served in their order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Requester {
-    /// An app that has resources in AWS, and no object here that could say how old it is.
+    /// An app with resources in AWS and without an object in Kubernetes that tells its age: `namespace/name`.
     WithoutObject(String),
     /// An app with an object.
     Object {
-        /// When it was created, in seconds since 1970.
+        /// When the object was created, in seconds since 1970.
         created: i64,
-        /// Its namespace.
+        /// The namespace of the object.
         namespace: String,
-        /// Its name.
+        /// The name of the object.
         name: String,
     },
 }
@@ -40,57 +44,60 @@ impl Requester {
     }
 }
 
-/// The room for models in the policy of one endpoint.
+/// How many characters the policy of one endpoint has for models.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyCapacity {
     region: Region,
-    /// In characters.
     total: usize,
 }
 
-/// Why models find no room. All lengths are in characters.
+/// Why models do not fit into a policy. All lengths are in characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CapacityRefusal {
     /// The app names more than one app may.
     ShareExceeded {
-        /// How long its models are together.
+        /// The length of all models of the app.
         models: usize,
     },
     /// The policy is full.
     PolicyFull {
         /// The models that the policy lacks.
         missing: BTreeSet<ModelId>,
-        /// How long they are together.
+        /// The length of the missing models.
         needed: usize,
-        /// How much is left.
+        /// The remaining capacity.
         left: usize,
     },
 }
 
-/// What came of the demands.
+/// The result of [`PolicyCapacity::admit`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AdmittedDemands {
     /// The models that the endpoint lets through.
     pub models: BTreeSet<ModelId>,
-    /// The apps, as `namespace/name`, some of whose models find no room.
+    /// The apps, as `namespace/name`, some of whose models do not fit.
     pub waiting_apps: BTreeSet<String>,
 }
 
 impl PolicyCapacity {
-    /// The room in the policy of an installation's endpoint for Bedrock's runtime.
+    /// The capacity of the policy of an installation's endpoint for Bedrock's runtime.
     pub fn new(installation: &InstallationId, caller: &Caller, region: &Region) -> Self {
         Self { region: region.clone(), total: capacity_for_models(installation, caller, region) }
     }
 
-    /// Admits demands. What is in `served` stays while somebody demands it, the first of the sets before the next. All further
-    /// models of a demand are admitted, or none of them. The order of `demands` does not matter.
+    /// Admits demands.
+    ///
+    /// # Guarantees
+    /// - Models in `served` stay while an app demands them; the first of the sets takes precedence.
+    /// - Either all further models of a demand are admitted, or none.
+    /// - The order of `demands` does not matter.
     pub fn admit(&self, served: &[BTreeSet<ModelId>], demands: &[Demand]) -> AdmittedDemands {
-        let mut in_turn: Vec<&Demand> = demands.iter().collect();
-        in_turn.sort_unstable();
+        let mut by_age: Vec<&Demand> = demands.iter().collect();
+        by_age.sort_unstable();
         let mut models: BTreeSet<ModelId> = BTreeSet::new();
         let mut left = self.total;
         for served in served {
-            for model in in_turn.iter().flat_map(|demand| demand.models.intersection(served)) {
+            for model in by_age.iter().flat_map(|demand| demand.models.intersection(served)) {
                 let needed = length_of_model(model, &self.region);
                 if !models.contains(model) && needed <= left {
                     left = left.saturating_sub(needed);
@@ -98,28 +105,28 @@ impl PolicyCapacity {
                 }
             }
         }
-        let mut waiting = BTreeSet::new();
-        for demand in in_turn {
+        let mut waiting_apps = BTreeSet::new();
+        for demand in by_age {
             match self.refusal(&models, &demand.models) {
                 None => models.extend(demand.models.iter().cloned()),
-                Some(_) => drop(waiting.insert(demand.requester.app())),
+                Some(_) => drop(waiting_apps.insert(demand.requester.app())),
             }
         }
-        AdmittedDemands { models, waiting_apps: waiting }
+        AdmittedDemands { models, waiting_apps }
     }
 
-    /// Why an app that names `models` finds no room where the policy has `served` already, if it finds none.
+    /// Why the `models` of an app do not fit into a policy that has the `served` ones; `None` where they fit.
     pub fn refusal(&self, served: &BTreeSet<ModelId>, models: &BTreeSet<ModelId>) -> Option<CapacityRefusal> {
-        let lacks: BTreeSet<ModelId> = models.difference(served).cloned().collect();
-        if lacks.is_empty() {
+        let missing: BTreeSet<ModelId> = models.difference(served).cloned().collect();
+        if missing.is_empty() {
             return None;
         }
         let all = self.length_of(models);
         if all > APP_SHARE_MAX {
             return Some(CapacityRefusal::ShareExceeded { models: all });
         }
-        let (needed, left) = (self.length_of(&lacks), self.total.saturating_sub(self.length_of(served)));
-        (needed > left).then_some(CapacityRefusal::PolicyFull { missing: lacks, needed, left })
+        let (needed, left) = (self.length_of(&missing), self.total.saturating_sub(self.length_of(served)));
+        (needed > left).then_some(CapacityRefusal::PolicyFull { missing, needed, left })
     }
 
     fn length_of(&self, models: &BTreeSet<ModelId>) -> usize {
@@ -135,12 +142,12 @@ mod tests {
         policy::bedrock_runtime_endpoint_policy,
     };
 
-    fn room() -> PolicyCapacity {
+    fn capacity() -> PolicyCapacity {
         let identity = identity();
         PolicyCapacity::new(&identity.installation, &caller(), &identity.region)
     }
 
-    /// So many models whose IDs are as long as they can be: each takes 175 characters.
+    /// `count` models with the longest possible IDs: each takes 175 characters.
     fn long(of: char, count: usize) -> BTreeSet<ModelId> {
         (0..count).map(|n| format!("{of}.{n:0>126}").parse().expect("a model")).collect()
     }
@@ -158,70 +165,70 @@ mod tests {
     }
 
     #[test]
-    fn the_room_is_what_a_policy_leaves_to_the_character() {
-        let (identity, room) = (identity(), room());
-        let rest = room.total - room.length_of(&long('a', 110));
+    fn the_capacity_is_exact_to_the_character() {
+        let (identity, capacity) = (identity(), capacity());
+        let rest = capacity.total - capacity.length_of(&long('a', 110));
         for (length, fits) in [(rest, true), (rest + 1, false)] {
-            // Of each model 47 characters are the ARN, the quotation marks and the comma.
+            // The ARN, the quotation marks and the comma take 47 characters of each model.
             let id = |n: usize, length: usize| format!("b.{n:0>width$}", width = length - 47 - 2);
             let mut models = long('a', 110);
             models.extend((0..5).map(|n| id(n, length / 6).parse().expect("a model")));
             models.insert(id(5, length - length / 6 * 5).parse().expect("a model"));
             let policy = bedrock_runtime_endpoint_policy(&identity.installation, &caller(), &identity.region, &models);
             assert_eq!(policy.as_str().len(), if fits { ENDPOINT_POLICY_MAX } else { ENDPOINT_POLICY_MAX + 1 });
-            assert_eq!(room.length_of(&models) <= room.total, fits);
+            assert_eq!(capacity.length_of(&models) <= capacity.total, fits);
         }
     }
 
     #[test]
-    fn who_is_served_stays_and_what_is_new_takes_the_room_that_is_left_the_oldest_first() {
+    fn served_models_stay_and_new_ones_take_the_remaining_capacity_oldest_app_first() {
         let full = ['a', 'b', 'c', 'd'].map(|of| app(9, &of.to_string(), long(of, 22)));
         let served = [union(&full.iter().collect::<Vec<_>>())];
         let (older, old, small) =
             (app(1, "older", long('x', 23)), app(2, "old", long('y', 23)), app(3, "small", long('z', 1)));
         let mut demands = full.to_vec();
         demands.extend([small.clone(), old.clone(), older.clone()]);
-        let admitted = room().admit(&served, &demands);
+        let admitted = capacity().admit(&served, &demands);
         assert_eq!(waiting(&admitted), ["team-a/old"], "the older one takes what is left, and a small one fits beside");
         assert!(admitted.models.is_superset(&served[0]), "whoever is served stays, however young");
         assert!(admitted.models.is_superset(&older.models) && admitted.models.is_superset(&small.models));
-        // The same again, and from then on for ever.
-        assert_eq!(room().admit(std::slice::from_ref(&admitted.models), &demands), admitted);
-        // The first that is gone makes room.
-        let admitted = room().admit(&[admitted.models], &demands[1..]);
+        // The result is stable.
+        assert_eq!(capacity().admit(std::slice::from_ref(&admitted.models), &demands), admitted);
+        // The first app that goes makes room.
+        let admitted = capacity().admit(&[admitted.models], &demands[1..]);
         assert!(admitted.waiting_apps.is_empty() && admitted.models.is_superset(&old.models));
     }
 
     #[test]
-    fn one_app_takes_no_more_than_its_share_and_what_is_there_already_costs_nothing() {
+    fn one_app_takes_no_more_than_its_share_and_a_model_that_is_served_costs_nothing() {
         let greedy = app(1, "greedy", long('a', 30));
-        let admitted = room().admit(&[], std::slice::from_ref(&greedy));
+        let admitted = capacity().admit(&[], std::slice::from_ref(&greedy));
         assert_eq!((admitted.models.len(), waiting(&admitted)), (0, vec!["team-a/greedy"]));
-        let told = room().refusal(&BTreeSet::new(), &greedy.models);
-        assert_eq!(told, Some(CapacityRefusal::ShareExceeded { models: 30 * 175 }));
-        // Others named them.
+        let refusal = capacity().refusal(&BTreeSet::new(), &greedy.models);
+        assert_eq!(refusal, Some(CapacityRefusal::ShareExceeded { models: 30 * 175 }));
+        // Another app had its models admitted.
         assert_eq!(
-            room().admit(std::slice::from_ref(&greedy.models), std::slice::from_ref(&greedy)).models,
+            capacity().admit(std::slice::from_ref(&greedy.models), std::slice::from_ref(&greedy)).models,
             greedy.models
         );
         let halves =
             [app(2, "one", long('a', 15)), app(2, "two", greedy.models.difference(&long('a', 15)).cloned().collect())];
         let all = [greedy.clone(), halves[0].clone(), halves[1].clone()];
-        let first = room().admit(&[], &all);
+        let first = capacity().admit(&[], &all);
         assert_eq!((waiting(&first), &first.models), (vec!["team-a/greedy"], &greedy.models));
-        assert!(room().admit(&[first.models], &all).waiting_apps.is_empty());
+        assert!(capacity().admit(&[first.models], &all).waiting_apps.is_empty());
     }
 
     #[test]
-    fn what_the_policy_shows_comes_before_what_was_recorded_and_both_before_what_is_new() {
+    fn models_in_the_policy_precede_recorded_models_and_both_precede_new_ones() {
         let shown = app(5, "shown", long('s', 60));
         let recorded = app(4, "recorded", long('r', 60));
         let served = [shown.models.clone(), recorded.models.clone()];
-        let admitted = room().admit(&served, &[recorded.clone(), shown.clone(), app(1, "new", long('n', 1))]);
+        let admitted = capacity().admit(&served, &[recorded.clone(), shown.clone(), app(1, "new", long('n', 1))]);
         assert!(admitted.models.is_superset(&shown.models));
         assert_eq!(admitted.models.intersection(&recorded.models).count(), 115 - 60);
         assert_eq!(waiting(&admitted), ["team-a/new", "team-a/recorded"]);
-        let nobody = room().admit(&served, &[]);
+        let nobody = capacity().admit(&served, &[]);
         assert_eq!(nobody, AdmittedDemands::default(), "what nobody demands is not served");
     }
 }

@@ -24,9 +24,14 @@ fn is_safe(observed: &Observed) -> bool {
 fn a_vpc_that_cannot_carry_the_path_is_refused_with_the_resource_and_the_remedy() {
     type Case = (Reason, &'static str, &'static str, fn(&mut Observed));
     let cases: [Case; 11] = [
-        (Reason::VpcNotFound, "VPC vpc-0abc1234 in account 123456789012", "delete it, and create it anew", |it| {
-            it.topology.vpcs.clear();
-        }),
+        (
+            Reason::VpcNotFound,
+            "VPC vpc-0abc1234 in account 123456789012",
+            "delete the object, and create it anew",
+            |it| {
+                it.topology.vpcs.clear();
+            },
+        ),
         (
             Reason::VpcNotOwned,
             "VPC vpc-0abc1234 belongs to account 999999999999, and the operator works in account 123456789012",
@@ -59,7 +64,7 @@ fn a_vpc_that_cannot_carry_the_path_is_refused_with_the_resource_and_the_remedy(
         (Reason::TooFewZones, "VPC vpc-0abc1234 has private subnets in none of", "add private subnets", |it| {
             it.topology.subnets.clear();
         }),
-        (Reason::NoFreeAddresses, "VPC vpc-0abc1234", "free some, or add subnets", |it| {
+        (Reason::NoFreeAddresses, "VPC vpc-0abc1234", "free addresses, or add private subnets", |it| {
             it.topology.subnets[2].free_addresses = 1;
         }),
     ];

@@ -1,0 +1,80 @@
+//! Roles that apps left to the network when they went. Lambda may need such a role to release network interfaces.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::interfaces::{Interfaces, held_by_lambda};
+use crate::{
+    aws::{FunctionName, InterfaceHolder, NetworkInterface, NetworkInterfaceId, Role, RoleName},
+    identity::HandOver,
+};
+
+/// Whether other functions are on a network when a function goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum OtherFunctions {
+    Present,
+    Absent,
+}
+
+impl OtherFunctions {
+    /// Judges by the roles of other apps. A role counts if its function is among `functions`, all those of the region: the role of
+    /// an app that goes at the same time outlives the function.
+    pub fn of<'a, Listing>(
+        other_roles: impl IntoIterator<Item = &'a Role>,
+        functions: &BTreeMap<FunctionName, Listing>,
+    ) -> Self {
+        // The role and the function of an app have one name.
+        let names: BTreeSet<&str> = functions.keys().map(FunctionName::as_str).collect();
+        let has_function = |role: &Role| names.contains(role.name.as_str());
+        if other_roles.into_iter().any(has_function) { Self::Present } else { Self::Absent }
+    }
+}
+
+/// Whether [`OtherFunctions`] decides if one of these roles can be deleted.
+pub fn depend_on_other_functions(handed_over: &[Role], interfaces: &Interfaces) -> bool {
+    handed_over.iter().any(|role| {
+        HandOver::from_tags(&role.tags).is_some_and(|kept_for| {
+            let can_go = |others| can_be_deleted(role, &kept_for, interfaces, others);
+            can_go(OtherFunctions::Present) != can_go(OtherFunctions::Absent)
+        })
+    })
+}
+
+/// The interfaces, of all that Lambda holds for functions on a network, that may need this role for their release. `role` is the
+/// role of a deleted function; role and function have one name.
+///
+/// "Lambda relies on permissions in the function execution role to delete the Hyperplane ENI", and "only deletes the ENI if no
+/// other function (or published function version) is using" it (Lambda developer guide, "Understanding Hyperplane Elastic Network
+/// Interfaces"). AWS does not say which role counts where several functions share an interface. Two functions come into question:
+/// the one that the interface's description names, and the last one that used the interface. So a role is kept if an interface
+/// names its function, or if its function was the last one on the network; several functions that went together may all have been
+/// the last one. If another role counts after all, Lambda leaves the interface `available`, and the operator deletes it
+/// ([`left_behind`](super::interfaces::left_behind)).
+pub fn interfaces_that_need(
+    role: &RoleName,
+    interfaces: &Interfaces,
+    other_functions: OtherFunctions,
+) -> BTreeSet<NetworkInterfaceId> {
+    let names_function =
+        |interface: &NetworkInterface| interface.function.as_ref().is_some_and(|name| name.as_str() == role.as_str());
+    interfaces
+        .values()
+        .filter(|interface| {
+            interface.holder == InterfaceHolder::Lambda
+                && (names_function(interface) || other_functions == OtherFunctions::Absent)
+        })
+        .map(|interface| interface.id.clone())
+        .collect()
+}
+
+/// A role that was kept for interfaces can go: no interface names its function; and its function was not the last one on the
+/// network, or the interfaces that the role was kept for are gone.
+pub fn can_be_deleted(
+    role: &Role,
+    kept_for: &HandOver,
+    interfaces: &Interfaces,
+    other_functions: OtherFunctions,
+) -> bool {
+    let named = interfaces_that_need(&role.name, interfaces, OtherFunctions::Present);
+    named.is_empty() && (other_functions == OtherFunctions::Present || kept_for.is_over(&held_by_lambda(interfaces)))
+}
