@@ -1,10 +1,10 @@
-//! How many calls things cost: exact.
+//! How many calls things cost: writes exactly, reads at most.
 
 use std::time::Duration;
 
 use crate::{
     memory::aws::{Delays, VpcShape},
-    scene::{RESYNC, Scene, app, names, scene, writes},
+    scene::{RESYNC, Scene, app, assert_at_most, names, reads, scene, writes},
 };
 
 #[tokio::test(start_paused = true)]
@@ -28,18 +28,16 @@ async fn one_more_app_costs_five_writes_and_reads_of_its_own_get_function_and_a_
                 "lambda:CreateFunction"
             ]
         );
-        let mut reads: Vec<String> = names(&calls.iter().filter(|call| !call.write).cloned().collect::<Vec<_>>());
-        reads.sort();
-        assert_eq!(
-            reads,
+        // Three tables, each once for everybody, and the new function with its probe.
+        assert_at_most(
+            &reads(&calls),
             [
-                "iam:GetAccountAuthorizationDetails",
-                "lambda:GetFunction",
-                "lambda:Invoke",
-                "lambda:ListFunctions",
-                "logs:DescribeLogGroups"
+                ("iam:GetAccountAuthorizationDetails", 1),
+                ("lambda:GetFunction", 1),
+                ("lambda:Invoke", 1),
+                ("lambda:ListFunctions", 1),
+                ("logs:DescribeLogGroups", 1),
             ],
-            "three tables, each once for everybody, and the new function with its probe"
         );
         let kubernetes = scene.kubernetes.take_journal().writes();
         assert!(kubernetes.iter().all(|call| call.name == "second"), "only the app itself is written: {kubernetes:?}");
@@ -70,7 +68,7 @@ async fn apps_that_are_gone_are_looked_for_in_the_tables_of_all_and_not_one_by_o
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_resync_of_a_hundred_apps_at_rest_costs_fifteen_calls_and_no_write() {
+async fn a_resync_of_a_hundred_apps_at_rest_costs_at_most_fifteen_calls_and_no_write() {
     scene(async {
         let mut scene = Scene::new(Delays::default());
         let (vpc, _) = scene.vpc(&VpcShape::default());
@@ -87,29 +85,24 @@ async fn a_resync_of_a_hundred_apps_at_rest_costs_fifteen_calls_and_no_write() {
         scene.pass(RESYNC).await;
         let calls = scene.aws.take_journal();
         assert_eq!(writes(&calls), Vec::<String>::new());
-        let mut made = names(&calls);
-        made.sort();
-        assert_eq!(
-            made,
+        // 50 functions and 50 log groups a page, both DNS attributes of the VPC, and one app's function, probe and log group
+        // in turn.
+        assert_at_most(
+            &names(&calls),
             [
-                "ec2:DescribeRouteTables",
-                "ec2:DescribeSecurityGroups",
-                "ec2:DescribeSubnets",
-                "ec2:DescribeVpcAttribute",
-                "ec2:DescribeVpcAttribute",
-                "ec2:DescribeVpcEndpoints",
-                "ec2:DescribeVpcs",
-                "iam:GetAccountAuthorizationDetails",
-                "lambda:GetFunction",
-                "lambda:Invoke",
-                "lambda:ListFunctions",
-                "lambda:ListFunctions",
-                "logs:DescribeLogGroups",
-                "logs:DescribeLogGroups",
-                "logs:ListTagsForResource"
+                ("ec2:DescribeRouteTables", 1),
+                ("ec2:DescribeSecurityGroups", 1),
+                ("ec2:DescribeSubnets", 1),
+                ("ec2:DescribeVpcAttribute", 2),
+                ("ec2:DescribeVpcEndpoints", 1),
+                ("ec2:DescribeVpcs", 1),
+                ("iam:GetAccountAuthorizationDetails", 1),
+                ("lambda:GetFunction", 1),
+                ("lambda:Invoke", 1),
+                ("lambda:ListFunctions", 2),
+                ("logs:DescribeLogGroups", 2),
+                ("logs:ListTagsForResource", 1),
             ],
-            "50 functions and 50 log groups a page, both DNS attributes of the VPC, and one app's function, probe and log \
-             group in turn"
         );
         let journal = scene.kubernetes.take_journal();
         assert_eq!((journal.writes().len(), journal.events().len()), (0, 0), "{journal:?}");
@@ -154,9 +147,9 @@ async fn vpcs_are_read_as_often_as_drift_and_an_hour_at_rest_writes_nothing() {
         let made = |name: &str| names(&calls).iter().filter(|call| *call == name).count();
         let tables = ["ec2:DescribeVpcEndpoints", "ec2:DescribeVpcs", "ec2:DescribeSubnets", "ec2:DescribeRouteTables"];
         for table in tables {
-            assert_eq!(made(table), 12, "{table}: every five minutes");
+            assert!((1..=12).contains(&made(table)), "{table}: every five minutes at most");
         }
-        assert_eq!(made("ec2:DescribeVpcAttribute"), 24, "two attributes");
+        assert!((1..=24).contains(&made("ec2:DescribeVpcAttribute")), "two attributes");
         assert!((1..=2).contains(&made("ec2:DescribeVpcEndpointServices")), "every thirty minutes");
         let journal = scene.kubernetes.take_journal();
         assert_eq!((journal.writes().len(), journal.events().len()), (0, 0), "{journal:?}");

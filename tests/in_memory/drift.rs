@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::{
     memory::aws::{Action, ByHand, Delays, Drift, Fault, World, by_hand::Tagged, drifts},
-    scene::{MODEL, RESYNC, Scene, app, condition, names, network, scene, writes},
+    scene::{MODEL, RESYNC, Scene, app, assert_at_most, condition, names, network, scene, writes},
 };
 
 /// After the resync, this much is enough for everything that AWS does not take its time for.
@@ -484,22 +484,18 @@ async fn a_hundred_touches_cost_one_look_at_everything() {
         let mut calls = names(&scene.aws.take_journal());
         let own = ["lambda:GetFunction", "lambda:Invoke", "logs:ListTagsForResource"];
         calls.retain(|call| !own.contains(&call.as_str()));
-        calls.sort();
         let tables = [
-            "ec2:DescribeRouteTables",
-            "ec2:DescribeSecurityGroups",
-            "ec2:DescribeSubnets",
-            "ec2:DescribeVpcAttribute",
-            "ec2:DescribeVpcAttribute",
-            "ec2:DescribeVpcEndpoints",
-            "ec2:DescribeVpcs",
-            "iam:GetAccountAuthorizationDetails",
-            "lambda:ListFunctions",
-            "lambda:ListFunctions",
-            "logs:DescribeLogGroups",
-            "logs:DescribeLogGroups",
+            ("ec2:DescribeRouteTables", 1),
+            ("ec2:DescribeSecurityGroups", 1),
+            ("ec2:DescribeSubnets", 1),
+            ("ec2:DescribeVpcAttribute", 2),
+            ("ec2:DescribeVpcEndpoints", 1),
+            ("ec2:DescribeVpcs", 1),
+            ("iam:GetAccountAuthorizationDetails", 1),
+            ("lambda:ListFunctions", 2),
+            ("logs:DescribeLogGroups", 2),
         ];
-        assert_eq!(calls, tables, "but for the apps' own");
+        assert_at_most(&calls, tables);
         assert_eq!(scene.kubernetes.take_journal().writes().len(), 0);
     })
     .await;

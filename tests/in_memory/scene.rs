@@ -1,6 +1,6 @@
 //! A cluster, an account, and the operator between them.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use private_genai_operator::{
@@ -287,6 +287,24 @@ pub fn names(calls: &[CallRecord]) -> Vec<String> {
 /// The names of the writes among them.
 pub fn writes(calls: &[CallRecord]) -> Vec<String> {
     names(&calls.iter().filter(|call| call.write).cloned().collect::<Vec<_>>())
+}
+
+/// The names of the reads among them.
+pub fn reads(calls: &[CallRecord]) -> Vec<String> {
+    names(&calls.iter().filter(|call| !call.write).cloned().collect::<Vec<_>>())
+}
+
+/// Each of these calls was made at most so often, and no other was made: fewer reads are no loss, more are.
+#[track_caller]
+pub fn assert_at_most<'a>(calls: &[String], bounds: impl IntoIterator<Item = (&'a str, usize)>) {
+    let bounds: BTreeMap<&str, usize> = bounds.into_iter().collect();
+    let mut made: BTreeMap<&str, usize> = BTreeMap::new();
+    for call in calls {
+        *made.entry(call).or_default() += 1;
+    }
+    let bound = |call: &str| bounds.get(call).copied().unwrap_or_default();
+    let beyond: Vec<_> = made.iter().filter(|(call, count)| **count > bound(call)).collect();
+    assert!(beyond.is_empty(), "more often than {bounds:?}: {beyond:?}");
 }
 
 /// A network that a platform team writes for a VPC.

@@ -1,9 +1,6 @@
 //! One tenant cannot hold up another: whatever somebody writes into apps of one's own, all others are served.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::{collections::BTreeSet, time::Duration};
 
 use private_genai_operator::aws::{
     Ec2Write, EndpointChange, Peer, PolicyDocument, Region, Rule, SecurityGroupId, VpcId, Write,
@@ -15,7 +12,10 @@ use crate::{
         aws::{Action, ByHand, Delays, Fault, VpcShape, World},
         kubernetes::NETWORKS,
     },
-    scene::{LONG, MODEL, RESYNC, Scene, app, condition, explicit_network, names, network, scene, touch, writes},
+    scene::{
+        LONG, MODEL, RESYNC, Scene, app, assert_at_most, condition, explicit_network, names, network, scene, touch,
+        writes,
+    },
 };
 
 /// Models whose IDs are as long as they can be: nobody asks AWS whether there are such.
@@ -122,15 +122,6 @@ async fn in_a_large_account() -> (Scene, VpcId) {
     (scene, vpc)
 }
 
-/// How often each call was made since this was last asked.
-fn counted(scene: &Scene) -> BTreeMap<String, usize> {
-    let mut counts = BTreeMap::new();
-    for name in names(&scene.aws.take_journal()) {
-        *counts.entry(name).or_default() += 1;
-    }
-    counts
-}
-
 /// One look at the rows of an app and of its network: what it costs does not follow the size of the account.
 const ROWS: [(&str, usize); 14] = [
     ("ec2:DescribeRouteTables", 1),
@@ -149,8 +140,8 @@ const ROWS: [(&str, usize); 14] = [
     ("logs:ListTagsForResource", 1),
 ];
 
-fn rows(looks: usize) -> BTreeMap<String, usize> {
-    ROWS.iter().map(|(call, times)| ((*call).to_owned(), times * looks)).collect()
+fn rows(looks: usize) -> impl Iterator<Item = (&'static str, usize)> {
+    ROWS.into_iter().map(move |(call, times)| (call, times * looks))
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,9 +155,15 @@ async fn an_app_that_is_annotated_in_a_loop_has_only_its_own_rows_read() {
                 .edit(&app("bot"), |object| object["metadata"]["annotations"] = json!({"look": second.to_string()}));
             scene.pass(Duration::from_secs(1)).await;
         }
-        assert_eq!(counted(&scene), rows(3), "at once, and after half a minute each");
+        // At once, and after half a minute each.
+        assert_at_most(&names(&scene.aws.take_journal()), rows(3));
         scene.pass(Duration::from_secs(25)).await;
-        assert_eq!(counted(&scene), rows(1), "what was asked for after the last look is looked at too");
+        let calls = names(&scene.aws.take_journal());
+        assert!(
+            calls.iter().any(|call| call == "iam:GetRole"),
+            "what was asked for after the last look is looked at too"
+        );
+        assert_at_most(&calls, rows(1));
         assert_eq!(scene.kubernetes.take_journal().writes().len(), 0);
     })
     .await;
@@ -292,13 +289,14 @@ async fn the_second_look_after_a_deletion_reads_what_was_deleted_and_no_table() 
         scene.pass(Duration::from_secs(5)).await;
         scene.forget();
         scene.pass(Duration::from_mins(2)).await;
-        let calls = counted(&scene);
-        // Of a role that is gone there is no policy to read.
-        let own = ["iam:GetRole", "lambda:GetFunction", "logs:DescribeLogGroups"];
-        let looks = calls.get("lambda:GetFunction").copied().unwrap_or_default();
+        let calls = names(&scene.aws.take_journal());
+        let looks = calls.iter().filter(|call| *call == "lambda:GetFunction").count();
         assert!((2..=3).contains(&looks), "every half minute for a minute: {calls:?}");
-        let expected: BTreeMap<String, usize> = own.map(|call| (call.to_owned(), looks)).into();
-        assert_eq!(calls, expected);
+        // Of a role that is gone there is no policy to read.
+        assert_at_most(
+            &calls,
+            ["iam:GetRole", "lambda:GetFunction", "logs:DescribeLogGroups"].map(|call| (call, looks)),
+        );
     })
     .await;
 }
