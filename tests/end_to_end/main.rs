@@ -25,6 +25,8 @@ mod outages;
 mod path;
 mod refusals;
 mod replicas;
+#[path = "../sampled/mod.rs"]
+mod sampled;
 #[path = "../specs/mod.rs"]
 mod specs;
 mod stack;

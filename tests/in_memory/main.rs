@@ -38,6 +38,8 @@ mod repair;
 mod retaining;
 mod retention;
 mod roles;
+#[path = "../sampled/mod.rs"]
+mod sampled;
 mod scene;
 mod sharing;
 mod simulate;

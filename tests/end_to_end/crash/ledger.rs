@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use crate::sampled;
+
 use super::{
     call::Call,
     life::{Outcome, Record},
@@ -27,6 +29,8 @@ pub struct Ledger {
     /// All points, and how many calls they are of.
     pub points: usize,
     pub calls: usize,
+    /// All points, those included that are left to `make test-full`.
+    pub all_points: usize,
     /// Points of calls that not every life without a crash makes.
     seldom: BTreeSet<Point>,
     /// Calls that are left out because not every life makes them.
@@ -46,24 +50,40 @@ impl Ledger {
         let mut ledger = Self { expected: recordings[0].record.clone(), lives: recordings.len(), ..Self::default() };
         let made: Vec<BTreeSet<&Call>> =
             recordings.iter().map(|recording| recording.calls.iter().filter(|call| concern(call)).collect()).collect();
-        let all: BTreeSet<&Call> = made.iter().flatten().copied().collect();
-        for call in all {
+        let calls: BTreeSet<&Call> = made.iter().flatten().copied().collect();
+        let mut all = Vec::new();
+        for call in calls {
             let seldom = made.iter().any(|calls| !calls.contains(call));
             if seldom && !call.asked.writes {
                 ledger.left_out += 1;
                 continue;
             }
             let Some(phase) = Phase::ALL.into_iter().find(|phase| phase.name() == call.phase) else { continue };
-            let points: Vec<Point> =
-                Point::of(call).into_iter().filter(|point| point.to_string().contains(only)).collect();
-            ledger.calls += usize::from(!points.is_empty());
-            ledger.points += points.len();
+            let points = Point::of(call);
             if seldom {
                 ledger.seldom.extend(points.iter().cloned());
             }
-            ledger.queues.entry(phase).or_default().extend(points.into_iter().map(|point| (point, 0)));
+            all.extend(points.into_iter().map(|point| (phase, point)));
+        }
+        let facets = |(phase, point): &(Phase, Point)| facets(*phase, point, ledger.seldom.contains(point));
+        let points = if only.is_empty() {
+            sampled::chosen(&all, only, facets)
+        } else {
+            // A point is known by its name.
+            all.iter().filter(|(_, point)| point.to_string().contains(only)).cloned().collect()
+        };
+        ledger.all_points = all.len();
+        ledger.points = points.len();
+        ledger.calls = points.iter().map(|(_, point)| &point.call).collect::<BTreeSet<_>>().len();
+        for (phase, point) in points {
+            ledger.queues.entry(phase).or_default().push_back((point, 0));
         }
         ledger
+    }
+
+    /// The writes to AWS at which somebody is to be killed.
+    pub fn writes(&self) -> BTreeSet<String> {
+        self.queues.values().flatten().filter_map(|(point, _)| point.call.of_aws()).collect()
     }
 
     /// The next life: a point of each phase that has any left.
@@ -104,9 +124,9 @@ impl Ledger {
 
     /// What was tried, for people.
     pub fn told(&self) -> String {
-        let Self { calls, points, reached, lost, lives, restarts, stale_answers, .. } = self;
+        let Self { calls, points, all_points, reached, lost, lives, restarts, stale_answers, .. } = self;
         format!(
-            "{calls} calls, {} of {points} points ({} come by chance), {lives} lives, {restarts} restarts, \
+            "{calls} calls, {} of {points} points ({} come by chance) of {all_points}, {lives} lives, {restarts} restarts, \
              {stale_answers} stale answers",
             reached.len() + lost.len(),
             self.by_chance().count(),
@@ -128,4 +148,15 @@ impl Ledger {
         let too_many = by_chance.len() * CHANCE > self.points;
         self.never_reached.iter().filter(|point| too_many || !by_chance.contains(point)).map(Point::to_string).collect()
     }
+}
+
+/// What each sample of the points holds: every call, each moment in each phase, and each moment of each API and service.
+/// Nothing of a point that comes by chance.
+fn facets(phase: Phase, point: &Point, seldom: bool) -> Vec<String> {
+    let Point { call, moment } = point;
+    let (service, operation) = (&call.asked.service, &call.asked.operation);
+    if seldom || call.nth > 1 {
+        return Vec::new();
+    }
+    vec![format!("{service} {operation}"), format!("{phase:?} {moment:?}"), format!("{service} {moment:?}")]
 }

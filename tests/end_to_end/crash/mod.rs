@@ -96,6 +96,9 @@ async fn try_all(tried: &str, concern: fn(&Call) -> bool) {
 
     let ledger = Mutex::new(Ledger::open(&recordings, concern, &only));
     assert!(lock(&ledger).points > 0, "no point is called {only:?}");
+    if only.is_empty() {
+        assert_eq!(lock(&ledger).writes(), made, "somebody is killed at every write");
+    }
     tell(&lock(&ledger).progress());
     join_all(sites.into_iter().map(async |mut site| {
         loop {
@@ -151,7 +154,7 @@ async fn killed_at_any_write_the_operator_is_followed_by_one_that_ends_it_the_sa
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-#[ignore = "it takes twenty minutes: make crash-all"]
+#[ignore = "it takes twenty minutes: make crash-all, and make test-full"]
 async fn killed_at_any_call_the_operator_is_followed_by_one_that_ends_it_the_same() {
     try_all("killed at every call, end to end", |call| !is_renewal(call)).await;
 }

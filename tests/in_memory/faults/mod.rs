@@ -13,7 +13,7 @@ use std::{
     io::Write as _,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Mutex,
+        LazyLock, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -26,10 +26,13 @@ use self::{
     kinds::{Kind, Trouble},
     lives::Part,
 };
-use crate::{figures, scene::scene};
+use crate::{figures, sampled, scene::scene};
 
 /// A row: a call in one part of a life.
 type Row = (Part, (&'static str, &'static str));
+
+/// A call in one part of a life, and a fault that it meets.
+type Meeting = (Row, Kind);
 
 /// What was found in each cell, or why there is nothing to find.
 type Table = BTreeMap<(Part, (&'static str, &'static str), Kind), Result<Cell, &'static str>>;
@@ -57,6 +60,8 @@ fn calls_of(part: Part) -> BTreeMap<(&'static str, &'static str), bool> {
         journal.iter().map(|call| ((call.service, call.operation), call.write)).collect()
     })
 }
+
+static ROWS: LazyLock<Vec<Row>> = LazyLock::new(rows);
 
 /// Every call, in the parts of life in which it means something else.
 fn rows() -> Vec<Row> {
@@ -88,19 +93,41 @@ fn named_in_the_code() -> BTreeSet<String> {
     writes.chain(reads.map(str::to_owned)).collect()
 }
 
+/// What each sample of the table holds: every row, every fault in every part of a life, and of every service. Nothing of a cell
+/// that makes no sense.
+fn facets(((part, call), kind): &Meeting) -> Vec<String> {
+    let (service, operation) = call;
+    match kind.of(*call) {
+        Ok(_) => {
+            vec![format!("{part:?} {service}:{operation}"), format!("{part:?} {kind:?}"), format!("{service} {kind:?}")]
+        }
+        Err(_) => Vec::new(),
+    }
+}
+
+/// All cells of the table.
+fn cells() -> Vec<Meeting> {
+    ROWS.iter().flat_map(|row| Kind::ALL.map(|kind| (*row, kind))).collect()
+}
+
+#[test]
+fn the_sample_of_faults_holds_every_call_and_every_fault() {
+    let sample = sampled::covering(&cells(), facets);
+    let calls: BTreeSet<_> = sample.iter().map(|((_, call), _)| *call).collect();
+    assert_eq!(calls, ROWS.iter().map(|(_, call)| *call).collect());
+    let kinds: BTreeSet<_> = sample.iter().map(|(_, kind)| *kind).collect();
+    assert_eq!(kinds, Kind::ALL.into());
+}
+
 #[test]
 fn every_call_meets_every_fault_and_heals_or_is_told_without_haste_and_heals_then() {
-    let rows = rows();
     let made: BTreeSet<String> =
-        rows.iter().map(|(_, (service, operation))| format!("{service}:{operation}")).collect();
+        ROWS.iter().map(|(_, (service, operation))| format!("{service}:{operation}")).collect();
     assert_eq!(made, named_in_the_code(), "a life makes every call that the code names, and no other");
 
     let only = std::env::var("FAULTS").unwrap_or_default();
-    let cells: Vec<(Row, Kind)> = rows
-        .iter()
-        .flat_map(|row| Kind::ALL.map(|kind| (*row, kind)))
-        .filter(|cell| format!("{cell:?}").contains(&only))
-        .collect();
+    let all = cells();
+    let cells = sampled::chosen(&all, &only, facets);
     let (next, results) = (AtomicUsize::new(0), Mutex::new(Table::new()));
     std::thread::scope(|threads| {
         for _ in 0..2 {
@@ -121,7 +148,8 @@ fn every_call_meets_every_fault_and_heals_or_is_told_without_haste_and_heals_the
             (!problems.is_empty()).then(|| format!("{part:?} {operation}, {}: {}", kind.title(), problems.join("; ")))
         })
         .collect();
-    let how_many = format!("{} calls x {} faults = {} cells", made.len(), Kind::ALL.len(), results.len());
+    let how_many =
+        format!("{} calls x {} faults: {} of {} cells", made.len(), Kind::ALL.len(), results.len(), all.len());
     figures::tell(figures::Part::Faults, "every AWS call meets every fault", &how_many, amiss.len());
     assert!(amiss.is_empty(), "{} of {} cells:\n{}", amiss.len(), results.len(), amiss.join("\n"));
     assert_eq!(results.len(), cells.len(), "no cell is empty");
@@ -177,7 +205,7 @@ fn tell(results: &Table) {
         these.filter_map(|(_, cell)| Some(cell.as_ref().ok()?.calls.0)).max().unwrap_or_default()
     };
     let summary = format!(
-        "fault table: {} calls x {} faults in {} rows = {} cells: {} lived, {} make no sense, 0 empty; while it lasts {} told, \
+        "fault table: {} calls x {} faults in {} rows: {} cells: {} lived, {} make no sense, 0 empty; while it lasts {} told, \
          {} wait, {} no matter; 3 times only: {} of {} through; healed afterwards {} of {}, after {} s at most (bound {} s); \
          in 5 min of steady state at most {} calls of an operation that somebody must see to (bound {}), {} of any other (bound \
          {}), {} of all (bound {}), no write to Kubernetes\n",

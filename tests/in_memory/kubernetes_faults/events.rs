@@ -88,6 +88,21 @@ impl Event {
         all
     }
 
+    /// Events that are told alike: a sample holds one of each family in each part.
+    pub fn family(self) -> String {
+        match self {
+            Self::WatchesBroken | Self::HistoryForgotten | Self::WatchesHeld | Self::WatchesReplayed => {
+                "watches".into()
+            }
+            Self::ServerRestarted | Self::ServerAway => "server".into(),
+            Self::StatusesWiped => "statuses".into(),
+            Self::NetworkDeleted | Self::NamespaceDeleted => "deleted by others".into(),
+            Self::UnreadableApp | Self::UnreadableNetwork | Self::UnreadableBoth => "unreadable".into(),
+            Self::Edited(_) => "edited".into(),
+            Self::Recreated { going, .. } => format!("recreated after {going:?}"),
+        }
+    }
+
     pub fn title(self) -> String {
         match self {
             Self::WatchesBroken => "watches break".into(),

@@ -26,7 +26,7 @@ use self::{
     parts::Part,
     table::Table,
 };
-use crate::{memory::kubernetes::LEASES, scene::scene};
+use crate::{memory::kubernetes::LEASES, sampled, scene::scene};
 
 /// Runs one life under a clock of its own.
 fn run<T>(life: impl Future<Output = T>) -> T {
@@ -77,7 +77,24 @@ fn every_request_to_kubernetes_meets_every_fault_and_what_was_asked_for_comes_tr
         "a life makes every request that the chart permits, and no other"
     );
     let cells: Vec<_> = rows.iter().flat_map(|(part, call)| Kind::ALL.map(|kind| (*part, *call, kind))).collect();
-    let table = Table::live(&cells, |part, call, kind| {
+    // Every request of each part, every fault in each part, and every fault of each verb and of each kind of object.
+    let facets = |(part, call, kind): &(Part, Call, Kind)| match kind.of(*call) {
+        Ok(_) => vec![
+            format!("{part:?} {}", call.name()),
+            format!("{part:?} {kind:?}"),
+            format!("{} {kind:?}", call.verb),
+            format!("{} {kind:?}", call.plural),
+        ],
+        Err(_) => Vec::new(),
+    };
+    let sample = sampled::covering(&cells, facets);
+    assert_eq!(
+        sample.iter().map(|(_, call, _)| *call).collect::<BTreeSet<_>>(),
+        made,
+        "every request is in the sample"
+    );
+    assert_eq!(sample.iter().map(|(.., kind)| *kind).collect::<BTreeSet<_>>(), Kind::ALL.into(), "and every fault");
+    let table = Table::live(&cells, facets, |part, call, kind| {
         let fault = kind.of(call)?;
         Ok(async move { calls::live(part, call, &fault).await })
     });
@@ -91,7 +108,15 @@ fn whatever_happens_to_kubernetes_what_was_asked_for_last_comes_true() {
         Part::ALL.into_iter().map(|part| (part, run(events::undisturbed(part)))).collect();
     let events = Event::all();
     let cells: Vec<_> = Part::ALL.iter().flat_map(|part| events.iter().map(|event| (*part, (), *event))).collect();
-    let table = Table::live(&cells, |part, (), event| {
+    // Every event, and every family of events in each part.
+    let facets = |(part, (), event): &(Part, (), Event)| match event.cannot(*part) {
+        Ok(()) => vec![format!("{event:?}"), format!("{part:?} {}", event.family())],
+        Err(_) => Vec::new(),
+    };
+    let sample = sampled::covering(&cells, facets);
+    assert_eq!(sample.iter().map(|(.., event)| *event).collect::<BTreeSet<_>>(), events.iter().copied().collect());
+    assert_eq!(sample.iter().map(|(part, ..)| *part).collect::<BTreeSet<_>>(), Part::ALL.into(), "every part is in it");
+    let table = Table::live(&cells, facets, |part, (), event| {
         event.cannot(part)?;
         let lasts = lasts[&part];
         Ok(async move { events::live(part, event, lasts).await })
@@ -109,14 +134,19 @@ fn a_lease_lost_in_the_middle_of_any_write_leaves_no_duplicate_and_no_orphan() {
             steps.flat_map(move |step| [How::BeforeTheWork, How::AfterTheWork].map(|how| (part, step, how)))
         })
         .collect();
-    let table = Table::live(&cells, |part, step, how| {
-        if step == Step::Aws && matches!(part, Part::Rest | Part::Handover | Part::Succession) {
-            return Err("nothing is written to AWS");
-        }
-        if part == Part::Rest {
-            return Err("nothing is written");
-        }
-        Ok(async move { lease::live(part, step, how).await })
+    let senseless = |part, step| match (part, step) {
+        (Part::Rest, _) => Some("nothing is written"),
+        (Part::Handover | Part::Succession, Step::Aws) => Some("nothing is written to AWS"),
+        _ => None,
+    };
+    // Both kinds of write in each part, and each moment of each kind of write.
+    let facets = |(part, step, how): &(Part, Step, How)| match senseless(*part, *step) {
+        None => vec![format!("{part:?} {step:?}"), format!("{step:?} {how:?}")],
+        Some(_) => Vec::new(),
+    };
+    let table = Table::live(&cells, facets, |part, step, how| match senseless(part, step) {
+        Some(why) => Err(why),
+        None => Ok(async move { lease::live(part, step, how).await }),
     });
     let tried = "the Lease is lost in the middle of each write";
     table.tell("lease", tried, |step| format!("a write to {step:?}"), |how| format!("{how:?}"));

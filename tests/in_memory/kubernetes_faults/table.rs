@@ -18,23 +18,31 @@ use super::{
     parts::Part,
     run,
 };
-use crate::figures;
+use crate::{figures, sampled};
 
 /// What was found in each cell, by part and row and column, or why there is nothing to find.
-pub struct Table<R, C>(BTreeMap<(Part, R, C), Result<Cell, &'static str>>);
+pub struct Table<R, C> {
+    found: BTreeMap<(Part, R, C), Result<Cell, &'static str>>,
+    /// How many cells there are in all.
+    all: usize,
+}
 
 impl<R, C> Table<R, C>
 where
     R: Copy + Ord + Sync + Send + std::fmt::Debug,
     C: Copy + Ord + Sync + Send + std::fmt::Debug,
 {
-    /// Lives through all cells, or those whose name contains what the variable `KUBERNETES_FAULTS` says.
-    pub fn live<L>(cells: &[(Part, R, C)], live: impl Fn(Part, R, C) -> Result<L, &'static str> + Sync) -> Self
+    /// Lives through a sample of the cells, or all of them, or those whose name contains what the variable
+    /// `KUBERNETES_FAULTS` says.
+    pub fn live<L>(
+        all: &[(Part, R, C)],
+        facets: impl Fn(&(Part, R, C)) -> Vec<String>,
+        live: impl Fn(Part, R, C) -> Result<L, &'static str> + Sync,
+    ) -> Self
     where
         L: Future<Output = Cell>,
     {
-        let only = env::var("KUBERNETES_FAULTS").unwrap_or_default();
-        let cells: Vec<_> = cells.iter().filter(|cell| format!("{cell:?}").contains(&only)).collect();
+        let cells = sampled::chosen(all, &env::var("KUBERNETES_FAULTS").unwrap_or_default(), facets);
         let (next, found) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
         std::thread::scope(|threads| {
             for _ in 0..2 {
@@ -48,12 +56,12 @@ where
                                 Cell { problems: vec![format!("a panic: {said}")], ..Cell::default() }
                             })
                         });
-                        found.lock().unwrap_or_else(PoisonError::into_inner).insert(**cell, lived);
+                        found.lock().unwrap_or_else(PoisonError::into_inner).insert(*cell, lived);
                     }
                 });
             }
         });
-        Self(found.into_inner().unwrap_or_else(PoisonError::into_inner))
+        Self { found: found.into_inner().unwrap_or_else(PoisonError::into_inner), all: all.len() }
     }
 
     /// Writes the table to a file, one line about it where the runner's capture does not swallow it, and its row among the
@@ -62,10 +70,10 @@ where
     /// # Panics
     /// When anything was not as it is promised.
     pub fn tell(&self, name: &str, tried: &str, row: impl Fn(R) -> String, column: impl Fn(C) -> String) {
-        let lived: Vec<&Cell> = self.0.values().filter_map(|cell| cell.as_ref().ok()).collect();
+        let lived: Vec<&Cell> = self.found.values().filter_map(|cell| cell.as_ref().ok()).collect();
         let mut shown = String::new();
         let mut before = None;
-        for ((part, this, kind), cell) in &self.0 {
+        for ((part, this, kind), cell) in &self.found {
             if before != Some((part, this)) {
                 let _ = writeln!(shown, "\n{part:?}: {}", row(*this));
                 before = Some((part, this));
@@ -82,9 +90,9 @@ where
             "fault table: {tried}: {} cells: {} lived in {in_all} lives, {} make no sense, 0 empty; as asked for afterwards {} of {}, \
              after {} s at most (bound {} s), with nothing written from then on; while it lasts at most {} requests a \
              minute to Kubernetes (bound {KUBERNETES_A_MINUTE}), {} to AWS (bound {AWS_A_MINUTE})\n",
-            self.0.len(),
+            self.found.len(),
             lived.len(),
-            self.0.len() - lived.len(),
+            self.found.len() - lived.len(),
             lived.iter().filter(|cell| cell.healed.is_some()).count(),
             lived.len(),
             longest(lived.iter().filter_map(|cell| cell.healed).collect()),
@@ -96,7 +104,7 @@ where
         std::fs::write(file, format!("{summary}{shown}\n")).expect("the table is written");
         std::io::stdout().write_all(format!("\n{summary}").as_bytes()).expect("the summary is written");
         let amiss: Vec<String> = self
-            .0
+            .found
             .iter()
             .filter_map(|((part, this, kind), cell)| {
                 let problems = &cell.as_ref().ok()?.problems;
@@ -104,8 +112,8 @@ where
                 (!problems.is_empty()).then(what)
             })
             .collect();
-        let how_many = format!("{} cells, {in_all} lives", self.0.len());
+        let how_many = format!("{} of {} cells, {in_all} lives", self.found.len(), self.all);
         figures::tell(figures::Part::KubernetesFaults, tried, &how_many, amiss.len());
-        assert!(amiss.is_empty(), "{} of {} cells:\n{}", amiss.len(), self.0.len(), amiss.join("\n"));
+        assert!(amiss.is_empty(), "{} of {} cells:\n{}", amiss.len(), self.found.len(), amiss.join("\n"));
     }
 }

@@ -22,6 +22,7 @@ use crate::{
     drift::{kinds_that_are_told, retag, shape, writes_of},
     figures,
     memory::aws::{ByHand, Drift, Fault, drifts},
+    sampled,
     scene::{MODEL, RESYNC, Scene, scene},
 };
 
@@ -499,16 +500,43 @@ fn lived(life: impl Future<Output = Cell>) -> Cell {
     catch_unwind(AssertUnwindSafe(|| run(life))).unwrap_or_else(|_| Cell::Amiss("a panic".to_owned()))
 }
 
-#[test]
-fn every_drift_is_put_right_within_a_resync_beside_others_and_any_block() {
-    let kinds = all_kinds();
-    let only = std::env::var("REPAIR").unwrap_or_default();
-    let mut cells: Vec<(&'static str, Result<&'static str, Block>)> = Vec::new();
+/// A kind of drift, and what is there besides: another one, or a block.
+type Meeting = (&'static str, Result<&'static str, Block>);
+
+/// All cells of the table.
+fn cells() -> Vec<Meeting> {
+    let (kinds, blocks) = (all_kinds(), blocks());
+    let mut cells = Vec::new();
     for (at, one) in kinds.iter().enumerate() {
         cells.extend(kinds[at..].iter().map(|other| (*one, Ok(*other))));
-        cells.extend(blocks().into_iter().map(|block| (*one, Err(block))));
+        cells.extend(blocks.iter().map(|block| (*one, Err(*block))));
     }
-    cells.retain(|cell| format!("{cell:?}").contains(&only));
+    cells
+}
+
+/// What each sample of the table holds: every kind of drift beside each part, and every block with a drift of each part.
+fn facets((kind, with): &Meeting) -> Vec<String> {
+    match with {
+        Ok(other) => vec![format!("{kind} {:?}", part(other)), format!("{other} {:?}", part(kind))],
+        Err(block) => vec![format!("{block:?} {:?}", part(kind)), format!("{kind} blocked")],
+    }
+}
+
+#[test]
+fn the_sample_of_repairs_holds_every_drift_and_every_block() {
+    let sample = sampled::covering(&cells(), facets);
+    let blocked: BTreeSet<_> = sample.iter().filter_map(|(kind, with)| Some((*kind, with.err()?))).collect();
+    let drifts: BTreeSet<_> = blocked.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(drifts, all_kinds().into_iter().collect(), "each while something is blocked");
+    assert_eq!(blocked.iter().map(|(_, block)| *block).collect::<BTreeSet<_>>(), blocks().into_iter().collect());
+    let beside = sample.iter().filter_map(|(kind, with)| Some([*kind, with.ok()?])).flatten();
+    assert_eq!(beside.collect::<BTreeSet<_>>(), drifts, "each beside another one");
+}
+
+#[test]
+fn every_drift_is_put_right_within_a_resync_beside_others_and_any_block() {
+    let all = cells();
+    let cells = sampled::chosen(&all, &std::env::var("REPAIR").unwrap_or_default(), facets);
     let (next, results) = (AtomicUsize::new(0), Mutex::new(BTreeMap::new()));
     std::thread::scope(|threads| {
         for _ in 0..2 {
@@ -534,12 +562,12 @@ fn every_drift_is_put_right_within_a_resync_beside_others_and_any_block() {
         .filter(|(_, found)| matches!(found, Cell::Amiss(_)))
         .map(|(cell, found)| format!("{}: {}", shown(cell), found.shown()))
         .collect();
+    let kinds = all_kinds().len();
     let how_many = format!(
-        "{} kinds x {} kinds and {} blocks = {} cells",
-        kinds.len(),
-        kinds.len(),
+        "{kinds} kinds x {kinds} kinds and {} blocks: {} of {} cells",
         blocks().len(),
-        results.len()
+        results.len(),
+        all.len()
     );
     figures::tell(
         figures::Part::Faults,
