@@ -97,14 +97,14 @@ impl Unread {
 
 /// How long what the status says holds, where AWS cannot be asked about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Missed {
+pub enum MissedObservations {
     /// So few looks in a row were missed that it holds.
     Few,
     /// Nothing is claimed any more.
     Many,
 }
 
-impl Missed {
+impl MissedObservations {
     /// For three looks, what was recorded holds. `before` is how many were missed in a row before this one.
     pub fn after(before: u32) -> Self {
         if before < 3 { Self::Few } else { Self::Many }
@@ -158,7 +158,7 @@ impl Plan {
 
     /// The legs in their order, also those whose facts could not be read: what the status says of them holds while few looks
     /// were missed, then nothing is claimed of them. A leg that needs somebody to act stays as it is.
-    pub fn legs_to_show(&self, resource: &str, recorded: &[Condition], missed: Missed) -> Vec<Leg> {
+    pub fn legs_to_show(&self, resource: &str, recorded: &[Condition], missed: MissedObservations) -> Vec<Leg> {
         let mut legs = self.legs.clone();
         let mut told: Vec<&AwsError> = Vec::new();
         for (kind, error) in &self.unread {
@@ -166,15 +166,15 @@ impl Plan {
                 continue;
             }
             legs.retain(|leg| leg.kind != *kind);
-            let held = find(recorded, *kind).filter(|leg| leg.status == "True" && missed == Missed::Few);
+            let held = find(recorded, *kind).filter(|leg| leg.status == "True" && missed == MissedObservations::Few);
             legs.push(match (held, error.failure.class()) {
                 (Some(leg), _) => Leg::met(*kind, leg.message.clone()),
                 (None, Class::UserMustAct) if !told.contains(&error) => {
                     told.push(error);
-                    explain(*kind, resource, error)
+                    explain_failure(*kind, resource, error)
                 }
                 (None, Class::UserMustAct | Class::Wait | Class::Retry) => {
-                    let message = explain(*kind, resource, error).message;
+                    let message = explain_failure(*kind, resource, error).message;
                     Leg::unknown(*kind, Reason::ObservationFailed, message)
                 }
             });
@@ -190,7 +190,7 @@ impl Plan {
 
     /// Nothing may be written, for something could not be read on which every write stands: of the legs that the writes are for
     /// nothing is known, and the others are what they are.
-    pub fn stop_writes(&mut self, error: &AwsError) {
+    pub fn drop_steps(&mut self, error: &AwsError) {
         let kinds: BTreeSet<ConditionType> = self.steps.drain(..).map(|step| step.leg).collect();
         for kind in kinds {
             self.unread(kind, Some(error));
@@ -206,7 +206,7 @@ impl Plan {
     /// Something is not as it should be for a cause that lies in AWS, where a fresh look may find it gone. What is in use
     /// was looked at afresh already: nobody keeps the list of interfaces. What is suspended waits for its object. What could not
     /// be read was asked for just now.
-    pub fn unsettled(&self) -> bool {
+    pub fn needs_fresh_look(&self) -> bool {
         let settled = [Reason::WaitingForNetwork, Reason::DependencyNotReady, Reason::ResourceInUse, Reason::Suspended];
         self.legs.iter().any(|leg| {
             leg.state != LegState::Met && !settled.contains(&leg.reason) && !self.unread.contains_key(&leg.kind)
@@ -234,7 +234,7 @@ impl Plan {
 
     /// Replacing what failed is not tried again yet: the leg says that somebody should look at the cause. What else the leg is
     /// about goes on.
-    pub fn hold(&mut self, kind: ConditionType) {
+    pub fn postpone_replacement(&mut self, kind: ConditionType) {
         let replaces = |write: &Write| {
             matches!(
                 write,
@@ -250,7 +250,7 @@ impl Plan {
 
     /// Puts a role under the permissions boundary, where it is not: before anything else is written to it, for the operator may
     /// write the policies of no other role.
-    pub fn bound(&mut self, leg: ConditionType, role: &Role, governance: &Governance) {
+    pub fn set_permissions_boundary(&mut self, leg: ConditionType, role: &Role, governance: &Governance) {
         if let Some(write) = governance.bound(role) {
             self.step(leg, write);
         }
@@ -259,23 +259,23 @@ impl Plan {
     /// Deletes a role with what hangs on it.
     pub fn delete_role(&mut self, leg: ConditionType, role: &Role, governance: &Governance) {
         if !(role.inline_policies.is_empty() && role.attached_policies.is_empty()) {
-            self.bound(leg, role, governance);
+            self.set_permissions_boundary(leg, role, governance);
         }
         for policy in role.inline_policies.keys() {
             self.step(leg, Write::Iam(IamWrite::DeleteRolePolicy { role: role.name.clone(), policy: policy.clone() }));
         }
-        self.detach_all(leg, role);
+        self.detach_all_policies(leg, role);
         self.step(leg, Write::Iam(IamWrite::DeleteRole { role: role.name.clone() }));
     }
 
     /// Leaves a role with no more than Lambda needs to release interfaces: while the role is kept for that, and when it is handed over.
-    pub fn limit_to_interfaces(&mut self, leg: ConditionType, role: &Role, governance: &Governance) {
-        self.bound(leg, role, governance);
+    pub fn restrict_to_interfaces(&mut self, leg: ConditionType, role: &Role, governance: &Governance) {
+        self.set_permissions_boundary(leg, role, governance);
         let (name, document) = (role.name.clone(), handed_over_policy());
         for policy in role.inline_policies.keys().filter(|policy| *policy != POLICY_NAME) {
             self.step(leg, Write::Iam(IamWrite::DeleteRolePolicy { role: name.clone(), policy: policy.clone() }));
         }
-        self.detach_all(leg, role);
+        self.detach_all_policies(leg, role);
         // Whoever changed this meanwhile kept Lambda from assuming the role.
         let trust_policy = trust_policy();
         if role.trust_policy != trust_policy {
@@ -290,7 +290,7 @@ impl Plan {
     }
 
     /// Takes every managed policy off a role.
-    pub fn detach_all(&mut self, leg: ConditionType, role: &Role) {
+    pub fn detach_all_policies(&mut self, leg: ConditionType, role: &Role) {
         for policy_arn in &role.attached_policies {
             self.step(
                 leg,
@@ -301,7 +301,7 @@ impl Plan {
 
     /// Lets a failed call show on its leg. A leg that needs somebody to act stays as it is.
     pub fn show_failure(&mut self, kind: ConditionType, write: &Write, error: &AwsError) {
-        let mut told = explain(kind, &write.resource(), error);
+        let mut told = explain_failure(kind, &write.resource(), error);
         let may_lack_the_boundary = error.denial().is_some_and(|denial| denied::is_up_to_the_role(&denial));
         if may_lack_the_boundary && let Some(boundary) = write.permissions_boundary() {
             let message = &mut told.message;
@@ -332,7 +332,7 @@ impl Plan {
 
 /// AWS could not be looked at: nothing is claimed any more about these legs. The first says why.
 pub fn unobserved(kinds: &[ConditionType], resource: &str, error: &AwsError) -> Vec<Leg> {
-    let told = explain(ConditionType::Ready, resource, error);
+    let told = explain_failure(ConditionType::Ready, resource, error);
     kinds
         .iter()
         .enumerate()
@@ -350,7 +350,7 @@ pub fn unobserved(kinds: &[ConditionType], resource: &str, error: &AwsError) -> 
 }
 
 /// Turns a failed call into a leg: the reason, and a sentence that names the resource and the remedy.
-pub fn explain(kind: ConditionType, resource: &str, error: &AwsError) -> Leg {
+pub fn explain_failure(kind: ConditionType, resource: &str, error: &AwsError) -> Leg {
     let (reason, remedy) = match error.failure {
         Failure::Throttled => (Reason::Throttled, "It is tried again, less often each time.".to_owned()),
         Failure::Unavailable | Failure::Malformed => {
@@ -461,7 +461,7 @@ mod tests {
             (F::QuotaReached, Blocked, R::QuotaReached, "Raise the quota"),
             (F::Invalid, Blocked, R::AwsRefused, "Correct what AWS's message names"),
         ] {
-            let leg = explain(ConditionType::EndpointsReady, "vpce-00000001", &failed(failure));
+            let leg = explain_failure(ConditionType::EndpointsReady, "vpce-00000001", &failed(failure));
             assert_eq!((leg.kind, leg.state, leg.reason), (ConditionType::EndpointsReady, standing, reason));
             assert!(
                 leg.message.starts_with(
@@ -512,7 +512,7 @@ mod tests {
     fn a_function_with_more_memory_than_the_account_may_give_is_told_so_and_not_to_look_into_service_quotas() {
         let message = "Value '5120' at 'memorySize' failed to satisfy constraint: Member must have value less than or equal to 3008";
         let error = AwsError { message: message.to_owned(), ..failed(Failure::QuotaReached) };
-        let told = explain(ConditionType::FunctionReady, "pgai-x", &error).message;
+        let told = explain_failure(ConditionType::FunctionReady, "pgai-x", &error).message;
         assert!(told.contains("3008") && told.contains("spec.function.memoryMiB"), "{told}");
         assert!(!told.contains("Service Quotas"), "{told}");
     }
@@ -539,7 +539,7 @@ mod tests {
     #[test]
     fn a_failed_call_shows_on_its_leg_unless_that_asks_somebody_to_act_already() {
         let kind = ConditionType::EndpointsReady;
-        let told = explain(kind, "vpce-00000001", &failed(Failure::Throttled));
+        let told = explain_failure(kind, "vpce-00000001", &failed(Failure::Throttled));
         let asks = Leg::blocked(kind, Reason::PolicyTooLong, "act");
         let other = Leg::met(ConditionType::VpcReady, "fine");
         for (before, after) in [
@@ -579,7 +579,7 @@ mod tests {
 
     #[test]
     fn a_fresh_look_is_worth_it_for_whatever_is_not_met_but_the_network() {
-        let unsettled = |leg: Leg| Plan { legs: vec![leg], ..Plan::default() }.unsettled();
+        let unsettled = |leg: Leg| Plan { legs: vec![leg], ..Plan::default() }.needs_fresh_look();
         let kind = ConditionType::FunctionReady;
         assert!(!unsettled(Leg::met(kind, "")));
         assert!(
@@ -607,11 +607,14 @@ mod tests {
                 .collect()
         };
         let groups = (ConditionType::SecurityGroupsReady, LegState::Met, 5);
-        assert_eq!(stands(Missed::Few, &recorded), [(ConditionType::VpcReady, LegState::Met, 9), groups]);
-        for unclaimed in [stands(Missed::Many, &recorded), stands(Missed::Few, &[])] {
+        assert_eq!(stands(MissedObservations::Few, &recorded), [(ConditionType::VpcReady, LegState::Met, 9), groups]);
+        for unclaimed in [stands(MissedObservations::Many, &recorded), stands(MissedObservations::Few, &[])] {
             assert_eq!((unclaimed[0].1, unclaimed[1]), (LegState::Unknown, groups));
         }
-        assert_eq!((Missed::after(2), Missed::after(3)), (Missed::Few, Missed::Many));
+        assert_eq!(
+            (MissedObservations::after(2), MissedObservations::after(3)),
+            (MissedObservations::Few, MissedObservations::Many)
+        );
     }
 
     #[test]
@@ -622,7 +625,7 @@ mod tests {
             plan.unread(ConditionType::VpcReady, Some(error));
         }
         plan.unread(ConditionType::EndpointsReady, Some(&denied));
-        let told = plan.legs_to_show("vpc", &[], Missed::Many);
+        let told = plan.legs_to_show("vpc", &[], MissedObservations::Many);
         let stands: Vec<_> = told.iter().map(|leg| (leg.state, leg.reason)).collect();
         let unknown = (LegState::Unknown, Reason::ObservationFailed);
         assert_eq!(stands, [(LegState::Blocked, Reason::AccessDenied), unknown]);
@@ -657,7 +660,7 @@ mod tests {
         let retention = Write::Logs(LogsWrite::PutRetentionPolicy { name, days: 30 });
         plan.step(kind, Write::Lambda(LambdaWrite::DeleteFunction { name: "pgai-x".parse().expect("a function") }));
         plan.step(kind, retention.clone());
-        plan.hold(kind);
+        plan.postpone_replacement(kind);
         assert_eq!(plan.steps, [Step { leg: kind, write: retention }]);
         assert_eq!(plan.legs[0].state, LegState::Blocked);
     }

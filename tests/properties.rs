@@ -27,7 +27,7 @@ use private_genai_operator::{
     governance::{Governance, PlatformTags},
     guard::{Globs, Namespace},
     identity::{AppIdentity, HandOver, InstallationId, NetworkIdentity},
-    network::{APP_SHARE_MAX, AdmittedDemands, Claim, Demand, PolicyCapacity, Requester},
+    network::{APP_SHARE_MAX, AdmittedDemands, Demand, PolicyCapacity, Requester, VpcOwnership},
     policy::{self, ModelId},
 };
 use proptest::{collection, prelude::*};
@@ -315,7 +315,7 @@ proptest! {
         });
         let read = read(&spec).map_err(TestCaseError::fail)?;
         let desired = Desired::new(&read, app.clone(), &caller(&app.region), &Governance::default(), &NetworkOffer::Preparing(None));
-        let observed = Observed { claim: Claim::Ours, ..Observed::default() };
+        let observed = Observed { ownership: VpcOwnership::Ours, ..Observed::default() };
         for step in plan(&desired, &observed).steps {
             match step.write {
                 Write::Iam(IamWrite::CreateRole { description, path, .. }) => {

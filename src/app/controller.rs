@@ -24,7 +24,7 @@ use crate::{
         explain_unreadable, is_held, tell_refused,
     },
     identity::AppIdentity,
-    plan::{Missed, Plan},
+    plan::{MissedObservations, Plan},
 };
 
 /// One look at one app, and what follows from it.
@@ -203,9 +203,9 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     };
     let missed = if plan.unread.is_empty() {
         ctx.rest(&looks(object));
-        Missed::Few
+        MissedObservations::Few
     } else {
-        Missed::after(ctx.attempt(&looks(object), pace))
+        MissedObservations::after(ctx.attempt(&looks(object), pace))
     };
     if suspended && (observed.role.is_some() || observed.listing.is_some()) {
         // What is there goes with the object when that is deleted.

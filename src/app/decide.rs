@@ -21,7 +21,7 @@ use crate::{
     engine::{Cluster, Guarded, Memory, Settings},
     governance::Governance,
     identity::{AppIdentity, is_retained},
-    network::{Claim, accepted, implicit_name, ownership::ForeignMark},
+    network::{VpcOwnership, accepted, implicit_name, ownership::ForeignMark},
     plan::{Plan, Source, Step, stands_on},
     policy::app_of_role,
 };
@@ -140,13 +140,13 @@ pub fn decide(
     let mut plan = plan(desired, observed);
     // Whose the VPC is decides whether anything is written, and nothing else.
     if let Some(error) = observed.unread.of(Source::SecurityGroups) {
-        plan.stop_writes(error);
+        plan.drop_steps(error);
         return plan;
     }
-    match &observed.claim {
-        Claim::Ours => {}
-        Claim::Open => wait_for_claim(&desired.identity, observed, &mut plan),
-        Claim::Another(foreign) => return another_cluster(foreign),
+    match &observed.ownership {
+        VpcOwnership::Ours => {}
+        VpcOwnership::Unmarked => wait_for_claim(&desired.identity, observed, &mut plan),
+        VpcOwnership::AnotherCluster(foreign) => return another_cluster(foreign),
     }
     if suspended {
         plan.suspend();
@@ -155,7 +155,7 @@ pub fn decide(
         && !plan.steps.is_empty()
         && !memory.may_replace(&role)
     {
-        plan.hold(ConditionType::FunctionReady);
+        plan.postpone_replacement(ConditionType::FunctionReady);
     }
     plan
 }
@@ -229,7 +229,7 @@ pub fn decide_removal(
     if is_back {
         return Plan::default();
     }
-    if let Claim::Another(foreign) = &observed.claim {
+    if let VpcOwnership::AnotherCluster(foreign) = &observed.ownership {
         return another_cluster(foreign);
     }
     let mut plan = teardown(identity, observed, governance);
@@ -252,7 +252,7 @@ pub fn decide_retention(
         memory.seen(&unseen);
     }
     principal.found = observed.role.as_ref().map(|role| role.id.clone());
-    if let Claim::Another(foreign) = &observed.claim {
+    if let VpcOwnership::AnotherCluster(foreign) = &observed.ownership {
         return another_cluster(foreign);
     }
     if memory.may_be_invisible(&retained_role(identity)) {

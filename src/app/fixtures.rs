@@ -11,7 +11,7 @@ use crate::{
     aws::{Caller, FunctionDetail, FunctionListing, FunctionState, LogGroup, Partition, Role, Tags, UpdateStatus},
     governance::Governance,
     identity::AppIdentity,
-    network::Claim,
+    network::VpcOwnership,
     plan::Unread,
 };
 
@@ -83,7 +83,7 @@ pub(super) fn nothing() -> Observed {
         listing: None,
         detail: None,
         interfaces: BTreeSet::new(),
-        claim: Claim::Ours,
+        ownership: VpcOwnership::Ours,
         unread: Unread::default(),
     }
 }
@@ -145,7 +145,7 @@ pub(super) fn at_rest() -> Observed {
         listing: Some(listing()),
         detail: Some(detail()),
         interfaces: BTreeSet::new(),
-        claim: Claim::Ours,
+        ownership: VpcOwnership::Ours,
         unread: Unread::default(),
     }
 }

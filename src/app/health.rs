@@ -16,7 +16,7 @@ use crate::{
     aws::{Answer, AwsError, Class, Evidence, Failure, FunctionError, Invocation, ProbeError, Region},
     engine::{DetailRead, Pace},
     network::Service,
-    plan::explain,
+    plan::explain_failure,
 };
 
 /// So many failures on the way may be DNS and routes that AWS still makes known, which takes minutes: they are waited for,
@@ -106,29 +106,29 @@ impl ProbeSubject {
     }
 
     /// The addresses that the probe met and that are not known as the endpoint's.
-    pub fn strangers(&self, result: &Result<Invocation, AwsError>) -> BTreeSet<IpAddr> {
+    pub fn unknown_addresses(&self, result: &Result<Invocation, AwsError>) -> BTreeSet<IpAddr> {
         let Ok(Invocation { answer: Answer::Evidence(evidence), .. }) = result else { return BTreeSet::new() };
         let met = evidence.addresses.iter().chain(&evidence.connected_to);
         met.filter(|address| !self.addresses.contains(*address)).copied().collect()
     }
 
     /// The strangers turned out to be the endpoint's own: it changes, and its network has not seen that yet.
-    pub fn endpoint_changes(&self, failures: u32) -> Verdict {
+    pub fn endpoint_changes(&self, failures: u32) -> ProbeOutcome {
         let message = format!(
             "The addresses of endpoint {} have changed: the path is probed once its network has seen that and put it right.",
             self.endpoint
         );
-        Verdict { found: ProbeResult::NotReady, leg: pending(message), again: Some((Pace::Retry, failures)) }
+        ProbeOutcome { result: ProbeResult::NotReady, leg: pending(message), retry: Some((Pace::Retry, failures)) }
     }
 
     /// What an invocation means, after so many in a row that proved nothing.
-    pub fn judge(&self, result: &Result<Invocation, AwsError>, failures: u32) -> Verdict {
+    pub fn judge(&self, result: &Result<Invocation, AwsError>, failures: u32) -> ProbeOutcome {
         let (finding, request_id) = match result {
             Err(error) => return self.not_invoked(error, failures),
             Ok(Invocation { request_id, answer }) => (self.finding(answer), request_id.as_deref()),
         };
         let (found, reason, what, remedy) = match finding {
-            Finding::Proven => return Verdict { found: ProbeResult::Proven, leg: self.proven(), again: None },
+            Finding::Proven => return ProbeOutcome { result: ProbeResult::Proven, leg: self.proven(), retry: None },
             Finding::Way(way) => {
                 let (what, remedy) = self.explain_way(way);
                 (ProbeResult::Unreachable, Reason::ProbeFailed, what, remedy)
@@ -182,11 +182,11 @@ impl ProbeSubject {
             None => (Leg::progressing(kind, reason, message), (Pace::Retry, failures)),
             Some(failures) => (Leg::blocked(kind, reason, message), (Pace::Blocked, failures)),
         };
-        Verdict { found, leg, again: Some(again) }
+        ProbeOutcome { result: found, leg, retry: Some(again) }
     }
 
     /// The function was not invoked: Lambda refused, or could not be asked.
-    fn not_invoked(&self, error: &AwsError, failures: u32) -> Verdict {
+    fn not_invoked(&self, error: &AwsError, failures: u32) -> ProbeOutcome {
         let (kind, name) = (ConditionType::Healthy, &self.function);
         let (found, leg, pace) = match error.failure {
             Failure::NotYet | Failure::RoleNotUsable => {
@@ -219,10 +219,10 @@ impl ProbeSubject {
                     Class::Retry | Class::Wait => Pace::Retry,
                     Class::UserMustAct => Pace::Blocked,
                 };
-                (ProbeResult::Refused, explain(kind, name, error), pace)
+                (ProbeResult::Refused, explain_failure(kind, name, error), pace)
             }
         };
-        Verdict { found, leg, again: Some((pace, failures)) }
+        ProbeOutcome { result: found, leg, retry: Some((pace, failures)) }
     }
 
     fn finding(&self, answer: &Answer) -> Finding {
@@ -419,18 +419,18 @@ impl ProbeResult {
 
 /// What an invocation means.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Verdict {
+pub struct ProbeOutcome {
     /// In a word.
-    pub found: ProbeResult,
+    pub result: ProbeResult,
     /// For the status.
     pub leg: Leg,
     /// How soon to probe again: the pace, and the attempt at it. `None` after a proof.
-    pub again: Option<(Pace, u32)>,
+    pub retry: Option<(Pace, u32)>,
 }
 
 /// The last verdict about an app, as long as the operator runs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Last {
+pub struct LastProbe {
     /// What it was about.
     pub subject: ProbeSubject,
     /// The function slept: it was invoked to wake it.
@@ -443,7 +443,7 @@ pub struct Last {
     pub wait: Option<Duration>,
 }
 
-impl Last {
+impl LastProbe {
     /// What an operator begins with that finds a proof on record. Apps with intervals of their own do not begin together.
     pub fn on_record(subject: ProbeSubject, interval: Option<Duration>) -> Self {
         let mut hasher = DefaultHasher::new();

@@ -13,7 +13,7 @@ use crate::{
     engine::{FRESH, Freshness, Settings},
     identity::{AppIdentity, FUNCTIONS_GROUP, HandOver, NetworkIdentity, is_retained, missing_tags},
     network::{
-        Claim, Interfaces, OtherFunctions, Service, check_subnets, interfaces_of_functions, interfaces_that_need,
+        Interfaces, OtherFunctions, Service, VpcOwnership, check_subnets, interfaces_of_functions, interfaces_that_need,
     },
     plan::{Source, Unread},
     policy::is_role_of,
@@ -88,7 +88,16 @@ pub async fn observe(
     };
     let claim = claim(snapshot, &desired.identity, Proof::Known, fresh, settings).await;
     let claim = unread.take(Source::SecurityGroups, claim)?.unwrap_or_default();
-    Ok(Observed { role, given_role_id, log_group, listing, detail, interfaces: BTreeSet::new(), claim, unread })
+    Ok(Observed {
+        role,
+        given_role_id,
+        log_group,
+        listing,
+        detail,
+        interfaces: BTreeSet::new(),
+        ownership: claim,
+        unread,
+    })
 }
 
 /// Looks at what there is of an app that is to leave its resources: its role, and its function where the role tells that it
@@ -113,7 +122,7 @@ pub async fn observe_retained(
         _ => unread.take(Source::Functions, snapshot.function(&identity.function_name()).await)?.flatten(),
     };
     let claim = claim(snapshot, identity, Proof::Read, fresh, settings).await?;
-    Ok(Observed { role, given_role_id, detail, claim, unread, ..Observed::default() })
+    Ok(Observed { role, given_role_id, detail, ownership: claim, unread, ..Observed::default() })
 }
 
 /// Looks at what there is of an app that is to go with its resources.
@@ -136,7 +145,7 @@ pub async fn observe_remains(
     // Its log group and its interfaces are nobody's question before it is gone.
     if unread.lacks(Source::Functions) || detail.as_ref().is_some_and(|detail| identity.installation.owns(&detail.tags))
     {
-        return Ok(Observed { role, detail, claim, unread, ..Observed::default() });
+        return Ok(Observed { role, detail, ownership: claim, unread, ..Observed::default() });
     }
     let log_groups = snapshot.log_groups(snapshot.age_of_app(identity, fresh.of(ConditionType::FunctionReady)));
     let log_groups = unread.take(Source::LogGroups, log_groups.await)?;
@@ -163,7 +172,7 @@ pub async fn observe_remains(
         remaining = functions.map_or(remaining, |functions| OtherFunctions::of(others, &functions));
     }
     let interfaces = released(remaining);
-    Ok(Observed { role, log_group, detail, interfaces, claim, unread, ..Observed::default() })
+    Ok(Observed { role, log_group, detail, interfaces, ownership: claim, unread, ..Observed::default() })
 }
 
 /// The interfaces among which those are for whose release Lambda may need the app's role, once its function is gone: those of functions
@@ -207,19 +216,19 @@ pub(super) async fn claim(
     proof: Proof,
     fresh: &Freshness,
     settings: &Settings,
-) -> Result<Claim, AwsError> {
+) -> Result<VpcOwnership, AwsError> {
     let key = NetworkKey { region: identity.region.clone(), vpc: identity.vpc.clone() };
-    let seen = async |max_age| -> Result<Claim, AwsError> {
+    let seen = async |max_age| -> Result<VpcOwnership, AwsError> {
         let groups = match proof {
             Proof::Known => snapshot.security_groups_or_known(max_age).await?,
             Proof::Read => snapshot.security_groups(max_age).await?,
         };
-        Ok(Claim::of(&groups, &key, settings))
+        Ok(VpcOwnership::of(&groups, &key, settings))
     };
     match seen(fresh.of(ConditionType::Accepted)).await? {
-        claim @ (Claim::Ours | Claim::Another(_)) => Ok(claim),
+        claim @ (VpcOwnership::Ours | VpcOwnership::AnotherCluster(_)) => Ok(claim),
         // Another replica may have created the groups, or marked them.
-        Claim::Open => seen(MaxAge::Under(CLAIM_MAX_AGE)).await,
+        VpcOwnership::Unmarked => seen(MaxAge::Under(CLAIM_MAX_AGE)).await,
     }
 }
 

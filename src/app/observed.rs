@@ -6,7 +6,7 @@ use crate::{
     api::app::FunctionStatus,
     aws::{FunctionDetail, FunctionListing, FunctionState, LogGroup, NetworkInterfaceId, Role, Tags, UpdateStatus},
     engine::drift::BeforeRepair,
-    network::Claim,
+    network::VpcOwnership,
     plan::Unread,
 };
 
@@ -29,7 +29,7 @@ pub struct Observed {
     /// those that nobody else would find.
     pub interfaces: BTreeSet<NetworkInterfaceId>,
     /// What the security groups of its VPC say of the cluster that it belongs to.
-    pub claim: Claim,
+    pub ownership: VpcOwnership,
     /// What of this could not be read, and is empty for that.
     pub unread: Unread,
 }

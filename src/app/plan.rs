@@ -87,7 +87,7 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed, governance: &Govern
     if unread.lacks(Source::Functions) {
         // While the function may be there, it needs the rest.
         if let Some(role) = role {
-            take_away(role, governance, &mut plan);
+            remove_foreign_policies(role, governance, &mut plan);
         }
         return plan;
     }
@@ -99,7 +99,7 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed, governance: &Govern
                 plan.step(kind, Write::Lambda(LambdaWrite::DeleteFunction { name }));
             }
             if let Some(role) = role {
-                take_away(role, governance, &mut plan);
+                remove_foreign_policies(role, governance, &mut plan);
             }
             return plan;
         }
@@ -107,7 +107,7 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed, governance: &Govern
         if role.is_some_and(|role| role.arn == detail.listing.configuration.role_arn) {
             plan.legs.push(not_ours(identity, kind, "Function", name.as_str()));
             if let Some(role) = role {
-                take_away(role, governance, &mut plan);
+                remove_foreign_policies(role, governance, &mut plan);
             }
             return plan;
         }
@@ -121,7 +121,7 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed, governance: &Govern
     // The role is needed for the interfaces, and its tags tell where the rest is.
     if unread.lacks(Source::LogGroups) || unread.lacks(Source::Interfaces) {
         if let Some(role) = role {
-            take_away(role, governance, &mut plan);
+            remove_foreign_policies(role, governance, &mut plan);
         }
         return plan;
     }
@@ -131,34 +131,34 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed, governance: &Govern
         if observed.interfaces.is_empty() {
             plan.delete_role(kind, role, governance);
         } else {
-            retire(identity, role, &observed.interfaces, governance, &mut plan);
+            hand_over(identity, role, &observed.interfaces, governance, &mut plan);
         }
         if plan.steps.len() > before {
             plan.legs.push(Leg::progressing(kind, Reason::Deleting, format!("Role {} is being removed.", role.name)));
         }
     } else if observed.role.is_none() && !unread.lacks(Source::Roles) && !observed.interfaces.is_empty() {
-        put_back_retired(identity, &observed.interfaces, governance, &mut plan);
+        restore_handed_over_role(identity, &observed.interfaces, governance, &mut plan);
     }
     plan
 }
 
 /// Takes away what others gave a role that is to stay for now: that waits for nothing.
-fn take_away(role: &Role, governance: &Governance, plan: &mut Plan) {
+fn remove_foreign_policies(role: &Role, governance: &Governance, plan: &mut Plan) {
     let kind = ConditionType::ExecutionRoleReady;
     let foreign: Vec<&String> = role.inline_policies.keys().filter(|policy| *policy != POLICY_NAME).collect();
     if foreign.is_empty() && role.attached_policies.is_empty() {
         return;
     }
-    plan.bound(kind, role, governance);
+    plan.set_permissions_boundary(kind, role, governance);
     for policy in foreign {
         plan.step(kind, Write::Iam(IamWrite::DeleteRolePolicy { role: role.name.clone(), policy: policy.clone() }));
     }
-    plan.detach_all(kind, role);
+    plan.detach_all_policies(kind, role);
 }
 
 /// Somebody deleted the role, and moved the function to other groups: nobody would release its interfaces, and nothing would
 /// tell of them. So the role comes back for as long as they are there, handed to the network.
-fn put_back_retired(
+fn restore_handed_over_role(
     identity: &AppIdentity,
     interfaces: &BTreeSet<NetworkInterfaceId>,
     governance: &Governance,
@@ -187,7 +187,7 @@ fn create_role(identity: &AppIdentity, tags: Tags, permissions_boundary: Option<
 
 /// Leaves a role with no more than Lambda needs to release the interfaces that the app may have caused, and hands it to
 /// the network, which deletes it when they are gone. A role that is handed over is nothing of the app's any more.
-fn retire(
+fn hand_over(
     identity: &AppIdentity,
     role: &Role,
     interfaces: &BTreeSet<NetworkInterfaceId>,
@@ -195,7 +195,7 @@ fn retire(
     plan: &mut Plan,
 ) {
     let kind = ConditionType::ExecutionRoleReady;
-    plan.limit_to_interfaces(kind, role, governance);
+    plan.restrict_to_interfaces(kind, role, governance);
     if HandOver::from_tags(&role.tags).is_none() {
         // The network finds the role by its tags: those that were lost are put back. Others might be refused.
         let mut tags = missing_tags(&identity.tags(), &role.tags);
@@ -225,9 +225,9 @@ fn execution_role(identity: &AppIdentity, desired: &DesiredRole, found: Option<&
     }
     // What others gave it goes first: it counts for the same 10,240 characters as the policy that is to come, and what it allows
     // is no rightful traffic.
-    take_away(role, &desired.governance, plan);
+    remove_foreign_policies(role, &desired.governance, plan);
     if plan.steps.len() == before {
-        plan.bound(kind, role, &desired.governance);
+        plan.set_permissions_boundary(kind, role, &desired.governance);
     }
     let tags = missing_tags(&desired.governance.tagged(identity.tags()), &role.tags);
     if !tags.is_empty() {
@@ -307,10 +307,10 @@ fn function(desired: &Desired, observed: &Observed, log_group: Option<&Leg>, pla
     let Some(listing) = &observed.listing else {
         return log_group.cloned().unwrap_or_else(|| new_function(desired, observed, plan));
     };
-    if let Some(leg) = observed.detail.as_ref().and_then(|detail| unsettled(desired, detail, plan)) {
+    if let Some(leg) = observed.detail.as_ref().and_then(|detail| not_writable(desired, detail, plan)) {
         return leg;
     }
-    if let Some(leg) = created_otherwise(listing) {
+    if let Some(leg) = has_fixed_settings(listing) {
         return leg;
     }
     let before = plan.steps.len();
@@ -457,7 +457,7 @@ fn new_function(desired: &Desired, observed: &Observed, plan: &mut Plan) -> Leg 
 }
 
 /// What keeps a function that is there from being used or changed.
-fn unsettled(desired: &Desired, detail: &FunctionDetail, plan: &mut Plan) -> Option<Leg> {
+fn not_writable(desired: &Desired, detail: &FunctionDetail, plan: &mut Plan) -> Option<Leg> {
     let kind = ConditionType::FunctionReady;
     let name = &detail.listing.name;
     if !desired.identity.installation.owns(&detail.tags) {
@@ -511,7 +511,7 @@ fn unsettled(desired: &Desired, detail: &FunctionDetail, plan: &mut Plan) -> Opt
 }
 
 /// The function has what Lambda gives a function at its creation only: nothing can be put back.
-fn created_otherwise(listing: &FunctionListing) -> Option<Leg> {
+fn has_fixed_settings(listing: &FunctionListing) -> Option<Leg> {
     if listing.fixed.is_empty() {
         return None;
     }

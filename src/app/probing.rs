@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::health::{Last, ProbeResult, ProbeSubject, pending, suspended};
+use super::health::{LastProbe, ProbeResult, ProbeSubject, pending, suspended};
 use crate::{
     api::{
         PrivateGenAIAppStatus,
@@ -21,15 +21,15 @@ use crate::{
 
 /// The last verdicts, by the uid of the app. They are lost with the operator: what is proven is on record in the status.
 #[derive(Default)]
-pub struct Probes(Mutex<BTreeMap<String, (Last, Instant)>>);
+pub struct Probes(Mutex<BTreeMap<String, (LastProbe, Instant)>>);
 
 impl Probes {
-    fn last(&self, uid: &str) -> Option<(Last, Duration)> {
+    fn last(&self, uid: &str) -> Option<(LastProbe, Duration)> {
         let probes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         probes.get(uid).map(|(last, at)| (last.clone(), at.elapsed()))
     }
 
-    fn remember(&self, uid: &str, last: Last) {
+    fn remember(&self, uid: &str, last: LastProbe) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned(), (last, Instant::now()));
     }
 
@@ -109,13 +109,13 @@ impl Probe<'_> {
     }
 
     /// The last verdict about just this; what is on record counts as one.
-    fn last(&self, subject: &ProbeSubject, asleep: bool) -> Option<(Last, Duration)> {
+    fn last(&self, subject: &ProbeSubject, asleep: bool) -> Option<(LastProbe, Duration)> {
         let probes = &self.ctx.probes;
-        let same = |(last, _): &(Last, Duration)| last.subject == *subject && last.asleep == asleep;
+        let same = |(last, _): &(LastProbe, Duration)| last.subject == *subject && last.asleep == asleep;
         probes.last(self.uid).filter(same).or_else(|| {
             let on_record = !asleep && self.before.is_some_and(|status| subject.is_proven_by(self.region, status));
             on_record.then(|| {
-                let last = Last::on_record(subject.clone(), self.interval);
+                let last = LastProbe::on_record(subject.clone(), self.interval);
                 probes.remember(self.uid, last.clone());
                 (last, Duration::ZERO)
             })
@@ -138,36 +138,36 @@ impl Probe<'_> {
         strangers.is_subset(&addresses)
     }
 
-    async fn invoke(&self, subject: ProbeSubject, asleep: bool, before: Option<Last>) -> Last {
+    async fn invoke(&self, subject: ProbeSubject, asleep: bool, before: Option<LastProbe>) -> LastProbe {
         let failures = before.as_ref().map_or(0, |before| before.failures);
         let began = Instant::now();
         let result = self.snapshot.probe(self.function).await;
         let mut verdict = subject.judge(&result, failures);
-        if verdict.found == ProbeResult::NotPrivate
-            && self.are_the_endpoint_s(&subject, &subject.strangers(&result)).await
+        if verdict.result == ProbeResult::NotPrivate
+            && self.are_the_endpoint_s(&subject, &subject.unknown_addresses(&result)).await
         {
             verdict = subject.endpoint_changes(failures);
         }
-        self.ctx.metrics.probed(verdict.found, began.elapsed());
+        self.ctx.metrics.probed(verdict.result, began.elapsed());
         let request_id = match &result {
             Ok(invocation) => invocation.request_id.as_deref(),
             Err(error) => error.request_id.as_deref(),
         };
-        tracing::info!(function = %self.function, result = verdict.found.as_str(), request_id, "probed");
-        let proven = verdict.found == ProbeResult::Proven;
+        tracing::info!(function = %self.function, result = verdict.result.as_str(), request_id, "probed");
+        let proven = verdict.result == ProbeResult::Proven;
         if let Some(before) = before {
             verdict.leg = before.leg_after(&result, verdict.leg);
         }
         if asleep && verdict.leg.state != LegState::Blocked {
             verdict.leg = pending("The path is probed once the function is awake.");
             // One call wakes it. If that got lost, the next one is not needed soon.
-            verdict.again = Some((crate::engine::Pace::Blocked, failures));
+            verdict.retry = Some((crate::engine::Pace::Blocked, failures));
         }
-        let last = Last {
+        let last = LastProbe {
             asleep,
             failures: if proven && !asleep { 0 } else { failures.saturating_add(1) },
             leg: verdict.leg,
-            wait: verdict.again.and_then(|(pace, attempt)| pace.delay(attempt, self.function.as_str())),
+            wait: verdict.retry.and_then(|(pace, attempt)| pace.delay(attempt, self.function.as_str())),
             subject,
         };
         self.ctx.probes.remember(self.uid, last.clone());

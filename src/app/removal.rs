@@ -29,7 +29,7 @@ use crate::{
         explain_undecoded, is_held, remove_finalizer, stored,
     },
     identity::{AppIdentity, HandOver, NetworkIdentity, is_retained},
-    plan::explain,
+    plan::explain_failure,
 };
 
 /// Removes what an app stands for in AWS, or leaves it there on purpose, then lets the object go. Neither a readable spec nor a network is needed.
@@ -64,14 +64,14 @@ pub(super) async fn remove(
     // In which account this is comes first: what is not found in another one is not gone.
     match ctx.snapshots.caller().await {
         Err(error) => {
-            legs.push(explain(ConditionType::FunctionReady, &object.name_any(), &error));
+            legs.push(explain_failure(ConditionType::FunctionReady, &object.name_any(), &error));
             pace = Pace::after(&error);
         }
         Ok(caller) => {
             let (identities, unread) = identities(object, &departing, ctx).await;
             // Where else the app has been is not known: what is known goes, and the object does not.
             if let Some(error) = unread {
-                legs.push(explain(ConditionType::ExecutionRoleReady, &object.name_any(), &error));
+                legs.push(explain_failure(ConditionType::ExecutionRoleReady, &object.name_any(), &error));
                 pace = Pace::after(&error);
             }
             places.clone_from(&identities);
@@ -98,13 +98,13 @@ pub(super) async fn remove(
                 for (kind, error) in &pass.plan.unread {
                     let is_told = |leg: &Leg| leg.kind == *kind && leg.state == LegState::Blocked;
                     if !pass.plan.legs.iter().any(is_told) {
-                        legs.push(explain(*kind, name.as_str(), error));
+                        legs.push(explain_failure(*kind, name.as_str(), error));
                     }
                 }
                 let is_unread = |leg: &&Leg| leg.state != LegState::Blocked && pass.plan.unread.contains_key(&leg.kind);
                 legs.extend(pass.plan.legs.iter().filter(|leg| !is_unread(leg)).cloned());
                 if let Some(error) = pass.errors.first().filter(|_| pass.observed.is_none()) {
-                    legs.push(explain(ConditionType::FunctionReady, name.as_str(), error));
+                    legs.push(explain_failure(ConditionType::FunctionReady, name.as_str(), error));
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use kube::{Api, ResourceExt as _};
 
-use super::{Facts, ProbeSubject, health::pending, status};
+use super::{ProbeSubject, RecordedFacts, health::pending, status};
 use crate::{
     api::{
         PrivateGenAIApp, PrivateGenAIAppStatus, Recorded,
@@ -29,7 +29,7 @@ pub(super) struct Report<'a> {
     pub(super) object: &'a PrivateGenAIApp,
     pub(super) ctx: &'a Context,
     pub(super) legs: Vec<Leg>,
-    pub(super) facts: Facts,
+    pub(super) facts: RecordedFacts,
     pub(super) done: Vec<Write>,
     /// What was there before anything was done.
     pub(super) found: BeforeRepair,
@@ -46,7 +46,7 @@ impl<'a> Report<'a> {
             object,
             ctx,
             legs: Vec::new(),
-            facts: Facts {
+            facts: RecordedFacts {
                 installation_id: before.installation_id,
                 network: before.network,
                 endpoints: before.endpoints,

@@ -228,7 +228,7 @@ impl Pass {
         }
         // A table may have been read before AWS showed what was created, and not since.
         let nothing_left = self.plan.is_nothing();
-        if self.plan.steps.is_empty() && (self.plan.unsettled() || nothing_left) && !self.looked_afresh {
+        if self.plan.steps.is_empty() && (self.plan.needs_fresh_look() || nothing_left) && !self.looked_afresh {
             self.looked_afresh = true;
             self.freshness =
                 if nothing_left { Freshness::for_what_may_be_left() } else { Freshness::for_unsettled(&self.plan) };

@@ -37,7 +37,7 @@ use crate::{
         without_values,
     },
     identity::NetworkIdentity,
-    plan::{Missed, Plan, Source, unobserved as unseen_legs},
+    plan::{MissedObservations, Plan, Source, unobserved as unseen_legs},
 };
 
 /// One look at one network, and what follows from it.
@@ -319,9 +319,9 @@ async fn keep(
     let Converged { plan, errors, .. } = pass;
     let missed = if plan.unread.is_empty() {
         ctx.rest(&looks(network));
-        Missed::Few
+        MissedObservations::Few
     } else {
-        Missed::after(ctx.attempt(&looks(network), pace))
+        MissedObservations::after(ctx.attempt(&looks(network), pace))
     };
     let desired = wanted(key, &identity, &caller, &observed, &ctx.cluster(), &mut ctx.memory());
     let told = Plan { legs: plan.legs_to_show(&network.spec.vpc_id, conditions(network), missed), ..plan.clone() };

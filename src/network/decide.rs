@@ -105,7 +105,7 @@ pub fn decide(
     if plan.legs.iter().any(|leg| leg.reason == Reason::EndpointFailed)
         && !memory.may_replace(&unseen_resource(key, ""))
     {
-        plan.hold(ConditionType::EndpointsReady);
+        plan.postpone_replacement(ConditionType::EndpointsReady);
     }
     plan
 }

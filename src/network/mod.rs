@@ -23,7 +23,7 @@ pub use handed_over_roles::{OtherFunctions, can_be_deleted, depend_on_other_func
 pub use interfaces::{AvailableSince, Interfaces, group_in_use, held_by_lambda, interfaces_of_functions, left_behind};
 pub use observe::observe;
 pub use observed::Observed;
-pub use ownership::Claim;
+pub use ownership::VpcOwnership;
 pub use placement::{PlacementRefusal, check_subnets};
 pub use plan::{EndpointHistory, plan, teardown};
 pub use policy_capacity::{APP_SHARE_MAX, AdmittedDemands, CapacityRefusal, PolicyCapacity, Requester};

@@ -154,7 +154,7 @@ impl Observed {
 
     /// The last of our endpoints of a service that is being deleted, or was, and that had this group. Where AWS tells no groups of an
     /// endpoint that is gone, it may have had it.
-    pub fn last_ended(&self, service: Service, group: &SecurityGroupId) -> Option<&VpcEndpoint> {
+    pub fn last_deleted(&self, service: Service, group: &SecurityGroupId) -> Option<&VpcEndpoint> {
         let has_it = |groups: &BTreeSet<SecurityGroupId>| groups.is_empty() || groups.contains(group);
         self.endpoints
             .iter()
@@ -164,7 +164,7 @@ impl Observed {
     }
 
     /// Our endpoint of a service that is being deleted and still holds the service's public DNS name.
-    pub fn still_holds_the_name(&self, service: Service) -> Option<&VpcEndpoint> {
+    pub fn deleting_with_private_dns(&self, service: Service) -> Option<&VpcEndpoint> {
         self.endpoints.iter().find(|endpoint| {
             endpoint.state == EndpointState::Deleting && endpoint.private_dns && Self::serves(endpoint, service)
         })
@@ -213,7 +213,7 @@ mod tests {
         assert_eq!(serving, [endpoint_id(1)]);
         let last = |observed: &Observed, group: &str| {
             let group = group.parse().expect("a group");
-            observed.last_ended(Service::BedrockRuntime, &group).map(|it| it.id.clone())
+            observed.last_deleted(Service::BedrockRuntime, &group).map(|it| it.id.clone())
         };
         let ours = group_id(ENDPOINTS_GROUP).to_string();
         assert_eq!(last(&observed, &ours), Some(endpoint_id(3)));

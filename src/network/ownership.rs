@@ -25,14 +25,14 @@ use crate::{
 
 /// The cluster that a network belongs to, by the owner marks on its security groups.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Claim {
+pub enum VpcOwnership {
     /// Both groups exist and carry the mark of this cluster.
     Ours,
     /// A group does not exist yet or has no mark, and no group carries the mark of another cluster.
     #[default]
-    Open,
+    Unmarked,
     /// A group carries the mark of another cluster.
-    Another(ForeignMark),
+    AnotherCluster(ForeignMark),
 }
 
 /// A group that carries the mark of another cluster.
@@ -50,7 +50,7 @@ pub struct ForeignMark {
     pub key: NetworkKey,
 }
 
-impl Claim {
+impl VpcOwnership {
     /// Reads the marks on the groups of a network. Groups of other VPCs and installations are ignored. One group of another cluster
     /// is enough: that cluster works in the VPC.
     pub fn of(groups: &[SecurityGroup], key: &NetworkKey, settings: &Settings) -> Self {
@@ -64,7 +64,7 @@ impl Claim {
             match owner.on(&group.tags) {
                 Marked::Ours | Marked::Nobody => {}
                 Marked::Another(theirs) => {
-                    return Self::Another(ForeignMark {
+                    return Self::AnotherCluster(ForeignMark {
                         group: group.id.clone(),
                         theirs,
                         ours: owner.clone(),
@@ -76,7 +76,7 @@ impl Claim {
         }
         let is_marked =
             |name: &String| ours().any(|group| group.name == *name && owner.on(&group.tags) == Marked::Ours);
-        if names.iter().all(is_marked) { Self::Ours } else { Self::Open }
+        if names.iter().all(is_marked) { Self::Ours } else { Self::Unmarked }
     }
 }
 
@@ -140,9 +140,9 @@ pub fn refusal_by_objects(
 /// The leg of a network that belongs to another installation or cluster by its resources in AWS. `None` where AWS contradicts nothing.
 pub fn refusal_by_aws(key: &NetworkKey, observed: &Observed, cluster: &Cluster<'_>) -> Option<Leg> {
     another_installation(key, observed, cluster).or_else(|| {
-        match Claim::of(&observed.known_groups, key, cluster.settings) {
-            Claim::Ours | Claim::Open => None,
-            Claim::Another(foreign) => Some(foreign.leg()),
+        match VpcOwnership::of(&observed.known_groups, key, cluster.settings) {
+            VpcOwnership::Ours | VpcOwnership::Unmarked => None,
+            VpcOwnership::AnotherCluster(foreign) => Some(foreign.leg()),
         }
     })
 }
@@ -234,18 +234,18 @@ mod tests {
             ([another, another], "another"),
         ];
         for (marks, expected) in table {
-            let claim = Claim::of(&marked(marks), &key(), &settings());
+            let claim = VpcOwnership::of(&marked(marks), &key(), &settings());
             let found = match claim {
-                Claim::Ours => "ours",
-                Claim::Open => "open",
-                Claim::Another(_) => "another",
+                VpcOwnership::Ours => "ours",
+                VpcOwnership::Unmarked => "open",
+                VpcOwnership::AnotherCluster(_) => "another",
             };
             assert_eq!(found, expected, "{marks:?}");
         }
         let mut one = marked([ours, ours]);
         one.pop();
-        assert_eq!(Claim::of(&one, &key(), &settings()), Claim::Open, "a group does not exist yet");
-        assert_eq!(Claim::of(&[], &key(), &settings()), Claim::Open);
+        assert_eq!(VpcOwnership::of(&one, &key(), &settings()), VpcOwnership::Unmarked, "a group does not exist yet");
+        assert_eq!(VpcOwnership::of(&[], &key(), &settings()), VpcOwnership::Unmarked);
     }
 
     #[test]
@@ -253,16 +253,16 @@ mod tests {
         let mut groups = marked([Some("another-cluster"), Some("another-cluster")]);
         groups[0].vpc = "vpc-0def5678".parse().expect("a VPC");
         groups[1].tags.insert(TAG_INSTALLATION.to_owned(), "other".to_owned());
-        assert_eq!(Claim::of(&groups, &key(), &settings()), Claim::Open);
+        assert_eq!(VpcOwnership::of(&groups, &key(), &settings()), VpcOwnership::Unmarked);
         let mut groups = marked([Some("another-cluster"), None]);
         groups[0].name.push_str("-copy");
-        assert_eq!(Claim::of(&groups, &key(), &settings()), Claim::Open, "a name of somebody else's");
+        assert_eq!(VpcOwnership::of(&groups, &key(), &settings()), VpcOwnership::Unmarked, "a name of somebody else's");
     }
 
     #[test]
     fn the_message_names_the_group_both_marks_and_the_command() {
-        let leg = |mark: &str| match Claim::of(&marked([Some(mark), None]), &key(), &settings()) {
-            Claim::Another(foreign) => foreign.leg(),
+        let leg = |mark: &str| match VpcOwnership::of(&marked([Some(mark), None]), &key(), &settings()) {
+            VpcOwnership::AnotherCluster(foreign) => foreign.leg(),
             other => panic!("{other:?}"),
         };
         let message = leg("another-cluster").message;

@@ -57,7 +57,7 @@ impl EndpointHistory {
             if let Some(kept) = observed.endpoints_of(*service).first() {
                 self.current.insert(*service, kept.id.clone());
             }
-            if let Some(ended) = observed.last_ended(*service, group) {
+            if let Some(ended) = observed.last_deleted(*service, group) {
                 self.end(*service, &ended.id);
             }
         }
@@ -156,7 +156,7 @@ fn handed_over_roles(observed: &Observed, governance: &Governance, plan: &mut Pl
         if is_over && unread.is_none() {
             plan.delete_role(kind, role, governance);
         } else {
-            plan.limit_to_interfaces(kind, role, governance);
+            plan.restrict_to_interfaces(kind, role, governance);
         }
     }
 }
@@ -467,7 +467,7 @@ fn new_endpoint(
     };
     let private_dns = placement.private_dns_is_safe && !hints.private_dns_conflict.contains(&service);
     // Creating one now would fail, and creating it without private DNS would change what functions are told.
-    if let Some(going) = observed.still_holds_the_name(service).filter(|_| private_dns) {
+    if let Some(going) = observed.deleting_with_private_dns(service).filter(|_| private_dns) {
         return Leg::progressing(
             kind,
             Reason::EndpointPending,
@@ -483,7 +483,7 @@ fn new_endpoint(
         let message = "The endpoint is created once the security groups have their rules.";
         return Leg::progressing(kind, Reason::WaitingForNetwork, message);
     };
-    let ended = observed.last_ended(service, group).map(|ended| &ended.id).or(hints.last_deleted.get(&service));
+    let ended = observed.last_deleted(service, group).map(|ended| &ended.id).or(hints.last_deleted.get(&service));
     let after = hints.used_tokens.get(&service).map(String::as_str).or(ended.map(VpcEndpointId::as_str));
     plan.step(
         kind,

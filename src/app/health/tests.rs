@@ -52,14 +52,14 @@ fn refused(failure: Failure) -> AwsError {
     }
 }
 
-fn judged(answer: Answer) -> Verdict {
+fn judged(answer: Answer) -> ProbeOutcome {
     subject().judge(&Ok(answered(answer)), 0)
 }
 
 #[test]
 fn the_path_is_proven_by_a_name_that_leads_to_the_endpoint_alone_and_a_verified_connection_there() {
     let proven = judged(Answer::Evidence(evidence()));
-    assert_eq!((proven.found, proven.leg.state, &proven.again), (ProbeResult::Proven, LegState::Met, &None));
+    assert_eq!((proven.result, proven.leg.state, &proven.retry), (ProbeResult::Proven, LegState::Met, &None));
     for part in [HOST, "vpce-00000001", "10.0.0.4, 10.0.16.4", "TLS", identity().function_name().as_str()] {
         assert!(proven.leg.message.contains(part), "{part} is missing in {}", proven.leg.message);
     }
@@ -74,7 +74,7 @@ fn without_private_dns_the_endpoint_s_own_name_is_what_must_lead_there() {
     let own = ProbeSubject::new(&identity().region, &endpoints(false), &recorded()).expect("a subject");
     let by = |host: &str| {
         let found = Evidence { host: Some(host.to_owned()), ..evidence() };
-        own.judge(&Ok(answered(Answer::Evidence(found))), 0).found
+        own.judge(&Ok(answered(Answer::Evidence(found))), 0).result
     };
     assert_eq!(by("vpce-1.example"), ProbeResult::Proven);
     assert_eq!(by(HOST), ProbeResult::NotPrivate, "the public name leads out of the VPC");
@@ -129,7 +129,7 @@ fn each_way_of_failing_has_its_reason_and_names_log_group_request_and_remedy() {
         (unfinished, ProbeResult::Unreadable, Reason::FunctionError, "no answer to a probe"),
     ] {
         let verdict = judged(answer.clone());
-        assert_eq!((verdict.found, verdict.leg.reason), (found, reason), "{answer:?}");
+        assert_eq!((verdict.result, verdict.leg.reason), (found, reason), "{answer:?}");
         let log_group = identity().log_group_name();
         for part in [says, "(request id 4f7-9a)", log_group.as_str(), identity().function_name().as_str()] {
             assert!(verdict.leg.message.contains(part), "{part} is missing in {}", verdict.leg.message);
@@ -191,7 +191,7 @@ fn an_hour_of(result: &Result<Invocation, AwsError>) -> Vec<(Duration, LegState)
     for failures in 0.. {
         let verdict = subject().judge(result, failures);
         probes.push((at, verdict.leg.state));
-        let (pace, attempt) = verdict.again.expect("it failed");
+        let (pace, attempt) = verdict.retry.expect("it failed");
         at += pace.delay(attempt, "pgai-x").expect("a delay");
         if at > Duration::from_hours(1) {
             break;
@@ -275,9 +275,9 @@ fn there_is_nothing_to_prove_while_the_endpoint_has_no_addresses() {
 #[test]
 fn a_probe_is_due_in_turn_at_the_app_s_own_interval_or_when_a_failure_s_wait_is_over() {
     let seconds = Duration::from_secs;
-    let proven = Last { wait: None, ..Last::on_record(subject(), None) };
+    let proven = LastProbe { wait: None, ..LastProbe::on_record(subject(), None) };
     let leg = Leg::blocked(ConditionType::Healthy, Reason::FunctionError, "");
-    let failed = Last { leg, wait: Some(seconds(60)), failures: 3, ..proven.clone() };
+    let failed = LastProbe { leg, wait: Some(seconds(60)), failures: 3, ..proven.clone() };
     let (turn, asked) = (Some(DetailRead::Rotation), Some(DetailRead::Requested));
     let own = Some(seconds(600));
     for (last, age, interval, look, due) in [
@@ -306,17 +306,19 @@ fn a_probe_is_due_in_turn_at_the_app_s_own_interval_or_when_a_failure_s_wait_is_
 fn apps_with_intervals_of_their_own_do_not_all_begin_at_once_after_a_restart() {
     let interval = Duration::from_mins(10);
     let waits: BTreeSet<Duration> = (0..100)
-        .filter_map(|n| Last::on_record(ProbeSubject { arn: format!("arn-{n}"), ..subject() }, Some(interval)).wait)
+        .filter_map(|n| {
+            LastProbe::on_record(ProbeSubject { arn: format!("arn-{n}"), ..subject() }, Some(interval)).wait
+        })
         .collect();
     assert!(waits.len() > 50 && waits.iter().all(|wait| !wait.is_zero() && *wait <= interval), "{waits:?}");
-    assert_eq!(Last::on_record(subject(), None).wait, None);
+    assert_eq!(LastProbe::on_record(subject(), None).wait, None);
 }
 
 #[test]
 fn a_proof_outlives_three_invocations_in_a_row_that_were_not_made_and_then_nothing_is_claimed() {
     use Reason::{AccessDenied, ObservationFailed, Ready, Throttled};
     let err = |failure| Err(refused(failure));
-    let proof = Last::on_record(subject(), None);
+    let proof = LastProbe::on_record(subject(), None);
     for (result, reasons) in [
         (err(Failure::Throttled), [Ready, Ready, Ready, Throttled, Throttled]),
         (err(Failure::Unavailable), [Ready, Ready, Ready, ObservationFailed, ObservationFailed]),
@@ -330,12 +332,12 @@ fn a_proof_outlives_three_invocations_in_a_row_that_were_not_made_and_then_nothi
             assert_eq!(leg.reason, reason, "{result:?}, after {failures}");
             assert_eq!(leg.state == LegState::Met, reason == Ready);
             assert_eq!(leg.state == LegState::Unknown, reason == ObservationFailed);
-            last = Last { leg, failures: failures + 1, ..last };
+            last = LastProbe { leg, failures: failures + 1, ..last };
         }
-        let unproven = Last { leg: pending("not yet"), ..proof.clone() };
+        let unproven = LastProbe { leg: pending("not yet"), ..proof.clone() };
         let told = subject().judge(&result, 0).leg;
         assert_eq!(unproven.leg_after(&result, told.clone()), told, "nothing was proven that could hold");
     }
-    let missed = Last { failures: 1, wait: Some(Duration::from_secs(9)), ..proof };
+    let missed = LastProbe { failures: 1, wait: Some(Duration::from_secs(9)), ..proof };
     assert!(!missed.is_due(Duration::ZERO, None, Some(DetailRead::Rotation)), "its wait holds when its turn comes too");
 }

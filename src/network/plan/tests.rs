@@ -743,7 +743,7 @@ fn the_role_of_an_app_that_is_gone_goes_with_the_last_interface_that_it_is_kept_
     };
     let operations = |plan: &Plan| plan.steps.iter().map(|step| step.write.operation().1).collect::<Vec<_>>();
     assert_eq!(operations(&decided(&with(at_rest(), &[1, 2]))), Vec::<&str>::new(), "kept, and nobody is told to wait");
-    assert!(!decided(&with(at_rest(), &[1, 2])).unsettled());
+    assert!(!decided(&with(at_rest(), &[1, 2])).needs_fresh_look());
     assert_eq!(operations(&decided(&with(at_rest(), &[2]))), ["DeleteRolePolicy", "DeleteRole"]);
 
     let opened = crate::aws::Role {

@@ -34,7 +34,7 @@ use crate::{
     identity::{InstallationId, OwnerMark, is_retained},
     leadership::Leadership,
     network::group_in_use,
-    plan::explain,
+    plan::explain_failure,
 };
 
 /// After so long AWS shows what was written, everywhere.
@@ -193,7 +193,7 @@ impl Sweep {
             }
             _ => None,
         };
-        let leg = leg.unwrap_or_else(|| explain(ConditionType::Ready, &write.resource(), error));
+        let leg = leg.unwrap_or_else(|| explain_failure(ConditionType::Ready, &write.resource(), error));
         let Leg { state: standing, message, .. } = leg;
         match standing {
             LegState::Blocked => {

@@ -10,7 +10,7 @@ use private_genai_operator::{
         condition::{ConditionType, Leg, Reason},
         network::NetworkKey,
     },
-    app::{self, Facts, NetworkOffer, NetworkView, decide::NetworkBinding},
+    app::{self, NetworkOffer, NetworkView, RecordedFacts, decide::NetworkBinding},
     aws::{MaxAge, TableContents},
     engine::{Freshness, Pass, Released, is_held},
     identity::is_retained,
@@ -126,7 +126,7 @@ impl Scenario {
         let objects = Arc::clone(&next.objects);
         let cluster = objects.cluster(&self.settings);
         let before = app.status.clone().unwrap_or_default();
-        let mut facts = Facts {
+        let mut facts = RecordedFacts {
             installation_id: before.installation_id,
             network: before.network,
             endpoints: before.endpoints,
@@ -164,7 +164,7 @@ impl Scenario {
         number: usize,
         worker: &Worker,
         object: Object<PrivateGenAIApp>,
-        (wanted, facts, view, network): (App, Facts, NetworkView, Network),
+        (wanted, facts, view, network): (App, RecordedFacts, NetworkView, Network),
         closely: bool,
     ) -> Result<(), Wrong> {
         let app = object.get();

@@ -9,7 +9,7 @@ use private_genai_operator::{
         DeletionPolicy, FINALIZER, IMPLICIT_LABEL, PrivateGenAIApp, PrivateGenAIAppStatus, PrivateGenAINetwork,
         PrivateGenAINetworkSpec, PrivateGenAINetworkStatus, condition::Leg, network::NetworkKey,
     },
-    app::{self, Facts},
+    app::{self, RecordedFacts},
     engine::{Pass, Released, is_held},
     identity::InstallationId,
     network,
@@ -110,7 +110,7 @@ impl State {
         self.with_network(&object.get().name_any(), Some(network).filter(|_| !gone));
     }
 
-    pub(super) fn tell_app(&mut self, object: &Object<PrivateGenAIApp>, facts: Facts, legs: &[Leg]) {
+    pub(super) fn tell_app(&mut self, object: &Object<PrivateGenAIApp>, facts: RecordedFacts, legs: &[Leg]) {
         let (before, generation) = (object.get().status.as_ref(), object.get().metadata.generation);
         let after = app::status(before, generation, facts, legs, fixed());
         if before.cloned().map(PrivateGenAIAppStatus::sorted) == Some(after.clone().sorted()) {

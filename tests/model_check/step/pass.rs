@@ -8,7 +8,7 @@ use private_genai_operator::{
         DeletionPolicy,
         app::{App, FunctionStatus},
     },
-    app::{self, Facts, NetworkView},
+    app::{self, NetworkView, RecordedFacts},
     aws::{AwsError, Ec2Write, Failure, FunctionState, SecurityGroupId, SubnetId, Write, Written},
     engine::{Freshness, Pass, PassAction, Released},
     network::{self, decide::Outcome},
@@ -212,7 +212,7 @@ impl Scenario {
                 }
                 let wanted = App::new(&app.spec, &self.settings.region).expect("an app that can be read");
                 let before = app.status.clone().unwrap_or_default();
-                let mut facts = Facts {
+                let mut facts = RecordedFacts {
                     installation_id: before.installation_id,
                     network: before.network,
                     endpoints: before.endpoints,
@@ -262,7 +262,7 @@ impl Scenario {
                     }
                 } else {
                     let before = object.get().status.clone().unwrap_or_default();
-                    let facts = Facts {
+                    let facts = RecordedFacts {
                         installation_id: before.installation_id,
                         network: before.network,
                         endpoints: before.endpoints,
