@@ -3,7 +3,7 @@
 //! it. Pure.
 //!
 //! A further guard is a field of [`Allow`] and a variant of [`Refusal`]; whoever asks whether an app may be there
-//! ([`crate::app::Admission`]) goes on asking the same.
+//! ([`crate::index::Admission`]) goes on asking the same.
 
 use std::{collections::BTreeSet, fmt, marker::PhantomData, str::FromStr};
 

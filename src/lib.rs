@@ -18,6 +18,7 @@
 //! - [`identity`]: how a resource is recognised as ours; [`policy`]: models become IAM statements; [`guard`]: what apps may ask
 //!   for; [`governance`]: what everything that is created has besides;
 //! - [`api`]: the two kinds and their conditions; [`plan`]: what a decision is; [`function`]: the built-in handler;
+//! - [`settings`]: how the operator is configured; [`index`]: objects in, lookups and who is concerned out;
 //! - [`network`] and [`app`]: two controllers with one floor plan — desired, observed, plan, status, controller;
 //! - [`engine`]: what both share — triggers, one pass of look–decide–write, pace;
 //! - [`leadership`]: which replica acts, and until when it may write;
@@ -34,6 +35,7 @@ pub mod function;
 pub mod governance;
 pub mod guard;
 pub mod identity;
+pub mod index;
 pub mod leadership;
 pub mod metrics;
 pub mod network;
@@ -42,6 +44,7 @@ pub mod plan;
 pub mod policy;
 pub mod rotation;
 pub mod server;
+pub mod settings;
 pub mod takeover;
 pub mod telemetry;
 pub mod uninstall;

@@ -5,6 +5,7 @@ pub mod condition;
 pub mod crd;
 mod deletion;
 pub mod network;
+mod object;
 mod recorded;
 mod status;
 pub mod waiting;
@@ -12,6 +13,7 @@ pub mod waiting;
 pub use app::{PrivateGenAIApp, PrivateGenAIAppSpec, PrivateGenAIAppStatus};
 pub use deletion::DeletionPolicy;
 pub use network::{PrivateGenAINetwork, PrivateGenAINetworkSpec, PrivateGenAINetworkStatus};
+pub use object::{AppName, Guarded, ObjectKind, ObjectName, is_held};
 pub use recorded::Recorded;
 pub use status::{EndpointStatus, InterfaceStatus, SecurityGroupsStatus};
 

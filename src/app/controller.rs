@@ -76,7 +76,7 @@ impl From<Pace> for Requeue {
 async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Context) -> Result<Requeue, Error> {
     let mut report = Report::new(api, object, ctx);
     let mut refused_network = false;
-    let (app, network, view) = match network_binding(object, &ctx.cluster()) {
+    let (app, network, view) = match network_binding(object, &ctx.index()) {
         NetworkBinding::Refused(leg) => {
             report.legs.push(leg);
             report.write().await?;

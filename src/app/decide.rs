@@ -3,25 +3,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use kube::{Resource as _, ResourceExt as _, runtime::reflector::ObjectRef};
+use kube::{Resource as _, ResourceExt as _};
 
 use super::{
-    Admission, AppDeletion, Desired, Observed, RetainedApp,
+    AppDeletion, Desired, Observed, RetainedApp,
     network_view::{NetworkView, name_conflict, not_allowed, unreadable, waiting},
     plan, retain, teardown,
 };
 use crate::{
     api::{
-        PrivateGenAIApp,
+        AppName, PrivateGenAIApp,
         app::{App, AppNetworkStatus, FunctionStatus},
         condition::{ConditionType, Leg, Reason, find},
         network::NetworkKey,
     },
     aws::{AwsError, IamWrite, LambdaWrite, LogsWrite, Role, RoleName, Write, Written},
-    engine::{Cluster, Guarded, Memory, Settings},
+    engine::{Guarded, Memory, Settings},
     governance::Governance,
     identity::{AppIdentity, is_retained},
-    network::{VpcOwnership, accepted, implicit_name, ownership::ForeignMark},
+    index::{Admission, Index, implicit_name},
+    network::{VpcOwnership, ownership::ForeignMark},
     plan::{Plan, Source, Step, stands_on},
     policy::app_of_role,
 };
@@ -51,11 +52,11 @@ pub enum NetworkBinding {
 }
 
 /// What an app that should be there stands on.
-pub fn network_binding(object: &PrivateGenAIApp, cluster: &Cluster<'_>) -> NetworkBinding {
-    if let Some(leg) = not_ours(object, cluster.settings) {
+pub fn network_binding(object: &PrivateGenAIApp, index: &Index) -> NetworkBinding {
+    if let Some(leg) = not_ours(object, index.settings()) {
         return NetworkBinding::Refused(leg);
     }
-    let app = match Admission::of(object, cluster.settings) {
+    let app = match Admission::of(object, index.settings()) {
         Admission::Accepted(app) => app,
         Admission::Refused(_, refusal) => return NetworkBinding::Refused(not_allowed(&refusal)),
         Admission::Unreadable(problem) => {
@@ -63,11 +64,9 @@ pub fn network_binding(object: &PrivateGenAIApp, cluster: &Cluster<'_>) -> Netwo
             return NetworkBinding::Refused(Leg::blocked(ConditionType::Accepted, Reason::InvalidSpec, told));
         }
     };
-    let all = cluster.networks.state();
-    let networks = || all.iter().filter_map(|network| network.0.as_ref().ok());
-    let Some(network) = accepted(networks(), &app.network) else {
+    let Some(network) = index.accepted(&app.network) else {
         let name = implicit_name(&app.network);
-        let found = all.iter().find(|network| network.name_any() == name).map(|network| network.0.is_ok());
+        let found = index.network(&name).map(|network| network.decoded().is_some());
         let (leg, bring) = match found {
             Some(true) => (name_conflict(&name, &app.network), None),
             Some(false) => (unreadable(&name), None),
@@ -75,7 +74,7 @@ pub fn network_binding(object: &PrivateGenAIApp, cluster: &Cluster<'_>) -> Netwo
         };
         return NetworkBinding::Unbound { app, leg, bring };
     };
-    let view = NetworkView::new(network, &app, &cluster.settings.installation);
+    let view = NetworkView::new(network, &app, &index.settings().installation);
     let network = AppNetworkStatus {
         name: network.name_any(),
         vpc_id: app.network.vpc.to_string(),
@@ -273,8 +272,8 @@ fn not_listed_yet(identity: &AppIdentity) -> Leg {
 }
 
 /// An object of an app's name is there, whatever its state.
-pub fn is_back(identity: &AppIdentity, cluster: &Cluster<'_>) -> bool {
-    cluster.apps.get(&ObjectRef::new(&identity.name).within(&identity.namespace)).is_some()
+pub fn is_back(identity: &AppIdentity, index: &Index) -> bool {
+    index.app(&AppName::from(identity)).is_some()
 }
 
 /// Right after a restart nobody remembers what was created just before it. An app of less than a minute on which no role

@@ -1,6 +1,5 @@
 //! One app: its execution role, its log group, its function.
 
-mod admission;
 pub mod controller;
 pub mod decide;
 mod deletion;
@@ -17,7 +16,6 @@ mod removal;
 mod report;
 mod status;
 
-pub use admission::Admission;
 pub(crate) use decide::retained_role;
 pub use deletion::{AppDeletion, RetainedApp};
 pub use desired::{AttachmentSource, Creation, Desired, DesiredFunction, DesiredRole, NetworkOffer, PrivatePath};

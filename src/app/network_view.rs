@@ -17,7 +17,8 @@ use crate::{
     aws::{Caller, EndpointState},
     guard::Refusal,
     identity::InstallationId,
-    network::{APP_SHARE_MAX, CapacityRefusal, PolicyCapacity, Service, is_implicit},
+    index::is_implicit,
+    network::{APP_SHARE_MAX, CapacityRefusal, PolicyCapacity, Service},
     plan::listed,
     policy::{ENDPOINT_POLICY_MAX, ModelId},
 };

@@ -166,7 +166,7 @@ fn one_of_each_kind(legs: Vec<Leg>) -> Vec<Leg> {
 /// Removes what another operator was late to create for an app that is gone. Nothing is to be removed either when an object
 /// of that name is there again, which sees to it, or was meanwhile and left its resources.
 pub async fn check_late_writes(identity: &AppIdentity, by: ReadBy, ctx: &Context) -> LateWriteCheck {
-    let stays = || is_back(identity, &ctx.cluster()) || ctx.memory().may_be_invisible(&retained_role(identity));
+    let stays = || is_back(identity, &ctx.index()) || ctx.memory().may_be_invisible(&retained_role(identity));
     if stays() {
         return LateWriteCheck::NothingLeft;
     }
@@ -248,7 +248,7 @@ async fn retain_one(
     ctx: &Context,
 ) -> (Converged<Observed>, Option<String>) {
     let snapshot = ctx.snapshots.region(&identity.region);
-    let Settings { implicit_networks, governance, .. } = &ctx.settings;
+    let Settings { implicit_networks, governance, .. } = &*ctx.settings;
     let retention = departing.retention(identity, caller, &implicit_networks.allow, governance);
     let principal = RefCell::new(departing.principal(identity));
     let pass = converge(
@@ -302,7 +302,7 @@ async fn departing(
     object: &Guarded<PrivateGenAIApp>,
     ctx: &Context,
 ) -> Result<Option<(AppDeletion, Option<Leg>)>, Error> {
-    let Settings { region: home, installation: ours, .. } = &ctx.settings;
+    let Settings { region: home, installation: ours, .. } = &*ctx.settings;
     let meta = match &object.0 {
         Ok(app) => return Ok(Some((AppDeletion::of(app, home), not_ours(app, &ctx.settings)))),
         Err(invalid) => &invalid.metadata,

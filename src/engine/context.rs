@@ -4,30 +4,25 @@ use std::{
     collections::BTreeMap,
     hash::{DefaultHasher, Hash, Hasher as _},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
 };
 
 use k8s_openapi::jiff::Timestamp;
 use kube::{
     Client, ResourceExt,
-    runtime::{
-        events::{Recorder, Reporter},
-        reflector::Store,
-    },
+    runtime::events::{Recorder, Reporter},
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Cluster, LastWritten, LateWrites, Memory, Pace, ReadBy, Refusals, objects::Guarded};
+use super::{LastWritten, LateWrites, Memory, Pace, ReadBy, Refusals};
 use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork},
     app::Probes,
-    aws::{Aws, Region, Snapshots},
-    governance::Governance,
-    guard::{Globs, ImplicitNetworks},
-    identity::{InstallationId, OwnerMark},
+    aws::{Aws, Snapshots},
+    index::Index,
     leadership::Leadership,
     metrics::Metrics,
+    settings::Settings,
 };
 
 /// Under what the subnets of a network's endpoints are remembered as they were when all was there.
@@ -74,29 +69,6 @@ pub fn key_of(kind: &str, namespace: &str, name: &str) -> String {
     format!("{kind} {namespace}/{name}")
 }
 
-/// How the operator was told to work.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// Whose resources these are.
-    pub installation: InstallationId,
-    /// Which cluster the operator belongs to.
-    pub owner: OwnerMark,
-    /// The region of networks that name none, and of calls that have none.
-    pub region: Region,
-    /// In which regions apps and networks may be: elsewhere nothing is created, and AWS is not asked.
-    pub regions: Globs<Region>,
-    /// Which VPCs apps may name, and what they may ask for there.
-    pub implicit_networks: ImplicitNetworks,
-    /// How often AWS is looked at although nothing happened.
-    pub resync: Duration,
-    /// How many objects of each kind are worked on at once.
-    pub concurrency: u16,
-    /// What everything that is created has in common.
-    pub governance: Governance,
-    /// The time that conditions tell.
-    pub clock: fn() -> Timestamp,
-}
-
 /// Why an app is looked at more closely than the tables show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DetailRead {
@@ -111,13 +83,11 @@ pub struct Context {
     /// The Kubernetes API.
     pub client: Client,
     /// How the operator was told to work.
-    pub settings: Settings,
+    pub settings: Arc<Settings>,
     /// AWS.
     pub snapshots: Snapshots,
-    /// All apps, as the watch last showed them.
-    pub apps: Store<Guarded<PrivateGenAIApp>>,
-    /// All networks, as the watch last showed them.
-    pub networks: Store<Guarded<PrivateGenAINetwork>>,
+    /// All objects, as the watches last showed them.
+    index: Mutex<Arc<Index>>,
     /// Apps as the operator's own last writes left them.
     pub written_apps: LastWritten<PrivateGenAIApp>,
     /// Networks as the operator's own last writes left them.
@@ -147,24 +117,21 @@ pub struct Context {
 
 impl Context {
     /// A context that has seen nothing yet.
-    #[expect(clippy::too_many_arguments, reason = "each is another part of the world, and there is one caller")]
     pub fn new(
         client: Client,
         aws: Arc<dyn Aws>,
         settings: Settings,
-        apps: Store<Guarded<PrivateGenAIApp>>,
-        networks: Store<Guarded<PrivateGenAINetwork>>,
         metrics: Arc<Metrics>,
         leadership: Leadership,
         stop: CancellationToken,
     ) -> Self {
+        let settings = Arc::new(settings);
         Self {
+            index: Mutex::new(Arc::new(Index::new(Arc::clone(&settings)))),
             events: recorder(&client),
             snapshots: Snapshots::new(aws, settings.installation.clone(), settings.region.clone()),
             client,
             settings,
-            apps,
-            networks,
             metrics,
             written_apps: LastWritten::default(),
             written_networks: LastWritten::default(),
@@ -193,9 +160,14 @@ impl Context {
         (self.settings.clock)()
     }
 
-    /// What decisions know of Kubernetes.
-    pub fn cluster(&self) -> Cluster<'_> {
-        Cluster { apps: &self.apps, networks: &self.networks, settings: &self.settings }
+    /// The objects as of now. Whoever holds the answer for long makes the next change copy the index.
+    pub fn index(&self) -> Arc<Index> {
+        Arc::clone(&self.index.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Changes the index.
+    pub fn change_index<T>(&self, change: impl FnOnce(&mut Index) -> T) -> T {
+        change(Arc::make_mut(&mut self.index.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     /// What is remembered between passes, as of now. Nobody waits for anything while holding it.

@@ -30,12 +30,13 @@ pub fn show(context: &Arc<Context>) {
 }
 
 fn count(metrics: &Metrics, context: &Context) {
-    for app in context.apps.state() {
-        let status = app.0.as_ref().ok().and_then(|app| app.status.as_ref());
+    let index = context.index();
+    for app in index.apps() {
+        let status = app.decoded().and_then(|app| app.status.as_ref());
         count_conditions(metrics, "app", status.map_or(&[][..], |status| &status.conditions));
     }
-    for network in context.networks.state() {
-        let status = network.0.as_ref().ok().and_then(|network| network.status.as_ref());
+    for network in index.networks() {
+        let status = network.decoded().and_then(|network| network.status.as_ref());
         count_conditions(metrics, "network", status.map_or(&[][..], |status| &status.conditions));
     }
     for (region, table, age) in context.snapshots.ages() {

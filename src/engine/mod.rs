@@ -1,6 +1,5 @@
 //! What both controllers share: the context, one pass of look–decide–write, and how soon to look again.
 
-mod cluster;
 pub mod context;
 mod converge;
 mod credentials;
@@ -18,16 +17,19 @@ mod refused;
 mod timeout;
 mod triggers;
 
-pub use cluster::Cluster;
-pub use context::{Context, DetailRead, Settings};
+pub use crate::{
+    api::{Guarded, is_held},
+    settings::Settings,
+};
+pub use context::{Context, DetailRead};
 pub use converge::{Converged, FRESH, Freshness, Pass, PassAction, converge};
 pub use gauges::observe_ready;
 pub use last_written::LastWritten;
 pub use late_writes::{LateWriteCheck, LateWrites, ReadBy, Released};
 pub use memory::Memory;
 pub use objects::{
-    DRIFT_REPAIRED, Guarded, INSTALLATION_MARKED, add_finalizer, apply_status, explain_undecoded, explain_unreadable,
-    is_held, network_of, raw, remove_finalizer, stored, tell, without_values,
+    DRIFT_REPAIRED, INSTALLATION_MARKED, add_finalizer, apply_status, explain_undecoded, explain_unreadable, raw,
+    remove_finalizer, stored, tell, without_values,
 };
 pub use owner::{UnknownOwner, owner_mark};
 pub use pace::Pace;

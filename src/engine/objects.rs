@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     api::{DynamicObject, Patch, PatchParams},
-    core::{ApiResource, DeserializeGuard, ObjectMeta, Status},
+    core::{ApiResource, ObjectMeta, Status},
     runtime::events::{Event, EventType},
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -14,32 +14,18 @@ use serde_json::json;
 
 use super::{Context, Error, drift::Repair};
 use crate::api::{
-    FINALIZER, PrivateGenAIApp,
-    app::App,
+    FINALIZER,
     condition::{ConditionType, Leg, Reason, find, fold},
-    network::NetworkKey,
+    is_held,
 };
-use crate::aws::{Region, Write};
+use crate::aws::Write;
 use crate::network::ownership::resource_marked_by;
-
-/// An object that may be unreadable: then it keeps its metadata, and does not stop the watch.
-pub type Guarded<K> = DeserializeGuard<K>;
 
 /// The longest note that the API takes is 1 kB.
 const NOTE_MAX: usize = 1_000;
 
 /// The field manager of everything that the operator writes.
 const MANAGER: &str = "private-genai-operator";
-
-/// The object is held by us: something in AWS may belong to it.
-pub fn is_held(meta: &ObjectMeta) -> bool {
-    meta.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
-}
-
-/// The network that an app is on; `None` for one that cannot be read, or names none.
-pub fn network_of(app: &Guarded<PrivateGenAIApp>, home: &Region) -> Option<NetworkKey> {
-    app.0.as_ref().ok().and_then(|app| App::network(&app.spec, home).ok())
-}
 
 /// Access to objects of a kind as they are stored, readable or not.
 pub fn raw<K>(client: &Client, namespace: Option<&str>) -> Api<DynamicObject>

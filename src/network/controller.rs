@@ -16,7 +16,7 @@ use super::{
         is_to_be_recorded, learn, leaves_everything, not_allowed, outcome, wanted,
     },
     interfaces::group_in_use,
-    is_implicit, observe,
+    observe,
     ownership::{refusal_by_aws, refusal_by_objects},
     status,
 };
@@ -37,6 +37,7 @@ use crate::{
         without_values,
     },
     identity::NetworkIdentity,
+    index::is_implicit,
     plan::{MissedObservations, Plan, Source, unobserved as unseen_legs},
 };
 
@@ -78,7 +79,7 @@ async fn look_and_act(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: &Context) 
     };
     let name = key("network", network);
     let vpc = NetworkKey::try_from(&network.spec);
-    if let Some(leg) = refusal_by_objects(network, vpc.as_ref().ok(), &ctx.cluster()) {
+    if let Some(leg) = refusal_by_objects(network, vpc.as_ref().ok(), &ctx.index()) {
         refuse(&api, network, leg, ctx).await?;
         ctx.rest(&name);
         return Ok(Action::await_change());
@@ -90,7 +91,7 @@ async fn look_and_act(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: &Context) 
             return vpc_unknown(&api, &network.metadata, policy, &problem.to_string(), ctx).await;
         }
     };
-    let pace = match acceptance(network, &vpc, &ctx.cluster()) {
+    let pace = match acceptance(network, &vpc, &ctx.index()) {
         Acceptance::Superseded { by } => {
             yield_to(&api, network, &by, ctx).await?;
             Pace::Rest
@@ -209,7 +210,7 @@ async fn keep(
     ctx: &Context,
 ) -> Result<Pace, Error> {
     let deleting = network.metadata.deletion_timestamp.is_some();
-    if let Some(leg) = not_allowed(network, key, &ctx.cluster()) {
+    if let Some(leg) = not_allowed(network, key, &ctx.index()) {
         if is_for_nobody(network, key, ctx) {
             delete(api, network).await?;
         } else if !deleting {
@@ -218,7 +219,7 @@ async fn keep(
         return Ok(Pace::Rest);
     }
     let snapshot = ctx.snapshots.region(&key.region);
-    if leaves_everything(network, key, &ctx.cluster()) {
+    if leaves_everything(network, key, &ctx.index()) {
         snapshot.uncover(&key.vpc);
         ctx.memory().forget(key);
         ctx.late_writes.forget(&Released::Network(key.clone()));
@@ -238,7 +239,7 @@ async fn keep(
     };
     let recorded;
     let mut network = network;
-    let to_be_held = is_to_be_held(network, key, &ctx.cluster());
+    let to_be_held = is_to_be_held(network, key, &ctx.index());
     if to_be_held || is_to_be_recorded(network, &ctx.settings) {
         // Before anything is created, so that nothing created is ever forgotten; and not before AWS was seen, so that a
         // network in a region that does not exist can be deleted, and one that is another's is not held.
@@ -252,7 +253,7 @@ async fn keep(
         if let Some(error) = unread.or_else(|| seen.unread.first().filter(|_| seen.ids().is_empty())) {
             return unseen(api, network, ctx, error).await;
         }
-        if refusal_by_aws(key, &seen, &ctx.cluster()).is_none() {
+        if refusal_by_aws(key, &seen, &ctx.index()).is_none() {
             if to_be_held {
                 add_finalizer(api, &network.metadata).await?;
             }
@@ -272,13 +273,13 @@ async fn keep(
         &snapshot,
         ctx,
         async |fresh| {
-            let ending = ends(key, &ctx.cluster());
+            let ending = ends(key, &ctx.index());
             let observed = look(&snapshot, (key, &identity), ending, fresh, ctx).await?;
             // Once: what this pass itself writes is not to be made again at its next look.
             if asked.take().is_some() {
                 ctx.refusals.forget_about(&observed.names());
             }
-            if ending && !ends(key, &ctx.cluster()) {
+            if ending && !ends(key, &ctx.index()) {
                 // An app came meanwhile: what it asks of the VPC was not looked at.
                 return look(&snapshot, (key, &identity), false, fresh, ctx).await;
             }
@@ -286,7 +287,7 @@ async fn keep(
         },
         |observed| {
             found.get_or_insert_with(|| observed.endpoint_subnets());
-            decide(key, &identity, &caller, observed, &ctx.cluster(), &mut ctx.memory())
+            decide(key, &identity, &caller, observed, &ctx.index(), &mut ctx.memory())
         },
         |write, result| {
             if let (Write::Ec2(Ec2Write::DeleteSecurityGroup { group }), Err(error)) = (write, result)
@@ -323,9 +324,9 @@ async fn keep(
     } else {
         MissedObservations::after(ctx.attempt(&looks(network), pace))
     };
-    let desired = wanted(key, &identity, &caller, &observed, &ctx.cluster(), &mut ctx.memory());
+    let desired = wanted(key, &identity, &caller, &observed, &ctx.index(), &mut ctx.memory());
     let told = Plan { legs: plan.legs_to_show(&network.spec.vpc_id, conditions(network), missed), ..plan.clone() };
-    let outcome = outcome(network, key, &observed, &told, &ctx.cluster(), &mut ctx.memory());
+    let outcome = outcome(network, key, &observed, &told, &ctx.index(), &mut ctx.memory());
     let Outcome::Stands(legs) = outcome else {
         snapshot.uncover(&key.vpc);
         ctx.memory().forget(key);
@@ -383,7 +384,7 @@ async fn what_keeps(group: Option<SecurityGroupId>, observed: &Observed, snapsho
 /// somebody else sees to it: an object that stands for the VPC again, an app that will bring one up, or one whose role is
 /// there. Its VPC is [watched](Snapshot::watch).
 pub async fn check_late_writes(key: &NetworkKey, ctx: &Context) -> LateWriteCheck {
-    if is_back(key, &ctx.cluster()) {
+    if is_back(key, &ctx.index()) {
         return LateWriteCheck::NothingLeft;
     }
     let caller = match ctx.snapshots.caller().await {
@@ -410,7 +411,7 @@ pub async fn check_late_writes(key: &NetworkKey, ctx: &Context) -> LateWriteChec
             // What is there is removed only if no role says whose it is.
             look(&snapshot, (key, &identity), true, &Freshness::for_what_may_be_left(), ctx).await
         },
-        |observed| decide_after(key, observed, &ctx.cluster()),
+        |observed| decide_after(key, observed, &ctx.index()),
         |_, _| false,
     )
     .await;
@@ -437,7 +438,7 @@ fn looks(network: &PrivateGenAINetwork) -> String {
 /// It was made for an app that is gone, and nothing was made for it.
 fn is_for_nobody(network: &PrivateGenAINetwork, key: &NetworkKey, ctx: &Context) -> bool {
     let held = is_held(&network.metadata) || network.metadata.deletion_timestamp.is_some();
-    is_implicit(network) && !held && ends(key, &ctx.cluster())
+    is_implicit(network) && !held && ends(key, &ctx.index())
 }
 
 /// AWS could not be looked at: what was recorded holds for three looks, then nothing is claimed any more.

@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use kube::ResourceExt as _;
 
 use super::{
-    Demand, Desired, Observed, Requester, Service, accepted, is_implicit,
+    Demand, Desired, Observed, Requester, Service,
     ownership::{mark_groups, refusal_by_aws},
     plan, teardown,
-    users::{Users, WithoutObject, apps_without_object, has_object},
+    users::{WithoutObject, apps_without_object, demands, has_object, user_names},
 };
 use crate::{
     api::{
@@ -18,8 +18,9 @@ use crate::{
         network::NetworkKey,
     },
     aws::{AwsError, Caller, Ec2Write, Failure, IamWrite, Write, Written},
-    engine::{Cluster, Memory, Settings, is_held},
+    engine::{Memory, Settings, is_held},
     identity::{NetworkIdentity, is_retained, missing_tags},
+    index::{Index, IndexedApp, is_implicit},
     plan::{Plan, Source, listed},
     policy::{ModelId, models_of_endpoint},
 };
@@ -39,14 +40,13 @@ pub enum Acceptance {
 }
 
 /// What an object is to its VPC, by the objects that there are.
-pub fn acceptance(network: &PrivateGenAINetwork, key: &NetworkKey, cluster: &Cluster<'_>) -> Acceptance {
-    let all = cluster.networks.state();
-    let winner = accepted(all.iter().filter_map(|other| other.0.as_ref().ok()), key).map(kube::ResourceExt::name_any);
-    match winner {
+pub fn acceptance(network: &PrivateGenAINetwork, key: &NetworkKey, index: &Index) -> Acceptance {
+    match index.accepted(key).map(kube::ResourceExt::name_any) {
         Some(winner) if winner != network.name_any() => Acceptance::Superseded { by: winner },
         _ if network.metadata.deletion_timestamp.is_some()
             && is_implicit(network)
-            && Users::of(key, cluster).bring_another(cluster) =>
+            // One of the apps brings up another when this one is gone.
+            && index.users(key).any(IndexedApp::is_coming) =>
         {
             Acceptance::Released
         }
@@ -56,8 +56,8 @@ pub fn acceptance(network: &PrivateGenAINetwork, key: &NetworkKey, cluster: &Clu
 
 /// Why nothing is done for a network whose region the operator's configuration does not allow, explicit or not. One that was
 /// held before, or on which apps have resources, is kept: it was allowed once, and nobody is cut off.
-pub fn not_allowed(network: &PrivateGenAINetwork, key: &NetworkKey, cluster: &Cluster<'_>) -> Option<Leg> {
-    if cluster.settings.regions.allows(&key.region) || is_held(&network.metadata) || !ends(key, cluster) {
+pub fn not_allowed(network: &PrivateGenAINetwork, key: &NetworkKey, index: &Index) -> Option<Leg> {
+    if index.settings().regions.allows(&key.region) || is_held(&network.metadata) || !ends(key, index) {
         return None;
     }
     let message = format!(
@@ -74,21 +74,21 @@ pub fn decide(
     identity: &NetworkIdentity,
     caller: &Caller,
     observed: &Observed,
-    cluster: &Cluster<'_>,
+    index: &Index,
     memory: &mut Memory,
 ) -> Plan {
     for resource in observed.ids() {
         memory.seen(&unseen_resource(key, &resource));
     }
-    if let Some(leg) = refusal_by_aws(key, observed, cluster) {
+    if let Some(leg) = refusal_by_aws(key, observed, index) {
         return Plan { legs: vec![leg], ..Plan::default() };
     }
     // The app's own controller takes its role back; the network must not delete it meanwhile.
     let mut observed = observed.clone();
-    observed.handed_over_roles.retain(|role| !has_object(role, key, cluster));
+    observed.handed_over_roles.retain(|role| !has_object(role, key, index));
     memory.learn(key, |hints| hints.observe(&observed));
-    let Some(desired) = wanted(key, identity, caller, &observed, cluster, memory) else {
-        let mut plan = teardown(&observed, &cluster.settings.governance);
+    let Some(desired) = wanted(key, identity, caller, &observed, index, memory) else {
+        let mut plan = teardown(&observed, &index.settings().governance);
         if plan.is_nothing() && memory.may_be_invisible(&unseen_resource(key, "")) {
             plan.legs.push(Leg::progressing(
                 ConditionType::EndpointsReady,
@@ -101,7 +101,7 @@ pub fn decide(
     };
     let mut plan = plan(&desired, &observed, &memory.hints(key));
     mark_groups(&observed, &desired.owner, &mut plan);
-    tag_roles(key, &observed, cluster, &mut plan);
+    tag_roles(key, &observed, index, &mut plan);
     if plan.legs.iter().any(|leg| leg.reason == Reason::EndpointFailed)
         && !memory.may_replace(&unseen_resource(key, ""))
     {
@@ -112,8 +112,8 @@ pub fn decide(
 
 /// The roles of apps that are gone and of those that are retained are found by their tags, and no object puts those back that
 /// somebody removed: the network does. By what else the role was found once, it may not be found after the next mistake.
-fn tag_roles(key: &NetworkKey, observed: &Observed, cluster: &Cluster<'_>, plan: &mut Plan) {
-    let retained = observed.live_roles.iter().filter(|role| is_retained(&role.tags) && !has_object(role, key, cluster));
+fn tag_roles(key: &NetworkKey, observed: &Observed, index: &Index, plan: &mut Plan) {
+    let retained = observed.live_roles.iter().filter(|role| is_retained(&role.tags) && !has_object(role, key, index));
     for role in observed.handed_over_roles.iter().chain(retained) {
         let tags = missing_tags(&observed.identity.tags(), &role.tags);
         if !tags.is_empty() {
@@ -133,17 +133,17 @@ pub fn wanted(
     identity: &NetworkIdentity,
     caller: &Caller,
     observed: &Observed,
-    cluster: &Cluster<'_>,
+    index: &Index,
     memory: &mut Memory,
 ) -> Option<Desired> {
-    let mut demands = Users::of(key, cluster).demands(observed, identity, cluster);
-    demands.extend(apps_without_object(key, observed, cluster, memory).into_iter().map(|(name, app)| Demand {
+    let mut demands = demands(key, observed, identity, index);
+    demands.extend(apps_without_object(key, observed, index, memory).into_iter().map(|(name, app)| Demand {
         requester: Requester::WithoutObject(name),
         models: app.models,
         subnets: BTreeSet::new(),
     }));
-    let Settings { owner, governance, implicit_networks, .. } = cluster.settings;
-    let recorded = recorded_models(key, cluster);
+    let Settings { owner, governance, implicit_networks, .. } = index.settings().as_ref();
+    let recorded = recorded_models(key, index);
     if observed.unread.lacks(Source::Roles) {
         let (turn, models) = (Requester::WithoutObject(String::new()), recorded.clone());
         demands.push(Demand {
@@ -164,10 +164,9 @@ fn let_through(observed: &Observed, identity: &NetworkIdentity) -> BTreeSet<Mode
 }
 
 /// The models that the endpoints of a network let through, as its status says.
-fn recorded_models(key: &NetworkKey, cluster: &Cluster<'_>) -> BTreeSet<ModelId> {
-    let all = cluster.networks.state();
-    let network = accepted(all.iter().filter_map(|network| network.0.as_ref().ok()), key);
-    let endpoints = network.and_then(|network| network.status.as_ref()).map(|status| status.endpoints.iter());
+fn recorded_models(key: &NetworkKey, index: &Index) -> BTreeSet<ModelId> {
+    let endpoints =
+        index.accepted(key).and_then(|network| network.status.as_ref()).map(|status| status.endpoints.iter());
     let models = endpoints.into_iter().flatten().flat_map(|endpoint| &endpoint.models);
     models.filter_map(|model| model.parse().ok()).collect()
 }
@@ -230,18 +229,18 @@ pub fn outcome(
     key: &NetworkKey,
     observed: &Observed,
     plan: &Plan,
-    cluster: &Cluster<'_>,
+    index: &Index,
     memory: &mut Memory,
 ) -> Outcome {
     let deleting = network.metadata.deletion_timestamp.is_some();
-    let users = Users::of(key, cluster);
+    let is_used = index.is_used(key);
     // Somebody else's: only an object for which nothing was ever made may go.
     if is_refused(plan) {
-        let was_for_nothing = is_implicit(network) && users.is_empty() && !is_held(&network.metadata);
+        let was_for_nothing = is_implicit(network) && !is_used && !is_held(&network.metadata);
         return if was_for_nothing { Outcome::Gone } else { Outcome::Stands(plan.legs.clone()) };
     }
     let gone = plan.is_nothing();
-    if gone && (deleting || (is_implicit(network) && users.is_empty())) {
+    if gone && (deleting || (is_implicit(network) && !is_used)) {
         return Outcome::Gone;
     }
     let mut legs = vec![Leg::met(ConditionType::Accepted, format!("This network stands for VPC {}.", key.vpc))];
@@ -252,7 +251,7 @@ pub fn outcome(
         ));
     }
     let (retained, lost): (Vec<_>, Vec<_>) =
-        apps_without_object(key, observed, cluster, memory).into_iter().partition(|(_, app)| app.retained);
+        apps_without_object(key, observed, index, memory).into_iter().partition(|(_, app)| app.retained);
     let names = |apps: &[(String, WithoutObject)]| listed(apps.iter().map(|(name, _)| name));
     let revoked = |apps: &[(String, WithoutObject)]| {
         let models: BTreeSet<_> = apps.iter().flat_map(|(_, app)| &app.revoked).collect();
@@ -265,10 +264,11 @@ pub fn outcome(
             listed(models)
         )
     };
-    if deleting && !users.is_empty() {
-        let message = format!("The network is kept until its apps are gone: delete {} first.", listed(users.names()));
+    if deleting && is_used {
+        let message =
+            format!("The network is kept until its apps are gone: delete {} first.", listed(user_names(key, index)));
         legs[0] = Leg::progressing(ConditionType::Accepted, Reason::InUse, message);
-    } else if users.is_empty() && !lost.is_empty() {
+    } else if !is_used && !lost.is_empty() {
         let message = format!(
             "The network is kept for {}, which have a role in AWS and no object here that can be read and is accepted: \
              apply them again, have them allowed, or delete their functions and roles.{}",
@@ -276,7 +276,7 @@ pub fn outcome(
             revoked(&lost)
         );
         legs[0] = Leg::blocked(ConditionType::Accepted, Reason::InUse, message);
-    } else if users.is_empty() && !retained.is_empty() {
+    } else if !is_used && !retained.is_empty() {
         let message = format!(
             "This network stands for VPC {}, and is kept for retained apps {}: delete their functions and roles, or apply \
              them again with deletionPolicy: Delete and delete them.{}",
@@ -295,15 +295,15 @@ pub fn outcome(
 }
 
 /// The object goes now and leaves everything in AWS as it is, also what apps without an object here still need.
-pub fn leaves_everything(network: &PrivateGenAINetwork, key: &NetworkKey, cluster: &Cluster<'_>) -> bool {
+pub fn leaves_everything(network: &PrivateGenAINetwork, key: &NetworkKey, index: &Index) -> bool {
     let retains = network.spec.deletion_policy.unwrap_or_default() == DeletionPolicy::Retain;
-    network.metadata.deletion_timestamp.is_some() && retains && Users::of(key, cluster).is_empty()
+    network.metadata.deletion_timestamp.is_some() && retains && !index.is_used(key)
 }
 
 /// The object is to be held before anything is created for it.
-pub fn is_to_be_held(network: &PrivateGenAINetwork, key: &NetworkKey, cluster: &Cluster<'_>) -> bool {
+pub fn is_to_be_held(network: &PrivateGenAINetwork, key: &NetworkKey, index: &Index) -> bool {
     let deleting = network.metadata.deletion_timestamp.is_some();
-    !deleting && !is_held(&network.metadata) && !Users::of(key, cluster).is_empty()
+    !deleting && !is_held(&network.metadata) && index.is_used(key)
 }
 
 /// The plan says nothing but that the network is another installation's, or another cluster's.
@@ -318,29 +318,25 @@ pub fn is_to_be_recorded(network: &PrivateGenAINetwork, settings: &Settings) -> 
 }
 
 /// Whether the pass is one that ends the network: then it is looked at more closely.
-pub fn ends(key: &NetworkKey, cluster: &Cluster<'_>) -> bool {
-    Users::of(key, cluster).is_empty()
+pub fn ends(key: &NetworkKey, index: &Index) -> bool {
+    !index.is_used(key)
 }
 
 /// An object stands for the VPC, readable and whatever its state.
-pub fn is_taken(key: &NetworkKey, cluster: &Cluster<'_>) -> bool {
-    cluster
-        .networks
-        .state()
-        .iter()
-        .any(|network| network.0.as_ref().is_ok_and(|network| NetworkKey::try_from(&network.spec).as_ref() == Ok(key)))
+pub fn is_taken(key: &NetworkKey, index: &Index) -> bool {
+    index.accepted(key).is_some()
 }
 
 /// Somebody came back to the place of a network that is gone.
-pub fn is_back(key: &NetworkKey, cluster: &Cluster<'_>) -> bool {
-    is_taken(key, cluster) || !Users::of(key, cluster).is_empty()
+pub fn is_back(key: &NetworkKey, index: &Index) -> bool {
+    is_taken(key, index) || index.is_used(key)
 }
 
 /// Decides about what turned up in the place of a network that is gone. Whoever came while AWS was looked at has begun to
 /// build.
-pub fn decide_after(key: &NetworkKey, observed: &Observed, cluster: &Cluster<'_>) -> Plan {
-    let ours = refusal_by_aws(key, observed, cluster).is_none();
-    if !ours || !observed.live_roles.is_empty() || is_back(key, cluster) {
+pub fn decide_after(key: &NetworkKey, observed: &Observed, index: &Index) -> Plan {
+    let ours = refusal_by_aws(key, observed, index).is_none();
+    if !ours || !observed.live_roles.is_empty() || is_back(key, index) {
         return Plan::default();
     }
     if let Some(error) = observed.unread.of(Source::Roles) {
@@ -348,5 +344,5 @@ pub fn decide_after(key: &NetworkKey, observed: &Observed, cluster: &Cluster<'_>
         plan.unread(ConditionType::EndpointsReady, Some(error));
         return plan;
     }
-    teardown(observed, &cluster.settings.governance)
+    teardown(observed, &index.settings().governance)
 }

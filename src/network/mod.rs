@@ -1,6 +1,5 @@
 //! The private path inside one VPC: what the apps there demand, what there is, what to do about it.
 
-mod acceptance;
 pub mod controller;
 pub mod decide;
 mod desired;
@@ -17,7 +16,6 @@ mod policy_capacity;
 mod status;
 mod users;
 
-pub use acceptance::{accepted, implicit_name, is_implicit};
 pub use desired::{Demand, Desired, Service};
 pub use handed_over_roles::{OtherFunctions, can_be_deleted, depend_on_other_functions, interfaces_that_need};
 pub use interfaces::{AvailableSince, Interfaces, group_in_use, held_by_lambda, interfaces_of_functions, left_behind};

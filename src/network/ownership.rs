@@ -8,17 +8,16 @@
 //!   those of the other ([`Reason::InstallationInUse`]). The owner mark on the two security groups of a network tells the clusters
 //!   apart: the groups' names are unique in the VPC, and the call that creates a group also tags it.
 
-use std::sync::Arc;
-
 use crate::{
     api::{
-        PrivateGenAIApp, PrivateGenAINetwork, Recorded,
+        PrivateGenAINetwork, Recorded,
         condition::{ConditionType, Leg, Reason},
         network::NetworkKey,
     },
     aws::{Ec2Write, SecurityGroup, SecurityGroupId, Tags, Write},
-    engine::{Cluster, Guarded, Settings, network_of},
+    engine::Settings,
     identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP, InstallationId, Marked, OwnerMark, TAG_INSTALLATION, TAG_OWNER},
+    index::{Index, IndexedApp},
     network::Observed,
     plan::Plan,
 };
@@ -104,24 +103,15 @@ impl ForeignMark {
 
 /// The leg of a network that belongs to another installation by its own status, or else by the statuses of the apps that name its
 /// VPC (older versions recorded more there). `None` where the objects contradict nothing.
-pub fn refusal_by_objects(
-    network: &PrivateGenAINetwork,
-    key: Option<&NetworkKey>,
-    cluster: &Cluster<'_>,
-) -> Option<Leg> {
-    let ours = &cluster.settings.installation;
+pub fn refusal_by_objects(network: &PrivateGenAINetwork, key: Option<&NetworkKey>, index: &Index) -> Option<Leg> {
+    let ours = &index.settings().installation;
     let name = network.metadata.name.as_deref().unwrap_or_default();
     let own = network.recorded(ours);
     if own != Recorded::Nothing {
         return own.leg(&format!("PrivateGenAINetwork {name}"), ours);
     }
     let key = key?;
-    let apps = cluster.apps.state();
-    let on_it = || {
-        let here =
-            |app: &&Arc<Guarded<PrivateGenAIApp>>| network_of(app, &cluster.settings.region).as_ref() == Some(key);
-        apps.iter().filter(here).filter_map(|app| app.0.as_ref().ok())
-    };
+    let on_it = || index.apps_on(key).filter_map(IndexedApp::decoded);
     // An app of another installation may have been left there: one app of ours is enough.
     if on_it().any(|app| app.recorded(ours) == Recorded::Ours) {
         return None;
@@ -138,9 +128,9 @@ pub fn refusal_by_objects(
 }
 
 /// The leg of a network that belongs to another installation or cluster by its resources in AWS. `None` where AWS contradicts nothing.
-pub fn refusal_by_aws(key: &NetworkKey, observed: &Observed, cluster: &Cluster<'_>) -> Option<Leg> {
-    another_installation(key, observed, cluster).or_else(|| {
-        match VpcOwnership::of(&observed.known_groups, key, cluster.settings) {
+pub fn refusal_by_aws(key: &NetworkKey, observed: &Observed, index: &Index) -> Option<Leg> {
+    another_installation(key, observed, index).or_else(|| {
+        match VpcOwnership::of(&observed.known_groups, key, index.settings()) {
             VpcOwnership::Ours | VpcOwnership::Unmarked => None,
             VpcOwnership::AnotherCluster(foreign) => Some(foreign.leg()),
         }
@@ -148,13 +138,9 @@ pub fn refusal_by_aws(key: &NetworkKey, observed: &Observed, cluster: &Cluster<'
 }
 
 /// The status of an older version names no installation. An endpoint that this status records tells the installation by its tag.
-fn another_installation(key: &NetworkKey, observed: &Observed, cluster: &Cluster<'_>) -> Option<Leg> {
-    let ours = &cluster.settings.installation;
-    let networks = cluster.networks.state();
-    let on_it = networks.iter().filter_map(|network| network.0.as_ref().ok());
-    let mut on_it = on_it.filter(|network| {
-        network.recorded(ours) == Recorded::Nothing && NetworkKey::try_from(&network.spec).as_ref() == Ok(key)
-    });
+fn another_installation(key: &NetworkKey, observed: &Observed, index: &Index) -> Option<Leg> {
+    let ours = &index.settings().installation;
+    let mut on_it = index.networks_of(key).filter(|network| network.recorded(ours) == Recorded::Nothing);
     on_it.find_map(|network| {
         let recorded = &network.status.as_ref()?.endpoints;
         let theirs = observed.foreign_endpoints.iter().find_map(|endpoint| {

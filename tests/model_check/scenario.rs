@@ -17,7 +17,8 @@ use private_genai_operator::{
     engine::Settings,
     governance::Governance,
     identity::AppIdentity,
-    network::{Service, is_implicit},
+    index::is_implicit,
+    network::Service,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -164,7 +165,7 @@ impl Scenario {
         world.demanded_boundary.clone_from(&self.settings.governance.permissions_boundary);
         State {
             world: Arc::new(world),
-            objects: Arc::new(Objects::new(BTreeMap::new(), BTreeMap::new())),
+            objects: Arc::new(Objects::new(&Arc::new(self.settings.clone()), BTreeMap::new(), BTreeMap::new())),
             operators: (0..self.operators).map(|_| Operator::new()).collect(),
             judge: Arc::new(Judge::default()),
             left: self.chances.iter().map(|(_, times)| *times).collect(),

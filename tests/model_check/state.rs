@@ -9,20 +9,14 @@ use std::{
     time::Duration,
 };
 
-use kube::{
-    Resource, ResourceExt as _,
-    core::DeserializeGuard,
-    runtime::{
-        reflector::{Store, store},
-        watcher::Event,
-    },
-};
+use kube::{Resource, ResourceExt as _, core::DeserializeGuard};
 use private_genai_operator::{
     api::{PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
     app::{self, decide::Principal},
     aws::{TableContents, TopologyContents, VpcId},
-    engine::{Cluster, Guarded, Memory, Pass, Released, Settings},
+    engine::{Guarded, Memory, Pass, Released, Settings},
     identity::AppIdentity,
+    index::Index,
     network,
 };
 use serde::Serialize;
@@ -70,43 +64,39 @@ impl<K> Hash for Object<K> {
     }
 }
 
-/// All objects, also as the stores in which decisions look for them. Watches are never behind here.
+/// All objects, also as the index in which decisions look for them. Watches are never behind here.
 pub struct Objects {
     pub apps: BTreeMap<&'static str, Object<PrivateGenAIApp>>,
     pub networks: BTreeMap<String, Object<PrivateGenAINetwork>>,
-    app_store: Store<Guarded<PrivateGenAIApp>>,
-    network_store: Store<Guarded<PrivateGenAINetwork>>,
-}
-
-fn stored<'a, K>(objects: impl Iterator<Item = &'a Object<K>>) -> Store<Guarded<K>>
-where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-    Guarded<K>: Resource<DynamicType = ()> + Clone,
-{
-    let (reader, mut writer) = store();
-    for object in objects {
-        writer.apply_watcher_event(&Event::Apply(DeserializeGuard(Ok(object.get().clone()))));
-    }
-    reader
+    pub index: Index,
 }
 
 impl Objects {
     pub fn new(
+        settings: &Arc<Settings>,
         apps: BTreeMap<&'static str, Object<PrivateGenAIApp>>,
         networks: BTreeMap<String, Object<PrivateGenAINetwork>>,
     ) -> Self {
-        let (app_store, network_store) = (stored(apps.values()), stored(networks.values()));
-        Self { apps, networks, app_store, network_store }
+        let all_apps = apps.values().map(|app| Arc::clone(&app.it));
+        let all_networks = networks.values().map(|network| Arc::clone(&network.it));
+        let index = Index::of(Arc::clone(settings), all_apps, all_networks);
+        Self { apps, networks, index }
     }
 
-    pub fn cluster<'a>(&'a self, settings: &'a Settings) -> Cluster<'a> {
-        Cluster { apps: &self.app_store, networks: &self.network_store, settings }
+    /// The same, with other apps.
+    pub fn with_apps(&self, apps: BTreeMap<&'static str, Object<PrivateGenAIApp>>) -> Self {
+        Self::new(self.index.settings(), apps, self.networks.clone())
+    }
+
+    /// The same, with other networks.
+    pub fn with_networks(&self, networks: BTreeMap<String, Object<PrivateGenAINetwork>>) -> Self {
+        Self::new(self.index.settings(), self.apps.clone(), networks)
     }
 }
 
 impl Hash for Objects {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        let Self { apps, networks, app_store: _, network_store: _ } = self;
+        let Self { apps, networks, index: _ } = self;
         (apps, networks).hash(state);
     }
 }

@@ -9,7 +9,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     convert::Infallible,
     fmt::Debug,
-    sync::{Arc, Mutex},
+    sync::Arc,
     time::Duration,
 };
 
@@ -30,21 +30,22 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    queues::{Queues, key_of as key_of_network},
-    touches::{ReadRequest as TouchedLook, Touched, Touches},
+    queues::Queues,
+    touches::{ReadRequest as TouchedLook, Touches},
     watch::{Change, watch},
 };
 use super::{
     Context, DetailRead, Error, Guarded, Pace, ReadBy, Settings,
     context::{key, key_of},
-    credentials, gauges, is_held,
+    credentials, gauges,
     late_writes::look_after,
-    network_of, with_timeout,
+    with_timeout,
 };
 use crate::{
-    api::{PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
+    api::{AppName, ObjectName, PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
     app,
     aws::{AccountId, Aws, Region},
+    index::Index,
     leadership::Leadership,
     metrics::Metrics,
     network,
@@ -71,26 +72,8 @@ pub async fn run(
     let (touch_queue, mut touch_requests) = unbounded();
     let resync = settings.resync;
     let concurrency = settings.concurrency;
-    let queues = Queues {
-        apps: apps.clone(),
-        networks: networks.clone(),
-        home: settings.region.clone(),
-        app_queue,
-        network_queue,
-        touch_queue,
-        seen: Mutex::default(),
-        metrics: Arc::clone(&metrics),
-    };
-    let context = Arc::new(Context::new(
-        client.clone(),
-        aws,
-        settings,
-        apps.clone(),
-        networks.clone(),
-        metrics,
-        leadership,
-        stop.clone(),
-    ));
+    let context = Arc::new(Context::new(client.clone(), aws, settings, metrics, leadership, stop.clone()));
+    let queues = Queues { context: &context, apps: app_queue, networks: network_queue, touched: touch_queue };
 
     context.metrics.forget_queue();
     gauges::show(&context);
@@ -99,7 +82,7 @@ pub async fn run(
         if let Change::Gone(app) = &change {
             let uid = app.uid().unwrap_or_default();
             context.written_apps.forget(&uid);
-            context.gone(&key("app", app), &uid);
+            context.gone(&key("app", &**app), &uid);
         }
         queues.app_changed(change);
     });
@@ -107,14 +90,13 @@ pub async fn run(
         if let Change::Gone(network) = &change {
             let uid = network.uid().unwrap_or_default();
             context.written_networks.forget(&uid);
-            context.gone(&key("network", network), &uid);
+            context.gone(&key("network", &**network), &uid);
         }
-        if let Change::Listed = &change
-            && let Some(account) = recorded_account(&networks)
-        {
+        let listed = matches!(change, Change::Listed(_));
+        queues.network_changed(change);
+        if listed && let Some(account) = recorded_account(&context.index()) {
             context.snapshots.work_in(account);
         }
-        queues.network_changed(change);
     });
     let resync = async {
         both_listed(&apps, &networks).await;
@@ -128,14 +110,14 @@ pub async fn run(
             context.snapshots.resync();
             // What no table shows is looked at in turn, one app of each network each time: the cost does not follow the
             // number of apps.
-            let turns = held_apps(&apps, &queues.home).into_iter();
+            let turns = held_apps(&context.index()).into_iter();
             let turns = turns.filter_map(|(network, apps)| {
                 let next = next_in_rotation(&apps, looked_at.get(&network), 1).next()?.clone();
                 Some((network, next))
             });
             looked_at = turns.collect();
             for app in looked_at.values() {
-                context.request_detail(app.clone(), DetailRead::Rotation);
+                context.request_detail(app.to_string(), DetailRead::Rotation);
             }
             queues.everything();
         }
@@ -156,14 +138,14 @@ pub async fn run(
             match touches.take(started.elapsed()) {
                 Some(TouchedLook::Rows(objects)) => {
                     for object in &objects {
-                        context.ask(object.key(), ReadBy::Rows);
+                        context.ask(object.to_string(), ReadBy::Rows);
                         look_at(object, &context, &queues);
                     }
                 }
                 Some(TouchedLook::Everything(objects)) => {
                     context.snapshots.resync();
                     for object in &objects {
-                        context.ask(object.key(), ReadBy::Tables);
+                        context.ask(object.to_string(), ReadBy::Tables);
                         look_at(object, &context, &queues);
                     }
                 }
@@ -206,9 +188,9 @@ pub async fn run(
 }
 
 /// An object that was touched is reconciled, an app with a look at what no table shows.
-fn look_at(object: &Touched, context: &Context, queues: &Queues) {
-    if let Touched::App((namespace, name)) = object {
-        context.request_detail(format!("{namespace}/{name}"), DetailRead::Requested);
+fn look_at(object: &ObjectName, context: &Context, queues: &Queues<'_>) {
+    if let ObjectName::App(app) = object {
+        context.request_detail(app.to_string(), DetailRead::Requested);
     }
     queues.wake(object);
 }
@@ -216,13 +198,12 @@ fn look_at(object: &Touched, context: &Context, queues: &Queues) {
 /// How long touches are gathered before AWS is looked at again for them.
 const TOUCHES_APART: Duration = Duration::from_secs(1);
 
-/// The apps (`namespace/name`) that have resources in AWS and can be read, by their network.
-fn held_apps(apps: &Store<Guarded<PrivateGenAIApp>>, home: &Region) -> BTreeMap<NetworkKey, BTreeSet<String>> {
+/// The apps that have resources in AWS and can be read, by their network.
+fn held_apps(index: &Index) -> BTreeMap<NetworkKey, BTreeSet<AppName>> {
     let mut held: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-    for app in apps.state().iter().filter(|app| is_held(app.meta())) {
-        if let Some(network) = network_of(app, home) {
-            let name = format!("{}/{}", app.namespace().unwrap_or_default(), app.name_any());
-            held.entry(network).or_default().insert(name);
+    for app in index.apps().filter(|app| app.is_held()) {
+        if let Some(network) = &app.network {
+            held.entry(network.clone()).or_default().insert(AppName::of(&*app.object));
         }
     }
     held
@@ -230,19 +211,15 @@ fn held_apps(apps: &Store<Guarded<PrivateGenAIApp>>, home: &Region) -> BTreeMap<
 
 /// The regions in which AWS is asked for anybody: those that are allowed and named, and those where something was built before.
 fn regions_in_use(context: &Context) -> BTreeSet<Region> {
-    let Settings { region: home, regions: allowed, .. } = &context.settings;
-    let (apps, networks) = (context.apps.state(), context.networks.state());
-    let of_apps = apps.iter().filter_map(|app| Some((network_of(app, home)?.region, is_held(app.meta()))));
-    let of_networks =
-        networks.iter().filter_map(|network| Some((key_of_network(network)?.region, is_held(network.meta()))));
-    let used = of_apps.chain(of_networks).filter(|(region, held)| *held || allowed.allows(region));
-    used.map(|(region, _)| region).chain(context.late_writes.regions()).chain([home.clone()]).collect()
+    let index = context.index();
+    let Settings { region: home, regions: allowed, .. } = index.settings().as_ref();
+    let used = index.regions().filter(|(region, held)| *held || allowed.allows(region));
+    used.map(|(region, _)| region.clone()).chain(context.late_writes.regions()).chain([home.clone()]).collect()
 }
 
 /// The account in which the networks were built, as their statuses say.
-fn recorded_account(networks: &Store<Guarded<PrivateGenAINetwork>>) -> Option<AccountId> {
-    let networks = networks.state();
-    let mut statuses = networks.iter().filter_map(|network| network.0.as_ref().ok()?.status.as_ref());
+fn recorded_account(index: &Index) -> Option<AccountId> {
+    let mut statuses = index.networks().filter_map(|network| network.decoded()?.status.as_ref());
     statuses.find_map(|status| status.account_id.as_ref()?.parse().ok())
 }
 

@@ -6,32 +6,13 @@ use std::{
     time::Duration,
 };
 
-use crate::engine::context::key_of;
+use crate::api::ObjectName;
 
 /// Two looks at one object, and two looks at everything, are at least this apart.
 pub(super) const APART: Duration = Duration::from_secs(30);
 
 /// So many objects are looked at one by one in [`APART`]. Where there are more, everything is looked at once for all of them.
 const ONE_BY_ONE: usize = 10;
-
-/// An object whose labels or annotations somebody changed, and nothing else: a request to look at AWS now.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Touched {
-    /// Namespace and name.
-    App((String, String)),
-    /// Name.
-    Network(String),
-}
-
-impl Touched {
-    /// Under what the object is known to the controllers.
-    pub(super) fn key(&self) -> String {
-        match self {
-            Self::App((namespace, name)) => key_of("app", namespace, name),
-            Self::Network(name) => key_of("network", "", name),
-        }
-    }
-}
 
 /// How an object was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,22 +25,22 @@ enum ReadBy {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ReadRequest {
     /// The rows of these objects, and no others.
-    Rows(BTreeSet<Touched>),
+    Rows(BTreeSet<ObjectName>),
     /// Everything, for the sake of these objects.
-    Everything(BTreeSet<Touched>),
+    Everything(BTreeSet<ObjectName>),
 }
 
 /// The touches that wait for a look, and the looks of the last half minute.
 #[derive(Debug, Default)]
 pub(super) struct Touches {
-    waiting: BTreeSet<Touched>,
-    looked_at: BTreeMap<Touched, (Duration, ReadBy)>,
+    waiting: BTreeSet<ObjectName>,
+    looked_at: BTreeMap<ObjectName, (Duration, ReadBy)>,
     everything: Option<Duration>,
 }
 
 impl Touches {
     /// Somebody touched an object.
-    pub(super) fn touch(&mut self, object: Touched) {
+    pub(super) fn touch(&mut self, object: ObjectName) {
         self.waiting.insert(object);
     }
 
@@ -72,7 +53,7 @@ impl Touches {
     pub(super) fn take(&mut self, now: Duration) -> Option<ReadRequest> {
         let is_over = |at: Duration| now >= at.saturating_add(APART);
         self.looked_at.retain(|_, (at, _)| !is_over(*at));
-        let due: BTreeSet<Touched> =
+        let due: BTreeSet<ObjectName> =
             self.waiting.iter().filter(|object| !self.looked_at.contains_key(*object)).cloned().collect();
         if due.is_empty() {
             return None;
@@ -100,9 +81,10 @@ impl Touches {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::AppName;
 
-    fn app(n: usize) -> Touched {
-        Touched::App(("team-a".to_owned(), format!("app-{n}")))
+    fn app(n: usize) -> ObjectName {
+        ObjectName::App(AppName { namespace: "team-a".to_owned(), name: format!("app-{n}") })
     }
 
     fn at(touches: &mut Touches, seconds: u64) -> Option<ReadRequest> {
@@ -131,7 +113,7 @@ mod tests {
         let mut touches = Touches::default();
         touches.touch(app(0));
         assert_eq!(at(&mut touches, 0), Some(ReadRequest::Rows([app(0)].into())));
-        let hundred: BTreeSet<Touched> = (1..=100).map(app).collect();
+        let hundred: BTreeSet<ObjectName> = (1..=100).map(app).collect();
         hundred.iter().cloned().for_each(|app| touches.touch(app));
         assert_eq!(at(&mut touches, 1), Some(ReadRequest::Everything(hundred.clone())));
         touches.touch(app(101));

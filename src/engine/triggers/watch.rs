@@ -18,12 +18,12 @@ use crate::engine::{Guarded, in_words};
 
 /// What a watch saw.
 pub(super) enum Change<K> {
-    /// All objects of the kind are in the store.
-    Listed,
+    /// All objects of the kind are in the store, and these they are.
+    Listed(Vec<Arc<Guarded<K>>>),
     /// One appeared or changed.
-    One(Guarded<K>),
+    One(Arc<Guarded<K>>),
     /// One went, perhaps while nobody watched. It looks as it did before: its last finalizer and itself go in one step.
-    Gone(Guarded<K>),
+    Gone(Arc<Guarded<K>>),
 }
 
 /// kube's own pauses, from a second to a minute, which begin anew after two minutes without an error. kube takes them
@@ -63,10 +63,14 @@ where
             Ok(watcher::Event::InitApply(_)) => {}
             Ok(watcher::Event::InitDone) => {
                 missing(std::mem::take(&mut before), &store).for_each(|object| tell(Change::Gone(object)));
-                tell(Change::Listed);
+                tell(Change::Listed(store.state()));
             }
-            Ok(watcher::Event::Apply(object)) => tell(Change::One(object)),
-            Ok(watcher::Event::Delete(object)) => tell(Change::Gone(object)),
+            Ok(watcher::Event::Apply(object)) => {
+                // The store's own copy: a cluster of many objects keeps each once.
+                let stored = store.get(&ObjectRef::from_obj(&object));
+                tell(Change::One(stored.unwrap_or_else(|| Arc::new(object))));
+            }
+            Ok(watcher::Event::Delete(object)) => tell(Change::Gone(Arc::new(object))),
             Err(error) => {
                 tracing::warn!(kind = %K::kind(&()), error = told(&error), "the watch broke; it is taken up again");
             }
@@ -85,14 +89,14 @@ fn told(error: &watcher::Error) -> String {
 }
 
 /// Those that went while the watch was broken, of which no event tells. One that came again under its name is another one.
-fn missing<K>(before: Vec<Arc<Guarded<K>>>, now: &Store<Guarded<K>>) -> impl Iterator<Item = Guarded<K>>
+fn missing<K>(before: Vec<Arc<Guarded<K>>>, now: &Store<Guarded<K>>) -> impl Iterator<Item = Arc<Guarded<K>>>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,
 {
     let is_there = |object: &Guarded<K>| {
         now.get(&ObjectRef::from_obj(object)).is_some_and(|now| now.meta().uid == object.meta().uid)
     };
-    before.into_iter().filter(move |object| !is_there(object)).map(Arc::unwrap_or_clone)
+    before.into_iter().filter(move |object| !is_there(object))
 }
 
 #[cfg(test)]

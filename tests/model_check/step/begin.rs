@@ -14,6 +14,7 @@ use private_genai_operator::{
     aws::{MaxAge, TableContents},
     engine::{Freshness, Pass, Released, is_held},
     identity::is_retained,
+    index::is_implicit,
     network::{self, decide::Acceptance},
 };
 
@@ -71,16 +72,14 @@ impl Scenario {
         let network = object.get();
         let (key, deleting) = (key_of(network), network.metadata.deletion_timestamp.is_some());
         let objects = Arc::clone(&next.objects);
-        let cluster = objects.cluster(&self.settings);
-        if let Some(leg) = network::ownership::refusal_by_objects(network, Some(&key), &cluster) {
+        let index = &objects.index;
+        if let Some(leg) = network::ownership::refusal_by_objects(network, Some(&key), index) {
             next.tell_network(&object, None, &[leg]);
             return Ok(());
         }
-        match network::decide::acceptance(network, &key, &cluster) {
+        match network::decide::acceptance(network, &key, index) {
             Acceptance::Superseded { .. } if deleting => next.release_network(&object),
-            Acceptance::Superseded { .. } if network::is_implicit(network) => {
-                next.delete_network(&object.get().name_any())
-            }
+            Acceptance::Superseded { .. } if is_implicit(network) => next.delete_network(&object.get().name_any()),
             Acceptance::Superseded { by: to } => {
                 let message = format!("PrivateGenAINetwork {to} stands for VPC {} already.", key.vpc);
                 next.tell_network(
@@ -90,18 +89,18 @@ impl Scenario {
                 );
             }
             Acceptance::Released => next.release_network(&object),
-            Acceptance::Accepted if network::decide::leaves_everything(network, &key, &cluster) => {
+            Acceptance::Accepted if network::decide::leaves_everything(network, &key, index) => {
                 next.operators[number].covered.remove(&key.vpc);
                 next.operators[number].memory.forget(&key);
                 next.operators[number].departures.remove(&Released::Network(key));
                 next.release_network(&object);
             }
             Acceptance::Accepted => {
-                let to_be_held = network::decide::is_to_be_held(network, &key, &cluster);
+                let to_be_held = network::decide::is_to_be_held(network, &key, index);
                 if to_be_held || network::decide::is_to_be_recorded(network, &self.settings) {
                     let subject = Subject::Network { object: object.clone(), key: key.clone(), observed: None };
                     let seen = self.look_at_network(next, number, &subject, &Freshness::default(), false);
-                    if network::ownership::refusal_by_aws(&key, &seen, &cluster).is_none() {
+                    if network::ownership::refusal_by_aws(&key, &seen, index).is_none() {
                         if to_be_held && !next.hold_network(&object) {
                             return Ok(());
                         }
@@ -124,7 +123,7 @@ impl Scenario {
     ) -> Result<(), Wrong> {
         let app = object.get();
         let objects = Arc::clone(&next.objects);
-        let cluster = objects.cluster(&self.settings);
+        let index = &objects.index;
         let before = app.status.clone().unwrap_or_default();
         let mut facts = RecordedFacts {
             installation_id: before.installation_id,
@@ -133,7 +132,7 @@ impl Scenario {
             execution_role: before.execution_role,
             function: before.function,
         };
-        match app::decide::network_binding(app, &cluster) {
+        match app::decide::network_binding(app, index) {
             NetworkBinding::Refused(leg) => {
                 next.tell_app(&object, facts, &[leg]);
                 Ok(())
@@ -215,7 +214,7 @@ impl Scenario {
 
     fn begin_after(&self, next: &mut State, number: usize, worker: &Worker, departed: &Released) -> Result<(), Wrong> {
         let objects = Arc::clone(&next.objects);
-        let cluster = objects.cluster(&self.settings);
+        let index = &objects.index;
         let world = Arc::clone(&next.world);
         let operator = &mut next.operators[number];
         // What another operator writes does not make our tables stale: whoever looks after a place has them read.
@@ -229,9 +228,9 @@ impl Scenario {
                     });
                     roles.get(&identity.role_name()).is_some_and(|role| is_retained(&role.tags))
                 };
-                (app::decide::is_back(identity, &cluster) || retained(), Subject::AfterApp(identity.clone()))
+                (app::decide::is_back(identity, index) || retained(), Subject::AfterApp(identity.clone()))
             }
-            Released::Network(key) => (network::decide::is_back(key, &cluster), Subject::AfterNetwork(key.clone())),
+            Released::Network(key) => (network::decide::is_back(key, index), Subject::AfterNetwork(key.clone())),
         };
         if seen_to {
             next.operators[number].departures.insert(departed.clone(), true);

@@ -16,7 +16,7 @@ use private_genai_operator::{
 };
 
 use super::{
-    super::state::{Object, Objects, State, uid},
+    super::state::{Object, State, uid},
     birth, caller, fixed,
 };
 
@@ -27,7 +27,7 @@ impl State {
             Some(app) => drop(apps.insert(name, Object::new(app))),
             None => drop(apps.remove(name)),
         }
-        self.objects = Arc::new(Objects::new(apps, self.objects.networks.clone()));
+        self.objects = Arc::new(self.objects.with_apps(apps));
     }
 
     pub(super) fn with_network(&mut self, name: &str, network: Option<PrivateGenAINetwork>) {
@@ -36,7 +36,7 @@ impl State {
             Some(network) => drop(networks.insert(name.to_owned(), Object::new(network))),
             None => drop(networks.remove(name)),
         }
-        self.objects = Arc::new(Objects::new(self.objects.apps.clone(), networks));
+        self.objects = Arc::new(self.objects.with_networks(networks));
     }
 
     /// The app of this object as it is now, if it is there still.

@@ -114,14 +114,14 @@ impl Scenario {
     /// Looks, and decides.
     fn look(&self, next: &mut State, number: usize, subject: &mut Subject, fresh: &Freshness) -> Plan {
         let (world, objects) = (Arc::clone(&next.world), Arc::clone(&next.objects));
-        let cluster = objects.cluster(&self.settings);
+        let index = &objects.index;
         match subject {
             Subject::Network { key, .. } => {
                 let key = key.clone();
-                let ends = network::decide::ends(&key, &cluster);
+                let ends = network::decide::ends(&key, index);
                 let seen = self.look_at_network(next, number, subject, fresh, ends);
                 let memory = &mut next.operators[number].memory;
-                let plan = network::decide::decide(&key, &network_identity(&key), &caller(), &seen, &cluster, memory);
+                let plan = network::decide::decide(&key, &network_identity(&key), &caller(), &seen, index, memory);
                 if let Subject::Network { observed, .. } = subject {
                     *observed = Some(Seen(Arc::new(seen)));
                 }
@@ -130,7 +130,7 @@ impl Scenario {
             Subject::AfterNetwork(key) => {
                 let key = key.clone();
                 let seen = self.look_at_network(next, number, subject, fresh, true);
-                network::decide::decide_after(&key, &seen, &cluster)
+                network::decide::decide_after(&key, &seen, index)
             }
             Subject::Keep { object, desired, suspended, closely, principal, observed, .. } => {
                 let operator = &mut next.operators[number];
@@ -171,7 +171,7 @@ impl Scenario {
             Subject::AfterApp(identity) => {
                 let operator = &mut next.operators[number];
                 let seen = look_at_remains(operator, &world, identity, fresh, &self.settings);
-                let is_back = app::decide::is_back(identity, &cluster);
+                let is_back = app::decide::is_back(identity, index);
                 app::decide::decide_removal(identity, &seen, is_back, &self.settings.governance, &mut operator.memory)
             }
         }
@@ -180,13 +180,13 @@ impl Scenario {
     /// A pass has ended: what is told of it. Gives the pass that follows it at once, if one does.
     fn conclude(&self, next: &mut State, number: usize, run: Run) -> Option<Run> {
         let objects = Arc::clone(&next.objects);
-        let cluster = objects.cluster(&self.settings);
+        let index = &objects.index;
         let Run { pass, subject } = run;
         match subject {
             Subject::Network { object, key, observed } => {
                 let (network, Seen(observed)) = (object.get(), observed.expect("a pass that ends has looked"));
                 let operator = &mut next.operators[number];
-                match network::decide::outcome(network, &key, &observed, &pass.plan, &cluster, &mut operator.memory) {
+                match network::decide::outcome(network, &key, &observed, &pass.plan, index, &mut operator.memory) {
                     Outcome::Gone => {
                         operator.covered.remove(&key.vpc);
                         operator.memory.forget(&key);
@@ -277,7 +277,7 @@ impl Scenario {
             }
             Subject::AfterApp(identity) => next.looked_after(number, Released::App(identity), &pass),
             Subject::AfterNetwork(key) => {
-                if !network::decide::is_taken(&key, &cluster) {
+                if !network::decide::is_taken(&key, index) {
                     next.operators[number].covered.remove(&key.vpc);
                 }
                 next.looked_after(number, Released::Network(key), &pass);

@@ -4,8 +4,8 @@ use kube::ResourceExt as _;
 
 use crate::{
     api::{InvalidSpec, PrivateGenAIApp, app::App},
-    engine::Settings,
     guard::Refusal,
+    settings::Settings,
 };
 
 /// Whether an app may be there.

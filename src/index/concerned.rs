@@ -1,0 +1,135 @@
+//! Whom a change of one object concerns.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use kube::core::ObjectMeta;
+
+use super::Index;
+use crate::api::{AppName, Guarded, ObjectName, PrivateGenAIApp, PrivateGenAINetwork, is_held, network::NetworkKey};
+
+/// Whom a change concerns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Concerned {
+    /// Only labels or annotations of this object changed: somebody asks to have AWS read for the object.
+    Touched(ObjectName),
+    /// These objects are to be reconciled.
+    Woken(BTreeSet<ObjectName>),
+}
+
+/// How an object differs from what was known of it. Status and finalizers do not count: what the operator itself writes wakes
+/// nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Difference {
+    /// In nothing that matters.
+    Nothing,
+    /// In its labels or annotations only.
+    Touched,
+    /// The object is new, has another spec, is to be deleted, or is held by others only, so that what it demanded is free.
+    Changed,
+}
+
+impl Difference {
+    pub(super) fn between(before: Option<&ObjectMeta>, now: &ObjectMeta) -> Self {
+        let substance = |meta: &ObjectMeta| {
+            let deleting = meta.deletion_timestamp.is_some();
+            (meta.uid.clone(), meta.generation, deleting, deleting && !is_held(meta))
+        };
+        match before {
+            Some(before) if substance(before) == substance(now) => {
+                if before.labels == now.labels && before.annotations == now.annotations {
+                    Self::Nothing
+                } else {
+                    Self::Touched
+                }
+            }
+            Some(_) | None => Self::Changed,
+        }
+    }
+}
+
+impl Index {
+    /// An app appeared or changed. An app that changed concerns itself and its network.
+    pub fn apply_app(&mut self, object: Arc<Guarded<PrivateGenAIApp>>) -> Concerned {
+        let name = AppName::of(&*object);
+        match self.put_app(object) {
+            Difference::Nothing => Concerned::Woken(BTreeSet::new()),
+            Difference::Touched => Concerned::Touched(ObjectName::App(name)),
+            Difference::Changed => {
+                let key = self.app(&name).and_then(|app| app.network.clone());
+                let mut woken = self.networks_concerned_by_app_on(key.as_ref());
+                woken.insert(ObjectName::App(name));
+                Concerned::Woken(woken)
+            }
+        }
+    }
+
+    /// An app is gone: its network may be too.
+    pub fn remove_app(&mut self, name: &AppName) -> Concerned {
+        let gone = self.take_app(name);
+        Concerned::Woken(gone.map(|app| self.networks_concerned_by_app_on(app.network.as_ref())).unwrap_or_default())
+    }
+
+    /// A network appeared or changed, in its status too. That concerns the apps on it; a change of more than its status also
+    /// concerns the networks of the same VPC.
+    pub fn apply_network(&mut self, object: Arc<Guarded<PrivateGenAINetwork>>) -> Concerned {
+        let name = kube::ResourceExt::name_any(&*object);
+        let difference = self.put_network(object);
+        let key = self.network(&name).and_then(|network| network.key.clone());
+        match difference {
+            Difference::Nothing => Concerned::Woken(self.apps_concerned_by(key.as_ref())),
+            Difference::Touched => Concerned::Touched(ObjectName::Network(name)),
+            Difference::Changed => Concerned::Woken(self.concerned_around(key.as_ref())),
+        }
+    }
+
+    /// A network is gone. Its VPC is free for another network.
+    pub fn remove_network(&mut self, name: &str) -> Concerned {
+        let gone = self.take_network(name);
+        Concerned::Woken(gone.map(|network| self.concerned_around(network.key.as_ref())).unwrap_or_default())
+    }
+
+    /// An object that was touched, with the network that it rests on.
+    pub fn with_network(&self, touched: ObjectName) -> BTreeSet<ObjectName> {
+        let key = match &touched {
+            ObjectName::App(name) => self.app(name).and_then(|app| app.network.clone()),
+            ObjectName::Network(_) => None,
+        };
+        key.iter().flat_map(|key| self.network_names(key)).chain([touched]).collect()
+    }
+
+    /// An app that cannot be read could be on any network.
+    fn networks_concerned_by_app_on(&self, key: Option<&NetworkKey>) -> BTreeSet<ObjectName> {
+        match key {
+            Some(key) => self.network_names(key).collect(),
+            None => self.networks.keys().cloned().map(ObjectName::Network).collect(),
+        }
+    }
+
+    /// The apps on a network. A network that cannot be read could be any app's.
+    fn apps_concerned_by(&self, key: Option<&NetworkKey>) -> BTreeSet<ObjectName> {
+        match key {
+            Some(key) => {
+                let apps = self.apps_on.get(key).into_iter().flatten();
+                apps.map(|app| ObjectName::App(app.name.clone())).collect()
+            }
+            None => self.apps.keys().cloned().map(ObjectName::App).collect(),
+        }
+    }
+
+    /// The apps on a network, and the networks of its VPC.
+    fn concerned_around(&self, key: Option<&NetworkKey>) -> BTreeSet<ObjectName> {
+        let mut concerned = self.apps_concerned_by(key);
+        if let Some(key) = key {
+            concerned.extend(self.network_names(key));
+        } else {
+            let unreadable = self.networks.iter().filter(|(_, network)| network.key.is_none());
+            concerned.extend(unreadable.map(|(name, _)| ObjectName::Network(name.clone())));
+        }
+        concerned
+    }
+
+    fn network_names(&self, key: &NetworkKey) -> impl Iterator<Item = ObjectName> {
+        let ranked = self.networks_of.get(key).into_iter().flatten();
+        ranked.map(|rank| ObjectName::Network(rank.name.clone()))
+    }
+}
