@@ -79,6 +79,11 @@ crds: operator ## Write crds/ from the code
 	@mkdir -p crds
 	$(OPERATOR) crd --output-dir crds
 
+.PHONY: reference
+reference: ## Write docs/reference from the code
+	@mkdir -p docs/reference
+	PGAI_WRITE_REFERENCE=1 $(CARGO) test --locked --lib cli::reference::
+
 .PHONY: up
 up: ## Leave the local stack running, and print the exports to use it by hand
 	@$(STACK) up

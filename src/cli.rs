@@ -410,6 +410,9 @@ fn print(text: &str) -> Result<(), Failure> {
 }
 
 #[cfg(test)]
+mod reference;
+
+#[cfg(test)]
 mod tests {
     use clap::CommandFactory as _;
 

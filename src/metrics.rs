@@ -19,6 +19,34 @@ use prometheus_client::{
 
 use crate::{app::ProbeResult, aws::pacing::Held, engine::drift};
 
+/// How long a metric keeps its name, its type and its labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stability {
+    /// A change is announced in CHANGELOG.md one minor version before.
+    Stable,
+    /// Any minor version may change it.
+    Alpha,
+}
+
+/// The stability of each metric. The shipped alerts rest on stable metrics only.
+pub const STABILITY: &[(&str, Stability)] = &[
+    ("aws_calls", Stability::Stable),
+    ("aws_call_duration_seconds", Stability::Alpha),
+    ("aws_throttles", Stability::Stable),
+    ("aws_held_back_seconds", Stability::Alpha),
+    ("aws_put_off", Stability::Stable),
+    ("reconciles", Stability::Stable),
+    ("reconcile_duration_seconds", Stability::Stable),
+    ("leader", Stability::Stable),
+    ("objects", Stability::Stable),
+    ("ready_after_seconds", Stability::Alpha),
+    ("queue", Stability::Stable),
+    ("snapshot_age_seconds", Stability::Stable),
+    ("drift_repaired", Stability::Stable),
+    ("probes", Stability::Stable),
+    ("probe_duration_seconds", Stability::Alpha),
+];
+
 /// Sets what is not kept up to date.
 type LookUp = Box<dyn Fn(&Metrics) + Send + Sync>;
 

@@ -1,0 +1,101 @@
+//! The operator's IAM policy, from the table in `permissions`.
+
+use serde_json::Value;
+
+use super::{code, document, section, table};
+use crate::{
+    aws::Partition,
+    permissions::{Operator, ResourceScope, TABLE},
+};
+
+/// The page.
+pub fn page() -> String {
+    let introduction = "Each action that the operator's policy allows, and why. `iam-policy` prints the policy of your installation \
+                        ([permissions of the operator](../concepts/permissions.md)); here the installation is `prod`, the account \
+                        `123456789012`, and apps may name `vpc-0abc1234`. `sts:GetCallerIdentity` needs no permission.";
+    let actions = TABLE.iter().map(|(action, scope, cause)| {
+        let why = cause
+            .map_or_else(|| "The operator makes this call.".to_owned(), |cause| format!("AWS asks for it in {cause}."));
+        [code(action), format!("[{scope:?}](#{})", format!("{scope:?}").to_lowercase()), why]
+    });
+    let document_of_operator = operator().document();
+    let statements = document_of_operator["Statement"].as_array().expect("statements");
+    let of_statement = statements.iter().map(|statement| {
+        let sid = statement["Sid"].as_str().expect("a sid");
+        let scope =
+            TABLE.iter().map(|(_, scope, _)| *scope).find(|scope| format!("{scope:?}") == sid).expect("a scope");
+        let condition = statement.get("Condition").map_or_else(
+            || "No condition.".to_owned(),
+            |condition| format!("Condition: {}", code(&condition.to_string())),
+        );
+        format!("### {sid}\n\n{}\n\n{}\n\n{condition}", meaning(scope), resources(&statement["Resource"]))
+    });
+    document(
+        "The operator's IAM policy",
+        introduction,
+        &[
+            section("By action", &[table(["action", "on", "why"], actions)]),
+            section("On what, and under which condition", &of_statement.collect::<Vec<_>>()),
+        ],
+    )
+}
+
+fn operator() -> Operator {
+    Operator {
+        installation: "prod".parse().expect("an id"),
+        partition: Partition::Aws,
+        account: "123456789012".parse().expect("an account"),
+        vpcs: "vpc-0abc1234".parse().expect("globs"),
+        boundary: Some("arn:aws:iam::123456789012:policy/private-genai-boundary".parse().expect("an ARN")),
+    }
+}
+
+fn resources(resources: &Value) -> String {
+    let all = match resources {
+        Value::Array(all) => all.iter().filter_map(Value::as_str).collect(),
+        one => one.as_str().into_iter().collect::<Vec<_>>(),
+    };
+    all.iter().map(|resource| format!("- {}", code(resource))).collect::<Vec<_>>().join("\n")
+}
+
+/// What the resources of a statement are, and why the limit is the one that it is.
+fn meaning(scope: ResourceScope) -> &'static str {
+    match scope {
+        ResourceScope::Look => "Everything: these actions only list, and IAM knows no limit for them.",
+        ResourceScope::Vpcs => "The VPCs that apps may name.",
+        ResourceScope::AroundNewEndpoint => {
+            "The subnets of an endpoint that is created, and with private DNS a hosted zone of AWS's own. IAM has no key there that names \
+             the subnets' VPC. The statement Vpcs limits the call, and EC2 takes no subnet of another VPC."
+        }
+        ResourceScope::InVpcs => {
+            "Subnets in those VPCs, and network interfaces there: those that Lambda leaves behind carry no tag."
+        }
+        ResourceScope::NewGroup => "A security group that carries the installation's tag from its first moment on.",
+        ResourceScope::NewEndpoint => "An endpoint that carries the installation's tag from its first moment on.",
+        ResourceScope::TagsOfNew => "Tags of a group or an endpoint, in the call that creates it.",
+        ResourceScope::RolesToRead => {
+            "Roles below the installation's path; and by name without a path, which IAM no longer knows of a role that is gone."
+        }
+        ResourceScope::OurRoles => "Roles below the installation's path.",
+        ResourceScope::BoundRoles => {
+            "Roles below the installation's path that are under the permissions boundary. Without a boundary these actions are part of \
+             OurRoles, without the condition, and `iam:PutRolePermissionsBoundary` is not allowed."
+        }
+        ResourceScope::OurRolesForLambda => {
+            "Roles below the installation's path, to be handed to Lambda and to no other service."
+        }
+        ResourceScope::FunctionsToRead => {
+            "Functions whose names begin as the operator's do. Those with another installation's tag are left out."
+        }
+        ResourceScope::LogGroupsToRead => {
+            "Log groups whose names begin as the operator's do. Only their tags say whose they are, so the tags can be read."
+        }
+        ResourceScope::New => {
+            "A function or log group that gets the installation's tag. One that carries another installation's tag cannot get this one. One \
+             that carries no installation's tag can: nothing tells it from what is being created."
+        }
+        ResourceScope::Ours => {
+            "Security groups, endpoints, functions and log groups with the installation's tag. Each action acts on its own kind only."
+        }
+    }
+}
