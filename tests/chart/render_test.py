@@ -89,7 +89,8 @@ class RenderTest(unittest.TestCase):
         self.assertEqual([command[3] for command in commands], [str(chart.relative_to(REPOSITORY)) for chart in (CRDS_CHART, CHART)])
         for command in commands:
             self.assertIn("STATUS: pending-install", stack().helm(*command[1:], "--take-ownership", "--dry-run=server"))
-        table = text[text.index("| value | default | |"):text.index("explains every value, and a schema")]
+        page = (REPOSITORY / "docs/configuration.md").read_text()
+        table = page[page.index("| value | default | |"):page.index("The chart of the definitions has")]
         whole = yaml.safe_load((CHART / "values.yaml").read_text())
         named = {name.split(".")[0] for row in re.findall(r"^\| (.*?) \|", table, re.MULTILINE) for name in re.findall(r"`([a-zA-Z.]+)`", row)}
         self.assertEqual({name for name in named if name}, {*whole, "installationId", "region"})
