@@ -471,7 +471,7 @@ mod tests {
                 leg.message
             );
             assert!(leg.message.contains(remedy), "{failure:?}: {}", leg.message);
-            let has_bound = crate::api::waiting::Wait::of(reason).is_some();
+            let has_bound = reason.wait().is_some();
             assert!(standing == Blocked || has_bound, "{failure:?} waits for ever");
         }
     }

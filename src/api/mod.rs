@@ -8,7 +8,6 @@ pub mod network;
 mod object;
 mod recorded;
 mod status;
-pub mod waiting;
 
 pub use app::{PrivateGenAIApp, PrivateGenAIAppSpec, PrivateGenAIAppStatus};
 pub use deletion::DeletionPolicy;

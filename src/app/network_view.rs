@@ -12,7 +12,6 @@ use crate::{
         app::App,
         condition::{ConditionType, Leg, LegState, Reason, find, is_true},
         network::NetworkKey,
-        waiting::Wait,
     },
     aws::{Caller, EndpointState},
     guard::Refusal,
@@ -221,7 +220,7 @@ fn inherited(kind: ConditionType, network: &str, conditions: &[Condition], of: &
     // Which condition `Stalled` is about shows by its words. Of another one, the reason tells.
     let stalled = find(conditions, ConditionType::Stalled);
     let is_stalled = stalled.is_some_and(|stalled| stalled.message == told.message)
-        || Wait::of(reason).is_none_or(|wait| told.message.contains(&wait.words()));
+        || reason.wait().is_none_or(|wait| told.message.contains(&wait.words()));
     if told.status == "Unknown" {
         Leg::unknown(kind, reason, message)
     } else if is_stalled {

@@ -6,7 +6,7 @@ use super::{ProbeSubject, RecordedFacts, health::pending, status};
 use crate::{
     api::{
         PrivateGenAIApp, PrivateGenAIAppStatus, Recorded,
-        condition::{ConditionType, Leg, find, is_true, patience},
+        condition::{ConditionType, Leg, find, is_true, wait_state},
     },
     aws::{AwsError, Region, Write},
     engine::{
@@ -108,7 +108,7 @@ impl<'a> Report<'a> {
     /// How soon to look at the app again, that would come back at this pace if its waits were not overdue.
     pub(super) fn paced(&self, pace: Pace) -> Pace {
         let before = self.object.status.as_ref().map_or(&[][..], |status| &status.conditions);
-        pace.with(patience(&self.legs, before, self.object.metadata.generation, self.ctx.time()))
+        pace.with(wait_state(&self.legs, before, self.object.metadata.generation, self.ctx.time()))
     }
 
     /// What a probe would be about, by what will be in the status.

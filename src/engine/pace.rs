@@ -9,8 +9,8 @@ use kube::runtime::controller::Action;
 
 use crate::{
     api::{
+        condition::WaitState,
         condition::{LegState, Reason},
-        waiting::Patience,
     },
     aws::{AwsError, Class},
     plan::Plan,
@@ -59,12 +59,12 @@ impl Pace {
         }
     }
 
-    /// The pace of an object with so much patience left: what is overdue is looked at as what is blocked.
+    /// The pace of an object with this wait: what is overdue is looked at as rarely as what is blocked.
     #[must_use]
-    pub fn with(self, patience: Patience) -> Self {
-        match (self, patience) {
-            (Self::Wait | Self::Retry | Self::Linger, Patience::Over) => Self::Blocked,
-            (pace, Patience::Left | Patience::Over) => pace,
+    pub fn with(self, wait: WaitState) -> Self {
+        match (self, wait) {
+            (Self::Wait | Self::Retry | Self::Linger, WaitState::Overdue) => Self::Blocked,
+            (pace, WaitState::WithinBounds | WaitState::Overdue) => pace,
         }
     }
 

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     api::{
         DeletionPolicy, PrivateGenAINetwork, PrivateGenAINetworkSpec, PrivateGenAINetworkStatus, Recorded,
-        condition::{ConditionType, Leg, LegState as LegStanding, Reason, is_true, patience},
+        condition::{ConditionType, Leg, LegState as LegStanding, Reason, is_true, wait_state},
         network::NetworkKey,
     },
     aws::{AwsError, Ec2Write, EndpointState, Failure, SecurityGroupId, Snapshot, VpcEndpoint, Write},
@@ -367,7 +367,7 @@ async fn keep(
     write_status(api, network, &status, ctx).await?;
     observe_ready(ctx, "network", &network.metadata, (conditions(network), &status.conditions));
     tell(ctx, network, (conditions(network), &status.conditions), &news, &repairs).await;
-    Ok(pace.with(patience(&legs, conditions(network), network.metadata.generation, ctx.time())))
+    Ok(pace.with(wait_state(&legs, conditions(network), network.metadata.generation, ctx.time())))
 }
 
 /// What keeps a group that AWS refused to delete, if that can be found out.
@@ -463,7 +463,7 @@ async fn unseen(
     let status = status(network.status.as_ref(), network.metadata.generation, None, None, &legs, ctx.time());
     write_status(api, network, &status, ctx).await?;
     tell(ctx, network, (conditions(network), &status.conditions), &[], &[]).await;
-    Ok(pace.with(patience(&legs, conditions(network), network.metadata.generation, ctx.time())))
+    Ok(pace.with(wait_state(&legs, conditions(network), network.metadata.generation, ctx.time())))
 }
 
 fn conditions(network: &PrivateGenAINetwork) -> &[Condition] {

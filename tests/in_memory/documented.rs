@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use private_genai_operator::api::{condition::Reason, waiting::Wait};
+use private_genai_operator::api::condition::Reason;
 
 /// All Rust sources under a folder, one after the other.
 fn sources(folder: &Path) -> String {
@@ -40,7 +40,7 @@ fn every_test_and_every_place_that_the_page_about_reliability_names_is_there() {
 
 /// The row of a reason that waits, as the page has it.
 fn row(reason: Reason) -> Option<String> {
-    let wait = Wait::of(reason)?;
+    let wait = reason.wait()?;
     Some(format!("| `{reason}` | {} | {} | {} | {} |", wait.bound_in_words(), wait.becomes(), wait.still, wait.who))
 }
 
@@ -73,6 +73,6 @@ fn no_leg_waits_for_a_reason_without_a_bound() {
     }
     assert!(found.len() > 10, "{found:?}");
     for reason in found {
-        assert!(Wait::of(reason).is_some(), "{reason} waits for ever");
+        assert!(reason.wait().is_some(), "{reason} waits for ever");
     }
 }

@@ -4,7 +4,7 @@ use k8s_openapi::{
 };
 
 use super::*;
-use crate::api::condition::{ConditionType, Leg, LegState, find, fold, patience};
+use crate::api::condition::{ConditionType, Leg, LegState, find, fold, wait_state};
 
 const KIND: ConditionType = ConditionType::FunctionReady;
 
@@ -144,19 +144,19 @@ fn an_object_is_looked_at_rarely_once_all_that_it_waits_for_is_overdue_and_not_b
     let [refused] = refused();
     let both = [refused.clone(), other];
     let first = fold(&both, &[], Some(1), at(0));
-    let of = |legs: &[Leg], seconds| patience(legs, &first, Some(1), at(seconds));
-    assert_eq!(of(&both, 60), Patience::Left);
-    assert_eq!(of(&both, 1000), Patience::Left, "AWS is still at work on the other");
-    assert_eq!(of(&both, 3600), Patience::Over);
-    assert_eq!(of(&[refused], 1000), Patience::Over);
-    assert_eq!(of(&[Leg::met(KIND, "")], 3600), Patience::Left);
-    assert_eq!(of(&[], 3600), Patience::Left);
+    let of = |legs: &[Leg], seconds| wait_state(legs, &first, Some(1), at(seconds));
+    assert_eq!(of(&both, 60), WaitState::WithinBounds);
+    assert_eq!(of(&both, 1000), WaitState::WithinBounds, "AWS is still at work on the other");
+    assert_eq!(of(&both, 3600), WaitState::Overdue);
+    assert_eq!(of(&[refused], 1000), WaitState::Overdue);
+    assert_eq!(of(&[Leg::met(KIND, "")], 3600), WaitState::WithinBounds);
+    assert_eq!(of(&[], 3600), WaitState::WithinBounds);
 }
 
 #[test]
 fn a_reason_that_waits_has_a_bound_that_is_generous_and_one_for_which_somebody_must_act_at_once_has_none() {
     for reason in Reason::ALL {
-        let Some(wait) = Wait::of(*reason) else { continue };
+        let Some(wait) = reason.wait() else { continue };
         assert!((900..=16 * 3600).contains(&wait.bound.as_secs()), "{reason}");
         assert!(wait.bound.as_secs().is_multiple_of(60) && !wait.bound_in_words().starts_with('0'), "{reason}");
         let leg = [Leg::progressing(KIND, *reason, "It waits.")];
@@ -164,5 +164,5 @@ fn a_reason_that_waits_has_a_bound_that_is_generous_and_one_for_which_somebody_m
         assert_eq!(leg[0].state, LegState::Progressing);
         assert!(is_stalled(&fold(&leg, &first, None, at(wait.bound.as_secs()))), "{reason} ends");
     }
-    assert_eq!(Wait::of(Reason::AccessDenied), None);
+    assert_eq!(Reason::AccessDenied.wait(), None);
 }

@@ -1,0 +1,92 @@
+use super::*;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).expect("a time")
+}
+
+fn shown(conditions: &[Condition]) -> Vec<String> {
+    conditions.iter().map(|c| format!("{}={}/{}", c.type_, c.status, c.reason)).collect()
+}
+
+#[test]
+fn ready_is_true_exactly_when_every_leg_is_met() {
+    let legs = [Leg::met(ConditionType::Accepted, ""), Leg::met(ConditionType::VpcReady, "")];
+    assert_eq!(
+        shown(&fold(&legs, &[], Some(1), at(0))),
+        ["Ready=True/Ready", "Accepted=True/Accepted", "VpcReady=True/Ready"]
+    );
+}
+
+#[test]
+fn somebody_who_must_act_is_told_before_anybody_who_must_wait() {
+    let legs = [
+        Leg::progressing(ConditionType::NetworkReady, Reason::WaitingForNetwork, "wait"),
+        Leg::blocked(ConditionType::ExecutionRoleReady, Reason::AccessDenied, "act"),
+    ];
+    assert_eq!(
+        shown(&fold(&legs, &[], Some(1), at(0))),
+        [
+            "Ready=False/AccessDenied",
+            "NetworkReady=False/WaitingForNetwork",
+            "ExecutionRoleReady=False/AccessDenied",
+            "Stalled=True/AccessDenied"
+        ]
+    );
+}
+
+#[test]
+fn a_condition_keeps_its_time_while_its_status_stays_and_the_same_legs_change_nothing() {
+    let waiting = [Leg::progressing(ConditionType::VpcReady, Reason::Applying, "a")];
+    let first = fold(&waiting, &[], Some(1), at(10));
+    assert_eq!(fold(&waiting, &first, Some(1), at(20)), first);
+    let met = fold(&[Leg::met(ConditionType::VpcReady, "")], &first, Some(1), at(30));
+    assert!(met.iter().all(|condition| condition.last_transition_time == Time(at(30))));
+    assert_eq!(find(&met, ConditionType::Reconciling), None, "Reconciling is present only while it is true");
+}
+
+#[test]
+fn a_call_that_keeps_failing_changes_nothing_although_each_attempt_has_its_own_request_id() {
+    let failed = |id: &str| {
+        [Leg::blocked(ConditionType::VpcReady, Reason::AccessDenied, format!("No (request id {id}). Allow it."))]
+    };
+    let first = fold(&failed("a"), &[], Some(1), at(10));
+    assert_eq!(fold(&failed("b"), &first, Some(1), at(20)), first);
+    let other = [Leg::blocked(ConditionType::VpcReady, Reason::AccessDenied, "Not at all (request id c). Allow it.")];
+    assert_ne!(fold(&other, &first, Some(1), at(20)), first);
+}
+
+#[test]
+fn a_wait_for_somebody_else_says_since_when_and_keeps_saying_it_while_its_reason_holds() {
+    let kind = ConditionType::SecurityGroupsReady;
+    let waits = |reason, message: &str| [Leg::progressing(kind, reason, message)];
+    let said = |conditions: &[Condition]| find(conditions, kind).expect("the leg").message.clone();
+    let first = fold(&waits(Reason::ResourceInUse, "eni-1 is there."), &[], Some(1), at(10));
+    assert_eq!(said(&first), "eni-1 is there. Since 1970-01-01T00:00:10Z.");
+    for told in [ConditionType::Ready, ConditionType::Reconciling] {
+        assert_eq!(find(&first, told).expect("a condition").message, said(&first));
+    }
+    assert_eq!(fold(&waits(Reason::ResourceInUse, "eni-1 is there."), &first, Some(1), at(20)), first);
+    let less = fold(&waits(Reason::ResourceInUse, "eni-2 is there."), &first, Some(1), at(30));
+    assert_eq!(said(&less), "eni-2 is there. Since 1970-01-01T00:00:10Z.", "other words for the same wait");
+    let blocked = fold(&[Leg::blocked(kind, Reason::ResourceInUse, "i-1.")], &less, Some(1), at(40));
+    assert_eq!(said(&blocked), "i-1. Since 1970-01-01T00:00:10Z.");
+    let other = fold(&waits(Reason::Deleting, "It goes."), &less, Some(1), at(40));
+    assert_eq!(said(&other), "It goes. Since 1970-01-01T00:00:40Z.", "another wait");
+    let own = fold(&waits(Reason::Applying, "Soon."), &less, Some(1), at(40));
+    assert_eq!(said(&own), "Soon. Since 1970-01-01T00:00:40Z.", "its own work");
+    let pending = fold(&waits(Reason::Pending, "Nobody looked."), &less, Some(1), at(40));
+    assert_eq!(said(&pending), "Nobody looked.", "the operator does not wait for itself");
+    let repeated = waits(Reason::ResourceInUse, "Network n: eni-1 is there. Since 1970-01-01T00:00:05Z.");
+    assert_eq!(said(&fold(&repeated, &[], Some(1), at(50))), repeated[0].message, "as the network says");
+    let silent = |old: &Condition| Condition { message: "An older version said no time.".into(), ..old.clone() };
+    let old: Vec<Condition> = first.iter().map(silent).collect();
+    let dated = fold(&waits(Reason::ResourceInUse, "eni-1 is there."), &old, Some(1), at(60));
+    assert_eq!(said(&dated), "eni-1 is there. Since 1970-01-01T00:00:10Z.");
+}
+
+#[test]
+fn every_reason_is_found_by_its_name() {
+    for reason in Reason::ALL {
+        assert_eq!(Reason::from_wire(reason.as_str()), Some(*reason));
+    }
+}
