@@ -1,10 +1,7 @@
 //! Conditions and reasons.
 
 use super::{code, document, section, table};
-use crate::api::{
-    condition::{ConditionType, Reason},
-    waiting::Wait,
-};
+use crate::api::condition::{ConditionType, Reason};
 
 /// The page.
 pub fn page() -> String {
@@ -12,7 +9,7 @@ pub fn page() -> String {
                         condition which needs somebody, or else waits. The message names the resource, since when it waits, and AWS's words \
                         with the request id. [Troubleshooting](../troubleshooting.md) explains further.";
     let waits = Reason::ALL.iter().filter_map(|reason| {
-        let wait = Wait::of(*reason)?;
+        let wait = reason.wait()?;
         let becomes = wait.becomes().to_owned();
         Some([code(reason.as_str()), wait.bound_in_words(), becomes, wait.still.to_owned(), wait.who.to_owned()])
     });
