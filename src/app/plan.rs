@@ -87,7 +87,7 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed, governance: &Govern
     if unread.lacks(Source::Functions) {
         // While the function may be there, it needs the rest.
         if let Some(role) = role {
-            remove_foreign_policies(role, governance, &mut plan);
+            plan.remove_foreign_policies(ConditionType::ExecutionRoleReady, role, governance);
         }
         return plan;
     }
@@ -99,7 +99,7 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed, governance: &Govern
                 plan.step(kind, Write::Lambda(LambdaWrite::DeleteFunction { name }));
             }
             if let Some(role) = role {
-                remove_foreign_policies(role, governance, &mut plan);
+                plan.remove_foreign_policies(ConditionType::ExecutionRoleReady, role, governance);
             }
             return plan;
         }
@@ -107,7 +107,7 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed, governance: &Govern
         if role.is_some_and(|role| role.arn == detail.listing.configuration.role_arn) {
             plan.legs.push(not_ours(identity, kind, "Function", name.as_str()));
             if let Some(role) = role {
-                remove_foreign_policies(role, governance, &mut plan);
+                plan.remove_foreign_policies(ConditionType::ExecutionRoleReady, role, governance);
             }
             return plan;
         }
@@ -121,7 +121,7 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed, governance: &Govern
     // The role is needed for the interfaces, and its tags tell where the rest is.
     if unread.lacks(Source::LogGroups) || unread.lacks(Source::Interfaces) {
         if let Some(role) = role {
-            remove_foreign_policies(role, governance, &mut plan);
+            plan.remove_foreign_policies(ConditionType::ExecutionRoleReady, role, governance);
         }
         return plan;
     }
@@ -140,20 +140,6 @@ pub fn teardown(identity: &AppIdentity, observed: &Observed, governance: &Govern
         restore_handed_over_role(identity, &observed.interfaces, governance, &mut plan);
     }
     plan
-}
-
-/// Takes away what others gave a role that is to stay for now: that waits for nothing.
-fn remove_foreign_policies(role: &Role, governance: &Governance, plan: &mut Plan) {
-    let kind = ConditionType::ExecutionRoleReady;
-    let foreign: Vec<&String> = role.inline_policies.keys().filter(|policy| *policy != POLICY_NAME).collect();
-    if foreign.is_empty() && role.attached_policies.is_empty() {
-        return;
-    }
-    plan.set_permissions_boundary(kind, role, governance);
-    for policy in foreign {
-        plan.step(kind, Write::Iam(IamWrite::DeleteRolePolicy { role: role.name.clone(), policy: policy.clone() }));
-    }
-    plan.detach_all_policies(kind, role);
 }
 
 /// Somebody deleted the role, and moved the function to other groups: nobody would release its interfaces, and nothing would
@@ -225,7 +211,7 @@ fn execution_role(identity: &AppIdentity, desired: &DesiredRole, found: Option<&
     }
     // What others gave it goes first: it counts for the same 10,240 characters as the policy that is to come, and what it allows
     // is no rightful traffic.
-    remove_foreign_policies(role, &desired.governance, plan);
+    plan.remove_foreign_policies(kind, role, &desired.governance);
     if plan.steps.len() == before {
         plan.set_permissions_boundary(kind, role, &desired.governance);
     }

@@ -1,14 +1,14 @@
-//! What to do about a call that AWS does not allow: the one place that words it.
+//! The remedy for a call that AWS denies.
 
 use crate::aws::{Denial, DeniedBy, Details, PolicyKind};
 
-/// Whether more in a policy of the operator's role may be all that it takes.
+/// Whether a wider policy of the operator's role may be enough.
 pub(super) fn is_up_to_the_role(denial: &Denial) -> bool {
     matches!(denial.by, DeniedBy::Unnamed | DeniedBy::NoAllow(PolicyKind::IdentityBased))
 }
 
-/// Who can do what so that the call is allowed. Where a policy denies, or one of another kind does not allow, no policy of the
-/// operator's role helps: that is never asked for then.
+/// The remedy, and who can apply it. A policy of the operator's role is no remedy where another policy denies the call, or where a
+/// policy of another kind does not allow it.
 pub(super) fn remedy(denial: &Denial) -> String {
     let action = &denial.action;
     let words = match denial.by {
@@ -37,7 +37,7 @@ pub(super) fn remedy(denial: &Denial) -> String {
              `aws sts decode-authorization-message --encoded-message MESSAGE` reads it."
         }
     };
-    format!("{words}; it is tried again.{decode}")
+    format!("{words}; the call is tried again.{decode}")
 }
 
 fn allow(action: &str) -> String {
@@ -70,36 +70,36 @@ fn of(kind: PolicyKind) -> &'static str {
 mod tests {
     use super::*;
 
-    fn words(by: DeniedBy, details: Details) -> String {
+    fn remedy_for(by: DeniedBy, details: Details) -> String {
         remedy(&Denial { action: "ec2:CreateVpcEndpoint".to_owned(), by, details })
     }
 
     #[test]
-    fn the_operator_s_role_is_to_be_allowed_an_action_only_where_nothing_says_that_this_would_not_help() {
+    fn a_policy_of_the_operator_s_role_is_the_remedy_only_where_it_can_help() {
         for by in [DeniedBy::Unnamed, DeniedBy::NoAllow(PolicyKind::IdentityBased)] {
-            let told = words(by, Details::Plain);
+            let words = remedy_for(by, Details::Plain);
             assert!(
-                told.starts_with("Allow the operator's role ec2:CreateVpcEndpoint: print its policy again"),
-                "{told}"
+                words.starts_with("Allow the operator's role ec2:CreateVpcEndpoint: print its policy again"),
+                "{words}"
             );
         }
         let others = PolicyKind::ALL.iter().filter(|kind| **kind != PolicyKind::IdentityBased);
         let not_allowed = others.map(|kind| DeniedBy::NoAllow(*kind));
         let denied = PolicyKind::ALL.iter().map(|kind| DeniedBy::Deny(*kind));
         for by in not_allowed.chain(denied).chain([DeniedBy::DenySomewhere]) {
-            let told = words(by, Details::Plain);
-            assert!(!told.contains("Allow") && told.contains("ec2:CreateVpcEndpoint"), "{by:?}: {told}");
+            let words = remedy_for(by, Details::Plain);
+            assert!(!words.contains("Allow") && words.contains("ec2:CreateVpcEndpoint"), "{by:?}: {words}");
             if let DeniedBy::Deny(kind) | DeniedBy::NoAllow(kind) = by {
                 let name = kind.as_str().split_whitespace().next().unwrap_or_default();
-                assert!(told.contains(name), "{kind:?} is not named: {told}");
+                assert!(words.contains(name), "{kind:?} is not named: {words}");
             }
         }
     }
 
     #[test]
-    fn what_ec2_encoded_is_told_with_the_call_that_reads_it() {
-        let told = words(DeniedBy::Unnamed, Details::Encoded);
-        assert!(told.contains("aws sts decode-authorization-message --encoded-message"), "{told}");
-        assert!(!words(DeniedBy::Unnamed, Details::Plain).contains("decode"));
+    fn an_encoded_denial_comes_with_the_call_that_decodes_it() {
+        let words = remedy_for(DeniedBy::Unnamed, Details::Encoded);
+        assert!(words.contains("aws sts decode-authorization-message --encoded-message"), "{words}");
+        assert!(!remedy_for(DeniedBy::Unnamed, Details::Plain).contains("decode"));
     }
 }

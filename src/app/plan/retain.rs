@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{execution_role, not_ours, remove_foreign_policies};
+use super::{execution_role, not_ours};
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
     app::{Observed, RetainedApp},
@@ -35,7 +35,7 @@ pub fn retain(retention: &RetainedApp, observed: &Observed) -> Plan {
     let ours = role.filter(|role| identity.installation.owns(&role.tags));
     if !observed.unread.is_complete() {
         if let Some(role) = ours {
-            remove_foreign_policies(role, &retention.governance, &mut plan);
+            plan.remove_foreign_policies(ConditionType::ExecutionRoleReady, role, &retention.governance);
         }
         return plan;
     }
