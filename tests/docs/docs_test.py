@@ -170,7 +170,7 @@ class DocsTest(unittest.TestCase):
         events = re.findall(
             r'^pub const [A-Z_]+: &str = "([A-Z][A-Za-z]+)";', (REPOSITORY / "src/engine/objects.rs").read_text(), re.MULTILINE)
         self.assertIn("DriftRepaired", events)
-        known = {*names_of_conditions("Reason"), *names_of_conditions("ConditionType"), *events}
+        known = {*names_of_conditions("Reasons"), *names_of_conditions("Conditions"), *events, "True", "False", "Unknown"}
         checked = 0
         for page in PAGES:
             named = re.findall(r"(?:reasons?|says|say|(?<!such )as|is) `([A-Z][A-Za-z]+)`", page.read_text())

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fs, path::Path};
 
-use private_genai_operator::api::{condition::Reason, crd};
+use private_genai_operator::api::crd;
 
 use crate::stack::Stack;
 
@@ -25,15 +25,6 @@ fn the_definitions_in_crds_are_those_of_the_code() {
         .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
         .collect();
     assert_eq!(files, written, "crds/ holds nothing else");
-}
-
-#[test]
-fn the_page_about_troubleshooting_explains_every_reason_and_none_that_is_not_there() {
-    let page = fs::read_to_string(repository().join("docs/troubleshooting.md")).expect("the page");
-    let explained: BTreeSet<&str> =
-        page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once('`').map(|(name, _)| name)).collect();
-    let reasons: BTreeSet<&str> = Reason::ALL.iter().map(|reason| reason.as_str()).collect();
-    assert_eq!(explained, reasons, "docs/troubleshooting.md has a row for each reason and no other");
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ class HealthTest(unittest.TestCase):
                     self.assertEqual(SAME[verdict.kstatus], verdict.health, thing)
 
     def test_every_reason_that_needs_somebody_is_degraded_but_suspended(self) -> None:
-        reasons = names_of_conditions("Reason")
+        reasons = names_of_conditions("Reasons")
         self.assertIn("Suspended", reasons)
         things = [thing("PrivateGenAIApp", {"Accepted": ("Blocked", reason)}) for reason in reasons]
         for reason, verdict in zip(reasons, judge(script("PrivateGenAIApp"), things), strict=True):
@@ -73,7 +73,7 @@ class HealthTest(unittest.TestCase):
 
     def test_the_names_of_conditions_are_those_of_the_code(self) -> None:
         self.assertEqual(
-            set(names_of_conditions("ConditionType")), {"Ready", "Reconciling", "Stalled", *LEGS[KINDS[0]], *LEGS[KINDS[1]]})
+            set(names_of_conditions("Conditions")), {"Ready", "Reconciling", "Stalled", *LEGS[KINDS[0]], *LEGS[KINDS[1]]})
 
 
 def thing(kind: str, legs: dict[str, tuple[str, str]], **metadata: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-//! Conditions and reasons.
+//! Conditions and reasons, from the table of reasons.
 
 use super::{code, document, section, table};
 use crate::api::condition::{ConditionType, Reason};
@@ -6,32 +6,46 @@ use crate::api::condition::{ConditionType, Reason};
 /// The page.
 pub fn page() -> String {
     let introduction = "`kubectl describe pgai NAME` shows the conditions and Events of an app. The reason of `Ready` is that of the first \
-                        condition which needs somebody, or else waits. The message names the resource, since when it waits, and AWS's words \
-                        with the request id. [Troubleshooting](../troubleshooting.md) explains further.";
-    let waits = Reason::ALL.iter().filter_map(|reason| {
-        let wait = reason.wait()?;
-        let becomes = wait.becomes().to_owned();
-        Some([code(reason.as_str()), wait.bound_in_words(), becomes, wait.still.to_owned(), wait.who.to_owned()])
+                        condition which needs somebody, or else waits; `Reconciling` and `Stalled` repeat that reason. The message names \
+                        the resource, since when it waits, and AWS's words with the request id. \
+                        [Troubleshooting](../troubleshooting.md) explains what AWS does not allow, and how a wait is counted.";
+    let types = ConditionType::ALL.iter().map(|kind| [code(kind.as_str()), kind.meaning().to_owned()]);
+    let rows = Reason::ALL.iter().map(|reason| reason.explanation());
+    let reasons = rows.clone().map(|row| {
+        let conditions = row.conditions.iter().map(|kind| code(kind.as_str())).collect::<Vec<_>>().join(", ");
+        let bound = row.wait.map_or_else(|| "none".to_owned(), |wait| wait.bound_in_words());
+        let (meaning, remedy) = (row.meaning.to_owned(), row.remedy.to_owned());
+        [code(row.reason.as_str()), meaning, remedy, row.actor.to_string(), bound, conditions]
     });
-    let bounds = "A reason that waits does so for a while that is generous. Past the bound the object is `Stalled` (for Argo CD *Degraded*, \
-                  for kstatus *Failed*) with the same reason, and the message says what is still true and who can act. \
-                  [How long each reason waits](../troubleshooting.md#how-long-each-reason-waits) says how the wait is counted.";
+    let waits = rows.filter_map(|row| {
+        let wait = row.wait?;
+        let becomes = wait.becomes().to_owned();
+        Some([code(row.reason.as_str()), wait.bound_in_words(), becomes, wait.still.to_owned(), wait.who.to_owned()])
+    });
+    let of_reasons = "Where the column *what to do* says \"nothing\", the operator or AWS is at work. The last column has the conditions that give \
+                      the reason at first hand; `NetworkReady` and `EndpointReady` of an app repeat any reason of its network.";
+    let of_bounds = "A reason that waits has a generous bound. Past the bound the object is `Stalled` (for Argo CD *Degraded*, for kstatus \
+                     *Failed*) with the same reason, and the message says what is still true and who can act. \
+                     [How a wait is counted](../troubleshooting.md#how-a-wait-is-counted) has the exceptions.";
     document(
         "Conditions and reasons",
         introduction,
         &[
+            section("Conditions", &[table(["condition", "true when"], types)]),
             section(
-                "Conditions",
-                &[ConditionType::ALL
-                    .iter()
-                    .map(|kind| format!("- {}", code(kind.as_str())))
-                    .collect::<Vec<_>>()
-                    .join("\n")],
+                "Reasons",
+                &[
+                    of_reasons.to_owned(),
+                    table(
+                        ["reason", "what it means", "what to do", "who acts", "bound of the wait", "conditions"],
+                        reasons,
+                    ),
+                ],
             ),
             section(
                 "Bounds of waits",
                 &[
-                    bounds.to_owned(),
+                    of_bounds.to_owned(),
                     table(["reason", "bound", "the object becomes", "what is still true", "who can act"], waits),
                 ],
             ),
