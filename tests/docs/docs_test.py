@@ -107,7 +107,7 @@ class DocsTest(unittest.TestCase):
                     checked += 1
         self.assertGreater(checked, 25)
 
-    def test_a_variable_is_set_on_its_page_before_it_is_used_and_reads_the_same_in_every_shell(self) -> None:
+    def test_a_variable_is_set_on_its_page_before_use_and_reads_the_same_in_each_shell(self) -> None:
         """An empty one may mean less safety and no error: no boundary. zsh takes what follows a colon for modifiers."""
         elsewhere = {"AWS_ENDPOINT_URL"}  # by `make up`
         checked = 0
@@ -122,7 +122,7 @@ class DocsTest(unittest.TestCase):
                 known |= set(re.findall(r"^([A-Za-z_]\w*)=", line))
         self.assertGreaterEqual(checked, 4)
 
-    def test_whoever_stops_or_removes_the_operator_is_told_what_argo_cd_and_flux_would_do_about_it(self) -> None:
+    def test_pages_about_stopping_the_operator_link_what_argo_cd_and_flux_would_do(self) -> None:
         for page in ("uninstall.md", "backup-and-restore.md", "runbook.md"):
             self.assertIn("(gitops.md#remove-it-or-stop-the-operator)", (REPOSITORY / "docs" / page).read_text(), page)
 
@@ -199,9 +199,9 @@ class DocsTest(unittest.TestCase):
 class WorkflowsTest(unittest.TestCase):
     def test_actionlint_finds_nothing_wrong(self) -> None:
         self.assertEqual(len(WORKFLOWS), 2)
-        said = subprocess.run([LOCAL / "bin/actionlint", "-no-color", "-shellcheck=", "-pyflakes=", *WORKFLOWS],
+        answer = subprocess.run([LOCAL / "bin/actionlint", "-no-color", "-shellcheck=", "-pyflakes=", *WORKFLOWS],
             capture_output=True, text=True, check=False)
-        self.assertEqual((said.returncode, said.stdout), (0, ""), said.stderr)
+        self.assertEqual((answer.returncode, answer.stdout), (0, ""), answer.stderr)
 
     def test_actions_are_pinned_and_permissions_are_few(self) -> None:
         for file in WORKFLOWS:
@@ -216,7 +216,7 @@ class WorkflowsTest(unittest.TestCase):
                     self.assertEqual(job["permissions"], {"contents": "read"})
 
 
-    def test_an_image_is_built_for_every_change_and_a_released_one_is_attested_by_its_digest(self) -> None:
+    def test_each_change_builds_an_image_and_a_released_one_is_attested_by_its_digest(self) -> None:
         ci, release = (yaml.safe_load((REPOSITORY / f".github/workflows/{name}.yml").read_text())["jobs"] for name in ("ci", "release"))
         self.assertIn("make image sbom", [step.get("run") for step in ci["image"]["steps"]])
         publish = release["publish"]
@@ -238,7 +238,7 @@ class GitOpsExamplesTest(unittest.TestCase):
         self.assertTrue(found)
         return {each["metadata"]["name"]: each for each in found}
 
-    def test_applications_come_in_waves_are_applied_by_the_server_and_never_prune_definitions(self) -> None:
+    def test_applications_come_in_waves_by_server_side_apply_and_never_prune_definitions(self) -> None:
         applications = self.documents("Application")
         root = applications.pop("private-genai")
         folder = REPOSITORY / "examples" / root["spec"]["source"]["path"]
@@ -427,7 +427,7 @@ def assert_values(test: unittest.TestCase, values: dict[str, Any]) -> None:
         with tempfile.TemporaryDirectory() as folder:
             file = Path(folder) / "values.yaml"
             file.write_text(yaml.safe_dump(values))
-            run(LOCAL / "bin/helm", "template", "it", REPOSITORY / "charts/private-genai-operator", "--values", file)
+            run(LOCAL / "bin/helm", "template", "release", REPOSITORY / "charts/private-genai-operator", "--values", file)
 
 
 if __name__ == "__main__":
