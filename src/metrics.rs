@@ -17,7 +17,10 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
-use crate::{app::ProbeResult, aws::pacing::Held, engine::drift};
+use crate::{
+    app::ProbeResult,
+    aws::{DriftKind, pacing::Held},
+};
 
 /// How long a metric keeps its name, its type and its labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -223,7 +226,7 @@ impl Metrics {
                 drop(self.reconciles.get_or_create(&Reconcile { kind, result }));
             }
         }
-        for kind in drift::Kind::ALL {
+        for kind in DriftKind::ALL {
             drop(self.drift_repaired.get_or_create(&Kind { kind: kind.as_str() }));
         }
         for found in ProbeResult::ALL {
@@ -259,7 +262,7 @@ impl Metrics {
     }
 
     /// Counts one kind of change to one resource that was put right.
-    pub fn drift_repaired(&self, kind: drift::Kind) {
+    pub fn drift_repaired(&self, kind: DriftKind) {
         self.drift_repaired.get_or_create(&Kind { kind: kind.as_str() }).inc();
     }
 
@@ -362,7 +365,7 @@ mod tests {
             metrics.aws_held_back(Held { service: "ec2", operation: "CreateVpcEndpoint", wait });
         }
         metrics.reconciled("app", true, Duration::from_millis(3));
-        metrics.drift_repaired(drift::Kind::EndpointPolicy);
+        metrics.drift_repaired(DriftKind::EndpointPolicy);
         metrics.probed(ProbeResult::NotPrivate, Duration::from_millis(300));
         metrics.leads(true);
         let text = metrics.text().expect("text");

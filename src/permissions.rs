@@ -1,4 +1,4 @@
-//! What the operator may do in AWS: its own IAM policy, made from one table of the calls that the code makes and of what AWS asks
+//! What the operator may do in AWS: its own IAM policy, made from the tables of the operations that the code calls and of what AWS asks
 //! for besides. Limited to this installation by path (roles) and by tag (groups, endpoints, functions, log groups), and to the
 //! VPCs that apps may name.
 //!
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use crate::{
-    aws::{AccountId, Partition, PolicyArn, PolicyDocument, VpcId},
+    aws::{AccountId, Operation, Partition, Permission, PolicyArn, PolicyDocument, ResourceScope, VpcId},
     guard::Globs,
     identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX, TAG_INSTALLATION, role_arn_pattern},
 };
@@ -56,130 +56,33 @@ pub struct Operator {
     pub boundary: Option<PolicyArn>,
 }
 
-/// On what an action is allowed, and under which condition. The order is that of the statements.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ResourceScope {
-    /// Anything: IAM knows no limit for the action, or it only lists.
-    Look,
-    /// The VPCs that apps may name.
-    Vpcs,
-    /// What an endpoint that is created is put into: its subnets, and with private DNS a hosted zone of AWS's own. There,
-    /// `ec2:CreateVpcEndpoint` has no key that names the subnets' VPC. The VPC, about which AWS asks besides, limits the call
-    /// ([`Vpcs`](Self::Vpcs)), and EC2 takes no subnet of another one.
-    AroundNewEndpoint,
-    /// Subnets in those VPCs, and network interfaces: those that Lambda leaves behind carry no tag.
-    InVpcs,
-    /// A security group that bears the installation's tag from its first moment on.
-    NewGroup,
-    /// The same for an endpoint.
-    NewEndpoint,
-    /// Tags of a resource of EC2, in the call that makes it.
-    TagsOfNew,
-    /// Roles below the installation's path, to be read; and by name without a path, which IAM does not know of a role that
-    /// is gone: it would refuse to say so.
-    RolesToRead,
-    /// Roles below the installation's path.
-    OurRoles,
-    /// The same, where there is a permissions boundary only with it: what a role may do is written to no role that is not under
-    /// it, and no role is put under another one (IAM User Guide, "Permissions boundaries for IAM entities", on delegating
-    /// responsibility). `iam:PermissionsBoundary` is the one in the call, and else the one that the role has.
-    BoundRoles,
-    /// The same, to be handed to Lambda.
-    OurRolesForLambda,
-    /// Functions whose names begin as ours do, and that have not another installation's tag, to be read.
-    FunctionsToRead,
-    /// Log groups whose names begin as ours do, to be read: whose a group is, only its tags say.
-    LogGroupsToRead,
-    /// A function or a log group that bears the installation's tag from its first moment on. What bears another installation's tag
-    /// cannot be given ours. What bears none can: nothing tells it from what is being created. AWS's own example for functions
-    /// (Lambda developer guide, "Secure your functions by tag") names both keys for the call and its tags, too.
-    New,
-    /// Security groups, endpoints, functions and log groups with the installation's tag. One statement for all, because each action
-    /// acts on its own kind only, and the policy must fit.
-    Ours,
-}
-
-/// The calls that give a function its role and its VPC.
-const ATTACHING: &str = "lambda:CreateFunction, lambda:UpdateFunctionConfiguration";
-
 /// Is not allowed where there is no boundary.
 const PUT_BOUNDARY: &str = "iam:PutRolePermissionsBoundary";
 
-/// Each action, on what, and for which call where it is no call of the operator's own.
-pub const TABLE: &[(&str, ResourceScope, Option<&str>)] = {
-    use ResourceScope::{
-        AroundNewEndpoint, BoundRoles, FunctionsToRead, InVpcs, LogGroupsToRead, Look, New, NewEndpoint, NewGroup,
-        OurRoles, OurRolesForLambda, Ours, RolesToRead, TagsOfNew, Vpcs,
+/// An action that the policy allows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AllowedAction {
+    /// `SERVICE:ACTION`.
+    pub action: String,
+    /// On what it is allowed.
+    pub scope: ResourceScope,
+    /// For which operations, where AWS asks for the action besides that of the operation.
+    pub needed_by: Option<&'static str>,
+}
+
+/// Each action that the policy allows, from the tables of operations, in the order of the policy.
+pub fn allowed_actions() -> Vec<AllowedAction> {
+    let of = |operation: &'static Operation| {
+        operation.permissions.iter().map(|Permission { action, scope, needed_by }| AllowedAction {
+            action: action.map_or_else(|| operation.to_string(), str::to_owned),
+            scope: *scope,
+            needed_by: *needed_by,
+        })
     };
-    &[
-        ("ec2:DescribeNetworkInterfaces", Look, None),
-        ("ec2:DescribeRouteTables", Look, None),
-        // Lambda asks for these three besides, with the permissions of whoever attaches a function to a VPC; and, says its
-        // developer guide, for ec2:GetSecurityGroupsForVpc below. Only its console may need that one: this is not known.
-        ("ec2:DescribeSecurityGroups", Look, None),
-        ("ec2:DescribeSubnets", Look, None),
-        ("ec2:DescribeVpcs", Look, None),
-        ("ec2:DescribeVpcAttribute", Look, None),
-        ("ec2:DescribeVpcEndpointServices", Look, None),
-        ("ec2:DescribeVpcEndpoints", Look, None),
-        ("iam:GetAccountAuthorizationDetails", Look, None),
-        // Where that is denied, the roles below our path are listed, and read one by one.
-        ("iam:ListRoles", Look, None),
-        ("lambda:ListFunctions", Look, None),
-        ("logs:DescribeLogGroups", Look, None),
-        ("ec2:CreateSecurityGroup", Vpcs, None),
-        ("ec2:CreateVpcEndpoint", Vpcs, None),
-        ("ec2:GetSecurityGroupsForVpc", Vpcs, Some(ATTACHING)),
-        ("ec2:CreateVpcEndpoint", AroundNewEndpoint, None),
-        ("route53:AssociateVPCWithHostedZone", AroundNewEndpoint, Some("ec2:CreateVpcEndpoint with private DNS")),
-        ("ec2:ModifyVpcEndpoint", InVpcs, None),
-        ("ec2:DeleteNetworkInterface", InVpcs, None),
-        ("ec2:CreateSecurityGroup", NewGroup, None),
-        ("ec2:CreateVpcEndpoint", NewEndpoint, None),
-        ("ec2:CreateTags", TagsOfNew, Some("ec2:CreateSecurityGroup, ec2:CreateVpcEndpoint")),
-        ("iam:GetRole", RolesToRead, None),
-        ("iam:GetRolePolicy", RolesToRead, None),
-        ("iam:ListAttachedRolePolicies", RolesToRead, None),
-        ("iam:ListRolePolicies", RolesToRead, None),
-        ("iam:DeleteRole", OurRoles, None),
-        ("iam:TagRole", OurRoles, None),
-        ("iam:UntagRole", OurRoles, None),
-        ("iam:UpdateAssumeRolePolicy", OurRoles, None),
-        ("iam:CreateRole", BoundRoles, None),
-        ("iam:DeleteRolePolicy", BoundRoles, None),
-        ("iam:DetachRolePolicy", BoundRoles, None),
-        (PUT_BOUNDARY, BoundRoles, None),
-        ("iam:PutRolePolicy", BoundRoles, None),
-        ("iam:PassRole", OurRolesForLambda, Some(ATTACHING)),
-        ("lambda:GetFunction", FunctionsToRead, None),
-        ("lambda:ListTags", FunctionsToRead, Some("lambda:GetFunction, for the tags in its answer")),
-        ("logs:ListTagsForResource", LogGroupsToRead, None),
-        ("lambda:CreateFunction", New, None),
-        ("lambda:TagResource", New, Some("lambda:CreateFunction")),
-        ("logs:CreateLogGroup", New, None),
-        ("logs:TagResource", New, Some("logs:CreateLogGroup")),
-        ("ec2:AuthorizeSecurityGroupEgress", Ours, None),
-        ("ec2:AuthorizeSecurityGroupIngress", Ours, None),
-        ("ec2:CreateTags", Ours, None),
-        // Of an endpoint that is created, its groups.
-        ("ec2:CreateVpcEndpoint", Ours, None),
-        ("ec2:DeleteSecurityGroup", Ours, None),
-        ("ec2:DeleteVpcEndpoints", Ours, None),
-        ("ec2:ModifyVpcEndpoint", Ours, None),
-        ("ec2:RevokeSecurityGroupEgress", Ours, None),
-        ("ec2:RevokeSecurityGroupIngress", Ours, None),
-        ("lambda:DeleteFunction", Ours, None),
-        // The API calls it Invoke.
-        ("lambda:InvokeFunction", Ours, None),
-        // Tags that somebody took away are put back, on what still has the installation's.
-        ("lambda:TagResource", Ours, None),
-        ("lambda:UpdateFunctionCode", Ours, None),
-        ("lambda:UpdateFunctionConfiguration", Ours, None),
-        ("logs:DeleteLogGroup", Ours, None),
-        ("logs:PutRetentionPolicy", Ours, None),
-        ("logs:TagResource", Ours, None),
-    ]
-};
+    let mut actions: Vec<AllowedAction> = Operation::all().flat_map(of).collect();
+    actions.sort_by_key(|action| action.scope);
+    actions
+}
 
 impl Operator {
     /// The policy. It fits into one managed policy with nineteen VPCs by their whole ids, and with seventeen under a permissions
@@ -191,16 +94,15 @@ impl Operator {
 
     /// The same for people: one statement for each [`ResourceScope`], in order.
     pub fn document(&self) -> Value {
-        let mut statements: BTreeMap<ResourceScope, Vec<&str>> = BTreeMap::new();
-        for (action, reach, _) in TABLE {
-            match (reach, &self.boundary) {
-                (ResourceScope::BoundRoles, None) if *action == PUT_BOUNDARY => {}
-                // Nothing tells the two apart then.
-                (ResourceScope::BoundRoles, None) => {
-                    statements.entry(ResourceScope::OurRoles).or_default().push(action);
-                }
-                _ => statements.entry(*reach).or_default().push(action),
-            }
+        let mut statements: BTreeMap<ResourceScope, Vec<String>> = BTreeMap::new();
+        for AllowedAction { action, scope, .. } in allowed_actions() {
+            let scope = match (scope, &self.boundary) {
+                (ResourceScope::BoundRoles, None) if action == PUT_BOUNDARY => continue,
+                // Without a boundary, nothing distinguishes the two.
+                (ResourceScope::BoundRoles, None) => ResourceScope::OurRoles,
+                (scope, _) => scope,
+            };
+            statements.entry(scope).or_default().push(action);
         }
         let statements: Vec<Value> = statements
             .into_iter()
@@ -210,7 +112,7 @@ impl Operator {
         json!({"Version": "2012-10-17", "Statement": statements})
     }
 
-    fn statement(&self, reach: ResourceScope, actions: &[&str]) -> Value {
+    fn statement(&self, reach: ResourceScope, actions: &[String]) -> Value {
         let (resources, condition) = self.limits(reach);
         let mut statement = json!({
             "Sid": format!("{reach:?}"),
@@ -291,8 +193,6 @@ fn one_or_many<T: AsRef<str>>(all: &[T]) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     fn operator(vpcs: &[&str]) -> Operator {
@@ -406,20 +306,6 @@ mod tests {
                 || ["AroundNewEndpoint", "TagsOfNew"].contains(&statement["Sid"].as_str().expect("a sid"));
             assert!(limited, "{statement}");
         }
-    }
-
-    #[test]
-    fn every_change_that_the_code_names_is_in_the_table() {
-        let named: BTreeSet<String> = include_str!("aws/write.rs")
-            .lines()
-            .filter_map(|line| {
-                let (service, operation) = line.trim().split_once("=> (\"")?.1.split_once("\", \"")?;
-                Some(format!("{service}:{}", operation.split_once('"')?.0))
-            })
-            .collect();
-        assert!(named.len() > 20, "{named:?}");
-        let listed: BTreeSet<String> = TABLE.iter().map(|(action, _, _)| (*action).to_owned()).collect();
-        assert_eq!(named.difference(&listed).collect::<Vec<_>>(), Vec::<&String>::new());
     }
 
     #[test]

@@ -90,8 +90,7 @@ impl Plan {
     pub fn suspend(&mut self) {
         let mut pending: BTreeMap<ConditionType, Vec<String>> = BTreeMap::new();
         for Step { leg, write } in self.steps.drain(..) {
-            let (service, operation) = write.operation();
-            pending.entry(leg).or_default().push(format!("{service}:{operation} {}", write.resource()));
+            pending.entry(leg).or_default().push(format!("{} {}", write.operation(), write.resource()));
         }
         for (kind, writes) in pending {
             let message = format!("The app is suspended. To be done: {}. Set spec.suspend to false.", listed(writes));

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use crate::{
     api::app::FunctionStatus,
-    aws::{FunctionDetail, FunctionListing, FunctionState, LogGroup, NetworkInterfaceId, Role, Tags, UpdateStatus},
-    engine::drift::BeforeRepair,
+    aws::{
+        BeforeRepair, FunctionDetail, FunctionListing, FunctionState, LogGroup, NetworkInterfaceId, Role, Tags,
+        UpdateStatus,
+    },
     network::VpcOwnership,
     plan::Unread,
 };

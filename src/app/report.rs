@@ -8,13 +8,8 @@ use crate::{
         PrivateGenAIApp, PrivateGenAIAppStatus, Recorded,
         condition::{ConditionType, Leg, find, is_true, wait_state},
     },
-    aws::{AwsError, Region, Write},
-    engine::{
-        Context, Error, Pace, apply_status,
-        context::key,
-        drift::{BeforeRepair, repairs},
-        observe_ready, tell,
-    },
+    aws::{AwsError, BeforeRepair, Region, Write},
+    engine::{Context, Error, Pace, apply_status, context::key, drift::repairs, observe_ready, tell},
     plan::unobserved,
 };
 

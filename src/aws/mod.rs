@@ -4,12 +4,15 @@
 
 mod credentials;
 mod denial;
+mod description;
 mod error;
 mod facts;
 mod ids;
 mod invocation;
+mod operation;
 pub mod pacing;
 pub mod sdk;
+mod services;
 mod snapshot;
 mod write;
 
@@ -20,6 +23,7 @@ use async_trait::async_trait;
 pub use credentials::{Credentials, CredentialsState};
 use denial::ENCODED;
 pub use denial::{Denial, DeniedBy, Details, PolicyKind};
+pub use description::{BeforeRepair, Description, DriftKind, Effect, Invalidates, Repair, ResourceKind};
 pub use error::{AwsError, Class, Failure, Quota};
 pub use facts::{
     AddressFamilies, Architecture, Attachment, Caller, EndpointService, EndpointState, Environment, Fixed,
@@ -32,13 +36,12 @@ pub use ids::{
     SecurityGroupId, SubnetId, VpcEndpointId, VpcId, ZoneName,
 };
 pub use invocation::{Answer, Evidence, FunctionError, Invocation, PROBE, ProbeError};
+pub use operation::{Operation, Permission, RateLimit, ResourceScope, SharedLimit};
+pub use services::{Ec2Write, EndpointChange, IamWrite, LambdaWrite, LogsWrite, NewFunction, NewVpcEndpoint, Package};
 pub use snapshot::{
     AppRows, Endpoints, Functions, MaxAge, Snapshot, Snapshots, TableContents, Topology, TopologyContents,
 };
-pub use write::{
-    Ec2Write, EndpointChange, IamWrite, LambdaWrite, LogsWrite, NewFunction, NewVpcEndpoint, Package, Tagging, Write,
-    Written,
-};
+pub use write::{Tagging, Write, Written};
 
 /// The AWS calls that the operator makes, and no others.
 ///

@@ -10,7 +10,7 @@ use std::{fmt, str::FromStr, time::Duration};
 
 pub use pacer::{Held, OnHold, Pacer};
 
-use super::InvalidId;
+use super::{InvalidId, Operation, RateLimit, SharedLimit};
 
 /// The longest that a call is held back. A call whose token would come later is not made: a wait is a value, and whatever
 /// the call was for comes back later by its own pace.
@@ -40,17 +40,17 @@ pub struct Rate {
 
 impl Rate {
     /// So many at once, and then so many in each second.
-    const fn per_second(burst: u32, sustained: u32) -> Self {
+    pub(super) const fn per_second(burst: u32, sustained: u32) -> Self {
         Self { burst, sustained: sustained as u64 * 1_000 }
     }
 
     /// So many at once, and then so many in each thousand seconds.
-    const fn per_thousand_seconds(burst: u32, sustained: u32) -> Self {
+    pub(super) const fn per_thousand_seconds(burst: u32, sustained: u32) -> Self {
         Self { burst, sustained: sustained as u64 }
     }
 
     /// So many in each second, where AWS publishes no bucket: one second's worth may come at once.
-    const fn even(sustained: u32) -> Self {
+    pub(super) const fn even(sustained: u32) -> Self {
         Self::per_second(sustained, sustained)
     }
 
@@ -104,38 +104,14 @@ pub struct Family {
 
 impl Family {
     /// The family of a call; `None` for one that is not paced.
-    ///
-    /// - *EC2*: "Request throttling for the Amazon EC2 API", `ec2/latest/devguide/ec2-api-throttling.html`: each action has
-    ///   a bucket of its own, for each account and region. All describes here are filtered or paginated, and so take from
-    ///   the larger buckets.
-    /// - *Lambda*: "Lambda quotas", `lambda/latest/dg/gettingstarted-limits.html`: `GetFunction` 100 a second, `GetPolicy`
-    ///   15, all other calls of the control plane 15 together. `Invoke` counts against concurrency, and is not paced.
-    /// - *CloudWatch Logs*: "CloudWatch Logs quotas", `AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html`: for each
-    ///   action; what it does not list is taken for the smallest that it lists.
-    /// - *STS*: "IAM and AWS STS quotas", `IAM/latest/UserGuide/reference_iam-quotas.html`: 600 a second, all together.
-    /// - *IAM*: AWS publishes no rates. These are guesses, on the low side of what other operators report to get through.
-    pub fn of(service: &'static str, operation: &'static str) -> Option<Self> {
-        let own = |rate| Some(Self { service, calls: operation, global: false, rate });
-        let reads = ["Describe", "Get", "List", "Search"].iter().any(|verb| operation.starts_with(verb));
-        match (service, operation) {
-            ("ec2", "CreateVpcEndpoint" | "ModifyVpcEndpoint" | "DeleteVpcEndpoints") => {
-                own(Rate::per_thousand_seconds(4, 300))
-            }
-            ("ec2", "CreateTags" | "DeleteTags") => own(Rate::per_second(100, 10)),
-            ("ec2", "DeleteNetworkInterface") => own(Rate::per_second(100, 5)),
-            ("ec2", _) if reads => own(Rate::per_second(100, 20)),
-            ("ec2", _) => own(Rate::per_second(50, 5)),
-            ("lambda", "Invoke" | "InvokeAsync" | "InvokeWithResponseStream") => None,
-            ("lambda", "GetFunction") => own(Rate::even(100)),
-            ("lambda", "GetPolicy") => own(Rate::even(15)),
-            ("lambda", _) => Some(Self { service, calls: "control plane", global: false, rate: Rate::even(15) }),
-            ("logs", "CreateLogGroup" | "DeleteLogGroup" | "DescribeLogGroups") => own(Rate::even(10)),
-            ("logs", _) => own(Rate::even(5)),
-            ("sts", _) => Some(Self { service, calls: "all", global: false, rate: Rate::even(600) }),
-            ("iam", _) if reads => Some(Self { service, calls: "reads", global: true, rate: Rate::per_second(20, 10) }),
-            ("iam", _) => Some(Self { service, calls: "writes", global: true, rate: Rate::per_second(10, 5) }),
-            _ => None,
-        }
+    pub fn of(service: &str, operation: &str) -> Option<Self> {
+        let operation = Operation::named(service, operation)?;
+        let (calls, global, rate) = match operation.rate_limit {
+            RateLimit::Own(rate) => (operation.name, false, rate),
+            RateLimit::Shared(SharedLimit { name, global, rate }) => (name, global, rate),
+            RateLimit::None => return None,
+        };
+        Some(Self { service: operation.service, calls, global, rate })
     }
 }
 

@@ -21,10 +21,10 @@ use topology::TopologyTables;
 pub use topology::{Topology, TopologyContents};
 
 use super::{
-    AccountId, AddressFamilies, Attachment, Aws, AwsError, Caller, Credentials, Ec2Write, EndpointService, Failure,
-    FunctionDetail, FunctionListing, FunctionName, IamWrite, Invocation, LambdaWrite, LogGroup, LogGroupName,
-    LogsWrite, NetworkInterface, NetworkInterfaceId, Region, Role, RoleName, RouteTable, SecurityGroup,
-    SecurityGroupId, Subnet, Tags, Vpc, VpcEndpoint, VpcId, Write, Written,
+    AccountId, AddressFamilies, Attachment, Aws, AwsError, Caller, Credentials, EndpointService, Failure,
+    FunctionDetail, FunctionListing, FunctionName, Invalidates, Invocation, LogGroup, LogGroupName, NetworkInterface,
+    NetworkInterfaceId, Region, Role, RoleName, RouteTable, SecurityGroup, SecurityGroupId, Subnet, Tags, Vpc,
+    VpcEndpoint, VpcId, Write, Written,
 };
 use crate::identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX};
 
@@ -574,56 +574,20 @@ impl Snapshot {
         if error.is_some_and(tells_nothing) {
             return;
         }
-        match write {
-            Write::Ec2(
-                Ec2Write::CreateSecurityGroup { .. }
-                | Ec2Write::AuthorizeSecurityGroupIngress { .. }
-                | Ec2Write::AuthorizeSecurityGroupEgress { .. }
-                | Ec2Write::RevokeSecurityGroupIngress { .. }
-                | Ec2Write::RevokeSecurityGroupEgress { .. }
-                | Ec2Write::DeleteSecurityGroup { .. },
-            ) => self.security_groups.invalidate(),
-            Write::Ec2(
-                Ec2Write::CreateVpcEndpoint(_)
-                | Ec2Write::ModifyVpcEndpoint { .. }
-                | Ec2Write::DeleteVpcEndpoints { .. },
-            ) => {
-                self.endpoints.invalidate();
-            }
-            Write::Ec2(Ec2Write::CreateTags { .. }) => {
+        match write.describe().invalidates {
+            Invalidates::Nothing => {}
+            Invalidates::SecurityGroups => self.security_groups.invalidate(),
+            Invalidates::Endpoints => self.endpoints.invalidate(),
+            Invalidates::EndpointsAndSecurityGroups => {
                 self.endpoints.invalidate();
                 self.security_groups.invalidate();
             }
-            Write::Iam(
-                IamWrite::CreateRole { name: role, .. }
-                | IamWrite::UpdateAssumeRolePolicy { role, .. }
-                | IamWrite::PutRolePolicy { role, .. }
-                | IamWrite::PutRolePermissionsBoundary { role, .. }
-                | IamWrite::DeleteRolePolicy { role, .. }
-                | IamWrite::DetachRolePolicy { role, .. }
-                | IamWrite::TagRole { role, .. }
-                | IamWrite::UntagRole { role, .. }
-                | IamWrite::DeleteRole { role },
-            ) => {
+            Invalidates::Role(role) => {
                 self.role_reader.wrote(role);
                 self.roles.invalidate();
             }
-            Write::Logs(
-                LogsWrite::CreateLogGroup { .. }
-                | LogsWrite::PutRetentionPolicy { .. }
-                | LogsWrite::DeleteLogGroup { .. },
-            ) => {
-                self.log_groups.invalidate();
-            }
-            // The table shows no tags, and nobody keeps the list of interfaces.
-            Write::Logs(LogsWrite::TagResource { .. }) | Write::Ec2(Ec2Write::DeleteNetworkInterface { .. }) => {}
-            Write::Lambda(
-                LambdaWrite::CreateFunction(_)
-                | LambdaWrite::UpdateFunctionConfiguration { .. }
-                | LambdaWrite::UpdateFunctionCode { .. }
-                | LambdaWrite::DeleteFunction { .. }
-                | LambdaWrite::TagResource { .. },
-            ) => self.functions.invalidate(),
+            Invalidates::LogGroups => self.log_groups.invalidate(),
+            Invalidates::Functions => self.functions.invalidate(),
         }
     }
 }

@@ -1,21 +1,14 @@
 //! Every change that the operator makes in AWS, as a value: what a plan consists of, what the shell carries out, and
 //! what the in-memory AWS steps by.
 
-mod ec2;
-mod iam;
-mod lambda;
-mod logs;
-
 use std::collections::BTreeSet;
 
-pub use ec2::{Ec2Write, EndpointChange, NewVpcEndpoint};
-pub use iam::IamWrite;
-pub use lambda::{LambdaWrite, NewFunction, Package};
-pub use logs::LogsWrite;
-
 use super::{
+    description::{Description, Effect, ResourceKind},
     facts::{EndpointState, Rule},
     ids::{PolicyArn, SecurityGroupId, VpcEndpointId},
+    operation::Operation,
+    services::{Ec2Write, IamWrite, LambdaWrite, LogsWrite},
 };
 
 /// What a write tags, if that is all that it does. The role of an app is the last of its resources to be tagged.
@@ -84,38 +77,46 @@ pub enum Written {
 }
 
 impl Write {
-    /// The service prefix and the operation, as IAM and CloudTrail name them.
-    pub fn operation(&self) -> (&'static str, &'static str) {
+    /// The operation that makes the change.
+    pub fn operation(&self) -> &'static Operation {
         match self {
-            Write::Ec2(Ec2Write::CreateSecurityGroup { .. }) => ("ec2", "CreateSecurityGroup"),
-            Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { .. }) => ("ec2", "AuthorizeSecurityGroupIngress"),
-            Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress { .. }) => ("ec2", "AuthorizeSecurityGroupEgress"),
-            Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { .. }) => ("ec2", "RevokeSecurityGroupIngress"),
-            Write::Ec2(Ec2Write::RevokeSecurityGroupEgress { .. }) => ("ec2", "RevokeSecurityGroupEgress"),
-            Write::Ec2(Ec2Write::DeleteSecurityGroup { .. }) => ("ec2", "DeleteSecurityGroup"),
-            Write::Ec2(Ec2Write::DeleteNetworkInterface { .. }) => ("ec2", "DeleteNetworkInterface"),
-            Write::Ec2(Ec2Write::CreateVpcEndpoint(_)) => ("ec2", "CreateVpcEndpoint"),
-            Write::Ec2(Ec2Write::ModifyVpcEndpoint { .. }) => ("ec2", "ModifyVpcEndpoint"),
-            Write::Ec2(Ec2Write::DeleteVpcEndpoints { .. }) => ("ec2", "DeleteVpcEndpoints"),
-            Write::Ec2(Ec2Write::CreateTags { .. }) => ("ec2", "CreateTags"),
-            Write::Iam(IamWrite::CreateRole { .. }) => ("iam", "CreateRole"),
-            Write::Iam(IamWrite::PutRolePermissionsBoundary { .. }) => ("iam", "PutRolePermissionsBoundary"),
-            Write::Iam(IamWrite::UpdateAssumeRolePolicy { .. }) => ("iam", "UpdateAssumeRolePolicy"),
-            Write::Iam(IamWrite::PutRolePolicy { .. }) => ("iam", "PutRolePolicy"),
-            Write::Iam(IamWrite::DeleteRolePolicy { .. }) => ("iam", "DeleteRolePolicy"),
-            Write::Iam(IamWrite::DetachRolePolicy { .. }) => ("iam", "DetachRolePolicy"),
-            Write::Iam(IamWrite::TagRole { .. }) => ("iam", "TagRole"),
-            Write::Iam(IamWrite::UntagRole { .. }) => ("iam", "UntagRole"),
-            Write::Iam(IamWrite::DeleteRole { .. }) => ("iam", "DeleteRole"),
-            Write::Logs(LogsWrite::CreateLogGroup { .. }) => ("logs", "CreateLogGroup"),
-            Write::Logs(LogsWrite::PutRetentionPolicy { .. }) => ("logs", "PutRetentionPolicy"),
-            Write::Logs(LogsWrite::TagResource { .. }) => ("logs", "TagResource"),
-            Write::Logs(LogsWrite::DeleteLogGroup { .. }) => ("logs", "DeleteLogGroup"),
-            Write::Lambda(LambdaWrite::CreateFunction(_)) => ("lambda", "CreateFunction"),
-            Write::Lambda(LambdaWrite::UpdateFunctionConfiguration { .. }) => ("lambda", "UpdateFunctionConfiguration"),
-            Write::Lambda(LambdaWrite::UpdateFunctionCode { .. }) => ("lambda", "UpdateFunctionCode"),
-            Write::Lambda(LambdaWrite::DeleteFunction { .. }) => ("lambda", "DeleteFunction"),
-            Write::Lambda(LambdaWrite::TagResource { .. }) => ("lambda", "TagResource"),
+            Self::Ec2(write) => write.operation(),
+            Self::Iam(write) => write.operation(),
+            Self::Logs(write) => write.operation(),
+            Self::Lambda(write) => write.operation(),
+        }
+    }
+
+    /// The facts by which everything else decides about the change.
+    pub fn describe(&self) -> Description<'_> {
+        match self {
+            Self::Ec2(write) => write.describe(),
+            Self::Iam(write) => write.describe(),
+            Self::Logs(write) => write.describe(),
+            Self::Lambda(write) => write.describe(),
+        }
+    }
+
+    /// The id, the name or the ARN of the resource that changes.
+    pub fn resource(&self) -> String {
+        self.describe().resource.into_owned()
+    }
+
+    /// Whether the write only tags something, and what.
+    pub fn tagging(&self) -> Tagging {
+        match self.describe() {
+            Description { effect: Effect::Tags, kind: ResourceKind::Role, .. } => Tagging::Role,
+            Description { effect: Effect::Tags, .. } => Tagging::Other,
+            _ => Tagging::None,
+        }
+    }
+
+    /// The permissions boundary that the call gives a role.
+    pub fn permissions_boundary(&self) -> Option<&PolicyArn> {
+        match self {
+            Self::Iam(IamWrite::CreateRole { permissions_boundary, .. }) => permissions_boundary.as_ref(),
+            Self::Iam(IamWrite::PutRolePermissionsBoundary { boundary, .. }) => Some(boundary),
+            _ => None,
         }
     }
 
@@ -124,97 +125,9 @@ impl Write {
     pub fn changed(&self, written: &Written) -> Option<Self> {
         match (self, written) {
             (_, Written::Revoked(rules)) if rules.is_empty() => None,
-            (Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group, .. }), Written::Revoked(rules)) => {
-                Some(Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group: group.clone(), rules: rules.clone() }))
-            }
-            (Write::Ec2(Ec2Write::RevokeSecurityGroupEgress { group, .. }), Written::Revoked(rules)) => {
-                Some(Write::Ec2(Ec2Write::RevokeSecurityGroupEgress { group: group.clone(), rules: rules.clone() }))
-            }
+            (Self::Ec2(write), Written::Revoked(rules)) => Some(Self::Ec2(write.with_rules(rules))),
             (_, Written::Done | Written::Revoked(_) | Written::SecurityGroup(_) | Written::VpcEndpoint(..)) => {
                 Some(self.clone())
-            }
-        }
-    }
-
-    /// Whether IAM allows it depends on the role as it is now: on the boundary that it has (`iam:PermissionsBoundary`), and on
-    /// its path, which IAM does not know of a role that is gone. So what is denied may not have been, had it been read just now.
-    pub fn is_judged_by_role(&self) -> bool {
-        matches!(
-            self,
-            Write::Iam(
-                IamWrite::UpdateAssumeRolePolicy { .. }
-                    | IamWrite::PutRolePolicy { .. }
-                    | IamWrite::PutRolePermissionsBoundary { .. }
-                    | IamWrite::DeleteRolePolicy { .. }
-                    | IamWrite::DetachRolePolicy { .. }
-                    | IamWrite::TagRole { .. }
-                    | IamWrite::UntagRole { .. }
-                    | IamWrite::DeleteRole { .. }
-            )
-        )
-    }
-
-    /// Whether the write only tags something, and what.
-    pub fn tagging(&self) -> Tagging {
-        match self {
-            Write::Iam(IamWrite::TagRole { .. }) => Tagging::Role,
-            Write::Ec2(Ec2Write::CreateTags { .. })
-            | Write::Logs(LogsWrite::TagResource { .. })
-            | Write::Lambda(LambdaWrite::TagResource { .. }) => Tagging::Other,
-            _ => Tagging::None,
-        }
-    }
-
-    /// The permissions boundary that the call gives a role.
-    pub fn permissions_boundary(&self) -> Option<&PolicyArn> {
-        match self {
-            Write::Iam(IamWrite::CreateRole { permissions_boundary, .. }) => permissions_boundary.as_ref(),
-            Write::Iam(IamWrite::PutRolePermissionsBoundary { boundary, .. }) => Some(boundary),
-            _ => None,
-        }
-    }
-
-    /// The resource that the call is about, by id or name.
-    pub fn resource(&self) -> String {
-        match self {
-            Write::Ec2(Ec2Write::CreateSecurityGroup { name, .. }) => name.clone(),
-            Write::Ec2(
-                Ec2Write::AuthorizeSecurityGroupIngress { group, .. }
-                | Ec2Write::AuthorizeSecurityGroupEgress { group, .. }
-                | Ec2Write::RevokeSecurityGroupIngress { group, .. }
-                | Ec2Write::RevokeSecurityGroupEgress { group, .. }
-                | Ec2Write::DeleteSecurityGroup { group },
-            ) => group.to_string(),
-            Write::Ec2(Ec2Write::DeleteNetworkInterface { interface }) => interface.to_string(),
-            Write::Ec2(Ec2Write::CreateVpcEndpoint(new)) => format!("{} in {}", new.service_name, new.vpc),
-            Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint, .. } | Ec2Write::DeleteVpcEndpoints { endpoint }) => {
-                endpoint.to_string()
-            }
-            Write::Ec2(Ec2Write::CreateTags { resource, .. }) => resource.clone(),
-            Write::Iam(IamWrite::CreateRole { name, .. }) => name.to_string(),
-            Write::Iam(
-                IamWrite::PutRolePermissionsBoundary { role, .. }
-                | IamWrite::UpdateAssumeRolePolicy { role, .. }
-                | IamWrite::PutRolePolicy { role, .. }
-                | IamWrite::DeleteRolePolicy { role, .. }
-                | IamWrite::DetachRolePolicy { role, .. }
-                | IamWrite::TagRole { role, .. }
-                | IamWrite::UntagRole { role, .. }
-                | IamWrite::DeleteRole { role },
-            ) => role.to_string(),
-            Write::Logs(
-                LogsWrite::CreateLogGroup { name, .. }
-                | LogsWrite::PutRetentionPolicy { name, .. }
-                | LogsWrite::DeleteLogGroup { name },
-            ) => name.to_string(),
-            Write::Lambda(LambdaWrite::CreateFunction(new)) => new.name.to_string(),
-            Write::Lambda(
-                LambdaWrite::UpdateFunctionConfiguration { name, .. }
-                | LambdaWrite::UpdateFunctionCode { name, .. }
-                | LambdaWrite::DeleteFunction { name },
-            ) => name.to_string(),
-            Write::Lambda(LambdaWrite::TagResource { arn, .. }) | Write::Logs(LogsWrite::TagResource { arn, .. }) => {
-                arn.clone()
             }
         }
     }

@@ -6,7 +6,7 @@ use tracing::{Instrument as _, field::Empty};
 
 use crate::{
     api::condition::{ConditionType, Leg, LegState, Reason},
-    aws::{AwsError, Class, Ec2Write, Failure, IamWrite, LambdaWrite, LogsWrite, MaxAge, Snapshot, Write, Written},
+    aws::{AwsError, Class, Failure, MaxAge, Operation, Snapshot, Write, Written},
     engine::{Context, Pace, effects::Novelty},
     plan::{Plan, Step, gives_way, makes_room, stands_on},
 };
@@ -269,7 +269,11 @@ impl Pass {
             Err(error) if is_done_already(&step.write, error) => WriteAnswer::DoneBefore,
             Err(_) if again => WriteAnswer::PlanAnew,
             // Since it was read, somebody may have deleted the role, or taken it from under its boundary.
-            Err(error) if error.failure == Failure::AccessDenied && step.write.is_judged_by_role() && !self.denied => {
+            Err(error)
+                if error.failure == Failure::AccessDenied
+                    && step.write.describe().is_judged_by_role
+                    && !self.denied =>
+            {
                 self.denied = true;
                 self.freshness = Freshness::for_role();
                 WriteAnswer::PlanAnew
@@ -386,9 +390,9 @@ impl Pass {
         if !self.without_effect.contains(&step.write) || self.failed.iter().any(|failed| failed.step == *step) {
             return None;
         }
-        let ((service, operation), resource) = (step.write.operation(), step.write.resource());
+        let (operation, resource) = (step.write.operation(), step.write.resource());
         let message = format!(
-            "{resource}: {service}:{operation} succeeds, and AWS shows no change afterwards. See in CloudTrail what changes it back (another \
+            "{resource}: {operation} succeeds, and AWS shows no change afterwards. See in CloudTrail what changes it back (another \
              controller, Terraform, a rule of AWS Config), or what keeps AWS from showing it. The call is made again every five minutes \
              at most."
         );
@@ -398,10 +402,10 @@ impl Pass {
     /// The step stands on one of another leg that failed: that one tells why.
     fn waits_for_another_leg(&self, step: &Step) -> Option<Leg> {
         let first = self.held_up_by(step).filter(|first| first.leg != step.leg)?;
-        let ((service, operation), resource) = (step.write.operation(), step.write.resource());
-        let (of, call) = first.write.operation();
+        let (operation, resource) = (step.write.operation(), step.write.resource());
         let message = format!(
-            "{resource}: {service}:{operation} waits for {of}:{call} of {}; condition {} says what keeps that.",
+            "{resource}: {operation} waits for {} of {}; condition {} says what keeps that.",
+            first.write.operation(),
             first.write.resource(),
             first.leg.as_str()
         );
@@ -439,7 +443,7 @@ impl Pass {
 }
 
 fn is_of_service(step: &Step, error: &AwsError) -> bool {
-    step.write.operation().0 == error.service
+    step.write.operation().service == error.service
 }
 
 /// Makes a pass for an object, whatever it is called. `learn` is told every answer to a write, and says whether the plan is to be made anew although the
@@ -488,7 +492,7 @@ pub async fn converge<O>(
                     pass.hold_back();
                     continue;
                 }
-                let (service, operation) = step.write.operation();
+                let Operation { service, name: operation, .. } = step.write.operation();
                 let resource = step.write.resource();
                 // The call writes its request id into the step.
                 let span = tracing::info_span!("step", service, operation, resource, request_id = Empty);
@@ -526,54 +530,13 @@ pub async fn converge<O>(
 
 /// The refusal says that an earlier call, whose answer was lost or does not show yet, has done the work.
 fn is_done_already(write: &Write, error: &AwsError) -> bool {
-    match write {
-        Write::Ec2(
-            Ec2Write::RevokeSecurityGroupIngress { .. }
-            | Ec2Write::RevokeSecurityGroupEgress { .. }
-            | Ec2Write::DeleteSecurityGroup { .. }
-            | Ec2Write::DeleteNetworkInterface { .. }
-            | Ec2Write::DeleteVpcEndpoints { .. },
-        )
-        | Write::Iam(
-            IamWrite::DeleteRolePolicy { .. }
-            | IamWrite::DetachRolePolicy { .. }
-            | IamWrite::UntagRole { .. }
-            | IamWrite::DeleteRole { .. },
-        )
-        | Write::Logs(LogsWrite::DeleteLogGroup { .. })
-        | Write::Lambda(LambdaWrite::DeleteFunction { .. }) => error.failure == Failure::NotFound,
-        Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { .. } | Ec2Write::AuthorizeSecurityGroupEgress { .. }) => {
-            error.failure == Failure::AlreadyExists
-        }
-        // Others of these could be somebody else's of the same name: that is for the next look to tell.
-        Write::Ec2(
-            Ec2Write::CreateSecurityGroup { .. }
-            | Ec2Write::CreateVpcEndpoint(_)
-            | Ec2Write::ModifyVpcEndpoint { .. }
-            | Ec2Write::CreateTags { .. },
-        )
-        | Write::Iam(
-            IamWrite::CreateRole { .. }
-            | IamWrite::PutRolePermissionsBoundary { .. }
-            | IamWrite::UpdateAssumeRolePolicy { .. }
-            | IamWrite::PutRolePolicy { .. }
-            | IamWrite::TagRole { .. },
-        )
-        | Write::Logs(
-            LogsWrite::CreateLogGroup { .. } | LogsWrite::PutRetentionPolicy { .. } | LogsWrite::TagResource { .. },
-        )
-        | Write::Lambda(
-            LambdaWrite::CreateFunction(_)
-            | LambdaWrite::UpdateFunctionConfiguration { .. }
-            | LambdaWrite::UpdateFunctionCode { .. }
-            | LambdaWrite::TagResource { .. },
-        ) => false,
-    }
+    write.describe().done_already == Some(error.failure)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::{Ec2Write, IamWrite, LogsWrite};
 
     fn failed(failure: Failure) -> AwsError {
         AwsError { service: "", operation: "", failure, code: None, message: String::new(), request_id: None }
@@ -636,7 +599,7 @@ mod tests {
     fn planned(writes: &[Write]) -> Plan {
         let mut plan = Plan::default();
         for write in writes {
-            let leg = match write.operation().0 {
+            let leg = match write.operation().service {
                 "iam" => ConditionType::ExecutionRoleReady,
                 "logs" => ConditionType::FunctionReady,
                 _ => ConditionType::SecurityGroupsReady,
@@ -675,7 +638,7 @@ mod tests {
         let all = [delete.clone(), detach.clone(), role, log_group.clone()];
         let mut pass = Pass::default();
         pass.decided(planned(&all));
-        let refused = |write: &Write| (*write != detach).then(|| of(write.operation().0, Failure::Invalid));
+        let refused = |write: &Write| (*write != detach).then(|| of(write.operation().service, Failure::Invalid));
         assert_eq!(make(&mut pass, refused), [delete, detach.clone(), log_group], "the role stands on its policies");
         assert_eq!(pass.next(), PassAction::Look(Freshness::default()), "something was done: the next look tells");
         let rest: Vec<Write> = all.iter().filter(|write| **write != detach).cloned().collect();
@@ -692,7 +655,7 @@ mod tests {
         for (failure, made, ends) in [(Failure::Credentials, 1, true), (Failure::Throttled, 2, false)] {
             let mut pass = Pass::default();
             pass.decided(planned(&all));
-            let answer = |write: &Write| (write.operation().0 == "iam").then(|| of("iam", failure));
+            let answer = |write: &Write| (write.operation().service == "iam").then(|| of("iam", failure));
             assert_eq!(make(&mut pass, answer).len(), made, "{failure:?}");
             assert_eq!(pass.next() == PassAction::End, ends, "{failure:?}");
         }

@@ -7,122 +7,11 @@ use std::{collections::BTreeSet, fmt};
 
 use crate::{
     aws::{
-        Ec2Write, EndpointChange, FunctionConfiguration, FunctionListing, IamWrite, LambdaWrite, LogGroup, LogsWrite,
-        Peer, Role, Rule, Setting, Tags, Write,
+        BeforeRepair, Description, DriftKind, Ec2Write, EndpointChange, FunctionConfiguration, FunctionListing, Peer,
+        Repair as DriftRepair, Rule, Setting, Tags, Write,
     },
     plan::listed,
 };
-
-/// What somebody changed: bounded, so that it can be a label of a metric.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[expect(missing_docs, reason = "each is what its name says")]
-pub enum Kind {
-    Group,
-    Rule,
-    Endpoint,
-    EndpointPolicy,
-    EndpointGroups,
-    EndpointSubnets,
-    PrivateDns,
-    AddressFamilies,
-    Role,
-    PermissionsBoundary,
-    TrustPolicy,
-    RolePolicy,
-    ForeignPolicy,
-    LogGroup,
-    Retention,
-    Function,
-    FunctionConfiguration,
-    FunctionSettings,
-    FunctionCode,
-    Tags,
-}
-
-impl Kind {
-    /// Every one.
-    pub const ALL: &[Self] = &[
-        Self::Group,
-        Self::Rule,
-        Self::Endpoint,
-        Self::EndpointPolicy,
-        Self::EndpointGroups,
-        Self::EndpointSubnets,
-        Self::PrivateDns,
-        Self::AddressFamilies,
-        Self::Role,
-        Self::PermissionsBoundary,
-        Self::TrustPolicy,
-        Self::RolePolicy,
-        Self::ForeignPolicy,
-        Self::LogGroup,
-        Self::Retention,
-        Self::Function,
-        Self::FunctionConfiguration,
-        Self::FunctionSettings,
-        Self::FunctionCode,
-        Self::Tags,
-    ];
-
-    /// The value of the metric's label.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Group => "group",
-            Self::Rule => "rule",
-            Self::Endpoint => "endpoint",
-            Self::EndpointPolicy => "endpoint_policy",
-            Self::EndpointGroups => "endpoint_groups",
-            Self::EndpointSubnets => "endpoint_subnets",
-            Self::PrivateDns => "private_dns",
-            Self::AddressFamilies => "address_families",
-            Self::Role => "role",
-            Self::PermissionsBoundary => "permissions_boundary",
-            Self::TrustPolicy => "trust_policy",
-            Self::RolePolicy => "role_policy",
-            Self::ForeignPolicy => "foreign_policy",
-            Self::LogGroup => "log_group",
-            Self::Retention => "retention",
-            Self::Function => "function",
-            Self::FunctionConfiguration => "function_configuration",
-            Self::FunctionSettings => "function_settings",
-            Self::FunctionCode => "function_code",
-            Self::Tags => "tags",
-        }
-    }
-
-    /// The resource itself was gone: what else is written to the new one is part of that.
-    fn is_whole(self) -> bool {
-        match self {
-            Self::Group | Self::Endpoint | Self::Role | Self::LogGroup | Self::Function => true,
-            Self::Rule
-            | Self::EndpointPolicy
-            | Self::EndpointGroups
-            | Self::EndpointSubnets
-            | Self::PrivateDns
-            | Self::AddressFamilies
-            | Self::PermissionsBoundary
-            | Self::TrustPolicy
-            | Self::RolePolicy
-            | Self::ForeignPolicy
-            | Self::Retention
-            | Self::FunctionConfiguration
-            | Self::FunctionSettings
-            | Self::FunctionCode
-            | Self::Tags => false,
-        }
-    }
-}
-
-/// What was there of an app before anything was put right.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct BeforeRepair {
-    /// Its function.
-    pub function: Option<FunctionListing>,
-    /// Its role.
-    pub role: Option<Role>,
-    /// Its log group.
-    pub log_group: Option<LogGroup>,
-}
 
 /// What was put right about one resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -130,7 +19,7 @@ pub struct Repair {
     /// The resource: what it is, and its id or name.
     pub resource: String,
     /// Each kind of change that was found.
-    pub kinds: BTreeSet<Kind>,
+    pub kinds: BTreeSet<DriftKind>,
     /// What was done about it. Names and rules; never a value of the environment.
     pub done: Vec<String>,
 }
@@ -148,8 +37,9 @@ pub fn repairs(done: &[Write], found: &BeforeRepair) -> Vec<Repair> {
     let mut repairs: Vec<Repair> = Vec::new();
     for write in done {
         // A role and a function have the same name.
-        let resource = format!("{} {}", noun(write), write.resource());
-        for (kind, words) in describe(write, found) {
+        let Description { kind, resource, repair, .. } = write.describe();
+        let resource = format!("{} {resource}", kind.noun());
+        for (kind, words) in words(&repair, found) {
             let index = repairs.iter().position(|repair| repair.resource == resource).unwrap_or_else(|| {
                 repairs.push(Repair { resource: resource.clone(), kinds: BTreeSet::new(), done: Vec::new() });
                 repairs.len() - 1
@@ -164,121 +54,28 @@ pub fn repairs(done: &[Write], found: &BeforeRepair) -> Vec<Repair> {
     repairs
 }
 
-fn noun(write: &Write) -> &'static str {
-    match write {
-        Write::Ec2(
-            Ec2Write::CreateSecurityGroup { .. }
-            | Ec2Write::AuthorizeSecurityGroupIngress { .. }
-            | Ec2Write::AuthorizeSecurityGroupEgress { .. }
-            | Ec2Write::RevokeSecurityGroupIngress { .. }
-            | Ec2Write::RevokeSecurityGroupEgress { .. }
-            | Ec2Write::DeleteSecurityGroup { .. },
-        ) => "Security group",
-        Write::Ec2(Ec2Write::DeleteNetworkInterface { .. }) => "Network interface",
-        Write::Ec2(Ec2Write::CreateVpcEndpoint(_)) => "Endpoint for",
-        Write::Ec2(Ec2Write::CreateTags { resource, .. }) if resource.starts_with("sg-") => "Security group",
-        Write::Ec2(
-            Ec2Write::ModifyVpcEndpoint { .. } | Ec2Write::DeleteVpcEndpoints { .. } | Ec2Write::CreateTags { .. },
-        ) => "Endpoint",
-        Write::Iam(
-            IamWrite::CreateRole { .. }
-            | IamWrite::PutRolePermissionsBoundary { .. }
-            | IamWrite::UpdateAssumeRolePolicy { .. }
-            | IamWrite::PutRolePolicy { .. }
-            | IamWrite::DeleteRolePolicy { .. }
-            | IamWrite::DetachRolePolicy { .. }
-            | IamWrite::TagRole { .. }
-            | IamWrite::UntagRole { .. }
-            | IamWrite::DeleteRole { .. },
-        ) => "Role",
-        Write::Logs(
-            LogsWrite::CreateLogGroup { .. }
-            | LogsWrite::PutRetentionPolicy { .. }
-            | LogsWrite::TagResource { .. }
-            | LogsWrite::DeleteLogGroup { .. },
-        ) => "Log group",
-        Write::Lambda(
-            LambdaWrite::CreateFunction(_)
-            | LambdaWrite::UpdateFunctionConfiguration { .. }
-            | LambdaWrite::UpdateFunctionCode { .. }
-            | LambdaWrite::DeleteFunction { .. }
-            | LambdaWrite::TagResource { .. },
-        ) => "Function",
+fn words(repair: &DriftRepair<'_>, before: &BeforeRepair) -> Vec<(DriftKind, String)> {
+    let one = |kind, words| vec![(kind, words)];
+    match repair {
+        DriftRepair::Never => Vec::new(),
+        DriftRepair::Recreates(kind) => one(*kind, "it was gone, and was created again".to_owned()),
+        DriftRepair::DeletesFailed(kind) => one(*kind, "it had failed, and was deleted".to_owned()),
+        DriftRepair::Rules(words, rules) => one(DriftKind::Rule, format!("{words}: {}", list(rules))),
+        DriftRepair::Endpoint(change) => changed(change),
+        DriftRepair::Policy(kind, policy, words) => one(*kind, format!("policy {policy} {words}")),
+        DriftRepair::Attribute { drift, name, before: value, after } => {
+            let shown = |word, value: Option<String>| value.map(|value| format!(" {word} {value}")).unwrap_or_default();
+            one(*drift, format!("{name} set back{}{}", shown("from", value(before)), shown("to", after.clone())))
+        }
+        DriftRepair::Configuration(configuration, reset) => {
+            let kind = if reset.is_empty() { DriftKind::FunctionConfiguration } else { DriftKind::FunctionSettings };
+            one(kind, set_back(before.function.as_ref(), configuration, reset))
+        }
+        DriftRepair::Tags(tags) => one(DriftKind::Tags, format!("tagged again: {}", keys(tags))),
     }
 }
 
-fn describe(write: &Write, found: &BeforeRepair) -> Vec<(Kind, String)> {
-    let again = |kind| vec![(kind, "it was gone, and was created again".to_owned())];
-    let one = |kind, words: String| vec![(kind, words)];
-    match write {
-        Write::Ec2(Ec2Write::CreateSecurityGroup { .. }) => again(Kind::Group),
-        Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { rules, .. }) => {
-            one(Kind::Rule, format!("added to ingress again: {}", list(rules)))
-        }
-        Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress { rules, .. }) => {
-            one(Kind::Rule, format!("added to egress again: {}", list(rules)))
-        }
-        Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { rules, .. }) => {
-            one(Kind::Rule, format!("revoked from ingress: {}", list(rules)))
-        }
-        Write::Ec2(Ec2Write::RevokeSecurityGroupEgress { rules, .. }) => {
-            one(Kind::Rule, format!("revoked from egress: {}", list(rules)))
-        }
-        Write::Ec2(Ec2Write::CreateVpcEndpoint(_)) => again(Kind::Endpoint),
-        Write::Ec2(Ec2Write::ModifyVpcEndpoint { change, .. }) => changed(change),
-        Write::Ec2(Ec2Write::DeleteVpcEndpoints { .. }) => {
-            one(Kind::Endpoint, "it had failed, and was deleted".to_owned())
-        }
-        Write::Ec2(Ec2Write::CreateTags { tags, .. })
-        | Write::Iam(IamWrite::TagRole { tags, .. })
-        | Write::Logs(LogsWrite::TagResource { tags, .. })
-        | Write::Lambda(LambdaWrite::TagResource { tags, .. }) => {
-            one(Kind::Tags, format!("tagged again: {}", keys(tags)))
-        }
-        Write::Iam(IamWrite::CreateRole { .. }) => again(Kind::Role),
-        Write::Iam(IamWrite::PutRolePermissionsBoundary { boundary, .. }) => {
-            let before = found.role.as_ref().map(|role| role.permissions_boundary.as_deref().unwrap_or("none"));
-            one(Kind::PermissionsBoundary, format!("permissions boundary set back{} to {boundary}", from(before)))
-        }
-        Write::Iam(IamWrite::UpdateAssumeRolePolicy { .. }) => {
-            one(Kind::TrustPolicy, "trust policy set back".to_owned())
-        }
-        Write::Iam(IamWrite::PutRolePolicy { policy, .. }) => {
-            one(Kind::RolePolicy, format!("policy {policy} set back"))
-        }
-        Write::Iam(IamWrite::DeleteRolePolicy { policy, .. }) => {
-            one(Kind::ForeignPolicy, format!("policy {policy} of somebody else deleted"))
-        }
-        Write::Iam(IamWrite::DetachRolePolicy { policy_arn, .. }) => {
-            one(Kind::ForeignPolicy, format!("policy {policy_arn} of somebody else detached"))
-        }
-        Write::Logs(LogsWrite::CreateLogGroup { .. }) => again(Kind::LogGroup),
-        Write::Logs(LogsWrite::PutRetentionPolicy { days, .. }) => {
-            let before = found.log_group.as_ref().map(|group| match group.retention_days {
-                Some(days) => format!("{days} days"),
-                None => "never expire".to_owned(),
-            });
-            one(Kind::Retention, format!("retention set back{} to {days} days", from(before)))
-        }
-        Write::Lambda(LambdaWrite::CreateFunction(_)) => again(Kind::Function),
-        Write::Lambda(LambdaWrite::UpdateFunctionConfiguration { configuration, reset, .. }) => {
-            let kind = if reset.is_empty() { Kind::FunctionConfiguration } else { Kind::FunctionSettings };
-            one(kind, set_back(found.function.as_ref(), configuration, reset))
-        }
-        Write::Lambda(LambdaWrite::UpdateFunctionCode { package, .. }) => {
-            let before = found.function.as_ref().map(|function| format!("SHA-256 {}", function.code_sha256));
-            one(Kind::FunctionCode, format!("code set back{} to SHA-256 {}", from(before), package.sha256()))
-        }
-        Write::Lambda(LambdaWrite::DeleteFunction { .. }) => {
-            one(Kind::Function, "it had failed, and was deleted".to_owned())
-        }
-        Write::Iam(IamWrite::UntagRole { .. } | IamWrite::DeleteRole { .. })
-        | Write::Logs(LogsWrite::DeleteLogGroup { .. })
-        | Write::Ec2(Ec2Write::DeleteNetworkInterface { .. } | Ec2Write::DeleteSecurityGroup { .. }) => Vec::new(),
-    }
-}
-
-fn changed(change: &EndpointChange) -> Vec<(Kind, String)> {
+fn changed(change: &EndpointChange) -> Vec<(DriftKind, String)> {
     let EndpointChange {
         add_subnets,
         remove_subnets,
@@ -290,21 +87,24 @@ fn changed(change: &EndpointChange) -> Vec<(Kind, String)> {
     } = change;
     let mut changed = Vec::new();
     if !(add_subnets.is_empty() && remove_subnets.is_empty()) {
-        changed.push((Kind::EndpointSubnets, format!("subnets set back: {}", plus_minus(add_subnets, remove_subnets))));
+        changed.push((
+            DriftKind::EndpointSubnets,
+            format!("subnets set back: {}", plus_minus(add_subnets, remove_subnets)),
+        ));
     }
     if !(add_security_groups.is_empty() && remove_security_groups.is_empty()) {
         let words = plus_minus(add_security_groups, remove_security_groups);
-        changed.push((Kind::EndpointGroups, format!("security groups set back: {words}")));
+        changed.push((DriftKind::EndpointGroups, format!("security groups set back: {words}")));
     }
     if policy.is_some() {
-        changed.push((Kind::EndpointPolicy, "policy set back".to_owned()));
+        changed.push((DriftKind::EndpointPolicy, "policy set back".to_owned()));
     }
     if let Some(enabled) = private_dns {
         let words = if *enabled { "private DNS enabled again" } else { "private DNS disabled again" };
-        changed.push((Kind::PrivateDns, words.to_owned()));
+        changed.push((DriftKind::PrivateDns, words.to_owned()));
     }
     if let Some(families) = address_families {
-        changed.push((Kind::AddressFamilies, format!("addresses set back to {}", families.as_str())));
+        changed.push((DriftKind::AddressFamilies, format!("addresses set back to {}", families.as_str())));
     }
     changed
 }
@@ -312,11 +112,6 @@ fn changed(change: &EndpointChange) -> Vec<(Kind, String)> {
 /// Whether the write moves an endpoint between subnets.
 pub fn moves(write: &Write) -> bool {
     matches!(write, Write::Ec2(Ec2Write::ModifyVpcEndpoint { change, .. }) if !(change.add_subnets.is_empty() && change.remove_subnets.is_empty()))
-}
-
-/// What it was before, where that is known.
-fn from(before: Option<impl fmt::Display>) -> String {
-    before.map(|before| format!(" from {before}")).unwrap_or_default()
 }
 
 fn plus_minus<T: fmt::Display>(added: &BTreeSet<T>, removed: &BTreeSet<T>) -> String {
@@ -407,7 +202,8 @@ fn keys(tags: &Tags) -> String {
 mod tests {
     use super::*;
     use crate::aws::{
-        Environment, FunctionConfiguration, FunctionName, PolicyDocument, Protocol, RoleName, SecurityGroupId, Setting,
+        Environment, FunctionConfiguration, FunctionName, IamWrite, LambdaWrite, PolicyDocument, Protocol, RoleName,
+        SecurityGroupId, Setting,
     };
 
     fn group() -> SecurityGroupId {

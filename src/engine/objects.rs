@@ -267,13 +267,8 @@ fn news(before: &[Condition], after: &[Condition], done: &[Write], repairs: &[Re
     let mut news = match (repairs, done) {
         ([], []) => Vec::new(),
         ([], done) => {
-            let done: Vec<String> = done
-                .iter()
-                .map(|write| {
-                    let (service, operation) = write.operation();
-                    format!("{service}:{operation} {}", write.resource())
-                })
-                .collect();
+            let done: Vec<String> =
+                done.iter().map(|write| format!("{} {}", write.operation(), write.resource())).collect();
             vec![News { type_: EventType::Normal, reason: Reason::Applying.as_str(), note: done.join("; ") }]
         }
         (repairs, _) => repairs
@@ -310,8 +305,10 @@ mod tests {
     use k8s_openapi::jiff::Timestamp;
 
     use super::*;
-    use crate::aws::IamWrite;
-    use crate::engine::drift::{BeforeRepair, repairs};
+    use crate::{
+        aws::{BeforeRepair, IamWrite},
+        engine::drift::repairs,
+    };
 
     fn shown(leg: Leg) -> Vec<Condition> {
         fold(&[leg], &[], Some(1), Timestamp::UNIX_EPOCH)

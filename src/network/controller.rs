@@ -26,13 +26,13 @@ use crate::{
         condition::{ConditionType, Leg, LegState as LegStanding, Reason, is_true, wait_state},
         network::NetworkKey,
     },
-    aws::{AwsError, Ec2Write, EndpointState, Failure, SecurityGroupId, Snapshot, VpcEndpoint, Write},
+    aws::{AwsError, BeforeRepair, Ec2Write, EndpointState, Failure, SecurityGroupId, Snapshot, VpcEndpoint, Write},
     engine::{
         Context, Converged, Error, Freshness, Guarded, LateWriteCheck, Pace, ReadBy, Released, add_finalizer,
         apply_status,
         context::{key, key_of, subnets_of},
         converge,
-        drift::{BeforeRepair, moves, repairs},
+        drift::{moves, repairs},
         explain_undecoded, explain_unreadable, is_held, observe_ready, remove_finalizer, stored, tell, tell_refused,
         without_values,
     },
@@ -353,7 +353,7 @@ async fn keep(
         // What a network writes to IAM is the end of roles that apps left to it, and no repair. Nor is it one that an endpoint
         // follows its VPC into a zone, where nobody changed the endpoint's own subnets.
         let is_as_it_was = found.is_none_or(|found| ctx.settled(&subnets_of(&uid), &found));
-        let is_repair = |write: &&Write| write.operation().0 == "ec2" && !(is_as_it_was && moves(write));
+        let is_repair = |write: &&Write| write.operation().service == "ec2" && !(is_as_it_was && moves(write));
         repairs(&news.iter().filter(is_repair).cloned().collect::<Vec<_>>(), &BeforeRepair::default())
     } else {
         Vec::new()

@@ -6,76 +6,88 @@ use crate::{
     identity::{TAG_HANDED_OVER, is_retained},
 };
 
-/// Whether the write can only be made, or only be meant, once another write of the same plan is done. What takes away
-/// stands on nothing: what somebody opened is closed whatever else cannot be done.
+/// Whether the write can be made, or makes sense, only after another write of the same plan is done.
+///
+/// # Guarantees
+/// A write that takes something away waits only for what AWS asks to be gone before: access that somebody opened is closed even if
+/// every other write fails.
 pub fn stands_on(write: &Write, earlier: &Write) -> bool {
-    match write {
-        // A group is carried only without what AWS, or somebody else, lets through it.
-        Write::Ec2(Ec2Write::ModifyVpcEndpoint { change, .. }) => match earlier {
-            Write::Ec2(
-                Ec2Write::RevokeSecurityGroupIngress { group, .. } | Ec2Write::RevokeSecurityGroupEgress { group, .. },
-            ) => change.add_security_groups.contains(group),
-            Write::Ec2(Ec2Write::ModifyVpcEndpoint { change: first, .. }) => {
-                // Of too many foreign groups the last one goes when ours comes.
-                !change.add_security_groups.is_empty() && !first.remove_security_groups.is_empty()
-            }
-            _ => false,
-        },
-        Write::Ec2(Ec2Write::CreateVpcEndpoint(new)) => match earlier {
-            Write::Ec2(
-                Ec2Write::AuthorizeSecurityGroupIngress { group, .. }
-                | Ec2Write::AuthorizeSecurityGroupEgress { group, .. }
-                | Ec2Write::RevokeSecurityGroupIngress { group, .. }
-                | Ec2Write::RevokeSecurityGroupEgress { group, .. },
-            ) => new.security_groups.contains(group),
-            _ => false,
-        },
-        // EC2 refuses while a rule of another group names it.
-        Write::Ec2(Ec2Write::DeleteSecurityGroup { group }) => match earlier {
-            Write::Ec2(
-                Ec2Write::RevokeSecurityGroupIngress { rules, .. } | Ec2Write::RevokeSecurityGroupEgress { rules, .. },
-            ) => rules.iter().any(|rule| rule.peer == Peer::Group(group.clone())),
-            _ => false,
-        },
-        // The operator may write the policies of no other role than one under the boundary.
-        Write::Iam(IamWrite::PutRolePolicy { role, .. }) => match earlier {
-            Write::Iam(IamWrite::CreateRole { name, .. }) => name == role,
-            Write::Iam(IamWrite::PutRolePermissionsBoundary { role: bound, .. }) => bound == role,
-            _ => false,
-        },
-        Write::Iam(
-            IamWrite::PutRolePermissionsBoundary { role, .. }
-            | IamWrite::UpdateAssumeRolePolicy { role, .. }
-            | IamWrite::DeleteRolePolicy { role, .. }
-            | IamWrite::DetachRolePolicy { role, .. }
-            | IamWrite::UntagRole { role, .. },
-        ) => {
-            matches!(earlier, Write::Iam(IamWrite::CreateRole { name, .. }) if name == role)
+    write.describe().is_of_what_is_created_by(&earlier.describe())
+        || match write {
+            Write::Ec2(write) => matches!(earlier, Write::Ec2(earlier) if ec2_stands_on(write, earlier)),
+            Write::Iam(write) => role_stands_on(write, earlier),
+            // The tags of an app's role say where the app's other resources are: the role is created first.
+            Write::Logs(LogsWrite::CreateLogGroup { .. }) => matches!(earlier, Write::Iam(IamWrite::CreateRole { .. })),
+            Write::Lambda(write) => function_stands_on(write, earlier),
+            Write::Logs(_) => false,
         }
-        // IAM refuses while a policy is left.
-        Write::Iam(IamWrite::DeleteRole { role }) => match earlier {
-            Write::Iam(IamWrite::DeleteRolePolicy { role: of, .. } | IamWrite::DetachRolePolicy { role: of, .. }) => {
-                of == role
-            }
-            _ => false,
-        },
-        // By the role's tags it is known that everything else has its own, and, where the role is handed over, that
+}
+
+fn ec2_stands_on(write: &Ec2Write, earlier: &Ec2Write) -> bool {
+    use Ec2Write::{
+        AuthorizeSecurityGroupEgress, AuthorizeSecurityGroupIngress, CreateSecurityGroup, CreateVpcEndpoint,
+        DeleteSecurityGroup, ModifyVpcEndpoint, RevokeSecurityGroupEgress, RevokeSecurityGroupIngress,
+    };
+    match (write, earlier) {
+        // An endpoint gets a group only after the group is without the rules of AWS and of others.
+        (
+            ModifyVpcEndpoint { change, .. },
+            RevokeSecurityGroupIngress { group, .. } | RevokeSecurityGroupEgress { group, .. },
+        ) => change.add_security_groups.contains(group),
+        // An endpoint never has no group: its last foreign group is removed by the write that adds ours.
+        (ModifyVpcEndpoint { change, .. }, ModifyVpcEndpoint { change: first, .. }) => {
+            !change.add_security_groups.is_empty() && !first.remove_security_groups.is_empty()
+        }
+        (
+            CreateVpcEndpoint(new),
+            AuthorizeSecurityGroupIngress { group, .. }
+            | AuthorizeSecurityGroupEgress { group, .. }
+            | RevokeSecurityGroupIngress { group, .. }
+            | RevokeSecurityGroupEgress { group, .. },
+        ) => new.security_groups.contains(group),
+        // EC2 refuses to delete a group that a rule of another group names.
+        (
+            DeleteSecurityGroup { group },
+            RevokeSecurityGroupIngress { rules, .. } | RevokeSecurityGroupEgress { rules, .. },
+        ) => rules.iter().any(|rule| rule.peer == Peer::Group(group.clone())),
+        // Of two clusters with one installation id, the one that creates the first group creates the second, too.
+        (CreateSecurityGroup { vpc, .. }, CreateSecurityGroup { vpc: first, .. }) => vpc == first,
+        _ => false,
+    }
+}
+
+fn role_stands_on(write: &IamWrite, earlier: &Write) -> bool {
+    match (write, earlier) {
+        // The operator may write policies only to a role under the boundary.
+        (
+            IamWrite::PutRolePolicy { role, .. },
+            Write::Iam(IamWrite::PutRolePermissionsBoundary { role: bound, .. }),
+        ) => role == bound,
+        // IAM refuses to delete a role that has a policy.
+        (
+            IamWrite::DeleteRole { role },
+            Write::Iam(IamWrite::DeleteRolePolicy { role: of, .. } | IamWrite::DetachRolePolicy { role: of, .. }),
+        ) => role == of,
+        // The role's tags say that every other resource of the app has its tags, and of a role that is handed over that
         // everything else is done.
-        Write::Iam(IamWrite::TagRole { role, tags }) => match earlier.tagging() {
+        (IamWrite::TagRole { tags, .. }, earlier) => match earlier.tagging() {
             Tagging::Other => true,
             Tagging::Role => false,
-            Tagging::None => {
-                creates_role(earlier, role.as_str()) || tags.contains_key(TAG_HANDED_OVER) || is_retained(tags)
-            }
+            Tagging::None => tags.contains_key(TAG_HANDED_OVER) || is_retained(tags),
         },
-        Write::Logs(LogsWrite::PutRetentionPolicy { name, .. }) => {
-            matches!(earlier, Write::Logs(LogsWrite::CreateLogGroup { name: it, .. }) if it == name)
-        }
-        // The tags of an app's role tell where the rest of it is: nothing of it comes first.
-        Write::Logs(LogsWrite::CreateLogGroup { .. }) => matches!(earlier, Write::Iam(IamWrite::CreateRole { .. })),
-        // A function never runs as a role that allows more than it should, and never without a place for its log.
-        Write::Lambda(LambdaWrite::CreateFunction(new)) => match earlier {
-            Write::Logs(LogsWrite::CreateLogGroup { .. } | LogsWrite::PutRetentionPolicy { .. }) => true,
+        _ => false,
+    }
+}
+
+fn function_stands_on(write: &LambdaWrite, earlier: &Write) -> bool {
+    match (write, earlier) {
+        // A function never runs with a role that allows more than it should, and never without its log group.
+        (
+            LambdaWrite::CreateFunction(_),
+            Write::Logs(LogsWrite::CreateLogGroup { .. } | LogsWrite::PutRetentionPolicy { .. }),
+        ) => true,
+        (
+            LambdaWrite::CreateFunction(new),
             Write::Iam(
                 IamWrite::CreateRole { name: role, .. }
                 | IamWrite::PutRolePermissionsBoundary { role, .. }
@@ -83,36 +95,15 @@ pub fn stands_on(write: &Write, earlier: &Write) -> bool {
                 | IamWrite::PutRolePolicy { role, .. }
                 | IamWrite::DeleteRolePolicy { role, .. }
                 | IamWrite::DetachRolePolicy { role, .. },
-            ) => role.as_str() == new.name.as_str(),
-            _ => false,
-        },
+            ),
+        ) => role.as_str() == new.name.as_str(),
         // The role and the function of an app have one name.
-        Write::Lambda(LambdaWrite::UpdateFunctionConfiguration { name, .. }) => creates_role(earlier, name.as_str()),
-        // Of two clusters that begin with one id, who comes first has both groups.
-        Write::Ec2(Ec2Write::CreateSecurityGroup { vpc, .. }) => {
-            matches!(earlier, Write::Ec2(Ec2Write::CreateSecurityGroup { vpc: first, .. }) if first == vpc)
-        }
-        Write::Ec2(
-            Ec2Write::AuthorizeSecurityGroupIngress { .. }
-            | Ec2Write::AuthorizeSecurityGroupEgress { .. }
-            | Ec2Write::RevokeSecurityGroupIngress { .. }
-            | Ec2Write::RevokeSecurityGroupEgress { .. }
-            | Ec2Write::DeleteNetworkInterface { .. }
-            | Ec2Write::DeleteVpcEndpoints { .. }
-            | Ec2Write::CreateTags { .. },
-        )
-        | Write::Iam(IamWrite::CreateRole { .. })
-        | Write::Logs(LogsWrite::TagResource { .. } | LogsWrite::DeleteLogGroup { .. })
-        | Write::Lambda(
-            LambdaWrite::UpdateFunctionCode { .. }
-            | LambdaWrite::DeleteFunction { .. }
-            | LambdaWrite::TagResource { .. },
-        ) => false,
+        (
+            LambdaWrite::UpdateFunctionConfiguration { name, .. },
+            Write::Iam(IamWrite::CreateRole { name: role, .. }),
+        ) => role.as_str() == name.as_str(),
+        _ => false,
     }
-}
-
-fn creates_role(write: &Write, role: &str) -> bool {
-    matches!(write, Write::Iam(IamWrite::CreateRole { name, .. }) if name.as_str() == role)
 }
 
 /// Whether the write, once done, leaves room for another that a quota kept from being made.

@@ -278,7 +278,7 @@ async fn the_id_is_recorded_before_anything_is_created() {
         let seen = Arc::clone(&early);
         // What a crash at this write would leave.
         scene.aws.watched_by(Box::new(move |_, write, _, _| {
-            let path = if write.operation().0 == "ec2" { path.clone() } else { app("bot") };
+            let path = if write.operation().service == "ec2" { path.clone() } else { app("bot") };
             let recorded = kubernetes.get(&path).expect("the object")["status"]["installationId"].clone();
             if recorded != "test" {
                 seen.lock().expect("nobody panicked").push(format!("{path}: {write:?}"));

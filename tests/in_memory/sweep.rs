@@ -98,7 +98,7 @@ async fn a_removal_interrupted_after_any_write_comes_to_the_same_end_when_run_ag
             let stop = CancellationToken::new();
             let (told, mut count) = (stop.clone(), 0);
             scene.aws.watched_by(Box::new(move |_, write, _, _| {
-                assert!(!write.operation().1.starts_with("Create"), "{write:?}");
+                assert!(!write.operation().name.starts_with("Create"), "{write:?}");
                 count += 1;
                 if count == interrupted_after {
                     told.cancel();

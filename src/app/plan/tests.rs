@@ -127,7 +127,7 @@ fn denied() -> AwsError {
 }
 
 fn operations(plan: &Plan) -> Vec<&'static str> {
-    plan.steps.iter().map(|step| step.write.operation().1).collect()
+    plan.steps.iter().map(|step| step.write.operation().name).collect()
 }
 
 #[test]
@@ -427,7 +427,7 @@ fn what_is_gone_is_created_again_and_nothing_else_is_written() {
         let mut observed = at_rest();
         change(&mut observed);
         let plan = decided(&observed);
-        plan.steps.iter().map(|step| step.write.operation().1).collect::<Vec<_>>()
+        plan.steps.iter().map(|step| step.write.operation().name).collect::<Vec<_>>()
     };
     assert_eq!(without(|it| it.role = None), ["CreateRole", "PutRolePolicy"]);
     assert_eq!(without(|it| it.log_group = None), ["CreateLogGroup", "PutRetentionPolicy"]);
@@ -617,13 +617,13 @@ fn a_role_that_lambda_may_still_need_is_reduced_to_releasing_interfaces_and_hand
     role.attached_policies.insert("arn:aws:iam::aws:policy/ReadOnlyAccess".to_owned());
     let left = Observed { role: Some(role.clone()), interfaces, ..nothing() };
     let plan = teardown(&identity(), &left, &Governance::default());
-    let operations: Vec<&str> = plan.steps.iter().map(|step| step.write.operation().1).collect();
+    let operations: Vec<&str> = plan.steps.iter().map(|step| step.write.operation().name).collect();
     assert_eq!(operations, ["DetachRolePolicy", "PutRolePolicy", "TagRole"], "reduced before it is handed over");
 
     let trust_policy = PolicyDocument::new(&serde_json::json!({"Statement": []}));
     let nobody_may = Role { trust_policy, ..role.clone() };
     let plan = teardown(&identity(), &Observed { role: Some(nobody_may), ..left.clone() }, &Governance::default());
-    let operations: Vec<&str> = plan.steps.iter().map(|step| step.write.operation().1).collect();
+    let operations: Vec<&str> = plan.steps.iter().map(|step| step.write.operation().name).collect();
     let wanted = ["DetachRolePolicy", "UpdateAssumeRolePolicy", "PutRolePolicy", "TagRole"];
     assert_eq!(operations, wanted, "Lambda must be able to assume it");
 
@@ -639,7 +639,7 @@ fn a_role_that_lambda_may_still_need_is_reduced_to_releasing_interfaces_and_hand
 
     let desired = desired();
     let back = super::plan(&desired, &Observed { interfaces: BTreeSet::new(), ..handed_over });
-    let operations: Vec<&str> = back.steps.iter().map(|step| step.write.operation().1).take(2).collect();
+    let operations: Vec<&str> = back.steps.iter().map(|step| step.write.operation().name).take(2).collect();
     assert_eq!(operations, ["UntagRole", "PutRolePolicy"], "an app of the same name takes it back");
 }
 
@@ -822,7 +822,7 @@ fn an_app_that_goes_leaves_what_is_somebody_else_s_and_does_not_wait_for_it() {
     };
     assert_eq!(teardown(&identity(), &all_foreign, &Governance::default()), Plan::default());
     let plan = teardown(&identity(), &Observed { role: Some(role()), ..all_foreign }, &Governance::default());
-    let operations: Vec<&str> = plan.steps.iter().map(|step| step.write.operation().1).collect();
+    let operations: Vec<&str> = plan.steps.iter().map(|step| step.write.operation().name).collect();
     assert_eq!(operations, ["DeleteRolePolicy", "DeleteRole"], "what is ours goes");
 }
 
@@ -850,7 +850,7 @@ fn what_only_tags_comes_last_and_the_role_s_after_all_that_are_known_by_them() {
     let mut desired = Desired { tags: platform.tagged(identity().tags()), ..desired() };
     desired.role.governance = platform.clone();
     let operations = |observed: &Observed| -> Vec<&str> {
-        super::plan(&desired, observed).steps.iter().map(|step| step.write.operation().1).collect()
+        super::plan(&desired, observed).steps.iter().map(|step| step.write.operation().name).collect()
     };
     let mut opened = role();
     opened.attached_policies.insert("arn:aws:iam::aws:policy/AdministratorAccess".to_owned());

@@ -5,8 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{code, document, section, table};
 use crate::{
     app::ProbeResult,
-    aws::pacing::Held,
-    engine::drift,
+    aws::{DriftKind, pacing::Held},
     metrics::{Metrics, STABILITY, Stability},
 };
 
@@ -41,7 +40,7 @@ pub fn page() -> String {
     let values = |names: &mut dyn Iterator<Item = &'static str>| names.map(code).collect::<Vec<_>>().join(", ");
     let of_labels = [
         ("`code`", "AWS's error code, or `OK`".to_owned()),
-        ("`kind` of drift", values(&mut drift::Kind::ALL.iter().map(|kind| kind.as_str()))),
+        ("`kind` of drift", values(&mut DriftKind::ALL.iter().map(|kind| kind.as_str()))),
         ("`kind` of all others", values(&mut ["app", "network"].into_iter())),
         ("`result` of reconciles", values(&mut ["finished", "error"].into_iter())),
         ("`result` of probes", values(&mut ProbeResult::ALL.iter().map(|result| result.as_str()))),
@@ -109,7 +108,7 @@ fn counted() -> String {
         metrics.aws_held_back(Held { service: "ec2", operation: "CreateVpcEndpoint", wait });
     }
     metrics.reconciled("app", true, took);
-    metrics.drift_repaired(drift::Kind::EndpointPolicy);
+    metrics.drift_repaired(DriftKind::EndpointPolicy);
     metrics.ready_after("app", took);
     metrics.woken("app", "team-a/app".to_owned());
     metrics.count_object("app", "Ready", "True");

@@ -1,11 +1,11 @@
-//! The operator's IAM policy, from the table in `permissions`.
+//! The operator's IAM policy, from the actions in `permissions`.
 
 use serde_json::Value;
 
 use super::{code, document, section, table};
 use crate::{
-    aws::Partition,
-    permissions::{Operator, ResourceScope, TABLE},
+    aws::{Partition, ResourceScope},
+    permissions::{AllowedAction, Operator, allowed_actions},
 };
 
 /// The page.
@@ -13,17 +13,17 @@ pub fn page() -> String {
     let introduction = "Each action that the operator's policy allows, and why. `iam-policy` prints the policy of your installation \
                         ([permissions of the operator](../concepts/permissions.md)); here the installation is `prod`, the account \
                         `123456789012`, and apps may name `vpc-0abc1234`. `sts:GetCallerIdentity` needs no permission.";
-    let actions = TABLE.iter().map(|(action, scope, cause)| {
-        let why = cause
+    let actions = allowed_actions().into_iter().map(|AllowedAction { action, scope, needed_by }| {
+        let why = needed_by
             .map_or_else(|| "The operator makes this call.".to_owned(), |cause| format!("AWS asks for it in {cause}."));
-        [code(action), format!("[{scope:?}](#{})", format!("{scope:?}").to_lowercase()), why]
+        [code(&action), format!("[{scope:?}](#{})", format!("{scope:?}").to_lowercase()), why]
     });
     let document_of_operator = operator().document();
     let statements = document_of_operator["Statement"].as_array().expect("statements");
     let of_statement = statements.iter().map(|statement| {
         let sid = statement["Sid"].as_str().expect("a sid");
-        let scope =
-            TABLE.iter().map(|(_, scope, _)| *scope).find(|scope| format!("{scope:?}") == sid).expect("a scope");
+        let is_meant = |allowed: &AllowedAction| format!("{:?}", allowed.scope) == sid;
+        let scope = allowed_actions().into_iter().find(is_meant).expect("a scope").scope;
         let condition = statement.get("Condition").map_or_else(
             || "No condition.".to_owned(),
             |condition| format!("Condition: {}", code(&condition.to_string())),

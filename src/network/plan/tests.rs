@@ -184,7 +184,7 @@ fn denied() -> AwsError {
 }
 
 fn operations(plan: &Plan) -> Vec<&'static str> {
-    plan.steps.iter().map(|step| step.write.operation().1).collect()
+    plan.steps.iter().map(|step| step.write.operation().name).collect()
 }
 
 /// No VPC is refused for more than this is: each refusal of placement comes to the same.
@@ -579,7 +579,7 @@ fn tags_that_aws_may_refuse_keep_no_rule_and_no_policy_from_being_put_right() {
     }
     amiss.endpoints[0].tags.remove(TAG_NAME);
     amiss.endpoints[0].policy = None;
-    let operations: Vec<&str> = decided(&amiss).steps.iter().map(|step| step.write.operation().1).collect();
+    let operations: Vec<&str> = decided(&amiss).steps.iter().map(|step| step.write.operation().name).collect();
     let wanted = ["RevokeSecurityGroupEgress", "RevokeSecurityGroupEgress", "ModifyVpcEndpoint"];
     assert_eq!(operations[..3], wanted);
     assert_eq!(operations[3..], ["CreateTags"; 3]);
@@ -741,7 +741,7 @@ fn the_role_of_an_app_that_is_gone_goes_with_the_last_interface_that_it_is_kept_
             interfaces.iter().map(|n| (eni(*n), interface(*n))).collect(),
         )
     };
-    let operations = |plan: &Plan| plan.steps.iter().map(|step| step.write.operation().1).collect::<Vec<_>>();
+    let operations = |plan: &Plan| plan.steps.iter().map(|step| step.write.operation().name).collect::<Vec<_>>();
     assert_eq!(operations(&decided(&with(at_rest(), &[1, 2]))), Vec::<&str>::new(), "kept, and nobody is told to wait");
     assert!(!decided(&with(at_rest(), &[1, 2])).needs_fresh_look());
     assert_eq!(operations(&decided(&with(at_rest(), &[2]))), ["DeleteRolePolicy", "DeleteRole"]);

@@ -1,7 +1,7 @@
 //! The writes that a removal may make. A type that cannot hold any other: whatever is decided, nothing is created.
 
 use crate::{
-    aws::{Ec2Write, IamWrite, LambdaWrite, LogsWrite, Write},
+    aws::{Ec2Write, Effect, IamWrite, Operation, Write},
     identity::{TAG_HANDED_OVER, TAG_RETAINED},
     policy::{handed_over_policy, trust_policy},
 };
@@ -12,12 +12,10 @@ pub struct Removal(Write);
 
 /// A write that is no [`Removal`], as a sentence.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{service}:{operation} {resource} is not made: a removal creates and widens nothing")]
+#[error("{operation} {resource} is not made: a removal creates and widens nothing")]
 pub struct NoRemoval {
-    /// The service prefix, as IAM names it.
-    pub service: &'static str,
-    /// The operation, as CloudTrail names it.
-    pub operation: &'static str,
+    /// The operation that would have been called.
+    pub operation: &'static Operation,
     /// What it was about.
     pub resource: String,
 }
@@ -34,21 +32,8 @@ impl TryFrom<Write> for Removal {
 
     fn try_from(write: Write) -> Result<Self, NoRemoval> {
         let removes = match &write {
-            Write::Ec2(
-                Ec2Write::RevokeSecurityGroupIngress { .. }
-                | Ec2Write::RevokeSecurityGroupEgress { .. }
-                | Ec2Write::DeleteSecurityGroup { .. }
-                | Ec2Write::DeleteNetworkInterface { .. }
-                | Ec2Write::DeleteVpcEndpoints { .. },
-            )
-            | Write::Iam(
-                IamWrite::DeleteRolePolicy { .. }
-                | IamWrite::DetachRolePolicy { .. }
-                | IamWrite::DeleteRole { .. }
-                | IamWrite::PutRolePermissionsBoundary { .. },
-            )
-            | Write::Logs(LogsWrite::DeleteLogGroup { .. })
-            | Write::Lambda(LambdaWrite::DeleteFunction { .. }) => true,
+            _ if write.describe().effect == Effect::TakesAway => true,
+            Write::Iam(IamWrite::PutRolePermissionsBoundary { .. }) => true,
             // A retired role is left with what Lambda needs to release interfaces.
             Write::Iam(IamWrite::PutRolePolicy { document, .. }) => *document == handed_over_policy(),
             Write::Iam(IamWrite::UpdateAssumeRolePolicy { trust_policy: document, .. }) => *document == trust_policy(),
@@ -57,29 +42,12 @@ impl TryFrom<Write> for Removal {
                 tags.contains_key(TAG_RETAINED) || tags.contains_key(TAG_HANDED_OVER)
             }
             Write::Ec2(Ec2Write::CreateTags { tags, .. }) => tags.keys().all(|key| key == TAG_RETAINED),
-            Write::Ec2(
-                Ec2Write::CreateSecurityGroup { .. }
-                | Ec2Write::AuthorizeSecurityGroupIngress { .. }
-                | Ec2Write::AuthorizeSecurityGroupEgress { .. }
-                | Ec2Write::CreateVpcEndpoint(_)
-                | Ec2Write::ModifyVpcEndpoint { .. },
-            )
-            | Write::Iam(IamWrite::CreateRole { .. } | IamWrite::UntagRole { .. })
-            | Write::Logs(
-                LogsWrite::CreateLogGroup { .. } | LogsWrite::PutRetentionPolicy { .. } | LogsWrite::TagResource { .. },
-            )
-            | Write::Lambda(
-                LambdaWrite::CreateFunction(_)
-                | LambdaWrite::UpdateFunctionConfiguration { .. }
-                | LambdaWrite::UpdateFunctionCode { .. }
-                | LambdaWrite::TagResource { .. },
-            ) => false,
+            _ => false,
         };
         if removes {
             return Ok(Self(write));
         }
-        let ((service, operation), resource) = (write.operation(), write.resource());
-        Err(NoRemoval { service, operation, resource })
+        Err(NoRemoval { operation: write.operation(), resource: write.resource() })
     }
 }
 
@@ -90,8 +58,8 @@ mod tests {
     use super::*;
     use crate::{
         aws::{
-            Architecture, EndpointChange, Environment, FunctionConfiguration, NewFunction, NewVpcEndpoint, Package,
-            PolicyDocument, Tags,
+            Architecture, EndpointChange, Environment, FunctionConfiguration, LambdaWrite, LogsWrite, NewFunction,
+            NewVpcEndpoint, Package, PolicyDocument, Tags,
         },
         identity::TAG_INSTALLATION,
     };
@@ -185,7 +153,7 @@ mod tests {
     fn no_removal_makes_anything_or_gives_anything_more() {
         for write in creating() {
             let refused = Removal::try_from(write.clone()).expect_err("it is no removal").to_string();
-            assert!(refused.contains(write.operation().1), "{refused}");
+            assert!(refused.contains(write.operation().name), "{refused}");
         }
     }
 

@@ -37,6 +37,7 @@ use std::{
 };
 
 use futures::{FutureExt as _, future::join_all};
+use private_genai_operator::aws::Operation;
 
 use call::Call;
 use ledger::Ledger;
@@ -136,11 +137,7 @@ async fn try_all(tried: &str, concern: fn(&Call) -> bool) {
 
 /// The writes that the operator's code names.
 fn named_in_the_code() -> BTreeSet<String> {
-    let writes = include_str!("../../../src/aws/write.rs").lines().filter_map(|line| {
-        let (service, operation) = line.trim().split_once("=> (\"")?.1.split_once("\", \"")?;
-        Some(format!("{service}:{}", operation.split_once('"')?.0))
-    });
-    writes.collect()
+    Operation::all().filter(|operation| operation.is_write).map(ToString::to_string).collect()
 }
 
 fn is_renewal(call: &Call) -> bool {

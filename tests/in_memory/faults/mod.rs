@@ -19,6 +19,7 @@ use std::{
     time::Duration,
 };
 
+use private_genai_operator::aws::Operation;
 use tokio::time::sleep;
 
 use self::{
@@ -78,21 +79,6 @@ fn rows() -> Vec<Row> {
     rows
 }
 
-/// The calls that the operator's code names: `Write::operation`, and the documentation of the trait.
-fn named_in_the_code() -> BTreeSet<String> {
-    let writes = include_str!("../../../src/aws/write.rs").lines().filter_map(|line| {
-        let (service, operation) = line.trim().split_once("=> (\"")?.1.split_once("\", \"")?;
-        Some(format!("{service}:{}", operation.split_once('"')?.0))
-    });
-    let reads = include_str!("../../../src/aws/mod.rs").split('`').skip(1).step_by(2).filter(|it| {
-        let is_call = |(service, operation): (&str, &str)| {
-            ["ec2", "iam", "lambda", "logs", "sts"].contains(&service) && operation.chars().all(char::is_alphanumeric)
-        };
-        it.split_once(':').is_some_and(is_call)
-    });
-    writes.chain(reads.map(str::to_owned)).collect()
-}
-
 /// What each sample of the table holds: every row, every fault in every part of a life, and of every service. Nothing of a cell
 /// that makes no sense.
 fn facets(((part, call), kind): &Meeting) -> Vec<String> {
@@ -123,7 +109,8 @@ fn the_sample_of_faults_holds_every_call_and_every_fault() {
 fn every_call_meets_every_fault_and_heals_or_is_told_without_haste_and_heals_then() {
     let made: BTreeSet<String> =
         ROWS.iter().map(|(_, (service, operation))| format!("{service}:{operation}")).collect();
-    assert_eq!(made, named_in_the_code(), "a life makes every call that the code names, and no other");
+    let known: BTreeSet<String> = Operation::all().map(ToString::to_string).collect();
+    assert_eq!(made, known, "a life makes every call of the table, and no other");
 
     let only = std::env::var("FAULTS").unwrap_or_default();
     let all = cells();

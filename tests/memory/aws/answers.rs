@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, fmt::Display, sync::Arc};
 use async_trait::async_trait;
 use private_genai_operator::aws::{
     Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, Invocation, LogGroup,
-    NetworkInterface, NetworkInterfaceId, Region, Role, RoleListing, RoleName, RouteTable, SecurityGroup,
+    NetworkInterface, NetworkInterfaceId, Operation, Region, Role, RoleListing, RoleName, RouteTable, SecurityGroup,
     SecurityGroupId, Subnet, Tags, VpcDns, VpcEndpoint, VpcId, VpcListing, Write, Written,
 };
 
@@ -285,7 +285,7 @@ impl Aws for MemoryAws {
 
 impl MemoryAws {
     async fn write_now(&self, region: &Region, write: &Write) -> Result<Written, AwsError> {
-        let (service, operation) = write.operation();
+        let Operation { service, name: operation, .. } = write.operation();
         let call = Call { service, operation, write: true, region, resource: write.resource() };
         if self.takes_in_vain((service, operation)) {
             return self.call(call, |_| Ok((Written::Done, 1))).await;

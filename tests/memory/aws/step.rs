@@ -51,7 +51,7 @@ pub(super) fn refuse_with<T>(status: u16, code: &'static str, message: impl Into
 /// new endpoint is answered as `pending` even if it takes no time.
 pub fn step(world: &mut World, action: &Action) -> Outcome {
     let (service, operation) = match action {
-        Action::Write(_, write) => write.operation(),
+        Action::Write(_, write) => (write.operation().service, write.operation().name),
         Action::ByHand(_, by_hand) => by_hand.operation(),
         Action::Advance { .. } | Action::Happen(_) => ("aws", "TimePasses"),
     };

@@ -9,7 +9,7 @@ use private_genai_operator::{
         app::{App, FunctionStatus},
     },
     app::{self, NetworkView, RecordedFacts},
-    aws::{AwsError, Ec2Write, Failure, FunctionState, SecurityGroupId, SubnetId, Write, Written},
+    aws::{AwsError, Ec2Write, Failure, FunctionState, Operation, SecurityGroupId, SubnetId, Write, Written},
     engine::{Freshness, Pass, PassAction, Released},
     network::{self, decide::Outcome},
     plan::Plan,
@@ -33,7 +33,7 @@ use crate::memory::{
 };
 
 fn failed(write: &Write, failure: Failure, message: &str) -> AwsError {
-    let (service, operation) = write.operation();
+    let Operation { service, name: operation, .. } = write.operation();
     AwsError { service, operation, failure, code: None, message: message.to_owned(), request_id: None }
 }
 

@@ -1,0 +1,256 @@
+//! What is known of a change before it is made: by this, everything else decides about it.
+
+use std::{borrow::Cow, collections::BTreeSet};
+
+use super::{
+    Failure,
+    facts::{FunctionConfiguration, FunctionListing, LogGroup, Role, Rule, Setting, Tags},
+    ids::RoleName,
+    services::EndpointChange,
+};
+
+/// The description of one [`Write`](super::Write).
+#[derive(Clone, Debug)]
+pub struct Description<'a> {
+    /// The kind of the resource that changes.
+    pub kind: ResourceKind,
+    /// The id, the name or the ARN of the resource.
+    pub resource: Cow<'a, str>,
+    /// What the change does to the resource.
+    pub effect: Effect,
+    /// The tables of a [`Snapshot`](super::Snapshot) that the change makes obsolete.
+    pub invalidates: Invalidates<'a>,
+    /// The refusal that means that the work was done before. `None` where every refusal may have another cause, such as a resource
+    /// of somebody else with the same name.
+    pub done_already: Option<Failure>,
+    /// Whether IAM allows the change by what the role is now: by its boundary (`iam:PermissionsBoundary`) and by its path, which
+    /// IAM does not know of a role that is gone. Such a change may be denied because the role was not read again.
+    pub is_judged_by_role: bool,
+    /// What the change puts right, if it repairs drift.
+    pub repair: Repair<'a>,
+}
+
+impl<'a> Description<'a> {
+    /// A change that repairs nothing. What takes away is done already where there is no such thing.
+    pub(super) fn new(
+        kind: ResourceKind,
+        resource: impl Into<Cow<'a, str>>,
+        effect: Effect,
+        invalidates: Invalidates<'a>,
+    ) -> Self {
+        Self {
+            kind,
+            resource: resource.into(),
+            effect,
+            invalidates,
+            done_already: (effect == Effect::TakesAway).then_some(Failure::NotFound),
+            is_judged_by_role: false,
+            repair: Repair::Never,
+        }
+    }
+
+    /// Whether the change needs that the other one, which creates the same resource, is done.
+    pub fn is_of_what_is_created_by(&self, creation: &Self) -> bool {
+        creation.effect == Effect::Creates
+            && matches!(self.effect, Effect::Changes | Effect::Tags)
+            && (self.kind, &self.resource) == (creation.kind, &creation.resource)
+    }
+}
+
+/// The kind of a resource in AWS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "each is what its name says")]
+pub enum ResourceKind {
+    SecurityGroup,
+    NetworkInterface,
+    /// An endpoint that has no id yet: it is named by its service and its VPC.
+    NewEndpoint,
+    Endpoint,
+    Role,
+    LogGroup,
+    Function,
+}
+
+impl ResourceKind {
+    /// The words for people, before the id or the name.
+    pub fn noun(self) -> &'static str {
+        match self {
+            Self::SecurityGroup => "Security group",
+            Self::NetworkInterface => "Network interface",
+            Self::NewEndpoint => "Endpoint for",
+            Self::Endpoint => "Endpoint",
+            Self::Role => "Role",
+            Self::LogGroup => "Log group",
+            Self::Function => "Function",
+        }
+    }
+}
+
+/// What a change does to a resource.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Effect {
+    /// The resource is created.
+    Creates,
+    /// The resource is changed.
+    Changes,
+    /// The resource is given tags, and nothing else.
+    Tags,
+    /// The resource, or a part of it, is deleted, and nothing is widened.
+    TakesAway,
+}
+
+/// The tables of a snapshot that a change makes obsolete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the tables")]
+pub enum Invalidates<'a> {
+    /// No table shows what changes.
+    Nothing,
+    SecurityGroups,
+    Endpoints,
+    EndpointsAndSecurityGroups,
+    /// The table of roles, and what is known of this one.
+    Role(&'a RoleName),
+    LogGroups,
+    Functions,
+}
+
+/// What a change puts right, in words for an Event.
+#[derive(Clone, Debug)]
+pub enum Repair<'a> {
+    /// The change is never a repair: housekeeping, or a deletion for good.
+    Never,
+    /// The resource was gone, and is created again.
+    Recreates(DriftKind),
+    /// The resource had failed, and is deleted, to be created again.
+    DeletesFailed(DriftKind),
+    /// Rules of a security group, and what is done to them.
+    Rules(&'static str, &'a BTreeSet<Rule>),
+    /// Parts of an endpoint.
+    Endpoint(&'a EndpointChange),
+    /// A policy of a role, by name or ARN, and what is done to it.
+    Policy(DriftKind, &'a str, &'static str),
+    /// One attribute of a resource.
+    Attribute {
+        /// Which kind of drift it was.
+        drift: DriftKind,
+        /// The attribute.
+        name: &'static str,
+        /// Its value before, where that is known and can be shown.
+        before: fn(&BeforeRepair) -> Option<String>,
+        /// Its value now, where that can be shown.
+        after: Option<String>,
+    },
+    /// The configuration of a function, and settings that are put back to those of a new function.
+    Configuration(&'a FunctionConfiguration, &'a BTreeSet<Setting>),
+    /// The tags of a resource.
+    Tags(&'a Tags),
+}
+
+/// What there was of an app before anything was put right.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is what its name says")]
+pub struct BeforeRepair {
+    pub function: Option<FunctionListing>,
+    pub role: Option<Role>,
+    pub log_group: Option<LogGroup>,
+}
+
+/// What somebody changed: bounded, so that it can be a label of a metric.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "each is what its name says")]
+pub enum DriftKind {
+    Group,
+    Rule,
+    Endpoint,
+    EndpointPolicy,
+    EndpointGroups,
+    EndpointSubnets,
+    PrivateDns,
+    AddressFamilies,
+    Role,
+    PermissionsBoundary,
+    TrustPolicy,
+    RolePolicy,
+    ForeignPolicy,
+    LogGroup,
+    Retention,
+    Function,
+    FunctionConfiguration,
+    FunctionSettings,
+    FunctionCode,
+    Tags,
+}
+
+impl DriftKind {
+    /// Every one.
+    pub const ALL: &[Self] = &[
+        Self::Group,
+        Self::Rule,
+        Self::Endpoint,
+        Self::EndpointPolicy,
+        Self::EndpointGroups,
+        Self::EndpointSubnets,
+        Self::PrivateDns,
+        Self::AddressFamilies,
+        Self::Role,
+        Self::PermissionsBoundary,
+        Self::TrustPolicy,
+        Self::RolePolicy,
+        Self::ForeignPolicy,
+        Self::LogGroup,
+        Self::Retention,
+        Self::Function,
+        Self::FunctionConfiguration,
+        Self::FunctionSettings,
+        Self::FunctionCode,
+        Self::Tags,
+    ];
+
+    /// The value of the metric's label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Group => "group",
+            Self::Rule => "rule",
+            Self::Endpoint => "endpoint",
+            Self::EndpointPolicy => "endpoint_policy",
+            Self::EndpointGroups => "endpoint_groups",
+            Self::EndpointSubnets => "endpoint_subnets",
+            Self::PrivateDns => "private_dns",
+            Self::AddressFamilies => "address_families",
+            Self::Role => "role",
+            Self::PermissionsBoundary => "permissions_boundary",
+            Self::TrustPolicy => "trust_policy",
+            Self::RolePolicy => "role_policy",
+            Self::ForeignPolicy => "foreign_policy",
+            Self::LogGroup => "log_group",
+            Self::Retention => "retention",
+            Self::Function => "function",
+            Self::FunctionConfiguration => "function_configuration",
+            Self::FunctionSettings => "function_settings",
+            Self::FunctionCode => "function_code",
+            Self::Tags => "tags",
+        }
+    }
+
+    /// Whether the resource itself was gone. What else is written to the new resource is part of that repair.
+    pub fn is_whole(self) -> bool {
+        match self {
+            Self::Group | Self::Endpoint | Self::Role | Self::LogGroup | Self::Function => true,
+            Self::Rule
+            | Self::EndpointPolicy
+            | Self::EndpointGroups
+            | Self::EndpointSubnets
+            | Self::PrivateDns
+            | Self::AddressFamilies
+            | Self::PermissionsBoundary
+            | Self::TrustPolicy
+            | Self::RolePolicy
+            | Self::ForeignPolicy
+            | Self::Retention
+            | Self::FunctionConfiguration
+            | Self::FunctionSettings
+            | Self::FunctionCode
+            | Self::Tags => false,
+        }
+    }
+}

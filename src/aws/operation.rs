@@ -1,0 +1,171 @@
+//! The operations of AWS that the operator calls, each with what IAM asks for it and how often it may be called. One row each, in
+//! [`services`](super::services).
+
+use std::fmt;
+
+use super::{
+    pacing::Rate,
+    services::{ec2, iam, lambda, logs, sts},
+};
+
+/// One operation of an AWS API.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// The service prefix, as IAM names it.
+    pub service: &'static str,
+    /// The name of the operation, as CloudTrail names it.
+    pub name: &'static str,
+    /// What the operator's own policy allows for it.
+    pub permissions: &'static [Permission],
+    /// How often AWS lets it be called.
+    pub rate_limit: RateLimit,
+    /// Whether it changes something.
+    pub is_write: bool,
+}
+
+impl Operation {
+    /// Every operation that the operator calls, in the order in which its policy names them.
+    pub fn all() -> impl Iterator<Item = &'static Self> {
+        [ec2::OPERATIONS, iam::OPERATIONS, lambda::OPERATIONS, logs::OPERATIONS, sts::OPERATIONS].into_iter().flatten()
+    }
+
+    /// The operation of this name.
+    pub fn named(service: &str, name: &str) -> Option<&'static Self> {
+        Self::all().find(|operation| operation.service == service && operation.name == name)
+    }
+}
+
+impl fmt::Display for Operation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.service, self.name)
+    }
+}
+
+/// An action of IAM that an operation needs, and on what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Permission {
+    /// `SERVICE:ACTION`. `None`: the action has the service and the name of the operation.
+    pub action: Option<&'static str>,
+    /// On what it is allowed.
+    pub scope: ResourceScope,
+    /// For which operations, where AWS asks for the action besides that of the operation.
+    pub needed_by: Option<&'static str>,
+}
+
+impl Permission {
+    /// The operation's own action.
+    pub(super) const fn on(scope: ResourceScope) -> Self {
+        Self { action: None, scope, needed_by: None }
+    }
+
+    /// Another action.
+    pub(super) const fn of(action: &'static str, scope: ResourceScope) -> Self {
+        Self { action: Some(action), scope, needed_by: None }
+    }
+
+    /// The permission, where AWS asks for it besides the operations' own.
+    pub(super) const fn needed_by(self, operations: &'static str) -> Self {
+        Self { needed_by: Some(operations), ..self }
+    }
+}
+
+/// On what an action is allowed, and under which condition. The order is that of the policy's statements.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ResourceScope {
+    /// Anything: IAM knows no limit for the action, or the action only lists.
+    Look,
+    /// The VPCs that apps may name.
+    Vpcs,
+    /// The subnets of a new endpoint and, with private DNS, a hosted zone of AWS's own. `ec2:CreateVpcEndpoint` has no
+    /// condition key there that names the subnets' VPC. AWS also asks for the VPC, which limits the call ([`Vpcs`](Self::Vpcs)), and
+    /// EC2 takes no subnet of another VPC.
+    AroundNewEndpoint,
+    /// Subnets in those VPCs, and network interfaces: those that Lambda leaves behind carry no tag.
+    InVpcs,
+    /// A security group that has the installation's tag from its creation on.
+    NewGroup,
+    /// An endpoint that has the installation's tag from its creation on.
+    NewEndpoint,
+    /// Tags of a resource of EC2, in the call that creates the resource.
+    TagsOfNew,
+    /// Roles below the installation's path, to be read; and roles by name without a path. IAM does not know the path of a role
+    /// that is gone, and would deny the call instead of answering that the role is gone.
+    RolesToRead,
+    /// Roles below the installation's path.
+    OurRoles,
+    /// The same. Where there is a permissions boundary, only roles under it: the operator writes permissions to no other
+    /// role, and puts no role under another boundary (IAM User Guide, "Permissions boundaries for IAM entities", on delegating
+    /// responsibility). `iam:PermissionsBoundary` is the boundary in the call, and without one the boundary of the role.
+    BoundRoles,
+    /// Roles below the installation's path, to be passed to Lambda.
+    OurRolesForLambda,
+    /// Functions whose names begin as ours do, and that do not have another installation's tag, to be read.
+    FunctionsToRead,
+    /// Log groups whose names begin as ours do, to be read: only its tags say whose a group is.
+    LogGroupsToRead,
+    /// A function or a log group that has the installation's tag from its creation on. A resource with another installation's tag
+    /// cannot be given ours. A resource without such a tag can: nothing distinguishes it from one that is being created. AWS's own
+    /// example for functions (Lambda developer guide, "Secure your functions by tag") names both keys for the call and its tags, too.
+    New,
+    /// Security groups, endpoints, functions and log groups with the installation's tag. One statement for all, because each action
+    /// acts on its own kind only, and the policy must fit.
+    Ours,
+}
+
+/// How often AWS lets an operation be called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RateLimit {
+    /// The operation has a limit of its own.
+    Own(Rate),
+    /// Several operations share a limit.
+    Shared(SharedLimit),
+    /// The operation is not paced.
+    None,
+}
+
+/// A limit for several operations together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SharedLimit {
+    /// Which operations of the service.
+    pub name: &'static str,
+    /// Whether the limit is one for all regions.
+    pub global: bool,
+    /// What AWS publishes.
+    pub rate: Rate,
+}
+
+/// The table of a service's operations, a row each, and the function that finds the row of a write. A variant of the service's
+/// enum of writes has the name of its operation: a variant without a row does not compile.
+macro_rules! operations {
+    (@is_write) => { false };
+    (@is_write $write:ident) => { true };
+    ($service:literal, $of:ident: $($name:ident $(: $write:ident)?, $limit:expr, $permissions:tt;)*) => {
+        /// The operations of the service that the operator calls, in the order in which its policy names them.
+        pub(in crate::aws) const OPERATIONS: &[Operation] = &[$(Operation {
+            service: $service,
+            name: stringify!($name),
+            permissions: &$permissions,
+            rate_limit: $limit,
+            is_write: operations!(@is_write $($write)?),
+        }),*];
+
+        impl $of {
+            /// The operation that makes the change.
+            pub fn operation(&self) -> &'static Operation {
+                match self {
+                    $($($write::$name { .. } => const {
+                        &Operation {
+                            service: $service,
+                            name: stringify!($name),
+                            permissions: &$permissions,
+                            rate_limit: $limit,
+                            is_write: true,
+                        }
+                    },)?)*
+                }
+            }
+        }
+    };
+}
+
+pub(super) use operations;

@@ -1,0 +1,138 @@
+//! IAM: roles, their policies and their tags.
+
+use std::collections::BTreeSet;
+
+use super::super::{
+    Failure,
+    description::{Description, DriftKind, Effect, Invalidates, Repair, ResourceKind},
+    facts::{PolicyDocument, Tags},
+    ids::{PolicyArn, RoleName},
+    operation::{
+        Operation, Permission, RateLimit,
+        ResourceScope::{BoundRoles, Look, OurRoles, RolesToRead},
+        SharedLimit, operations,
+    },
+    pacing::Rate,
+};
+
+/// One mutating call of IAM. Each variant has the name of its operation.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names are those of the operation and of its parameters")]
+pub enum IamWrite {
+    CreateRole {
+        /// Unique in the account.
+        name: RoleName,
+        /// Starts and ends with `/`.
+        path: String,
+        trust_policy: PolicyDocument,
+        description: String,
+        /// The managed policy that limits what the role may do, from its creation on.
+        permissions_boundary: Option<PolicyArn>,
+        tags: Tags,
+    },
+    /// Replaces a boundary that the role has.
+    PutRolePermissionsBoundary {
+        role: RoleName,
+        boundary: PolicyArn,
+    },
+    UpdateAssumeRolePolicy {
+        role: RoleName,
+        trust_policy: PolicyDocument,
+    },
+    PutRolePolicy {
+        role: RoleName,
+        policy: String,
+        /// At most 10,240 characters together with the role's other inline policies.
+        document: PolicyDocument,
+    },
+    DeleteRolePolicy {
+        role: RoleName,
+        policy: String,
+    },
+    DetachRolePolicy {
+        role: RoleName,
+        policy_arn: String,
+    },
+    TagRole {
+        role: RoleName,
+        tags: Tags,
+    },
+    UntagRole {
+        role: RoleName,
+        keys: BTreeSet<String>,
+    },
+    /// The role's policies must be gone.
+    DeleteRole {
+        role: RoleName,
+    },
+}
+
+/// AWS publishes no rates for IAM. These are guesses, on the low side of what other operators report to get through.
+const READS: RateLimit = RateLimit::Shared(SharedLimit { name: "reads", global: true, rate: Rate::per_second(20, 10) });
+const WRITES: RateLimit =
+    RateLimit::Shared(SharedLimit { name: "writes", global: true, rate: Rate::per_second(10, 5) });
+
+operations! { "iam", IamWrite:
+    GetAccountAuthorizationDetails, READS, [Permission::on(Look)];
+    // Where that is denied, the roles below our path are listed, and read one by one.
+    ListRoles, READS, [Permission::on(Look)];
+    GetRole, READS, [Permission::on(RolesToRead)];
+    GetRolePolicy, READS, [Permission::on(RolesToRead)];
+    ListAttachedRolePolicies, READS, [Permission::on(RolesToRead)];
+    ListRolePolicies, READS, [Permission::on(RolesToRead)];
+    DeleteRole: IamWrite, WRITES, [Permission::on(OurRoles)];
+    TagRole: IamWrite, WRITES, [Permission::on(OurRoles)];
+    UntagRole: IamWrite, WRITES, [Permission::on(OurRoles)];
+    UpdateAssumeRolePolicy: IamWrite, WRITES, [Permission::on(OurRoles)];
+    CreateRole: IamWrite, WRITES, [Permission::on(BoundRoles)];
+    DeleteRolePolicy: IamWrite, WRITES, [Permission::on(BoundRoles)];
+    DetachRolePolicy: IamWrite, WRITES, [Permission::on(BoundRoles)];
+    PutRolePermissionsBoundary: IamWrite, WRITES, [Permission::on(BoundRoles)];
+    PutRolePolicy: IamWrite, WRITES, [Permission::on(BoundRoles)];
+}
+
+impl IamWrite {
+    /// The facts by which everything else decides about the change.
+    pub(in crate::aws) fn describe(&self) -> Description<'_> {
+        let of = |role, effect, repair| Description {
+            is_judged_by_role: effect != Effect::Creates,
+            repair,
+            ..Description::new(ResourceKind::Role, RoleName::as_str(role), effect, Invalidates::Role(role))
+        };
+        match self {
+            Self::CreateRole { name, .. } => of(name, Effect::Creates, Repair::Recreates(DriftKind::Role)),
+            Self::PutRolePermissionsBoundary { role, boundary } => {
+                let repair = Repair::Attribute {
+                    drift: DriftKind::PermissionsBoundary,
+                    name: "permissions boundary",
+                    before: |before| {
+                        let boundary = before.role.as_ref()?.permissions_boundary.as_deref();
+                        Some(boundary.unwrap_or("none").to_owned())
+                    },
+                    after: Some(boundary.to_string()),
+                };
+                of(role, Effect::Changes, repair)
+            }
+            Self::UpdateAssumeRolePolicy { role, .. } => {
+                let (drift, name) = (DriftKind::TrustPolicy, "trust policy");
+                of(role, Effect::Changes, Repair::Attribute { drift, name, before: |_| None, after: None })
+            }
+            Self::PutRolePolicy { role, policy, .. } => {
+                of(role, Effect::Changes, Repair::Policy(DriftKind::RolePolicy, policy, "set back"))
+            }
+            Self::DeleteRolePolicy { role, policy } => {
+                let repair = Repair::Policy(DriftKind::ForeignPolicy, policy, "of somebody else deleted");
+                of(role, Effect::TakesAway, repair)
+            }
+            Self::DetachRolePolicy { role, policy_arn } => {
+                let repair = Repair::Policy(DriftKind::ForeignPolicy, policy_arn, "of somebody else detached");
+                of(role, Effect::TakesAway, repair)
+            }
+            Self::TagRole { role, tags } => of(role, Effect::Tags, Repair::Tags(tags)),
+            Self::UntagRole { role, .. } => {
+                Description { done_already: Some(Failure::NotFound), ..of(role, Effect::Changes, Repair::Never) }
+            }
+            Self::DeleteRole { role } => of(role, Effect::TakesAway, Repair::Never),
+        }
+    }
+}
