@@ -13,7 +13,9 @@ pub fn page() -> String {
     let introduction = "Each action that the operator's policy allows, and why. `iam-policy` prints the policy of your installation \
                         ([permissions of the operator](../concepts/permissions.md)); here the installation is `prod`, the account \
                         `123456789012`, and apps may name `vpc-0abc1234`. `sts:GetCallerIdentity` needs no permission.";
-    let actions = allowed_actions().into_iter().map(|AllowedAction { action, scope, needed_by }| {
+    let mut allowed = allowed_actions();
+    allowed.sort_by(|left, right| left.action.cmp(&right.action));
+    let actions = allowed.into_iter().map(|AllowedAction { action, scope, needed_by }| {
         let why = needed_by
             .map_or_else(|| "The operator makes this call.".to_owned(), |cause| format!("AWS asks for it in {cause}."));
         [code(&action), format!("[{scope:?}](#{})", format!("{scope:?}").to_lowercase()), why]
