@@ -7,7 +7,6 @@
 
 use std::{collections::BTreeSet, fmt, marker::PhantomData, str::FromStr};
 
-use clap::Args;
 use wildmatch::WildMatch;
 
 use crate::{
@@ -187,33 +186,6 @@ pub struct Allow {
     pub namespaces: Globs<Namespace>,
     /// Which models they may call.
     pub models: Globs<ModelId>,
-}
-
-/// [`Allow`] on the command line.
-#[derive(Args, Debug)]
-pub struct AllowFlags {
-    /// The namespaces in which apps may be, as globs separated by commas, such as `prod,team-*`. All by default, none when
-    /// it is empty.
-    #[arg(
-        long = "implicit-network-allow-namespaces",
-        env = "PGAI_IMPLICIT_NETWORK_ALLOW_NAMESPACES",
-        default_value = "*"
-    )]
-    allow_namespaces: Vec<Globs<Namespace>>,
-
-    /// The models that apps may call, as globs separated by commas, such as `amazon.nova-*`. All by default, none when it
-    /// is empty.
-    #[arg(long = "implicit-network-allow-models", env = "PGAI_IMPLICIT_NETWORK_ALLOW_MODELS", default_value = "*")]
-    allow_models: Vec<Globs<ModelId>>,
-}
-
-impl From<AllowFlags> for Allow {
-    fn from(flags: AllowFlags) -> Self {
-        Self {
-            namespaces: flags.allow_namespaces.into_iter().collect(),
-            models: flags.allow_models.into_iter().collect(),
-        }
-    }
 }
 
 impl Default for Allow {

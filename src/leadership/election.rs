@@ -1,6 +1,11 @@
 //! Doing what [`decide`](super::decide) says, by get, create and replace with the version that was seen.
 
-use std::{fmt, pin::pin, time::Duration};
+use std::{
+    fmt,
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    pin::pin,
+    time::Duration,
+};
 
 use k8s_openapi::{
     api::coordination::v1::{Lease, LeaseSpec},
@@ -36,6 +41,17 @@ pub struct Election {
     pub identity: String,
     /// The times.
     pub timing: Timing,
+}
+
+impl Election {
+    /// An election with this process as a candidate. A container that is started again in the same pod is another candidate.
+    pub fn of_this_process(client: Client, namespace: String, name: String, timing: Timing) -> Self {
+        let variable = |name: &&str| std::env::var(name).ok().filter(|pod| !pod.is_empty());
+        let pod = ["POD_NAME", "HOSTNAME"].iter().find_map(variable);
+        let random = RandomState::new().build_hasher().finish();
+        let identity = format!("{}_{random:016x}", pod.as_deref().unwrap_or("private-genai-operator"));
+        Self { client, namespace, name, identity, timing }
+    }
 }
 
 /// Where a candidate stands.

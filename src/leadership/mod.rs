@@ -24,7 +24,6 @@
 mod clock;
 pub mod decide;
 pub mod election;
-pub mod flags;
 
 use std::{
     future::poll_fn,
@@ -40,7 +39,6 @@ use tokio::time::Instant;
 pub use clock::Moment;
 use clock::{Suspended, suspended};
 pub use election::{CandidateState, Election};
-pub use flags::LeaseFlags;
 
 use crate::aws::sdk::WRITE_TIMEOUT;
 

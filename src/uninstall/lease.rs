@@ -1,4 +1,4 @@
-//! Doing something while no operator of this cluster acts: by holding its Lease.
+//! Holds the Lease of the operator, so that no operator of this cluster acts meanwhile.
 
 use std::time::Duration;
 
@@ -11,41 +11,44 @@ use tokio_util::sync::CancellationToken;
 use super::Failure;
 use crate::leadership::{CandidateState, Election, Leadership};
 
-/// Whether a Lease must be there already.
+/// What a command does where there is no Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lacking {
-    /// Without one it cannot be known that no operator runs.
+pub enum MissingLease {
+    /// Ends: without a Lease nobody knows whether an operator runs.
     Refused,
-    /// Somebody has made sure that none runs.
+    /// Goes on: somebody has made sure that no operator runs.
     Accepted,
 }
 
-/// How the Lease is waited for.
+/// How a command waits for the Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Waiting {
-    /// How long an operator that holds it is waited for.
+pub struct LeaseWait {
+    /// How long the command waits for an operator that holds the Lease.
     pub timeout: Duration,
-    /// What is done where there is none.
-    pub lacking: Lacking,
+    /// What the command does where there is no Lease.
+    pub missing: MissingLease,
 }
 
-/// Does the work while holding the Lease, and gives what came of it.
+/// Where the lines for people go.
+pub type Print<'a> = &'a dyn Fn(&str) -> std::io::Result<()>;
+
+/// Does the work while holding the Lease, and returns its result.
 ///
 /// # Errors
-/// When an operator runs, or may, and the work's.
+/// When an operator runs or may run, and those of the work.
 pub async fn holding_the_lease<T, E: From<Failure>>(
     client: &Client,
     election: &Election,
-    Waiting { timeout, lacking }: Waiting,
+    LeaseWait { timeout, missing }: LeaseWait,
     stop: &CancellationToken,
-    tell: &mut impl FnMut(String) -> std::io::Result<()>,
+    print: Print<'_>,
     mut work: impl AsyncFnMut(Leadership) -> Result<T, E>,
 ) -> Result<T, E> {
     let leases = Api::<Lease>::namespaced(client.clone(), &election.namespace);
-    if lacking == Lacking::Refused && leases.get_opt(&election.name).await.map_err(Failure::from)?.is_none() {
+    if missing == MissingLease::Refused && leases.get_opt(&election.name).await.map_err(Failure::from)?.is_none() {
         return Err(Failure::NoLease(election.to_string()).into());
     }
-    let (standing, mut told) = watch::channel(CandidateState::default());
+    let (sender, mut states) = watch::channel(CandidateState::default());
     let given_up = stop.child_token();
     let mut done = None;
     let mut leader = String::new();
@@ -55,12 +58,12 @@ pub async fn holding_the_lease<T, E: From<Failure>>(
     let waiting = async {
         let leads = async {
             loop {
-                match told.borrow_and_update().clone() {
+                match states.borrow_and_update().clone() {
                     CandidateState::Leader => return Ok(()),
                     CandidateState::Unknown => {}
                     CandidateState::Standby { leader: other } => {
                         if leader != other {
-                            tell(format!(
+                            print(&format!(
                                 "Waiting for Lease {election}, which {other} holds. If that operator runs, scale it to zero: \
                                  kubectl -n {} scale deployment NAME --replicas=0",
                                 election.namespace
@@ -69,7 +72,7 @@ pub async fn holding_the_lease<T, E: From<Failure>>(
                         leader = other;
                     }
                 }
-                if told.changed().await.is_err() {
+                if states.changed().await.is_err() {
                     return Ok(());
                 }
             }
@@ -80,7 +83,7 @@ pub async fn holding_the_lease<T, E: From<Failure>>(
         given_up.cancel();
         Ok::<(), std::io::Error>(())
     };
-    let ((), waited) = join(election.campaign(&standing, &given_up, once), waiting).await;
+    let ((), waited) = join(election.campaign(&sender, &given_up, once), waiting).await;
     waited.map_err(Failure::from)?;
     match done {
         Some(done) => done,

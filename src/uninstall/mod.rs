@@ -1,7 +1,6 @@
-//! Uninstalling: [`teardown`] removes everything, [`orphan`] lets the objects go and leaves AWS as it is. Both can be
-//! interrupted anywhere and run again, because all that they know is in AWS and in the objects.
+//! Uninstalling: [`teardown`] removes everything, [`orphan`] releases the objects and leaves AWS as it is. Both can be
+//! interrupted anywhere and run again, because all that they must know is in AWS and in the objects.
 
-pub mod flags;
 pub mod lease;
 mod objects;
 mod orphan;
@@ -13,11 +12,10 @@ use kube::{
     api::{DynamicObject, ListParams},
 };
 
-pub use flags::{Orphan, Teardown};
-pub use lease::{Lacking, Waiting};
-pub use objects::{Item, Kind, left, of_this_installation, plan};
+pub use lease::{LeaseWait, MissingLease, Print};
+pub use objects::{Kind, ObjectFacts, left, of_this_installation, plan};
 pub use orphan::orphan;
-pub use sweep::Order;
+pub use sweep::{Consent, TeardownRequest};
 pub use teardown::{Cluster, teardown};
 
 use objects::counted;
@@ -32,38 +30,38 @@ use crate::{
 /// Why uninstalling ends early. Each is a sentence for whoever asked for it.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
-    /// Nobody has said yes to deleting these.
+    /// Nobody gave consent.
     #[error("nothing was deleted: add --yes to delete all of this, and its resources in AWS")]
     NotConfirmed,
 
-    /// Told to stop before the end.
+    /// Interrupted before the end.
     #[error("interrupted before the end: run it again, it goes on from here")]
     Interrupted,
-    /// Objects belong to another installation than the one that was named.
+    /// Objects belong to another installation than the named one.
     #[error(
         "nothing was done: {objects} belong to another installation than {ours}, as their statuses say ({recorded}): give this \
          command the installation id that the operator has"
     )]
     AnotherInstallation {
-        /// The installation that was named.
+        /// The named installation.
         ours: InstallationId,
         /// What the statuses say, such as `installation try`.
         recorded: String,
         /// The objects, the first of them by name.
         objects: String,
     },
-    /// Which cluster this is, is not known.
+    /// The API server did not tell which cluster this is.
     #[error("nothing was done: {0}")]
     Owner(#[from] UnknownOwner),
-    /// An operator runs.
+    /// Another process holds the Lease.
     #[error("{leader} still holds Lease {lease}: scale the operator to zero, then run this again")]
     Led {
-        /// Who holds the Lease; empty when that could not be found out.
+        /// The holder; empty when nobody could tell.
         leader: String,
-        /// Which.
+        /// The Lease.
         lease: String,
     },
-    /// Whether an operator runs cannot be known.
+    /// There is no Lease, so that nobody knows whether an operator runs.
     #[error(
         "there is no Lease {0}, so it cannot be known that no operator runs: name the operator's by --lease-namespace and \
          --lease-name, or add --no-lease if you have made sure that none runs"
@@ -72,7 +70,7 @@ pub enum Failure {
     /// The Kubernetes API refused a call, or could not be reached.
     #[error("the Kubernetes API: {}", in_words(.0))]
     Kubernetes(#[from] kube::Error),
-    /// An object could not be let go.
+    /// An object could not be released.
     #[error("{0}")]
     Object(#[from] engine::Error),
     /// The credentials are of another account than the one in which an object's resources are.
@@ -99,7 +97,7 @@ pub enum Failure {
         /// The cluster's.
         here: OwnerMark,
     },
-    /// The objects name no installation, AWS has nothing of the one that was named, and others have something.
+    /// The objects name no installation, AWS has nothing of the named one, and other installations have roles.
     #[error(
         "nothing was done: AWS has nothing of installation {installation}, the objects do not say whose they are, and these installations \
          have roles in this account: {others}. Name the installation that is meant by --installation-id; if it is {installation}, \
@@ -125,7 +123,7 @@ pub enum Failure {
         /// The others' marks, and where they are.
         marks: String,
     },
-    /// Nobody has said which cluster's resources are meant.
+    /// Nobody named the cluster whose resources to remove.
     #[error(
         "nothing was deleted: security groups of the installation carry marks of clusters: {marks}. Add --owner MARK with the mark of \
          the cluster that is gone"
@@ -135,38 +133,41 @@ pub enum Failure {
         marks: String,
     },
     /// Something is left that only somebody else can change.
-    #[error("not all is gone: what is told last waits for somebody to act; run this again then, it goes on from here")]
-    Left,
-    /// All that may be removed is gone, and something of the installation is left.
     #[error(
-        "all that this cluster may remove is gone, and what is told above is left of the installation: it carries another value of \
+        "not everything is gone: the lines printed last wait for somebody to act; run this again then, it goes on from here"
+    )]
+    Left,
+    /// Everything that may be removed is gone, and something of the installation is left.
+    #[error(
+        "all that this cluster may remove is gone, and what is listed above is left of the installation: it carries another value of \
          the tag {tag}, or none while another cluster has the installation id"
     )]
     Others {
         /// The tag of the mark.
         tag: &'static str,
     },
-    /// AWS could not be looked at.
-    #[error("what is in AWS could not be looked at, so that nothing is known to be gone: {0}")]
+    /// AWS could not be read.
+    #[error("AWS could not be read, so that nothing is known to be gone: {0}")]
     Look(AwsError),
-    /// The log directives are not such.
-    #[error("--log: {0}. Write tracing directives, such as warn or private_genai_operator=debug")]
-    Log(#[from] tracing_subscriber::filter::ParseError),
     /// A line could not be written.
     #[error("cannot write to standard output: {0}")]
     Output(#[from] std::io::Error),
 }
 
-/// All objects of both kinds. They are not decoded: one that cannot be read is uninstalled like any other. Where a kind is not
-/// installed, there are none of it. `home` is the region of VPCs for which an object names none, where that is known; `ours` is the installation to which
-/// their statuses are compared.
+/// Lists the objects of both kinds. They are not decoded: one that cannot be read is uninstalled like any other. A kind that is not
+/// installed has none. `home` is the region of VPCs for which an object names none, where that is known. The statuses are compared
+/// with the installation `ours`.
 ///
 /// # Errors
 /// The Kubernetes API's.
-pub async fn objects(client: &Client, home: Option<&Region>, ours: &InstallationId) -> Result<Vec<Item>, kube::Error> {
-    let mut items = of_kind::<PrivateGenAIApp>(client, Kind::App, home, ours).await?;
-    items.extend(of_kind::<PrivateGenAINetwork>(client, Kind::Network, home, ours).await?);
-    Ok(items)
+pub async fn list_objects(
+    client: &Client,
+    home: Option<&Region>,
+    ours: &InstallationId,
+) -> Result<Vec<ObjectFacts>, kube::Error> {
+    let mut objects = of_kind::<PrivateGenAIApp>(client, Kind::App, home, ours).await?;
+    objects.extend(of_kind::<PrivateGenAINetwork>(client, Kind::Network, home, ours).await?);
+    Ok(objects)
 }
 
 async fn of_kind<K>(
@@ -174,18 +175,18 @@ async fn of_kind<K>(
     kind: Kind,
     home: Option<&Region>,
     ours: &InstallationId,
-) -> Result<Vec<Item>, kube::Error>
+) -> Result<Vec<ObjectFacts>, kube::Error>
 where
     K: Resource<DynamicType = ()>,
 {
     match engine::raw::<K>(client, None).list(&ListParams::default()).await {
-        Ok(list) => Ok(list.items.into_iter().map(|object| item(kind, &object, home, ours)).collect()),
+        Ok(list) => Ok(list.items.into_iter().map(|object| facts(kind, &object, home, ours)).collect()),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(Vec::new()),
         Err(error) => Err(error),
     }
 }
 
-fn item(kind: Kind, object: &DynamicObject, home: Option<&Region>, ours: &InstallationId) -> Item {
+fn facts(kind: Kind, object: &DynamicObject, home: Option<&Region>, ours: &InstallationId) -> ObjectFacts {
     let network = match kind {
         Kind::App => NetworkKey::of_raw(&object.data["spec"]["network"], home),
         Kind::Network => NetworkKey::of_raw_network(object),
@@ -195,7 +196,7 @@ fn item(kind: Kind, object: &DynamicObject, home: Option<&Region>, ours: &Instal
     let of_arn = |arn: &serde_json::Value| arn.as_str()?.split(':').nth(4)?.parse().ok();
     let accounts = [&status["executionRole"]["arn"], &status["function"]["arn"]];
     let account = status["accountId"].as_str().and_then(|account| account.parse().ok());
-    Item {
+    ObjectFacts {
         kind,
         namespace: object.namespace(),
         name: object.name_any(),

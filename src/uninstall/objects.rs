@@ -1,4 +1,4 @@
-//! What to do next about what is left, and how to tell it. Pure.
+//! The objects of both kinds, as far as uninstalling needs them, and the lines about them. Pure.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +13,7 @@ use crate::{
     plan::listed,
 };
 
-/// One of the two kinds, in the order in which they go.
+/// The two kinds, in the order in which their objects are deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// A `PrivateGenAIApp`.
@@ -22,36 +22,36 @@ pub enum Kind {
     Network,
 }
 
-/// An object as far as uninstalling goes.
+/// What uninstalling needs to know of an object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Item {
+pub struct ObjectFacts {
     /// Its kind.
     pub kind: Kind,
     /// Its namespace; networks have none.
     pub namespace: Option<String>,
     /// Its name.
     pub name: String,
-    /// Which object under that name.
+    /// Its UID.
     pub uid: String,
-    /// It is being deleted.
+    /// Whether it is being deleted.
     pub deleting: bool,
-    /// Its resources in AWS are to stay.
+    /// Whether its resources in AWS are retained.
     pub retained: bool,
-    /// The operator's finalizer is on it: something in AWS may belong to it.
+    /// Whether it carries the operator's finalizer: then something in AWS may belong to it.
     pub held: bool,
-    /// Which version of the object this is.
+    /// Its resource version.
     pub version: Option<String>,
     /// All its finalizers.
     pub finalizers: Vec<String>,
     /// The AWS account that its status names.
     pub account: Option<AccountId>,
-    /// The network that it is, or is on; `None` if that cannot be read.
+    /// The network that it is, or is on; `None` where that cannot be read.
     pub network: Option<NetworkKey>,
-    /// Whose its resources are, as its status says.
+    /// The installation that its status names.
     pub recorded: Recorded,
 }
 
-impl fmt::Display for Item {
+impl fmt::Display for ObjectFacts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.kind, &self.namespace) {
             (Kind::App, Some(namespace)) => write!(f, "app {namespace}/{}", self.name),
@@ -61,15 +61,15 @@ impl fmt::Display for Item {
     }
 }
 
-impl Item {
-    /// The region in which something of it may be. Of an object for which nothing was ever made it says nothing: whoever may write one
-    /// can name any region, also one that does not exist.
+impl ObjectFacts {
+    /// The region in which the object may have resources. `None` for an object for which nothing was ever created: its author can name
+    /// any region, also one that does not exist.
     pub fn region(&self) -> Option<&Region> {
         let has_record = self.recorded != Recorded::Nothing || self.account.is_some();
         self.network.as_ref().filter(|_| self.held || has_record).map(|network| &network.region)
     }
 
-    /// The app that it is, as far as that can be read.
+    /// The identity of the app, as far as it can be read.
     pub fn identity(&self, installation: &InstallationId) -> Option<AppIdentity> {
         let NetworkKey { region, vpc } = self.network.clone().filter(|_| self.kind == Kind::App)?;
         let (namespace, name) = (self.namespace.clone()?, self.name.clone());
@@ -77,17 +77,17 @@ impl Item {
     }
 }
 
-/// Compares all objects with the installation that was named, before anything is done for any of them.
+/// Compares all objects with the named installation.
 ///
 /// # Errors
-/// When the status of one says that it belongs to another installation.
-pub fn of_this_installation(items: &[Item], ours: &InstallationId) -> Result<(), Failure> {
-    let theirs: BTreeMap<&Item, String> = items
+/// When the status of an object names another installation.
+pub fn of_this_installation(objects: &[ObjectFacts], ours: &InstallationId) -> Result<(), Failure> {
+    let theirs: BTreeMap<&ObjectFacts, String> = objects
         .iter()
-        .filter_map(|item| match &item.recorded {
+        .filter_map(|object| match &object.recorded {
             Recorded::Ours | Recorded::Nothing => None,
-            Recorded::Another(id) => Some((item, format!("installation {id}"))),
-            Recorded::AnotherUnnamed { evidence } => Some((item, evidence.clone())),
+            Recorded::Another(id) => Some((object, format!("installation {id}"))),
+            Recorded::AnotherUnnamed { evidence } => Some((object, evidence.clone())),
         })
         .collect();
     if theirs.is_empty() {
@@ -97,30 +97,30 @@ pub fn of_this_installation(items: &[Item], ours: &InstallationId) -> Result<(),
     Err(Failure::AnotherInstallation { ours: ours.clone(), recorded: listed(recorded), objects: listed(theirs.keys()) })
 }
 
-/// What would be deleted.
-pub fn plan(items: &[Item]) -> Vec<String> {
-    let mut lines = vec![format!("{} would be deleted:", both(items))];
-    lines.extend(sorted(items).map(|item| {
-        if item.retained {
-            format!("  {item} (deletionPolicy is Retain: its resources in AWS stay)")
+/// The lines about what would be deleted.
+pub fn plan(objects: &[ObjectFacts]) -> Vec<String> {
+    let mut lines = vec![format!("{} would be deleted:", both(objects))];
+    lines.extend(sorted(objects).map(|object| {
+        if object.retained {
+            format!("  {object} (deletionPolicy is Retain: its resources in AWS stay)")
         } else {
-            format!("  {item}")
+            format!("  {object}")
         }
     }));
     lines
 }
 
-/// What is left.
-pub fn left(items: &[Item]) -> String {
-    format!("{} left.", both(items))
+/// The line about what is left.
+pub fn left(objects: &[ObjectFacts]) -> String {
+    format!("{} left.", both(objects))
 }
 
-fn sorted(items: &[Item]) -> impl Iterator<Item = &Item> {
-    items.iter().collect::<BTreeSet<_>>().into_iter()
+fn sorted(objects: &[ObjectFacts]) -> impl Iterator<Item = &ObjectFacts> {
+    objects.iter().collect::<BTreeSet<_>>().into_iter()
 }
 
-fn both(items: &[Item]) -> String {
-    let count = |kind: Kind, one: &str| counted(items.iter().filter(|item| item.kind == kind).count(), one);
+fn both(objects: &[ObjectFacts]) -> String {
+    let count = |kind: Kind, one: &str| counted(objects.iter().filter(|object| object.kind == kind).count(), one);
     format!("{}, {}", count(Kind::App, "app"), count(Kind::Network, "network"))
 }
 
@@ -133,8 +133,8 @@ pub(super) fn counted(count: usize, one: &str) -> String {
 mod tests {
     use super::*;
 
-    fn item(kind: Kind, name: &str, deleting: bool) -> Item {
-        Item {
+    fn object(kind: Kind, name: &str, deleting: bool) -> ObjectFacts {
+        ObjectFacts {
             kind,
             namespace: (kind == Kind::App).then(|| "team-a".into()),
             name: name.into(),
@@ -152,9 +152,10 @@ mod tests {
 
     #[test]
     fn what_would_go_is_counted_and_named_and_what_stays_in_aws_is_said() {
-        let items = [item(Kind::Network, "n", false), item(Kind::App, "kept", false), item(Kind::App, "bot", false)];
+        let objects =
+            [object(Kind::Network, "n", false), object(Kind::App, "kept", false), object(Kind::App, "bot", false)];
         assert_eq!(
-            plan(&items),
+            plan(&objects),
             [
                 "2 apps, 1 network would be deleted:",
                 "  app team-a/bot",
@@ -166,8 +167,8 @@ mod tests {
 
     #[test]
     fn what_is_left_is_counted() {
-        let items = [item(Kind::App, "bot", true), item(Kind::Network, "n", false)];
-        assert_eq!(left(&items), "1 app, 1 network left.");
+        let objects = [object(Kind::App, "bot", true), object(Kind::Network, "n", false)];
+        assert_eq!(left(&objects), "1 app, 1 network left.");
         assert_eq!(left(&[]), "0 apps, 0 networks left.");
     }
 }

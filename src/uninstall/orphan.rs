@@ -1,4 +1,4 @@
-//! Letting the objects go without touching AWS.
+//! Releases all objects without touching AWS.
 
 use std::fmt::Debug;
 
@@ -12,8 +12,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Failure,
-    lease::{Waiting, holding_the_lease},
-    objects, of_this_installation,
+    lease::{LeaseWait, Print, holding_the_lease},
+    list_objects, of_this_installation,
 };
 use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork},
@@ -22,27 +22,29 @@ use crate::{
     leadership::{Election, Leadership},
 };
 
-/// Holds the Lease, so that no operator acts, and takes our finalizer off all objects, also those that cannot be read. No
-/// object is deleted, and AWS is not even asked. Before the first is released, all are compared with the installation that was
-/// named: with another one, nobody would take over what they leave.
+/// Releases all objects: takes the operator's finalizer off, also off objects that cannot be read.
+///
+/// # Guarantees
+/// No operator acts meanwhile. No object is deleted, and AWS is not called. Nothing is released when an object belongs to another
+/// installation than the named one: nobody would take over its resources.
 ///
 /// # Errors
-/// When the objects are another installation's, an operator runs, or may, or not all objects could be let go.
+/// When the objects are another installation's, an operator runs or may run, or an object cannot be released.
 pub async fn orphan(
     client: Client,
     election: Election,
     installation: &InstallationId,
-    waiting: Waiting,
+    wait: LeaseWait,
     stop: CancellationToken,
-    mut tell: impl FnMut(String) -> std::io::Result<()>,
+    print: Print<'_>,
 ) -> Result<(), Failure> {
-    of_this_installation(&objects(&client, None, installation).await?, installation)?;
+    of_this_installation(&list_objects(&client, None, installation).await?, installation)?;
     let work = async |leadership: Leadership| release_all(&leadership.fence(&client), installation).await;
-    let released = holding_the_lease(&client, &election, waiting, &stop, &mut tell, work).await?;
+    let released = holding_the_lease(&client, &election, wait, &stop, print, work).await?;
     for object in &released {
-        tell(format!("Released {object}."))?;
+        print(&format!("Released {object}."))?;
     }
-    tell(format!(
+    print(&format!(
         "{} objects are released, and nothing in AWS was touched: deleting them now deletes nothing there. What is in AWS \
          stays tagged; an operator of this cluster with the installation id {installation} and the same manifests takes it over \
          again, and one of another cluster after take-over.",
@@ -51,10 +53,10 @@ pub async fn orphan(
     Ok(())
 }
 
-/// Gives the objects that were released.
+/// Returns the objects that were released.
 async fn release_all(client: &Client, installation: &InstallationId) -> Result<Vec<String>, Failure> {
-    // An operator may have recorded something until it let the Lease go.
-    of_this_installation(&objects(client, None, installation).await?, installation)?;
+    // An operator may have recorded something until it released the Lease.
+    of_this_installation(&list_objects(client, None, installation).await?, installation)?;
     let mut released = Vec::new();
     loop {
         let (apps, networks) = (held::<PrivateGenAIApp>(client).await?, held::<PrivateGenAINetwork>(client).await?);
@@ -80,7 +82,7 @@ fn namespaced<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(
     Api::namespaced(client.clone(), namespace)
 }
 
-/// The metadata of all objects of a kind that we hold: it is all that is needed, and can always be read.
+/// The metadata of all objects of a kind that carry the operator's finalizer. Metadata can always be read.
 async fn held<K>(client: &Client) -> Result<Vec<PartialObjectMeta<K>>, Failure>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
@@ -92,7 +94,7 @@ where
     }
 }
 
-/// `false` when the object changed meanwhile: it is looked at again.
+/// `false` when the object changed meanwhile: the caller lists it again.
 async fn release<K>(api: &Api<K>, object: &PartialObjectMeta<K>) -> Result<bool, Failure>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,

@@ -1,6 +1,6 @@
-//! Removing everything: what AWS has of the installation, and the objects of both kinds, if there is a cluster.
+//! Removes everything: what AWS has of the installation, and the objects of both kinds, if there is a cluster.
 
-use std::{cell::RefCell, collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use kube::{
     Api, Client,
@@ -11,13 +11,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Failure, Item, Kind, counted,
-    lease::{Waiting, holding_the_lease},
-    objects, of_this_installation,
+    Failure, Kind, ObjectFacts, counted,
+    lease::{LeaseWait, Print, holding_the_lease},
+    list_objects, of_this_installation,
     sweep::{
-        Order, Progress, SETTLED_AFTER, Sweep,
+        Consent, Progress, SETTLED_AFTER, Sweep, TeardownRequest, is_transient,
         observation::SweepObservation,
-        passes,
         plan::{ObjectStep, Plan},
     },
 };
@@ -30,45 +29,39 @@ use crate::{
     plan::listed,
 };
 
-/// How often what is left is looked at: at first, and at most.
-const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(15));
+/// The first and the longest pause between two passes.
+const PAUSES: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(15));
 
-/// Where lines for people go, also from two places that take turns.
-struct Teller<'a>(RefCell<&'a mut dyn FnMut(String) -> std::io::Result<()>>);
-
-impl Teller<'_> {
-    fn tell(&self, line: impl Into<String>) -> std::io::Result<()> {
-        (*self.0.borrow_mut())(line.into())
-    }
-}
-
-/// The cluster whose objects go too.
+/// The cluster whose objects are removed too.
 pub struct Cluster {
     /// The Kubernetes API.
     pub client: Client,
-    /// Which cluster it is.
+    /// The owner mark of the cluster.
     pub owner: OwnerMark,
-    /// The Lease, which keeps an operator from acting meanwhile.
+    /// The election for the Lease, which keeps an operator from acting meanwhile.
     pub election: Election,
-    /// How the Lease is waited for.
-    pub waiting: Waiting,
+    /// How the command waits for the Lease.
+    pub wait: LeaseWait,
 }
 
-/// Removes everything of an installation in AWS that is not retained, and its objects. Nothing is ever created. Without `cluster`,
-/// only AWS is looked at, and whoever runs this makes sure that no operator runs. `tell` is given lines for people.
+/// Removes everything of an installation in AWS that is not retained, and its objects.
+///
+/// # Guarantees
+/// Nothing is created. Nothing is removed when objects or marks belong to another cluster or installation.
+///
+/// # Assumptions
+/// Without `cluster`, the caller has made sure that no operator runs.
 ///
 /// # Errors
-/// When not all is gone, and why; and before anything is done, when objects or marks say that it is not this cluster's or
-/// this installation's.
+/// When not everything is gone, and why.
 pub async fn teardown(
     cluster: Option<Cluster>,
     aws: Arc<dyn Aws>,
-    order: Order,
+    request: TeardownRequest,
     stop: CancellationToken,
-    mut tell: impl FnMut(String) -> std::io::Result<()>,
+    print: Print<'_>,
 ) -> Result<(), Failure> {
-    let teller = Teller(RefCell::new(&mut tell));
-    let owner = match (&cluster, &order.owner) {
+    let owner = match (&cluster, &request.owner) {
         (Some(cluster), Some(named)) if *named != cluster.owner => {
             return Err(Failure::NotThisCluster { named: named.clone(), here: cluster.owner.clone() });
         }
@@ -76,88 +69,87 @@ pub async fn teardown(
         (None, named) => named.clone(),
     };
     let client = cluster.as_ref().map(|cluster| &cluster.client);
-    // The ids are compared before AWS is even asked.
-    let items = items(client, &order).await?;
-    let sweep = Sweep::new(aws, &order, owner).await.map_err(Failure::Look)?;
-    let mut teardown =
-        Teardown { client: client.cloned(), order: &order, sweep, told: BTreeSet::new(), teller: &teller };
-    teardown.check_account(&items)?;
-    let (found, plan) = teardown.look(&items, &stop).await?;
-    let nothing = items.is_empty() && plan.units.is_empty();
-    if !order.confirmed && !nothing {
-        teardown.list(&items, &plan)?;
+    // The ids are compared before the first call to AWS.
+    let objects = objects_of(client, &request).await?;
+    let sweep = Sweep::new(aws, &request, owner).await.map_err(Failure::Look)?;
+    let mut teardown = Teardown { client: client.cloned(), request: &request, sweep, printed: BTreeSet::new(), print };
+    teardown.check_account(&objects)?;
+    let (found, plan) = teardown.observe(&objects, &stop).await?;
+    let nothing = objects.is_empty() && plan.units.is_empty();
+    if request.consent == Consent::Missing && !nothing {
+        teardown.list(&objects, &plan)?;
     }
     teardown.check_marks(&found)?;
-    // Objects that name no installation say nothing against a typing error; what others have in AWS does.
-    let says_nothing = |item: &Item| item.recorded == Recorded::Nothing;
-    if !items.is_empty() && items.iter().all(says_nothing) && plan.units.is_empty() && found.roles.is_empty() {
+    // Objects that name no installation do not disprove a typing error. Resources of other installations in AWS do.
+    let says_nothing = |object: &ObjectFacts| object.recorded == Recorded::Nothing;
+    if !objects.is_empty() && objects.iter().all(says_nothing) && plan.units.is_empty() && found.roles.is_empty() {
         let others = teardown.sweep.other_installations().await.map_err(Failure::Look)?;
         if !others.is_empty() {
-            return Err(Failure::NothingOfThis { installation: order.installation.clone(), others: listed(others) });
+            return Err(Failure::NothingOfThis { installation: request.installation.clone(), others: listed(others) });
         }
     }
     if nothing {
-        teardown.over(&found, &plan)?;
+        teardown.summarize(&found, &plan)?;
         return teardown.hint(&found).await;
     }
-    if !order.confirmed {
+    if request.consent == Consent::Missing {
         return Err(Failure::NotConfirmed);
     }
-    let Some(Cluster { client, election, waiting, .. }) = &cluster else {
+    let Some(Cluster { client, election, wait, .. }) = &cluster else {
         return teardown.finish(&Leadership::always(), &stop).await;
     };
     let work = async |leadership: Leadership| {
         teardown.client = Some(leadership.fence(client));
         teardown.finish(&leadership, &stop).await
     };
-    holding_the_lease(client, election, *waiting, &stop, &mut |line| teller.tell(line), work).await
+    holding_the_lease(client, election, *wait, &stop, print, work).await
 }
 
-/// The objects, all of the installation that was named.
-async fn items(client: Option<&Client>, order: &Order) -> Result<Vec<Item>, Failure> {
+/// The objects of the cluster, all of the named installation.
+async fn objects_of(client: Option<&Client>, request: &TeardownRequest) -> Result<Vec<ObjectFacts>, Failure> {
     let Some(client) = client else { return Ok(Vec::new()) };
-    let items = objects(client, Some(&order.home), &order.installation).await?;
-    of_this_installation(&items, &order.installation)?;
-    Ok(items)
+    let objects = list_objects(client, Some(&request.home), &request.installation).await?;
+    of_this_installation(&objects, &request.installation)?;
+    Ok(objects)
 }
 
-/// What came of one pass.
-enum Passed {
-    /// Nothing is left that is to go.
-    Over(Box<(SweepObservation, Plan)>),
-    /// Something is.
+/// The result of one pass.
+enum PassResult {
+    /// Nothing is left to remove.
+    Done(Box<(SweepObservation, Plan)>),
+    /// Something is left.
     Left(Progress),
 }
 
-/// What is under way until all is gone.
+/// A teardown under way.
 struct Teardown<'a> {
     client: Option<Client>,
-    order: &'a Order,
+    request: &'a TeardownRequest,
     sweep: Sweep,
-    /// What was told already is not told again.
-    told: BTreeSet<String>,
-    teller: &'a Teller<'a>,
+    /// The lines that were printed already, without request ids.
+    printed: BTreeSet<String>,
+    print: Print<'a>,
 }
 
 impl Teardown<'_> {
-    /// It may take an hour: an API server or AWS that is out of reach or too busy meanwhile is no reason to give up.
+    /// Passes until nothing is left. This may take an hour: an API server or AWS that is out of reach or busy for a while does not end it.
     async fn finish(&mut self, leadership: &Leadership, stop: &CancellationToken) -> Result<(), Failure> {
         self.sweep.begin();
         let (mut idle, mut stuck) = (0_u32, None);
         loop {
             let passed = match self.pass(leadership, stop).await {
-                Ok(Passed::Over(last)) if self.sweep.is_settled() => return self.over(&last.0, &last.1),
-                Ok(Passed::Over(_)) => {
-                    self.once("Nothing more shows in AWS. What was created just before may show within a minute: it is looked again.")?;
+                Ok(PassResult::Done(last)) if self.sweep.is_settled() => return self.summarize(&last.0, &last.1),
+                Ok(PassResult::Done(_)) => {
+                    self.print_once("Nothing more shows in AWS. What was created just before may show within a minute: AWS is read again.")?;
                     Progress::Awaited
                 }
-                Ok(Passed::Left(progress)) => progress,
-                Err(Failure::Kubernetes(error)) if passes_in_kubernetes(&error) => {
-                    tracing::warn!(%error, "the Kubernetes API does not serve now; it is tried again");
+                Ok(PassResult::Left(progress)) => progress,
+                Err(Failure::Kubernetes(error)) if is_transient_in_kubernetes(&error) => {
+                    tracing::warn!(%error, "the Kubernetes API does not serve now: the next pass tries again");
                     Progress::Awaited
                 }
-                Err(Failure::Look(error)) if passes(&error) => {
-                    self.once(&format!("AWS could not be looked at: {error}. It is tried again."))?;
+                Err(Failure::Look(error)) if is_transient(&error) => {
+                    self.print_once(&format!("AWS could not be read: {error}. The next pass tries again."))?;
                     Progress::Awaited
                 }
                 Err(failure) => return Err(failure),
@@ -171,7 +163,7 @@ impl Teardown<'_> {
                 (Progress::Stuck, Some(_)) => {}
                 (Progress::Made | Progress::Awaited, _) => stuck = None,
             }
-            let (first, longest) = LOOK_EVERY;
+            let (first, longest) = PAUSES;
             let pause = first.saturating_mul(2_u32.saturating_pow(idle.saturating_sub(1))).min(longest);
             if stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
                 return Err(Failure::Interrupted);
@@ -179,71 +171,75 @@ impl Teardown<'_> {
         }
     }
 
-    /// A look at an installation with a thousand apps takes minutes, and can be given up at any point.
-    async fn look(&mut self, items: &[Item], stop: &CancellationToken) -> Result<(SweepObservation, Plan), Failure> {
-        let looked = stop.run_until_cancelled(self.sweep.look(items)).await;
+    /// Reading an installation with a thousand apps takes minutes, and can be interrupted at any point.
+    async fn observe(
+        &mut self,
+        objects: &[ObjectFacts],
+        stop: &CancellationToken,
+    ) -> Result<(SweepObservation, Plan), Failure> {
+        let looked = stop.run_until_cancelled(self.sweep.observe(objects)).await;
         looked.ok_or(Failure::Interrupted)?.map_err(Failure::Look)
     }
 
-    /// Nothing was there from the beginning. It may be a typing error.
+    /// Names other installations where this one has nothing: the id may have a typing error.
     async fn hint(&self, found: &SweepObservation) -> Result<(), Failure> {
         if !found.roles.is_empty() {
             return Ok(());
         }
         let others = self.sweep.other_installations().await.map_err(Failure::Look)?;
         if !others.is_empty() {
-            self.teller.tell(format!("Other installations have roles in this account: {}.", listed(others)))?;
+            (self.print)(&format!("Other installations have roles in this account: {}.", listed(others)))?;
         }
         Ok(())
     }
 
-    /// Looks, and does what can be done now.
-    async fn pass(&mut self, leadership: &Leadership, stop: &CancellationToken) -> Result<Passed, Failure> {
+    /// Observes, and makes the writes that can be made now.
+    async fn pass(&mut self, leadership: &Leadership, stop: &CancellationToken) -> Result<PassResult, Failure> {
         if stop.is_cancelled() {
             return Err(Failure::Interrupted);
         }
-        let items = items(self.client.as_ref(), self.order).await?;
-        self.check_account(&items)?;
-        let (found, mut plan) = self.look(&items, stop).await?;
+        let objects = objects_of(self.client.as_ref(), self.request).await?;
+        self.check_account(&objects)?;
+        let (found, mut plan) = self.observe(&objects, stop).await?;
         self.check_marks(&found)?;
-        if items.is_empty() && plan.units.is_empty() {
-            return Ok(Passed::Over(Box::new((found, plan))));
+        if objects.is_empty() && plan.units.is_empty() {
+            return Ok(PassResult::Done(Box::new((found, plan))));
         }
         let mut made = false;
         for step in &plan.objects {
             made |= self.object(step).await?;
         }
         let progress = self.sweep.carry_out(&mut plan, leadership, stop).await?;
-        self.told(&items, &plan)?;
-        Ok(Passed::Left(if made { Progress::Made } else { progress }))
+        self.report(&objects, &plan)?;
+        Ok(PassResult::Left(if made { Progress::Made } else { progress }))
     }
 
-    /// `false` where the object is another one meanwhile: it is looked at again.
+    /// `false` where the object changed meanwhile: the next pass lists it again.
     async fn object(&self, step: &ObjectStep) -> Result<bool, Failure> {
         let Some(client) = &self.client else { return Ok(false) };
         match step {
-            ObjectStep::Delete(item) => {
-                self.teller.tell(format!("Deleting {item}."))?;
-                delete(client, item).await
+            ObjectStep::Delete(object) => {
+                (self.print)(&format!("Deleting {object}."))?;
+                delete(client, object).await
             }
-            ObjectStep::LetGo(item) => let_go(client, item).await,
+            ObjectStep::Release(object) => release(client, object).await,
         }
     }
 
-    /// Credentials of another account show nothing of what is there, and nothing is gone by that.
-    fn check_account(&self, items: &[Item]) -> Result<(), Failure> {
+    /// Refuses credentials of another account, which would show nothing of what exists.
+    fn check_account(&self, objects: &[ObjectFacts]) -> Result<(), Failure> {
         let here = &self.sweep.scope().account;
-        match items.iter().find(|item| item.account.as_ref().is_some_and(|account| account != here)) {
+        match objects.iter().find(|object| object.account.as_ref().is_some_and(|account| account != here)) {
             None => Ok(()),
-            Some(item) => Err(Failure::AnotherAccount {
-                object: item.to_string(),
-                recorded: item.account.as_ref().map(ToString::to_string).unwrap_or_default(),
+            Some(object) => Err(Failure::AnotherAccount {
+                object: object.to_string(),
+                recorded: object.account.as_ref().map(ToString::to_string).unwrap_or_default(),
                 here: here.clone(),
             }),
         }
     }
 
-    /// Two clusters may have been given one installation id.
+    /// Refuses the marks of another cluster: two clusters may have been given one installation id.
     fn check_marks(&self, found: &SweepObservation) -> Result<(), Failure> {
         let marks = found.marks();
         let foreign = || {
@@ -253,9 +249,9 @@ impl Teardown<'_> {
         let named: Vec<String> = foreign()
             .map(|(mark, networks)| format!("{mark} on {}", listed(networks.iter().map(|network| &network.vpc))))
             .collect();
-        match (&self.client, &self.order.owner) {
+        match (&self.client, &self.request.owner) {
             (Some(_), None) if !named.is_empty() => Err(Failure::InstallationInUse {
-                installation: self.order.installation.clone(),
+                installation: self.request.installation.clone(),
                 here: self.sweep.scope().owner.as_ref().map(ToString::to_string).unwrap_or_default(),
                 marks: named.join(", "),
             }),
@@ -264,117 +260,116 @@ impl Teardown<'_> {
         }
     }
 
-    /// What would go, and what would stay.
-    fn list(&self, items: &[Item], plan: &Plan) -> Result<(), Failure> {
+    /// Prints what would be removed, and what would stay.
+    fn list(&self, objects: &[ObjectFacts], plan: &Plan) -> Result<(), Failure> {
         if self.client.is_some() {
-            super::plan(items).into_iter().try_for_each(|line| self.teller.tell(line))?;
+            super::plan(objects).into_iter().try_for_each(|line| (self.print)(&line))?;
         }
         let resources = plan.resources();
         let account = &self.sweep.scope().account;
-        self.teller
-            .tell(format!("{} in AWS account {account} would be removed:", counted(resources.len(), "resource")))?;
-        resources.into_iter().try_for_each(|what| self.teller.tell(format!("  {what}")))?;
-        self.stays(plan)?;
+        (self.print)(&format!("{} in AWS account {account} would be removed:", counted(resources.len(), "resource")))?;
+        resources.into_iter().try_for_each(|what| (self.print)(&format!("  {what}")))?;
+        self.list_kept(plan)?;
         if plan.problems().next().is_some() {
-            self.teller.tell("Before all is gone, somebody has to act:")?;
-            plan.problems().try_for_each(|problem| self.teller.tell(format!("  {problem}")))?;
+            (self.print)("Before all is gone, somebody has to act:")?;
+            plan.problems().try_for_each(|problem| (self.print)(&format!("  {problem}")))?;
         }
         Ok(())
     }
 
-    /// What stays: on purpose, or because it is somebody else's.
-    fn stays(&self, plan: &Plan) -> Result<(), Failure> {
+    /// Prints what stays: what is retained, and what is another cluster's.
+    fn list_kept(&self, plan: &Plan) -> Result<(), Failure> {
         for (heading, lines) in [
-            ("In AWS these stay, because they are retained:", &plan.stays),
-            ("In AWS these are not touched, because they are another cluster's or may be:", &plan.others),
+            ("In AWS these stay, because they are retained:", &plan.retained),
+            ("In AWS these are not touched, because they are another cluster's or may be:", &plan.foreign),
         ] {
             if !lines.is_empty() {
-                self.teller.tell(heading)?;
-                lines.iter().try_for_each(|line| self.teller.tell(format!("  {line}")))?;
+                (self.print)(heading)?;
+                lines.iter().try_for_each(|line| (self.print)(&format!("  {line}")))?;
             }
         }
         Ok(())
     }
 
-    /// What is left, and what each waits for, as far as it was not told before.
-    fn told(&mut self, items: &[Item], plan: &Plan) -> Result<(), Failure> {
+    /// Prints what is left, and what that waits for.
+    fn report(&mut self, objects: &[ObjectFacts], plan: &Plan) -> Result<(), Failure> {
         if self.client.is_some() {
-            self.once(&super::left(items))?;
+            self.print_once(&super::left(objects))?;
         }
         for line in plan.units.iter().flat_map(|unit| &unit.waits).chain(plan.problems()) {
-            self.once(&format!("  {line}"))?;
+            self.print_once(&format!("  {line}"))?;
         }
         Ok(())
     }
 
-    fn once(&mut self, line: &str) -> Result<(), Failure> {
-        // Each attempt has a request id of its own.
+    fn print_once(&mut self, line: &str) -> Result<(), Failure> {
+        // Each attempt has another request id.
         let (before, after) = without_request_id(line);
-        if self.told.insert(format!("{before}{after}")) {
-            self.teller.tell(line)?;
+        if self.printed.insert(format!("{before}{after}")) {
+            (self.print)(line)?;
         }
         Ok(())
     }
 
-    /// Nothing is left that is to go.
-    fn over(&self, found: &SweepObservation, plan: &Plan) -> Result<(), Failure> {
-        let Order { installation, .. } = self.order;
+    /// Prints the end: nothing is left to remove.
+    fn summarize(&self, found: &SweepObservation, plan: &Plan) -> Result<(), Failure> {
+        let TeardownRequest { installation, .. } = self.request;
         if self.client.is_some() {
-            self.teller.tell("No app and no network is left.")?;
+            (self.print)("No app and no network is left.")?;
         }
-        self.stays(plan)?;
+        self.list_kept(plan)?;
         for (region, state) in &found.regions {
             state.denied.iter().try_for_each(|what| {
-                self.teller.tell(format!(
+                (self.print)(&format!(
                     "{region}: the tags of {what} could not be read: it counts as another installation's."
                 ))
             })?;
         }
-        if !plan.others.is_empty() {
+        if !plan.foreign.is_empty() {
             return Err(Failure::Others { tag: TAG_OWNER });
         }
         let (tag, id) = installation.tag();
         let regions = listed(found.regions.keys());
-        let but = if plan.stays.is_empty() { "" } else { " but what is retained" };
-        self.teller.tell(format!("Nothing in AWS carries the tag {tag}={id}{but}. Looked at: {regions}."))?;
+        let but = if plan.retained.is_empty() { "" } else { " but what is retained" };
+        (self.print)(&format!("Nothing in AWS carries the tag {tag}={id}{but}. Looked at: {regions}."))?;
         Ok(())
     }
 }
 
-/// Whether the same request may be answered later: nobody answered, or the API server is too busy or unwell.
-fn passes_in_kubernetes(error: &kube::Error) -> bool {
+/// Whether the same request may succeed later: nobody answered, or the API server is busy or unwell.
+fn is_transient_in_kubernetes(error: &kube::Error) -> bool {
     match error {
         kube::Error::Api(status) => status.code == 429 || status.code >= 500,
         _ => true,
     }
 }
 
-/// Deletes an object; one that is gone, or another one of its name, is left alone.
-async fn delete(client: &Client, item: &Item) -> Result<bool, Failure> {
-    let api = match item.kind {
-        Kind::App => raw::<PrivateGenAIApp>(client, item.namespace.as_deref()),
+/// Deletes an object. One that is gone, or another one of its name, is left alone.
+async fn delete(client: &Client, object: &ObjectFacts) -> Result<bool, Failure> {
+    let api = match object.kind {
+        Kind::App => raw::<PrivateGenAIApp>(client, object.namespace.as_deref()),
         Kind::Network => raw::<PrivateGenAINetwork>(client, None),
     };
-    // One that was held, retained or otherwise changed since it was looked at is looked at again.
-    let same = Preconditions { uid: Some(item.uid.clone()), resource_version: item.version.clone() };
-    match api.delete(&item.name, &DeleteParams::default().preconditions(same)).await {
+    // An object that changed since it was listed is listed again.
+    let same = Preconditions { uid: Some(object.uid.clone()), resource_version: object.version.clone() };
+    match api.delete(&object.name, &DeleteParams::default().preconditions(same)).await {
         Ok(_) => Ok(true),
         Err(kube::Error::Api(status)) if status.is_not_found() || status.is_conflict() => Ok(false),
         Err(error) => Err(error.into()),
     }
 }
 
-/// Takes our finalizer off an object that is as it was looked at.
-async fn let_go(client: &Client, item: &Item) -> Result<bool, Failure> {
+/// Releases an object that did not change since it was listed.
+async fn release(client: &Client, object: &ObjectFacts) -> Result<bool, Failure> {
     let meta = ObjectMeta {
-        name: Some(item.name.clone()),
-        namespace: item.namespace.clone(),
-        uid: Some(item.uid.clone()),
-        resource_version: item.version.clone(),
-        finalizers: Some(item.finalizers.clone()),
+        name: Some(object.name.clone()),
+        namespace: object.namespace.clone(),
+        uid: Some(object.uid.clone()),
+        resource_version: object.version.clone(),
+        finalizers: Some(object.finalizers.clone()),
         ..ObjectMeta::default()
     };
-    let result = match (item.kind, &item.namespace) {
+    let result = match (object.kind, &object.namespace) {
         (Kind::App, Some(namespace)) => {
             remove_finalizer(&Api::<PrivateGenAIApp>::namespaced(client.clone(), namespace), &meta).await
         }

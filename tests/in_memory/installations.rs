@@ -12,8 +12,8 @@ use private_genai_operator::{
     aws::{Ec2Write, SecurityGroup, Tags, Write},
     engine::owner_mark,
     identity::{FUNCTIONS_GROUP, InstallationId, OwnerMark, TAG_OWNER},
-    takeover::{self, Consent, Failure, Request, take_over},
-    uninstall::{self, Lacking, Waiting, orphan},
+    takeover::{self, Failure, TakeOverRequest, take_over},
+    uninstall::{self, Consent, LeaseWait, MissingLease, orphan},
 };
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -324,11 +324,11 @@ async fn orphan_with_another_id_releases_nothing_and_names_both_ids() {
                 of_an_older_version(&scene, &[app("bot"), network(&vpc)]);
             }
             let client = scene.kubernetes.client();
-            let waiting = Waiting { timeout: Duration::from_secs(1), lacking: Lacking::Accepted };
+            let wait = LeaseWait { timeout: Duration::from_secs(1), missing: MissingLease::Accepted };
             let election = election(&client, "orphan");
-            let (stop, tell) = (CancellationToken::new(), |line: String| panic!("nothing is told: {line}"));
+            let (stop, print) = (CancellationToken::new(), |line: &str| panic!("nothing is printed: {line}"));
             scene.kubernetes.take_journal();
-            let result = Box::pin(orphan(client, election, &id("tset"), waiting, stop, tell)).await;
+            let result = Box::pin(orphan(client, election, &id("tset"), wait, stop, &print)).await;
             let failure = result.expect_err("refused");
             assert!(matches!(failure, uninstall::Failure::AnotherInstallation { .. }), "{failure:?}");
             let told = failure.to_string();
@@ -631,7 +631,7 @@ async fn a_retained_network_is_taken_by_the_cluster_s_next_object_and_no_other_c
 async fn takes_over(scene: &Scene, from: &str, consent: Consent) -> (Result<(), Failure>, Vec<String>) {
     let said = RefCell::new(Vec::new());
     let client = scene.kubernetes.client();
-    let request = Request {
+    let request = TakeOverRequest {
         installation: scene.id.clone(),
         ours: scene.owner.clone(),
         from: from.parse().expect("a mark"),
@@ -639,14 +639,14 @@ async fn takes_over(scene: &Scene, from: &str, consent: Consent) -> (Result<(), 
         also: BTreeSet::new(),
         consent,
     };
-    let waiting = Waiting { timeout: Duration::from_secs(90), lacking: Lacking::Accepted };
+    let wait = LeaseWait { timeout: Duration::from_secs(90), missing: MissingLease::Accepted };
     let (election, stop) = (election(&client, "take-over"), CancellationToken::new());
-    let tell = |line: String| {
-        said.borrow_mut().push(line);
+    let print = |line: &str| {
+        said.borrow_mut().push(line.to_owned());
         Ok(())
     };
     let aws = Arc::new(scene.aws.seen_by("take-over"));
-    let result = Box::pin(take_over(client, aws, &request, election, waiting, stop, tell)).await;
+    let result = Box::pin(take_over(client, aws, &request, election, wait, stop, &print)).await;
     (result, said.into_inner())
 }
 
@@ -664,7 +664,7 @@ async fn a_rebuilt_cluster_takes_over_by_the_command_that_names_the_old_mark() {
         second.stop().await;
         first.forget();
 
-        let (result, said) = takes_over(&second, &old, Consent::Lacking).await;
+        let (result, said) = takes_over(&second, &old, Consent::Missing).await;
         assert!(matches!(result, Err(Failure::NotConfirmed)), "{result:?}");
         for group in groups(&first) {
             assert!(said.iter().any(|line| line.contains(group.id.as_str())), "{said:#?}");

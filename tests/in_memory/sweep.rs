@@ -5,7 +5,7 @@ use std::time::Duration;
 use private_genai_operator::{
     aws::{Ec2Write, FunctionName, VpcId, Write},
     identity::{TAG_OWNER, TAG_RETAINED},
-    uninstall::{Failure, Lacking, Order},
+    uninstall::{Failure, MissingLease, TeardownRequest},
 };
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -186,7 +186,7 @@ async fn what_may_not_be_looked_at_is_never_said_to_be_gone() {
             let (result, said) = swept(&scene).await;
             assert!(matches!(result, Err(Failure::Look(_))), "{reads:?}: {result:?} {said:#?}");
             let stop = CancellationToken::new();
-            let (result, said) = tears_down_as(&scene, order(&scene, true), Lacking::Refused, &stop).await;
+            let (result, said) = tears_down_as(&scene, order(&scene, true), MissingLease::Refused, &stop).await;
             assert!(matches!(result, Err(Failure::Look(_))), "{reads:?}: {result:?} {said:#?}");
             assert_eq!((count(&scene), scene.kubernetes.writes()), (4, 0));
             assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
@@ -269,7 +269,7 @@ async fn what_is_retained_stays_with_its_network_with_a_cluster_and_without_one(
         let (scene, operator, vpc) = one_of_two_retained().await;
         operator.stop().await;
         let stop = CancellationToken::new();
-        let (result, said) = tears_down_as(&scene, order(&scene, true), Lacking::Refused, &stop).await;
+        let (result, said) = tears_down_as(&scene, order(&scene, true), MissingLease::Refused, &stop).await;
         result.unwrap_or_else(|error| panic!("{error}: {said:#?}"));
         assert_eq!(count(&scene), 0);
         assert_only_the_retained_is_left(&scene, &vpc, &said);
@@ -296,7 +296,7 @@ async fn a_network_that_is_retained_says_so_in_aws_before_its_object_goes() {
         scene.kubernetes.overwrite(&network, |network| network["spec"]["deletionPolicy"] = json!("Retain"));
         operator.stop().await;
         let stop = CancellationToken::new();
-        let (result, said) = tears_down_as(&scene, order(&scene, true), Lacking::Refused, &stop).await;
+        let (result, said) = tears_down_as(&scene, order(&scene, true), MissingLease::Refused, &stop).await;
         result.unwrap_or_else(|error| panic!("{error}: {said:#?}"));
         assert_eq!(count(&scene), 0);
         let left = |said: &[String]| {
@@ -321,7 +321,7 @@ async fn a_retained_app_whose_role_is_gone_is_not_let_go_and_gets_nothing_create
         scene.delete_roles();
         scene.forget();
         let stop = CancellationToken::new();
-        let (result, said) = tears_down_as(&scene, order(&scene, true), Lacking::Refused, &stop).await;
+        let (result, said) = tears_down_as(&scene, order(&scene, true), MissingLease::Refused, &stop).await;
         assert!(matches!(result, Err(Failure::Left)), "{result:?} {said:#?}");
         assert!(says(&said, "App team-a/two is to be retained, but its role pgai-team-a-two"), "{said:#?}");
         let written = writes(&scene.aws.take_journal());
@@ -337,7 +337,7 @@ async fn a_retained_app_whose_role_is_gone_is_not_let_go_and_gets_nothing_create
         scene.until_ready("two").await;
         scene.pass(Duration::from_mins(1)).await;
         operator.stop().await;
-        let (result, said) = tears_down_as(&scene, order(&scene, true), Lacking::Refused, &stop).await;
+        let (result, said) = tears_down_as(&scene, order(&scene, true), MissingLease::Refused, &stop).await;
         result.unwrap_or_else(|error| panic!("{error}: {said:#?}"));
         assert_only_the_retained_is_left(&scene, &vpc, &said);
     })
@@ -360,13 +360,13 @@ async fn an_object_that_no_operator_saw_takes_its_resources_along_or_marks_them(
             let stop = CancellationToken::new();
             if policy == "Retain" {
                 scene.aws.fail_next("TagRole", Fault::access_denied().times(u32::MAX));
-                let (result, said) = tears_down_as(&scene, order(&scene, true), Lacking::Accepted, &stop).await;
+                let (result, said) = tears_down_as(&scene, order(&scene, true), MissingLease::Accepted, &stop).await;
                 assert!(matches!(result, Err(Failure::Left)), "{result:?} {said:#?}");
                 assert_eq!(count(&scene), 2, "nothing in AWS would say that they are retained: {said:#?}");
                 scene.aws.clear_faults();
                 scene.forget();
             }
-            let (result, said) = tears_down_as(&scene, order(&scene, true), Lacking::Accepted, &stop).await;
+            let (result, said) = tears_down_as(&scene, order(&scene, true), MissingLease::Accepted, &stop).await;
             result.unwrap_or_else(|error| panic!("{policy}: {error}: {said:#?}"));
             assert_eq!(count(&scene), 0);
             if policy == "Delete" {
@@ -397,7 +397,7 @@ async fn of_two_clusters_with_one_id_only_the_one_that_is_named_loses_anything()
             let (result, said) = sweeps(&scene, None, confirmed, &stop).await;
             let told = result.expect_err("nobody has said which").to_string();
             assert!(told.contains("another-cluster") && told.contains(&owner().to_string()), "{told} {said:#?}");
-            let (result, said) = tears_down_as(&scene, order(&scene, confirmed), Lacking::Refused, &stop).await;
+            let (result, said) = tears_down_as(&scene, order(&scene, confirmed), MissingLease::Refused, &stop).await;
             let told = result.expect_err("another cluster has the id").to_string();
             assert!(told.contains("another-cluster") && told.contains(&owner().to_string()), "{told} {said:#?}");
         }
@@ -450,7 +450,7 @@ async fn credentials_of_another_account_find_nothing_and_let_nothing_go() {
         elsewhere.kubernetes = scene.kubernetes.clone();
         elsewhere.aws.become_account(&"999999999999".parse().expect("an account"));
         let stop = CancellationToken::new();
-        let (result, said) = tears_down_as(&elsewhere, order(&scene, true), Lacking::Refused, &stop).await;
+        let (result, said) = tears_down_as(&elsewhere, order(&scene, true), MissingLease::Refused, &stop).await;
         assert!(matches!(result, Err(Failure::AnotherAccount { .. })), "{result:?} {said:#?}");
         assert_eq!((count(&scene), scene.kubernetes.writes()), (4, 0));
     })
@@ -494,8 +494,8 @@ async fn an_object_that_others_hold_is_told_and_does_not_count_as_gone() {
         });
         operator.stop().await;
         let stop = CancellationToken::new();
-        let order: Order = order(&scene, true);
-        let (result, said) = tears_down_as(&scene, order, Lacking::Refused, &stop).await;
+        let order: TeardownRequest = order(&scene, true);
+        let (result, said) = tears_down_as(&scene, order, MissingLease::Refused, &stop).await;
         assert!(matches!(result, Err(Failure::Left)), "{result:?} {said:#?}");
         assert!(says(&said, "example.com/hold"), "{said:#?}");
         scene.kubernetes.drop_finalizers(&app("one"));

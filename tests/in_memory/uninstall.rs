@@ -4,7 +4,7 @@ use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
 use private_genai_operator::{
     identity::{InstallationId, OwnerMark},
-    uninstall::{Cluster, Failure, Lacking, Order, Waiting, orphan, teardown},
+    uninstall::{Cluster, Consent, Failure, LeaseWait, MissingLease, TeardownRequest, orphan, teardown},
 };
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
@@ -25,55 +25,60 @@ type Said = Rc<RefCell<Vec<String>>>;
 pub type Ended = (Result<(), Failure>, Vec<String>);
 
 /// What `teardown` is told.
-pub fn order(scene: &Scene, confirmed: bool) -> Order {
-    Order {
+pub fn order(scene: &Scene, confirmed: bool) -> TeardownRequest {
+    TeardownRequest {
         installation: Scene::installation(),
         home: Scene::region(),
         regions: [].into(),
         owner: None,
         governance: scene.governance.clone(),
-        confirmed,
+        consent: Consent::of(confirmed),
     }
 }
 
 /// `teardown` in the cluster of a scene.
-pub async fn tears_down_as(scene: &Scene, order: Order, lacking: Lacking, stop: &CancellationToken) -> Ended {
+pub async fn tears_down_as(
+    scene: &Scene,
+    order: TeardownRequest,
+    missing: MissingLease,
+    stop: &CancellationToken,
+) -> Ended {
     let client = scene.kubernetes.client();
-    let (election, waiting) = (election(&client, "teardown"), Waiting { timeout: Duration::from_secs(90), lacking });
-    removes(scene, Some(Cluster { client, owner: scene.owner.clone(), election, waiting }), order, stop).await
+    let (election, wait) = (election(&client, "teardown"), LeaseWait { timeout: Duration::from_secs(90), missing });
+    removes(scene, Some(Cluster { client, owner: scene.owner.clone(), election, wait }), order, stop).await
 }
 
 /// `teardown --without-cluster`.
 pub async fn sweeps(scene: &Scene, owner: Option<OwnerMark>, confirmed: bool, stop: &CancellationToken) -> Ended {
-    removes(scene, None, Order { owner, ..order(scene, confirmed) }, stop).await
+    removes(scene, None, TeardownRequest { owner, ..order(scene, confirmed) }, stop).await
 }
 
-async fn removes(scene: &Scene, cluster: Option<Cluster>, order: Order, stop: &CancellationToken) -> Ended {
+async fn removes(scene: &Scene, cluster: Option<Cluster>, order: TeardownRequest, stop: &CancellationToken) -> Ended {
     let said = Said::default();
     let aws = Arc::new(scene.aws.seen_by("teardown"));
-    let tell = |line: String| {
-        said.borrow_mut().push(line);
+    let print = |line: &str| {
+        said.borrow_mut().push(line.to_owned());
         Ok(())
     };
-    let result = Box::pin(teardown(cluster, aws, order, stop.clone(), tell)).await;
+    let result = Box::pin(teardown(cluster, aws, order, stop.clone(), &print)).await;
     (result, said.take())
 }
 
 async fn tears_down(scene: &Scene, confirmed: bool, stop: &CancellationToken) -> Ended {
-    tears_down_as(scene, order(scene, confirmed), Lacking::Refused, stop).await
+    tears_down_as(scene, order(scene, confirmed), MissingLease::Refused, stop).await
 }
 
 async fn orphans(scene: &Scene, lease: bool) -> Ended {
     let said = Said::default();
     let client = scene.kubernetes.client();
     let election = election(&client, "orphan");
-    let tell = |line: String| {
-        said.borrow_mut().push(line);
+    let print = |line: &str| {
+        said.borrow_mut().push(line.to_owned());
         Ok(())
     };
-    let lacking = if lease { Lacking::Refused } else { Lacking::Accepted };
-    let (waiting, stop) = (Waiting { timeout: Duration::from_secs(90), lacking }, CancellationToken::new());
-    let result = Box::pin(orphan(client, election, &scene.id, waiting, stop, tell)).await;
+    let missing = if lease { MissingLease::Refused } else { MissingLease::Accepted };
+    let (wait, stop) = (LeaseWait { timeout: Duration::from_secs(90), missing }, CancellationToken::new());
+    let result = Box::pin(orphan(client, election, &scene.id, wait, stop, &print)).await;
     (result, said.take())
 }
 
@@ -284,8 +289,8 @@ async fn a_typing_error_in_the_id_of_a_teardown_is_told_before_anything_is_done(
         let tyr: InstallationId = "tyr".parse().expect("an id");
         let before = scene.aws.world();
         for confirmed in [false, true] {
-            let order = Order { installation: tyr.clone(), ..order(&scene, confirmed) };
-            let (result, said) = tears_down_as(&scene, order, Lacking::Refused, &CancellationToken::new()).await;
+            let order = TeardownRequest { installation: tyr.clone(), ..order(&scene, confirmed) };
+            let (result, said) = tears_down_as(&scene, order, MissingLease::Refused, &CancellationToken::new()).await;
             let told = result.expect_err("it is refused").to_string();
             assert!(told.contains("installation tyr") || told.contains("than tyr"), "{told}");
             assert!(told.contains("installation test"), "{told}");
@@ -316,8 +321,8 @@ async fn a_typing_error_in_the_id_of_a_teardown_is_told_also_without_statuses() 
         scene.forget();
         let before = scene.aws.world();
         for confirmed in [false, true] {
-            let order = Order { installation: "tyr".parse().expect("an id"), ..order(&scene, confirmed) };
-            let (result, _) = tears_down_as(&scene, order, Lacking::Refused, &CancellationToken::new()).await;
+            let order = TeardownRequest { installation: "tyr".parse().expect("an id"), ..order(&scene, confirmed) };
+            let (result, _) = tears_down_as(&scene, order, MissingLease::Refused, &CancellationToken::new()).await;
             let told = result.expect_err("it is refused").to_string();
             assert!(told.contains("AWS has nothing of installation tyr") && told.contains(": test"), "{told}");
         }

@@ -1,13 +1,13 @@
-//! Removing what an installation has in AWS by what AWS itself says: by path and tag, without any object of Kubernetes.
+//! Removes what an installation has in AWS, found by path and tag alone, without any Kubernetes object.
 //!
 //! ```text
-//! look ──► Found ──► plan ──► steps (Removal: can create nothing) ──► look again, until nothing is left that is to go
+//! Observer ──► SweepObservation ──► plan ──► Removals (which can create nothing) ──► observe again, until nothing is left to remove
 //! ```
 //!
-//! All that is known is in AWS, so that a removal can be interrupted anywhere and begun again.
+//! Everything that a removal must know is in AWS, so that it can be interrupted anywhere and begun again.
 
-mod look;
 pub mod observation;
+mod observer;
 pub mod plan;
 pub mod removal;
 
@@ -21,12 +21,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    look::Looker,
     observation::SweepObservation,
+    observer::Observer,
     plan::{Memory, Plan, Scope, Unit},
     removal::Removal,
 };
-use super::{Failure, Item};
+use super::{Failure, ObjectFacts};
 use crate::{
     api::condition::{ConditionType, Leg, LegState},
     aws::{Aws, AwsError, Class, Ec2Write, Failure as AwsFailure, IamWrite, Region, Tags, Write},
@@ -37,90 +37,106 @@ use crate::{
     plan::explain_failure,
 };
 
-/// After so long AWS shows what was written, everywhere.
+/// After this time AWS shows everywhere what was written.
 pub const SETTLED_AFTER: Duration = Duration::from_mins(1);
 
-/// What is to be removed, and how.
+/// Whether the person who runs a command has agreed to its changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Consent {
+    /// The changes are made.
+    Given,
+    /// The changes are only listed.
+    Missing,
+}
+
+impl Consent {
+    /// The consent that the flag `--yes` gives.
+    pub fn of(yes: bool) -> Self {
+        if yes { Self::Given } else { Self::Missing }
+    }
+}
+
+/// What a teardown is asked to remove.
 #[derive(Clone, Debug)]
-pub struct Order {
-    /// Whose resources.
+pub struct TeardownRequest {
+    /// The installation whose resources are removed.
     pub installation: InstallationId,
     /// The region of calls that have none, and of VPCs for which an app names none.
     pub home: Region,
     /// Further regions to look at.
     pub regions: BTreeSet<Region>,
-    /// The mark of the cluster whose resources are to go.
+    /// The mark of the cluster whose resources are removed, where somebody named it.
     pub owner: Option<OwnerMark>,
     /// The permissions boundary of the installation's roles.
     pub governance: Governance,
-    /// Do it, and do not only tell.
-    pub confirmed: bool,
+    /// Whether anything is removed.
+    pub consent: Consent,
 }
 
-/// What came of carrying out a plan.
+/// The result of carrying out a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// Something was done.
+    /// A write was made.
     Made,
-    /// AWS is waited for.
+    /// No write was possible: AWS is at work.
     Awaited,
-    /// Nothing goes on before somebody acts.
+    /// Somebody must act before anything goes on.
     Stuck,
 }
 
 /// A removal under way.
 pub struct Sweep {
-    looker: Looker,
+    observer: Observer,
     scope: Scope,
     regions: BTreeSet<Region>,
     memory: Memory,
     started: Instant,
-    /// When each step was done: what does not show yet is not done again at once.
+    /// When each write was made: one that does not show yet is not repeated at once.
     done: BTreeMap<Removal, Instant>,
 }
 
 impl Sweep {
-    /// Asks who we are to AWS. `owner` is whose marks are ours.
+    /// Starts with asking AWS for the caller's account. Resources with the mark `owner` may be removed.
     ///
     /// # Errors
     /// AWS's.
-    pub async fn new(aws: Arc<dyn Aws>, order: &Order, owner: Option<OwnerMark>) -> Result<Self, AwsError> {
-        let Order { installation, home, regions, governance, .. } = order.clone();
-        let looker = Looker::new(aws, installation.clone(), home.clone());
-        let account = looker.caller().await?.account.clone();
+    pub async fn new(aws: Arc<dyn Aws>, request: &TeardownRequest, owner: Option<OwnerMark>) -> Result<Self, AwsError> {
+        let TeardownRequest { installation, home, regions, governance, .. } = request.clone();
+        let observer = Observer::new(aws, installation.clone(), home.clone());
+        let account = observer.caller().await?.account.clone();
         let scope = Scope { installation, account, home, owner, governance };
         let (memory, started, done) = (Memory::default(), Instant::now(), BTreeMap::new());
-        Ok(Self { looker, scope, regions, memory, started, done })
+        Ok(Self { observer, scope, regions, memory, started, done })
     }
 
-    /// Whose resources may be removed.
+    /// The scope of the removal.
     pub fn scope(&self) -> &Scope {
         &self.scope
     }
 
-    /// From now on nobody else creates anything: what was created before shows within a minute.
+    /// Notes that from now on nobody else creates anything: AWS shows within a minute what was created before.
     pub fn begin(&mut self) {
         self.started = Instant::now();
         self.memory = Memory::default();
         self.done.clear();
     }
 
-    /// AWS shows by now all that was there when this began.
+    /// Whether AWS shows by now everything that existed when the removal began.
     pub fn is_settled(&self) -> bool {
         self.memory.settled
     }
 
-    /// One complete look, and what follows from it.
+    /// Observes everything, and plans.
     ///
     /// # Errors
-    /// AWS's: what could not be looked at is not known to be gone.
-    pub async fn look(&mut self, items: &[Item]) -> Result<(SweepObservation, Plan), AwsError> {
-        let regions = self.regions.iter().chain(items.iter().filter_map(Item::region)).cloned().collect();
+    /// AWS's: what cannot be read is not known to be gone.
+    pub async fn observe(&mut self, objects: &[ObjectFacts]) -> Result<(SweepObservation, Plan), AwsError> {
+        let regions = self.regions.iter().chain(objects.iter().filter_map(ObjectFacts::region)).cloned().collect();
         let settled = self.started.elapsed() >= SETTLED_AFTER;
-        let observation = self.looker.look(&regions).await?;
+        let observation = self.observer.observe(&regions).await?;
         self.memory.settled = settled;
         self.memory.note(&observation, &self.scope, self.started.elapsed());
-        let plan = plan::plan(&observation, items, &self.scope, &self.memory);
+        let plan = plan::plan(&observation, objects, &self.scope, &self.memory);
         Ok((observation, plan))
     }
 
@@ -129,13 +145,13 @@ impl Sweep {
     /// # Errors
     /// As `iam:ListRoles`.
     pub async fn other_installations(&self) -> Result<BTreeSet<InstallationId>, AwsError> {
-        self.looker.installations().await
+        self.observer.installations().await
     }
 
-    /// Makes the writes of a plan. A write that fails ends the others of its unit, and is told there.
+    /// Makes the writes of a plan. A write that fails ends the writes after it in its unit, which records the failure.
     ///
     /// # Errors
-    /// When told to stop, when the right to write is lost, and when AWS does not take the credentials.
+    /// When the removal is interrupted, when the Lease is lost, and when AWS refuses the credentials.
     pub async fn carry_out(
         &mut self,
         plan: &mut Plan,
@@ -151,17 +167,17 @@ impl Sweep {
                 if stop.is_cancelled() {
                     return Err(Failure::Interrupted);
                 }
-                let snapshot = self.looker.region(&region);
+                let snapshot = self.observer.region(&region);
                 let Ok(result) = leadership.write(snapshot.write(removal.write())).await else {
                     return Err(Failure::Interrupted);
                 };
                 match result {
                     Ok(_) => self.remember(removal),
-                    // Each is about one resource that was there: somebody was quicker, or an answer was lost.
+                    // The resource existed: somebody else removed it, or an answer was lost.
                     Err(error) if error.failure == AwsFailure::NotFound => self.remember(removal),
                     Err(error) if error.failure == AwsFailure::Credentials => return Err(Failure::Look(error)),
                     Err(error) => {
-                        self.blame(unit, &region, removal.write(), &error).await;
+                        self.record_failure(unit, &region, removal.write(), &error).await;
                         break;
                     }
                 }
@@ -185,8 +201,8 @@ impl Sweep {
         self.done.insert(removal, Instant::now());
     }
 
-    /// Tells in the unit what failed. What only somebody can change is not waited for.
-    async fn blame(&self, unit: &mut Unit, region: &Region, write: &Write, error: &AwsError) {
+    /// Records in the unit what failed. A failure that only somebody can correct ends its waits.
+    async fn record_failure(&self, unit: &mut Unit, region: &Region, write: &Write, error: &AwsError) {
         let leg = match (write, error.failure) {
             (Write::Ec2(Ec2Write::DeleteSecurityGroup { group }), AwsFailure::InUse) => {
                 self.what_keeps(region, group).await
@@ -204,17 +220,17 @@ impl Sweep {
         }
     }
 
-    /// What keeps a group that AWS refused to delete, if that can be found out.
+    /// What uses a security group that AWS refused to delete, if AWS tells.
     async fn what_keeps(&self, region: &Region, group: &crate::aws::SecurityGroupId) -> Option<Leg> {
-        let snapshot = self.looker.region(region);
+        let snapshot = self.observer.region(region);
         let interfaces = snapshot.group_interfaces(group).await.ok()?;
         let referring = snapshot.referring_groups(group).await.ok()?;
         group_in_use(group, &interfaces, &referring)
     }
 }
 
-/// The failure of a look is one that may pass by itself.
-pub(super) fn passes(error: &AwsError) -> bool {
+/// Whether the failure of an observation can pass by itself.
+pub(super) fn is_transient(error: &AwsError) -> bool {
     match error.failure.class() {
         Class::Retry | Class::Wait => true,
         Class::UserMustAct => false,

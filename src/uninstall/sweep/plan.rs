@@ -1,6 +1,5 @@
-//! What is to go next, what stays, and what nobody but a person can decide. Pure: what was found goes in, and what to do comes
-//! out. The order is that of the operator: functions, log groups, endpoints, interfaces that Lambda left behind, roles as
-//! long as Lambda needs them, groups.
+//! What to remove next, what stays, and what only a person can decide. Pure. The order is the operator's: functions, log groups,
+//! endpoints, interfaces that Lambda left behind, roles that Lambda needs no longer, security groups.
 
 mod apps;
 mod networks;
@@ -25,7 +24,7 @@ use crate::{
     network::{AvailableSince, Interfaces, interfaces_of_functions},
     plan::listed,
     policy::place_of_role,
-    uninstall::Item,
+    uninstall::ObjectFacts,
 };
 
 /// Whose resources may be removed.
@@ -43,14 +42,14 @@ pub struct Scope {
     pub governance: Governance,
 }
 
-/// What is remembered between looks. Losing it costs time, never correctness.
+/// What is remembered between observations. Losing it costs time, never correctness.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
     /// The time, on a clock that only goes forward.
     pub now: Duration,
     /// Since when interfaces were seen `available`, for each network.
     pub available: BTreeMap<NetworkKey, AvailableSince>,
-    /// Those that were so for long, by the last look.
+    /// The interfaces that were `available` for long, by the last observation.
     pub long_available: BTreeMap<NetworkKey, BTreeSet<NetworkInterfaceId>>,
     /// Roles that were tagged as retained: IAM may be late to show it.
     pub retained: BTreeSet<RoleName>,
@@ -58,12 +57,12 @@ pub struct Memory {
     pub names: BTreeSet<String>,
     /// Networks whose groups carried our mark: once their groups are gone, nothing tells any more.
     pub ours: BTreeSet<NetworkKey>,
-    /// AWS shows by now what an operator may have created just before.
+    /// Whether AWS shows by now what an operator may have created just before.
     pub settled: bool,
 }
 
 impl Memory {
-    /// Takes note of a look at a moment.
+    /// Takes note of an observation at a moment.
     pub fn note(&mut self, found: &SweepObservation, scope: &Scope, now: Duration) {
         self.now = now;
         self.names.extend(found.roles.keys().map(|role| role.as_str().to_owned()));
@@ -82,21 +81,21 @@ impl Memory {
     }
 }
 
-/// What belongs together and goes independently of everything else.
+/// Resources that are removed together, independently of all others.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Unit {
-    /// What is in AWS of it, each in a line.
+    /// A line for each resource in AWS.
     pub resources: BTreeSet<String>,
-    /// The writes that can be made now, in this order. A step that fails ends the others of the unit.
+    /// The writes that can be made now, in this order. A write that fails ends those after it.
     pub steps: Vec<(Region, Removal)>,
-    /// What AWS does by itself, or the steps do.
+    /// What the writes or AWS are doing.
     pub waits: Vec<String>,
     /// What only somebody else can do.
     pub problems: Vec<String>,
 }
 
 impl Unit {
-    /// Takes over what the operator would do. What would create something is told, and not done.
+    /// Adds the operator's plan. A write that would create something becomes a problem.
     fn take(&mut self, region: &Region, plan: crate::plan::Plan) {
         for step in plan.steps {
             self.step(region, step.write);
@@ -117,29 +116,29 @@ impl Unit {
         }
     }
 
-    /// Nothing of it happens before somebody acts.
+    /// Whether somebody must act before anything happens.
     fn is_stuck(&self) -> bool {
         self.steps.is_empty() && self.waits.is_empty()
     }
 }
 
-/// What to do, and what to tell.
+/// What to do, and what to report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// What is to go, or to be marked first. Empty: nothing of the installation is left that is to go.
+    /// What to remove, or to tag first. Empty when nothing is left to remove.
     pub units: Vec<Unit>,
-    /// What stays because it is retained, each in a line.
-    pub stays: BTreeSet<String>,
-    /// What is another cluster's, or nobody can tell whose, each in a line.
-    pub others: BTreeSet<String>,
-    /// What to do about objects.
+    /// A line for each resource that is retained.
+    pub retained: BTreeSet<String>,
+    /// A line for each resource of another cluster, or of a cluster that nobody can tell.
+    pub foreign: BTreeSet<String>,
+    /// The writes to Kubernetes.
     pub objects: Vec<ObjectStep>,
-    /// What keeps objects that only somebody else can change.
+    /// What keeps objects, and only somebody else can change.
     pub object_problems: Vec<String>,
 }
 
 impl Plan {
-    /// Everything that is to go, each in a line.
+    /// A line for each resource to remove.
     pub fn resources(&self) -> BTreeSet<&String> {
         self.units.iter().flat_map(|unit| &unit.resources).collect()
     }
@@ -149,35 +148,35 @@ impl Plan {
         self.units.iter().flat_map(|unit| &unit.problems).chain(&self.object_problems)
     }
 
-    /// Neither a step nor a wait is left, although something is.
+    /// Whether something is left, and neither a write nor a wait leads on.
     pub fn is_stuck(&self) -> bool {
         self.objects.is_empty() && self.units.iter().all(Unit::is_stuck)
     }
 }
 
-/// Decides about everything that was found, and about the objects, if there is a cluster.
-pub fn plan(found: &SweepObservation, items: &[Item], scope: &Scope, memory: &Memory) -> Plan {
-    let given = Given { found, items, scope, memory, marks: found.marks() };
+/// Plans for everything that was found, and for the objects, if there is a cluster.
+pub fn plan(found: &SweepObservation, objects: &[ObjectFacts], scope: &Scope, memory: &Memory) -> Plan {
+    let input = PlanInput { found, objects, scope, memory, marks: found.marks() };
     let mut plan = Plan::default();
-    let apps = apps::of(&given);
-    let kept = apps::kept(&apps, &given);
-    apps::plan(&apps, &kept, &given, &mut plan);
-    let networks = networks::plan(&apps, &kept, &given, &mut plan);
-    objects::plan(&apps, &kept, &networks, &given, &mut plan);
+    let apps = apps::of(&input);
+    let retained = apps::retained(&apps, &input);
+    apps::plan(&apps, &retained, &input, &mut plan);
+    let networks = networks::plan(&apps, &retained, &input, &mut plan);
+    objects::plan(&apps, &retained, &networks, &input, &mut plan);
     plan
 }
 
-/// By what is decided.
-struct Given<'a> {
+/// What a plan is made from.
+struct PlanInput<'a> {
     found: &'a SweepObservation,
-    items: &'a [Item],
+    objects: &'a [ObjectFacts],
     scope: &'a Scope,
     memory: &'a Memory,
     marks: BTreeMap<String, BTreeSet<NetworkKey>>,
 }
 
-impl Given<'_> {
-    /// The tags make a resource the installation's.
+impl PlanInput<'_> {
+    /// Whether the tags make a resource the installation's.
     fn owns(&self, tags: &Tags) -> bool {
         self.scope.installation.owns(tags)
     }
@@ -226,7 +225,7 @@ impl Given<'_> {
 /// Whose a network is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Whose {
-    /// It may be removed.
+    /// This cluster's: it may be removed.
     Ours,
     /// Another cluster has marked it.
     Another(BTreeSet<String>),
@@ -235,8 +234,8 @@ enum Whose {
 }
 
 impl Whose {
-    /// What is told of a resource that is not to be touched; `None` for one that is.
-    fn told(&self, resource: &str) -> Option<String> {
+    /// The line about a resource that is left alone; `None` for one that may be removed.
+    fn reason_to_leave(&self, resource: &str) -> Option<String> {
         match self {
             Self::Ours => None,
             Self::Another(marks) => Some(format!("{resource} (of the cluster with the mark {})", listed(marks))),

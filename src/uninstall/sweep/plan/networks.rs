@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
-    Given, Plan, Scope, Unit, Whose,
+    Plan, PlanInput, Scope, Unit, Whose,
     apps::{App, RetainedApps, untagged},
 };
 use crate::{
@@ -13,7 +13,7 @@ use crate::{
     network::{Observed, OtherFunctions, can_be_deleted, held_by_lambda, left_behind, teardown},
     plan::{Plan as Steps, listed},
     uninstall::{
-        Item, Kind,
+        Kind, ObjectFacts,
         sweep::observation::{InRegion, SweepObservation},
     },
 };
@@ -55,9 +55,9 @@ struct Network {
 }
 
 impl Network {
-    fn of(key: NetworkKey, given: &Given<'_>) -> Self {
-        let Given { found, memory, .. } = given;
-        let identity = identity(given.scope, &key);
+    fn of(key: NetworkKey, input: &PlanInput<'_>) -> Self {
+        let PlanInput { found, memory, .. } = input;
+        let identity = identity(input.scope, &key);
         let state = found.regions.get(&key.region).cloned().unwrap_or_default();
         let is_ours = |group: &SecurityGroup| identity.is_own_group(group);
         let here = state.groups.iter().filter(|group| group.vpc == key.vpc);
@@ -65,17 +65,22 @@ impl Network {
         let endpoints = Endpoints { endpoints: state.endpoints.clone(), interfaces: BTreeMap::new() };
         let observed = Observed::new(&identity, &Topology::default(), &endpoints, &groups);
         let retired = found.roles.values().filter(|role| {
-            HandOver::from_tags(&role.tags).is_some() && given.place_of_role(role).as_ref() == Some(&key)
+            HandOver::from_tags(&role.tags).is_some() && input.place_of_role(role).as_ref() == Some(&key)
         });
-        let interfaces = given.function_interfaces(&key);
+        let interfaces = input.function_interfaces(&key);
         let long = memory.long_available.get(&key).cloned().unwrap_or_default();
         let left_interfaces = left_behind(&interfaces, &long, &state.attachments);
         let observed =
             Observed { left_interfaces, ..observed.with_roles(Vec::new(), retired.cloned().collect(), interfaces) };
         let region = &key.region;
-        let path =
-            observed.security_groups.iter().map(|it| format!("{region}: security group {} in {}", it.id, it.vpc));
-        let endpoints = observed.endpoints.iter().map(|it| format!("{region}: VPC endpoint {} in {}", it.id, it.vpc));
+        let path = observed
+            .security_groups
+            .iter()
+            .map(|group| format!("{region}: security group {} in {}", group.id, group.vpc));
+        let endpoints = observed
+            .endpoints
+            .iter()
+            .map(|endpoint| format!("{region}: VPC endpoint {} in {}", endpoint.id, endpoint.vpc));
         let path = path.chain(endpoints).collect();
         let tags = observed.security_groups.iter().map(|group| &group.tags);
         let is_marked = tags.chain(observed.endpoints.iter().map(|endpoint| &endpoint.tags)).any(is_retained);
@@ -83,7 +88,7 @@ impl Network {
         Self { key, observed, path, is_marked, foreign_groups }
     }
 
-    /// Endpoints and groups say in AWS that they are there on purpose, before the object that says so goes.
+    /// Tags endpoints and groups as retained, before the object that says so is deleted.
     fn mark(&self, unit: &mut Unit) {
         let groups = self.observed.security_groups.iter().map(|group| (group.id.to_string(), &group.tags));
         let endpoints = self.observed.endpoints.iter().filter(|endpoint| !endpoint.state.is_ending());
@@ -95,20 +100,20 @@ impl Network {
         }
     }
 
-    /// Roles of apps that are gone, on a network that stays: those go that nobody needs any more. Gives those that Lambda
-    /// needs for as long as a function that stays is attached.
-    fn retired(&self, given: &Given<'_>, unit: &mut Unit) -> BTreeSet<String> {
+    /// Deletes the roles that were handed over to a network which stays, where Lambda needs them no longer. Returns those that Lambda
+    /// needs as long as a retained function is attached.
+    fn handed_over(&self, input: &PlanInput<'_>, unit: &mut Unit) -> BTreeSet<String> {
         let mut stays = BTreeSet::new();
         let interfaces = held_by_lambda(&self.observed.function_interfaces);
-        let remaining = self.remaining(given);
+        let remaining = self.remaining(input);
         for role in &self.observed.handed_over_roles {
-            let Some(kept_for) = HandOver::from_tags(&role.tags) else { continue };
-            if can_be_deleted(role, &kept_for, &self.observed.function_interfaces, remaining) {
+            let Some(hand_over) = HandOver::from_tags(&role.tags) else { continue };
+            if can_be_deleted(role, &hand_over, &self.observed.function_interfaces, remaining) {
                 let mut steps = Steps::default();
-                steps.delete_role(ConditionType::SecurityGroupsReady, role, &given.scope.governance);
+                steps.delete_role(ConditionType::SecurityGroupsReady, role, &input.scope.governance);
                 unit.take(&self.key.region, steps);
                 unit.waits.push(format!("Role {} is being deleted.", role.name));
-            } else if self.is_needed(&kept_for, given.found) {
+            } else if self.is_needed(&hand_over, input.found) {
                 stays.insert(format!("role {} (Lambda releases interfaces of functions that stay with it)", role.name));
                 continue;
             } else {
@@ -120,22 +125,23 @@ impl Network {
     }
 
     /// Functions that carry the network's group are left.
-    fn remaining(&self, given: &Given<'_>) -> OtherFunctions {
+    fn remaining(&self, input: &PlanInput<'_>) -> OtherFunctions {
         let group = self.observed.group(FUNCTIONS_GROUP).map(|group| &group.id);
-        let state = given.found.regions.get(&self.key.region);
+        let state = input.found.regions.get(&self.key.region);
         let mut attached = state.into_iter().flat_map(|state| &state.attachments);
-        let is_left = attached.any(|it| group.is_some_and(|group| it.groups.contains(group)));
+        let is_left = attached.any(|attachment| group.is_some_and(|group| attachment.groups.contains(group)));
         if is_left { OtherFunctions::Present } else { OtherFunctions::Absent }
     }
 
     /// One of the interfaces that the role is kept for is that of a function.
-    fn is_needed(&self, kept_for: &HandOver, found: &SweepObservation) -> bool {
+    fn is_needed(&self, hand_over: &HandOver, found: &SweepObservation) -> bool {
         let attachments = found.regions.get(&self.key.region).map(|state| &state.attachments);
         let is_attached = |id: &NetworkInterfaceId| {
             let interface = self.observed.function_interfaces.get(id);
-            interface.is_some_and(|interface| attachments.into_iter().flatten().any(|it| it.uses(interface)))
+            interface
+                .is_some_and(|interface| attachments.into_iter().flatten().any(|attachment| attachment.uses(interface)))
         };
-        match kept_for {
+        match hand_over {
             HandOver::Interfaces(ids) => ids.iter().any(is_attached),
             HandOver::Any => held_by_lambda(&self.observed.function_interfaces).iter().any(is_attached),
         }
@@ -150,47 +156,47 @@ fn waits_for(role: &Role, interfaces: &BTreeSet<NetworkInterfaceId>) -> String {
     )
 }
 
-/// Decides about the networks that were found. Gives how each of those that may be touched stands; one that is not there is
-/// gone.
+/// Plans for the networks that were found. Returns the state of each; a network that is missing there has nothing left.
 pub(super) fn plan(
     apps: &[App<'_>],
-    kept: &RetainedApps,
-    given: &Given<'_>,
+    retained: &RetainedApps,
+    input: &PlanInput<'_>,
     plan: &mut Plan,
 ) -> BTreeMap<NetworkKey, State> {
-    let Given { items, scope, .. } = given;
+    let PlanInput { objects, scope, .. } = input;
     let mut states = BTreeMap::new();
-    let unknown = items.iter().any(|item| item.kind == Kind::Network && item.retained && item.network.is_none());
-    for key in given.places() {
-        let network = Network::of(key.clone(), given);
+    let unknown =
+        objects.iter().any(|object| object.kind == Kind::Network && object.retained && object.network.is_none());
+    for key in input.places() {
+        let network = Network::of(key.clone(), input);
         let retired = network.observed.handed_over_roles.iter().map(|role| format!("role {}", role.name));
         let resources: BTreeSet<String> = network.path.iter().cloned().chain(retired).collect();
         if resources.is_empty() && network.foreign_groups.is_empty() {
             continue;
         }
-        let whose = given.whose(Some(&key));
+        let whose = input.whose(Some(&key));
         if whose != Whose::Ours {
-            plan.others.extend(resources.iter().filter_map(|resource| whose.told(resource)));
-            // An object here that stands for it is not let go.
+            plan.foreign.extend(resources.iter().filter_map(|resource| whose.reason_to_leave(resource)));
+            // The object of this network keeps its finalizer.
             states.insert(key, State::Left);
             continue;
         }
-        let of_key = |item: &&Item| item.kind == Kind::Network && item.network.as_ref() == Some(&key);
-        let object_retains = items.iter().filter(of_key).any(|item| item.retained);
-        let object_deletes = items.iter().filter(of_key).any(|item| !item.retained);
-        let is_used = kept.networks.contains_key(&key) || !kept.anywhere.is_empty();
+        let of_key = |object: &&ObjectFacts| object.kind == Kind::Network && object.network.as_ref() == Some(&key);
+        let object_retains = objects.iter().filter(of_key).any(|object| object.retained);
+        let object_deletes = objects.iter().filter(of_key).any(|object| !object.retained);
+        let is_used = retained.networks.contains_key(&key) || !retained.anywhere.is_empty();
         let mut unit = Unit::default();
         if is_used || object_retains || unknown || (network.is_marked && !object_deletes) {
             if object_retains {
                 network.mark(&mut unit);
             }
-            plan.stays.extend(network.path.iter().cloned());
-            plan.stays.extend(network.retired(given, &mut unit));
+            plan.retained.extend(network.path.iter().cloned());
+            plan.retained.extend(network.handed_over(input, &mut unit));
         } else {
             unit.resources = resources;
             // Functions first: while one is there, it needs the path, and Lambda its interfaces.
             if !apps.iter().any(|app| app.place.as_ref() == Some(&key)) {
-                unit.take(&key.region, teardown(&network.observed, &given.scope.governance));
+                unit.take(&key.region, teardown(&network.observed, &input.scope.governance));
             }
         }
         unit.problems.extend(network.foreign_groups.iter().map(|group| {
@@ -204,27 +210,27 @@ pub(super) fn plan(
         states.insert(key, if is_left { State::Left } else { State::Stays });
         plan.units.extend(is_left.then_some(unit));
     }
-    without_place(given, plan);
+    without_place(input, plan);
     states
 }
 
-/// Retired roles that lost the tags which say where they were needed: they go with the last interface anywhere.
-fn without_place(given: &Given<'_>, plan: &mut Plan) {
-    let is_lost = |role: &&Role| HandOver::from_tags(&role.tags).is_some() && given.place_of_role(role).is_none();
-    let everywhere = given.places().iter().flat_map(|key| held_by_lambda(&given.function_interfaces(key))).collect();
-    for role in given.found.roles.values().filter(is_lost) {
+/// Handed-over roles that lost the tags which name their network: they are deleted when no interface of Lambda is left anywhere.
+fn without_place(input: &PlanInput<'_>, plan: &mut Plan) {
+    let is_lost = |role: &&Role| HandOver::from_tags(&role.tags).is_some() && input.place_of_role(role).is_none();
+    let everywhere = input.places().iter().flat_map(|key| held_by_lambda(&input.function_interfaces(key))).collect();
+    for role in input.found.roles.values().filter(is_lost) {
         let resource = format!("role {}", role.name);
-        if let Some(other) = given.whose(None).told(&resource) {
-            plan.others.insert(other);
+        if let Some(other) = input.whose(None).reason_to_leave(&resource) {
+            plan.foreign.insert(other);
             continue;
         }
         let mut unit = Unit { resources: [resource].into(), ..Unit::default() };
-        if !given.owns(&role.tags) {
-            unit.problems.push(untagged("Role", role.name.as_str(), given));
+        if !input.owns(&role.tags) {
+            unit.problems.push(untagged("Role", role.name.as_str(), input));
         } else if BTreeSet::is_empty(&everywhere) {
             let mut steps = Steps::default();
-            steps.delete_role(ConditionType::SecurityGroupsReady, role, &given.scope.governance);
-            unit.take(&given.scope.home, steps);
+            steps.delete_role(ConditionType::SecurityGroupsReady, role, &input.scope.governance);
+            unit.take(&input.scope.home, steps);
             unit.waits.push(format!("Role {} is being deleted.", role.name));
         } else {
             unit.waits.push(waits_for(role, &everywhere));

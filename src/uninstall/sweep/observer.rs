@@ -1,4 +1,4 @@
-//! Looking at everything that an operator creates, wherever the installation has been.
+//! Reads everything that an operator creates, in every region where the installation has been.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -22,8 +22,8 @@ const FRESH: Duration = Duration::from_secs(1);
 /// The path that the roles of all installations are below ([`InstallationId::role_path`]).
 const ROLES_OF_ALL: &str = "/private-genai/";
 
-/// Looks again and again. What it remembers spares calls: the tags of what is somebody else's, or does not change.
-pub struct Looker {
+/// Reads AWS again and again. It remembers tags of others' resources and tags that do not change, which spares calls.
+pub struct Observer {
     aws: Arc<dyn Aws>,
     snapshots: Snapshots,
     installation: InstallationId,
@@ -34,20 +34,20 @@ pub struct Looker {
     log_group_tags: BTreeMap<(Region, LogGroupName), Tags>,
 }
 
-/// What tags say of whose a resource is.
+/// Whether a resource may be the installation's by its tags, or by its name (`named`) where no tag says otherwise.
 fn is_candidate(installation: &InstallationId, tags: &Tags, named: bool) -> bool {
     installation.owns(tags) || (named && !tags.contains_key(TAG_INSTALLATION))
 }
 
-impl Looker {
-    /// Nothing is looked at yet. Calls that have no region are made in `home`.
+impl Observer {
+    /// An observer that has read nothing yet. Calls that have no region are made in `home`.
     pub fn new(aws: Arc<dyn Aws>, installation: InstallationId, home: Region) -> Self {
         let snapshots = Snapshots::new(Arc::clone(&aws), installation.clone(), home.clone());
         let (foreign_functions, log_group_tags) = (BTreeMap::new(), BTreeMap::new());
         Self { aws, snapshots, installation, home, foreign_functions, log_group_tags }
     }
 
-    /// Who we are to AWS.
+    /// The account and partition of the credentials.
     ///
     /// # Errors
     /// As `sts:GetCallerIdentity`.
@@ -55,7 +55,7 @@ impl Looker {
         self.snapshots.caller().await
     }
 
-    /// What writes to a region, and is looked at for what keeps a group.
+    /// The snapshot of a region, which also writes.
     pub fn region(&self, region: &Region) -> Arc<Snapshot> {
         self.snapshots.region(region)
     }
@@ -69,11 +69,11 @@ impl Looker {
         Ok(listed.iter().filter_map(|listing| InstallationId::of_role_arn(&listing.arn)).collect())
     }
 
-    /// Looks at the home region, at these, and wherever the tags of roles lead.
+    /// Reads the home region, these regions, and all that the tags of roles name.
     ///
     /// # Errors
-    /// AWS's: what could not be looked at is not known to be gone.
-    pub async fn look(&mut self, regions: &BTreeSet<Region>) -> Result<SweepObservation, AwsError> {
+    /// AWS's: what cannot be read is not known to be gone.
+    pub async fn observe(&mut self, regions: &BTreeSet<Region>) -> Result<SweepObservation, AwsError> {
         let roles = self.snapshots.region(&self.home).roles(MaxAge::Under(FRESH)).await?;
         let mut found = SweepObservation { roles: (*roles).clone(), regions: BTreeMap::new() };
         let led = found.places(&self.installation).into_iter().map(|place| place.region);
@@ -95,7 +95,7 @@ impl Looker {
         let tag = self.installation.tag();
         let mut state = InRegion { groups: self.aws.security_groups(region, tag).await?, ..InRegion::default() };
         let endpoints = self.aws.tagged_endpoints(region, tag).await?;
-        state.endpoints = endpoints.into_iter().filter(|it| it.state != EndpointState::Deleted).collect();
+        state.endpoints = endpoints.into_iter().filter(|endpoint| endpoint.state != EndpointState::Deleted).collect();
         let has_role = |name: &str| name.parse::<RoleName>().is_ok_and(|name| found.roles.contains_key(&name));
         for listing in self.aws.functions(region).await? {
             let configuration = &listing.configuration;

@@ -1,0 +1,46 @@
+//! The flags about the log.
+
+use clap::{Args, ValueEnum};
+
+use super::super::Failure;
+use crate::telemetry;
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    Json,
+    /// For people.
+    Text,
+}
+
+impl From<LogFormat> for telemetry::LogFormat {
+    fn from(format: LogFormat) -> Self {
+        match format {
+            LogFormat::Json => Self::Json,
+            LogFormat::Text => Self::Text,
+        }
+    }
+}
+
+/// The flags about the log of a command for people, whose own lines go to standard output.
+#[derive(Args, Debug)]
+pub struct LogFlags {
+    /// The form of the log on standard error.
+    #[arg(long, env = "PGAI_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
+    log_format: LogFormat,
+
+    /// What is logged, as `tracing` directives, such as `info` or `private_genai_operator=debug`.
+    #[arg(long, env = "PGAI_LOG", default_value = "warn")]
+    log: String,
+}
+
+impl LogFlags {
+    /// Starts logging.
+    ///
+    /// # Errors
+    /// Directives that cannot be read.
+    pub fn start(&self) -> Result<(), Failure> {
+        telemetry::start(&self.log, self.log_format.into()).map_err(Failure::Log)
+    }
+}

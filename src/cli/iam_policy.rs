@@ -1,0 +1,54 @@
+//! `iam-policy`: the IAM policy of the operator itself.
+
+use std::io::Write as _;
+
+use clap::Args;
+
+use super::{Failure, flags::BoundaryFlag, print};
+use crate::{
+    aws::{AccountId, Region, VpcId},
+    guard::Globs,
+    identity::InstallationId,
+    permissions,
+};
+
+#[derive(Args, Debug)]
+pub struct IamPolicy {
+    /// Whose resources these are: what the operator is given.
+    #[arg(long, env = "PGAI_INSTALLATION_ID")]
+    installation_id: InstallationId,
+
+    /// The operator's region, which tells the partition of ARNs. The policy holds for all regions of that partition.
+    #[arg(long, env = "AWS_REGION")]
+    region: Region,
+
+    /// The account in which the operator works.
+    #[arg(long)]
+    account_id: AccountId,
+
+    /// The VPCs that apps may name, as globs separated by commas: what the operator is given. IAM reads them as it does.
+    #[arg(long, env = "PGAI_IMPLICIT_NETWORK_VPC_IDS", required = true)]
+    implicit_network_vpc_ids: Vec<Globs<VpcId>>,
+
+    #[command(flatten)]
+    boundary: BoundaryFlag,
+}
+
+impl IamPolicy {
+    pub fn execute(self) -> Result<(), Failure> {
+        let operator = permissions::Operator {
+            installation: self.installation_id,
+            partition: self.region.partition(),
+            account: self.account_id,
+            vpcs: self.implicit_network_vpc_ids.into_iter().collect(),
+            boundary: self.boundary.boundary(),
+        };
+        let document = operator.document();
+        if let Some(notice) = permissions::too_long_for_a_managed_policy(&document) {
+            // What is printed goes into a file.
+            let told = writeln!(std::io::stderr(), "{notice}");
+            told.map_err(|source| Failure::Write { path: "standard error".into(), source })?;
+        }
+        print(&format!("{document:#}\n"))
+    }
+}
