@@ -76,13 +76,13 @@ pub(super) const fn hours(count: u64) -> Duration {
 }
 
 /// A wait for AWS, or for people.
-pub(super) const fn wait(bound: Duration, still: &'static str, who: &'static str) -> Option<Wait> {
-    Some(Wait { waits_for: WaitsFor::Others, bound, still, who })
+pub(super) const fn wait(bound: Duration, still: &'static str, who: &'static str) -> Wait {
+    Wait { waits_for: WaitsFor::Others, bound, still, who }
 }
 
 /// A wait for another condition of the same object, or for the network.
-pub(super) const fn after_others(bound: Duration, still: &'static str, who: &'static str) -> Option<Wait> {
-    Some(Wait { waits_for: WaitsFor::OtherConditions, bound, still, who })
+pub(super) const fn after_others(bound: Duration, still: &'static str, who: &'static str) -> Wait {
+    Wait { waits_for: WaitsFor::OtherConditions, bound, still, who }
 }
 
 /// Declares the reasons, each with its row. The names of the variants are their names on the wire.
@@ -114,7 +114,7 @@ macro_rules! reasons {
                     $crate::api::condition::Explanation { reason: self, meaning: meaning.trim(), conditions, actor, remedy, wait }
                 };
                 match self {
-                    $(Self::$name => row(concat!($($meaning),+), $conditions, $actor, $remedy, $wait),)+
+                    $(Self::$name => row(concat!($($meaning),+), $conditions, $actor, $remedy, Option::<$crate::api::condition::Wait>::from($wait)),)+
                 }
             }
         }

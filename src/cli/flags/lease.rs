@@ -12,6 +12,7 @@ use crate::{
 
 /// The flags about the Lease.
 #[derive(Args, Clone, Debug)]
+#[expect(clippy::struct_field_names, reason = "the names of the fields are those of the flags")]
 pub struct LeaseFlags {
     /// The Lease that replicas of one operator share: who holds it acts.
     #[arg(long, env = "PGAI_LEASE_NAME", default_value = "private-genai-operator")]

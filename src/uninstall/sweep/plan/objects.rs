@@ -50,7 +50,7 @@ pub(super) fn plan(
             (Removed::Never(problem), ..) => plan.object_problems.push(problem),
             // An object that is being deleted, and held, keeps an operator that starts now from building anything.
             (_, false, true) | (Removed::Completely, false, false) => {
-                plan.objects.push(ObjectStep::Delete(object.clone()))
+                plan.objects.push(ObjectStep::Delete(object.clone()));
             }
             (Removed::Completely, true, true) => plan.objects.push(ObjectStep::Release(object.clone())),
             (Removed::NotYet, ..) => {}
