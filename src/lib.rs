@@ -20,7 +20,8 @@
 //! - [`api`]: the two kinds and their conditions; [`plan`]: what a decision is; [`function`]: the built-in handler;
 //! - [`settings`]: how the operator is configured; [`index`]: objects in, lookups and who is concerned out;
 //! - [`network`] and [`app`]: two controllers with one floor plan — desired, observed, plan, status, controller;
-//! - [`engine`]: what both share — triggers, one pass of look–decide–write, pace;
+//! - [`engine`]: what both share — the context, one pass of look–decide–write, pace, Events;
+//! - [`operator`]: wires the watches, the index, the queues and both controllers;
 //! - [`leadership`]: which replica acts, and until when it may write;
 //! - [`uninstall`]: everything removed, or everything let go; [`takeover`]: the networks of a cluster that is gone, taken over;
 //! - [`permissions`]: the operator's own IAM policy;
@@ -39,6 +40,7 @@ pub mod index;
 pub mod leadership;
 pub mod metrics;
 pub mod network;
+pub mod operator;
 pub mod permissions;
 pub mod plan;
 pub mod policy;

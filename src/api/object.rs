@@ -27,6 +27,9 @@ pub enum ObjectKind {
 }
 
 impl ObjectKind {
+    /// Both kinds.
+    pub const ALL: &[Self] = &[Self::App, Self::Network];
+
     /// The kind in logs and in labels of metrics.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -5,7 +5,7 @@ use std::{cell::RefCell, sync::Arc, time::Duration};
 use kube::{Api, Resource as _, ResourceExt as _, api::PostParams, runtime::controller::Action};
 
 use super::{
-    Desired, NetworkOffer, NetworkView,
+    Desired, NetworkOffer, NetworkView, Probes,
     decide::{NetworkBinding, Principal, accepted_leg, begins, decide, identity, is_in_doubt, learn, network_binding},
     observe::{observe, subnets_refused},
     probing::{Probe, ProbeReadiness},
@@ -14,13 +14,13 @@ use super::{
 };
 use crate::{
     api::{
-        IMPLICIT_LABEL, PrivateGenAIApp, PrivateGenAINetwork, PrivateGenAINetworkSpec,
+        AppName, IMPLICIT_LABEL, ObjectKind, ObjectName, PrivateGenAIApp, PrivateGenAINetwork, PrivateGenAINetworkSpec,
         condition::{ConditionType, Leg, LegState, Reason},
         network::NetworkKey,
     },
     aws::Class,
     engine::{
-        Context, Converged, Error, Guarded, Pace, ReadBy, Refused, add_finalizer, context::key, converge,
+        Attempt, Context, Converged, Error, Guarded, Pace, Part, ReadBy, Refused, add_finalizer, converge,
         explain_unreadable, is_held, tell_refused,
     },
     identity::AppIdentity,
@@ -31,21 +31,25 @@ use crate::{
 ///
 /// # Errors
 /// The Kubernetes API's. AWS's become conditions.
-pub async fn reconcile(object: Arc<Guarded<PrivateGenAIApp>>, ctx: Arc<Context>) -> Result<Action, Error> {
-    let result = Box::pin(look_and_act(Arc::clone(&object), &ctx)).await;
-    tell_refused("app", result, &*object, &ctx).await
+pub async fn reconcile(
+    object: Arc<Guarded<PrivateGenAIApp>>,
+    ctx: Arc<Context>,
+    probes: Arc<Probes>,
+) -> Result<Action, Error> {
+    let result = Box::pin(look_and_act(Arc::clone(&object), &ctx, &probes)).await;
+    tell_refused(ObjectKind::App, result, &*object, &ctx).await
 }
 
-async fn look_and_act(object: Arc<Guarded<PrivateGenAIApp>>, ctx: &Context) -> Result<Action, Error> {
+async fn look_and_act(object: Arc<Guarded<PrivateGenAIApp>>, ctx: &Context, probes: &Probes) -> Result<Action, Error> {
     let object = ctx.written_apps.newest(object);
     let namespace = object.namespace().unwrap_or_default();
-    let name = key("app", &*object);
+    let name = ObjectName::App(AppName::of(&*object));
     let api = Api::<PrivateGenAIApp>::namespaced(ctx.client.clone(), &namespace);
     let next = if object.meta().deletion_timestamp.is_some() {
-        remove(&api, &object, ctx).await?.into()
+        remove(&api, &object, ctx, probes).await?.into()
     } else {
         match &object.0 {
-            Ok(app) => Box::pin(keep(&api, app, ctx)).await?,
+            Ok(app) => Box::pin(keep(&api, app, ctx, probes)).await?,
             Err(invalid) => {
                 explain_unreadable::<PrivateGenAIApp>(&ctx.client, &invalid.metadata, &invalid.error).await?;
                 Pace::Rest.into()
@@ -53,10 +57,11 @@ async fn look_and_act(object: Arc<Guarded<PrivateGenAIApp>>, ctx: &Context) -> R
         }
     };
     if next.pace == Pace::Rest {
-        ctx.rest(&name);
+        ctx.attempts.reset(&Attempt::Reconcile(name));
         return Ok(next.probe.map_or_else(Action::await_change, Action::requeue));
     }
-    Ok(next.pace.action(ctx.attempt(&name, next.pace), &name))
+    let seed = name.to_string();
+    Ok(next.pace.action(ctx.attempts.count(Attempt::Reconcile(name), next.pace), &seed))
 }
 
 /// When to come back to an app.
@@ -73,8 +78,13 @@ impl From<Pace> for Requeue {
 }
 
 /// Looks, acts and tells for an app that should be there. One that has resources is kept exact whatever becomes of its network.
-async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Context) -> Result<Requeue, Error> {
-    let mut report = Report::new(api, object, ctx);
+async fn keep(
+    api: &Api<PrivateGenAIApp>,
+    object: &PrivateGenAIApp,
+    ctx: &Context,
+    probes: &Probes,
+) -> Result<Requeue, Error> {
+    let mut report = Report::new(api, object, ctx, probes);
     let mut refused_network = false;
     let (app, network, view) = match network_binding(object, &ctx.index()) {
         NetworkBinding::Refused(leg) => {
@@ -153,9 +163,9 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     let identity = identity(object, &app.network, &ctx.settings);
     let desired = Desired::new(&app, identity, &caller, &ctx.settings.governance, &view.offer);
     let recorded = object.status.as_ref().and_then(|status| status.function.as_ref());
-    let look = ctx.take_detail_request(&desired.identity.app());
+    let look = ctx.requests.take_detail(&AppName::from(&desired.identity));
     let closely = look.is_some() || is_in_doubt(object);
-    if let Some(by) = ctx.takes_asked(&key("app", object)) {
+    if let Some(by) = ctx.requests.take(&ObjectName::App(AppName::of(object))) {
         ask_again(&desired.identity, by, ctx).await;
     }
     let principal = RefCell::new(Principal::of(recorded));
@@ -186,7 +196,7 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         && pass.errors.iter().any(|error| error.failure.class() == Class::UserMustAct)
         && let Some(look) = look
     {
-        ctx.request_detail(desired.identity.app(), look);
+        ctx.requests.request_detail(AppName::from(&desired.identity), look);
     }
     let network = Network::of(&view.legs);
     // While AWS does not even show the network, that is asked again often enough: its status wakes the app, or the resync.
@@ -202,10 +212,10 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
         return Ok(report.unseen(error, pace).await?.into());
     };
     let missed = if plan.unread.is_empty() {
-        ctx.rest(&looks(object));
+        ctx.attempts.reset(&looks(object));
         MissedObservations::Few
     } else {
-        MissedObservations::after(ctx.attempt(&looks(object), pace))
+        MissedObservations::after(ctx.attempts.count(looks(object), pace))
     };
     if suspended && (observed.role.is_some() || observed.listing.is_some()) {
         // What is there goes with the object when that is deleted.
@@ -224,10 +234,10 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     report.facts.observe(&desired.identity, &observed, recorded);
     report.done = news;
     report.found = found.into_inner().unwrap_or_default();
-    report.was_settled = ctx.settled(&uid, &desired.lasting());
+    report.was_settled = ctx.settled.is_same(&uid, Part::Everything, &desired.lasting());
     let is_clean = errors.is_empty() && plan.steps.is_empty();
     if is_clean && report.legs.iter().all(|leg| leg.state == LegState::Met) {
-        ctx.settle(&uid, &desired.lasting());
+        ctx.settled.record(&uid, Part::Everything, &desired.lasting());
     }
     // The network's status does not tell that its groups carry the mark again: the app asks.
     let waits = plan.legs.iter().any(|leg| leg.reason == Reason::WaitingForNetwork);
@@ -244,6 +254,7 @@ async fn keep(api: &Api<PrivateGenAIApp>, object: &PrivateGenAIApp, ctx: &Contex
     };
     let probe = Probe {
         ctx,
+        probes,
         snapshot: &snapshot,
         region: &app.network.region,
         uid: &uid,

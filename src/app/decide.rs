@@ -18,7 +18,7 @@ use crate::{
         network::NetworkKey,
     },
     aws::{AwsError, IamWrite, LambdaWrite, LogsWrite, Role, RoleName, Write, Written},
-    engine::{Guarded, Memory, Settings},
+    engine::{Guarded, Memory, Replaceable, Settings, Unseen},
     governance::Governance,
     identity::{AppIdentity, is_retained},
     index::{Admission, Index, implicit_name},
@@ -120,7 +120,7 @@ impl Principal {
 
 /// A pass begins for an app that should be there: nothing of it is retained any more.
 pub fn begins(desired: &Desired, memory: &mut Memory) {
-    memory.seen(&retained_role(&desired.identity));
+    memory.seen(&Unseen::RetainedRole(desired.identity.clone()));
 }
 
 /// Decides about an app that should be there.
@@ -131,9 +131,8 @@ pub fn decide(
     principal: &mut Principal,
     memory: &mut Memory,
 ) -> Plan {
-    let role = unseen_role(&desired.identity);
     if observed.role.is_some() {
-        memory.seen(&role);
+        memory.seen(&Unseen::Role(desired.identity.clone()));
     }
     principal.found = observed.role.as_ref().map(|role| role.id.clone());
     let mut plan = plan(desired, observed);
@@ -152,7 +151,7 @@ pub fn decide(
     }
     if plan.legs.iter().any(|leg| leg.reason == Reason::FunctionFailed)
         && !plan.steps.is_empty()
-        && !memory.may_replace(&role)
+        && !memory.may_replace(Replaceable::Function(desired.identity.clone()))
     {
         plan.postpone_replacement(ConditionType::FunctionReady);
     }
@@ -201,9 +200,9 @@ pub fn learn(
     memory: &mut Memory,
 ) {
     match (write, result) {
-        (Write::Iam(IamWrite::CreateRole { .. }), Ok(_)) => memory.created(&unseen_role(identity)),
+        (Write::Iam(IamWrite::CreateRole { .. }), Ok(_)) => memory.created(Unseen::Role(identity.clone())),
         (Write::Iam(IamWrite::TagRole { tags, .. }), Ok(_)) if is_retained(tags) => {
-            memory.created(&retained_role(identity));
+            memory.created(Unseen::RetainedRole(identity.clone()));
         }
         (Write::Lambda(LambdaWrite::CreateFunction(_) | LambdaWrite::UpdateFunctionConfiguration { .. }), Ok(_)) => {
             principal.given.clone_from(&principal.found);
@@ -221,7 +220,7 @@ pub fn decide_removal(
     governance: &Governance,
     memory: &mut Memory,
 ) -> Plan {
-    let role = unseen_role(identity);
+    let role = Unseen::Role(identity.clone());
     if observed.role.is_some() {
         memory.seen(&role);
     }
@@ -246,7 +245,7 @@ pub fn decide_retention(
     memory: &mut Memory,
 ) -> Plan {
     let identity = &retention.identity;
-    let unseen = unseen_role(identity);
+    let unseen = Unseen::Role(identity.clone());
     if observed.role.is_some() {
         memory.seen(&unseen);
     }
@@ -254,7 +253,7 @@ pub fn decide_retention(
     if let VpcOwnership::AnotherCluster(foreign) = &observed.ownership {
         return another_cluster(foreign);
     }
-    if memory.may_be_invisible(&retained_role(identity)) {
+    if memory.may_be_invisible(&Unseen::RetainedRole(identity.clone())) {
         return Plan::default();
     }
     if observed.role.is_none() && memory.may_be_invisible(&unseen) {
@@ -311,16 +310,6 @@ pub fn places(
             .filter(|identity| identity.namespace == namespace && identity.name == name),
     );
     identities
-}
-
-/// Under what a role that was created is remembered until it is seen.
-fn unseen_role(identity: &AppIdentity) -> String {
-    format!("role {}", identity.role_name())
-}
-
-/// Under what a role that was tagged as retained is remembered until everybody sees the tag.
-pub(crate) fn retained_role(identity: &AppIdentity) -> String {
-    format!("retained role {}", identity.role_name())
 }
 
 /// Which app an object is, on a network.

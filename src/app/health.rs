@@ -15,6 +15,7 @@ use crate::{
     },
     aws::{Answer, AwsError, Class, Evidence, Failure, FunctionError, Invocation, ProbeError, Region},
     engine::{DetailRead, Pace},
+    metrics::ProbeResult,
     network::Service,
     plan::explain_failure,
 };
@@ -361,59 +362,6 @@ fn is_public(address: &IpAddr) -> bool {
             !(address.is_private() || is_shared(*address) || address.is_link_local() || address.is_loopback())
         }
         IpAddr::V6(address) => !(address.is_unique_local() || address.is_unicast_link_local() || address.is_loopback()),
-    }
-}
-
-/// What is counted of a probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ProbeResult {
-    /// The path is private, and there.
-    Proven,
-    /// The name leads past the endpoint.
-    NotPrivate,
-    /// The way ends before the endpoint.
-    Unreachable,
-    /// The function failed.
-    FunctionError,
-    /// The function ran into its time limit.
-    TimedOut,
-    /// The function answered something else.
-    Unreadable,
-    /// The function sleeps, or changes.
-    NotReady,
-    /// Lambda throttled the invocation.
-    Throttled,
-    /// Lambda refused the invocation otherwise, or did not answer.
-    Refused,
-}
-
-impl ProbeResult {
-    /// Every one.
-    pub const ALL: &[Self] = &[
-        Self::Proven,
-        Self::NotPrivate,
-        Self::Unreachable,
-        Self::FunctionError,
-        Self::TimedOut,
-        Self::Unreadable,
-        Self::NotReady,
-        Self::Throttled,
-        Self::Refused,
-    ];
-
-    /// The name in metrics and logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Proven => "proven",
-            Self::NotPrivate => "not_private",
-            Self::Unreachable => "unreachable",
-            Self::FunctionError => "function_error",
-            Self::TimedOut => "timed_out",
-            Self::Unreadable => "unreadable",
-            Self::NotReady => "not_ready",
-            Self::Throttled => "throttled",
-            Self::Refused => "refused",
-        }
     }
 }
 

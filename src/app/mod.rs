@@ -16,10 +16,9 @@ mod removal;
 mod report;
 mod status;
 
-pub(crate) use decide::retained_role;
 pub use deletion::{AppDeletion, RetainedApp};
 pub use desired::{AttachmentSource, Creation, Desired, DesiredFunction, DesiredRole, NetworkOffer, PrivatePath};
-pub use health::{LastProbe, ProbeOutcome, ProbeResult, ProbeSubject};
+pub use health::{LastProbe, ProbeOutcome, ProbeSubject};
 pub use network_view::NetworkView;
 pub use observe::{observe, observe_remains, observe_retained};
 pub use observed::{LogGroupFacts, Observed};

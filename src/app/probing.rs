@@ -9,7 +9,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::health::{LastProbe, ProbeResult, ProbeSubject, pending, suspended};
+use super::health::{LastProbe, ProbeSubject, pending, suspended};
 use crate::{
     api::{
         PrivateGenAIAppStatus,
@@ -17,6 +17,7 @@ use crate::{
     },
     aws::{FunctionName, MaxAge, Region, Snapshot},
     engine::{Context, DetailRead, FRESH},
+    metrics::ProbeResult,
 };
 
 /// The last verdicts, by the uid of the app. They are lost with the operator: what is proven is on record in the status.
@@ -59,6 +60,7 @@ pub(super) enum ProbeReadiness {
 /// An app whose path is to be proven.
 pub(super) struct Probe<'a> {
     pub(super) ctx: &'a Context,
+    pub(super) probes: &'a Probes,
     pub(super) snapshot: &'a Snapshot,
     pub(super) region: &'a Region,
     pub(super) uid: &'a str,
@@ -77,7 +79,7 @@ impl Probe<'_> {
         look: Option<DetailRead>,
     ) -> (Leg, Option<Duration>) {
         if stage == ProbeReadiness::Building {
-            self.ctx.probes.forget(self.uid);
+            self.probes.forget(self.uid);
         }
         if stage == ProbeReadiness::Suspended {
             let last = subject.and_then(|subject| self.last(&subject, false));
@@ -110,7 +112,7 @@ impl Probe<'_> {
 
     /// The last verdict about just this; what is on record counts as one.
     fn last(&self, subject: &ProbeSubject, asleep: bool) -> Option<(LastProbe, Duration)> {
-        let probes = &self.ctx.probes;
+        let probes = &self.probes;
         let same = |(last, _): &(LastProbe, Duration)| last.subject == *subject && last.asleep == asleep;
         probes.last(self.uid).filter(same).or_else(|| {
             let on_record = !asleep && self.before.is_some_and(|status| subject.is_proven_by(self.region, status));
@@ -170,7 +172,7 @@ impl Probe<'_> {
             wait: verdict.retry.and_then(|(pace, attempt)| pace.delay(attempt, self.function.as_str())),
             subject,
         };
-        self.ctx.probes.remember(self.uid, last.clone());
+        self.probes.remember(self.uid, last.clone());
         last
     }
 }

@@ -9,23 +9,20 @@ use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Resource as _, ResourceExt as _};
 
 use super::{
-    AppDeletion, Observed,
+    AppDeletion, Observed, Probes,
     controller::ask_again,
-    decide::{
-        decide_removal, decide_retention, is_back, is_young_and_unseen, learn, not_ours, places, retained_role,
-        too_young,
-    },
+    decide::{decide_removal, decide_retention, is_back, is_young_and_unseen, learn, not_ours, places, too_young},
     observe::{observe_remains, observe_retained},
     report::Report,
 };
 use crate::{
     api::{
-        DeletionPolicy, PrivateGenAIApp, Recorded,
+        AppName, DeletionPolicy, ObjectName, PrivateGenAIApp, Recorded,
         condition::{ConditionType, Leg, LegState, Reason},
     },
     aws::{AppRows, AwsError, Caller, Failure, MaxAge, Role, Snapshot},
     engine::{
-        Context, Converged, Error, Guarded, LateWriteCheck, Pace, ReadBy, Released, Settings, context::key, converge,
+        Context, Converged, Error, Guarded, LateWriteCheck, Pace, ReadBy, Released, Settings, Unseen, converge,
         explain_undecoded, is_held, remove_finalizer, stored,
     },
     identity::{AppIdentity, HandOver, NetworkIdentity, is_retained},
@@ -37,13 +34,14 @@ pub(super) async fn remove(
     api: &Api<PrivateGenAIApp>,
     object: &Guarded<PrivateGenAIApp>,
     ctx: &Context,
+    probes: &Probes,
 ) -> Result<Pace, Error> {
     let meta = object.meta();
     if !is_held(meta) {
         return Ok(Pace::Rest);
     }
-    ctx.unsettle(meta.uid.as_deref().unwrap_or_default());
-    let mut report = object.0.as_ref().ok().map(|object| Report::new(api, object, ctx));
+    ctx.settled.forget(meta.uid.as_deref().unwrap_or_default());
+    let mut report = object.0.as_ref().ok().map(|object| Report::new(api, object, ctx, probes));
     let Some((departing, not_ours)) = departing(object, ctx).await? else {
         return Ok(Pace::Rest);
     };
@@ -166,7 +164,8 @@ fn one_of_each_kind(legs: Vec<Leg>) -> Vec<Leg> {
 /// Removes what another operator was late to create for an app that is gone. Nothing is to be removed either when an object
 /// of that name is there again, which sees to it, or was meanwhile and left its resources.
 pub async fn check_late_writes(identity: &AppIdentity, by: ReadBy, ctx: &Context) -> LateWriteCheck {
-    let stays = || is_back(identity, &ctx.index()) || ctx.memory().may_be_invisible(&retained_role(identity));
+    let stays =
+        || is_back(identity, &ctx.index()) || ctx.memory().may_be_invisible(&Unseen::RetainedRole(identity.clone()));
     if stays() {
         return LateWriteCheck::NothingLeft;
     }
@@ -322,7 +321,7 @@ async fn identities(
     departing: &AppDeletion,
     ctx: &Context,
 ) -> (BTreeSet<AppIdentity>, Option<AwsError>) {
-    let asked = ctx.takes_asked(&key("app", object));
+    let asked = ctx.requests.take(&ObjectName::App(AppName::of(object)));
     let home = ctx.snapshots.region(&ctx.settings.region);
     if asked == Some(ReadBy::Rows) {
         home.forget_errors().await;

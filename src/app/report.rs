@@ -2,20 +2,20 @@
 
 use kube::{Api, ResourceExt as _};
 
-use super::{ProbeSubject, RecordedFacts, health::pending, status};
+use super::{ProbeSubject, Probes, RecordedFacts, health::pending, status};
 use crate::{
     api::{
-        PrivateGenAIApp, PrivateGenAIAppStatus, Recorded,
+        AppName, ObjectKind, ObjectName, PrivateGenAIApp, PrivateGenAIAppStatus, Recorded,
         condition::{ConditionType, Leg, find, is_true, wait_state},
     },
     aws::{AwsError, BeforeRepair, Region, Write},
-    engine::{Context, Error, Pace, apply_status, context::key, drift::repairs, observe_ready, tell},
+    engine::{Attempt, Context, Error, Pace, apply_status, drift::repairs, observe_ready, tell},
     plan::unobserved,
 };
 
 /// Under what missed looks are counted.
-pub(super) fn looks(object: &PrivateGenAIApp) -> String {
-    format!("look {}", key("app", object))
+pub(super) fn looks(object: &PrivateGenAIApp) -> Attempt {
+    Attempt::Observation(ObjectName::App(AppName::of(object)))
 }
 
 /// What will be told about an app: in its status, and in Events.
@@ -23,6 +23,7 @@ pub(super) struct Report<'a> {
     pub(super) api: &'a Api<PrivateGenAIApp>,
     pub(super) object: &'a PrivateGenAIApp,
     pub(super) ctx: &'a Context,
+    pub(super) probes: &'a Probes,
     pub(super) legs: Vec<Leg>,
     pub(super) facts: RecordedFacts,
     pub(super) done: Vec<Write>,
@@ -34,12 +35,18 @@ pub(super) struct Report<'a> {
 
 impl<'a> Report<'a> {
     /// Begins with the facts that were recorded before: they hold until something else is seen.
-    pub(super) fn new(api: &'a Api<PrivateGenAIApp>, object: &'a PrivateGenAIApp, ctx: &'a Context) -> Self {
+    pub(super) fn new(
+        api: &'a Api<PrivateGenAIApp>,
+        object: &'a PrivateGenAIApp,
+        ctx: &'a Context,
+        probes: &'a Probes,
+    ) -> Self {
         let before = object.status.clone().unwrap_or_default();
         Self {
             api,
             object,
             ctx,
+            probes,
             legs: Vec::new(),
             facts: RecordedFacts {
                 installation_id: before.installation_id,
@@ -89,7 +96,7 @@ impl<'a> Report<'a> {
     /// Gives how soon to look again.
     pub(super) async fn unseen(mut self, error: &AwsError, pace: Pace) -> Result<Pace, Error> {
         let conditions = self.object.status.as_ref().map_or(&[][..], |status| &status.conditions);
-        if !is_true(conditions, ConditionType::Ready) || self.ctx.attempt(&looks(self.object), pace) >= 3 {
+        if !is_true(conditions, ConditionType::Ready) || self.ctx.attempts.count(looks(self.object), pace) >= 3 {
             let kinds = [ConditionType::ExecutionRoleReady, ConditionType::FunctionReady];
             self.legs.extend(unobserved(&kinds, &self.object.name_any(), error));
             self.keep_proof();
@@ -115,7 +122,7 @@ impl<'a> Report<'a> {
     pub(super) async fn write(self) -> Result<(), Error> {
         if !self.legs.iter().any(|leg| leg.kind == ConditionType::Healthy) {
             // Nothing is claimed of the path any more: if it comes back, it is proven anew.
-            self.ctx.probes.forget(&self.object.uid().unwrap_or_default());
+            self.probes.forget(&self.object.uid().unwrap_or_default());
         }
         let before = self.object.status.as_ref();
         let after = status(before, self.object.metadata.generation, self.facts, &self.legs, self.ctx.time());
@@ -126,7 +133,7 @@ impl<'a> Report<'a> {
             self.ctx.written_apps.remember(written);
         }
         let repairs = if self.was_settled { repairs(&self.done, &self.found) } else { Vec::new() };
-        observe_ready(self.ctx, "app", &self.object.metadata, (old, &after.conditions));
+        observe_ready(self.ctx, ObjectKind::App, &self.object.metadata, (old, &after.conditions));
         tell(self.ctx, self.object, (old, &after.conditions), &self.done, &repairs).await;
         Ok(())
     }

@@ -12,6 +12,7 @@ mod invocation;
 mod operation;
 pub mod pacing;
 pub mod sdk;
+mod service;
 mod services;
 mod snapshot;
 mod write;
@@ -37,6 +38,7 @@ pub use ids::{
 };
 pub use invocation::{Answer, Evidence, FunctionError, Invocation, PROBE, ProbeError};
 pub use operation::{Operation, Permission, RateLimit, ResourceScope, SharedLimit};
+pub use service::Service;
 pub use services::{Ec2Write, EndpointChange, IamWrite, LambdaWrite, LogsWrite, NewFunction, NewVpcEndpoint, Package};
 pub use snapshot::{
     AppRows, Endpoints, Functions, MaxAge, Snapshot, Snapshots, TableContents, Topology, TopologyContents,

@@ -18,11 +18,13 @@ use crate::{
         pacing::{Pacer, Share},
         sdk::{CallRecord, SdkAws},
     },
-    engine::{self, Settings},
+    engine,
     identity::{InstallationId, OwnerMark},
     leadership::{CandidateState, Leadership},
     metrics::Metrics,
-    server, telemetry,
+    operator, server,
+    settings::Settings,
+    telemetry,
 };
 
 #[derive(Args, Debug)]
@@ -119,7 +121,7 @@ impl Run {
         let aws: Arc<dyn Aws> = Arc::new(aws);
         let work = async |leadership: Leadership, stop: CancellationToken| {
             let (client, aws, settings) = (client.clone(), Arc::clone(&aws), settings.clone());
-            engine::run(client, aws, settings, Arc::clone(&metrics), leadership, ready.clone(), stop).await;
+            operator::run(client, aws, settings, Arc::clone(&metrics), leadership, ready.clone(), stop).await;
         };
         if self.leader_elect {
             let (standing, told) = watch::channel(CandidateState::default());

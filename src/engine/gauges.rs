@@ -13,13 +13,16 @@ use kube::core::ObjectMeta;
 
 use super::Context;
 use crate::{
-    api::condition::{ConditionType, find, is_true},
+    api::{
+        ObjectKind,
+        condition::{ConditionType, find, is_true},
+    },
     metrics::Metrics,
 };
 
 /// From now on the metrics show the objects and snapshots of this context, until it is gone: a replica that does not lead
 /// any more knows of none.
-pub fn show(context: &Arc<Context>) {
+pub fn show_gauges(context: &Arc<Context>) {
     let watched: Weak<Context> = Arc::downgrade(context);
     context.metrics.before_scrape(move |metrics| {
         metrics.forget_objects();
@@ -33,11 +36,11 @@ fn count(metrics: &Metrics, context: &Context) {
     let index = context.index();
     for app in index.apps() {
         let status = app.decoded().and_then(|app| app.status.as_ref());
-        count_conditions(metrics, "app", status.map_or(&[][..], |status| &status.conditions));
+        count_conditions(metrics, ObjectKind::App, status.map_or(&[][..], |status| &status.conditions));
     }
     for network in index.networks() {
         let status = network.decoded().and_then(|network| network.status.as_ref());
-        count_conditions(metrics, "network", status.map_or(&[][..], |status| &status.conditions));
+        count_conditions(metrics, ObjectKind::Network, status.map_or(&[][..], |status| &status.conditions));
     }
     for (region, table, age) in context.snapshots.ages() {
         metrics.snapshot_is(region.as_str(), table, age);
@@ -45,7 +48,7 @@ fn count(metrics: &Metrics, context: &Context) {
 }
 
 /// An object about which nothing is known yet, or which cannot be read, counts as one whose `Ready` is unknown.
-fn count_conditions(metrics: &Metrics, kind: &'static str, conditions: &[Condition]) {
+fn count_conditions(metrics: &Metrics, kind: ObjectKind, conditions: &[Condition]) {
     for condition in ConditionType::ALL {
         let shown = conditions.iter().find(|shown| shown.type_ == condition.as_str());
         let status = match shown.map(|shown| shown.status.as_str()) {
@@ -62,7 +65,7 @@ fn count_conditions(metrics: &Metrics, kind: &'static str, conditions: &[Conditi
 /// Observes how long it took if an object has become ready just now.
 pub fn observe_ready(
     context: &Context,
-    kind: &'static str,
+    kind: ObjectKind,
     meta: &ObjectMeta,
     (before, after): (&[Condition], &[Condition]),
 ) {

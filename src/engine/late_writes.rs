@@ -10,13 +10,11 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 
-use super::{Context, Pace, converge::Converged};
+use super::{Pace, converge::Converged};
 use crate::{
     api::network::NetworkKey,
-    app,
     aws::{AwsError, Region},
     identity::AppIdentity,
-    network,
 };
 
 /// A call may be late by less than this.
@@ -24,9 +22,6 @@ const WATCHED_FOR: Duration = Duration::from_mins(1);
 
 /// How often the places of those that went are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
-
-/// So many places are looked at one by one at most. More of them are looked at together, by the tables of all.
-const ONE_BY_ONE: usize = 4;
 
 /// An app or a network whose resources were seen to be gone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -95,7 +90,7 @@ impl LateWrites {
 
     /// Its place was not seen to be empty: it is looked at until it was empty for a while. What cannot be removed, because AWS does not
     /// let the operator, is tried at the pace of everything that somebody must see to.
-    fn found(&self, departed: &Released) {
+    pub fn found(&self, departed: &Released) {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(watch) = watched.get_mut(departed) {
             let delay = Pace::Blocked.delay(watch.found, &format!("{departed:?}")).unwrap_or(LOOK_EVERY);
@@ -120,8 +115,16 @@ impl LateWrites {
         watched.keys().map(region).collect()
     }
 
-    fn is_watched(&self, departed: &Released) -> bool {
+    /// The place is still to be checked.
+    pub fn is_watched(&self, departed: &Released) -> bool {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner).contains_key(departed)
+    }
+
+    /// Waits until a place is to be checked, now or later.
+    pub async fn wait_for_any(&self) {
+        if self.is_empty() {
+            self.told.notified().await;
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -130,63 +133,11 @@ impl LateWrites {
         watched.is_empty()
     }
 
-    fn due(&self) -> Vec<Released> {
+    /// The places that are to be checked now.
+    pub fn due(&self) -> Vec<Released> {
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         // Apps come first in their order: a network's groups go after the functions that carry them.
         watched.iter().filter(|(_, watch)| watch.due <= Instant::now()).map(|(departed, _)| departed.clone()).collect()
-    }
-}
-
-/// Looks after the places of those that went, until the operator is told to stop.
-pub(super) async fn look_after(ctx: &Context) {
-    let looking = async {
-        loop {
-            if ctx.late_writes.is_empty() {
-                ctx.late_writes.told.notified().await;
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-            look(ctx).await;
-        }
-    };
-    tokio::select! {
-        () = ctx.stop.cancelled() => {}
-        () = looking => {}
-    }
-}
-
-async fn look(ctx: &Context) {
-    let due = ctx.late_writes.due();
-    // What another operator writes does not make our tables stale.
-    let by = if due.len() <= ONE_BY_ONE { ReadBy::Rows } else { ReadBy::Tables };
-    if by == ReadBy::Tables {
-        ctx.snapshots.resync();
-    }
-    for departed in due {
-        // The answers about the others took their time.
-        if !ctx.late_writes.is_watched(&departed) {
-            continue;
-        }
-        let place = match &departed {
-            Released::App(identity) => app::check_late_writes(identity, by, ctx).await,
-            Released::Network(key) => {
-                let snapshot = ctx.snapshots.region(&key.region);
-                snapshot.watch(&key.vpc);
-                if by == ReadBy::Rows {
-                    snapshot.reread_remains(&key.vpc).await;
-                }
-                network::controller::check_late_writes(key, ctx).await
-            }
-        };
-        match place {
-            LateWriteCheck::NothingLeft => continue,
-            LateWriteCheck::Removing => {
-                tracing::warn!(?departed, "something was created here after all was gone; it is removed");
-            }
-            LateWriteCheck::Unknown(error) => {
-                tracing::warn!(?departed, %error, "whether anything was created here after all was gone is not known yet");
-            }
-        }
-        ctx.late_writes.found(&departed);
     }
 }
 

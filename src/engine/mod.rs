@@ -1,10 +1,11 @@
 //! What both controllers share: the context, one pass of look–decide–write, and how soon to look again.
 
-pub mod context;
+mod attempts;
+mod context;
 mod converge;
-mod credentials;
 pub mod drift;
 mod effects;
+mod events;
 mod gauges;
 mod last_written;
 mod late_writes;
@@ -12,31 +13,34 @@ mod memory;
 mod objects;
 mod owner;
 mod pace;
+mod read_requests;
 mod refusals;
 mod refused;
+mod settled;
 mod timeout;
-mod triggers;
 
 pub use crate::{
     api::{Guarded, is_held},
     settings::Settings,
 };
-pub use context::{Context, DetailRead};
+pub use attempts::{Attempt, Attempts};
+pub use context::Context;
 pub use converge::{Converged, FRESH, Freshness, Pass, PassAction, converge};
-pub use gauges::observe_ready;
+pub use events::{DRIFT_REPAIRED, INSTALLATION_MARKED, resource_marked_by, tell};
+pub use gauges::{observe_ready, show_gauges};
 pub use last_written::LastWritten;
 pub use late_writes::{LateWriteCheck, LateWrites, ReadBy, Released};
-pub use memory::Memory;
+pub use memory::{AvailableSince, EndpointHistory, Memory, Replaceable, Unseen};
 pub use objects::{
-    DRIFT_REPAIRED, INSTALLATION_MARKED, add_finalizer, apply_status, explain_undecoded, explain_unreadable, raw,
-    remove_finalizer, stored, tell, without_values,
+    add_finalizer, apply_status, explain_undecoded, explain_unreadable, raw, remove_finalizer, stored, without_values,
 };
 pub use owner::{UnknownOwner, owner_mark};
 pub use pace::Pace;
+pub use read_requests::{DetailRead, ReadRequests};
 pub use refusals::Refusals;
 pub use refused::{Refused, tell_refused};
+pub use settled::{Part, Settled};
 pub use timeout::{in_words, with_timeout};
-pub use triggers::run;
 
 /// What keeps a reconcile from being finished at all. AWS errors do not: they become conditions.
 #[derive(Debug, thiserror::Error)]

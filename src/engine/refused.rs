@@ -5,12 +5,11 @@ use std::{fmt, fmt::Debug};
 
 use kube::{Resource, core::Status, runtime::controller::Action};
 
-use super::{
-    Context, Error, Guarded, Pace,
-    context::key,
-    objects::{explain_undecoded, publish_refused},
+use super::{Attempt, Context, Error, Guarded, Pace, events::publish_refused, objects::explain_undecoded};
+use crate::api::{
+    ObjectKind, ObjectName,
+    condition::{ConditionType, Leg, Reason},
 };
-use crate::api::condition::{ConditionType, Leg, Reason};
 
 /// A refusal that stays until somebody changes a policy, a permission or what was asked for. Shows as the words of whoever refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +53,7 @@ impl fmt::Display for Refused {
 /// # Errors
 /// Every other error of the reconcile.
 pub async fn tell_refused<K>(
-    kind: &'static str,
+    kind: ObjectKind,
     result: Result<Action, Error>,
     object: &Guarded<K>,
     ctx: &Context,
@@ -69,18 +68,19 @@ where
             Some(refused) => (error, refused),
         },
     };
-    let name = key(kind, object);
-    tracing::warn!(object = name, %error, "the Kubernetes API refuses a request");
+    let name = ObjectName::of(kind, object);
+    tracing::warn!(object = %name, %error, "the Kubernetes API refuses a request");
     let message = format!(
         "The Kubernetes API refuses a request of the operator: {refused} {} Nothing new is done for the object until then.",
         Refused::REMEDY
     );
     let leg = Leg::blocked(ConditionType::Accepted, Reason::KubernetesRefused, message.clone());
     if let Err(error) = explain_undecoded::<K>(&ctx.client, object.meta(), &[leg]).await {
-        tracing::warn!(object = name, %error, "the refusal could not be told in the status");
+        tracing::warn!(object = %name, %error, "the refusal could not be told in the status");
         publish_refused(ctx, object, message).await;
     }
-    Ok(Pace::Blocked.action(ctx.attempt(&name, Pace::Blocked), &name))
+    let seed = name.to_string();
+    Ok(Pace::Blocked.action(ctx.attempts.count(Attempt::Reconcile(name), Pace::Blocked), &seed))
 }
 
 #[cfg(test)]

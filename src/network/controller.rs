@@ -22,16 +22,15 @@ use super::{
 };
 use crate::{
     api::{
-        DeletionPolicy, PrivateGenAINetwork, PrivateGenAINetworkSpec, PrivateGenAINetworkStatus, Recorded,
+        DeletionPolicy, ObjectKind, ObjectName, PrivateGenAINetwork, PrivateGenAINetworkSpec,
+        PrivateGenAINetworkStatus, Recorded,
         condition::{ConditionType, Leg, LegState as LegStanding, Reason, is_true, wait_state},
         network::NetworkKey,
     },
     aws::{AwsError, BeforeRepair, Ec2Write, EndpointState, Failure, SecurityGroupId, Snapshot, VpcEndpoint, Write},
     engine::{
-        Context, Converged, Error, Freshness, Guarded, LateWriteCheck, Pace, ReadBy, Released, add_finalizer,
-        apply_status,
-        context::{key, key_of, subnets_of},
-        converge,
+        Attempt, Context, Converged, Error, Freshness, Guarded, LateWriteCheck, Pace, Part, ReadBy, Released,
+        add_finalizer, apply_status, converge,
         drift::{moves, repairs},
         explain_undecoded, explain_unreadable, is_held, observe_ready, remove_finalizer, stored, tell, tell_refused,
         without_values,
@@ -47,7 +46,7 @@ use crate::{
 /// The Kubernetes API's. AWS's become conditions.
 pub async fn reconcile(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: Arc<Context>) -> Result<Action, Error> {
     let result = look_and_act(Arc::clone(&object), &ctx).await;
-    tell_refused("network", result, &*object, &ctx).await
+    tell_refused(ObjectKind::Network, result, &*object, &ctx).await
 }
 
 async fn look_and_act(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: &Context) -> Result<Action, Error> {
@@ -77,11 +76,11 @@ async fn look_and_act(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: &Context) 
             }
         }
     };
-    let name = key("network", network);
+    let name = ObjectName::Network(network.name_any());
     let vpc = NetworkKey::try_from(&network.spec);
     if let Some(leg) = refusal_by_objects(network, vpc.as_ref().ok(), &ctx.index()) {
         refuse(&api, network, leg, ctx).await?;
-        ctx.rest(&name);
+        ctx.attempts.reset(&Attempt::Reconcile(name));
         return Ok(Action::await_change());
     }
     let vpc = match vpc {
@@ -103,10 +102,11 @@ async fn look_and_act(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: &Context) 
         Acceptance::Accepted => keep(&api, network, &vpc, ctx).await?,
     };
     if pace == Pace::Rest {
-        ctx.rest(&name);
+        ctx.attempts.reset(&Attempt::Reconcile(name));
         return Ok(Action::await_change());
     }
-    Ok(pace.action(ctx.attempt(&name, pace), &name))
+    let seed = name.to_string();
+    Ok(pace.action(ctx.attempts.count(Attempt::Reconcile(name), pace), &seed))
 }
 
 /// Why an object that cannot be read is not let go, by what its status says of whose it is.
@@ -126,7 +126,7 @@ async fn refuse(
 ) -> Result<(), Error> {
     let status = status(network.status.as_ref(), network.metadata.generation, None, None, &[leg], ctx.time());
     write_status(api, network, &status, ctx).await?;
-    observe_ready(ctx, "network", &network.metadata, (conditions(network), &status.conditions));
+    observe_ready(ctx, ObjectKind::Network, &network.metadata, (conditions(network), &status.conditions));
     tell(ctx, network, (conditions(network), &status.conditions), &[], &[]).await;
     Ok(())
 }
@@ -261,7 +261,7 @@ async fn keep(
             network = &recorded;
         }
     }
-    let asked = Cell::new(ctx.takes_asked(&key_of("network", "", &network.name_any())));
+    let asked = Cell::new(ctx.requests.take(&ObjectName::Network(network.name_any())));
     if asked.get() == Some(ReadBy::Rows) {
         snapshot.reread_network(&key.vpc).await;
     }
@@ -319,10 +319,10 @@ async fn keep(
     let pace = pass.pace();
     let Converged { plan, errors, .. } = pass;
     let missed = if plan.unread.is_empty() {
-        ctx.rest(&looks(network));
+        ctx.attempts.reset(&looks(network));
         MissedObservations::Few
     } else {
-        MissedObservations::after(ctx.attempt(&looks(network), pace))
+        MissedObservations::after(ctx.attempts.count(looks(network), pace))
     };
     let desired = wanted(key, &identity, &caller, &observed, &ctx.index(), &mut ctx.memory());
     let told = Plan { legs: plan.legs_to_show(&network.spec.vpc_id, conditions(network), missed), ..plan.clone() };
@@ -330,7 +330,7 @@ async fn keep(
     let Outcome::Stands(legs) = outcome else {
         snapshot.uncover(&key.vpc);
         ctx.memory().forget(key);
-        ctx.unsettle(&uid);
+        ctx.settled.forget(&uid);
         ctx.late_writes.tell(Released::Network(key.clone()));
         // Deleted first: an app that comes now sees that this object goes, and brings up another when it is gone.
         if deleting {
@@ -349,10 +349,10 @@ async fn keep(
         &legs,
         ctx.time(),
     );
-    let repairs = if desired.as_ref().is_some_and(|desired| ctx.settled(&uid, desired)) {
+    let repairs = if desired.as_ref().is_some_and(|desired| ctx.settled.is_same(&uid, Part::Everything, desired)) {
         // What a network writes to IAM is the end of roles that apps left to it, and no repair. Nor is it one that an endpoint
         // follows its VPC into a zone, where nobody changed the endpoint's own subnets.
-        let is_as_it_was = found.is_none_or(|found| ctx.settled(&subnets_of(&uid), &found));
+        let is_as_it_was = found.is_none_or(|found| ctx.settled.is_same(&uid, Part::EndpointSubnets, &found));
         let is_repair = |write: &&Write| write.operation().service == "ec2" && !(is_as_it_was && moves(write));
         repairs(&news.iter().filter(is_repair).cloned().collect::<Vec<_>>(), &BeforeRepair::default())
     } else {
@@ -361,11 +361,11 @@ async fn keep(
     if let Some(desired) = desired.filter(|_| {
         errors.is_empty() && plan.steps.is_empty() && plan.legs.iter().all(|leg| leg.state == LegStanding::Met)
     }) {
-        ctx.settle(&uid, &desired);
-        ctx.settle(&subnets_of(&uid), &observed.endpoint_subnets());
+        ctx.settled.record(&uid, Part::Everything, &desired);
+        ctx.settled.record(&uid, Part::EndpointSubnets, &observed.endpoint_subnets());
     }
     write_status(api, network, &status, ctx).await?;
-    observe_ready(ctx, "network", &network.metadata, (conditions(network), &status.conditions));
+    observe_ready(ctx, ObjectKind::Network, &network.metadata, (conditions(network), &status.conditions));
     tell(ctx, network, (conditions(network), &status.conditions), &news, &repairs).await;
     Ok(pace.with(wait_state(&legs, conditions(network), network.metadata.generation, ctx.time())))
 }
@@ -431,8 +431,8 @@ async fn look(
 }
 
 /// Under what missed looks are counted.
-fn looks(network: &PrivateGenAINetwork) -> String {
-    format!("look {}", key("network", network))
+fn looks(network: &PrivateGenAINetwork) -> Attempt {
+    Attempt::Observation(ObjectName::Network(network.name_any()))
 }
 
 /// It was made for an app that is gone, and nothing was made for it.
@@ -453,7 +453,7 @@ async fn unseen(
         delete(api, network).await?;
         return Ok(Pace::Rest);
     }
-    if is_true(conditions(network), ConditionType::Ready) && ctx.attempt(&looks(network), pace) < 3 {
+    if is_true(conditions(network), ConditionType::Ready) && ctx.attempts.count(looks(network), pace) < 3 {
         return Ok(pace);
     }
     let kinds = [ConditionType::VpcReady, ConditionType::SecurityGroupsReady, ConditionType::EndpointsReady];

@@ -18,7 +18,7 @@ use crate::{
         network::NetworkKey,
     },
     aws::{AwsError, Caller, Ec2Write, Failure, IamWrite, Write, Written},
-    engine::{Memory, Settings, is_held},
+    engine::{Memory, Replaceable, Settings, Unseen, is_held},
     identity::{NetworkIdentity, is_retained, missing_tags},
     index::{Index, IndexedApp, is_implicit},
     plan::{Plan, Source, listed},
@@ -77,8 +77,11 @@ pub fn decide(
     index: &Index,
     memory: &mut Memory,
 ) -> Plan {
-    for resource in observed.ids() {
-        memory.seen(&unseen_resource(key, &resource));
+    for group in &observed.security_groups {
+        memory.seen(&Unseen::SecurityGroup(key.clone(), group.id.clone()));
+    }
+    for endpoint in &observed.endpoints {
+        memory.seen(&Unseen::Endpoint(key.clone(), endpoint.id.clone()));
     }
     if let Some(leg) = refusal_by_aws(key, observed, index) {
         return Plan { legs: vec![leg], ..Plan::default() };
@@ -89,7 +92,7 @@ pub fn decide(
     memory.learn(key, |hints| hints.observe(&observed));
     let Some(desired) = wanted(key, identity, caller, &observed, index, memory) else {
         let mut plan = teardown(&observed, &index.settings().governance);
-        if plan.is_nothing() && memory.may_be_invisible(&unseen_resource(key, "")) {
+        if plan.is_nothing() && memory.may_be_invisible_in(key) {
             plan.legs.push(Leg::progressing(
                 ConditionType::EndpointsReady,
                 Reason::EndpointPending,
@@ -103,7 +106,7 @@ pub fn decide(
     mark_groups(&observed, &desired.owner, &mut plan);
     tag_roles(key, &observed, index, &mut plan);
     if plan.legs.iter().any(|leg| leg.reason == Reason::EndpointFailed)
-        && !memory.may_replace(&unseen_resource(key, ""))
+        && !memory.may_replace(Replaceable::Endpoints(key.clone()))
     {
         plan.postpone_replacement(ConditionType::EndpointsReady);
     }
@@ -171,16 +174,13 @@ fn recorded_models(key: &NetworkKey, index: &Index) -> BTreeSet<ModelId> {
     models.filter_map(|model| model.parse().ok()).collect()
 }
 
-/// Under what a resource that was created is remembered until it is seen.
-fn unseen_resource(key: &NetworkKey, id: &str) -> String {
-    format!("{}/{} {id}", key.region, key.vpc)
-}
-
 /// Remembers what only answers tell; `true` asks for another plan at once.
 pub fn learn(key: &NetworkKey, write: &Write, result: Result<&Written, &AwsError>, memory: &mut Memory) -> bool {
     match result {
-        Ok(Written::SecurityGroup(id)) => memory.created(&unseen_resource(key, id.as_str())),
-        Ok(Written::VpcEndpoint(id, state)) if !state.is_ending() => memory.created(&unseen_resource(key, id.as_str())),
+        Ok(Written::SecurityGroup(id)) => memory.created(Unseen::SecurityGroup(key.clone(), id.clone())),
+        Ok(Written::VpcEndpoint(id, state)) if !state.is_ending() => {
+            memory.created(Unseen::Endpoint(key.clone(), id.clone()));
+        }
         Ok(Written::VpcEndpoint(..) | Written::Revoked(_) | Written::Done) | Err(_) => {}
     }
     if let (Write::Ec2(Ec2Write::DeleteVpcEndpoints { endpoint }), Ok(_)) = (write, result) {

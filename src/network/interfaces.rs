@@ -1,10 +1,7 @@
 //! Network interfaces of functions: those that Lambda has not released, those that Lambda left behind, and those that keep a
 //! security group from being deleted.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
@@ -30,29 +27,6 @@ pub fn interfaces_of_functions(
         group.is_some_and(|group| interface.groups.contains(group)) || interface.function.as_ref().is_some_and(&is_ours)
     });
     interfaces
-}
-
-/// How long an interface must be `available` before it counts as left behind.
-const LEFT_BEHIND_AFTER: Duration = Duration::from_mins(10);
-
-/// Since when each interface has been seen `available`, on a monotonic clock. EC2 does not tell this. A restart of the operator
-/// begins anew.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AvailableSince(pub BTreeMap<NetworkInterfaceId, Duration>);
-
-impl AvailableSince {
-    /// Records an observation. Returns the interfaces that every observation of more than ten minutes showed as `available`.
-    pub fn observe(&mut self, interfaces: &Interfaces, now: Duration) -> BTreeSet<NetworkInterfaceId> {
-        let available = |id: &NetworkInterfaceId| {
-            interfaces.get(id).is_some_and(|interface| interface.state == InterfaceState::Available)
-        };
-        self.0.retain(|id, _| available(id));
-        for id in interfaces.keys().filter(|id| available(id)) {
-            self.0.entry(id.clone()).or_insert(now);
-        }
-        let is_long_ago = |since: &Duration| now.saturating_sub(*since) > LEFT_BEHIND_AFTER;
-        self.0.iter().filter(|(_, since)| is_long_ago(since)).map(|(id, _)| id.clone()).collect()
-    }
 }
 
 /// The interfaces that Lambda could not delete (its role was gone, for example) and that no function needs: Lambda's, `available`
@@ -151,7 +125,10 @@ pub fn group_in_use(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::engine::AvailableSince;
     use crate::{
         api::condition::LegState,
         aws::SubnetId,

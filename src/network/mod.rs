@@ -16,13 +16,14 @@ mod policy_capacity;
 mod status;
 mod users;
 
-pub use desired::{Demand, Desired, Service};
+pub use crate::aws::Service;
+pub use desired::{Demand, Desired};
 pub use handed_over_roles::{OtherFunctions, can_be_deleted, depend_on_other_functions, interfaces_that_need};
-pub use interfaces::{AvailableSince, Interfaces, group_in_use, held_by_lambda, interfaces_of_functions, left_behind};
+pub use interfaces::{Interfaces, group_in_use, held_by_lambda, interfaces_of_functions, left_behind};
 pub use observe::observe;
 pub use observed::Observed;
 pub use ownership::VpcOwnership;
 pub use placement::{PlacementRefusal, check_subnets};
-pub use plan::{EndpointHistory, plan, teardown};
+pub use plan::{plan, teardown};
 pub use policy_capacity::{APP_SHARE_MAX, AdmittedDemands, CapacityRefusal, PolicyCapacity, Requester};
 pub use status::status;

@@ -176,19 +176,10 @@ pub fn owner_tag(owner: &OwnerMark) -> Tags {
     Tags::from([(key.to_owned(), value.to_owned())])
 }
 
-/// The resource that a write marks, where the write does nothing else.
-pub fn resource_marked_by(write: &Write) -> Option<&str> {
-    match write {
-        Write::Ec2(Ec2Write::CreateTags { resource, tags }) if tags.len() == 1 && tags.contains_key(TAG_OWNER) => {
-            Some(resource)
-        }
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::resource_marked_by;
     use crate::network::fixtures::{exact_groups, group_id, settings};
 
     fn key() -> NetworkKey {

@@ -16,6 +16,7 @@ use crate::{
         AddressFamilies, Ec2Write, EndpointChange, EndpointState, NewVpcEndpoint, Peer, PolicyDocument, Rule,
         SecurityGroup, SecurityGroupId, Tags, VpcEndpoint, VpcEndpointId, Write,
     },
+    engine::EndpointHistory,
     governance::Governance,
     identity::{
         ENDPOINTS_GROUP, FUNCTIONS_GROUP, HandOver, TAG_COMPONENT, TAG_NAME, TAG_PRIVATE_DNS, TAG_SERVICE, missing_tags,
@@ -25,23 +26,6 @@ use crate::{
 
 /// The port of HTTPS.
 const HTTPS: u16 = 443;
-
-/// What only earlier answers told. Losing it costs a call, never correctness.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct EndpointHistory {
-    /// The endpoints' group of which `spent` and `ended` tell: endpoints of another group have other tokens.
-    pub group: Option<SecurityGroupId>,
-    /// What the next client token derives from: the endpoint that our token brought up although it is deleted, or the
-    /// token itself where AWS says no more than that it was used for something else.
-    pub used_tokens: BTreeMap<Service, String>,
-    /// The endpoint that is there.
-    pub current: BTreeMap<Service, VpcEndpointId>,
-    /// The endpoint that was deleted last. Its token is used up, also once AWS lists it no more. One that vanishes otherwise
-    /// may be there all the same: its token finds it.
-    pub last_deleted: BTreeMap<Service, VpcEndpointId>,
-    /// AWS refused to enable private DNS although nothing that we see holds the name (a hosted zone, say).
-    pub private_dns_conflict: BTreeSet<Service>,
-}
 
 impl EndpointHistory {
     /// Takes note of the endpoints that are there, and of those that are being deleted, or were.

@@ -5,9 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Demand, Observed, Requester, Service, check_subnets};
 use crate::{
     api::{AppName, Guarded, PrivateGenAIApp, network::NetworkKey},
-    app::retained_role,
     aws::Role,
-    engine::Memory,
+    engine::{Memory, Unseen},
     identity::{AppIdentity, NetworkIdentity, TAG_APP_NAME, TAG_APP_NAMESPACE, app_of_role, is_retained},
     index::{Admission, Index, IndexedApp, created_seconds},
     plan::Source,
@@ -68,7 +67,7 @@ pub(super) fn apps_without_object(
                 let models = allow.narrowed_anywhere(given.clone());
                 return Some((app_of_role(&role.name), without_object(models, is_retained(&role.tags))));
             };
-            let retained = is_retained(&role.tags) || memory.may_be_invisible(&retained_role(&identity));
+            let retained = is_retained(&role.tags) || memory.may_be_invisible(&Unseen::RetainedRole(identity.clone()));
             let app = identity.app();
             let models = allow.narrowed(&identity.namespace, given.clone());
             let object = index.app(&AppName::from(&identity));

@@ -168,7 +168,7 @@ class DocsTest(unittest.TestCase):
 
     def test_every_condition_and_reason_that_is_named_exists(self) -> None:
         events = re.findall(
-            r'^pub const [A-Z_]+: &str = "([A-Z][A-Za-z]+)";', (REPOSITORY / "src/engine/objects.rs").read_text(), re.MULTILINE)
+            r'^pub const [A-Z_]+: &str = "([A-Z][A-Za-z]+)";', (REPOSITORY / "src/engine/events.rs").read_text(), re.MULTILINE)
         self.assertIn("DriftRepaired", events)
         known = {*names_of_conditions("Reasons"), *names_of_conditions("Conditions"), *events, "True", "False", "Unknown"}
         checked = 0

@@ -4,8 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use kube::Client;
 use private_genai_operator::{
-    engine,
     leadership::{CandidateState, Election, Leadership, Moment, Timing},
+    operator,
 };
 use serde_json::{Value, json};
 use tokio::{sync::watch, task::JoinHandle, time::Instant};
@@ -54,7 +54,7 @@ impl Replica {
             let work = async |leadership, stop| {
                 let (client, aws, settings) = (client.clone(), Arc::new(aws.clone()), settings.clone());
                 let (metrics, ready) = (Arc::clone(&metrics), Arc::default());
-                engine::run(client, aws, settings, metrics, leadership, ready, stop).await;
+                operator::run(client, aws, settings, metrics, leadership, ready, stop).await;
             };
             election.campaign(&standing, &until, work).await;
         });
@@ -361,7 +361,7 @@ async fn controllers_that_go_on_without_the_right_to_write_write_nothing() {
         let (client, aws) = (scene.kubernetes.client(), Arc::new(scene.aws.clone()));
         let (ready, stop) = (Arc::default(), CancellationToken::new());
         let metrics = Arc::clone(&scene.metrics);
-        let run = engine::run(client, aws, scene.settings(), metrics, leadership.clone(), ready, stop);
+        let run = operator::run(client, aws, scene.settings(), metrics, leadership.clone(), ready, stop);
         let controllers = tokio::task::spawn_local(run);
         scene.apply_app("bot", &vpc);
         scene.until_ready("bot").await;

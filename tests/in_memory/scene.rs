@@ -5,13 +5,14 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use private_genai_operator::{
     aws::{Region, SubnetId, VpcId},
-    engine::{self, Settings},
     governance::Governance,
     guard::{Globs, ImplicitNetworks},
     identity::{InstallationId, OwnerMark},
     leadership::Leadership,
     metrics::Metrics,
+    operator,
     server::Readiness,
+    settings::Settings,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -139,7 +140,7 @@ impl Scene {
         let stop = CancellationToken::new();
         self.ready = Arc::default();
         let settings = self.settings();
-        let run = engine::run(
+        let run = operator::run(
             self.kubernetes.client(),
             Arc::new(self.aws.clone()),
             settings,

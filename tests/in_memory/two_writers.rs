@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use private_genai_operator::{engine, leadership::Leadership};
+use private_genai_operator::{leadership::Leadership, operator};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +13,7 @@ use crate::{
 
 /// Starts an operator that acts whatever others do; each of its calls to AWS takes a while that follows from the seed.
 fn writer(scene: &Scene, name: &'static str, seed: u64) {
-    let run = engine::run(
+    let run = operator::run(
         scene.kubernetes.client(),
         Arc::new(scene.aws.seen_by(name).dawdling(seed)),
         scene.settings(),

@@ -4,9 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{code, document, section, table};
 use crate::{
-    app::ProbeResult,
+    api::{AppName, ObjectKind, ObjectName},
     aws::{DriftKind, pacing::Held},
-    metrics::{Metrics, STABILITY, Stability},
+    metrics::{Metrics, ProbeResult, STABILITY, Stability},
 };
 
 /// The page.
@@ -41,7 +41,7 @@ pub fn page() -> String {
     let of_labels = [
         ("`code`", "AWS's error code, or `OK`".to_owned()),
         ("`kind` of drift", values(&mut DriftKind::ALL.iter().map(|kind| kind.as_str()))),
-        ("`kind` of all others", values(&mut ["app", "network"].into_iter())),
+        ("`kind` of all others", values(&mut ObjectKind::ALL.iter().map(|kind| kind.as_str()))),
         ("`result` of reconciles", values(&mut ["finished", "error"].into_iter())),
         ("`result` of probes", values(&mut ProbeResult::ALL.iter().map(|result| result.as_str()))),
     ];
@@ -107,11 +107,11 @@ fn counted() -> String {
     for wait in [Some(took), None] {
         metrics.aws_held_back(Held { service: "ec2", operation: "CreateVpcEndpoint", wait });
     }
-    metrics.reconciled("app", true, took);
+    metrics.reconciled(ObjectKind::App, true, took);
     metrics.drift_repaired(DriftKind::EndpointPolicy);
-    metrics.ready_after("app", took);
-    metrics.woken("app", "team-a/app".to_owned());
-    metrics.count_object("app", "Ready", "True");
+    metrics.ready_after(ObjectKind::App, took);
+    metrics.woken(&ObjectName::App(AppName { namespace: "team-a".to_owned(), name: "app".to_owned() }));
+    metrics.count_object(ObjectKind::App, "Ready", "True");
     metrics.snapshot_is("us-east-1", "roles", took);
     metrics.probed(ProbeResult::Proven, took);
     metrics.leads(true);

@@ -1,25 +1,26 @@
 //! Who asked for a look at AWS, and when each is looked at: whoever asks in a loop costs as much as whoever asks twice a minute,
-//! and however many are asked for cost no more than a few, and a look at everything. Pure.
+//! and however many are asked for cost no more than a few, and a look at everything.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    convert::Infallible,
     time::Duration,
 };
 
-use crate::api::ObjectName;
+use futures::{StreamExt as _, channel::mpsc::UnboundedReceiver};
+use tokio::time::Instant;
+
+use super::queues::Queues;
+use crate::{
+    api::ObjectName,
+    engine::{Context, DetailRead, ReadBy},
+};
 
 /// Two looks at one object, and two looks at everything, are at least this apart.
 pub(super) const APART: Duration = Duration::from_secs(30);
 
 /// So many objects are looked at one by one in [`APART`]. Where there are more, everything is looked at once for all of them.
 const ONE_BY_ONE: usize = 10;
-
-/// How an object was looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum ReadBy {
-    Rows,
-    Tables,
-}
 
 /// What is to be looked at now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +76,45 @@ impl Touches {
             ReadBy::Rows => ReadRequest::Rows(due),
             ReadBy::Tables => ReadRequest::Everything(due),
         })
+    }
+}
+
+/// How long touches are gathered before AWS is read for them.
+const GATHERED_FOR: Duration = Duration::from_secs(1);
+
+/// Has AWS read for the objects that were touched, and wakes these.
+pub(super) async fn run(
+    context: &Context,
+    queues: &Queues<'_>,
+    mut requests: UnboundedReceiver<ObjectName>,
+) -> Infallible {
+    let (mut touches, started) = (Touches::default(), Instant::now());
+    loop {
+        if touches.is_empty() {
+            // The queues outlive the loop.
+            let Some(first) = requests.next().await else { return std::future::pending().await };
+            queues.with_network(first).into_iter().for_each(|object| touches.touch(object));
+        }
+        while let Ok(more) = requests.try_recv() {
+            queues.with_network(more).into_iter().for_each(|object| touches.touch(object));
+        }
+        if let Some(request) = touches.take(started.elapsed()) {
+            let (objects, by) = match request {
+                ReadRequest::Rows(objects) => (objects, ReadBy::Rows),
+                ReadRequest::Everything(objects) => {
+                    context.snapshots.resync();
+                    (objects, ReadBy::Tables)
+                }
+            };
+            for object in objects {
+                if let ObjectName::App(app) = &object {
+                    context.requests.request_detail(app.clone(), DetailRead::Requested);
+                }
+                context.requests.request(object.clone(), by);
+                queues.wake(&object);
+            }
+        }
+        tokio::time::sleep(GATHERED_FOR).await;
     }
 }
 

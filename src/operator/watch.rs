@@ -1,6 +1,6 @@
 //! A watch that keeps a store up to date, and tells of each change after the store has it.
 
-use std::{fmt::Debug, sync::Arc, time::Duration};
+use std::{convert::Infallible, fmt::Debug, sync::Arc, time::Duration};
 
 use futures::StreamExt as _;
 use kube::{
@@ -14,7 +14,7 @@ use kube::{
 };
 use serde::de::DeserializeOwned;
 
-use crate::engine::{Guarded, in_words};
+use crate::{api::Guarded, engine::in_words};
 
 /// What a watch saw.
 pub(super) enum Change<K> {
@@ -46,7 +46,7 @@ impl Backoff for SteadyBackoff {
 
 /// Keeps a store up to date, and tells of each change after the store has it. Field managers are not kept: nothing
 /// reads them, and they are a third of an object.
-pub(super) async fn watch<K>(client: &Client, writer: Writer<Guarded<K>>, mut tell: impl FnMut(Change<K>))
+pub(super) async fn watch<K>(client: &Client, writer: Writer<Guarded<K>>, mut tell: impl FnMut(Change<K>)) -> Infallible
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
@@ -57,7 +57,9 @@ where
         .reflect(writer)
         .boxed();
     let mut before = Vec::new();
-    while let Some(event) = events.next().await {
+    loop {
+        // The stream of a watcher does not end.
+        let Some(event) = events.next().await else { return std::future::pending().await };
         match event {
             Ok(watcher::Event::Init) => before = store.state(),
             Ok(watcher::Event::InitApply(_)) => {}

@@ -1,5 +1,9 @@
 //! What is counted, in the names under which Prometheus finds it.
 
+mod labels;
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::BTreeSet,
     sync::{Mutex, PoisonError, atomic::AtomicU64},
@@ -17,8 +21,9 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 
+pub use self::labels::ProbeResult;
 use crate::{
-    app::ProbeResult,
+    api::{ObjectKind, ObjectName},
     aws::{DriftKind, pacing::Held},
 };
 
@@ -66,7 +71,7 @@ pub struct Metrics {
     drift_repaired: Family<Kind, Counter>,
     ready_after: Family<Kind, Histogram>,
     queue: Family<Kind, Gauge>,
-    waiting: Mutex<BTreeSet<(&'static str, String)>>,
+    waiting: Mutex<BTreeSet<ObjectName>>,
     objects: Family<ConditionLabels, Gauge>,
     snapshot_age: Family<Table, Gauge<f64, AtomicU64>>,
     before_scrape: Mutex<Option<LookUp>>,
@@ -221,7 +226,7 @@ impl Metrics {
     /// Shows what has not happened yet as zero: a counter that begins with one has not increased, to Prometheus, so nobody
     /// would be told of the first probe that found a path which is not private.
     fn count_from_zero(&self) {
-        for kind in ["app", "network"] {
+        for kind in ObjectKind::ALL.iter().map(|kind| kind.as_str()) {
             for result in ["finished", "error"] {
                 drop(self.reconciles.get_or_create(&Reconcile { kind, result }));
             }
@@ -255,8 +260,8 @@ impl Metrics {
     }
 
     /// Counts a reconcile of an object of a kind.
-    pub fn reconciled(&self, kind: &'static str, finished: bool, took: Duration) {
-        let result = if finished { "finished" } else { "error" };
+    pub fn reconciled(&self, kind: ObjectKind, finished: bool, took: Duration) {
+        let (kind, result) = (kind.as_str(), if finished { "finished" } else { "error" });
         self.reconciles.get_or_create(&Reconcile { kind, result }).inc();
         self.reconcile_duration.get_or_create(&Kind { kind }).observe(took.as_secs_f64());
     }
@@ -267,21 +272,21 @@ impl Metrics {
     }
 
     /// An object is ready, so long after it was created or stopped being so.
-    pub fn ready_after(&self, kind: &'static str, waited: Duration) {
-        self.ready_after.get_or_create(&Kind { kind }).observe(waited.as_secs_f64());
+    pub fn ready_after(&self, kind: ObjectKind, waited: Duration) {
+        self.ready_after.get_or_create(&Kind { kind: kind.as_str() }).observe(waited.as_secs_f64());
     }
 
     /// An object waits to be looked at. One that waits already waits once.
-    pub fn woken(&self, kind: &'static str, object: String) {
-        if self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert((kind, object)) {
-            self.queue.get_or_create(&Kind { kind }).inc();
+    pub fn woken(&self, object: &ObjectName) {
+        if self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(object.clone()) {
+            self.queue.get_or_create(&Kind { kind: object.kind().as_str() }).inc();
         }
     }
 
     /// An object is being looked at.
-    pub fn begun(&self, kind: &'static str, object: String) {
-        if self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&(kind, object)) {
-            self.queue.get_or_create(&Kind { kind }).dec();
+    pub fn begun(&self, object: &ObjectName) {
+        if self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(object) {
+            self.queue.get_or_create(&Kind { kind: object.kind().as_str() }).dec();
         }
     }
 
@@ -304,7 +309,8 @@ impl Metrics {
     }
 
     /// Counts a condition of an object; `status` is `True`, `False` or `Unknown`.
-    pub fn count_object(&self, kind: &'static str, condition: &'static str, status: &'static str) {
+    pub fn count_object(&self, kind: ObjectKind, condition: &'static str, status: &'static str) {
+        let kind = kind.as_str();
         self.objects.get_or_create(&ConditionLabels { kind, condition, status }).inc();
     }
 
@@ -335,54 +341,5 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry)?;
         Ok(text)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_may_happen_once_is_counted_from_zero() {
-        let text = Metrics::default().text().expect("text");
-        for line in [
-            "private_genai_operator_probes_total{result=\"not_private\"} 0",
-            "private_genai_operator_drift_repaired_total{kind=\"rule\"} 0",
-            "private_genai_operator_drift_repaired_total{kind=\"tags\"} 0",
-            "private_genai_operator_reconciles_total{kind=\"app\",result=\"error\"} 0",
-        ] {
-            assert!(text.contains(line), "{line} is missing in\n{text}");
-        }
-    }
-
-    #[test]
-    fn calls_and_reconciles_are_counted_under_stable_names() {
-        let metrics = Metrics::default();
-        metrics.aws_called("ec2", "CreateVpcEndpoint", "OK", Duration::from_millis(30));
-        metrics.aws_called("ec2", "CreateVpcEndpoint", "RequestLimitExceeded", Duration::from_millis(30));
-        metrics.aws_throttled("ec2", "CreateVpcEndpoint");
-        for wait in [Some(Duration::from_secs(1)), None] {
-            metrics.aws_held_back(Held { service: "ec2", operation: "CreateVpcEndpoint", wait });
-        }
-        metrics.reconciled("app", true, Duration::from_millis(3));
-        metrics.drift_repaired(DriftKind::EndpointPolicy);
-        metrics.probed(ProbeResult::NotPrivate, Duration::from_millis(300));
-        metrics.leads(true);
-        let text = metrics.text().expect("text");
-        for line in [
-            "private_genai_operator_aws_calls_total{service=\"ec2\",operation=\"CreateVpcEndpoint\",code=\"OK\"} 1",
-            "private_genai_operator_aws_call_duration_seconds_count{service=\"ec2\",operation=\"CreateVpcEndpoint\"} 2",
-            "private_genai_operator_aws_throttles_total{service=\"ec2\",operation=\"CreateVpcEndpoint\"} 1",
-            "private_genai_operator_aws_held_back_seconds_sum{service=\"ec2\"} 1.0",
-            "private_genai_operator_aws_put_off_total{service=\"ec2\",operation=\"CreateVpcEndpoint\"} 1",
-            "private_genai_operator_reconciles_total{kind=\"app\",result=\"finished\"} 1",
-            "private_genai_operator_reconcile_duration_seconds_count{kind=\"app\"} 1",
-            "private_genai_operator_drift_repaired_total{kind=\"endpoint_policy\"} 1",
-            "private_genai_operator_probes_total{result=\"not_private\"} 1",
-            "private_genai_operator_probe_duration_seconds_count 1",
-            "private_genai_operator_leader 1",
-        ] {
-            assert!(text.contains(line), "{line} is missing in\\n{text}");
-        }
     }
 }

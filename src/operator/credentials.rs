@@ -1,11 +1,11 @@
 //! Keeps an eye on the operator's AWS credentials: asks STS at the start and whenever a call makes them suspect, and tells
 //! everybody when the answer is another one.
 
-use std::time::Duration;
+use std::{convert::Infallible, time::Duration};
 
-use super::Context;
 use crate::{
     aws::CredentialsState,
+    engine::Context,
     server::{Aws, Readiness},
 };
 
@@ -13,7 +13,7 @@ use crate::{
 const ASK_EVERY: Duration = Duration::from_secs(15);
 
 /// Asks for ever. `wake` wakes every object: once to tell that the credentials are refused, once to go on.
-pub(super) async fn watch(context: &Context, ready: &Readiness, wake: impl Fn()) {
+pub(super) async fn run(context: &Context, ready: &Readiness, wake: impl Fn()) -> Infallible {
     let credentials = context.snapshots.credentials();
     loop {
         let (before, now) = credentials.learn(&context.snapshots.identify().await);

@@ -26,7 +26,7 @@ pub(super) struct Queues<'a> {
 impl Queues<'_> {
     /// Wakes one object. An object that is gone meanwhile is not reconciled.
     pub(super) fn wake(&self, object: &ObjectName) {
-        self.context.metrics.woken(object.kind().as_str(), object.to_string());
+        self.context.metrics.woken(object);
         // A closed queue belongs to an operator that is shutting down, or does not lead any more.
         match object {
             ObjectName::App(AppName { namespace, name }) => {

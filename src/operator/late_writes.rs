@@ -1,0 +1,66 @@
+//! Checks the places of what was released, in which another operator's last call may arrive.
+
+use std::time::Duration;
+
+use crate::{
+    app,
+    engine::{Context, LateWriteCheck, ReadBy, Released},
+    network,
+};
+
+/// How often the places of what was released are checked.
+const CHECK_EVERY: Duration = Duration::from_secs(30);
+
+/// So many places are read one by one at most. More of them are read together, by the tables of all.
+const ONE_BY_ONE: usize = 4;
+
+/// Looks after the places of those that went, until the operator is told to stop.
+pub(super) async fn run(ctx: &Context) {
+    let looking = async {
+        loop {
+            ctx.late_writes.wait_for_any().await;
+            tokio::time::sleep(CHECK_EVERY).await;
+            look(ctx).await;
+        }
+    };
+    tokio::select! {
+        () = ctx.stop.cancelled() => {}
+        () = looking => {}
+    }
+}
+
+async fn look(ctx: &Context) {
+    let due = ctx.late_writes.due();
+    // What another operator writes does not make our tables stale.
+    let by = if due.len() <= ONE_BY_ONE { ReadBy::Rows } else { ReadBy::Tables };
+    if by == ReadBy::Tables {
+        ctx.snapshots.resync();
+    }
+    for departed in due {
+        // The answers about the others took their time.
+        if !ctx.late_writes.is_watched(&departed) {
+            continue;
+        }
+        let place = match &departed {
+            Released::App(identity) => app::check_late_writes(identity, by, ctx).await,
+            Released::Network(key) => {
+                let snapshot = ctx.snapshots.region(&key.region);
+                snapshot.watch(&key.vpc);
+                if by == ReadBy::Rows {
+                    snapshot.reread_remains(&key.vpc).await;
+                }
+                network::controller::check_late_writes(key, ctx).await
+            }
+        };
+        match place {
+            LateWriteCheck::NothingLeft => continue,
+            LateWriteCheck::Removing => {
+                tracing::warn!(?departed, "something was created here after all was gone; it is removed");
+            }
+            LateWriteCheck::Unknown(error) => {
+                tracing::warn!(?departed, %error, "whether anything was created here after all was gone is not known yet");
+            }
+        }
+        ctx.late_writes.found(&departed);
+    }
+}
