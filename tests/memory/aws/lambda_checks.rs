@@ -130,7 +130,11 @@ fn check_network(world: &mut World, region: &Region, configuration: &FunctionCon
         return refuse(INVALID, "SubnetIds and SecurityIds must coexist or be both empty list.");
     }
     if subnets.len() > SUBNETS || security_groups.len() > GROUPS_PER_INTERFACE {
-        return refuse(INVALID, "At most 16 subnets and 5 security groups are allowed.");
+        // The API model bounds both lists: "Member must have length less than or equal to".
+        return refuse(
+            "ValidationException",
+            "Value at 'vpcConfig' failed to satisfy constraint: at most 16 subnets, 5 groups",
+        );
     }
     let state = world.region_mut(region);
     let find_subnet = |id: &SubnetId| {

@@ -1,7 +1,7 @@
 import json
 from concurrent.futures import ThreadPoolExecutor
 
-from harness import SOON, Case, admin, client, eventually, make_vpc
+from harness import Case, admin, client, make_vpc
 
 BEDROCK = "com.amazonaws.us-east-1.bedrock-runtime"
 PUBLIC = "bedrock-runtime.us-east-1.amazonaws.com"
@@ -34,36 +34,12 @@ class Endpoints(Case):
         found = self.ec2.describe_vpc_endpoints(Filters=[{"Name": "vpc-endpoint-id", "Values": [endpoint_id]}])
         return next(iter(found["VpcEndpoints"]), None)
 
-    def test_client_token_gives_the_same_endpoint_even_after_its_deletion(self):
-        params = self.params(ClientToken=f"{self.name}-{self.group}")
-        first = self.ec2.create_vpc_endpoint(**params)
-        again = self.ec2.create_vpc_endpoint(**params)
-        self.assertEqual(first["VpcEndpoint"]["VpcEndpointId"], again["VpcEndpoint"]["VpcEndpointId"])
-        self.assertEqual(first["ClientToken"], params["ClientToken"])
-        self.refused(
-            "IdempotentParameterMismatch",
-            self.ec2.create_vpc_endpoint,
-            **{**params, "SubnetIds": self.vpc["subnetIds"][:1]},
-        )
-        self.ec2.delete_vpc_endpoints(VpcEndpointIds=[first["VpcEndpoint"]["VpcEndpointId"]])
-        self.assertIsNone(self.described(first["VpcEndpoint"]["VpcEndpointId"]))
-        late = self.ec2.create_vpc_endpoint(**params)["VpcEndpoint"]
-        self.assertEqual(late["VpcEndpointId"], first["VpcEndpoint"]["VpcEndpointId"])
-        self.assertEqual(late["State"], "deleted")
-
     def test_one_token_from_many_threads_gives_one_endpoint(self):
         params = self.params(ClientToken=f"{self.name}-{self.group}")
         with ThreadPoolExecutor(8) as threads:
             made = list(threads.map(lambda _: self.ec2.create_vpc_endpoint(**params)["VpcEndpoint"], range(16)))
         self.assertEqual(len({endpoint["VpcEndpointId"] for endpoint in made}), 1)
         self.assertEqual(len(self.ec2.describe_vpc_endpoints(Filters=[self.in_vpc()])["VpcEndpoints"]), 1)
-
-    def test_pending_until_the_delay_is_over(self):
-        admin("PUT", "delays", {"endpointAvailable": SOON})
-        endpoint = self.create()
-        self.assertEqual(endpoint["State"], "pending")
-        self.assertEqual(self.described(endpoint["VpcEndpointId"])["State"], "pending")
-        eventually(lambda: self.described(endpoint["VpcEndpointId"])["State"] == "available")
 
     def test_without_a_delay_the_next_look_sees_it_available(self):
         endpoint = self.create()
@@ -105,25 +81,6 @@ class Endpoints(Case):
         statement = json.loads(endpoint["PolicyDocument"])["Statement"][0]
         self.assertEqual((statement["Principal"], statement["Action"]), ("*", "*"))
 
-    def test_subnets(self):
-        other = make_vpc()
-        in_zone_a = self.ec2.create_subnet(
-            VpcId=self.vpc["vpcId"], CidrBlock="10.0.200.0/24", AvailabilityZone="us-east-1a"
-        )["Subnet"]["SubnetId"]
-        in_zone_d = self.ec2.create_subnet(
-            VpcId=self.vpc["vpcId"], CidrBlock="10.0.201.0/24", AvailabilityZone="us-east-1d"
-        )["Subnet"]["SubnetId"]
-        create = self.ec2.create_vpc_endpoint
-        subnets = self.vpc["subnetIds"]
-        self.refused("DuplicateSubnetsInSameZone", create, **self.params(SubnetIds=[*subnets, in_zone_a]))
-        message = self.refused("InvalidParameter", create, **self.params(SubnetIds=[in_zone_d]))
-        self.assertIn("does not support the availability zone", message)
-        self.refused("InvalidParameter", create, **self.params(SubnetIds=other["subnetIds"]))
-        self.refused("InvalidSubnetID.NotFound", create, **self.params(SubnetIds=["subnet-0123456789abcdef0"]))
-        self.refused("InvalidGroup.NotFound", create, **self.params(SecurityGroupIds=["sg-0123456789abcdef0"]))
-        self.refused("InvalidVpcID.NotFound", create, **self.params(VpcId="vpc-0123456789abcdef0"))
-        self.assertEqual(self.ec2.describe_vpc_endpoints(Filters=[self.in_vpc()])["VpcEndpoints"], [])
-
     def in_vpc(self):
         return {"Name": "vpc-id", "Values": [self.vpc["vpcId"]]}
 
@@ -134,40 +91,6 @@ class Endpoints(Case):
         self.assertEqual({vpc["OwnerId"], *(subnet["OwnerId"] for subnet in subnets)}, {"999999999999"})
         params = {"VpcId": shared["vpcId"], "SubnetIds": shared["subnetIds"], "SecurityGroupIds": []}
         self.refused("OperationNotPermitted", self.ec2.create_vpc_endpoint, **self.params(**params))
-
-    def test_private_dns_needs_both_attributes(self):
-        vpc = make_vpc(dnsHostnames=False)
-        params = self.params(
-            VpcId=vpc["vpcId"], SubnetIds=vpc["subnetIds"], SecurityGroupIds=[], PrivateDnsEnabled=True
-        )
-        self.assertIn("enableDnsHostnames", self.refused("InvalidParameter", self.ec2.create_vpc_endpoint, **params))
-        self.refused(
-            "InvalidParameterCombination",
-            self.ec2.modify_vpc_attribute,
-            VpcId=vpc["vpcId"],
-            EnableDnsSupport={"Value": True},
-            EnableDnsHostnames={"Value": True},
-        )
-        self.ec2.modify_vpc_attribute(VpcId=vpc["vpcId"], EnableDnsHostnames={"Value": True})
-        value = self.ec2.describe_vpc_attribute(VpcId=vpc["vpcId"], Attribute="enableDnsHostnames")
-        self.assertEqual(value["EnableDnsHostnames"], {"Value": True})
-        self.ec2.create_vpc_endpoint(**params)
-
-    def test_private_dns_conflicts(self):
-        first = self.create(PrivateDnsEnabled=True)
-        message = self.refused("InvalidParameter", self.ec2.create_vpc_endpoint, **self.params(PrivateDnsEnabled=True))
-        self.assertIn(
-            "private-dns-enabled cannot be set because there is already a conflicting DNS domain for "
-            f"{PUBLIC} in the VPC {self.vpc['vpcId']}",
-            message,
-        )
-        second = self.create()["VpcEndpointId"]
-        enable = {"VpcEndpointId": second, "PrivateDnsEnabled": True}
-        self.refused("InvalidParameter", self.ec2.modify_vpc_endpoint, **enable)
-        self.described(second)
-        self.ec2.modify_vpc_endpoint(VpcEndpointId=first["VpcEndpointId"], PrivateDnsEnabled=False)
-        self.ec2.modify_vpc_endpoint(**enable)
-        self.assertIn(PUBLIC, [e["DnsName"] for e in self.described(second)["DnsEntries"]])
 
     def test_dns_names(self):
         endpoint = self.create()
@@ -182,71 +105,6 @@ class Endpoints(Case):
             VpcId=private["vpcId"], SubnetIds=private["subnetIds"], SecurityGroupIds=[], PrivateDnsEnabled=True
         )["DnsEntries"]
         self.assertEqual(names[-1]["DnsName"], PUBLIC)
-
-    def test_policies(self):
-        create = self.ec2.create_vpc_endpoint
-        statement = {"Effect": "Allow", "Principal": "*", "Action": "bedrock:InvokeModel", "Resource": "*"}
-        for wrong in (
-            "not json",
-            json.dumps({"Statement": [{**statement, "Effect": "Maybe"}]}),
-            json.dumps({"Statement": [{k: v for k, v in statement.items() if k != "Principal"}]}),
-            json.dumps({"Statement": [{**statement, "Extra": 1}]}),
-            json.dumps({"Statement": [{**statement, "Resource": ["*"] * 6000}]}),
-        ):
-            self.refused("InvalidPolicyDocument", create, **self.params(PolicyDocument=wrong))
-        policy = json.dumps({"Version": "2008-10-17", "Statement": [statement]})
-        self.assertEqual(self.create(PolicyDocument=policy)["PolicyDocument"], policy)
-
-    def test_modify_changes_what_it_says(self):
-        endpoint_id = self.create(SubnetIds=self.vpc["subnetIds"][:1])["VpcEndpointId"]
-        before = self.described(endpoint_id)
-        other = self.ec2.create_security_group(GroupName="other", Description="o", VpcId=self.vpc["vpcId"])["GroupId"]
-        policy = json.dumps({"Statement": [{"Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"}]})
-        self.ec2.modify_vpc_endpoint(
-            VpcEndpointId=endpoint_id,
-            AddSubnetIds=self.vpc["subnetIds"][1:],
-            RemoveSubnetIds=self.vpc["subnetIds"][:1],
-            AddSecurityGroupIds=[other],
-            RemoveSecurityGroupIds=[self.group],
-            PolicyDocument=policy,
-            PrivateDnsEnabled=True,
-        )
-        after = self.described(endpoint_id)
-        self.assertEqual(after["SubnetIds"], self.vpc["subnetIds"][1:])
-        self.assertEqual([g["GroupId"] for g in after["Groups"]], [other])
-        self.assertEqual((after["PolicyDocument"], after["PrivateDnsEnabled"]), (policy, True))
-        self.refused(
-            "InvalidNetworkInterfaceID.NotFound",
-            self.ec2.describe_network_interfaces,
-            NetworkInterfaceIds=before["NetworkInterfaceIds"],
-        )
-        interface = self.ec2.describe_network_interfaces(NetworkInterfaceIds=after["NetworkInterfaceIds"])
-        self.assertEqual([g["GroupId"] for g in interface["NetworkInterfaces"][0]["Groups"]], [other])
-        self.refused(
-            "InvalidVpcEndpointId.NotFound", self.ec2.modify_vpc_endpoint, VpcEndpointId="vpce-0123456789abcdef0"
-        )
-
-    def test_deleting(self):
-        admin("PUT", "delays", {"endpointDeleted": SOON, "endpointForgotten": SOON})
-        endpoint = self.create()
-        answer = self.ec2.delete_vpc_endpoints(VpcEndpointIds=[endpoint["VpcEndpointId"], "vpce-0123456789abcdef0"])
-        self.assertEqual(
-            [(u["ResourceId"], u["Error"]["Code"]) for u in answer["Unsuccessful"]],
-            [("vpce-0123456789abcdef0", "InvalidVpcEndpointId.NotFound")],
-        )
-        self.assertEqual(self.described(endpoint["VpcEndpointId"])["State"], "deleting")
-        in_group = [{"Name": "group-id", "Values": [self.group]}]
-        self.assertEqual(len(self.ec2.describe_network_interfaces(Filters=in_group)["NetworkInterfaces"]), 2)
-        self.refused("DependencyViolation", self.ec2.delete_security_group, GroupId=self.group)
-        eventually(lambda: self.described(endpoint["VpcEndpointId"])["State"] == "deleted")
-        self.assertEqual(self.ec2.describe_network_interfaces(Filters=in_group)["NetworkInterfaces"], [])
-        self.ec2.delete_security_group(GroupId=self.group)
-        eventually(lambda: self.described(endpoint["VpcEndpointId"]) is None)
-        self.refused(
-            "InvalidVpcEndpointId.NotFound",
-            self.ec2.describe_vpc_endpoints,
-            VpcEndpointIds=[endpoint["VpcEndpointId"]],
-        )
 
     def test_tags_filters_and_pages(self):
         ids = []

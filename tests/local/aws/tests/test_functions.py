@@ -184,34 +184,6 @@ class Functions(FunctionCase):
         self.iam.delete_role_permissions_boundary(RoleName=name)
         self.create(Role=role, VpcConfig=vpc_config)
 
-    def test_bounds(self):
-        create = client("lambda", parameter_validation=False).create_function  # boto would refuse by itself
-        invalid = "InvalidParameterValueException"
-        for wrong in ({"MemorySize": 128 - 1}, {"MemorySize": 10_241}, {"Timeout": 901}):
-            self.refused("ValidationException", create, **self.params(**wrong))
-        for variables in ({"AWS_REGION": "x"}, {"LAMBDA_TASK_ROOT": "x"}, {"A1": "x" * 4096}):
-            self.refused(invalid, create, **self.params(Environment={"Variables": variables}))
-        self.refused("ValidationException", create, **self.params(Environment={"Variables": {"1X": "x"}}))
-        self.refused(invalid, create, **self.params(Runtime="nodejs8.10"))
-        self.refused(invalid, create, **self.params(Code={"ZipFile": b"no zip"}))
-        self.refused("ValidationException", create, **self.params(Role="nobody"))
-
-    def test_vpc_checks(self):
-        vpc, other, dedicated = make_vpc(), make_vpc(), make_vpc(tenancy="dedicated")
-        _, good = self.in_vpc(vpc)
-
-        def refused(**wrong):
-            params = self.params(VpcConfig={**good, **wrong})
-            return self.refused("InvalidParameterValueException", self.functions.create_function, **params)
-
-        self.assertIn("InvalidSubnetID.NotFound", refused(SubnetIds=["subnet-0123456789abcdef0"]))
-        self.assertIn("InvalidGroup.NotFound", refused(SecurityGroupIds=["sg-0123456789abcdef0"]))
-        self.assertIn("same VPC", refused(SubnetIds=other["subnetIds"]))
-        self.assertIn("same VPC", refused(SubnetIds=[vpc["subnetIds"][0], other["subnetIds"][0]]))
-        self.assertIn("coexist", refused(SecurityGroupIds=[]))
-        _, in_dedicated = self.in_vpc(dedicated)
-        self.assertIn("tenancy", refused(**in_dedicated))
-
     def test_states_and_updates(self):
         admin("PUT", "delays", {"functionActive": SOON, "functionUpdated": SOON})
         created = self.create(Publish=True)
@@ -278,32 +250,6 @@ class Functions(FunctionCase):
         durable = {"DurableConfig": {"ExecutionTimeout": 60}}
         self.refused(invalid, update, FunctionName=self.name, **durable)
 
-    def test_interfaces_are_shared_and_linger(self):
-        vpc = make_vpc()
-        group, vpc_config = self.in_vpc(vpc)
-        self.create(VpcConfig=vpc_config)
-        self.create(FunctionName=self.name + "-2", VpcConfig=vpc_config)
-        interfaces = self.interfaces(group)
-        self.assertEqual({i["SubnetId"] for i in interfaces}, set(vpc["subnetIds"]))
-        self.assertEqual(len(interfaces), 2)
-        for interface in interfaces:
-            self.assertEqual((interface["InterfaceType"], interface["Status"]), ("lambda", "in-use"))
-            self.assertTrue(interface["Description"].startswith("AWS Lambda VPC ENI-"))
-        self.refused(
-            "InvalidParameterValue",
-            self.ec2.delete_network_interface,
-            NetworkInterfaceId=interfaces[0]["NetworkInterfaceId"],
-        )
-        admin("PUT", "delays", {"interfaceReleased": SOON})
-        self.functions.delete_function(FunctionName=self.name)
-        detached = {"SubnetIds": [], "SecurityGroupIds": []}
-        updated = self.functions.update_function_configuration(FunctionName=self.name + "-2", VpcConfig=detached)
-        self.assertNotIn("VpcConfig", updated)
-        self.assertEqual(len(self.interfaces(group)), 2)
-        self.refused("DependencyViolation", self.ec2.delete_security_group, GroupId=group)
-        eventually(lambda: not self.interfaces(group))
-        self.ec2.delete_security_group(GroupId=group)
-
     def test_interfaces_in_use_again_stay(self):
         group, vpc_config = self.in_vpc(make_vpc())
         self.create(VpcConfig=vpc_config)
@@ -316,14 +262,3 @@ class Functions(FunctionCase):
         )
         self.functions.delete_function(FunctionName=released["FunctionName"])
         self.assertEqual([i["NetworkInterfaceId"] for i in self.interfaces(group)], ids)
-
-    def test_interfaces_are_left_behind_without_the_role(self):
-        admin("PUT", "delays", {"interfaceReleased": SOON})
-        group, vpc_config = self.in_vpc(make_vpc())
-        self.create(VpcConfig=vpc_config)
-        self.functions.delete_function(FunctionName=self.name)
-        self.remove_role(self.role.rpartition("/")[2])
-        eventually(lambda: {i["Status"] for i in self.interfaces(group)} == {"available"})
-        for interface in self.interfaces(group):
-            self.ec2.delete_network_interface(NetworkInterfaceId=interface["NetworkInterfaceId"])
-        self.assertEqual(self.interfaces(group), [])

@@ -32,23 +32,6 @@ class Groups(Case):
     def allow(self, permissions, **more):
         return self.ec2.authorize_security_group_ingress(GroupId=self.group, IpPermissions=permissions, **more)
 
-    def test_names_are_unique_per_vpc(self):
-        self.assertIn("first", self.refused("InvalidGroup.Duplicate", self.create, name="first"))
-        other = make_vpc()
-        self.create("first", VpcId=other["vpcId"])
-        self.refused("InvalidVpcID.NotFound", self.create, name="x", VpcId="vpc-0123456789abcdef0")
-        self.refused("InvalidParameterValue", self.create, name="default")
-        self.refused("InvalidParameterValue", self.create, name="x", Description="what’s this")
-
-    def test_a_new_group_lets_everything_out_over_ipv4(self):
-        group = self.described()
-        self.assertEqual(group["IpPermissions"], [])
-        (egress,) = group["IpPermissionsEgress"]
-        self.assertEqual((egress["IpProtocol"], egress["IpRanges"]), ("-1", [{"CidrIp": "0.0.0.0/0"}]))
-        self.assertEqual(egress["Ipv6Ranges"], [])
-        self.ec2.revoke_security_group_egress(GroupId=self.group, IpPermissions=EVERYWHERE)
-        self.assertEqual(self.described()["IpPermissionsEgress"], [])
-
     def test_with_ipv6_there_are_two_default_rules(self):
         vpc = self.ec2.create_vpc(CidrBlock="10.1.0.0/16", AmazonProvidedIpv6CidrBlock=True)["Vpc"]["VpcId"]
         (egress,) = self.described(self.create("six", VpcId=vpc))["IpPermissionsEgress"]
@@ -118,12 +101,6 @@ class Groups(Case):
         self.refused(
             "InvalidParameterValue", self.ec2.describe_security_groups, Filters=[{"Name": "nope", "Values": []}]
         )
-
-    def test_default_groups_stay(self):
-        filters = [{"Name": "vpc-id", "Values": [self.vpc["vpcId"]]}, {"Name": "group-name", "Values": ["default"]}]
-        (group,) = self.ec2.describe_security_groups(Filters=filters)["SecurityGroups"]
-        self.refused("CannotDelete", self.ec2.delete_security_group, GroupId=group["GroupId"])
-
 
 class Vpcs(Case):
     def setUp(self):

@@ -6,7 +6,7 @@ use super::{Account, ByHand, Delays, installation, our_tags};
 use crate::memory::aws::{VpcShape, by_hand::Tagged, reads, setup::zone_of};
 
 #[test]
-fn what_carries_a_deleted_group_has_the_default_group_then_and_rules_that_named_it_are_gone() {
+fn a_deleted_group_is_replaced_by_the_default_group_and_its_rules_are_gone() {
     let mut account = Account::new();
     let endpoint = account.endpoint("token");
     let group = account.see(&endpoint).expect("the endpoint").security_groups.first().expect("a group").clone();

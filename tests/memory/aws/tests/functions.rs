@@ -1,11 +1,11 @@
 use std::collections::BTreeSet;
 
 use private_genai_operator::aws::{
-    Architecture, Ec2Write, Environment, Failure, FunctionConfiguration, FunctionDetail, FunctionName, FunctionState,
-    IamWrite, LambdaWrite, NewFunction, Package, RoleName, SecurityGroupId, Tenancy, UpdateStatus, Write,
+    Architecture, Ec2Write, Failure, FunctionConfiguration, FunctionDetail, FunctionName, FunctionState, LambdaWrite,
+    NewFunction, Package, RoleName, UpdateStatus, Write,
 };
 
-use super::{Account, ByHand, Delays, VpcShape, installation, interface_policy, new_role, unattached_function};
+use super::{Account, ByHand, Delays, VpcShape, interface_policy, new_role, unattached_function};
 use crate::memory::aws::reads;
 
 fn create(new: &NewFunction) -> Write {
@@ -71,115 +71,6 @@ fn a_function_is_pending_then_active_and_takes_no_other_call_meanwhile() {
 }
 
 #[test]
-fn a_functions_name_is_unique_and_a_missing_function_is_not_found() {
-    let mut account = Account::new();
-    let group = account.group("functions");
-    let name = account.function("one", &group);
-    let new =
-        NewFunction { configuration: detail(&account, &name).listing.configuration, ..unattached_function("one") };
-    account.refuses(create(&new), "ResourceConflictException", Failure::AlreadyExists);
-    let missing = "missing".parse().expect("a function name");
-    account.refuses(delete(&missing), "ResourceNotFoundException", Failure::NotFound);
-    account.refuses(configure(&missing, &new.configuration), "ResourceNotFoundException", Failure::NotFound);
-    let tag =
-        |arn: String| Write::Lambda(LambdaWrite::TagResource { arn, tags: [("owner".into(), "team".into())].into() });
-    account.refuses(
-        tag(format!("{}x", detail(&account, &name).listing.arn)),
-        "ResourceNotFoundException",
-        Failure::NotFound,
-    );
-    account.write(tag(detail(&account, &name).listing.arn)).expect("the function");
-    assert_eq!(detail(&account, &name).tags["owner"], "team");
-}
-
-#[test]
-fn a_role_must_exist_trust_lambda_and_allow_the_interface_actions() {
-    let mut account = Account::with(Delays { role_usable: 10, ..Delays::default() }, &VpcShape::default());
-    let group = account.group("functions");
-    let new = NewFunction { configuration: account.configuration("one", &group), ..unattached_function("one") };
-    let cannot =
-        |account: &mut Account| account.refuses(create(&new), "InvalidParameterValueException", Failure::RoleNotUsable);
-    cannot(&mut account);
-    let role = account.bare_role("one");
-    cannot(&mut account);
-    account.advance(10);
-    cannot(&mut account); // no permission
-    account.write(create(&unattached_function("one"))).expect("a function outside VPCs needs none");
-    account.write(delete(&new.name)).expect("it is there");
-    account.write(interface_policy(&role)).expect("the role");
-    cannot(&mut account); // Lambda does not know yet
-    account.advance(10);
-    account.write(create(&new)).expect("Lambda knows");
-}
-
-#[test]
-fn what_lambda_would_not_run_is_refused() {
-    let mut account = Account::with(Delays::default(), &VpcShape { zones: "abc", ..VpcShape::default() });
-    let group = account.group("functions");
-    let new = account.new_function("one", &group);
-    let region = account.region.clone();
-    let (other_vpc, _) = account.world.add_vpc(&region, &VpcShape::default());
-    let dedicated = VpcShape { tenancy: Tenancy::Other("dedicated".into()), ..VpcShape::default() };
-    let (_, dedicated_subnets) = account.world.add_vpc(&region, &dedicated);
-    let dedicated_vpc = account.world.regions[&region].subnets[&dedicated_subnets[0]].vpc.clone();
-    let default_of =
-        |account: &Account, vpc| account.world.regions[&region].default_group(vpc).expect("a default group");
-    let (foreign_group, dedicated_group) = (default_of(&account, &other_vpc), default_of(&account, &dedicated_vpc));
-    let environment = |name: &str, size| Environment::new([(name.to_owned(), "x".repeat(size))].into());
-    let six: Vec<SecurityGroupId> = (0..6).map(|n| account.group(&format!("group {n}"))).collect();
-    let base = || new.configuration.clone();
-    let table = [
-        (FunctionConfiguration { memory_mib: 127, ..base() }, "ValidationException"),
-        (FunctionConfiguration { memory_mib: 10_241, ..base() }, "ValidationException"),
-        (FunctionConfiguration { timeout_seconds: 0, ..base() }, "ValidationException"),
-        (FunctionConfiguration { timeout_seconds: 901, ..base() }, "ValidationException"),
-        (FunctionConfiguration { handler: String::new(), ..base() }, "ValidationException"),
-        (FunctionConfiguration { runtime: "cobol".into(), ..base() }, "InvalidParameterValueException"),
-        (FunctionConfiguration { environment: environment("KEY", 4_094), ..base() }, "InvalidParameterValueException"),
-        (
-            FunctionConfiguration { environment: environment("AWS_REGION", 1), ..base() },
-            "InvalidParameterValueException",
-        ),
-        (FunctionConfiguration { environment: environment("1", 1), ..base() }, "ValidationException"),
-        (FunctionConfiguration { security_groups: [].into(), ..base() }, "InvalidParameterValueException"),
-        (
-            FunctionConfiguration { security_groups: six.into_iter().collect(), ..base() },
-            "InvalidParameterValueException",
-        ),
-        (FunctionConfiguration { security_groups: [foreign_group].into(), ..base() }, "InvalidParameterValueException"),
-        (
-            FunctionConfiguration {
-                subnets: ["subnet-0123456789abcdef0".parse().expect("a subnet id")].into(),
-                ..base()
-            },
-            "InvalidParameterValueException",
-        ),
-        (
-            FunctionConfiguration {
-                security_groups: ["sg-0123456789abcdef0".parse().expect("a group id")].into(),
-                ..base()
-            },
-            "InvalidParameterValueException",
-        ),
-        (
-            FunctionConfiguration {
-                subnets: dedicated_subnets.into_iter().collect(),
-                security_groups: [dedicated_group].into(),
-                ..base()
-            },
-            "InvalidParameterValueException",
-        ),
-    ];
-    for (configuration, code) in table {
-        account.refuses(create(&NewFunction { configuration, ..new.clone() }), code, Failure::Invalid);
-    }
-    let empty = NewFunction { package: Package::new(Vec::new()), ..new.clone() };
-    account.refuses(create(&empty), "InvalidParameterValueException", Failure::Invalid);
-    let fits = FunctionConfiguration { environment: environment("KEY", 4_086), ..base() };
-    account.write(create(&NewFunction { configuration: fits, ..new.clone() })).expect("4 KB exactly");
-}
-
-#[test]
 fn a_function_in_a_full_subnet_fails_and_can_only_be_deleted() {
     let mut account = Account::new();
     let group = account.group("functions");
@@ -216,30 +107,6 @@ fn interfaces_outlive_functions_and_hold_their_group() {
     account.advance(1_200);
     assert_eq!(interfaces(&account), 0, "a function that was detached releases them too");
     account.write(delete_group).expect("nothing carries it any more");
-}
-
-#[test]
-fn interfaces_stay_for_ever_when_the_role_that_caused_them_is_gone_too_early() {
-    let delays = Delays { interfaces_released: 1_200, ..Delays::default() };
-    let mut account = Account::with(delays, &VpcShape::default());
-    let group = account.group("functions");
-    let name = account.function("one", &group);
-    let role: RoleName = "one".parse().expect("a role name");
-    account.write(delete(&name)).expect("it is there");
-    account
-        .write(Write::Iam(IamWrite::DeleteRolePolicy { role: role.clone(), policy: "app".into() }))
-        .expect("the policy");
-    account.write(Write::Iam(IamWrite::DeleteRole { role })).expect("an empty role");
-    account.advance(1_200);
-    assert_eq!(interfaces(&account), 2);
-    account.refuses(Write::Ec2(Ec2Write::DeleteSecurityGroup { group }), "DependencyViolation", Failure::InUse);
-    let state = &account.world.regions[&account.region];
-    let stuck: Vec<_> = state.interfaces.keys().cloned().collect();
-    assert_eq!(reads::leftovers(&account.world, &installation()).len(), 3, "two interfaces and a group");
-    for interface in stuck {
-        account.by_hand(ByHand::DeleteInterface(interface)).expect("an interface that Lambda let go");
-    }
-    assert_eq!(interfaces(&account), 0);
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod endpoints;
 mod functions;
 mod handle;
 mod invoke;
-mod roles_and_logs;
+mod roles;
 mod security_groups;
 
 use private_genai_operator::aws::{
@@ -17,7 +17,7 @@ use private_genai_operator::aws::{
 use private_genai_operator::identity::InstallationId;
 use serde_json::json;
 
-use super::{Action, Behaviour, ByHand, Delays, Outcome, Transition, VpcShape, World, step};
+use super::{Action, Behaviour, ByHand, Delays, Outcome, VpcShape, World, step};
 
 /// A world with one VPC of two subnets, and what the operator would put into it.
 struct Account {
@@ -73,10 +73,6 @@ impl Account {
 
     fn advance(&mut self, seconds: u64) {
         step(&mut self.world, &Action::Advance { seconds }).expect("time passes");
-    }
-
-    fn happen(&mut self, transition: Transition) -> Outcome {
-        step(&mut self.world, &Action::Happen(transition))
     }
 
     fn group(&mut self, name: &str) -> SecurityGroupId {

@@ -17,6 +17,7 @@ from .vpcs import owner, vpc_of
 
 POLICY_LIMIT = 20_480
 ENDPOINTS_PER_VPC = 50
+GROUPS_PER_INTERFACE = 5
 
 
 def create_vpc_endpoint(world: World, call: Call) -> dict[str, Any]:
@@ -58,7 +59,7 @@ def _become_available(endpoint: Endpoint) -> None:
 
 
 def _checked_new_endpoint(world: World, region: Region, params: dict[str, Any]) -> Endpoint:
-    vpc = vpc_of(region, params.get("VpcId"))
+    vpc = _vpc(region, params.get("VpcId"))
     if owner(region, vpc.id) != ACCOUNT:
         # AWS PrivateLink guide, "Shared subnets": their owner alone creates endpoints in them.
         raise AwsError("OperationNotPermitted", f"The vpc '{vpc.id}' belongs to another account")
@@ -101,6 +102,14 @@ def _checked_new_endpoint(world: World, region: Region, params: dict[str, Any]) 
     return endpoint
 
 
+def _vpc(region: Region, vpc_id: str | None) -> Any:
+    """PrivateLink spells ids in its own way: InvalidVpcId, where the rest of EC2 says InvalidVpcID (ec2-controller#66)."""
+    try:
+        return vpc_of(region, vpc_id)
+    except AwsError as error:
+        raise AwsError("InvalidVpcId.NotFound", f"The Vpc Id '{vpc_id}' does not exist") from error
+
+
 def _checked_families(families: str, vpc: Any) -> str:
     # AWS PrivateLink guide, "Access an AWS service": each subnet of an endpoint has addresses of its families.
     if families not in ("ipv4", "dualstack", "ipv6"):
@@ -131,6 +140,11 @@ def _check_route_table(region: Region, vpc_id: str, table_id: str) -> None:
 def _checked_groups(region: Region, vpc: Any, group_ids: list[str]) -> list[str]:
     if not group_ids:  # AWS takes the VPC's default group then
         return [group.id for group in region.ec2.groups[vpc.id].values() if group.name == "default"]
+    if len(set(group_ids)) > GROUPS_PER_INTERFACE:
+        raise AwsError(
+            "SecurityGroupsPerInterfaceLimitExceeded",
+            "The maximum number of security groups per interface has been reached.",
+        )
     for group_id in group_ids:
         group = region.group(group_id)
         if group is None:
@@ -146,7 +160,7 @@ def _check_subnets(world: World, region: Region, endpoint: Endpoint, new_subnet_
     for subnet_id in new_subnet_ids:
         subnet = region.subnet(subnet_id)
         if subnet is None:
-            raise not_found(subnet_id)
+            raise AwsError("InvalidSubnetId.NotFound", f"The subnet ID '{subnet_id}' does not exist")
         if subnet.vpc_id != endpoint.vpc_id:
             raise invalid_parameter(f"The subnet {subnet_id} does not belong to the VPC {endpoint.vpc_id}")
         zone = subnet.availability_zone
@@ -212,7 +226,7 @@ def modify_vpc_endpoint(world: World, call: Call) -> dict[str, Any]:
             raise invalid_parameter("An interface endpoint needs at least one security group.")
         groups = _checked_groups(region, region.ec2.vpcs[endpoint.vpc_id], groups)
     subnets = _changed(
-        list(endpoint.interface_of), params, "AddSubnetIds", "RemoveSubnetIds", unknown="InvalidSubnetID.NotFound"
+        list(endpoint.interface_of), params, "AddSubnetIds", "RemoveSubnetIds", unknown="InvalidSubnetId.NotFound"
     )
     removed = [subnet_id for subnet_id in endpoint.interface_of if subnet_id not in subnets]
     added = [subnet_id for subnet_id in subnets if subnet_id not in endpoint.interface_of]
@@ -270,9 +284,10 @@ def delete_vpc_endpoints(world: World, call: Call) -> dict[str, Any]:
     region, unsuccessful = world.region(call.region), []
     for endpoint_id in call.params.get("VpcEndpointIds", []):
         endpoint = region.endpoints.get(endpoint_id)
-        if endpoint is None:
-            error = not_found(endpoint_id)
-            unsuccessful.append({"ResourceId": endpoint_id, "Error": {"Code": error.code, "Message": error.message}})
+        if endpoint is None or endpoint.state == "deleted":
+            # The EC2 reference of error codes has a code of its own for bulk requests.
+            error = {"Code": "InvalidVpcEndpoint.NotFound", "Message": f"The Vpc Endpoint Id '{endpoint_id}' does not exist"}
+            unsuccessful.append({"ResourceId": endpoint_id, "Error": error})
         elif endpoint.alive:
             endpoint.state = "deleting"
             world.clock.after("endpointDeleted", lambda endpoint=endpoint: _delete(world, region, endpoint))

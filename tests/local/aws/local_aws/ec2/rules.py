@@ -45,6 +45,8 @@ def _authorize(world: World, call: Call, egress: bool) -> dict[str, Any]:
     new = _asked_rules(region, group, call.params, egress)
     rules = group.egress_rules if egress else group.ingress_rules
     known = {_key(rule) for rule in rules}
+    if len({_key(rule) for rule in new}) < len(new):
+        raise invalid_value("The same permission must not appear multiple times")
     for rule in new:
         if _key(rule) in known:
             raise AwsError("InvalidPermission.Duplicate", f'the specified rule "{_words(rule)}" already exists')
