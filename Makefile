@@ -18,6 +18,11 @@ IMAGE         := $(TARGET)/image
 IMAGE_TOOLS   := $(LOCAL)/image-tools
 CYCLONEDX_VERSION := 0.5.9
 CYCLONEDX     := $(LOCAL)/cargo-cyclonedx-$(CYCLONEDX_VERSION)/bin/cargo-cyclonedx
+# Two parts beside each other, each of which is shown as a whole when it ends.
+BESIDE        := --jobs=2 --output-sync=target
+# `make test` plays so many random histories; `make test-full` sets these otherwise.
+HISTORIES     := 300
+END_TO_END    :=
 # What a runner says is shown, and kept for the closing lines.
 KEEP           = (mkdir -p $(RESULTS) && tee $(RESULTS)/$@.log)
 
@@ -38,26 +43,31 @@ help: ## Tell what there is
 demo: runnable ## Show it working: from kubectl apply to text over a private path, and back to nothing
 	@$(VENV) tests/local/demo.py
 
+.PHONY: check
+check: ## Run what is for every day: format, lints, unit tests, tests in memory without the tables of faults
+	@$(MAKE) test-format
+	@$(MAKE) test-names
+	@$(MAKE) test-clippy
+	$(CARGO) test --locked --lib --test in_memory --test conformance -- \
+	  --skip faults:: --skip repair::table --skip simulate:: --skip the_local_aws
+
 .PHONY: test
-test: ## Run every check and test, the fast ones first
+test: ## Run every check and test; of each table of faults a sample
 	@rm -rf $(RESULTS)
 	@$(MAKE) test-format
+	@$(MAKE) test-names
 	@$(MAKE) build
-	@$(MAKE) test-crds
-	@$(MAKE) test-handler
-	@$(MAKE) test-aws
-	@$(MAKE) test-policies
-	@$(MAKE) test-chart
-	@$(MAKE) test-image
-	@$(MAKE) test-docs
-	@$(MAKE) test-gitops
+	@$(MAKE) $(BESIDE) test-aws test-crds test-handler test-policies test-image test-docs test-deny test-clippy
 	@$(MAKE) test-rust
 	@$(MAKE) test-simulation
-	@$(MAKE) test-stack
-	@$(MAKE) test-clippy
-	@$(MAKE) test-deny
+	@$(MAKE) $(BESIDE) test-end-to-end test-chart test-gitops test-stack
 	@$(MAKE) results
 	@echo "==== all passed"
+
+.PHONY: test-full
+test-full: ## Run the same with every cell of every table, every point of a crash, and two thousand random histories
+	@$(MAKE) test PGAI_EVERY_CELL=1 HISTORIES=2000 \
+	  END_TO_END='--include-ignored --skip killed_at_any_write'
 
 .PHONY: simulate
 simulate: ## Play any number of random histories: make simulate SEEDS=10000 FIRST=1
@@ -162,6 +172,12 @@ test-format:
 	@echo "==== format"
 	$(CARGO) fmt --check
 
+.PHONY: test-names
+test-names:
+	@echo "==== names of tests: sentences of at most 80 characters"
+	@! grep -rnE --include='*.rs' --include='*.py' --include='*.mjs' \
+	  '^ *(pub )?(async )?fn [a-z0-9_]{81}|^ *def test_[a-z0-9_]{76}|^ *test\('"'"'[^'"'"']{81}' tests
+
 .PHONY: test-crds
 test-crds:
 	@echo "==== crds/ is what the code says"
@@ -215,19 +231,23 @@ gitops-testdata: build ## Record the statuses that the tests of the health check
 
 .PHONY: test-rust
 test-rust:
-	@echo "==== unit tests, in-memory convergence, end to end"
-	$(CARGO) test --locked 2>&1 | $(KEEP)
+	@echo "==== unit tests, tables of faults, model check, facts about AWS, all in memory but the local AWS"
+	{ $(CARGO) test --locked --lib --bins --test conformance --test in_memory --test model_check --test properties --test role_policy \
+	    -- --skip simulate:: && $(CARGO) test --locked --doc; } 2>&1 | $(KEEP)
 
-# Our own code is optimised for it: two thousand histories pay for the build.
+.PHONY: test-end-to-end
+test-end-to-end:
+	@echo "==== end to end: the program, the real API server, the local AWS"
+	$(CARGO) test --locked --test end_to_end $(if $(END_TO_END),-- $(END_TO_END)) 2>&1 | $(KEEP)
+
 .PHONY: test-simulation
 test-simulation:
-	@echo "==== two thousand random histories"
-	PGAI_SIMULATE_SEEDS=2000 CARGO_PROFILE_DEV_OPT_LEVEL=1 \
-	  $(CARGO) test --locked --test in_memory simulate:: 2>&1 | $(KEEP)
+	@echo "==== $(HISTORIES) random histories"
+	PGAI_SIMULATE_SEEDS=$(HISTORIES) $(CARGO) test --locked --test in_memory simulate:: 2>&1 | $(KEEP)
 
 .PHONY: fault-table
 fault-table: ## Print what becomes of every AWS call that meets every fault, and of whatever happens to Kubernetes
-	@$(CARGO) test --locked --test in_memory -- faults:: repair::table > /dev/null
+	@PGAI_EVERY_CELL=1 $(CARGO) test --locked --test in_memory -- faults:: repair::table > /dev/null
 	@cat $(RESULTS)/fault-table.txt $(RESULTS)/repair-table.txt $(RESULTS)/kubernetes-fault-table-*.txt
 
 .PHONY: crash-all
@@ -255,7 +275,7 @@ results:
 	@printf '\n==== what the runners said\n'
 	@cd $(RESULTS) && grep --no-messages -E \
 	  '^(ℹ|#) (tests|pass|fail) |^Ran [0-9]+ tests|^(OK|FAILED)|Running |^test result|^fault table:|^simulated:|^policies:|^Summary|^ *Finished|(bans|licenses|sources) (ok|FAILED)' \
-	  test-*.log | sed -e 's/^test-\([a-z]*\)\.log:/\1\t/' | expand -t 10
+	  test-*.log | sed -e 's/^test-\([a-z-]*\)\.log:/\1\t/' | expand -t 13
 	@printf '\n==== nothing is lost: what was tried in this run (docs/reliability.md)\n'
 	@cat $(RESULTS)/tried/* | awk -F '\t' ' \
 	  BEGIN {printf "%-5s%-60s%-6s%s\n", "part", "what was tried", "lost", "how many"} \
