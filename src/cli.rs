@@ -100,6 +100,11 @@ impl Failure {
 }
 
 impl Cli {
+    /// Parses the arguments of this process. Arguments that cannot be read end the program with an explanation.
+    pub fn from_arguments() -> Self {
+        Self::parse()
+    }
+
     /// Runs the subcommand.
     ///
     /// # Errors

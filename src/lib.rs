@@ -4,7 +4,7 @@
 //!  Kubernetes                                   the core: pure, synchronous, total               AWS
 //!
 //!  watch ──► shared reflectors ──► desired ──┐
-//!            (engine::triggers)              ├──► plan: steps + legs ──► writes ──────────────► aws::Aws
+//!            (operator)                      ├──► plan: steps + legs ──► writes ──────────────► aws::Aws
 //!            aws::Snapshot ──────► observed ─┘         │            (engine::converge)            │
 //!                 ▲                                    └──► status ──► patch, only if it differs  │
 //!                 └──────────── batched reads, invalidated by our own writes ◄────────────────────┘
@@ -12,41 +12,82 @@
 //!  apps make demands ──► a network is their union ──► its status ──► each app's role and function ──► app status
 //! ```
 //!
-//! In the order of dependency:
+//! The modules below are in the order of dependency: a module imports only those above it. A test (`tests/in_memory/imports.rs`)
+//! derives the order from this file. Where to add:
 //!
-//! - [`aws`]: ids, facts and writes as plain data, the narrow trait, its SDK implementation, the batched snapshot;
-//! - [`identity`]: how a resource is recognised as ours; [`policy`]: models become IAM statements; [`guard`]: what apps may ask
-//!   for; [`governance`]: what everything that is created has besides;
-//! - [`api`]: the two kinds and their conditions; [`plan`]: what a decision is; [`function`]: the built-in handler;
-//! - [`settings`]: how the operator is configured; [`index`]: objects in, lookups and who is concerned out;
-//! - [`network`] and [`app`]: two controllers with one floor plan — desired, observed, plan, status, controller;
-//! - [`engine`]: what both share — the context, one pass of look–decide–write, pace, Events;
-//! - [`operator`]: wires the watches, the index, the queues and both controllers;
-//! - [`leadership`]: which replica acts, and until when it may write;
-//! - [`uninstall`]: everything removed, or everything let go; [`takeover`]: the networks of a cluster that is gone, taken over;
-//! - [`permissions`]: the operator's own IAM policy;
-//! - [`metrics`], [`telemetry`], [`server`], [`cli`].
+//! - a field: [`api`], then the resource's folder in [`app`] or [`network`];
+//! - a call to AWS: [`aws`], whose services describe each change once;
+//! - a condition or a reason: the tables in [`api::condition`];
+//! - a resource: a room in [`network`] or [`app`].
 
-pub mod api;
-pub mod app;
-pub mod aws;
-pub mod cli;
-pub mod engine;
-pub mod function;
-pub mod governance;
-pub mod guard;
-pub mod identity;
-pub mod index;
-pub mod leadership;
-pub mod metrics;
-pub mod network;
-pub mod operator;
-pub mod permissions;
-pub mod plan;
-pub mod policy;
+// Who has a turn next.
 pub mod rotation;
-pub mod server;
+
+// Ids of AWS as validated types, and tags.
+pub mod ids;
+
+// How a resource is recognised as ours: names, tags, tokens, roles that are handed over.
+pub mod identity;
+
+// AWS: facts and writes as plain data, the trait with its SDK implementation, snapshots, pacing.
+pub mod aws;
+
+// Models become IAM and endpoint policies, and are read back from them.
+pub mod policy;
+
+// The built-in handler of functions.
+pub mod function;
+
+// What apps may ask for.
+pub mod guard;
+
+// Tags and the permissions boundary of everything that the operator creates.
+pub mod governance;
+
+// The configuration of a running operator.
 pub mod settings;
-pub mod takeover;
-pub mod telemetry;
+
+// The two kinds on the wire, their conditions and reasons.
+pub mod api;
+
+// What a decision is: steps and legs.
+pub mod plan;
+
+// Objects in, lookups and who is concerned out.
+pub mod index;
+
+// Which replica acts, and until when it may write.
+pub mod leadership;
+
+// Metrics.
+pub mod metrics;
+
+// `/healthz`, `/readyz` and `/metrics`.
+pub mod server;
+
+// One pass of reading, deciding and writing; pace, status, Events.
+pub mod engine;
+
+// A network: its VPC, security groups and endpoints.
+pub mod network;
+
+// An app: its role, log group and function, and the probe of its path.
+pub mod app;
+
+// Watches, the index, the queues and both controllers, wired together; late writes.
+pub mod operator;
+
+// Everything removed, or all objects released.
 pub mod uninstall;
+
+// The networks of a cluster that is gone, taken over.
+pub mod takeover;
+
+// The IAM policy of the operator itself.
+pub mod permissions;
+
+// The log.
+pub mod telemetry;
+
+// The command line: flags become the settings of the modules above.
+pub mod cli;

@@ -2,12 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
 use private_genai_operator::cli::Cli;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match Box::pin(Cli::parse().execute()).await {
+    match Box::pin(Cli::from_arguments().execute()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             #[expect(

@@ -4,8 +4,8 @@ use std::{borrow::Cow, collections::BTreeSet};
 
 use super::{
     Failure,
-    facts::{FunctionConfiguration, FunctionListing, LogGroup, Role, Rule, Setting, Tags},
-    ids::RoleName,
+    facts::{FunctionConfiguration, FunctionListing, LogGroup, Role, Rule, Setting},
+    ids::{RoleName, Tags},
     services::EndpointChange,
 };
 

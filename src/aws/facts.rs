@@ -7,21 +7,9 @@ use std::{
 };
 
 use super::ids::{
-    AccountId, FunctionName, LogGroupName, NetworkInterfaceId, Partition, RoleName, SecurityGroupId, SubnetId,
+    AccountId, FunctionName, LogGroupName, NetworkInterfaceId, RoleName, SecurityGroupId, SubnetId, Tags,
     VpcEndpointId, VpcId, ZoneName,
 };
-
-/// The tags of a resource.
-pub type Tags = BTreeMap<String, String>;
-
-/// Who the operator is to AWS (`sts:GetCallerIdentity`).
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Caller {
-    /// The account that everything is created in.
-    pub account: AccountId,
-    /// The partition of that account.
-    pub partition: Partition,
-}
 
 /// An IAM policy document, kept in one canonical spelling so that two documents that say the same in another order of
 /// keys, or with other white space, are equal.

@@ -7,9 +7,9 @@ mod denial;
 mod description;
 mod error;
 mod facts;
-mod ids;
 mod invocation;
 mod operation;
+mod ownership;
 pub mod pacing;
 pub mod sdk;
 mod service;
@@ -21,20 +21,22 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 
+use crate::ids;
+
 pub use credentials::{Credentials, CredentialsState};
 use denial::ENCODED;
 pub use denial::{Denial, DeniedBy, Details, PolicyKind};
 pub use description::{BeforeRepair, Description, DriftKind, Effect, Invalidates, Repair, ResourceKind};
 pub use error::{AwsError, Class, Failure, Quota};
 pub use facts::{
-    AddressFamilies, Architecture, Attachment, Caller, EndpointService, EndpointState, Environment, Fixed,
+    AddressFamilies, Architecture, Attachment, EndpointService, EndpointState, Environment, Fixed,
     FunctionConfiguration, FunctionDetail, FunctionListing, FunctionState, InterfaceHolder, InterfaceState, LogGroup,
     NetworkInterface, Peer, PolicyDocument, Protocol, Role, RoleListing, RouteTable, RouteTarget, Rule, SecurityGroup,
-    Setting, Subnet, Tags, Tenancy, UpdateStatus, Vpc, VpcDns, VpcEndpoint, VpcListing,
+    Setting, Subnet, Tenancy, UpdateStatus, Vpc, VpcDns, VpcEndpoint, VpcListing,
 };
 pub use ids::{
-    AccountId, FunctionName, InvalidId, LogGroupName, NetworkInterfaceId, Partition, PolicyArn, Region, RoleName,
-    SecurityGroupId, SubnetId, VpcEndpointId, VpcId, ZoneName,
+    AccountId, Caller, FunctionName, InvalidId, LogGroupName, NetworkInterfaceId, Partition, PolicyArn, Region,
+    RoleName, SecurityGroupId, SubnetId, Tags, VpcEndpointId, VpcId, ZoneName,
 };
 pub use invocation::{Answer, Evidence, FunctionError, Invocation, PROBE, ProbeError};
 pub use operation::{Operation, Permission, RateLimit, ResourceScope, SharedLimit};

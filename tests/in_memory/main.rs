@@ -25,6 +25,7 @@ mod faults;
 mod figures;
 mod fresh;
 mod health;
+mod imports;
 mod installations;
 mod kubernetes_faults;
 mod leadership;

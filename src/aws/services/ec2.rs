@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::super::{
     Failure,
     description::{Description, DriftKind, Effect, Invalidates, Repair, ResourceKind},
-    facts::{AddressFamilies, PolicyDocument, Rule, Tags},
-    ids::{NetworkInterfaceId, SecurityGroupId, SubnetId, VpcEndpointId, VpcId},
+    facts::{AddressFamilies, PolicyDocument, Rule},
+    ids::{NetworkInterfaceId, SecurityGroupId, SubnetId, Tags, VpcEndpointId, VpcId},
     operation::{
         Operation, Permission, RateLimit,
         ResourceScope::{AroundNewEndpoint, InVpcs, Look, NewEndpoint, NewGroup, Ours, TagsOfNew, Vpcs},

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use super::super::{
     Failure,
     description::{Description, DriftKind, Effect, Invalidates, Repair, ResourceKind},
-    facts::{PolicyDocument, Tags},
-    ids::{PolicyArn, RoleName},
+    facts::PolicyDocument,
+    ids::{PolicyArn, RoleName, Tags},
     operation::{
         Operation, Permission, RateLimit,
         ResourceScope::{BoundRoles, Look, OurRoles, RolesToRead},

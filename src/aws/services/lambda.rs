@@ -4,8 +4,8 @@ use std::{collections::BTreeSet, fmt};
 
 use super::super::{
     description::{Description, DriftKind, Effect, Invalidates, Repair, ResourceKind},
-    facts::{Architecture, FunctionConfiguration, Setting, Tags},
-    ids::FunctionName,
+    facts::{Architecture, FunctionConfiguration, Setting},
+    ids::{FunctionName, Tags},
     operation::{
         Operation, Permission, RateLimit,
         ResourceScope::{FunctionsToRead, Look, New, OurRolesForLambda, Ours, Vpcs},

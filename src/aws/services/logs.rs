@@ -2,8 +2,7 @@
 
 use super::super::{
     description::{Description, DriftKind, Effect, Invalidates, Repair, ResourceKind},
-    facts::Tags,
-    ids::LogGroupName,
+    ids::{LogGroupName, Tags},
     operation::{
         Operation, Permission, RateLimit,
         ResourceScope::{LogGroupsToRead, Look, New, Ours},

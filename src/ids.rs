@@ -1,6 +1,7 @@
-//! AWS identifiers as validated newtypes: a malformed id cannot travel past the place where it was read.
+//! AWS identifiers as validated newtypes: a malformed id cannot travel past the place where it was read. And what AWS resources
+//! have in common: tags, and the account.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 /// A text that is not the identifier it should be.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -174,6 +175,18 @@ impl fmt::Display for Partition {
             Self::AwsUsGov => "aws-us-gov",
         })
     }
+}
+
+/// The tags of a resource.
+pub type Tags = BTreeMap<String, String>;
+
+/// Who the operator is to AWS (`sts:GetCallerIdentity`).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Caller {
+    /// The account that everything is created in.
+    pub account: AccountId,
+    /// The partition of that account.
+    pub partition: Partition,
 }
 
 #[cfg(test)]

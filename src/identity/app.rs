@@ -1,0 +1,107 @@
+//! An app in AWS: its tags, and the names of its function, role and log group.
+
+use super::{
+    FUNCTION_PREFIX, InstallationId, TAG_APP_NAME, TAG_APP_NAMESPACE, TAG_INSTALLATION, TAG_REGION, TAG_VPC, hash,
+};
+use crate::ids::{Caller, FunctionName, LogGroupName, Region, RoleName, Tags, VpcId};
+
+/// An app in one VPC: an app that is deleted and created again under its name finds what its predecessor left.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AppIdentity {
+    /// Whose.
+    pub installation: InstallationId,
+    /// The region of the VPC.
+    pub region: Region,
+    /// The VPC.
+    pub vpc: VpcId,
+    /// The namespace of the object.
+    pub namespace: String,
+    /// The name of the object.
+    pub name: String,
+}
+
+impl AppIdentity {
+    /// The tags of everything that belongs to the app.
+    pub fn tags(&self) -> Tags {
+        [
+            (TAG_INSTALLATION, self.installation.to_string()),
+            (TAG_REGION, self.region.to_string()),
+            (TAG_VPC, self.vpc.to_string()),
+            (TAG_APP_NAMESPACE, self.namespace.clone()),
+            (TAG_APP_NAME, self.name.clone()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into()
+    }
+
+    /// The tags say that the resource belongs to this app.
+    pub fn owns(&self, tags: &Tags) -> bool {
+        self.tags().iter().all(|(key, value)| tags.get(key) == Some(value))
+    }
+
+    /// Reads back the identity that [`tags`](Self::tags) wrote; `None` for tags of anything else.
+    pub fn from_tags(installation: &InstallationId, tags: &Tags) -> Option<Self> {
+        let (region, vpc) = installation.place_of(tags)?;
+        Some(Self {
+            installation: installation.clone(),
+            region,
+            vpc,
+            namespace: tags.get(TAG_APP_NAMESPACE)?.clone(),
+            name: tags.get(TAG_APP_NAME)?.clone(),
+        })
+    }
+
+    /// The app, as `namespace/name`.
+    pub fn app(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
+    /// The name of the function.
+    pub fn function_name(&self) -> FunctionName {
+        self.unique_name().parse().unwrap_or_else(|error| unreachable!("a unique name is a function name: {error}"))
+    }
+
+    /// The name of the execution role. It bears the region, because role names are unique in the whole account.
+    pub fn role_name(&self) -> RoleName {
+        self.unique_name().parse().unwrap_or_else(|error| unreachable!("a unique name is a role name: {error}"))
+    }
+
+    /// The name of the log group: where Lambda writes by default.
+    pub fn log_group_name(&self) -> LogGroupName {
+        format!("/aws/lambda/{}", self.unique_name())
+            .parse()
+            .unwrap_or_else(|error| unreachable!("a unique name makes a log group name: {error}"))
+    }
+
+    /// The ARN of the execution role.
+    pub fn role_arn(&self, caller: &Caller) -> String {
+        let Caller { account, partition } = caller;
+        format!("arn:{partition}:iam::{account}:role{}{}", self.installation.role_path(), self.role_name())
+    }
+
+    /// The ARN of the function.
+    pub fn function_arn(&self, caller: &Caller) -> String {
+        let Caller { account, partition } = caller;
+        format!("arn:{partition}:lambda:{}:{account}:function:{}", self.region, self.function_name())
+    }
+
+    /// Readable, at most 64 characters, and different for every identity: a prefix and 64 bits of a hash.
+    fn unique_name(&self) -> String {
+        const READABLE: usize = 64 - FUNCTION_PREFIX.len() - 1 - DIGITS;
+        const DIGITS: usize = 16;
+        let readable: String = format!("{}-{}", self.namespace, self.name)
+            .chars()
+            .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
+            .take(READABLE)
+            .collect();
+        let digest =
+            hash(&[&self.installation.0, self.region.as_str(), self.vpc.as_str(), &self.namespace, &self.name]);
+        let digits: String = digest.chars().take(DIGITS).collect();
+        format!("{FUNCTION_PREFIX}{}-{digits}", readable.trim_end_matches('-'))
+    }
+}
+
+/// What is said of an app whose role lost the tags that name it: what there is to do about it.
+pub fn app_of_role(role: &RoleName) -> String {
+    format!("the app of role {role} (put back its tags {TAG_APP_NAMESPACE} and {TAG_APP_NAME})")
+}

@@ -1,0 +1,57 @@
+//! A network in AWS: its tags, the names of its groups, the tokens of its endpoints.
+
+use super::{InstallationId, TAG_INSTALLATION, TAG_REGION, TAG_VPC, hash};
+use crate::ids::{AccountId, Region, SecurityGroupId, Tags, VpcId};
+
+/// A network is its VPC, never the name of the object that describes it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NetworkIdentity {
+    /// Whose.
+    pub installation: InstallationId,
+    /// The account of the VPC.
+    pub account: AccountId,
+    /// The region of the VPC.
+    pub region: Region,
+    /// The VPC.
+    pub vpc: VpcId,
+}
+
+impl NetworkIdentity {
+    /// The tags of everything that belongs to the network.
+    pub fn tags(&self) -> Tags {
+        [
+            (TAG_INSTALLATION, self.installation.to_string()),
+            (TAG_REGION, self.region.to_string()),
+            (TAG_VPC, self.vpc.to_string()),
+        ]
+        .map(|(key, value)| (key.to_owned(), value))
+        .into()
+    }
+
+    /// The tags say that the resource belongs to this network.
+    pub fn owns(&self, tags: &Tags) -> bool {
+        self.tags().iter().all(|(key, value)| tags.get(key) == Some(value))
+    }
+
+    /// The name of a security group: unique in the VPC, which makes a second one impossible.
+    pub fn group_name(&self, component: &str) -> String {
+        self.installation.group_name(component)
+    }
+
+    /// The client token under which an endpoint is created: the same one for the same purpose, so that a repeated
+    /// call finds the endpoint that the first one made. AWS knows a token for longer than it shows the endpoint, so that a
+    /// token is used once. A network that was removed and is built again has another `group` (the endpoints' one, whose id
+    /// AWS never gives twice), and by that other tokens at once. With the same group, `after` is what came before: the id of
+    /// the endpoint that is deleted, or the token that is used up if nobody knows the id any more.
+    pub fn endpoint_token(&self, service: &str, group: &SecurityGroupId, after: Option<&str>) -> String {
+        hash(&[
+            &self.installation.0,
+            self.account.as_str(),
+            self.region.as_str(),
+            self.vpc.as_str(),
+            service,
+            group.as_str(),
+            after.unwrap_or_default(),
+        ])
+    }
+}
