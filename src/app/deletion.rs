@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{decide::Principal, desired::DesiredRole};
+use super::{DesiredRole, decide::Principal};
 use crate::{
     api::{DeletionPolicy, PrivateGenAIApp, app::App, network::NetworkKey},
     aws::{Caller, Region, Role},

@@ -2,17 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Desired, LogGroupFacts, NetworkOffer, Observed, PrivatePath};
+use super::{Desired, NetworkOffer, Observed, ObservedLogGroup, PrivatePath, plan};
 use crate::{
     api::{
         EndpointStatus, PrivateGenAIAppSpec, PrivateGenAINetworkStatus, SecurityGroupsStatus,
         app::{App, FunctionStatus},
+        condition::{ConditionType, Leg, LegState, Reason},
     },
-    aws::{Caller, FunctionDetail, FunctionListing, FunctionState, LogGroup, Partition, Role, Tags, UpdateStatus},
+    aws::{
+        AwsError, Caller, Failure, FunctionDetail, FunctionListing, FunctionState, IamWrite, LambdaWrite, LogGroup,
+        Partition, Role, Tags, UpdateStatus, Write,
+    },
     governance::Governance,
     identity::AppIdentity,
     network::VpcOwnership,
-    plan::Unread,
+    plan::{Plan, Unread},
+    policy::POLICY_NAME,
 };
 
 pub(super) fn identity() -> AppIdentity {
@@ -102,9 +107,9 @@ pub(super) fn role() -> Role {
     }
 }
 
-pub(super) fn log_group(tags: Option<Tags>) -> LogGroupFacts {
+pub(super) fn log_group(tags: Option<Tags>) -> ObservedLogGroup {
     let arn = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/pgai-a".to_owned();
-    LogGroupFacts {
+    ObservedLogGroup {
         group: LogGroup { name: identity().log_group_name(), arn, retention_days: Some(30), stored_bytes: 1 },
         tags,
     }
@@ -167,5 +172,75 @@ pub(super) fn recorded() -> FunctionStatus {
         execution_role_id: Some(role().id),
         last_modified: detail.listing.last_modified,
         log_group: identity().log_group_name().to_string(),
+    }
+}
+
+pub(super) fn decided(observed: &Observed) -> Plan {
+    plan(&desired(), observed)
+}
+
+/// The writes of a plan, in order.
+pub(super) fn writes(plan: Plan) -> Vec<Write> {
+    plan.steps.into_iter().map(|step| step.write).collect()
+}
+
+pub(super) fn stands(plan: &Plan, kind: ConditionType) -> (LegState, Reason) {
+    let leg = leg(plan, kind);
+    (leg.state, leg.reason)
+}
+
+pub(super) fn leg(plan: &Plan, kind: ConditionType) -> &Leg {
+    plan.legs.iter().find(|leg| leg.kind == kind).expect("the leg")
+}
+
+pub(super) fn function_stands(plan: &Plan) -> (LegState, Reason) {
+    stands(plan, ConditionType::FunctionReady)
+}
+
+pub(super) fn put_policy() -> Write {
+    Write::Iam(IamWrite::PutRolePolicy {
+        role: identity().role_name(),
+        policy: POLICY_NAME.to_owned(),
+        document: desired().role.policy,
+    })
+}
+
+pub(super) fn put_configuration() -> Write {
+    let configuration = desired().function.configuration;
+    Write::Lambda(LambdaWrite::UpdateFunctionConfiguration {
+        name: identity().function_name(),
+        configuration,
+        reset: BTreeSet::new(),
+    })
+}
+
+pub(super) fn put_code() -> Write {
+    let function = desired().function;
+    let (package, architecture) = (function.package, function.architecture);
+    Write::Lambda(LambdaWrite::UpdateFunctionCode { name: identity().function_name(), package, architecture })
+}
+
+pub(super) fn delete_function() -> Write {
+    Write::Lambda(LambdaWrite::DeleteFunction { name: identity().function_name() })
+}
+
+/// The tags of somebody else's resource.
+pub(super) fn foreign() -> Tags {
+    [("Name".to_owned(), "theirs".to_owned())].into()
+}
+
+pub(super) fn operations(plan: &Plan) -> Vec<&'static str> {
+    plan.steps.iter().map(|step| step.write.operation().name).collect()
+}
+
+/// A call that AWS refuses until somebody acts.
+pub(super) fn denied() -> AwsError {
+    AwsError {
+        service: "iam",
+        operation: "SomeCall",
+        failure: Failure::AccessDenied,
+        code: Some("AccessDenied".to_owned()),
+        message: "no".to_owned(),
+        request_id: None,
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use super::{AttachmentSource, Desired, LogGroupFacts, Observed, observed::needs_detail, plan::retain::is_as_given};
+use super::{AttachmentSource, Desired, Observed, ObservedLogGroup, function::needs_detail, retain::is_as_given};
 use crate::{
     api::{
         app::{App, FunctionStatus},
@@ -82,9 +82,9 @@ pub async fn observe(
                 || !desired.log_retention.is_met_by(&group) =>
         {
             let tags = unread.take(Source::LogGroups, snapshot.log_group_tags(&group).await)?;
-            tags.flatten().map(|tags| LogGroupFacts { group, tags: Some(tags) })
+            tags.flatten().map(|tags| ObservedLogGroup { group, tags: Some(tags) })
         }
-        group => group.map(|group| LogGroupFacts { group, tags: None }),
+        group => group.map(|group| ObservedLogGroup { group, tags: None }),
     };
     let claim = claim(snapshot, &desired.identity, Proof::Known, fresh, settings).await;
     let claim = unread.take(Source::SecurityGroups, claim)?.unwrap_or_default();
@@ -152,7 +152,7 @@ pub async fn observe_remains(
     let log_group = match log_groups.and_then(|groups| groups.get(&identity.log_group_name()).cloned()) {
         Some(group) => {
             let tags = unread.take(Source::LogGroups, snapshot.log_group_tags(&group).await)?.flatten();
-            tags.map(|tags| LogGroupFacts { group, tags: Some(tags) })
+            tags.map(|tags| ObservedLogGroup { group, tags: Some(tags) })
         }
         None => None,
     };

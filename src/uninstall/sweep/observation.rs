@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     api::network::NetworkKey,
-    app::LogGroupFacts,
+    app::ObservedLogGroup,
     aws::{
         Attachment, FunctionDetail, FunctionName, LogGroupName, Region, Role, RoleName, SecurityGroup, VpcEndpoint,
         VpcId,
@@ -35,7 +35,7 @@ pub struct InRegion {
     pub functions: BTreeMap<FunctionName, FunctionDetail>,
     /// The log groups with the installation's tag; and those with no installation's tag that have the name of a role of the
     /// installation.
-    pub log_groups: BTreeMap<LogGroupName, LogGroupFacts>,
+    pub log_groups: BTreeMap<LogGroupName, ObservedLogGroup>,
     /// All interfaces of the VPCs that anything of these is in.
     pub interfaces: BTreeMap<VpcId, Interfaces>,
     /// Where each function of the account is attached, whoever's it is: Lambda keeps interfaces by it.

@@ -8,7 +8,7 @@ use std::{
 
 use super::observation::{InRegion, SweepObservation};
 use crate::{
-    app::LogGroupFacts,
+    app::ObservedLogGroup,
     aws::{
         Aws, AwsError, Caller, EndpointState, Failure, FunctionListing, FunctionName, LogGroup, LogGroupName, MaxAge,
         Region, RoleName, Snapshot, Snapshots, Tags,
@@ -165,7 +165,7 @@ impl Observer {
             },
         };
         if is_candidate(&self.installation, &tags, named) {
-            state.log_groups.insert(group.name.clone(), LogGroupFacts { group, tags: Some(tags) });
+            state.log_groups.insert(group.name.clone(), ObservedLogGroup { group, tags: Some(tags) });
         }
         Ok(())
     }

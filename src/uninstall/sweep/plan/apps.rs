@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Plan, PlanInput, Unit, networks::functions_group};
 use crate::{
     api::{condition::ConditionType, network::NetworkKey},
-    app::{LogGroupFacts, Observed, teardown},
+    app::{Observed, ObservedLogGroup, teardown},
     aws::{
         FunctionDetail, FunctionName, FunctionState, IamWrite, LambdaWrite, LogsWrite, NetworkInterfaceId, Region,
         Role, RoleName, Write,
@@ -27,7 +27,7 @@ pub(super) struct App<'a> {
     /// The app's role, unless it was handed over to the network.
     pub(super) role: Option<&'a Role>,
     pub(super) function: Option<&'a FunctionDetail>,
-    pub(super) log_group: Option<&'a LogGroupFacts>,
+    pub(super) log_group: Option<&'a ObservedLogGroup>,
 }
 
 impl App<'_> {

@@ -2,10 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{execution_role, not_ours};
+use super::{Observed, RetainedApp, execution_role, not_ours};
 use crate::{
     api::condition::{ConditionType, Leg, Reason},
-    app::{Observed, RetainedApp},
     aws::{FunctionConfiguration, FunctionDetail, FunctionState, IamWrite, LambdaWrite, Role, UpdateStatus, Write},
     identity::{AppIdentity, HandOver, TAG_RETAINED, is_retained, missing_tags},
     plan::{Plan, Source},
@@ -13,7 +12,7 @@ use crate::{
 
 /// The role can be left as it is, without a look at the function: it is the one that the function was given, and still
 /// the app's.
-pub(in crate::app) fn is_as_given(identity: &AppIdentity, role: &Role, given_role_id: Option<&str>) -> bool {
+pub(super) fn is_as_given(identity: &AppIdentity, role: &Role, given_role_id: Option<&str>) -> bool {
     given_role_id == Some(role.id.as_str())
         && identity.installation.owns(&role.tags)
         && HandOver::from_tags(&role.tags).is_none()
@@ -56,7 +55,7 @@ pub fn retain(retention: &RetainedApp, observed: &Observed) -> Plan {
         plan.legs.push(not_ours(identity, ConditionType::FunctionReady, "Function", function.listing.name.as_str()));
         return plan;
     }
-    let mut leg = execution_role(identity, &retention.role(role), role, &mut plan);
+    let mut leg = execution_role::reconcile(identity, &retention.role(role), role, &mut plan);
     if !plan.steps.is_empty() || leg.reason == Reason::NameTaken {
         if models.is_none() {
             leg.message
@@ -112,3 +111,6 @@ fn tag(retention: &RetainedApp, role: &Role, plan: &mut Plan) {
     let message = format!("Role {} is being tagged as retained.", role.name);
     plan.legs.push(Leg::progressing(kind, Reason::Applying, message));
 }
+
+#[cfg(test)]
+mod tests;
