@@ -63,6 +63,15 @@ class DocsTest(unittest.TestCase):
     def test_the_readme_has_at_most_150_lines(self) -> None:
         self.assertLessEqual(len((REPOSITORY / "README.md").read_text().splitlines()), 150)
 
+    def test_every_file_and_folder_that_is_named_exists(self) -> None:
+        checked = 0
+        for page in PAGES:
+            for place in re.findall(r"`((?:src|tests|docs|charts|crds|examples)/[a-z_./-]*)`", page.read_text()):
+                with self.subTest(page=shown(page), place=place):
+                    checked += 1
+                    self.assertTrue((REPOSITORY / place).exists())
+        self.assertGreater(checked, 60)
+
     def test_every_make_target_exists(self) -> None:
         named = {target for page in PAGES for target in re.findall(r"`make ([a-z-]+)", page.read_text())}
         named |= {words[1] for _, words in commands() if words[0] == "make"}
