@@ -252,7 +252,7 @@ fault-table: ## Print what becomes of every AWS call that meets every fault, and
 
 .PHONY: crash-all
 crash-all: ## Kill the operator at every call that it makes, reads too: it takes twenty minutes
-	$(CARGO) test --locked --test end_to_end crash:: -- --ignored
+	PGAI_EVERY_CELL=1 $(CARGO) test --locked --test end_to_end crash:: -- --ignored
 
 .PHONY: test-clippy
 test-clippy:
