@@ -17,7 +17,7 @@ use private_genai_operator::{
 use serde_json::{Value, json};
 
 use crate::{
-    facts, http,
+    http, resources,
     stack::{Operator, Stack, app, eventually},
 };
 
@@ -90,7 +90,7 @@ impl Scene {
         let Self { aws, region, installation, .. } = self;
         let groups = aws.security_groups(region, installation.tag()).await.expect("groups");
         let named = |text: String| groups.iter().fold(text, |text, it| text.replace(it.id.as_str(), &it.name));
-        facts::of(aws, region, installation, &self.vpc).await.into_iter().map(named).collect()
+        resources::of(aws, region, installation, &self.vpc).await.into_iter().map(named).collect()
     }
 
     async fn write(&self, write: Write) {

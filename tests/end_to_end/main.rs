@@ -11,7 +11,6 @@
 mod crash;
 mod credentials;
 mod drift;
-mod facts;
 #[path = "../figures/mod.rs"]
 mod figures;
 mod health;
@@ -25,6 +24,7 @@ mod outages;
 mod path;
 mod refusals;
 mod replicas;
+mod resources;
 #[path = "../sampled/mod.rs"]
 mod sampled;
 #[path = "../specs/mod.rs"]

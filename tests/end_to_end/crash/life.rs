@@ -18,7 +18,7 @@ use super::{
     site::{NAMESPACE, Site},
 };
 use crate::{
-    facts, figures,
+    figures, resources,
     stack::{Operator, eventually},
 };
 
@@ -230,7 +230,7 @@ impl<'a> Life<'a> {
         let Site { aws, region, installation, .. } = self.site;
         let names = self.proxy.names();
         let mut found: BTreeSet<String> =
-            facts::of(aws, region, installation, &self.vpc).await.iter().map(|fact| names.plain(fact)).collect();
+            resources::of(aws, region, installation, &self.vpc).await.iter().map(|fact| names.plain(fact)).collect();
         found.extend(objects.into_iter().map(|object| names.plain(&without_what_differs(object).to_string())));
         match known.map(|known| found.symmetric_difference(known).collect::<Vec<_>>()) {
             Some(differs) if !differs.is_empty() => Err(format!("{differs:#?}")),
