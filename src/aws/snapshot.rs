@@ -1,6 +1,8 @@
 //! One look at AWS that serves every object: each table is read at most once for everybody who asks at the same time,
 //! is kept until a write of ours (or a resync) invalidates it, and is read by one paginated call, never one per app.
 
+mod calls;
+mod regions;
 mod roles;
 mod rows;
 mod table;
@@ -12,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+pub use regions::Snapshots;
 use roles::RoleReader;
 pub use rows::AppRows;
 use rows::Rows;
@@ -21,174 +24,11 @@ use topology::TopologyTables;
 pub use topology::{Topology, TopologyContents};
 
 use super::{
-    AccountId, AddressFamilies, Attachment, Aws, AwsError, Caller, Credentials, EndpointService, Failure,
-    FunctionDetail, FunctionListing, FunctionName, Invalidates, Invocation, LogGroup, LogGroupName, NetworkInterface,
-    NetworkInterfaceId, Region, Role, RoleName, RouteTable, SecurityGroup, SecurityGroupId, Subnet, Tags, Vpc,
-    VpcEndpoint, VpcId, Write, Written,
+    AddressFamilies, Attachment, Aws, AwsError, Credentials, EndpointService, FunctionListing, FunctionName, LogGroup,
+    LogGroupName, NetworkInterface, NetworkInterfaceId, Region, Role, RoleName, RouteTable, SecurityGroup, Subnet, Vpc,
+    VpcEndpoint, VpcId,
 };
 use crate::identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX};
-
-/// The snapshots of all regions, and what is common to them.
-pub struct Snapshots {
-    aws: Arc<dyn Aws>,
-    installation: InstallationId,
-    home: Region,
-    credentials: Arc<Credentials>,
-    caller: Table<Caller>,
-    /// The account that the first answer named.
-    account: Mutex<Option<AccountId>>,
-    /// Roles have no region.
-    roles: Arc<Table<BTreeMap<RoleName, Role>>>,
-    role_reader: Arc<RoleReader>,
-    regions: Mutex<BTreeMap<Region, Arc<Snapshot>>>,
-}
-
-impl Snapshots {
-    /// Nothing is read yet. Calls that have no region are made in `home`.
-    pub fn new(aws: Arc<dyn Aws>, installation: InstallationId, home: Region) -> Self {
-        let credentials = Arc::<Credentials>::default();
-        Self {
-            aws,
-            installation,
-            home,
-            caller: Table::new(&credentials),
-            account: Mutex::default(),
-            roles: Arc::new(Table::new(&credentials)),
-            role_reader: Arc::default(),
-            regions: Mutex::default(),
-            credentials,
-        }
-    }
-
-    /// Who the operator is to AWS. Asked once, then remembered. Whoever works for an object asks this first: while AWS
-    /// does not take the credentials, no further call is made for anybody.
-    ///
-    /// # Errors
-    /// As `sts:GetCallerIdentity`.
-    pub async fn caller(&self) -> Result<Arc<Caller>, AwsError> {
-        match self.credentials.refusal() {
-            Some(refusal) => Err(refusal),
-            None => self.caller.get(MaxAge::Any, |_| self.ask()).await,
-        }
-    }
-
-    /// The same, asked anew. Whoever was known to be the caller still is while STS gives no answer.
-    ///
-    /// # Errors
-    /// As `sts:GetCallerIdentity`; and when the credentials are of another account than they were.
-    pub async fn identify(&self) -> Result<Arc<Caller>, AwsError> {
-        if self.caller.kept().is_none() {
-            self.caller.invalidate();
-            return self.caller.get(MaxAge::Any, |_| self.ask()).await;
-        }
-        let answer = self.ask().await.map(Arc::new);
-        match &answer {
-            Ok(caller) => self.caller.keep(Arc::clone(caller), Duration::ZERO),
-            Err(error) if error.failure == Failure::Credentials => self.caller.invalidate(),
-            Err(_) => {}
-        }
-        answer
-    }
-
-    /// The objects say in which account they were built: credentials of another one are refused, whoever was asked before.
-    pub fn work_in(&self, recorded: AccountId) {
-        let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
-        if account.as_ref() != Some(&recorded) {
-            *account = Some(recorded);
-            self.caller.invalidate();
-        }
-    }
-
-    /// Whether AWS takes the operator's credentials.
-    pub fn credentials(&self) -> &Credentials {
-        &self.credentials
-    }
-
-    /// Nothing is ever made in two accounts: an operator works in the one in which it began.
-    async fn ask(&self) -> Result<Caller, AwsError> {
-        let caller = self.aws.caller(&self.home).await?;
-        let mut account = self.account.lock().unwrap_or_else(PoisonError::into_inner);
-        let first = account.get_or_insert_with(|| caller.account.clone());
-        if *first == caller.account {
-            return Ok(caller);
-        }
-        Err(AwsError {
-            service: "sts",
-            operation: "GetCallerIdentity",
-            failure: Failure::Credentials,
-            code: None,
-            message: format!(
-                "the credentials are of account {}, and this operator works in account {first}: give it credentials of {first}",
-                caller.account
-            ),
-            request_id: None,
-        })
-    }
-
-    /// The snapshot of a region.
-    pub fn region(&self, region: &Region) -> Arc<Snapshot> {
-        let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
-        let snapshot = regions.entry(region.clone()).or_insert_with(|| {
-            Arc::new(Snapshot {
-                aws: Arc::clone(&self.aws),
-                installation: self.installation.clone(),
-                region: region.clone(),
-                credentials: Arc::clone(&self.credentials),
-                roles: Arc::clone(&self.roles),
-                role_reader: Arc::clone(&self.role_reader),
-                covered: Mutex::default(),
-                watched: Mutex::default(),
-                topology: TopologyTables::new(&self.credentials),
-                endpoints: Table::new(&self.credentials),
-                security_groups: Table::new(&self.credentials),
-                functions: Table::new(&self.credentials),
-                log_groups: Table::new(&self.credentials),
-                rows: Rows::default(),
-            })
-        });
-        Arc::clone(snapshot)
-    }
-
-    /// Forgets what was seen in other regions than these, and has AWS forget what it keeps for them.
-    pub fn keep_regions(&self, used: &BTreeSet<Region>) {
-        self.regions.lock().unwrap_or_else(PoisonError::into_inner).retain(|region, _| used.contains(region));
-        self.aws.keep_regions(used);
-    }
-
-    /// How old the last good answer of each table is, by region and table. What was never asked for is left out.
-    pub fn ages(&self) -> Vec<(Region, &'static str, Duration)> {
-        let regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
-        let tables = regions.values().flat_map(|snapshot| {
-            let others = [
-                ("endpoints", snapshot.endpoints.age()),
-                ("security_groups", snapshot.security_groups.age()),
-                ("functions", snapshot.functions.age()),
-                ("log_groups", snapshot.log_groups.age()),
-            ];
-            let tables = snapshot.topology.ages().into_iter().chain(others);
-            tables.map(|(table, age)| (snapshot.region.clone(), table, age)).collect::<Vec<_>>()
-        });
-        tables
-            .chain([(self.home.clone(), "roles", self.roles.age())])
-            .filter_map(|(region, table, age)| Some((region, table, age?)))
-            .collect()
-    }
-
-    /// Forgets what drift can change, so that the next question of each table reads it anew. What takes calls for each
-    /// resource (the DNS attributes of VPCs, roles that are read one by one) is forgotten in turn; what AWS offers in a region
-    /// has a slower clock.
-    pub fn resync(&self) {
-        self.role_reader.take_turns();
-        self.roles.invalidate();
-        for snapshot in self.regions.lock().unwrap_or_else(PoisonError::into_inner).values() {
-            snapshot.topology.resync();
-            snapshot.endpoints.invalidate();
-            snapshot.security_groups.invalidate();
-            snapshot.functions.invalidate();
-            snapshot.log_groups.invalidate();
-        }
-    }
-}
 
 /// What one region of the account looks like, as far as it concerns us.
 pub struct Snapshot {
@@ -494,120 +334,5 @@ impl Snapshot {
         if self.role_reader.doubt(name) {
             self.roles.doubt();
         }
-    }
-
-    /// The interfaces that carry a group: never cached, and asked for only when that cannot be deleted.
-    ///
-    /// # Errors
-    /// As `DescribeNetworkInterfaces`.
-    pub async fn group_interfaces(
-        &self,
-        group: &SecurityGroupId,
-    ) -> Result<BTreeMap<NetworkInterfaceId, NetworkInterface>, AwsError> {
-        let interfaces = self.note_credentials(self.aws.group_interfaces(&self.region, group).await)?;
-        Ok(interfaces.into_iter().map(|interface| (interface.id.clone(), interface)).collect())
-    }
-
-    /// The interfaces of a VPC: never cached, and asked for only while something is to go.
-    ///
-    /// # Errors
-    /// As `DescribeNetworkInterfaces`.
-    pub async fn vpc_interfaces(
-        &self,
-        vpc: &VpcId,
-    ) -> Result<BTreeMap<NetworkInterfaceId, NetworkInterface>, AwsError> {
-        let interfaces = self.note_credentials(self.aws.vpc_interfaces(&self.region, vpc).await)?;
-        Ok(interfaces.into_iter().map(|interface| (interface.id.clone(), interface)).collect())
-    }
-
-    /// The groups that have a rule which names a group: never cached, and asked for only when that cannot be deleted.
-    ///
-    /// # Errors
-    /// As `DescribeSecurityGroups`.
-    pub async fn referring_groups(&self, group: &SecurityGroupId) -> Result<BTreeSet<SecurityGroupId>, AwsError> {
-        let groups = self.note_credentials(self.aws.referring_groups(&self.region, group).await)?;
-        Ok(groups.into_iter().map(|group| group.id).collect())
-    }
-
-    /// One function with its state and tags: never cached, so ask only where a listing does not do.
-    ///
-    /// # Errors
-    /// As `GetFunction`.
-    pub async fn function(&self, name: &FunctionName) -> Result<Option<FunctionDetail>, AwsError> {
-        self.note_credentials(self.aws.function(&self.region, name).await)
-    }
-
-    /// Invokes a function's probe: it runs the function, so ask only when it is due.
-    ///
-    /// # Errors
-    /// As `Invoke`.
-    pub async fn probe(&self, name: &FunctionName) -> Result<Invocation, AwsError> {
-        self.note_credentials(self.aws.probe(&self.region, name).await)
-    }
-
-    /// The tags of a log group: never cached; needed before a group that was there already is written to, and for a
-    /// closer look.
-    ///
-    /// # Errors
-    /// As `ListTagsForResource`.
-    pub async fn log_group_tags(&self, group: &LogGroup) -> Result<Option<Tags>, AwsError> {
-        self.note_credentials(self.aws.log_group_tags(&self.region, group).await)
-    }
-
-    /// A call that was refused because of its credentials makes them suspect.
-    fn note_credentials<T>(&self, answer: Result<T, AwsError>) -> Result<T, AwsError> {
-        answer.inspect_err(|error| self.credentials.suspect(error))
-    }
-
-    /// Carries out a change, and forgets what it may have changed, whether it succeeded or not.
-    ///
-    /// # Errors
-    /// As the call.
-    pub async fn write(&self, write: &Write) -> Result<Written, AwsError> {
-        let result = self.note_credentials(self.aws.write(&self.region, write).await);
-        self.forget(write, result.as_ref().err());
-        result
-    }
-
-    /// Forgets what a write may have changed, by how it failed, if it did.
-    pub fn forget(&self, write: &Write, error: Option<&AwsError>) {
-        if error.is_some_and(tells_nothing) {
-            return;
-        }
-        match write.describe().invalidates {
-            Invalidates::Nothing => {}
-            Invalidates::SecurityGroups => self.security_groups.invalidate(),
-            Invalidates::Endpoints => self.endpoints.invalidate(),
-            Invalidates::EndpointsAndSecurityGroups => {
-                self.endpoints.invalidate();
-                self.security_groups.invalidate();
-            }
-            Invalidates::Role(role) => {
-                self.role_reader.wrote(role);
-                self.roles.invalidate();
-            }
-            Invalidates::LogGroups => self.log_groups.invalidate(),
-            Invalidates::Functions => self.functions.invalidate(),
-        }
-    }
-}
-
-/// AWS refused a write without a look at the resource: everything is as it was, and needs no further look.
-fn tells_nothing(error: &AwsError) -> bool {
-    match error.failure {
-        Failure::Throttled | Failure::Credentials | Failure::QuotaReached | Failure::AccessDenied => true,
-        Failure::Unavailable
-        | Failure::NotFound
-        | Failure::AlreadyExists
-        | Failure::NameTaken
-        | Failure::InUse
-        | Failure::NotYet
-        | Failure::RoleNotUsable
-        | Failure::TokenMismatch
-        | Failure::PrivateDnsConflict
-        | Failure::BoundaryMissing
-        | Failure::KeyUnusable
-        | Failure::Invalid
-        | Failure::Malformed => false,
     }
 }

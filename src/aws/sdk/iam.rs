@@ -15,7 +15,7 @@ use super::{
     calls::{Calls, RegionCalls},
     error::{Malformed, needed, parsed},
 };
-use crate::aws::{AwsError, PolicyArn, PolicyDocument, Role, RoleName, Tags, Written};
+use crate::aws::{AwsError, IamWrite, PolicyArn, PolicyDocument, Role, RoleName, Tags, Written};
 
 /// `GetAccountAuthorizationDetails` gives at most 1,000 roles a page.
 const PAGE: i32 = 1_000;
@@ -44,7 +44,26 @@ impl Iam {
         roles.map_err(|malformed| self.calls.malformed(OPERATION, malformed))
     }
 
-    pub(super) async fn create_role(
+    pub(super) async fn write(&self, write: &IamWrite) -> Result<Written, AwsError> {
+        match write {
+            IamWrite::CreateRole { name, path, trust_policy, description, permissions_boundary, tags } => {
+                let boundary = permissions_boundary.as_ref();
+                self.create_role(name, path, trust_policy, description, boundary, tags).await
+            }
+            IamWrite::PutRolePermissionsBoundary { role, boundary } => self.put_boundary(role, boundary).await,
+            IamWrite::UpdateAssumeRolePolicy { role, trust_policy } => {
+                self.update_trust_policy(role, trust_policy).await
+            }
+            IamWrite::PutRolePolicy { role, policy, document } => self.put_role_policy(role, policy, document).await,
+            IamWrite::DeleteRolePolicy { role, policy } => self.delete_role_policy(role, policy).await,
+            IamWrite::DetachRolePolicy { role, policy_arn } => self.detach_role_policy(role, policy_arn).await,
+            IamWrite::TagRole { role, tags } => self.tag_role(role, tags).await,
+            IamWrite::UntagRole { role, keys } => self.untag_role(role, keys).await,
+            IamWrite::DeleteRole { role } => self.delete_role(role).await,
+        }
+    }
+
+    async fn create_role(
         &self,
         name: &RoleName,
         path: &str,
@@ -69,23 +88,19 @@ impl Iam {
         self.calls.observed(OPERATION, call).await.map(|_| Written::Done)
     }
 
-    pub(super) async fn put_boundary(&self, role: &RoleName, boundary: &PolicyArn) -> Result<Written, AwsError> {
+    async fn put_boundary(&self, role: &RoleName, boundary: &PolicyArn) -> Result<Written, AwsError> {
         let call = self.client.put_role_permissions_boundary().role_name(role.as_str());
         let call = call.permissions_boundary(boundary.as_str()).send();
         self.calls.observed("PutRolePermissionsBoundary", call).await.map(|_| Written::Done)
     }
 
-    pub(super) async fn update_trust_policy(
-        &self,
-        role: &RoleName,
-        trust_policy: &PolicyDocument,
-    ) -> Result<Written, AwsError> {
+    async fn update_trust_policy(&self, role: &RoleName, trust_policy: &PolicyDocument) -> Result<Written, AwsError> {
         let call = self.client.update_assume_role_policy().role_name(role.as_str());
         let call = call.policy_document(trust_policy.as_str()).send();
         self.calls.observed("UpdateAssumeRolePolicy", call).await.map(|_| Written::Done)
     }
 
-    pub(super) async fn put_role_policy(
+    async fn put_role_policy(
         &self,
         role: &RoleName,
         policy: &str,
@@ -96,17 +111,17 @@ impl Iam {
         self.calls.observed("PutRolePolicy", call).await.map(|_| Written::Done)
     }
 
-    pub(super) async fn delete_role_policy(&self, role: &RoleName, policy: &str) -> Result<Written, AwsError> {
+    async fn delete_role_policy(&self, role: &RoleName, policy: &str) -> Result<Written, AwsError> {
         let call = self.client.delete_role_policy().role_name(role.as_str()).policy_name(policy).send();
         self.calls.observed("DeleteRolePolicy", call).await.map(|_| Written::Done)
     }
 
-    pub(super) async fn detach_role_policy(&self, role: &RoleName, policy_arn: &str) -> Result<Written, AwsError> {
+    async fn detach_role_policy(&self, role: &RoleName, policy_arn: &str) -> Result<Written, AwsError> {
         let call = self.client.detach_role_policy().role_name(role.as_str()).policy_arn(policy_arn).send();
         self.calls.observed("DetachRolePolicy", call).await.map(|_| Written::Done)
     }
 
-    pub(super) async fn tag_role(&self, role: &RoleName, tags: &Tags) -> Result<Written, AwsError> {
+    async fn tag_role(&self, role: &RoleName, tags: &Tags) -> Result<Written, AwsError> {
         const OPERATION: &str = "TagRole";
         let tags: Result<Vec<Tag>, _> =
             tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
@@ -115,13 +130,13 @@ impl Iam {
         self.calls.observed(OPERATION, call).await.map(|_| Written::Done)
     }
 
-    pub(super) async fn untag_role(&self, role: &RoleName, keys: &BTreeSet<String>) -> Result<Written, AwsError> {
+    async fn untag_role(&self, role: &RoleName, keys: &BTreeSet<String>) -> Result<Written, AwsError> {
         let keys = Some(keys.iter().cloned().collect());
         let call = self.client.untag_role().role_name(role.as_str()).set_tag_keys(keys).send();
         self.calls.observed("UntagRole", call).await.map(|_| Written::Done)
     }
 
-    pub(super) async fn delete_role(&self, role: &RoleName) -> Result<Written, AwsError> {
+    async fn delete_role(&self, role: &RoleName) -> Result<Written, AwsError> {
         let call = self.client.delete_role().role_name(role.as_str()).send();
         self.calls.observed("DeleteRole", call).await.map(|_| Written::Done)
     }

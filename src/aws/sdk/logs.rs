@@ -8,7 +8,7 @@ use super::{
     calls::{Calls, RegionCalls},
     error::{Malformed, needed},
 };
-use crate::aws::{AwsError, Failure, LogGroup, LogGroupName, Tags, Written};
+use crate::aws::{AwsError, Failure, LogGroup, LogGroupName, LogsWrite, Tags, Written};
 
 /// `DescribeLogGroups` gives at most 50 groups a page.
 const PAGE: i32 = 50;
@@ -43,26 +43,35 @@ impl Logs {
         }
     }
 
-    pub(super) async fn create(&self, name: &LogGroupName, tags: &Tags) -> Result<Written, AwsError> {
+    pub(super) async fn write(&self, write: &LogsWrite) -> Result<Written, AwsError> {
+        match write {
+            LogsWrite::CreateLogGroup { name, tags } => self.create(name, tags).await,
+            LogsWrite::PutRetentionPolicy { name, days } => self.put_retention(name, *days).await,
+            LogsWrite::TagResource { arn, tags } => self.tag(arn, tags).await,
+            LogsWrite::DeleteLogGroup { name } => self.delete(name).await,
+        }
+    }
+
+    async fn create(&self, name: &LogGroupName, tags: &Tags) -> Result<Written, AwsError> {
         let tags: HashMap<_, _> = tags.clone().into_iter().collect();
         let call = self.client.create_log_group().log_group_name(name.as_str()).set_tags(Some(tags)).send();
         self.calls.observed("CreateLogGroup", call).await.map(|_| Written::Done)
     }
 
-    pub(super) async fn put_retention(&self, name: &LogGroupName, days: u32) -> Result<Written, AwsError> {
+    async fn put_retention(&self, name: &LogGroupName, days: u32) -> Result<Written, AwsError> {
         const OPERATION: &str = "PutRetentionPolicy";
         let days = i32::try_from(days).map_err(|error| self.calls.invalid(OPERATION, &error))?;
         let call = self.client.put_retention_policy().log_group_name(name.as_str()).retention_in_days(days).send();
         self.calls.observed(OPERATION, call).await.map(|_| Written::Done)
     }
 
-    pub(super) async fn tag(&self, arn: &str, tags: &Tags) -> Result<Written, AwsError> {
+    async fn tag(&self, arn: &str, tags: &Tags) -> Result<Written, AwsError> {
         let tags: HashMap<_, _> = tags.clone().into_iter().collect();
         let call = self.client.tag_resource().resource_arn(arn).set_tags(Some(tags)).send();
         self.calls.observed("TagResource", call).await.map(|_| Written::Done)
     }
 
-    pub(super) async fn delete(&self, name: &LogGroupName) -> Result<Written, AwsError> {
+    async fn delete(&self, name: &LogGroupName) -> Result<Written, AwsError> {
         let call = self.client.delete_log_group().log_group_name(name.as_str()).send();
         self.calls.observed("DeleteLogGroup", call).await.map(|_| Written::Done)
     }

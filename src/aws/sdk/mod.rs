@@ -29,10 +29,9 @@ pub use calls::{CallRecord, OnCall};
 use retries::ThrottlesAreNotRepeated;
 
 use super::{
-    Aws, AwsError, Caller, Ec2Write, EndpointService, FunctionDetail, FunctionListing, FunctionName, IamWrite,
-    Invocation, LambdaWrite, LogGroup, LogsWrite, NetworkInterface, NetworkInterfaceId, Region, Role, RoleListing,
-    RoleName, RouteTable, SecurityGroup, SecurityGroupId, Subnet, Tags, VpcDns, VpcEndpoint, VpcId, VpcListing, Write,
-    Written,
+    Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, Invocation, LogGroup,
+    NetworkInterface, NetworkInterfaceId, Region, Role, RoleListing, RoleName, RouteTable, SecurityGroup,
+    SecurityGroupId, Subnet, Tags, VpcDns, VpcEndpoint, VpcId, VpcListing, Write, Written,
     pacing::{LONGEST_HOLD, Pacer},
 };
 
@@ -140,60 +139,11 @@ impl Services {
     }
 
     async fn write(&self, write: &Write) -> Result<Written, AwsError> {
-        let Self { ec2, iam, lambda, logs, .. } = self;
         match write {
-            Write::Ec2(Ec2Write::CreateSecurityGroup { vpc, name, description, tags }) => {
-                ec2.create_security_group(vpc, name, description, tags).await
-            }
-            Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { group, rules }) => {
-                ec2.authorize_ingress(group, rules).await
-            }
-            Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress { group, rules }) => {
-                ec2.authorize_egress(group, rules).await
-            }
-            Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group, rules }) => ec2.revoke_ingress(group, rules).await,
-            Write::Ec2(Ec2Write::RevokeSecurityGroupEgress { group, rules }) => ec2.revoke_egress(group, rules).await,
-            Write::Ec2(Ec2Write::DeleteSecurityGroup { group }) => ec2.delete_security_group(group).await,
-            Write::Ec2(Ec2Write::DeleteNetworkInterface { interface }) => ec2.delete_network_interface(interface).await,
-            Write::Ec2(Ec2Write::CreateVpcEndpoint(new)) => ec2.create_vpc_endpoint(new).await,
-            Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint, change }) => {
-                ec2.modify_vpc_endpoint(endpoint, change).await
-            }
-            Write::Ec2(Ec2Write::DeleteVpcEndpoints { endpoint }) => ec2.delete_vpc_endpoint(endpoint).await,
-            Write::Ec2(Ec2Write::CreateTags { resource, tags }) => ec2.tag(resource, tags).await,
-            Write::Iam(IamWrite::CreateRole { name, path, trust_policy, description, permissions_boundary, tags }) => {
-                let boundary = permissions_boundary.as_ref();
-                iam.create_role(name, path, trust_policy, description, boundary, tags).await
-            }
-            Write::Iam(IamWrite::PutRolePermissionsBoundary { role, boundary }) => {
-                iam.put_boundary(role, boundary).await
-            }
-            Write::Iam(IamWrite::UpdateAssumeRolePolicy { role, trust_policy }) => {
-                iam.update_trust_policy(role, trust_policy).await
-            }
-            Write::Iam(IamWrite::PutRolePolicy { role, policy, document }) => {
-                iam.put_role_policy(role, policy, document).await
-            }
-            Write::Iam(IamWrite::DeleteRolePolicy { role, policy }) => iam.delete_role_policy(role, policy).await,
-            Write::Iam(IamWrite::DetachRolePolicy { role, policy_arn }) => {
-                iam.detach_role_policy(role, policy_arn).await
-            }
-            Write::Iam(IamWrite::TagRole { role, tags }) => iam.tag_role(role, tags).await,
-            Write::Iam(IamWrite::UntagRole { role, keys }) => iam.untag_role(role, keys).await,
-            Write::Iam(IamWrite::DeleteRole { role }) => iam.delete_role(role).await,
-            Write::Logs(LogsWrite::CreateLogGroup { name, tags }) => logs.create(name, tags).await,
-            Write::Logs(LogsWrite::PutRetentionPolicy { name, days }) => logs.put_retention(name, *days).await,
-            Write::Logs(LogsWrite::TagResource { arn, tags }) => logs.tag(arn, tags).await,
-            Write::Logs(LogsWrite::DeleteLogGroup { name }) => logs.delete(name).await,
-            Write::Lambda(LambdaWrite::CreateFunction(new)) => lambda.create(new).await,
-            Write::Lambda(LambdaWrite::UpdateFunctionConfiguration { name, configuration, reset }) => {
-                lambda.update_configuration(name, configuration, reset).await
-            }
-            Write::Lambda(LambdaWrite::UpdateFunctionCode { name, package, architecture }) => {
-                lambda.update_code(name, package, *architecture).await
-            }
-            Write::Lambda(LambdaWrite::DeleteFunction { name }) => lambda.delete(name).await,
-            Write::Lambda(LambdaWrite::TagResource { arn, tags }) => lambda.tag(arn, tags).await,
+            Write::Ec2(write) => self.ec2.write(write).await,
+            Write::Iam(write) => self.iam.write(write).await,
+            Write::Logs(write) => self.logs.write(write).await,
+            Write::Lambda(write) => self.lambda.write(write).await,
         }
     }
 }

@@ -48,14 +48,15 @@ impl PartialOrd for MaxAge {
 /// that a call that goes on failing is made about twice a minute, however many objects wait for it.
 const ERROR_IS_SHARED_FOR: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
+/// The same at most where AWS refuses until somebody acts. A resync, or a touch, asks again whatever was shared.
+const REFUSAL_IS_SHARED_FOR: Duration = Duration::from_secs(256);
+
 /// A table goes on from what was kept elsewhere, if anything was.
 pub(super) fn go_on<T>(table: &Table<T>, kept: Option<Arc<T>>, aged: Duration) {
     if let Some(kept) = kept {
         table.keep(kept, aged);
     }
 }
-/// The same at most where AWS refuses until somebody acts. A resync, or a touch, asks again whatever was shared.
-const REFUSAL_IS_SHARED_FOR: Duration = Duration::from_secs(256);
 
 /// One table: its last answer and the generation that the answer is of.
 pub(super) struct Table<T> {
@@ -183,23 +184,21 @@ impl<T> Table<T> {
         }
         let failures = last.as_ref().map_or(0, |answer| answer.failures);
         let before = last.take().and_then(|answer| answer.value);
-        let (value, error) = match read(before.clone()).await {
+        let (at, aged) = (Instant::now, Duration::ZERO);
+        match read(before.clone()).await {
             Ok(value) => {
-                *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-                (Some(Arc::new(value)), None)
+                let value = Arc::new(value);
+                *self.answered.lock().unwrap_or_else(PoisonError::into_inner) = Some(at());
+                let kept = Some(Arc::clone(&value));
+                *last = Some(Answer { generation, at: at(), aged, value: kept, error: None, failures: 0 });
+                Ok(value)
             }
             Err(error) => {
                 self.credentials.suspect(&error);
-                (before, Some(error))
+                let (kept, failures) = (Some(error.clone()), failures.saturating_add(1));
+                *last = Some(Answer { generation, at: at(), aged, value: before, error: kept, failures });
+                Err(error)
             }
-        };
-        let failures = if error.is_some() { failures.saturating_add(1) } else { 0 };
-        let result = match (&error, &value) {
-            (None, Some(value)) => Ok(Arc::clone(value)),
-            (Some(error), _) => Err(error.clone()),
-            (None, None) => unreachable!("a read gives a value or an error"),
-        };
-        *last = Some(Answer { generation, at: Instant::now(), aged: Duration::ZERO, value, error, failures });
-        result
+        }
     }
 }

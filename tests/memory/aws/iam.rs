@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use private_genai_operator::aws::{PolicyArn, PolicyDocument, Region, Role, RoleName, Tags, Written};
+use private_genai_operator::aws::{IamWrite, PolicyArn, PolicyDocument, Region, Role, RoleName, Tags, Written};
 
 use super::{
     policy::{self, Kind, Verdict},
@@ -19,6 +19,24 @@ const ATTACHED_POLICIES: usize = 10;
 
 /// The AWS managed policy that the console attaches to functions in a VPC; it holds the interface actions.
 const VPC_ACCESS_POLICY: &str = ":iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole";
+
+/// Carries out a change.
+pub(super) fn carry_out(world: &mut World, region: &Region, write: &IamWrite) -> Answer {
+    match write {
+        IamWrite::CreateRole { name, path, trust_policy, description, permissions_boundary, tags } => {
+            let boundary = permissions_boundary.as_ref();
+            create_role(world, region, (path, name), trust_policy, description, boundary, tags)
+        }
+        IamWrite::PutRolePermissionsBoundary { role, boundary } => put_boundary(world, role, boundary),
+        IamWrite::UpdateAssumeRolePolicy { role, trust_policy } => update_trust_policy(world, role, trust_policy),
+        IamWrite::PutRolePolicy { role, policy, document } => put_role_policy(world, role, policy, document),
+        IamWrite::DeleteRolePolicy { role, policy } => delete_role_policy(world, role, policy),
+        IamWrite::DetachRolePolicy { role, policy_arn } => detach_role_policy(world, role, policy_arn),
+        IamWrite::TagRole { role, tags } => tag_role(world, role, tags),
+        IamWrite::UntagRole { role, keys } => untag_role(world, role, keys),
+        IamWrite::DeleteRole { role } => delete_role(world, role),
+    }
+}
 
 pub(super) fn create_role(
     world: &mut World,

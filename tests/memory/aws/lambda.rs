@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use private_genai_operator::aws::{
     Architecture, Environment, Fixed, FunctionConfiguration, FunctionDetail, FunctionListing, FunctionName,
-    FunctionState, NewFunction, Package, Region, Setting, Tags, UpdateStatus, Written,
+    FunctionState, LambdaWrite, NewFunction, Package, Region, Setting, Tags, UpdateStatus, Written,
 };
 
 use super::{
@@ -15,6 +15,21 @@ use super::{
     tags,
     world::{FunctionRecord, Transition, World},
 };
+
+/// Carries out a change.
+pub(super) fn carry_out(world: &mut World, region: &Region, write: &LambdaWrite) -> Answer {
+    match write {
+        LambdaWrite::CreateFunction(new) => create(world, region, new),
+        LambdaWrite::UpdateFunctionConfiguration { name, configuration, reset } => {
+            update_configuration(world, region, name, configuration, reset)
+        }
+        LambdaWrite::UpdateFunctionCode { name, package, architecture } => {
+            update_code(world, region, name, package, *architecture)
+        }
+        LambdaWrite::DeleteFunction { name } => delete(world, region, name),
+        LambdaWrite::TagResource { arn, tags } => tag(world, region, arn, tags),
+    }
+}
 
 pub(super) fn create(world: &mut World, region: &Region, new: &NewFunction) -> Answer {
     if world.region_mut(region).functions.contains_key(&new.name) {

@@ -1,6 +1,6 @@
 //! CloudWatch Logs groups.
 
-use private_genai_operator::aws::{LogGroup, LogGroupName, Region, Tags, Written};
+use private_genai_operator::aws::{LogGroup, LogGroupName, LogsWrite, Region, Tags, Written};
 
 use super::{
     step::{Answer, refuse},
@@ -11,6 +11,16 @@ use super::{
 /// PutRetentionPolicy: the possible values of `retentionInDays`.
 const RETENTION_DAYS: [u32; 22] =
     [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653];
+
+/// Carries out a change.
+pub(super) fn carry_out(world: &mut World, region: &Region, write: &LogsWrite) -> Answer {
+    match write {
+        LogsWrite::CreateLogGroup { name, tags } => create_group(world, region, name, tags),
+        LogsWrite::PutRetentionPolicy { name, days } => put_retention(world, region, name, *days),
+        LogsWrite::TagResource { arn, tags } => tag(world, region, arn, tags),
+        LogsWrite::DeleteLogGroup { name } => delete_group(world, region, name),
+    }
+}
 
 pub(super) fn create_group(world: &mut World, region: &Region, name: &LogGroupName, tags: &Tags) -> Answer {
     tags::check(tags, "InvalidParameterException")?;

@@ -1,8 +1,6 @@
 //! The one way in which a world changes: a pure, total function of the world and an action.
 
-use private_genai_operator::aws::{
-    AwsError, Ec2Write, Failure, IamWrite, LambdaWrite, LogsWrite, Region, Write, Written,
-};
+use private_genai_operator::aws::{AwsError, Ec2Write, Failure, Region, Write, Written};
 
 use super::{
     by_hand::{self, ByHand},
@@ -83,58 +81,37 @@ pub(super) fn refused((service, operation): (&'static str, &'static str), refusa
 
 fn carry_out(world: &mut World, region: &Region, write: &Write) -> Answer {
     match write {
-        Write::Ec2(Ec2Write::CreateSecurityGroup { vpc, name, description, tags }) => {
+        Write::Ec2(write) => write_ec2(world, region, write),
+        Write::Iam(write) => iam::carry_out(world, region, write),
+        Write::Logs(write) => logs::carry_out(world, region, write),
+        Write::Lambda(write) => lambda::carry_out(world, region, write),
+    }
+}
+
+/// Carries out a change of EC2.
+fn write_ec2(world: &mut World, region: &Region, write: &Ec2Write) -> Answer {
+    match write {
+        Ec2Write::CreateSecurityGroup { vpc, name, description, tags } => {
             security_groups::create(world, region, vpc, name, description, tags)
         }
-        Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { group, rules }) => {
+        Ec2Write::AuthorizeSecurityGroupIngress { group, rules } => {
             security_groups::authorize(world, region, group, security_groups::Direction::In, rules)
         }
-        Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress { group, rules }) => {
+        Ec2Write::AuthorizeSecurityGroupEgress { group, rules } => {
             security_groups::authorize(world, region, group, security_groups::Direction::Out, rules)
         }
-        Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group, rules }) => {
+        Ec2Write::RevokeSecurityGroupIngress { group, rules } => {
             security_groups::revoke(world, region, group, security_groups::Direction::In, rules)
         }
-        Write::Ec2(Ec2Write::RevokeSecurityGroupEgress { group, rules }) => {
+        Ec2Write::RevokeSecurityGroupEgress { group, rules } => {
             security_groups::revoke(world, region, group, security_groups::Direction::Out, rules)
         }
-        Write::Ec2(Ec2Write::DeleteSecurityGroup { group }) => security_groups::delete(world, region, group),
-        Write::Ec2(Ec2Write::DeleteNetworkInterface { interface }) => interfaces::delete(world, region, interface),
-        Write::Ec2(Ec2Write::CreateVpcEndpoint(new)) => endpoints::create(world, region, new),
-        Write::Ec2(Ec2Write::ModifyVpcEndpoint { endpoint, change }) => {
-            endpoints::modify(world, region, endpoint, change)
-        }
-        Write::Ec2(Ec2Write::DeleteVpcEndpoints { endpoint }) => endpoints::delete(world, region, endpoint),
-        Write::Ec2(Ec2Write::CreateTags { resource, tags }) => tags::tag_ec2(world, region, resource, tags),
-        Write::Iam(IamWrite::CreateRole { name, path, trust_policy, description, permissions_boundary, tags }) => {
-            let boundary = permissions_boundary.as_ref();
-            iam::create_role(world, region, (path, name), trust_policy, description, boundary, tags)
-        }
-        Write::Iam(IamWrite::PutRolePermissionsBoundary { role, boundary }) => iam::put_boundary(world, role, boundary),
-        Write::Iam(IamWrite::UpdateAssumeRolePolicy { role, trust_policy }) => {
-            iam::update_trust_policy(world, role, trust_policy)
-        }
-        Write::Iam(IamWrite::PutRolePolicy { role, policy, document }) => {
-            iam::put_role_policy(world, role, policy, document)
-        }
-        Write::Iam(IamWrite::DeleteRolePolicy { role, policy }) => iam::delete_role_policy(world, role, policy),
-        Write::Iam(IamWrite::DetachRolePolicy { role, policy_arn }) => iam::detach_role_policy(world, role, policy_arn),
-        Write::Iam(IamWrite::TagRole { role, tags }) => iam::tag_role(world, role, tags),
-        Write::Iam(IamWrite::UntagRole { role, keys }) => iam::untag_role(world, role, keys),
-        Write::Iam(IamWrite::DeleteRole { role }) => iam::delete_role(world, role),
-        Write::Logs(LogsWrite::CreateLogGroup { name, tags }) => logs::create_group(world, region, name, tags),
-        Write::Logs(LogsWrite::PutRetentionPolicy { name, days }) => logs::put_retention(world, region, name, *days),
-        Write::Logs(LogsWrite::TagResource { arn, tags }) => logs::tag(world, region, arn, tags),
-        Write::Logs(LogsWrite::DeleteLogGroup { name }) => logs::delete_group(world, region, name),
-        Write::Lambda(LambdaWrite::CreateFunction(new)) => lambda::create(world, region, new),
-        Write::Lambda(LambdaWrite::UpdateFunctionConfiguration { name, configuration, reset }) => {
-            lambda::update_configuration(world, region, name, configuration, reset)
-        }
-        Write::Lambda(LambdaWrite::UpdateFunctionCode { name, package, architecture }) => {
-            lambda::update_code(world, region, name, package, *architecture)
-        }
-        Write::Lambda(LambdaWrite::DeleteFunction { name }) => lambda::delete(world, region, name),
-        Write::Lambda(LambdaWrite::TagResource { arn, tags }) => lambda::tag(world, region, arn, tags),
+        Ec2Write::DeleteSecurityGroup { group } => security_groups::delete(world, region, group),
+        Ec2Write::DeleteNetworkInterface { interface } => interfaces::delete(world, region, interface),
+        Ec2Write::CreateVpcEndpoint(new) => endpoints::create(world, region, new),
+        Ec2Write::ModifyVpcEndpoint { endpoint, change } => endpoints::modify(world, region, endpoint, change),
+        Ec2Write::DeleteVpcEndpoints { endpoint } => endpoints::delete(world, region, endpoint),
+        Ec2Write::CreateTags { resource, tags } => tags::tag_ec2(world, region, resource, tags),
     }
 }
 

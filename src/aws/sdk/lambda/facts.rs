@@ -1,190 +1,29 @@
-//! Lambda: functions, their configuration, code and state.
+//! What Lambda answers, as plain facts.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
-use aws_config::{retry::RetryConfig, timeout::TimeoutConfig};
 use aws_sdk_lambda::{
-    Client, config,
-    operation::{
-        get_function::GetFunctionOutput, list_functions::ListFunctionsOutput,
-        update_function_configuration::builders::UpdateFunctionConfigurationFluentBuilder,
-    },
-    types::{self, FunctionCode, PackageType, Runtime, VpcConfig},
+    operation::get_function::GetFunctionOutput,
+    types::{self, PackageType, Runtime},
 };
-use aws_sdk_sts::operation::RequestId as _;
-use aws_smithy_types::Blob;
 
-use super::{
-    CONNECT_TIMEOUT, PROBE_TIMEOUT,
-    calls::{Calls, RegionCalls},
-    error::{Malformed, all_parsed, counted, needed, parsed},
-    redact::redacted,
-};
+use super::super::error::{Malformed, all_parsed, counted, needed, parsed};
 use crate::{
     aws::{
-        Architecture, AwsError, Environment, Failure, Fixed, FunctionConfiguration, FunctionDetail, FunctionListing,
-        FunctionName, FunctionState, Invocation, NewFunction, PROBE, Package, Setting, Tags, UpdateStatus, Written,
+        Architecture, Environment, Fixed, FunctionConfiguration, FunctionDetail, FunctionListing, FunctionName,
+        FunctionState, Setting, UpdateStatus,
     },
     identity::FUNCTION_PREFIX,
 };
 
-/// `ListFunctions` gives at most 50 functions a page.
-const PAGE: i32 = 50;
-
-/// The calls to Lambda in one region.
-pub(super) struct Lambda {
-    client: Client,
-    calls: Calls,
-}
-
-/// Reads.
-impl Lambda {
-    pub(super) fn new(client: Client, line: &RegionCalls) -> Self {
-        Self { client, calls: Calls::of("lambda", line) }
-    }
-
-    pub(super) async fn functions(&self) -> Result<Vec<FunctionListing>, AwsError> {
-        const OPERATION: &str = "ListFunctions";
-        let pages = self.client.list_functions().into_paginator().page_size(PAGE).send();
-        let pages = self.calls.pages(OPERATION, pages).await?;
-        let functions =
-            pages.iter().flat_map(ListFunctionsOutput::functions).filter(|function| could_be_ours(function));
-        let functions: Result<_, _> = functions.filter_map(readable).collect();
-        functions.map_err(|malformed| self.calls.malformed(OPERATION, malformed))
-    }
-
-    pub(super) async fn function(&self, name: &FunctionName) -> Result<Option<FunctionDetail>, AwsError> {
-        const OPERATION: &str = "GetFunction";
-        let call = self.client.get_function().function_name(name.as_str()).send();
-        let answer = match self.calls.observed(OPERATION, call).await {
-            Err(error) if error.failure == Failure::NotFound => return Ok(None),
-            answer => answer?,
-        };
-        // Without lambda:ListTags the answer has no tags: that must not read as "not ours".
-        if let Some(error) = answer.tags_error() {
-            return Err(self.calls.refused("ListTags", error.error_code(), error.message(), answer.request_id()));
-        }
-        detail(&answer).map(Some).map_err(|malformed| self.calls.malformed(OPERATION, malformed))
-    }
-}
-
-/// Invocations.
-impl Lambda {
-    /// Never repeated by the SDK: each attempt runs the function, and how often that happens is for the caller to decide.
-    pub(super) async fn probe(&self, name: &FunctionName) -> Result<Invocation, AwsError> {
-        let timeouts = TimeoutConfig::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .operation_attempt_timeout(PROBE_TIMEOUT)
-            .operation_timeout(PROBE_TIMEOUT)
-            .build();
-        let once = config::Builder::new().retry_config(RetryConfig::disabled()).timeout_config(timeouts);
-        let call = self
-            .client
-            .invoke()
-            .function_name(name.as_str())
-            .invocation_type(types::InvocationType::RequestResponse)
-            .payload(Blob::new(PROBE))
-            .customize()
-            .config_override(once)
-            .send();
-        let answer = self.calls.observed("Invoke", call).await?;
-        let payload = answer.payload().map(AsRef::as_ref).unwrap_or_default();
-        Ok(Invocation::read(answer.request_id(), answer.function_error().is_some(), payload))
-    }
-}
-
-/// Writes.
-impl Lambda {
-    pub(super) async fn create(&self, new: &NewFunction) -> Result<Written, AwsError> {
-        const OPERATION: &str = "CreateFunction";
-        let NewFunction { name, description, configuration, architecture, package, tags } = new;
-        let code = FunctionCode::builder().zip_file(Blob::new(package.zip())).build();
-        let call = self
-            .client
-            .create_function()
-            .function_name(name.as_str())
-            .description(description)
-            .role(&configuration.role_arn)
-            .set_runtime(runtime(configuration))
-            .handler(&configuration.handler)
-            .memory_size(self.whole(OPERATION, configuration.memory_mib)?)
-            .timeout(self.whole(OPERATION, configuration.timeout_seconds)?)
-            .environment(environment(&configuration.environment))
-            .vpc_config(vpc_config(configuration))
-            .architectures(wire_architecture(*architecture))
-            .package_type(PackageType::Zip)
-            .code(code)
-            .publish(false)
-            .set_tags(Some(tags.clone().into_iter().collect()))
-            .send();
-        let answer = self.calls.observed(OPERATION, Box::pin(call)).await;
-        answer.map(|_| Written::Done).map_err(|error| redacted(error, &configuration.environment))
-    }
-
-    pub(super) async fn update_configuration(
-        &self,
-        name: &FunctionName,
-        configuration: &FunctionConfiguration,
-        reset: &BTreeSet<Setting>,
-    ) -> Result<Written, AwsError> {
-        const OPERATION: &str = "UpdateFunctionConfiguration";
-        let call = self
-            .client
-            .update_function_configuration()
-            .function_name(name.as_str())
-            .role(&configuration.role_arn)
-            .set_runtime(runtime(configuration))
-            .handler(&configuration.handler)
-            .memory_size(self.whole(OPERATION, configuration.memory_mib)?)
-            .timeout(self.whole(OPERATION, configuration.timeout_seconds)?)
-            .environment(environment(&configuration.environment))
-            .vpc_config(vpc_config(configuration));
-        let call = reset.iter().fold(call, |call, setting| with_reset(call, *setting, name)).send();
-        let answer = self.calls.observed(OPERATION, Box::pin(call)).await;
-        answer.map(|_| Written::Done).map_err(|error| redacted(error, &configuration.environment))
-    }
-
-    pub(super) async fn update_code(
-        &self,
-        name: &FunctionName,
-        package: &Package,
-        architecture: Architecture,
-    ) -> Result<Written, AwsError> {
-        let call = self
-            .client
-            .update_function_code()
-            .function_name(name.as_str())
-            .zip_file(Blob::new(package.zip()))
-            .architectures(wire_architecture(architecture))
-            .publish(false)
-            .send();
-        self.calls.observed("UpdateFunctionCode", call).await.map(|_| Written::Done)
-    }
-
-    pub(super) async fn delete(&self, name: &FunctionName) -> Result<Written, AwsError> {
-        let call = self.client.delete_function().function_name(name.as_str()).send();
-        self.calls.observed("DeleteFunction", call).await.map(|_| Written::Done)
-    }
-
-    pub(super) async fn tag(&self, arn: &str, tags: &Tags) -> Result<Written, AwsError> {
-        let tags: HashMap<_, _> = tags.clone().into_iter().collect();
-        let call = self.client.tag_resource().resource(arn).set_tags(Some(tags)).send();
-        self.calls.observed("TagResource", call).await.map(|_| Written::Done)
-    }
-
-    fn whole(&self, operation: &'static str, number: u32) -> Result<i32, AwsError> {
-        i32::try_from(number).map_err(|error| self.calls.invalid(operation, &error))
-    }
-}
-
 /// A function with a name that we could not give, or on a processor that we do not know, is somebody else's: it must
 /// not keep ours from being listed.
-fn could_be_ours(function: &types::FunctionConfiguration) -> bool {
+pub(super) fn could_be_ours(function: &types::FunctionConfiguration) -> bool {
     function.function_name().is_none_or(|name| name.parse::<FunctionName>().is_ok()) && architecture(function).is_ok()
 }
 
 /// `None` of what cannot be read of a function whose name none of ours has.
-fn readable(function: &types::FunctionConfiguration) -> Option<Result<FunctionListing, Malformed>> {
+pub(super) fn readable(function: &types::FunctionConfiguration) -> Option<Result<FunctionListing, Malformed>> {
     let is_ours = function.function_name().is_none_or(|name| name.starts_with(FUNCTION_PREFIX));
     Some(listing(function)).filter(|listing| listing.is_ok() || is_ours)
 }
@@ -260,7 +99,7 @@ fn is_altered(function: &types::FunctionConfiguration, setting: Setting) -> bool
 }
 
 /// Lambda's own name for the group of a function's log ("Sending Lambda function logs to CloudWatch Logs").
-const LOG_GROUP_OF_LAMBDA: &str = "/aws/lambda/";
+pub(super) const LOG_GROUP_OF_LAMBDA: &str = "/aws/lambda/";
 
 fn fixed(function: &types::FunctionConfiguration) -> BTreeSet<Fixed> {
     let has = |fixed: &Fixed| match fixed {
@@ -281,7 +120,7 @@ fn architecture(function: &types::FunctionConfiguration) -> Result<Architecture,
     }
 }
 
-fn detail(answer: &GetFunctionOutput) -> Result<FunctionDetail, Malformed> {
+pub(super) fn detail(answer: &GetFunctionOutput) -> Result<FunctionDetail, Malformed> {
     let function = needed(answer.configuration(), "Configuration")?;
     let state = needed(function.state(), "Configuration.State")?;
     Ok(FunctionDetail {
@@ -307,67 +146,6 @@ fn reason(code: Option<&str>, words: Option<&str>) -> Option<String> {
     match (code, words) {
         (Some(code), Some(words)) => Some(format!("{code}: {words}")),
         (code, words) => code.or(words).map(ToOwned::to_owned),
-    }
-}
-
-fn runtime(configuration: &FunctionConfiguration) -> Option<Runtime> {
-    (!configuration.runtime.is_empty()).then(|| Runtime::from(configuration.runtime.as_str()))
-}
-
-/// Sent even when empty: what is not sent stays as it was.
-fn environment(environment: &Environment) -> types::Environment {
-    let variables = environment.variables().clone().into_iter().collect();
-    types::Environment::builder().set_variables(Some(variables)).build()
-}
-
-/// Sent even when empty, which detaches the function.
-fn vpc_config(configuration: &FunctionConfiguration) -> VpcConfig {
-    VpcConfig::builder()
-        .set_subnet_ids(Some(configuration.subnets.iter().map(ToString::to_string).collect()))
-        .set_security_group_ids(Some(configuration.security_groups.iter().map(ToString::to_string).collect()))
-        .build()
-}
-
-/// Puts back one setting. An update takes an empty list, or an empty ARN, for none (as Terraform and `node-lambda` send them;
-/// `CreateFunction` does not take an empty ARN).
-fn with_reset(
-    call: UpdateFunctionConfigurationFluentBuilder,
-    setting: Setting,
-    function: &FunctionName,
-) -> UpdateFunctionConfigurationFluentBuilder {
-    match setting {
-        Setting::DeadLetters => call.dead_letter_config(types::DeadLetterConfig::builder().target_arn("").build()),
-        Setting::EphemeralStorage => {
-            let size = i32::try_from(Setting::EPHEMERAL_STORAGE_MIB).ok();
-            call.set_ephemeral_storage(types::EphemeralStorage::builder().set_size(size).build().ok())
-        }
-        Setting::FileSystems => call.set_file_system_configs(Some(Vec::new())),
-        Setting::Ipv6 => {
-            let mut vpc = call.get_vpc_config().clone().unwrap_or_else(|| VpcConfig::builder().build());
-            vpc.ipv6_allowed_for_dual_stack = Some(false);
-            call.vpc_config(vpc)
-        }
-        Setting::Key => call.kms_key_arn(""),
-        Setting::Layers => call.set_layers(Some(Vec::new())),
-        Setting::Logging => call.logging_config(
-            types::LoggingConfig::builder()
-                .log_format(types::LogFormat::Text)
-                .log_group(format!("{LOG_GROUP_OF_LAMBDA}{function}"))
-                .build(),
-        ),
-        Setting::SnapStart => {
-            call.snap_start(types::SnapStart::builder().apply_on(types::SnapStartApplyOn::None).build())
-        }
-        Setting::Tracing => {
-            call.tracing_config(types::TracingConfig::builder().mode(types::TracingMode::PassThrough).build())
-        }
-    }
-}
-
-fn wire_architecture(architecture: Architecture) -> types::Architecture {
-    match architecture {
-        Architecture::Arm64 => types::Architecture::Arm64,
-        Architecture::X86_64 => types::Architecture::X8664,
     }
 }
 

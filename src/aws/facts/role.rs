@@ -1,0 +1,82 @@
+//! IAM roles and policy documents.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+use crate::ids::{RoleName, Tags};
+
+/// An IAM policy document, kept in one canonical spelling so that two documents that say the same in another order of
+/// keys, or with other white space, are equal.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PolicyDocument(String);
+
+impl PolicyDocument {
+    /// The canonical document for a JSON value.
+    pub fn new(document: &serde_json::Value) -> Self {
+        Self(document.to_string())
+    }
+
+    /// Reads what AWS returned. A text that is not JSON is kept as it is: it differs from every document of ours.
+    pub fn from_wire(text: &str) -> Self {
+        serde_json::from_str::<serde_json::Value>(text)
+            .map_or_else(|_| Self(text.to_owned()), |value| Self::new(&value))
+    }
+
+    /// The document as compact JSON; its length in characters is what AWS's limits count.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for PolicyDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An IAM role.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
+pub struct Role {
+    pub name: RoleName,
+    /// Its unique id (`AROA…`). A role that is created again under its name has another one: it is another principal (IAM
+    /// User Guide, "IAM identifiers").
+    pub id: String,
+    /// Its ARN, path included.
+    pub arn: String,
+    pub trust_policy: PolicyDocument,
+    /// Its inline policies by name.
+    pub inline_policies: BTreeMap<String, PolicyDocument>,
+    /// The ARNs of the managed policies attached to it.
+    pub attached_policies: BTreeSet<String>,
+    /// The ARN of the managed policy beyond which it may do nothing.
+    pub permissions_boundary: Option<String>,
+    pub tags: Tags,
+}
+
+/// What a list shows of an IAM role.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "a field without a comment is what its name says")]
+pub struct RoleListing {
+    pub name: RoleName,
+    /// Its unique id, as [`Role::id`].
+    pub id: String,
+    /// Its ARN, path included.
+    pub arn: String,
+    pub trust_policy: PolicyDocument,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documents_that_say_the_same_are_equal_whatever_the_order_of_keys_and_the_white_space() {
+        let ours = PolicyDocument::new(&serde_json::json!({"Version": "2012-10-17", "Statement": []}));
+        assert_eq!(ours, PolicyDocument::from_wire("{ \"Statement\": [],\n \"Version\":\"2012-10-17\" }"));
+        assert_ne!(ours, PolicyDocument::from_wire("{\"Statement\": [{}], \"Version\": \"2012-10-17\"}"));
+        assert_ne!(ours, PolicyDocument::from_wire("not json"));
+    }
+}
