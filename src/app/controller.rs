@@ -139,7 +139,7 @@ async fn keep(
     let refused = match own_subnets {
         Ok(None) => None,
         // Of a VPC that the network's controller did not look at yet, nothing is known.
-        Ok(Some(_)) if held && !snapshot.covers(&app.network.vpc) => None,
+        Ok(Some(_)) if held && !snapshot.includes_vpc(&app.network.vpc) => None,
         // What the app has stays where it is, and is kept exact; that its subnets are not what they were is told.
         Ok(Some(leg)) if held => Some(leg),
         Ok(Some(leg)) => {

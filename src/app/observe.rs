@@ -37,7 +37,7 @@ pub async fn observe(
     let role_age = snapshot.age_of_app(&desired.identity, fresh.of(ConditionType::ExecutionRoleReady));
     let was_read = snapshot.age_of_app(&desired.identity, MaxAge::Under(READ_JUST_NOW)) == MaxAge::Any;
     if !was_read && (closely || role_age != MaxAge::Any) {
-        snapshot.doubt_role(&desired.identity.role_name());
+        snapshot.mark_role_stale(&desired.identity.role_name());
     }
     let roles = unread.take(Source::Roles, snapshot.roles(role_age).await)?;
     let role = roles.and_then(|roles| roles.get(&desired.identity.role_name()).cloned());
@@ -220,7 +220,7 @@ pub(super) async fn claim(
     let key = NetworkKey { region: identity.region.clone(), vpc: identity.vpc.clone() };
     let seen = async |max_age| -> Result<VpcOwnership, AwsError> {
         let groups = match proof {
-            Proof::Known => snapshot.security_groups_or_known(max_age).await?,
+            Proof::Known => snapshot.security_groups_or_last(max_age).await?,
             Proof::Read => snapshot.security_groups(max_age).await?,
         };
         Ok(VpcOwnership::of(&groups, &key, settings))

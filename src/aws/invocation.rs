@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_s_failure_is_read_by_its_type_and_a_time_out_in_either_of_lambda_s_spellings() {
+    fn a_function_s_failure_is_read_by_its_type_and_a_time_out_in_both_spellings() {
         let named = |name: &str| Answer::Failed(FunctionError::Type(name.to_owned()));
         for (payload, answer) in [
             (

@@ -43,7 +43,7 @@ pub use operation::{Operation, Permission, RateLimit, ResourceScope, SharedLimit
 pub use service::Service;
 pub use services::{Ec2Write, EndpointChange, IamWrite, LambdaWrite, LogsWrite, NewFunction, NewVpcEndpoint, Package};
 pub use snapshot::{
-    AppRows, Endpoints, Functions, MaxAge, Snapshot, Snapshots, TableContents, Topology, TopologyContents,
+    AppRows, Endpoints, Functions, MaxAge, Snapshot, SnapshotState, Snapshots, Topology, TopologyState,
 };
 pub use write::{Tagging, Write, Written};
 

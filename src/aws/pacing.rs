@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_and_writes_of_lambda_share_a_bucket_calls_of_ec2_have_their_own_and_iam_has_no_region() {
+    fn lambda_calls_share_a_bucket_ec2_calls_have_their_own_and_iam_has_no_region() {
         let family = |service, operation| Family::of(service, operation).expect("a family");
         assert_eq!(family("lambda", "ListFunctions"), family("lambda", "CreateFunction"));
         assert_ne!(family("lambda", "ListFunctions"), family("lambda", "GetFunction"));

@@ -19,9 +19,9 @@ use roles::RoleReader;
 pub use rows::AppRows;
 use rows::Rows;
 pub use table::MaxAge;
-use table::{Table, go_on};
+use table::{Table, restore_if_any};
 use topology::TopologyTables;
-pub use topology::{Topology, TopologyContents};
+pub use topology::{Topology, TopologyState};
 
 use super::{
     AddressFamilies, Attachment, Aws, AwsError, Credentials, EndpointService, FunctionListing, FunctionName, LogGroup,
@@ -40,7 +40,7 @@ pub struct Snapshot {
     role_reader: Arc<RoleReader>,
     covered: Mutex<BTreeSet<VpcId>>,
     /// VPCs of which the endpoints are looked at although no network is there.
-    watched: Mutex<BTreeSet<VpcId>>,
+    endpoints_only: Mutex<BTreeSet<VpcId>>,
     topology: TopologyTables,
     endpoints: Table<Endpoints>,
     security_groups: Table<Vec<SecurityGroup>>,
@@ -62,9 +62,9 @@ pub struct Functions {
 /// `None` where whoever asks next has it read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the tables say what is in them")]
-pub struct TableContents {
+pub struct SnapshotState {
     pub roles: Option<Arc<BTreeMap<RoleName, Role>>>,
-    pub topology: TopologyContents,
+    pub topology: TopologyState,
     pub endpoints: Option<Arc<Endpoints>>,
     pub security_groups: Option<Arc<Vec<SecurityGroup>>>,
     pub functions: Option<Arc<Functions>>,
@@ -87,61 +87,61 @@ impl Snapshot {
     }
 
     /// Includes a VPC in topology and endpoints from now on.
-    pub fn cover(&self, vpc: &VpcId) {
+    pub fn include_vpc(&self, vpc: &VpcId) {
         if self.covered.lock().unwrap_or_else(PoisonError::into_inner).insert(vpc.clone()) {
-            self.topology.cover();
+            self.topology.invalidate_pages();
             self.endpoints.invalidate();
         }
     }
 
     /// The VPC is in topology and endpoints.
-    pub fn covers(&self, vpc: &VpcId) -> bool {
+    pub fn includes_vpc(&self, vpc: &VpcId) -> bool {
         self.covered.lock().unwrap_or_else(PoisonError::into_inner).contains(vpc)
     }
 
     /// What the tables keep.
-    pub fn kept(&self) -> TableContents {
-        TableContents {
-            roles: self.roles.kept(),
-            topology: self.topology.kept(),
-            endpoints: self.endpoints.kept(),
-            security_groups: self.security_groups.kept(),
-            functions: self.functions.kept(),
-            log_groups: self.log_groups.kept(),
+    pub fn state(&self) -> SnapshotState {
+        SnapshotState {
+            roles: self.roles.current(),
+            topology: self.topology.state(),
+            endpoints: self.endpoints.current(),
+            security_groups: self.security_groups.current(),
+            functions: self.functions.current(),
+            log_groups: self.log_groups.current(),
         }
     }
 
     /// Goes on from what other tables kept, which is so old by now.
-    pub fn keep(&self, kept: TableContents, aged: Duration) {
-        let TableContents { roles, topology, endpoints, security_groups, functions, log_groups } = kept;
-        go_on(&self.roles, roles, aged);
-        self.topology.keep(topology, aged);
-        go_on(&self.endpoints, endpoints, aged);
-        go_on(&self.security_groups, security_groups, aged);
-        go_on(&self.functions, functions, aged);
-        go_on(&self.log_groups, log_groups, aged);
+    pub fn restore(&self, state: SnapshotState, aged: Duration) {
+        let SnapshotState { roles, topology, endpoints, security_groups, functions, log_groups } = state;
+        restore_if_any(&self.roles, roles, aged);
+        self.topology.restore(topology, aged);
+        restore_if_any(&self.endpoints, endpoints, aged);
+        restore_if_any(&self.security_groups, security_groups, aged);
+        restore_if_any(&self.functions, functions, aged);
+        restore_if_any(&self.log_groups, log_groups, aged);
     }
 
     /// Leaves a VPC out from now on.
-    pub fn uncover(&self, vpc: &VpcId) {
+    pub fn exclude_vpc(&self, vpc: &VpcId) {
         self.covered.lock().unwrap_or_else(PoisonError::into_inner).remove(vpc);
-        self.topology.uncover(vpc);
+        self.topology.exclude_vpc(vpc);
     }
 
     /// Includes a VPC in endpoints although no network is there, from the next read on.
-    pub fn watch(&self, vpc: &VpcId) {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner).insert(vpc.clone());
+    pub fn include_endpoints_of(&self, vpc: &VpcId) {
+        self.endpoints_only.lock().unwrap_or_else(PoisonError::into_inner).insert(vpc.clone());
     }
 
-    /// Ends what [`Self::watch`] began.
-    pub fn unwatch(&self, vpc: &VpcId) {
-        self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(vpc);
+    /// Ends what [`Self::include_endpoints_of`] began.
+    pub fn exclude_endpoints_of(&self, vpc: &VpcId) {
+        self.endpoints_only.lock().unwrap_or_else(PoisonError::into_inner).remove(vpc);
     }
 
     /// The VPCs that are in endpoints.
-    fn with_watched(&self) -> BTreeSet<VpcId> {
+    fn vpcs_of_endpoints(&self) -> BTreeSet<VpcId> {
         let mut vpcs = self.covered();
-        vpcs.extend(self.watched.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
+        vpcs.extend(self.endpoints_only.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned());
         vpcs
     }
 
@@ -218,7 +218,7 @@ impl Snapshot {
     pub async fn endpoints(&self, max_age: MaxAge) -> Result<Arc<Endpoints>, AwsError> {
         self.endpoints
             .get(max_age, async |before: Option<Arc<Endpoints>>| {
-                self.read_endpoints(&self.with_watched(), before).await
+                self.read_endpoints(&self.vpcs_of_endpoints(), before).await
             })
             .await
     }
@@ -260,18 +260,18 @@ impl Snapshot {
     }
 
     /// The security groups of this installation as they were read last, however long ago; `None` where they never were.
-    pub async fn known_security_groups(&self) -> Option<Arc<Vec<SecurityGroup>>> {
-        self.security_groups.known().await
+    pub async fn last_security_groups(&self) -> Option<Arc<Vec<SecurityGroup>>> {
+        self.security_groups.last_good().await
     }
 
     /// The security groups of this installation; as they were read last where they cannot be read now.
     ///
     /// # Errors
     /// As `DescribeSecurityGroups`, where they were never read.
-    pub async fn security_groups_or_known(&self, max_age: MaxAge) -> Result<Arc<Vec<SecurityGroup>>, AwsError> {
+    pub async fn security_groups_or_last(&self, max_age: MaxAge) -> Result<Arc<Vec<SecurityGroup>>, AwsError> {
         match self.security_groups(max_age).await {
             Ok(groups) => Ok(groups),
-            Err(error) => self.known_security_groups().await.ok_or(error),
+            Err(error) => self.last_security_groups().await.ok_or(error),
         }
     }
 
@@ -320,7 +320,7 @@ impl Snapshot {
     }
 
     /// The roles below this installation's path. Where IAM shows them one by one only, what others changed on a role may
-    /// be some resyncs old, unless the role is in [doubt](Self::doubt_role).
+    /// be some resyncs old, unless the role is [marked stale](Self::mark_role_stale).
     ///
     /// # Errors
     /// As `GetAccountAuthorizationDetails`, or the calls that stand in for it.
@@ -330,9 +330,9 @@ impl Snapshot {
     }
 
     /// The next look at roles is to show this one as it is then, also where roles are read one by one.
-    pub fn doubt_role(&self, name: &RoleName) {
-        if self.role_reader.doubt(name) {
-            self.roles.doubt();
+    pub fn mark_role_stale(&self, name: &RoleName) {
+        if self.role_reader.mark_stale(name) {
+            self.roles.mark_stale();
         }
     }
 }

@@ -220,13 +220,13 @@ async fn keep(
     }
     let snapshot = ctx.snapshots.region(&key.region);
     if leaves_everything(network, key, &ctx.index()) {
-        snapshot.uncover(&key.vpc);
+        snapshot.exclude_vpc(&key.vpc);
         ctx.memory().forget(key);
         ctx.late_writes.forget(&Released::Network(key.clone()));
         remove_finalizer(api, &network.metadata).await?;
         return Ok(Pace::Rest);
     }
-    snapshot.cover(&key.vpc);
+    snapshot.include_vpc(&key.vpc);
     let caller = match ctx.snapshots.caller().await {
         Ok(caller) => caller,
         Err(error) => return unseen(api, network, ctx, &error).await,
@@ -328,7 +328,7 @@ async fn keep(
     let told = Plan { legs: plan.legs_to_show(&network.spec.vpc_id, conditions(network), missed), ..plan.clone() };
     let outcome = outcome(network, key, &observed, &told, &ctx.index(), &mut ctx.memory());
     let Outcome::Stands(legs) = outcome else {
-        snapshot.uncover(&key.vpc);
+        snapshot.exclude_vpc(&key.vpc);
         ctx.memory().forget(key);
         ctx.settled.forget(&uid);
         ctx.late_writes.tell(Released::Network(key.clone()));
@@ -415,7 +415,7 @@ pub async fn check_late_writes(key: &NetworkKey, ctx: &Context) -> LateWriteChec
         |_, _| false,
     )
     .await;
-    snapshot.unwatch(&key.vpc);
+    snapshot.exclude_endpoints_of(&key.vpc);
     pass.into()
 }
 

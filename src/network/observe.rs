@@ -44,7 +44,7 @@ pub async fn observe(
     // Whose the network is must be known before anything is written; what was seen last tells, where nothing newer does.
     let known = match &groups {
         Ok(groups) => Arc::clone(groups),
-        Err(error) => snapshot.known_security_groups().await.ok_or_else(|| error.clone())?,
+        Err(error) => snapshot.last_security_groups().await.ok_or_else(|| error.clone())?,
     };
     let groups = unread.take(Source::SecurityGroups, groups)?.unwrap_or_default();
     let roles = snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady));

@@ -45,7 +45,7 @@ async fn look(ctx: &Context) {
             Released::App(identity) => app::check_late_writes(identity, by, ctx).await,
             Released::Network(key) => {
                 let snapshot = ctx.snapshots.region(&key.region);
-                snapshot.watch(&key.vpc);
+                snapshot.include_endpoints_of(&key.vpc);
                 if by == ReadBy::Rows {
                     snapshot.reread_remains(&key.vpc).await;
                 }

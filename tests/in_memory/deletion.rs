@@ -467,7 +467,7 @@ async fn what_others_hang_on_a_group_is_named_and_the_network_goes_after_it() {
                         rules: rules.clone(),
                     }));
                     let end = Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group: theirs.clone(), rules });
-                    (format!("Rules of {theirs} name it"), Box::new(move || drop(write(end.clone()))))
+                    (format!("Rules of {theirs} refer to the group"), Box::new(move || drop(write(end.clone()))))
                 }
             };
             scene.kubernetes.delete(&app("bot"));

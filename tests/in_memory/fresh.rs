@@ -101,7 +101,7 @@ fn covering(vpcs: usize) -> (Scene, Vec<VpcId>, Snapshots) {
     let vpcs: Vec<VpcId> = (0..vpcs).map(|_| scene.vpc(&VpcShape::default()).0).collect();
     let snapshots = Snapshots::new(Arc::new(scene.aws.clone()), Scene::installation(), Scene::region());
     for vpc in &vpcs {
-        snapshots.region(&Scene::region()).cover(vpc);
+        snapshots.region(&Scene::region()).include_vpc(vpc);
     }
     (scene, vpcs, snapshots)
 }
@@ -221,7 +221,7 @@ async fn a_vpc_is_seen_with_its_owner_and_one_that_goes_is_gone_at_the_next_resy
             scene.vpc(&VpcShape { route: Route::Nat, owner: "999999999999".parse().ok(), ..VpcShape::default() });
         let snapshots = Snapshots::new(Arc::new(scene.aws.clone()), Scene::installation(), Scene::region());
         let snapshot = snapshots.region(&Scene::region());
-        snapshot.cover(&vpc);
+        snapshot.include_vpc(&vpc);
         let owner = |seen: Option<private_genai_operator::aws::Vpc>| seen.map(|vpc| vpc.owner.to_string());
         assert_eq!(owner(snapshot.vpc(&vpc, MaxAge::Any).await.expect("a look")).as_deref(), Some("999999999999"));
         act(&scene, ByHand::DeleteVpc(vpc.clone()));

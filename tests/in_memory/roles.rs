@@ -169,7 +169,7 @@ async fn what_iam_did_not_show_yet_after_a_write_is_read_again_a_minute_later() 
         let roles = snapshot.roles(MaxAge::Any).await.expect("roles");
         assert!(roles[role].inline_policies.is_empty(), "{roles:?}");
         scene.forget();
-        snapshot.doubt_role(roles.first_key_value().expect("a role").0);
+        snapshot.mark_role_stale(roles.first_key_value().expect("a role").0);
         snapshot.roles(MaxAge::Any).await.expect("roles");
         let read = iam_calls(&scene).into_iter().filter(|call| call == "iam:GetRole").count();
         assert!(read <= 1, "and then no more");

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use private_genai_operator::{aws::TableContents, engine::PassAction};
+use private_genai_operator::{aws::SnapshotState, engine::PassAction};
 
 use super::{
     fingerprint::fingerprint,
@@ -299,7 +299,7 @@ fn fair_step(scenario: &Scenario, state: &State, log: Option<&mut Vec<String>>) 
 fn forgetful(state: &State) -> State {
     let mut state = state.clone();
     for operator in &mut state.operators {
-        operator.kept = Arc::new(TableContents::default());
+        operator.kept = Arc::new(SnapshotState::default());
         operator.covered.clear();
     }
     state

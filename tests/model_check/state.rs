@@ -13,7 +13,7 @@ use kube::{Resource, ResourceExt as _, core::DeserializeGuard};
 use private_genai_operator::{
     api::{PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
     app::{self, decide::Principal},
-    aws::{TableContents, TopologyContents, VpcId},
+    aws::{SnapshotState, TopologyState, VpcId},
     engine::{Guarded, Memory, Pass, Released, Settings},
     identity::AppIdentity,
     index::Index,
@@ -189,7 +189,7 @@ pub enum Subject {
 #[derive(Clone, Default)]
 pub struct Operator {
     pub memory: Memory,
-    pub kept: Arc<TableContents>,
+    pub kept: Arc<SnapshotState>,
     pub covered: BTreeSet<VpcId>,
     pub runs: BTreeMap<Worker, Arc<Run>>,
     /// What went, and whether its place was looked at since something happened.
@@ -199,8 +199,8 @@ pub struct Operator {
 impl Hash for Operator {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Self { memory, kept, covered, runs, departures } = self;
-        let TableContents { roles, topology, endpoints, security_groups, functions, log_groups } = &**kept;
-        (memory, roles, *topology == TopologyContents::default(), endpoints, security_groups, functions, log_groups)
+        let SnapshotState { roles, topology, endpoints, security_groups, functions, log_groups } = &**kept;
+        (memory, roles, *topology == TopologyState::default(), endpoints, security_groups, functions, log_groups)
             .hash(state);
         (covered, runs, departures).hash(state);
     }

@@ -73,7 +73,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn documents_that_say_the_same_are_equal_whatever_the_order_of_keys_and_the_white_space() {
+    fn documents_are_equal_whatever_the_order_of_their_keys_and_the_white_space() {
         let ours = PolicyDocument::new(&serde_json::json!({"Version": "2012-10-17", "Statement": []}));
         assert_eq!(ours, PolicyDocument::from_wire("{ \"Statement\": [],\n \"Version\":\"2012-10-17\" }"));
         assert_ne!(ours, PolicyDocument::from_wire("{\"Statement\": [{}], \"Version\": \"2012-10-17\"}"));

@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn calls_of_a_family_go_in_the_order_in_which_they_asked_and_those_of_another_region_at_once() {
+    async fn calls_of_a_family_go_in_the_order_of_asking_and_another_region_s_at_once() {
         let held = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&held);
         let pacer = Pacer::new(Share::ALL, Arc::new(move |one| told.lock().expect("a lock").push(one)));

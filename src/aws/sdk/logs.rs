@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_group_is_kept_for_ever_unless_it_says_otherwise_and_is_tagged_by_an_arn_without_a_star() {
+    fn a_group_is_kept_for_ever_by_default_and_tagged_by_an_arn_without_a_star() {
         let arn = "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/pgai-a";
         let wire = types::LogGroup::builder().log_group_name("/aws/lambda/pgai-a").arn(format!("{arn}:*"));
         assert_eq!(group(&wire.clone().build()), Err(Malformed::missing("LogGroup.LogGroupArn")));

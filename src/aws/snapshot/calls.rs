@@ -17,7 +17,7 @@ impl Snapshot {
         &self,
         group: &SecurityGroupId,
     ) -> Result<BTreeMap<NetworkInterfaceId, NetworkInterface>, AwsError> {
-        let interfaces = self.note_credentials(self.aws.group_interfaces(&self.region, group).await)?;
+        let interfaces = self.suspect_credentials(self.aws.group_interfaces(&self.region, group).await)?;
         Ok(interfaces.into_iter().map(|interface| (interface.id.clone(), interface)).collect())
     }
 
@@ -29,7 +29,7 @@ impl Snapshot {
         &self,
         vpc: &VpcId,
     ) -> Result<BTreeMap<NetworkInterfaceId, NetworkInterface>, AwsError> {
-        let interfaces = self.note_credentials(self.aws.vpc_interfaces(&self.region, vpc).await)?;
+        let interfaces = self.suspect_credentials(self.aws.vpc_interfaces(&self.region, vpc).await)?;
         Ok(interfaces.into_iter().map(|interface| (interface.id.clone(), interface)).collect())
     }
 
@@ -38,7 +38,7 @@ impl Snapshot {
     /// # Errors
     /// As `DescribeSecurityGroups`.
     pub async fn referring_groups(&self, group: &SecurityGroupId) -> Result<BTreeSet<SecurityGroupId>, AwsError> {
-        let groups = self.note_credentials(self.aws.referring_groups(&self.region, group).await)?;
+        let groups = self.suspect_credentials(self.aws.referring_groups(&self.region, group).await)?;
         Ok(groups.into_iter().map(|group| group.id).collect())
     }
 
@@ -47,7 +47,7 @@ impl Snapshot {
     /// # Errors
     /// As `GetFunction`.
     pub async fn function(&self, name: &FunctionName) -> Result<Option<FunctionDetail>, AwsError> {
-        self.note_credentials(self.aws.function(&self.region, name).await)
+        self.suspect_credentials(self.aws.function(&self.region, name).await)
     }
 
     /// Invokes a function's probe: it runs the function, so ask only when it is due.
@@ -55,7 +55,7 @@ impl Snapshot {
     /// # Errors
     /// As `Invoke`.
     pub async fn probe(&self, name: &FunctionName) -> Result<Invocation, AwsError> {
-        self.note_credentials(self.aws.probe(&self.region, name).await)
+        self.suspect_credentials(self.aws.probe(&self.region, name).await)
     }
 
     /// The tags of a log group: never cached; needed before a group that was there already is written to, and for a
@@ -64,11 +64,11 @@ impl Snapshot {
     /// # Errors
     /// As `ListTagsForResource`.
     pub async fn log_group_tags(&self, group: &LogGroup) -> Result<Option<Tags>, AwsError> {
-        self.note_credentials(self.aws.log_group_tags(&self.region, group).await)
+        self.suspect_credentials(self.aws.log_group_tags(&self.region, group).await)
     }
 
     /// A call that was refused because of its credentials makes them suspect.
-    fn note_credentials<T>(&self, answer: Result<T, AwsError>) -> Result<T, AwsError> {
+    fn suspect_credentials<T>(&self, answer: Result<T, AwsError>) -> Result<T, AwsError> {
         answer.inspect_err(|error| self.credentials.suspect(error))
     }
 
@@ -77,14 +77,14 @@ impl Snapshot {
     /// # Errors
     /// As the call.
     pub async fn write(&self, write: &Write) -> Result<Written, AwsError> {
-        let result = self.note_credentials(self.aws.write(&self.region, write).await);
+        let result = self.suspect_credentials(self.aws.write(&self.region, write).await);
         self.forget(write, result.as_ref().err());
         result
     }
 
     /// Forgets what a write may have changed, by how it failed, if it did.
     pub fn forget(&self, write: &Write, error: Option<&AwsError>) {
-        if error.is_some_and(tells_nothing) {
+        if error.is_some_and(changed_nothing) {
             return;
         }
         match write.describe().invalidates {
@@ -105,8 +105,8 @@ impl Snapshot {
     }
 }
 
-/// AWS refused a write without a look at the resource: everything is as it was, and needs no further look.
-fn tells_nothing(error: &AwsError) -> bool {
+/// Whether AWS refused a write before it looked at the resource: then nothing has changed, and no table is obsolete.
+fn changed_nothing(error: &AwsError) -> bool {
     match error.failure {
         Failure::Throttled | Failure::Credentials | Failure::QuotaReached | Failure::AccessDenied => true,
         Failure::Unavailable

@@ -61,13 +61,13 @@ impl Snapshots {
     /// # Errors
     /// As `sts:GetCallerIdentity`; and when the credentials are of another account than they were.
     pub async fn identify(&self) -> Result<Arc<Caller>, AwsError> {
-        if self.caller.kept().is_none() {
+        if self.caller.current().is_none() {
             self.caller.invalidate();
             return self.caller.get(MaxAge::Any, |_| self.ask()).await;
         }
         let answer = self.ask().await.map(Arc::new);
         match &answer {
-            Ok(caller) => self.caller.keep(Arc::clone(caller), Duration::ZERO),
+            Ok(caller) => self.caller.restore(Arc::clone(caller), Duration::ZERO),
             Err(error) if error.failure == Failure::Credentials => self.caller.invalidate(),
             Err(_) => {}
         }
@@ -121,7 +121,7 @@ impl Snapshots {
                 roles: Arc::clone(&self.roles),
                 role_reader: Arc::clone(&self.role_reader),
                 covered: Mutex::default(),
-                watched: Mutex::default(),
+                endpoints_only: Mutex::default(),
                 topology: TopologyTables::new(&self.credentials),
                 endpoints: Table::new(&self.credentials),
                 security_groups: Table::new(&self.credentials),
@@ -162,7 +162,7 @@ impl Snapshots {
     /// resource (the DNS attributes of VPCs, roles that are read one by one) is forgotten in turn; what AWS offers in a region
     /// has a slower clock.
     pub fn resync(&self) {
-        self.role_reader.take_turns();
+        self.role_reader.begin_rotation();
         self.roles.invalidate();
         for snapshot in self.regions.lock().unwrap_or_else(PoisonError::into_inner).values() {
             snapshot.topology.resync();

@@ -41,7 +41,7 @@ struct State {
     denied: Option<Instant>,
     known: BTreeMap<RoleName, Known>,
     /// What may have changed since it was read.
-    doubted: BTreeSet<RoleName>,
+    stale: BTreeSet<RoleName>,
     /// When a role was last written to: what is read soon after may be older than the write, and is read once more.
     written: BTreeMap<RoleName, Instant>,
     /// A resync has come since roles were last read in turn.
@@ -105,21 +105,21 @@ impl RoleReader {
     }
 
     /// What IAM's answers may no longer show of a role; `false` where all roles are read at once anyway.
-    pub(super) fn doubt(&self, name: &RoleName) -> bool {
+    pub(super) fn mark_stale(&self, name: &RoleName) -> bool {
         let mut state = self.lock();
-        state.doubted.insert(name.clone());
+        state.stale.insert(name.clone());
         state.denied.is_some()
     }
 
     /// A write to a role: it is to be read now, and again when IAM is sure to show what was written.
     pub(super) fn wrote(&self, name: &RoleName) {
         let mut state = self.lock();
-        state.doubted.insert(name.clone());
+        state.stale.insert(name.clone());
         state.written.insert(name.clone(), Instant::now());
     }
 
-    /// A resync: some roles are to be read although nobody doubts them.
-    pub(super) fn take_turns(&self) {
+    /// A resync: some roles are read although nothing marked them stale.
+    pub(super) fn begin_rotation(&self) {
         self.lock().turn = true;
     }
 
@@ -127,20 +127,20 @@ impl RoleReader {
         self.lock().denied.is_none_or(|denied| denied.elapsed() >= DENIED_FOR)
     }
 
-    /// The roles to read, of those that are listed. They are doubted no more from here on: who doubts one while it is read
-    /// has it read again.
+    /// The roles to read, of those that are listed. From here on they are not stale: a role that is marked stale while it is read
+    /// is read again.
     fn wanted(&self, listed: &BTreeMap<RoleName, RoleListing>) -> BTreeSet<RoleName> {
         let mut state = self.lock();
-        let State { known, doubted, written, turn, last, .. } = &mut *state;
+        let State { known, stale, written, turn, last, .. } = &mut *state;
         written.retain(|name, at| {
             let unsettled = at.elapsed() < SETTLED_AFTER;
             if !unsettled {
-                doubted.insert(name.clone());
+                stale.insert(name.clone());
             }
             unsettled
         });
-        known.retain(|name, known| listed.get(name) == Some(&known.listing) && !doubted.contains(name));
-        doubted.clear();
+        known.retain(|name, known| listed.get(name) == Some(&known.listing) && !stale.contains(name));
+        stale.clear();
         let mut wanted: BTreeSet<RoleName> = listed.keys().filter(|name| !known.contains_key(*name)).cloned().collect();
         if std::mem::take(turn) {
             let names: BTreeSet<&RoleName> = listed.keys().collect();
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_role_is_read_when_it_is_new_listed_otherwise_doubted_or_in_turn() {
+    fn a_role_is_read_when_it_is_new_or_listed_differently_or_stale_or_in_turn() {
         let listing = |n: usize, id: &str| RoleListing {
             name: name(n),
             id: id.to_owned(),
@@ -204,11 +204,11 @@ mod tests {
         assert_eq!(wanted(["a", "b", "c"]), []);
         assert_eq!(wanted(["a", "other", "c"]), [name(1)], "created again by somebody");
         reader.learn(listing(1, "other"), Some(role(1)));
-        reader.doubt(&name(2));
+        reader.mark_stale(&name(2));
         assert_eq!(wanted(["a", "other", "c"]), [name(2)]);
         reader.learn(listing(2, "c"), Some(role(2)));
-        assert_eq!(wanted(["a", "other", "c"]), [], "doubted once, read once");
-        reader.take_turns();
+        assert_eq!(wanted(["a", "other", "c"]), [], "marked stale once, read once");
+        reader.begin_rotation();
         assert_eq!(wanted(["a", "other", "c"]), [0, 1, 2].map(name));
         assert_eq!(wanted(["a", "other", "c"]), [], "once for each resync");
     }

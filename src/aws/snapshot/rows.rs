@@ -107,7 +107,7 @@ impl Snapshot {
         let path = self.installation.role_path();
         self.forget_errors().await;
         // Where roles are read one by one, the next list is to show this one too as it is.
-        self.role_reader.doubt(&role);
+        self.role_reader.mark_stale(&role);
         let roles = self.roles.amend(
             |_| aws.role(region, &role),
             |roles, found| match found.filter(|found| is_below(found, &path)) {
@@ -130,7 +130,7 @@ impl Snapshot {
     /// cannot be read so is read with its table.
     pub async fn reread_network(&self, vpc: &VpcId) {
         self.forget_errors().await;
-        let topology = self.topology.reread((&*self.aws, &self.region), vpc);
+        let topology = self.topology.read_vpc_again((&*self.aws, &self.region), vpc);
         futures::join!(topology, self.reread_remains(vpc));
     }
 

@@ -52,9 +52,9 @@ const ERROR_IS_SHARED_FOR: (Duration, Duration) = (Duration::from_millis(500), D
 const REFUSAL_IS_SHARED_FOR: Duration = Duration::from_secs(256);
 
 /// A table goes on from what was kept elsewhere, if anything was.
-pub(super) fn go_on<T>(table: &Table<T>, kept: Option<Arc<T>>, aged: Duration) {
+pub(super) fn restore_if_any<T>(table: &Table<T>, kept: Option<Arc<T>>, aged: Duration) {
     if let Some(kept) = kept {
-        table.keep(kept, aged);
+        table.restore(kept, aged);
     }
 }
 
@@ -100,7 +100,7 @@ impl<T> Table<T> {
     }
 
     /// What was answered may not be so any more. An answer that failed is asked for again in its own time.
-    pub(super) fn doubt(&self) {
+    pub(super) fn mark_stale(&self) {
         let failed = |last: &Option<Answer<T>>| last.as_ref().is_some_and(|answer| answer.error.is_some());
         if !self.last.try_lock().is_ok_and(|last| failed(&last)) {
             self.invalidate();
@@ -144,19 +144,19 @@ impl<T> Table<T> {
     }
 
     /// What everybody is answered who takes an answer of any age; `None` where it would be read, or is being read.
-    pub(super) fn kept(&self) -> Option<Arc<T>> {
+    pub(super) fn current(&self) -> Option<Arc<T>> {
         let last = self.last.try_lock().ok()?;
         let current = |answer: &&Answer<T>| answer.generation == self.generation.load(Ordering::SeqCst);
         last.as_ref().filter(current).filter(|answer| answer.error.is_none())?.value.clone()
     }
 
     /// The last good answer, whatever became of it since.
-    pub(super) async fn known(&self) -> Option<Arc<T>> {
+    pub(super) async fn last_good(&self) -> Option<Arc<T>> {
         self.last.lock().await.as_ref()?.value.clone()
     }
 
     /// Goes on from what was kept elsewhere, and is so old by now.
-    pub(super) fn keep(&self, value: Arc<T>, aged: Duration) {
+    pub(super) fn restore(&self, value: Arc<T>, aged: Duration) {
         if let Ok(mut last) = self.last.try_lock() {
             let (generation, at) = (self.generation.load(Ordering::SeqCst), Instant::now());
             *last = Some(Answer { generation, at, aged, value: Some(value), error: None, failures: 0 });

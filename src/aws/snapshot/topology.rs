@@ -14,7 +14,7 @@ use std::{
 
 use super::{
     MaxAge,
-    table::{Table, go_on},
+    table::{Table, restore_if_any},
 };
 use crate::aws::{
     Aws, AwsError, Credentials, EndpointService, Region, RouteTable, Subnet, Vpc, VpcDns, VpcId, VpcListing,
@@ -55,10 +55,10 @@ impl Topology {
     }
 }
 
-/// What these tables keep, as [`Kept`](super::Kept).
+/// The state of these tables, as in [`SnapshotState`](super::SnapshotState).
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the tables say what is in them")]
-pub struct TopologyContents {
+pub struct TopologyState {
     pub vpcs: Option<Arc<BTreeMap<VpcId, VpcListing>>>,
     pub dns: BTreeMap<VpcId, Arc<Option<VpcDns>>>,
     pub subnets: Option<Arc<Vec<Subnet>>>,
@@ -97,20 +97,20 @@ impl TopologyTables {
     }
 
     /// Another VPC is covered: the pages lack it.
-    pub(super) fn cover(&self) {
+    pub(super) fn invalidate_pages(&self) {
         self.vpcs.invalidate();
         self.subnets.invalidate();
         self.route_tables.invalidate();
     }
 
     /// A VPC is covered no more.
-    pub(super) fn uncover(&self, vpc: &VpcId) {
+    pub(super) fn exclude_vpc(&self, vpc: &VpcId) {
         self.dns().remove(vpc);
     }
 
     /// The pages are read anew from now on, and the DNS attributes of those VPCs whose turn it is.
     pub(super) fn resync(&self) {
-        self.cover();
+        self.invalidate_pages();
         let mut dns = self.dns();
         dns.values_mut().for_each(|dns| dns.resyncs = dns.resyncs.saturating_add(1));
         let ages = dns.iter().map(|(vpc, dns)| (vpc.clone(), dns.resyncs)).collect();
@@ -123,7 +123,7 @@ impl TopologyTables {
     }
 
     /// Reads one VPC anew: its rows of the pages, and its DNS attributes when they are asked for next.
-    pub(super) async fn reread(&self, (aws, region): (&dyn Aws, &Region), vpc: &VpcId) {
+    pub(super) async fn read_vpc_again(&self, (aws, region): (&dyn Aws, &Region), vpc: &VpcId) {
         let ids = BTreeSet::from([vpc.clone()]);
         if let Some(dns) = self.dns().get(vpc) {
             dns.table.invalidate();
@@ -163,25 +163,25 @@ impl TopologyTables {
         ]
     }
 
-    pub(super) fn kept(&self) -> TopologyContents {
-        TopologyContents {
-            vpcs: self.vpcs.kept(),
-            dns: self.dns().iter().filter_map(|(vpc, dns)| Some((vpc.clone(), dns.table.kept()?))).collect(),
-            subnets: self.subnets.kept(),
-            route_tables: self.route_tables.kept(),
-            services: self.services.kept(),
+    pub(super) fn state(&self) -> TopologyState {
+        TopologyState {
+            vpcs: self.vpcs.current(),
+            dns: self.dns().iter().filter_map(|(vpc, dns)| Some((vpc.clone(), dns.table.current()?))).collect(),
+            subnets: self.subnets.current(),
+            route_tables: self.route_tables.current(),
+            services: self.services.current(),
         }
     }
 
-    pub(super) fn keep(&self, kept: TopologyContents, aged: Duration) {
-        let TopologyContents { vpcs, dns, subnets, route_tables, services } = kept;
-        go_on(&self.vpcs, vpcs, aged);
+    pub(super) fn restore(&self, kept: TopologyState, aged: Duration) {
+        let TopologyState { vpcs, dns, subnets, route_tables, services } = kept;
+        restore_if_any(&self.vpcs, vpcs, aged);
         for (vpc, kept) in dns {
-            self.dns_of(&vpc).keep(kept, aged);
+            self.dns_of(&vpc).restore(kept, aged);
         }
-        go_on(&self.subnets, subnets, aged);
-        go_on(&self.route_tables, route_tables, aged);
-        go_on(&self.services, services, aged);
+        restore_if_any(&self.subnets, subnets, aged);
+        restore_if_any(&self.route_tables, route_tables, aged);
+        restore_if_any(&self.services, services, aged);
     }
 
     /// A VPC with its DNS attributes; `None` when there is no such VPC.

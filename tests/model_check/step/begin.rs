@@ -11,7 +11,7 @@ use private_genai_operator::{
         network::NetworkKey,
     },
     app::{self, NetworkOffer, NetworkView, RecordedFacts, decide::NetworkBinding},
-    aws::{MaxAge, TableContents},
+    aws::{MaxAge, SnapshotState},
     engine::{Freshness, Pass, Released, is_held},
     identity::is_retained,
     index::is_implicit,
@@ -219,7 +219,7 @@ impl Scenario {
         let operator = &mut next.operators[number];
         // What another operator writes does not make our tables stale: whoever looks after a place has them read.
         operator.kept =
-            Arc::new(TableContents { topology: operator.kept.topology.clone(), ..TableContents::default() });
+            Arc::new(SnapshotState { topology: operator.kept.topology.clone(), ..SnapshotState::default() });
         let (seen_to, subject) = match departed {
             Released::App(identity) => {
                 let mut retained = || {

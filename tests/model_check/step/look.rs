@@ -38,15 +38,15 @@ pub(super) fn with_snapshot<T>(
     let snapshots = Snapshots::new(aws, installation(), region());
     let snapshot = snapshots.region(&region());
     for vpc in &operator.covered {
-        snapshot.cover(vpc);
+        snapshot.include_vpc(vpc);
     }
-    snapshot.keep((*operator.kept).clone(), AGED);
+    snapshot.restore((*operator.kept).clone(), AGED);
     if let Some(key) = key {
-        snapshot.cover(&key.vpc);
+        snapshot.include_vpc(&key.vpc);
         operator.covered.insert(key.vpc.clone());
     }
     let seen = block_on(look(&snapshot)).expect("nothing makes a look fail here");
-    let kept = snapshot.kept();
+    let kept = snapshot.state();
     if kept != *operator.kept {
         operator.kept = Arc::new(kept);
     }

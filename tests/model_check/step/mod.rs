@@ -20,7 +20,7 @@ use std::{collections::BTreeSet, time::Duration};
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use private_genai_operator::{
     api::network::NetworkKey,
-    aws::{Caller, TableContents},
+    aws::{Caller, SnapshotState},
     engine::{PassAction, Settings},
     governance::Governance,
     guard::{Globs, ImplicitNetworks},
@@ -119,7 +119,7 @@ pub fn successors(scenario: &Scenario, state: &State) -> Vec<(Action, Result<Sta
         for worker in workers(state, number) {
             let begun = scenario.begin(state, number, &worker, false).transpose();
             found.extend(begun.map(|next| (Action::Begin(number, worker.clone()), next)));
-            if *operator.kept != TableContents::default() {
+            if *operator.kept != SnapshotState::default() {
                 let begun = scenario.begin(&state.resync(number, false), number, &worker, true).transpose();
                 found.extend(begun.map(|next| (Action::Resync(number, worker.clone()), next)));
             }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use private_genai_operator::{
-    aws::{TableContents, TopologyContents},
+    aws::{SnapshotState, TopologyState},
     engine::Memory,
 };
 
@@ -54,8 +54,8 @@ impl State {
         let mut next = self.clone();
         let operator = &mut next.operators[number];
         // All scenarios leave the shape of the VPC as it is: reading it anew would show the same.
-        let topology = if all { TopologyContents::default() } else { operator.kept.topology.clone() };
-        operator.kept = Arc::new(TableContents { topology, ..TableContents::default() });
+        let topology = if all { TopologyState::default() } else { operator.kept.topology.clone() };
+        operator.kept = Arc::new(SnapshotState { topology, ..SnapshotState::default() });
         next
     }
 }

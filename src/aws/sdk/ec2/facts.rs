@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_of_somebody_else_without_an_address_keeps_nobody_from_seeing_the_others() {
+    fn a_foreign_interface_without_an_address_does_not_hide_the_others() {
         let wire = types::NetworkInterface::builder()
             .network_interface_id("eni-0123456789abcdef0")
             .subnet_id("subnet-0abc1234")

@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_of_others_that_is_named_in_a_way_of_its_own_is_a_rule_like_others_and_is_revoked_by_that_name() {
+    fn a_foreign_group_that_is_named_in_another_way_is_revoked_by_that_name() {
         for pair in
             [UserIdGroupPair::builder().group_name("default"), UserIdGroupPair::builder().group_id("sg-of-others")]
         {

@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn an_environment_that_cannot_be_decrypted_is_told_from_an_empty_one_by_its_code_alone() {
+    fn an_environment_that_cannot_be_decrypted_differs_from_an_empty_one_by_a_code() {
         let environment = |environment: types::EnvironmentResponse| {
             listing(&wire().environment(environment).build()).expect("a function").unreadable_environment
         };
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_is_altered_where_it_is_another_than_in_a_new_function_however_aws_shows_that() {
+    fn a_setting_is_altered_where_it_differs_from_that_of_a_new_function() {
         let altered = |function: types::builders::FunctionConfigurationBuilder| {
             listing(&function.build()).expect("a function").altered.into_iter().collect::<Vec<_>>()
         };
