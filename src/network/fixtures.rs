@@ -5,20 +5,22 @@ use std::{
     time::Duration,
 };
 
-use super::{Demand, Desired, Observed, OtherFunctions, Requester, Service};
+use super::{Demand, Desired, Observed, OtherFunctions, Requester, Service, plan};
 use crate::{
+    api::condition::{ConditionType, Leg, LegState, Reason},
     aws::{
-        AddressFamilies, Caller, EndpointService, EndpointState, InterfaceHolder, InterfaceState, NetworkInterface,
-        Partition, Peer, Protocol, RouteTable, RouteTarget, Rule, SecurityGroup, SecurityGroupId, Subnet, SubnetId,
-        Tenancy, Topology, Vpc, VpcDns, VpcEndpoint, VpcEndpointId, VpcId, ZoneName,
+        AddressFamilies, AwsError, Caller, Ec2Write, EndpointService, EndpointState, Failure, InterfaceHolder,
+        InterfaceState, NetworkInterface, Partition, Peer, Protocol, RouteTable, RouteTarget, Rule, SecurityGroup,
+        SecurityGroupId, Subnet, SubnetId, Tenancy, Topology, Vpc, VpcDns, VpcEndpoint, VpcEndpointId, VpcId, Write,
+        ZoneName,
     },
-    engine::Settings,
+    engine::{EndpointHistory, Settings},
     governance::Governance,
     guard::{Globs, ImplicitNetworks},
     identity::{
         ENDPOINTS_GROUP, FUNCTIONS_GROUP, NetworkIdentity, TAG_COMPONENT, TAG_OWNER, TAG_PRIVATE_DNS, TAG_SERVICE,
     },
-    plan::Unread,
+    plan::{Plan, Source, Step, Unread},
     policy::ModelId,
 };
 
@@ -236,4 +238,61 @@ pub(super) fn with_endpoints(endpoints: Vec<VpcEndpoint>) -> Observed {
 /// Everything is as [`desired`] wants it.
 pub(super) fn at_rest() -> Observed {
     with_endpoints(vec![endpoint(1)])
+}
+
+pub(super) fn decided(observed: &Observed) -> Plan {
+    plan(&desired(), observed, &EndpointHistory::default())
+}
+
+/// The writes of a plan, in order.
+pub(super) fn writes(plan: Plan) -> Vec<Write> {
+    plan.steps.into_iter().map(|step| step.write).collect()
+}
+
+pub(super) fn leg(plan: &Plan, kind: ConditionType) -> &Leg {
+    plan.legs.iter().find(|leg| leg.kind == kind).expect("the leg")
+}
+
+pub(super) fn endpoints_leg(plan: &Plan) -> (LegState, Reason) {
+    let leg = leg(plan, ConditionType::EndpointsReady);
+    (leg.state, leg.reason)
+}
+
+pub(super) fn operations(plan: &Plan) -> Vec<&'static str> {
+    plan.steps.iter().map(|step| step.write.operation().name).collect()
+}
+
+pub(super) fn unread(source: Source) -> Unread {
+    let mut unread = Unread::default();
+    unread.take::<()>(source, Err(denied())).expect("no matter of credentials");
+    unread
+}
+
+pub(super) fn denied() -> AwsError {
+    AwsError {
+        service: "ec2",
+        operation: "SomeCall",
+        failure: Failure::AccessDenied,
+        code: Some("UnauthorizedOperation".to_owned()),
+        message: "no".to_owned(),
+        request_id: None,
+    }
+}
+
+/// Only the two rules that are the path are ever granted.
+pub(super) fn grants_nothing_but_the_path(steps: &[Step]) -> bool {
+    steps.iter().all(|step| match &step.write {
+        Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress { group, rules }) => {
+            *group == group_id(FUNCTIONS_GROUP) && *rules == https(ENDPOINTS_GROUP)
+        }
+        Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { group, rules }) => {
+            *group == group_id(ENDPOINTS_GROUP) && *rules == https(FUNCTIONS_GROUP)
+        }
+        _ => true,
+    })
+}
+
+/// The placement of the network is refused. All refusals have the same consequences.
+pub(super) fn refuse(observed: &mut Observed) {
+    observed.topology.vpcs.get_mut(&vpc_id()).expect("the VPC").tenancy = Tenancy::Other("dedicated".into());
 }

@@ -1,11 +1,16 @@
-//! Roles that apps left to the network when they went. Lambda may need such a role to release network interfaces.
+//! Roles that apps handed over to the network when they went, and interfaces that Lambda left behind. Lambda may need such a role to
+//! release network interfaces.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::interfaces::{Interfaces, held_by_lambda};
 use crate::{
-    aws::{FunctionName, InterfaceHolder, NetworkInterface, NetworkInterfaceId, Role, RoleName},
+    api::condition::ConditionType,
+    aws::{Ec2Write, FunctionName, InterfaceHolder, NetworkInterface, NetworkInterfaceId, Role, RoleName},
+    governance::Governance,
     identity::HandOver,
+    network::Observed,
+    plan::{Plan, Source},
 };
 
 /// Whether other functions are on a network when a function goes.
@@ -78,3 +83,29 @@ pub fn can_be_deleted(
     let named = interfaces_that_need(&role.name, interfaces, OtherFunctions::Present);
     named.is_empty() && (other_functions == OtherFunctions::Present || kept_for.is_over(&held_by_lambda(interfaces)))
 }
+
+/// Plans what apps that are gone left to the network. Interfaces that Lambda left behind are deleted. A role is deleted with the last
+/// interface that needs it, and restricted to interfaces until then. Nothing is ever built here, so the room stands on nothing.
+pub(super) fn plan(observed: &Observed, governance: &Governance, plan: &mut Plan) {
+    let (leg, interfaces) = (ConditionType::SecurityGroupsReady, &observed.function_interfaces);
+    for interface in &observed.left_interfaces {
+        plan.step(leg, Ec2Write::DeleteNetworkInterface { interface: interface.clone() });
+    }
+    let unread = observed.unread.of(Source::Interfaces);
+    if !observed.handed_over_roles.is_empty() {
+        plan.unread(leg, unread);
+        plan.unread(leg, observed.unread.of(Source::Functions));
+    }
+    for role in &observed.handed_over_roles {
+        let is_over = HandOver::from_tags(&role.tags)
+            .is_some_and(|kept_for| can_be_deleted(role, &kept_for, interfaces, observed.other_functions));
+        if is_over && unread.is_none() {
+            plan.delete_role(leg, role, governance);
+        } else {
+            plan.restrict_to_interfaces(leg, role, governance);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

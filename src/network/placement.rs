@@ -4,12 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Desired, Observed, Service};
 use crate::{
-    api::condition::Reason,
+    api::condition::{ConditionType, Leg, Reason},
     aws::{
         EndpointService, EndpointState, RouteTable, RouteTarget, Subnet, SubnetId, Tenancy, Topology, VpcEndpoint,
         VpcId, ZoneName,
     },
+    plan::{Creation, Plan, Source},
 };
+
+const LEG: ConditionType = ConditionType::VpcReady;
 
 /// The free addresses that a subnet needs before its first interface of ours: one for the endpoint's interface, one for the
 /// interface that functions share.
@@ -42,11 +45,33 @@ pub(super) struct Placement {
     pub private_dns_is_safe: bool,
 }
 
+/// Plans nothing: reports whether the VPC can carry the path. Rooms that stand on the placement are created where every service has one.
+pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) -> Creation {
+    if let Some(error) = observed.unread.of(Source::Topology) {
+        plan.unread(LEG, Some(error));
+        return Creation::Stopped;
+    }
+    let refusal = Service::ALL.iter().find_map(|service| place(desired, observed, *service).err());
+    let is_placed = refusal.is_none() && !observed.unread.lacks(Source::Roles);
+    plan.legs.push(match refusal {
+        Some(refusal) => Leg::blocked(LEG, refusal.reason, refusal.message),
+        None => Leg::met(LEG, format!("VPC {} can carry the private path.", desired.identity.vpc)),
+    });
+    if is_placed { Creation::Allowed } else { Creation::Stopped }
+}
+
+/// The placement of the endpoint of a service; `None` where it is refused or cannot be decided. Without the roles nobody knows who
+/// demands the network, and where.
+pub(super) fn of(desired: &Desired, observed: &Observed, service: Service) -> Option<Placement> {
+    let is_read = [Source::Topology, Source::Roles].iter().all(|source| !observed.unread.lacks(*source));
+    if is_read { place(desired, observed, service).ok() } else { None }
+}
+
 /// Chooses subnets for the endpoint of a service.
 ///
 /// # Guarantees
 /// The subnets of an existing endpoint are kept, so the choice is stable.
-pub(super) fn place(desired: &Desired, observed: &Observed, service: Service) -> Result<Placement, PlacementRefusal> {
+fn place(desired: &Desired, observed: &Observed, service: Service) -> Result<Placement, PlacementRefusal> {
     let id = &desired.identity.vpc;
     let region = &desired.identity.region;
     let vpc = observed.vpc().ok_or_else(|| {
