@@ -106,16 +106,16 @@ impl Operator {
         }
         let statements: Vec<Value> = statements
             .into_iter()
-            .filter(|(reach, _)| !self.vpcs.is_empty() || !matches!(reach, ResourceScope::Vpcs | ResourceScope::InVpcs))
-            .map(|(reach, actions)| self.statement(reach, &actions))
+            .filter(|(scope, _)| !self.vpcs.is_empty() || !matches!(scope, ResourceScope::Vpcs | ResourceScope::InVpcs))
+            .map(|(scope, actions)| self.statement(scope, &actions))
             .collect();
         json!({"Version": "2012-10-17", "Statement": statements})
     }
 
-    fn statement(&self, reach: ResourceScope, actions: &[String]) -> Value {
-        let (resources, condition) = self.limits(reach);
+    fn statement(&self, scope: ResourceScope, actions: &[String]) -> Value {
+        let (resources, condition) = self.limits(scope);
         let mut statement = json!({
-            "Sid": format!("{reach:?}"),
+            "Sid": format!("{scope:?}"),
             "Effect": "Allow",
             "Action": one_or_many(actions),
             "Resource": one_or_many(&resources),
@@ -126,7 +126,7 @@ impl Operator {
         statement
     }
 
-    fn limits(&self, reach: ResourceScope) -> (Vec<String>, Option<Value>) {
+    fn limits(&self, scope: ResourceScope) -> (Vec<String>, Option<Value>) {
         let Self { installation, partition, account, vpcs, boundary } = self;
         let ec2 = |kind: &str| format!("arn:{partition}:ec2:*:{account}:{kind}/*");
         let vpcs: Vec<String> = vpcs.iter().map(|vpc| format!("arn:{partition}:ec2:*:{account}:vpc/{vpc}")).collect();
@@ -139,7 +139,7 @@ impl Operator {
         let tagged = |key: &str| Some(json!({"StringEquals": ours(key)}));
         // Another installation's functions and log groups have names that begin so too.
         let not_of_others = || json!({"StringEqualsIfExists": ours("aws:ResourceTag")});
-        match reach {
+        match scope {
             ResourceScope::Look => (vec!["*".to_owned()], None),
             ResourceScope::Vpcs => (vpcs, None),
             ResourceScope::AroundNewEndpoint => {

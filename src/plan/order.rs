@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn a_group_is_deleted_after_rules_that_name_it_and_attached_after_its_rules_are_exact() {
+    fn a_group_goes_after_rules_that_name_it_and_is_attached_after_its_own_are_exact() {
         let delete = Write::Ec2(Ec2Write::DeleteSecurityGroup { group: group("sg-00000002") });
         let revoke = |id: &str, peer: &str| {
             Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group: group(id), rules: rules(peer) })
