@@ -49,6 +49,11 @@ impl<'a> Description<'a> {
         }
     }
 
+    /// Whether the change creates what AWS allows once under its name: AWS refuses a second one.
+    pub fn creates_by_name(&self) -> bool {
+        self.effect == Effect::Creates && self.kind != ResourceKind::NewEndpoint
+    }
+
     /// Whether the change needs that the other one, which creates the same resource, is done.
     pub fn is_of_what_is_created_by(&self, creation: &Self) -> bool {
         creation.effect == Effect::Creates

@@ -14,7 +14,7 @@ use super::{
     effects::{Effects, Novelty, REMEMBERED_FOR},
 };
 use crate::{
-    aws::{AwsError, Class, Ec2Write, Failure, IamWrite, LambdaWrite, LogsWrite, Write},
+    aws::{AwsError, Class, Failure, Write},
     plan::{Plan, Step},
 };
 
@@ -69,7 +69,7 @@ impl Refusals {
     /// created and AWS does not show yet, or by somebody else.
     #[must_use]
     pub fn judged(&self, object: &str, write: &Write, error: AwsError) -> AwsError {
-        if error.failure != Failure::AlreadyExists || !creates_by_name(write) {
+        if error.failure != Failure::AlreadyExists || !write.describe().creates_by_name() {
             return error;
         }
         let now = Instant::now();
@@ -131,50 +131,10 @@ impl Refusals {
     }
 }
 
-/// The write creates what AWS allows once under its name.
-fn creates_by_name(write: &Write) -> bool {
-    match write {
-        Write::Ec2(Ec2Write::CreateSecurityGroup { .. })
-        | Write::Iam(IamWrite::CreateRole { .. })
-        | Write::Logs(LogsWrite::CreateLogGroup { .. })
-        | Write::Lambda(LambdaWrite::CreateFunction(_)) => true,
-        Write::Ec2(
-            Ec2Write::CreateVpcEndpoint(_)
-            | Ec2Write::AuthorizeSecurityGroupIngress { .. }
-            | Ec2Write::AuthorizeSecurityGroupEgress { .. }
-            | Ec2Write::RevokeSecurityGroupIngress { .. }
-            | Ec2Write::RevokeSecurityGroupEgress { .. }
-            | Ec2Write::DeleteSecurityGroup { .. }
-            | Ec2Write::DeleteNetworkInterface { .. }
-            | Ec2Write::ModifyVpcEndpoint { .. }
-            | Ec2Write::DeleteVpcEndpoints { .. }
-            | Ec2Write::CreateTags { .. },
-        )
-        | Write::Iam(
-            IamWrite::PutRolePermissionsBoundary { .. }
-            | IamWrite::UpdateAssumeRolePolicy { .. }
-            | IamWrite::PutRolePolicy { .. }
-            | IamWrite::DeleteRolePolicy { .. }
-            | IamWrite::DetachRolePolicy { .. }
-            | IamWrite::TagRole { .. }
-            | IamWrite::UntagRole { .. }
-            | IamWrite::DeleteRole { .. },
-        )
-        | Write::Logs(
-            LogsWrite::PutRetentionPolicy { .. } | LogsWrite::TagResource { .. } | LogsWrite::DeleteLogGroup { .. },
-        )
-        | Write::Lambda(
-            LambdaWrite::UpdateFunctionConfiguration { .. }
-            | LambdaWrite::UpdateFunctionCode { .. }
-            | LambdaWrite::DeleteFunction { .. }
-            | LambdaWrite::TagResource { .. },
-        ) => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::aws::{Ec2Write, IamWrite, LogsWrite};
 
     fn failed(failure: Failure) -> AwsError {
         AwsError { service: "iam", operation: "", failure, code: None, message: String::new(), request_id: None }
