@@ -1,13 +1,13 @@
 //! Keeps the apps true: finds the network, looks at AWS, acts, and tells in the status.
 
-use std::{cell::RefCell, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use kube::{Api, Resource as _, ResourceExt as _, api::PostParams, runtime::controller::Action};
 
 use super::{
     Desired, NetworkOffer, NetworkView, Probes,
-    decide::{NetworkBinding, Principal, accepted_leg, begins, decide, identity, is_in_doubt, learn, network_binding},
-    observe::{observe, subnets_refused},
+    decide::{AppPass, NetworkBinding, Principal, accepted_leg, identity, is_in_doubt, network_binding},
+    observe::subnets_refused,
     probing::{Probe, ProbeReadiness},
     removal::remove,
     report::{Report, looks},
@@ -20,7 +20,7 @@ use crate::{
     },
     aws::Class,
     engine::{
-        Attempt, Context, Converged, Error, Guarded, Pace, Part, ReadBy, Refused, add_finalizer, converge,
+        Attempt, Context, Converged, Error, Guarded, Observation, Pace, Part, ReadBy, Refused, add_finalizer, converge,
         explain_unreadable, is_held, tell_refused,
     },
     identity::AppIdentity,
@@ -168,30 +168,18 @@ async fn keep(
     if let Some(by) = ctx.requests.take(&ObjectName::App(AppName::of(object))) {
         ask_again(&desired.identity, by, ctx).await;
     }
-    let principal = RefCell::new(Principal::of(recorded));
-    begins(&desired, &mut ctx.memory());
-    let found = RefCell::new(None);
     let uid = object.uid().unwrap_or_default();
-    let pass = converge(
-        &uid,
-        &snapshot,
-        ctx,
-        async |fresh| {
-            let given = principal.borrow().given.clone();
-            observe(&snapshot, &desired, recorded, given, closely, fresh, &ctx.settings).await
-        },
-        |observed| {
-            found.borrow_mut().get_or_insert_with(|| observed.found());
-            decide(&desired, observed, suspended, &mut principal.borrow_mut(), &mut ctx.memory())
-        },
-        |write, result| {
-            learn(&desired.identity, write, result.as_ref(), &mut principal.borrow_mut(), &mut ctx.memory());
-            false
-        },
-    )
-    .await;
+    let mut subject = AppPass {
+        uid: uid.clone(),
+        desired: Arc::new(desired.clone()),
+        recorded: recorded.cloned(),
+        suspended,
+        read_detail: closely,
+        principal: Principal::of(recorded),
+    };
+    let pass = converge(&mut subject, &snapshot, ctx).await;
     // What only a closer look shows was not seen: the next attempt takes that look, or its failure would be forgotten.
-    let unread = pass.observed.is_none() || !pass.plan.unread.is_empty();
+    let unread = matches!(pass.observation, Observation::Unobserved(_)) || !pass.plan.unread.is_empty();
     if unread
         && pass.errors.iter().any(|error| error.failure.class() == Class::UserMustAct)
         && let Some(look) = look
@@ -205,11 +193,13 @@ async fn keep(
         (_, pace) => pace,
     };
     let news = pass.news();
-    let Converged { observed, plan, errors, .. } = pass;
-    let Some(observed) = observed else {
-        let error = errors.first().unwrap_or_else(|| unreachable!("a pass without observation ends with an error"));
-        report.legs.extend(view.legs);
-        return Ok(report.unseen(error, pace).await?.into());
+    let Converged { observation, plan, errors, .. } = pass;
+    let (first, observed) = match observation {
+        Observation::Observed { first, last } => (first, last),
+        Observation::Unobserved(error) => {
+            report.legs.extend(view.legs);
+            return Ok(report.unseen(&error, pace).await?.into());
+        }
     };
     let missed = if plan.unread.is_empty() {
         ctx.attempts.reset(&looks(object));
@@ -233,7 +223,7 @@ async fn keep(
     report.legs.extend(told);
     report.facts.observe(&desired.identity, &observed, recorded);
     report.done = news;
-    report.found = found.into_inner().unwrap_or_default();
+    report.found = first.as_ref().unwrap_or(&observed).found();
     report.was_settled = ctx.settled.is_same(&uid, Part::Everything, &desired.lasting());
     let is_clean = errors.is_empty() && plan.steps.is_empty();
     if is_clean && report.legs.iter().all(|leg| leg.state == LegState::Met) {

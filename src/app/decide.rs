@@ -1,30 +1,29 @@
 //! Decides about apps: by the objects that there are, what AWS showed, and what is remembered. Pure, synchronous, total; the
 //! controller around it looks, writes and tells.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{collections::BTreeSet, sync::Arc};
 
-use kube::{Resource as _, ResourceExt as _};
+use kube::ResourceExt as _;
 
 use super::{
-    AppDeletion, Desired, Observed, RetainedApp,
+    Desired, Observed,
     network_view::{NetworkView, name_conflict, not_allowed, unreadable, waiting},
-    plan, retain, teardown,
+    observe::observe,
+    plan,
 };
 use crate::{
     api::{
-        AppName, PrivateGenAIApp,
+        PrivateGenAIApp,
         app::{App, AppNetworkStatus, FunctionStatus},
         condition::{ConditionType, Leg, Reason, find},
         network::NetworkKey,
     },
-    aws::{AwsError, IamWrite, LambdaWrite, LogsWrite, Role, RoleName, Write, Written},
-    engine::{Guarded, Memory, Replaceable, Settings, Unseen},
-    governance::Governance,
+    aws::{AwsError, IamWrite, LambdaWrite, LogsWrite, Snapshot, Write, Written},
+    engine::{Freshness, Knowledge, Memory, PassSubject, Reaction, Replaceable, Settings, Unseen},
     identity::{AppIdentity, is_retained},
     index::{Admission, Index, implicit_name},
     network::{VpcOwnership, ownership::ForeignMark},
     plan::{Plan, Source, Step, stands_on},
-    policy::app_of_role,
 };
 
 /// What an app stands on, by the objects that there are.
@@ -118,48 +117,79 @@ impl Principal {
     }
 }
 
-/// A pass begins for an app that should be there: nothing of it is retained any more.
-pub fn begins(desired: &Desired, memory: &mut Memory) {
-    memory.seen(&Unseen::RetainedRole(desired.identity.clone()));
+/// A pass over an app that should be there.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct AppPass {
+    /// The uid of the object.
+    pub uid: String,
+    /// The resources that should be there.
+    pub desired: Arc<Desired>,
+    /// The function as the status records it.
+    pub recorded: Option<FunctionStatus>,
+    /// The app is suspended: nothing is written for it.
+    pub suspended: bool,
+    /// The function is read by its name, whatever the tables show.
+    pub read_detail: bool,
+    /// The principal of the function.
+    pub principal: Principal,
 }
 
-/// Decides about an app that should be there.
-pub fn decide(
-    desired: &Desired,
-    observed: &Observed,
-    suspended: bool,
-    principal: &mut Principal,
-    memory: &mut Memory,
-) -> Plan {
-    if observed.role.is_some() {
-        memory.seen(&Unseen::Role(desired.identity.clone()));
+impl PassSubject for AppPass {
+    type Observed = Observed;
+
+    fn key(&self) -> String {
+        self.uid.clone()
     }
-    principal.found = observed.role.as_ref().map(|role| role.id.clone());
-    let mut plan = plan(desired, observed);
-    // Whose the VPC is decides whether anything is written, and nothing else.
-    if let Some(error) = observed.unread.of(Source::SecurityGroups) {
-        plan.drop_steps(error);
-        return plan;
+
+    async fn observe(
+        &self,
+        snapshot: &Snapshot,
+        fresh: &Freshness,
+        known: &impl Knowledge,
+    ) -> Result<Observed, AwsError> {
+        let (recorded, given) = (self.recorded.as_ref(), self.principal.given.clone());
+        observe(snapshot, &self.desired, recorded, given, self.read_detail, fresh, known.index().settings()).await
     }
-    match &observed.ownership {
-        VpcOwnership::Ours => {}
-        VpcOwnership::Unmarked => wait_for_claim(&desired.identity, observed, &mut plan),
-        VpcOwnership::AnotherCluster(foreign) => return another_cluster(foreign),
+
+    fn decide(&mut self, observed: &Observed, _: &Index, memory: &mut Memory) -> Plan {
+        let identity = &self.desired.identity;
+        // An app that is there retains nothing.
+        memory.seen(&Unseen::RetainedRole(identity.clone()));
+        if observed.role.is_some() {
+            memory.seen(&Unseen::Role(identity.clone()));
+        }
+        self.principal.found = observed.role.as_ref().map(|role| role.id.clone());
+        let mut plan = plan(&self.desired, observed);
+        // Whose the VPC is decides whether anything is written, and nothing else.
+        if let Some(error) = observed.unread.of(Source::SecurityGroups) {
+            plan.drop_steps(error);
+            return plan;
+        }
+        match &observed.ownership {
+            VpcOwnership::Ours => {}
+            VpcOwnership::Unmarked => wait_for_claim(identity, observed, &mut plan),
+            VpcOwnership::AnotherCluster(foreign) => return another_cluster(foreign),
+        }
+        if self.suspended {
+            plan.suspend();
+        }
+        if plan.legs.iter().any(|leg| leg.reason == Reason::FunctionFailed)
+            && !plan.steps.is_empty()
+            && !memory.may_replace(Replaceable::Function(identity.clone()))
+        {
+            plan.postpone_replacement(ConditionType::FunctionReady);
+        }
+        plan
     }
-    if suspended {
-        plan.suspend();
+
+    fn learn(&mut self, write: &Write, result: Result<&Written, &AwsError>, memory: &mut Memory) -> Reaction {
+        learn(&self.desired.identity, write, result, &mut self.principal, memory);
+        Reaction::Continue
     }
-    if plan.legs.iter().any(|leg| leg.reason == Reason::FunctionFailed)
-        && !plan.steps.is_empty()
-        && !memory.may_replace(Replaceable::Function(desired.identity.clone()))
-    {
-        plan.postpone_replacement(ConditionType::FunctionReady);
-    }
-    plan
 }
 
 /// The VPC is another cluster's.
-fn another_cluster(foreign: &ForeignMark) -> Plan {
+pub(super) fn another_cluster(foreign: &ForeignMark) -> Plan {
     Plan { legs: vec![foreign.leg()], ..Plan::default() }
 }
 
@@ -191,8 +221,8 @@ fn wait_for_claim(identity: &AppIdentity, observed: &Observed, plan: &mut Plan) 
     }
 }
 
-/// Remembers what only answers tell.
-pub fn learn(
+/// Learns from AWS's answer to a write: a role that AWS may not show yet, and the role that the function was given.
+pub(super) fn learn(
     identity: &AppIdentity,
     write: &Write,
     result: Result<&Written, &AwsError>,
@@ -211,107 +241,6 @@ pub fn learn(
     }
 }
 
-/// Decides about an app that is to go with its resources. `is_back`: an object of its name is there again, from when on
-/// nothing is removed.
-pub fn decide_removal(
-    identity: &AppIdentity,
-    observed: &Observed,
-    is_back: bool,
-    governance: &Governance,
-    memory: &mut Memory,
-) -> Plan {
-    let role = Unseen::Role(identity.clone());
-    if observed.role.is_some() {
-        memory.seen(&role);
-    }
-    if is_back {
-        return Plan::default();
-    }
-    if let VpcOwnership::AnotherCluster(foreign) = &observed.ownership {
-        return another_cluster(foreign);
-    }
-    let mut plan = teardown(identity, observed, governance);
-    if plan.is_nothing() && memory.may_be_invisible(&role) {
-        plan.legs.push(not_listed_yet(identity));
-    }
-    plan
-}
-
-/// Decides about an app that is to go and leave its resources.
-pub fn decide_retention(
-    retention: &RetainedApp,
-    observed: &Observed,
-    principal: &mut Principal,
-    memory: &mut Memory,
-) -> Plan {
-    let identity = &retention.identity;
-    let unseen = Unseen::Role(identity.clone());
-    if observed.role.is_some() {
-        memory.seen(&unseen);
-    }
-    principal.found = observed.role.as_ref().map(|role| role.id.clone());
-    if let VpcOwnership::AnotherCluster(foreign) = &observed.ownership {
-        return another_cluster(foreign);
-    }
-    if memory.may_be_invisible(&Unseen::RetainedRole(identity.clone())) {
-        return Plan::default();
-    }
-    if observed.role.is_none() && memory.may_be_invisible(&unseen) {
-        return Plan { legs: vec![not_listed_yet(identity)], ..Plan::default() };
-    }
-    retain(retention, observed)
-}
-
-fn not_listed_yet(identity: &AppIdentity) -> Leg {
-    Leg::progressing(
-        ConditionType::ExecutionRoleReady,
-        Reason::RolePropagating,
-        format!("Role {} was created just now and is not listed yet; it is looked for again.", identity.role_name()),
-    )
-}
-
-/// An object of an app's name is there, whatever its state.
-pub fn is_back(identity: &AppIdentity, index: &Index) -> bool {
-    index.app(&AppName::from(identity)).is_some()
-}
-
-/// Right after a restart nobody remembers what was created just before it. An app of less than a minute on which no role
-/// was recorded may have one that IAM does not list yet. Times are in seconds.
-pub fn is_young_and_unseen(object: &Guarded<PrivateGenAIApp>, now: i64) -> bool {
-    const IAM_LISTS_WITHIN_SECONDS: i64 = 60;
-    let recorded = object.0.as_ref().ok().and_then(|app| app.status.as_ref()?.execution_role.as_ref()).is_some();
-    let created = object.meta().creation_timestamp.as_ref().map_or(0, |time| time.0.as_second());
-    // To a clock that is an hour behind the API server's, an app would be young for an hour.
-    !recorded && (now - created).abs() < IAM_LISTS_WITHIN_SECONDS
-}
-
-/// What an app is told while it is so young.
-pub fn too_young() -> Leg {
-    let message = "The app is so young that AWS may not list what was created for it; it is looked for again.";
-    Leg::progressing(ConditionType::ExecutionRoleReady, Reason::RolePropagating, message)
-}
-
-/// Where an app's resources are: where it says, and where the tags of roles say that it was.
-pub fn places(
-    object: &Guarded<PrivateGenAIApp>,
-    departing: &AppDeletion,
-    roles: &BTreeMap<RoleName, Role>,
-    settings: &Settings,
-) -> BTreeSet<AppIdentity> {
-    let (namespace, name) = (object.namespace().unwrap_or_default(), object.name_any());
-    let mut identities = BTreeSet::new();
-    identities.extend(departing.network.as_ref().map(|key| identity(object, key, settings)));
-    identities.extend(
-        roles
-            .values()
-            // What an earlier app of the name was to leave in another VPC is not this one's to take along.
-            .filter(|role| !is_retained(&role.tags))
-            .filter_map(|role| app_of_role(&settings.installation, role))
-            .filter(|identity| identity.namespace == namespace && identity.name == name),
-    );
-    identities
-}
-
 /// Which app an object is, on a network.
 pub fn identity(object: &impl kube::ResourceExt, key: &NetworkKey, settings: &Settings) -> AppIdentity {
     AppIdentity {
@@ -320,25 +249,5 @@ pub fn identity(object: &impl kube::ResourceExt, key: &NetworkKey, settings: &Se
         vpc: key.vpc.clone(),
         namespace: object.namespace().unwrap_or_default(),
         name: object.name_any(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
-    use kube::core::{ObjectMeta, error_boundary::InvalidObject};
-
-    use super::*;
-
-    #[test]
-    fn an_app_is_young_for_a_minute_also_where_clocks_differ_by_seconds_and_not_for_an_hour_where_they_differ_by_that()
-    {
-        let created = 1_700_000_000;
-        let creation_timestamp = Some(Time(Timestamp::from_second(created).expect("a time")));
-        let metadata = ObjectMeta { creation_timestamp, ..ObjectMeta::default() };
-        let object = kube::core::DeserializeGuard(Err(InvalidObject { error: "unreadable".to_owned(), metadata }));
-        for (later, young) in [(0, true), (59, true), (60, false), (3_600, false), (-5, true), (-3_600, false)] {
-            assert_eq!(is_young_and_unseen(&object, created + later), young, "{later} s after it was created");
-        }
     }
 }

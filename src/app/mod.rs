@@ -22,7 +22,7 @@ mod network_view;
 mod observe;
 mod observed;
 mod probing;
-mod removal;
+pub mod removal;
 mod report;
 mod retain;
 mod status;

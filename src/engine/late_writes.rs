@@ -149,7 +149,7 @@ mod tests {
     use crate::{
         api::condition::{ConditionType, Leg, Reason},
         aws::{Failure, IamWrite, Write},
-        plan::Plan,
+        engine::{Observation, Pass},
     };
 
     #[test]
@@ -165,16 +165,12 @@ mod tests {
         let place = |error: Option<AwsError>, waits: bool, wrote: bool| {
             let leg = Leg::progressing(ConditionType::ExecutionRoleReady, Reason::Deleting, "It goes.");
             let write = Write::Iam(IamWrite::DeleteRole { role: "pgai-a-b".parse().expect("a role name") });
-            LateWriteCheck::from(Converged::<()> {
-                observed: None,
-                plan: Plan { legs: waits.then_some(leg).into_iter().collect(), ..Plan::default() },
-                errors: error.into_iter().collect(),
-                done: wrote.then_some(write).into_iter().collect(),
-                held_back: BTreeSet::new(),
-                repeated: BTreeSet::new(),
-                without_effect: BTreeSet::new(),
-                changed: Vec::new(),
-            })
+            let mut pass = Pass::default();
+            pass.plan.legs.extend(waits.then_some(leg));
+            pass.done.extend(wrote.then_some(write));
+            let observation = Observation::Observed { first: None, last: () };
+            let ended = Converged::of(pass, observation, BTreeSet::new());
+            LateWriteCheck::from(Converged { errors: error.into_iter().collect(), ..ended })
         };
         assert_eq!(place(None, false, false), LateWriteCheck::NothingLeft);
         assert_eq!(place(None, true, false), LateWriteCheck::Removing);

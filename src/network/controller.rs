@@ -1,6 +1,6 @@
 //! Keeps the networks true: gathers what the apps demand, looks at AWS, acts, and tells in the status.
 
-use std::{cell::Cell, sync::Arc};
+use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
@@ -10,13 +10,12 @@ use kube::{
 };
 
 use super::{
-    Interfaces, Observed,
+    Observed,
     decide::{
-        Acceptance, Outcome, acceptance, decide, decide_after, ends, is_back, is_refused, is_to_be_held,
-        is_to_be_recorded, learn, leaves_everything, not_allowed, outcome, wanted,
+        Acceptance, LateWritePass, NetworkPass, Outcome, acceptance, ends, is_refused, is_taken_up, is_to_be_held,
+        is_to_be_recorded, leaves_everything, not_allowed, observe_place, outcome, wanted,
     },
     interfaces::group_in_use,
-    observe,
     ownership::{refusal_by_aws, refusal_by_objects},
     status,
 };
@@ -27,10 +26,10 @@ use crate::{
         condition::{ConditionType, Leg, LegState as LegStanding, Reason, is_true, wait_state},
         network::NetworkKey,
     },
-    aws::{AwsError, BeforeRepair, Ec2Write, EndpointState, Failure, SecurityGroupId, Snapshot, VpcEndpoint, Write},
+    aws::{AwsError, BeforeRepair, Failure, SecurityGroupId, Snapshot, Write},
     engine::{
-        Attempt, Context, Converged, Error, Freshness, Guarded, LateWriteCheck, Pace, Part, ReadBy, Released,
-        add_finalizer, apply_status, converge,
+        Attempt, Context, Converged, Error, Freshness, Guarded, LateWriteCheck, Observation, Pace, Part, ReadBy,
+        Released, add_finalizer, apply_status, converge,
         drift::{moves, repairs},
         explain_undecoded, explain_unreadable, is_held, observe_ready, remove_finalizer, stored, tell, tell_refused,
         without_values,
@@ -45,7 +44,7 @@ use crate::{
 /// # Errors
 /// The Kubernetes API's. AWS's become conditions.
 pub async fn reconcile(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: Arc<Context>) -> Result<Action, Error> {
-    let result = look_and_act(Arc::clone(&object), &ctx).await;
+    let result = Box::pin(look_and_act(Arc::clone(&object), &ctx)).await;
     tell_refused(ObjectKind::Network, result, &*object, &ctx).await
 }
 
@@ -243,7 +242,7 @@ async fn keep(
     if to_be_held || is_to_be_recorded(network, &ctx.settings) {
         // Before anything is created, so that nothing created is ever forgotten; and not before AWS was seen, so that a
         // network in a region that does not exist can be deleted, and one that is another's is not held.
-        let seen = match look(&snapshot, (key, &identity), false, &Freshness::default(), ctx).await {
+        let seen = match observe_place(&snapshot, (key, &identity), false, &Freshness::default(), ctx).await {
             Ok(seen) => seen,
             Err(error) => return unseen(api, network, ctx, &error).await,
         };
@@ -261,55 +260,31 @@ async fn keep(
             network = &recorded;
         }
     }
-    let asked = Cell::new(ctx.requests.take(&ObjectName::Network(network.name_any())));
-    if asked.get() == Some(ReadBy::Rows) {
+    let asked = ctx.requests.take(&ObjectName::Network(network.name_any()));
+    if asked == Some(ReadBy::Rows) {
         snapshot.reread_network(&key.vpc).await;
     }
-    let mut kept = None;
-    let mut found = None;
     let uid = network.uid().unwrap_or_default();
-    let mut pass = converge(
-        &uid,
-        &snapshot,
-        ctx,
-        async |fresh| {
-            let ending = ends(key, &ctx.index());
-            let observed = look(&snapshot, (key, &identity), ending, fresh, ctx).await?;
-            // Once: what this pass itself writes is not to be made again at its next look.
-            if asked.take().is_some() {
-                ctx.refusals.forget_about(&observed.names());
-            }
-            if ending && !ends(key, &ctx.index()) {
-                // An app came meanwhile: what it asks of the VPC was not looked at.
-                return look(&snapshot, (key, &identity), false, fresh, ctx).await;
-            }
-            Ok(observed)
-        },
-        |observed| {
-            found.get_or_insert_with(|| observed.endpoint_subnets());
-            decide(key, &identity, &caller, observed, &ctx.index(), &mut ctx.memory())
-        },
-        |write, result| {
-            if let (Write::Ec2(Ec2Write::DeleteSecurityGroup { group }), Err(error)) = (write, result)
-                && error.failure == Failure::InUse
-            {
-                kept = Some(group.clone());
-            }
-            learn(key, write, result.as_ref(), &mut ctx.memory())
-        },
-    )
-    .await;
-    let news = pass.news();
-    let Some(observed) = pass.observed.take() else {
-        let error =
-            pass.errors.first().unwrap_or_else(|| unreachable!("a pass without observation ends with an error"));
-        return unseen(api, network, ctx, error).await;
+    let mut subject = NetworkPass {
+        uid: uid.clone(),
+        key: key.clone(),
+        identity: identity.clone(),
+        caller: (*caller).clone(),
+        retry_refused: asked.is_some(),
+        group_in_use: None,
     };
+    let mut pass = converge(&mut subject, &snapshot, ctx).await;
+    let news = pass.news();
+    let (first, observed) = match pass.observation.clone() {
+        Observation::Observed { first, last } => (first, last),
+        Observation::Unobserved(error) => return unseen(api, network, ctx, &error).await,
+    };
+    let found = first.as_ref().unwrap_or(&observed).endpoint_subnets();
     if !pass.plan.unread.is_empty() && is_for_nobody(network, key, ctx) {
         delete(api, network).await?;
         return Ok(Pace::Rest);
     }
-    if let Some(leg) = what_keeps(kept, &observed, &snapshot).await {
+    if let Some(leg) = what_keeps(subject.group_in_use, &observed, &snapshot).await {
         // What keeps the group is told in its place, and its own pace is that of the wait.
         pass.errors.retain(|error| error.failure != Failure::InUse);
         pass.plan.steps.retain(|step| step.leg != leg.kind);
@@ -352,7 +327,7 @@ async fn keep(
     let repairs = if desired.as_ref().is_some_and(|desired| ctx.settled.is_same(&uid, Part::Everything, desired)) {
         // What a network writes to IAM is the end of roles that apps left to it, and no repair. Nor is it one that an endpoint
         // follows its VPC into a zone, where nobody changed the endpoint's own subnets.
-        let is_as_it_was = found.is_none_or(|found| ctx.settled.is_same(&uid, Part::EndpointSubnets, &found));
+        let is_as_it_was = ctx.settled.is_same(&uid, Part::EndpointSubnets, &found);
         let is_repair = |write: &&Write| write.operation().service == "ec2" && !(is_as_it_was && moves(write));
         repairs(&news.iter().filter(is_repair).cloned().collect::<Vec<_>>(), &BeforeRepair::default())
     } else {
@@ -384,7 +359,7 @@ async fn what_keeps(group: Option<SecurityGroupId>, observed: &Observed, snapsho
 /// somebody else sees to it: an object that stands for the VPC again, an app that will bring one up, or one whose role is
 /// there. Its VPC is [watched](Snapshot::watch).
 pub async fn check_late_writes(key: &NetworkKey, ctx: &Context) -> LateWriteCheck {
-    if is_back(key, &ctx.index()) {
+    if is_taken_up(key, &ctx.index()) {
         return LateWriteCheck::NothingLeft;
     }
     let caller = match ctx.snapshots.caller().await {
@@ -398,36 +373,10 @@ pub async fn check_late_writes(key: &NetworkKey, ctx: &Context) -> LateWriteChec
         vpc: key.vpc.clone(),
     };
     let snapshot = ctx.snapshots.region(&key.region);
-    let pass = converge(
-        key.vpc.as_str(),
-        &snapshot,
-        ctx,
-        async |fresh| {
-            let seen = look(&snapshot, (key, &identity), true, &fresh.but_of_roles(), ctx).await?;
-            let is_there = |endpoint: &VpcEndpoint| endpoint.state != EndpointState::Deleted;
-            if seen.security_groups.is_empty() && !seen.endpoints.iter().any(is_there) {
-                return Ok(seen);
-            }
-            // What is there is removed only if no role says whose it is.
-            look(&snapshot, (key, &identity), true, &Freshness::for_what_may_be_left(), ctx).await
-        },
-        |observed| decide_after(key, observed, &ctx.index()),
-        |_, _| false,
-    )
-    .await;
+    let mut subject = LateWritePass { key: key.clone(), identity };
+    let pass = converge(&mut subject, &snapshot, ctx).await;
     snapshot.exclude_endpoints_of(&key.vpc);
     pass.into()
-}
-
-async fn look(
-    snapshot: &Snapshot,
-    place: (&NetworkKey, &NetworkIdentity),
-    ends: bool,
-    fresh: &Freshness,
-    ctx: &Context,
-) -> Result<Observed, AwsError> {
-    let long_available = |interfaces: &Interfaces| ctx.memory().long_available(place.0, interfaces);
-    observe(snapshot, place.1, ends, fresh, long_available).await
 }
 
 /// Under what missed looks are counted.

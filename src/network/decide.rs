@@ -1,12 +1,12 @@
 //! Decides about networks: by the objects that there are, what AWS showed, and what is remembered. Pure, synchronous, total;
 //! the controller around it looks, writes and tells.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, mem};
 
 use kube::ResourceExt as _;
 
 use super::{
-    Demand, Desired, Observed, Requester, Service,
+    Demand, Desired, Interfaces, Observed, Requester, Service, observe,
     ownership::{mark_groups, refusal_by_aws},
     plan, teardown,
     users::{WithoutObject, apps_without_object, demands, has_object, user_names},
@@ -17,8 +17,11 @@ use crate::{
         condition::{ConditionType, Leg, Reason},
         network::NetworkKey,
     },
-    aws::{AwsError, Caller, Ec2Write, Failure, IamWrite, Write, Written},
-    engine::{Memory, Replaceable, Settings, Unseen, is_held},
+    aws::{
+        AwsError, Caller, Ec2Write, EndpointState, Failure, IamWrite, SecurityGroupId, Snapshot, VpcEndpoint, Write,
+        Written,
+    },
+    engine::{Freshness, Knowledge, Memory, PassSubject, Reaction, Replaceable, Settings, Unseen, is_held},
     identity::{NetworkIdentity, is_retained, missing_tags},
     index::{Index, IndexedApp, is_implicit},
     plan::{Plan, Source, listed},
@@ -68,49 +71,117 @@ pub fn not_allowed(network: &PrivateGenAINetwork, key: &NetworkKey, index: &Inde
     Some(Leg::blocked(ConditionType::Accepted, Reason::RegionNotAllowed, message))
 }
 
-/// Decides by what is demanded now: an app that came, or went, since the pass began counts.
-pub fn decide(
-    key: &NetworkKey,
-    identity: &NetworkIdentity,
-    caller: &Caller,
-    observed: &Observed,
-    index: &Index,
-    memory: &mut Memory,
-) -> Plan {
-    for group in &observed.security_groups {
-        memory.seen(&Unseen::SecurityGroup(key.clone(), group.id.clone()));
+/// A pass over a network that is accepted for its VPC.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NetworkPass {
+    /// The uid of the object.
+    pub uid: String,
+    /// The VPC.
+    pub key: NetworkKey,
+    /// The network in AWS.
+    pub identity: NetworkIdentity,
+    /// Who the operator is to AWS.
+    pub caller: Caller,
+    /// Somebody asked for this pass: refused writes may be made again after its first observation.
+    pub retry_refused: bool,
+    /// A security group that AWS refused to delete in this pass, because something uses it.
+    pub group_in_use: Option<SecurityGroupId>,
+}
+
+impl PassSubject for NetworkPass {
+    type Observed = Observed;
+
+    fn key(&self) -> String {
+        self.uid.clone()
     }
-    for endpoint in &observed.endpoints {
-        memory.seen(&Unseen::Endpoint(key.clone(), endpoint.id.clone()));
-    }
-    if let Some(leg) = refusal_by_aws(key, observed, index) {
-        return Plan { legs: vec![leg], ..Plan::default() };
-    }
-    // The app's own controller takes its role back; the network must not delete it meanwhile.
-    let mut observed = observed.clone();
-    observed.handed_over_roles.retain(|role| !has_object(role, key, index));
-    memory.learn(key, |hints| hints.observe(&observed));
-    let Some(desired) = wanted(key, identity, caller, &observed, index, memory) else {
-        let mut plan = teardown(&observed, &index.settings().governance);
-        if plan.is_nothing() && memory.may_be_invisible_in(key) {
-            plan.legs.push(Leg::progressing(
-                ConditionType::EndpointsReady,
-                Reason::EndpointPending,
-                "What was created just now is not listed yet; it is looked for again.",
-            ));
-            plan.legs.push(Leg::progressing(ConditionType::SecurityGroupsReady, Reason::Applying, "The same."));
+
+    async fn observe(
+        &self,
+        snapshot: &Snapshot,
+        fresh: &Freshness,
+        known: &impl Knowledge,
+    ) -> Result<Observed, AwsError> {
+        let place = (&self.key, &self.identity);
+        let ending = ends(&self.key, &known.index());
+        let observed = observe_place(snapshot, place, ending, fresh, known).await?;
+        if ending && !ends(&self.key, &known.index()) {
+            // An app came meanwhile. What it asks of the VPC was not read.
+            return observe_place(snapshot, place, false, fresh, known).await;
         }
-        return plan;
-    };
-    let mut plan = plan(&desired, &observed, &memory.hints(key));
-    mark_groups(&observed, &desired.owner, &mut plan);
-    tag_roles(key, &observed, index, &mut plan);
-    if plan.legs.iter().any(|leg| leg.reason == Reason::EndpointFailed)
-        && !memory.may_replace(Replaceable::Endpoints(key.clone()))
-    {
-        plan.postpone_replacement(ConditionType::EndpointsReady);
+        Ok(observed)
     }
-    plan
+
+    fn names_to_retry(&mut self, observed: &Observed) -> Vec<String> {
+        // Once: a later observation of this pass must not repeat the writes of this pass.
+        if mem::take(&mut self.retry_refused) { observed.names() } else { Vec::new() }
+    }
+
+    /// Decides by the demands of now: an app that came or went since the pass began counts.
+    fn decide(&mut self, observed: &Observed, index: &Index, memory: &mut Memory) -> Plan {
+        let Self { key, identity, caller, .. } = &*self;
+        for group in &observed.security_groups {
+            memory.seen(&Unseen::SecurityGroup(key.clone(), group.id.clone()));
+        }
+        for endpoint in &observed.endpoints {
+            memory.seen(&Unseen::Endpoint(key.clone(), endpoint.id.clone()));
+        }
+        if let Some(leg) = refusal_by_aws(key, observed, index) {
+            return Plan { legs: vec![leg], ..Plan::default() };
+        }
+        // The app's own controller takes its role back; the network must not delete it meanwhile.
+        let mut observed = observed.clone();
+        observed.handed_over_roles.retain(|role| !has_object(role, key, index));
+        memory.learn(key, |hints| hints.observe(&observed));
+        let Some(desired) = wanted(key, identity, caller, &observed, index, memory) else {
+            let mut plan = teardown(&observed, &index.settings().governance);
+            if plan.is_nothing() && memory.may_be_invisible_in(key) {
+                plan.legs.push(Leg::progressing(
+                    ConditionType::EndpointsReady,
+                    Reason::EndpointPending,
+                    "AWS does not list yet what was created a moment ago; the operator looks again.",
+                ));
+                plan.legs.push(Leg::progressing(
+                    ConditionType::SecurityGroupsReady,
+                    Reason::Applying,
+                    "AWS does not list yet what was created a moment ago; the operator looks again.",
+                ));
+            }
+            return plan;
+        };
+        let mut plan = plan(&desired, &observed, &memory.hints(key));
+        mark_groups(&observed, &desired.owner, &mut plan);
+        tag_roles(key, &observed, index, &mut plan);
+        if plan.legs.iter().any(|leg| leg.reason == Reason::EndpointFailed)
+            && !memory.may_replace(Replaceable::Endpoints(key.clone()))
+        {
+            plan.postpone_replacement(ConditionType::EndpointsReady);
+        }
+        plan
+    }
+
+    fn learn(&mut self, write: &Write, result: Result<&Written, &AwsError>, memory: &mut Memory) -> Reaction {
+        if let (Write::Ec2(Ec2Write::DeleteSecurityGroup { group }), Err(error)) = (write, result)
+            && error.failure == Failure::InUse
+        {
+            self.group_in_use = Some(group.clone());
+        }
+        learn(&self.key, write, result, memory)
+    }
+}
+
+/// Reads what there is of a network, and remembers since when its interfaces are available.
+///
+/// # Errors
+/// As [`observe`].
+pub async fn observe_place(
+    snapshot: &Snapshot,
+    (key, identity): (&NetworkKey, &NetworkIdentity),
+    ends: bool,
+    fresh: &Freshness,
+    known: &impl Knowledge,
+) -> Result<Observed, AwsError> {
+    let long_available = |interfaces: &Interfaces| known.memory().long_available(key, interfaces);
+    observe(snapshot, identity, ends, fresh, long_available).await
 }
 
 /// The roles of apps that are gone and of those that are retained are found by their tags, and no object puts those back that
@@ -174,8 +245,8 @@ fn recorded_models(key: &NetworkKey, index: &Index) -> BTreeSet<ModelId> {
     models.filter_map(|model| model.parse().ok()).collect()
 }
 
-/// Remembers what only answers tell; `true` asks for another plan at once.
-pub fn learn(key: &NetworkKey, write: &Write, result: Result<&Written, &AwsError>, memory: &mut Memory) -> bool {
+/// Learns from AWS's answer to a write.
+fn learn(key: &NetworkKey, write: &Write, result: Result<&Written, &AwsError>, memory: &mut Memory) -> Reaction {
     match result {
         Ok(Written::SecurityGroup(id)) => memory.created(Unseen::SecurityGroup(key.clone(), id.clone())),
         Ok(Written::VpcEndpoint(id, state)) if !state.is_ending() => {
@@ -187,30 +258,30 @@ pub fn learn(key: &NetworkKey, write: &Write, result: Result<&Written, &AwsError
         memory.learn(key, |hints| hints.deleted(endpoint));
     }
     let Write::Ec2(Ec2Write::CreateVpcEndpoint(new)) = write else {
-        return false;
+        return Reaction::Continue;
     };
     let Some(service) = Service::ALL.iter().find(|service| new.service_name == service.endpoint_service(&key.region))
     else {
-        return false;
+        return Reaction::Continue;
     };
     match result {
         Ok(Written::VpcEndpoint(id, state)) if state.is_ending() => {
             memory.learn(key, |hints| drop(hints.used_tokens.insert(*service, id.to_string())));
-            false
+            Reaction::Continue
         }
         // The endpoint exists, as it was wanted before something of it changed: it is waited for. One that is not seen for
         // so long is gone, and its token would be refused for ever.
         Err(error) if error.failure == Failure::TokenMismatch && memory.token_is_used(&new.client_token) => {
             memory.learn(key, |hints| drop(hints.used_tokens.insert(*service, new.client_token.clone())));
-            true
+            Reaction::PlanAnew
         }
         Err(error) if error.failure == Failure::PrivateDnsConflict && new.private_dns => {
             memory.learn(key, |hints| {
                 hints.private_dns_conflict.insert(*service);
             });
-            true
+            Reaction::PlanAnew
         }
-        _ => false,
+        _ => Reaction::Continue,
     }
 }
 
@@ -327,22 +398,54 @@ pub fn is_taken(key: &NetworkKey, index: &Index) -> bool {
     index.accepted(key).is_some()
 }
 
-/// Somebody came back to the place of a network that is gone.
-pub fn is_back(key: &NetworkKey, index: &Index) -> bool {
+/// An object or an app sees to the place of a network that is gone.
+pub fn is_taken_up(key: &NetworkKey, index: &Index) -> bool {
     is_taken(key, index) || index.is_used(key)
 }
 
-/// Decides about what turned up in the place of a network that is gone. Whoever came while AWS was looked at has begun to
-/// build.
-pub fn decide_after(key: &NetworkKey, observed: &Observed, index: &Index) -> Plan {
-    let ours = refusal_by_aws(key, observed, index).is_none();
-    if !ours || !observed.live_roles.is_empty() || is_back(key, index) {
-        return Plan::default();
+/// A pass over the place of a network that is gone: it removes what a late write created. It removes nothing where somebody else sees
+/// to the place: an object that stands for the VPC again, an app that will bring one up, or an app whose role is there.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LateWritePass {
+    /// The VPC.
+    pub key: NetworkKey,
+    /// The network in AWS.
+    pub identity: NetworkIdentity,
+}
+
+impl PassSubject for LateWritePass {
+    type Observed = Observed;
+
+    fn key(&self) -> String {
+        self.key.vpc.to_string()
     }
-    if let Some(error) = observed.unread.of(Source::Roles) {
-        let mut plan = Plan::default();
-        plan.unread(ConditionType::EndpointsReady, Some(error));
-        return plan;
+
+    async fn observe(
+        &self,
+        snapshot: &Snapshot,
+        fresh: &Freshness,
+        known: &impl Knowledge,
+    ) -> Result<Observed, AwsError> {
+        let place = (&self.key, &self.identity);
+        let observed = observe_place(snapshot, place, true, &fresh.without_role(), known).await?;
+        let is_there = |endpoint: &VpcEndpoint| endpoint.state != EndpointState::Deleted;
+        if observed.security_groups.is_empty() && !observed.endpoints.iter().any(is_there) {
+            return Ok(observed);
+        }
+        // What is there is removed only where no role says whose it is.
+        observe_place(snapshot, place, true, &Freshness::for_what_may_be_left(), known).await
     }
-    teardown(observed, &index.settings().governance)
+
+    fn decide(&mut self, observed: &Observed, index: &Index, _: &mut Memory) -> Plan {
+        let ours = refusal_by_aws(&self.key, observed, index).is_none();
+        if !ours || !observed.live_roles.is_empty() || is_taken_up(&self.key, index) {
+            return Plan::default();
+        }
+        if let Some(error) = observed.unread.of(Source::Roles) {
+            let mut plan = Plan::default();
+            plan.unread(ConditionType::EndpointsReady, Some(error));
+            return plan;
+        }
+        teardown(observed, &index.settings().governance)
+    }
 }

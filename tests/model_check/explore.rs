@@ -189,7 +189,7 @@ fn in_words(state: &State, action: &Action) -> String {
         return format!("{action:?}");
     };
     let call = state.operators[*number].runs.get(worker).map(|run| match run.pass.next() {
-        PassAction::Look(_) => "looks".to_owned(),
+        PassAction::Observe(_) => "looks".to_owned(),
         PassAction::Write(step) => format!("{} {}", step.write.operation().name, step.write.resource()),
         PassAction::End => "ends its pass".to_owned(),
     });

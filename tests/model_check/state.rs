@@ -11,13 +11,20 @@ use std::{
 
 use kube::{Resource, ResourceExt as _, core::DeserializeGuard};
 use private_genai_operator::{
-    api::{PrivateGenAIApp, PrivateGenAINetwork, network::NetworkKey},
-    app::{self, decide::Principal},
+    api::{PrivateGenAIApp, PrivateGenAINetwork},
+    app::{
+        self,
+        decide::AppPass,
+        removal::decide::{DeletionPass, RemovalPass},
+    },
     aws::{SnapshotState, TopologyState, VpcId},
     engine::{Guarded, Memory, Pass, Released, Settings},
     identity::AppIdentity,
     index::Index,
-    network,
+    network::{
+        self,
+        decide::{LateWritePass, NetworkPass},
+    },
 };
 use serde::Serialize;
 
@@ -68,7 +75,7 @@ impl<K> Hash for Object<K> {
 pub struct Objects {
     pub apps: BTreeMap<&'static str, Object<PrivateGenAIApp>>,
     pub networks: BTreeMap<String, Object<PrivateGenAINetwork>>,
-    pub index: Index,
+    pub index: Arc<Index>,
 }
 
 impl Objects {
@@ -79,7 +86,7 @@ impl Objects {
     ) -> Self {
         let all_apps = apps.values().map(|app| Arc::clone(&app.it));
         let all_networks = networks.values().map(|network| Arc::clone(&network.it));
-        let index = Index::of(Arc::clone(settings), all_apps, all_networks);
+        let index = Arc::new(Index::of(Arc::clone(settings), all_apps, all_networks));
         Self { apps, networks, index }
     }
 
@@ -159,30 +166,28 @@ pub enum Network {
 pub enum Subject {
     Network {
         object: Object<PrivateGenAINetwork>,
-        key: NetworkKey,
+        pass: NetworkPass,
         observed: Option<Seen>,
     },
     Keep {
         object: Object<PrivateGenAIApp>,
         /// The network as it was when the pass began.
         network: Network,
-        desired: Arc<app::Desired>,
-        suspended: bool,
-        closely: bool,
-        principal: Principal,
+        pass: AppPass,
         observed: Option<Arc<app::Observed>>,
     },
     Remove {
         object: Object<PrivateGenAIApp>,
-        departing: Arc<app::AppDeletion>,
-        principal: Principal,
+        deletion: Arc<app::AppDeletion>,
+        /// The pass over the first of the rest.
+        pass: Option<DeletionPass>,
         /// Where the app is or was; the first of the rest is at work.
         places: Arc<BTreeSet<AppIdentity>>,
         rest: Vec<AppIdentity>,
         legs: Vec<private_genai_operator::api::condition::Leg>,
     },
-    AfterApp(AppIdentity),
-    AfterNetwork(NetworkKey),
+    AfterApp(RemovalPass),
+    AfterNetwork(LateWritePass),
 }
 
 /// An operator: what a crash loses.

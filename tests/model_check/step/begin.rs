@@ -10,12 +10,19 @@ use private_genai_operator::{
         condition::{ConditionType, Leg, Reason},
         network::NetworkKey,
     },
-    app::{self, NetworkOffer, NetworkView, RecordedFacts, decide::NetworkBinding},
+    app::{
+        self, NetworkOffer, NetworkView, RecordedFacts,
+        decide::{AppPass, NetworkBinding},
+        removal::decide::{DeletionPass, RemovalCause, RemovalPass},
+    },
     aws::{MaxAge, SnapshotState},
     engine::{Freshness, Pass, Released, is_held},
     identity::is_retained,
     index::is_implicit,
-    network::{self, decide::Acceptance},
+    network::{
+        self,
+        decide::{Acceptance, LateWritePass, NetworkPass},
+    },
 };
 
 use super::{
@@ -25,6 +32,7 @@ use super::{
     },
     How, Wrong, caller,
     look::with_snapshot,
+    network_identity,
 };
 
 fn key_of(network: &PrivateGenAINetwork) -> NetworkKey {
@@ -96,18 +104,28 @@ impl Scenario {
                 next.release_network(&object);
             }
             Acceptance::Accepted => {
-                let to_be_held = network::decide::is_to_be_held(network, &key, index);
+                let pass = NetworkPass {
+                    uid: network.metadata.uid.clone().unwrap_or_default(),
+                    identity: network_identity(&key),
+                    key: key.clone(),
+                    caller: caller(),
+                    retry_refused: false,
+                    group_in_use: None,
+                };
+                let to_be_held = network::decide::is_to_be_held(network, &key, &index);
                 if to_be_held || network::decide::is_to_be_recorded(network, &self.settings) {
-                    let subject = Subject::Network { object: object.clone(), key: key.clone(), observed: None };
-                    let seen = self.look_at_network(next, number, &subject, &Freshness::default(), false);
-                    if network::ownership::refusal_by_aws(&key, &seen, index).is_none() {
+                    let seen = self.observe(next, number, Some(&key), async |snapshot, known| {
+                        let place = (&key, &pass.identity);
+                        network::decide::observe_place(snapshot, place, false, &Freshness::default(), known).await
+                    });
+                    if network::ownership::refusal_by_aws(&key, &seen, &index).is_none() {
                         if to_be_held && !next.hold_network(&object) {
                             return Ok(());
                         }
                         next.record_network(&object, &self.settings.installation);
                     }
                 }
-                return self.start(next, number, worker, Subject::Network { object, key, observed: None });
+                return self.start(next, number, worker, Subject::Network { object, pass, observed: None });
             }
         }
         Ok(())
@@ -182,14 +200,16 @@ impl Scenario {
         }
         let identity = app::decide::identity(app, &wanted.network, &self.settings);
         let desired = app::Desired::new(&wanted, identity, &caller(), &self.settings.governance, &view.offer);
-        let operator = &mut next.operators[number];
-        let closely = closely || app::decide::is_in_doubt(app);
-        app::decide::begins(&desired, &mut operator.memory);
-        let recorded = app.status.as_ref().and_then(|status| status.function.as_ref());
-        let principal = app::decide::Principal::of(recorded);
-        let desired = Arc::new(desired);
-        let subject = Subject::Keep { object, network, desired, suspended, closely, principal, observed: None };
-        self.start(next, number, worker, subject)
+        let recorded = app.status.as_ref().and_then(|status| status.function.clone());
+        let pass = AppPass {
+            uid: app.metadata.uid.clone().unwrap_or_default(),
+            desired: Arc::new(desired),
+            principal: app::decide::Principal::of(recorded.as_ref()),
+            recorded,
+            suspended,
+            read_detail: closely || app::decide::is_in_doubt(app),
+        };
+        self.start(next, number, worker, Subject::Keep { object, network, pass, observed: None })
     }
 
     fn begin_removal(
@@ -203,12 +223,12 @@ impl Scenario {
         let roles = with_snapshot(&mut next.operators[number], &world, None, async |snapshot| {
             snapshot.roles(MaxAge::Any).await
         });
-        let departing = app::AppDeletion::of(object.get(), &self.settings.region);
-        let places = app::decide::places(&object.it, &departing, &roles, &self.settings);
+        let deletion = app::AppDeletion::of(object.get(), &self.settings.region);
+        let places = app::removal::decide::places(&object.it, &deletion, &roles, &self.settings);
         let rest: Vec<_> = places.iter().cloned().collect();
-        let principal = rest.first().map(|identity| departing.principal(identity)).unwrap_or_default();
-        let (departing, places) = (Arc::new(departing), Arc::new(places));
-        let subject = Subject::Remove { object, departing, principal, places, rest, legs: Vec::new() };
+        let pass = rest.first().map(|identity| DeletionPass::new(identity, &deletion, &caller(), &self.settings));
+        let (deletion, places) = (Arc::new(deletion), Arc::new(places));
+        let subject = Subject::Remove { object, deletion, pass, places, rest, legs: Vec::new() };
         self.start(next, number, worker, subject)
     }
 
@@ -222,15 +242,21 @@ impl Scenario {
             Arc::new(SnapshotState { topology: operator.kept.topology.clone(), ..SnapshotState::default() });
         let (seen_to, subject) = match departed {
             Released::App(identity) => {
+                let mut memory = next.operators[number].memory.clone();
+                let is_taken_up = app::removal::decide::is_taken_up(identity, &index, &mut memory);
                 let mut retained = || {
                     let roles = with_snapshot(&mut next.operators[number], &world, None, async |snapshot| {
                         snapshot.roles(MaxAge::Any).await
                     });
                     roles.get(&identity.role_name()).is_some_and(|role| is_retained(&role.tags))
                 };
-                (app::decide::is_back(identity, index) || retained(), Subject::AfterApp(identity.clone()))
+                let pass = RemovalPass::new(identity, &caller(), RemovalCause::LateWrite);
+                (is_taken_up || retained(), Subject::AfterApp(pass))
             }
-            Released::Network(key) => (network::decide::is_back(key, index), Subject::AfterNetwork(key.clone())),
+            Released::Network(key) => {
+                let pass = LateWritePass { key: key.clone(), identity: network_identity(key) };
+                (network::decide::is_taken_up(key, &index), Subject::AfterNetwork(pass))
+            }
         };
         if seen_to {
             next.operators[number].departures.insert(departed.clone(), true);

@@ -1,23 +1,25 @@
 //! A look at AWS through the operator's own tables.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
 
 use futures::executor::block_on;
 use private_genai_operator::{
     api::network::NetworkKey,
-    app,
     aws::{AwsError, Snapshot, Snapshots, Write},
-    engine::{Freshness, Settings},
-    identity::AppIdentity,
-    network,
+    engine::{Freshness, Knowledge, Memory, PassSubject},
+    index::Index,
+    plan::Plan,
 };
 
 use super::{
     super::{
         scenario::Scenario,
-        state::{Operator, State, Subject},
+        state::{Operator, State},
     },
-    caller, network_identity,
+    caller,
 };
 use crate::memory::{
     aws::{self, MemoryAws},
@@ -62,39 +64,52 @@ pub(super) fn forget(operator: &mut Operator, write: &Write, error: Option<&AwsE
     });
 }
 
-impl Scenario {
-    pub(super) fn look_at_network(
-        &self,
-        next: &mut State,
-        number: usize,
-        subject: &Subject,
-        fresh: &Freshness,
-        ends: bool,
-    ) -> network::Observed {
-        let (Subject::Network { key, .. } | Subject::AfterNetwork(key)) = subject else {
-            panic!("only networks are looked at so");
-        };
-        let world = Arc::clone(&next.world);
-        let operator = &mut next.operators[number];
-        let mut memory = operator.memory.clone();
-        let observed = with_snapshot(operator, &world, Some(key), async |snapshot| {
-            let long = |interfaces: &network::Interfaces| memory.long_available(key, interfaces);
-            network::observe(snapshot, &network_identity(key), ends, fresh, long).await
-        });
-        operator.memory = memory;
-        observed
+/// What an operator knows apart from AWS.
+pub(super) struct Head {
+    index: Arc<Index>,
+    memory: Mutex<Memory>,
+}
+
+impl Knowledge for Head {
+    fn index(&self) -> Arc<Index> {
+        Arc::clone(&self.index)
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().expect("nobody panics while holding it")
     }
 }
 
-pub(super) fn look_at_remains(
-    operator: &mut Operator,
-    world: &Arc<aws::World>,
-    identity: &AppIdentity,
-    fresh: &Freshness,
-    settings: &Settings,
-) -> app::Observed {
-    let key = NetworkKey { region: identity.region.clone(), vpc: identity.vpc.clone() };
-    with_snapshot(operator, world, None, async |snapshot| {
-        app::observe_remains(snapshot, identity, &network_identity(&key), fresh, settings).await
-    })
+impl Scenario {
+    /// Observes AWS as an operator does, through its tables. `key` is the network that is observed, if it is one.
+    pub(super) fn observe<T>(
+        &self,
+        next: &mut State,
+        number: usize,
+        key: Option<&NetworkKey>,
+        observe: impl AsyncFnOnce(&Snapshot, &Head) -> Result<T, AwsError>,
+    ) -> T {
+        let (world, index) = (Arc::clone(&next.world), Arc::clone(&next.objects.index));
+        let operator = &mut next.operators[number];
+        let head = Head { index, memory: Mutex::new(operator.memory.clone()) };
+        let observed = with_snapshot(operator, &world, key, async |snapshot| observe(snapshot, &head).await);
+        operator.memory = head.memory.into_inner().expect("nobody panics while holding it");
+        observed
+    }
+
+    /// Observes the subject of a pass, and decides.
+    pub(super) fn decide<S: PassSubject>(
+        &self,
+        next: &mut State,
+        number: usize,
+        key: Option<&NetworkKey>,
+        subject: &mut S,
+        fresh: &Freshness,
+    ) -> (S::Observed, Plan) {
+        let observed =
+            self.observe(next, number, key, async |snapshot, head| subject.observe(snapshot, fresh, head).await);
+        let objects = Arc::clone(&next.objects);
+        let plan = subject.decide(&observed, &objects.index, &mut next.operators[number].memory);
+        (observed, plan)
+    }
 }

@@ -8,10 +8,13 @@ use private_genai_operator::{
         DeletionPolicy,
         app::{App, FunctionStatus},
     },
-    app::{self, NetworkView, RecordedFacts},
+    app::{self, NetworkView, RecordedFacts, decide::AppPass, removal::decide::DeletionPass},
     aws::{AwsError, Ec2Write, Failure, FunctionState, Operation, SecurityGroupId, SubnetId, Write, Written},
-    engine::{Freshness, Pass, PassAction, Released},
-    network::{self, decide::Outcome},
+    engine::{Freshness, Pass, PassAction, PassSubject, Reaction, Released},
+    network::{
+        self,
+        decide::{LateWritePass, NetworkPass, Outcome},
+    },
     plan::Plan,
 };
 
@@ -21,8 +24,7 @@ use super::{
         state::{Network, Run, Seen, State, Subject, Worker},
     },
     How, Wrong, caller, fixed,
-    look::{forget, look_at_remains, with_snapshot},
-    network_identity,
+    look::forget,
 };
 use crate::memory::{
     aws::{
@@ -43,7 +45,7 @@ impl Scenario {
         let Some(run) = next.operators[number].runs.get(worker).cloned() else { return Ok(()) };
         let mut run = (*run).clone();
         match run.pass.next() {
-            PassAction::Look(fresh) => {
+            PassAction::Observe(fresh) => {
                 let plan = self.look(next, number, &mut run.subject, &fresh);
                 nobody_before(next, &plan)?;
                 run.pass.decided(plan);
@@ -53,23 +55,16 @@ impl Scenario {
                 let result = answer.as_ref();
                 let operator = &mut next.operators[number];
                 forget(operator, &step.write, result.err());
-                let again = match &mut run.subject {
-                    Subject::Network { key, .. } => {
-                        network::decide::learn(key, &step.write, result, &mut operator.memory)
-                    }
-                    Subject::Keep { desired, principal, .. } => {
-                        app::decide::learn(&desired.identity, &step.write, result, principal, &mut operator.memory);
-                        false
-                    }
-                    Subject::Remove { departing, rest, principal, .. }
-                        if departing.policy == DeletionPolicy::Retain =>
-                    {
-                        app::decide::learn(&rest[0], &step.write, result, principal, &mut operator.memory);
-                        false
-                    }
-                    Subject::Remove { .. } | Subject::AfterApp(_) | Subject::AfterNetwork(_) => false,
+                let memory = &mut operator.memory;
+                let reaction = match &mut run.subject {
+                    Subject::Network { pass, .. } => pass.learn(&step.write, result, memory),
+                    Subject::Keep { pass, .. } => pass.learn(&step.write, result, memory),
+                    Subject::Remove { pass: Some(pass), .. } => pass.learn(&step.write, result, memory),
+                    Subject::AfterApp(pass) => pass.learn(&step.write, result, memory),
+                    Subject::AfterNetwork(pass) => pass.learn(&step.write, result, memory),
+                    Subject::Remove { pass: None, .. } => Reaction::Continue,
                 };
-                run.pass.answered(result, again);
+                run.pass.answered(result, reaction);
             }
             PassAction::End => {
                 next.operators[number].runs.remove(worker);
@@ -111,69 +106,27 @@ impl Scenario {
         })
     }
 
-    /// Looks, and decides.
+    /// Observes, and decides.
     fn look(&self, next: &mut State, number: usize, subject: &mut Subject, fresh: &Freshness) -> Plan {
-        let (world, objects) = (Arc::clone(&next.world), Arc::clone(&next.objects));
-        let index = &objects.index;
         match subject {
-            Subject::Network { key, .. } => {
-                let key = key.clone();
-                let ends = network::decide::ends(&key, index);
-                let seen = self.look_at_network(next, number, subject, fresh, ends);
-                let memory = &mut next.operators[number].memory;
-                let plan = network::decide::decide(&key, &network_identity(&key), &caller(), &seen, index, memory);
-                if let Subject::Network { observed, .. } = subject {
-                    *observed = Some(Seen(Arc::new(seen)));
-                }
+            Subject::Network { pass, observed, .. } => {
+                let key = pass.key.clone();
+                let (seen, plan) = self.decide(next, number, Some(&key), pass, fresh);
+                *observed = Some(Seen(Arc::new(seen)));
                 plan
             }
-            Subject::AfterNetwork(key) => {
-                let key = key.clone();
-                let seen = self.look_at_network(next, number, subject, fresh, true);
-                network::decide::decide_after(&key, &seen, index)
+            Subject::AfterNetwork(pass) => {
+                let key = pass.key.clone();
+                self.decide(next, number, Some(&key), pass, fresh).1
             }
-            Subject::Keep { object, desired, suspended, closely, principal, observed, .. } => {
-                let operator = &mut next.operators[number];
-                let recorded = object.get().status.as_ref().and_then(|status| status.function.as_ref());
-                let given = principal.given.clone();
-                let seen = with_snapshot(operator, &world, None, async |snapshot| {
-                    app::observe(snapshot, desired, recorded, given, *closely, fresh, &self.settings).await
-                });
-                let plan = app::decide::decide(desired, &seen, *suspended, principal, &mut operator.memory);
+            Subject::Keep { pass, observed, .. } => {
+                let (seen, plan) = self.decide(next, number, None, pass, fresh);
                 *observed = Some(Arc::new(seen));
                 plan
             }
-            Subject::Remove { departing, rest, principal, .. } => {
-                let operator = &mut next.operators[number];
-                let Some(identity) = rest.first() else { return Plan::default() };
-                match departing.policy {
-                    DeletionPolicy::Retain => {
-                        let given = principal.given.clone();
-                        let seen = with_snapshot(operator, &world, None, async |snapshot| {
-                            app::observe_retained(snapshot, identity, given, fresh, &self.settings).await
-                        });
-                        let allow = &self.settings.implicit_networks.allow;
-                        let retention = departing.retention(identity, &caller(), allow, &self.settings.governance);
-                        app::decide::decide_retention(&retention, &seen, principal, &mut operator.memory)
-                    }
-                    DeletionPolicy::Delete => {
-                        let seen = look_at_remains(operator, &world, identity, fresh, &self.settings);
-                        app::decide::decide_removal(
-                            identity,
-                            &seen,
-                            false,
-                            &self.settings.governance,
-                            &mut operator.memory,
-                        )
-                    }
-                }
-            }
-            Subject::AfterApp(identity) => {
-                let operator = &mut next.operators[number];
-                let seen = look_at_remains(operator, &world, identity, fresh, &self.settings);
-                let is_back = app::decide::is_back(identity, index);
-                app::decide::decide_removal(identity, &seen, is_back, &self.settings.governance, &mut operator.memory)
-            }
+            Subject::Remove { pass: Some(pass), .. } => self.decide(next, number, None, pass, fresh).1,
+            Subject::Remove { pass: None, .. } => Plan::default(),
+            Subject::AfterApp(pass) => self.decide(next, number, None, pass, fresh).1,
         }
     }
 
@@ -183,7 +136,7 @@ impl Scenario {
         let index = &objects.index;
         let Run { pass, subject } = run;
         match subject {
-            Subject::Network { object, key, observed } => {
+            Subject::Network { object, pass: NetworkPass { key, .. }, observed } => {
                 let (network, Seen(observed)) = (object.get(), observed.expect("a pass that ends has looked"));
                 let operator = &mut next.operators[number];
                 match network::decide::outcome(network, &key, &observed, &pass.plan, index, &mut operator.memory) {
@@ -205,7 +158,7 @@ impl Scenario {
                     }
                 }
             }
-            Subject::Keep { object, network, desired, suspended, observed, .. } => {
+            Subject::Keep { object, network, pass: AppPass { desired, suspended, .. }, observed } => {
                 let (app, observed) = (object.get(), observed.expect("a pass that ends has looked"));
                 if suspended && (observed.role.is_some() || observed.listing.is_some()) {
                     next.hold_app(&object);
@@ -238,24 +191,26 @@ impl Scenario {
                 legs.extend(pass.plan.legs);
                 next.tell_app(&object, facts, &legs);
             }
-            Subject::Remove { object, departing, principal, places, mut rest, mut legs } => {
+            Subject::Remove { object, deletion, pass: subject, places, mut rest, mut legs } => {
                 legs.extend(pass.plan.legs);
-                let given = rest.first().and_then(|it| principal.given.filter(|_| departing.is_about(it)));
+                let identity = rest.first().cloned();
+                let is_about = identity.is_some_and(|identity| deletion.is_about(&identity));
+                let given = subject.and_then(DeletionPass::given_role_id).filter(|_| is_about);
                 if rest.len() > 1 {
                     rest.remove(0);
-                    let principal = departing.principal(&rest[0]);
-                    let subject = Subject::Remove { object, departing, principal, places, rest, legs };
+                    let pass = Some(DeletionPass::new(&rest[0], &deletion, &caller(), &self.settings));
+                    let subject = Subject::Remove { object, deletion, pass, places, rest, legs };
                     return Some(Run { pass: Pass::default(), subject });
                 }
-                if legs.is_empty() && app::decide::is_young_and_unseen(&object.it, fixed().as_second()) {
-                    legs.push(app::decide::too_young());
+                if legs.is_empty() && app::removal::decide::is_young_and_unseen(&object.it, fixed().as_second()) {
+                    legs.push(app::removal::decide::too_young());
                 }
                 if legs.is_empty() {
                     next.release_app(&object);
                     for place in places.iter().filter(|_| self.looks_after) {
                         let departed = Released::App(place.clone());
                         let departures = &mut next.operators[number].departures;
-                        match departing.policy {
+                        match deletion.policy {
                             DeletionPolicy::Retain => departures.remove(&departed),
                             DeletionPolicy::Delete => departures.insert(departed, false),
                         };
@@ -275,9 +230,9 @@ impl Scenario {
                     next.tell_app(&object, facts, &legs);
                 }
             }
-            Subject::AfterApp(identity) => next.looked_after(number, Released::App(identity), &pass),
-            Subject::AfterNetwork(key) => {
-                if !network::decide::is_taken(&key, index) {
+            Subject::AfterApp(subject) => next.looked_after(number, Released::App(subject.identity), &pass),
+            Subject::AfterNetwork(LateWritePass { key, .. }) => {
+                if !network::decide::is_taken(&key, &index) {
                     next.operators[number].covered.remove(&key.vpc);
                 }
                 next.looked_after(number, Released::Network(key), &pass);

@@ -1,31 +1,28 @@
 //! Removing what an app stands for in AWS. Neither a readable spec nor a network is needed for it.
 
-use std::{
-    cell::RefCell,
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
-};
+pub mod decide;
+mod late_writes;
+
+use std::collections::{BTreeMap, BTreeSet, btree_map::Entry};
 
 use k8s_openapi::jiff::Timestamp;
 use kube::{Api, Resource as _, ResourceExt as _};
 
-use super::{
-    AppDeletion, Observed, Probes,
-    controller::ask_again,
-    decide::{decide_removal, decide_retention, is_back, is_young_and_unseen, learn, not_ours, places, too_young},
-    observe::{observe_remains, observe_retained},
-    report::Report,
-};
+pub use late_writes::check_late_writes;
+
+use self::decide::{DeletionPass, is_young_and_unseen, places, too_young};
+use super::{AppDeletion, Probes, controller::ask_again, decide::not_ours, report::Report};
 use crate::{
     api::{
         AppName, DeletionPolicy, ObjectName, PrivateGenAIApp, Recorded,
         condition::{ConditionType, Leg, LegState, Reason},
     },
-    aws::{AppRows, AwsError, Caller, Failure, MaxAge, Role, Snapshot},
+    aws::{AwsError, MaxAge},
     engine::{
-        Context, Converged, Error, Guarded, LateWriteCheck, Pace, ReadBy, Released, Settings, Unseen, converge,
-        explain_undecoded, is_held, remove_finalizer, stored,
+        Context, Error, Guarded, Observation, Pace, ReadBy, Released, Settings, converge, explain_undecoded, is_held,
+        remove_finalizer, stored,
     },
-    identity::{AppIdentity, HandOver, NetworkIdentity, is_retained},
+    identity::AppIdentity,
     plan::explain_failure,
 };
 
@@ -74,10 +71,10 @@ pub(super) async fn remove(
             }
             places.clone_from(&identities);
             for identity in identities {
-                let (pass, given) = match departing.policy {
-                    DeletionPolicy::Delete => (remove_one(&identity, &caller, || false, ctx).await, None),
-                    DeletionPolicy::Retain => retain_one(&identity, &departing, &caller, ctx).await,
-                };
+                let snapshot = ctx.snapshots.region(&identity.region);
+                let mut subject = DeletionPass::new(&identity, &departing, &caller, &ctx.settings);
+                let pass = converge(&mut subject, &snapshot, ctx).await;
+                let given = subject.given_role_id().filter(|_| departing.is_about(&identity));
                 let after = pass.pace();
                 pace = Pace::soonest([pace, after]);
                 if let Some(report) = &mut report {
@@ -101,7 +98,7 @@ pub(super) async fn remove(
                 }
                 let is_unread = |leg: &&Leg| leg.state != LegState::Blocked && pass.plan.unread.contains_key(&leg.kind);
                 legs.extend(pass.plan.legs.iter().filter(|leg| !is_unread(leg)).cloned());
-                if let Some(error) = pass.errors.first().filter(|_| pass.observed.is_none()) {
+                if let Observation::Unobserved(error) = &pass.observation {
                     legs.push(explain_failure(ConditionType::FunctionReady, name.as_str(), error));
                 }
             }
@@ -159,140 +156,6 @@ fn one_of_each_kind(legs: Vec<Leg>) -> Vec<Leg> {
         }
     }
     told.into_values().collect()
-}
-
-/// Removes what another operator was late to create for an app that is gone. Nothing is to be removed either when an object
-/// of that name is there again, which sees to it, or was meanwhile and left its resources.
-pub async fn check_late_writes(identity: &AppIdentity, by: ReadBy, ctx: &Context) -> LateWriteCheck {
-    let stays =
-        || is_back(identity, &ctx.index()) || ctx.memory().may_be_invisible(&Unseen::RetainedRole(identity.clone()));
-    if stays() {
-        return LateWriteCheck::NothingLeft;
-    }
-    let caller = match ctx.snapshots.caller().await {
-        Ok(caller) => caller,
-        Err(error) => return LateWriteCheck::Unknown(error),
-    };
-    let snapshot = ctx.snapshots.region(&identity.region);
-    let shown = match by {
-        ReadBy::Rows => match shown_by_rows(identity, &snapshot).await {
-            // Where AWS lets the operator see all at once and not one by its name, all are looked at.
-            Err(error) if error.failure == Failure::AccessDenied => {
-                snapshot.forget_apps();
-                shown_by_tables(identity, &snapshot).await
-            }
-            shown => shown,
-        },
-        ReadBy::Tables => shown_by_tables(identity, &snapshot).await,
-    };
-    match shown {
-        Ok(Shown::Nothing | Shown::Retained) => LateWriteCheck::NothingLeft,
-        Ok(Shown::Something) => {
-            let pass = remove_one(identity, &caller, stays, ctx).await;
-            // Another cluster was quicker to build there than this one to look: what is there is its own.
-            let is_another_s = pass.plan.legs.iter().any(|leg| leg.reason == Reason::InstallationInUse);
-            if is_another_s { LateWriteCheck::NothingLeft } else { pass.into() }
-        }
-        Err(error) => LateWriteCheck::Unknown(error),
-    }
-}
-
-/// What there is to see of an app.
-enum Shown {
-    Nothing,
-    Something,
-    /// One of its name came meanwhile, and went with its resources retained.
-    Retained,
-}
-
-impl Shown {
-    fn by(role: Option<&Role>, has_more: bool) -> Self {
-        // A role that was handed to the network is nothing of the app's any more.
-        match role {
-            Some(role) if is_retained(&role.tags) => Self::Retained,
-            Some(role) if HandOver::from_tags(&role.tags).is_none() => Self::Something,
-            Some(_) | None if has_more => Self::Something,
-            Some(_) | None => Self::Nothing,
-        }
-    }
-}
-
-async fn shown_by_rows(identity: &AppIdentity, snapshot: &Snapshot) -> Result<Shown, AwsError> {
-    let AppRows { role, has_function, has_log_group } = snapshot.app_rows(identity).await?;
-    let shown = Shown::by(role.as_ref(), has_function || has_log_group);
-    if matches!(shown, Shown::Something) {
-        // The tables, by which it is removed, do not have it.
-        snapshot.reread_app(identity).await;
-    }
-    Ok(shown)
-}
-
-async fn shown_by_tables(identity: &AppIdentity, snapshot: &Snapshot) -> Result<Shown, AwsError> {
-    let roles = snapshot.roles(MaxAge::Any).await?;
-    let role = roles.get(&identity.role_name());
-    if role.is_some_and(|role| is_retained(&role.tags)) {
-        return Ok(Shown::Retained);
-    }
-    let has_more = snapshot.functions(MaxAge::Any).await?.contains_key(&identity.function_name())
-        || snapshot.log_groups(MaxAge::Any).await?.contains_key(&identity.log_group_name());
-    Ok(Shown::by(role, has_more))
-}
-
-/// Leaves an app's resources as they are, with a tag that says so. Also gives the unique id of the role that its function was
-/// given, where that changed.
-async fn retain_one(
-    identity: &AppIdentity,
-    departing: &AppDeletion,
-    caller: &Caller,
-    ctx: &Context,
-) -> (Converged<Observed>, Option<String>) {
-    let snapshot = ctx.snapshots.region(&identity.region);
-    let Settings { implicit_networks, governance, .. } = &*ctx.settings;
-    let retention = departing.retention(identity, caller, &implicit_networks.allow, governance);
-    let principal = RefCell::new(departing.principal(identity));
-    let pass = converge(
-        identity.role_name().as_str(),
-        &snapshot,
-        ctx,
-        async |fresh| {
-            let given = principal.borrow().given.clone();
-            observe_retained(&snapshot, identity, given, fresh, &ctx.settings).await
-        },
-        |observed| decide_retention(&retention, observed, &mut principal.borrow_mut(), &mut ctx.memory()),
-        |write, result| {
-            let principal = &mut principal.borrow_mut();
-            learn(identity, write, result.as_ref(), principal, &mut ctx.memory());
-            false
-        },
-    )
-    .await;
-    let given = principal.into_inner().given.filter(|_| departing.is_about(identity));
-    (pass, given)
-}
-
-/// `is_back` is asked at each decision: from when an object is there again, nothing is removed.
-async fn remove_one(
-    identity: &AppIdentity,
-    caller: &Caller,
-    is_back: impl Fn() -> bool,
-    ctx: &Context,
-) -> Converged<Observed> {
-    let snapshot = ctx.snapshots.region(&identity.region);
-    let network = NetworkIdentity {
-        installation: identity.installation.clone(),
-        account: caller.account.clone(),
-        region: identity.region.clone(),
-        vpc: identity.vpc.clone(),
-    };
-    converge(
-        identity.role_name().as_str(),
-        &snapshot,
-        ctx,
-        async |fresh| observe_remains(&snapshot, identity, &network, fresh, &ctx.settings).await,
-        |observed| decide_removal(identity, observed, is_back(), &ctx.settings.governance, &mut ctx.memory()),
-        |_, _| false,
-    )
-    .await
 }
 
 /// What the object says of itself, and why it is not this installation's, if it is not. One that cannot be read is asked for as it is; `None` when it is gone, and another one may
