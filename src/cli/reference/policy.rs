@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::{code, document, section, table};
 use crate::{
     aws::{Partition, ResourceScope},
-    permissions::{AllowedAction, Operator, allowed_actions},
+    permissions::{AllowedAction, MANAGED_POLICY_MAX, Operator, allowed_actions},
 };
 
 /// The page.
@@ -37,9 +37,46 @@ pub fn page() -> String {
         introduction,
         &[
             section("By action", &[table(["action", "on", "why"], actions)]),
+            section("How many VPCs fit", &[introduction_of_room(), rooms()]),
             section("On what, and under which condition", &of_statement.collect::<Vec<_>>()),
         ],
     )
+}
+
+fn introduction_of_room() -> String {
+    format!(
+        "A managed policy takes {MANAGED_POLICY_MAX} characters. The policy fits into one with this many VPCs by their whole ids. A glob takes \
+         the room of one VPC: `vpc-0abc*` or `*` always fits."
+    )
+}
+
+fn rooms() -> String {
+    let installation = |installation: &str, partition| Operator {
+        installation: installation.parse().expect("an id"),
+        partition,
+        ..operator()
+    };
+    let longest = installation(&"i".repeat(32), Partition::AwsUsGov);
+    let rows = [("`prod`", installation("prod", Partition::Aws)), ("of 32 characters, in GovCloud", longest)];
+    table(
+        ["installation id", "without a permissions boundary", "with one"],
+        rows.map(|(id, with)| {
+            let without = Operator { boundary: None, ..with.clone() };
+            [id.to_owned(), room(&without).to_string(), room(&with).to_string()]
+        }),
+    )
+}
+
+/// How many VPCs, each named by its whole id, fit into one managed policy.
+fn room(operator: &Operator) -> usize {
+    let fits = |count: &usize| {
+        let vpcs = (0..*count).map(|n| format!("vpc-{n:017x}")).collect::<Vec<_>>().join(",");
+        let operator = Operator { vpcs: vpcs.parse().expect("globs"), ..operator.clone() };
+        operator.policy().as_str().chars().filter(|c| !c.is_whitespace()).count() <= MANAGED_POLICY_MAX
+    };
+    let room = (0..100).take_while(fits).last().expect("none at all fits");
+    assert!(room >= 10, "the pages on the installation say that ten fit");
+    room
 }
 
 fn operator() -> Operator {
