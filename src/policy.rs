@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_role_may_not_call_models_from_outside_its_vpc_nor_touch_interfaces_from_its_code() {
+    fn a_role_calls_no_model_from_outside_its_vpc_and_touches_no_interface_itself() {
         let policy = execution_policy(&app(), &caller(), &models(&["amazon.nova-lite-v1:0"]));
         let denied: Vec<Value> =
             statements(&policy).into_iter().filter(|statement| statement["Effect"] == "Deny").collect();

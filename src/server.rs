@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn the_operator_is_ready_once_it_has_listed_its_objects_and_heard_of_aws_unless_its_credentials_are_refused() {
+    fn the_operator_is_ready_once_it_listed_its_objects_and_aws_takes_its_credentials() {
         let refused = || Aws::RefusesCredentials("sts:GetCallerIdentity failed: no provider".to_owned());
         let table = [
             (false, Aws::NotAsked, Some("not listed")),

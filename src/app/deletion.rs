@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_role_allows_goes_on_being_allowed_as_far_as_it_may_be_and_only_where_it_is_our_own_word() {
+    fn what_the_role_allows_in_our_own_statement_stays_allowed_as_far_as_it_may_be() {
         let narrow = |namespaces: &str, models: &str| RetainedApp {
             identity: identity(),
             caller: caller(),

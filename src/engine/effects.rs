@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_show_is_repeated_less_and_less_often_and_a_few_times_an_hour_in_the_end() {
+    fn what_does_not_show_is_repeated_ever_less_and_a_few_times_an_hour_in_the_end() {
         let (_, made) = made_within(120);
         assert!((4..=5).contains(&made.len()), "in two minutes: {made:?}");
         let (_, made) = made_within(3600);

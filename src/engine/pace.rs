@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn an_object_comes_back_soon_while_aws_is_at_work_late_while_somebody_must_act_and_not_at_all_when_it_is_met() {
+    fn an_object_comes_back_soon_for_aws_late_for_somebody_and_not_when_it_is_met() {
         use crate::api::condition::{ConditionType, Leg};
         let kind = ConditionType::FunctionReady;
         let met = Leg::met(ConditionType::ExecutionRoleReady, "");

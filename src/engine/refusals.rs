@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_is_refused_until_somebody_acts_is_held_back_longer_each_time_and_never_as_long_as_its_object_waits() {
+    async fn what_is_refused_is_held_back_longer_each_time_but_less_than_its_object_waits() {
         let refusals = Refusals::default();
         let write = Write::Iam(IamWrite::DeleteRole { role: "pgai-a".parse().expect("a role") });
         refusals.remember(&write, &failed(Failure::Throttled));
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_name_that_is_taken_is_somebody_else_s_after_a_minute_and_until_the_write_is_made() {
+    async fn a_taken_name_is_somebody_else_s_after_a_minute_and_until_the_write_is_made() {
         let refusals = Refusals::default();
         let log_group = || {
             Write::Logs(LogsWrite::CreateLogGroup {

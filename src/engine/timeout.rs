@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_definition_that_is_missing_is_told_with_what_to_apply_and_no_page_that_cannot_be_parsed() {
+    async fn a_missing_definition_is_told_with_what_to_apply() {
         let api = api("text/plain; charset=utf-8", "404 page not found\n");
         let error = api.list(&ListParams::default()).await.expect_err("not served");
         let told = in_words(&error);

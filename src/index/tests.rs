@@ -227,7 +227,7 @@ fn a_touch_is_a_change_of_labels_or_annotations_and_of_nothing_else() {
 }
 
 #[test]
-fn a_change_wakes_its_own_vpc_and_an_unreadable_object_wakes_whoever_it_could_concern() {
+fn a_change_wakes_its_own_vpc_and_an_unreadable_object_whoever_it_could_concern() {
     let app = |n, vpc| (ObjectName::App(name(n)), Shape { vpc, ..Shape::new(n, 0) });
     let network = |n: u8, vpc| (ObjectName::Network(format!("object-{n}")), Shape { vpc, ..Shape::new(n, 0) });
     let ((app_1, in_1), (app_2, in_2)) = (app(1, Some(1)), app(2, Some(2)));

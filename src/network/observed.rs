@@ -183,7 +183,7 @@ mod tests {
     };
 
     #[test]
-    fn a_network_sees_of_a_snapshot_what_is_in_its_vpc_and_takes_for_its_own_only_what_carries_its_tags() {
+    fn a_network_sees_what_is_in_its_vpc_and_owns_only_what_carries_its_tags() {
         let elsewhere = "vpc-0def5678".parse().expect("a VPC");
         let mut topology = bare().topology;
         topology.subnets.push(crate::aws::Subnet { vpc: elsewhere, ..subnet(0xc1) });
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn endpoints_on_their_way_out_serve_nobody_and_the_last_of_them_is_told_as_long_as_it_had_the_same_group() {
+    fn endpoints_on_their_way_out_serve_nobody_and_the_last_of_the_group_is_told() {
         let ended = |number, state| VpcEndpoint { state, ..endpoint(number) };
         let mut observed = at_rest();
         observed.endpoints.extend([ended(3, EndpointState::Deleting), ended(2, EndpointState::Deleted)]);

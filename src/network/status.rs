@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn the_models_that_an_endpoint_lets_through_are_read_from_its_policy_and_from_no_hope() {
+    fn the_models_that_an_endpoint_lets_through_are_read_from_its_policy_alone() {
         let mut observed = at_rest();
         let demanded = desired_by(&[demand(&["b.two", "a.one"], &[])]);
         observed.endpoints[0].policy = Some(demanded.endpoint_policy(Service::BedrockRuntime));

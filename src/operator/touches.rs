@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_is_touched_in_a_loop_is_looked_at_at_once_and_then_every_half_minute_and_once_more_at_the_end() {
+    fn a_loop_of_touches_is_a_look_at_once_then_every_half_minute_and_one_at_the_end() {
         let mut touches = Touches::default();
         let mut looks = Vec::new();
         for second in 0..200 {
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn one_who_is_touched_waits_for_no_other_and_a_hundred_cost_one_look_at_everything_every_half_minute() {
+    fn one_touched_object_waits_for_no_other_and_a_hundred_share_one_look() {
         let mut touches = Touches::default();
         touches.touch(app(0));
         assert_eq!(at(&mut touches, 0), Some(ReadRequest::Rows([app(0)].into())));
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn however_many_are_touched_one_after_the_other_ten_are_looked_at_one_by_one_in_half_a_minute() {
+    fn of_many_touched_in_turn_ten_are_looked_at_one_by_one_in_half_a_minute() {
         let mut touches = Touches::default();
         let (mut rows, mut everything, mut served) = (0, 0, BTreeSet::new());
         for second in 0..90 {

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_network_of_a_role_is_told_by_its_tags_by_its_name_and_by_its_policy_and_by_each_where_another_is_lost() {
+    fn the_network_of_a_role_is_told_by_its_tags_its_name_or_its_policy() {
         let prod = fixtures::app().installation;
         let here = network(fixtures::app().vpc.as_str());
         let elsewhere = network("vpc-0def5678");

@@ -133,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn the_endpoint_s_address_is_in_the_environment_exactly_when_the_public_name_does_not_lead_there() {
+    fn the_environment_has_the_endpoint_s_address_iff_the_public_name_leads_elsewhere() {
         let public = environment_of(&smallest(), &path());
         assert_eq!(public.get(URL_VARIABLE), None);
         let own = environment_of(&smallest(), &PrivatePath::new(&network_status(false)).expect("a path"));
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn the_handler_finds_its_models_in_the_user_s_order_and_the_user_s_own_variables_beside_them() {
+    fn the_handler_finds_models_in_the_user_s_order_and_the_user_s_variables() {
         let app = app(json!({
             "network": {"vpcId": "vpc-0abc1234"},
             "models": ["z.model", "a.model"],
@@ -154,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_is_attached_to_the_network_s_subnets_or_to_its_own_and_always_to_the_functions_group_alone() {
+    fn a_function_is_attached_to_the_network_s_or_its_own_subnets_and_one_group_alone() {
         let ids = |ids: &[&str]| -> BTreeSet<SubnetId> { ids.iter().map(|id| id.parse().expect("a subnet")).collect() };
         let shared = function(&smallest(), &path()).configuration;
         assert_eq!(shared.subnets, ids(&["subnet-000000a1", "subnet-000000b1"]));
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_function_is_moved_by_a_network_that_is_ready_and_brought_back_by_what_it_recorded() {
+    fn a_function_is_moved_by_a_ready_network_and_brought_back_by_its_record() {
         let on =
             |ground: NetworkOffer| Desired::new(&smallest(), identity(), &caller(), &Governance::default(), &ground);
         let (ready, recorded) =

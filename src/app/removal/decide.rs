@@ -281,8 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_app_is_young_for_a_minute_also_where_clocks_differ_by_seconds_and_not_for_an_hour_where_they_differ_by_that()
-    {
+    fn an_app_is_young_for_a_minute_whatever_the_clocks_differ_by() {
         let created = 1_700_000_000;
         let creation_timestamp = Some(Time(Timestamp::from_second(created).expect("a time")));
         let metadata = ObjectMeta { creation_timestamp, ..ObjectMeta::default() };

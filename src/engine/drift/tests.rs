@@ -111,7 +111,7 @@ fn a_function_whose_settings_were_changed_is_told_with_their_names() {
 }
 
 #[test]
-fn what_was_changed_of_a_function_is_told_from_what_to_what_and_of_its_environment_the_names_alone() {
+fn a_changed_function_is_told_from_what_to_what_and_of_variables_the_names_alone() {
     let variables = |pairs: &[(&str, &str)]| {
         Environment::new(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
     };

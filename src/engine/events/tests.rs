@@ -30,7 +30,7 @@ fn told(before: &[Condition], after: &[Condition]) -> Option<(EventType, Reason)
 }
 
 #[test]
-fn an_event_tells_when_an_object_becomes_ready_or_needs_somebody_and_never_that_it_waits() {
+fn an_event_tells_that_an_object_is_ready_or_needs_somebody_never_that_it_waits() {
     let normal = Some((EventType::Normal, Reason::Ready));
     let denied = Some((EventType::Warning, Reason::AccessDenied));
     let pending = || waiting(Reason::FunctionPending);

@@ -99,7 +99,7 @@ fn of(service: &'static str, failure: Failure) -> AwsError {
 }
 
 #[test]
-fn a_write_that_fails_ends_only_what_stands_on_it_and_each_failure_is_told_on_its_leg() {
+fn a_failed_write_ends_only_what_stands_on_it_and_is_told_on_its_leg() {
     let [delete, detach, role, log_group] = steps();
     let all = [delete.clone(), detach.clone(), role, log_group.clone()];
     let mut pass = Pass::default();
@@ -116,7 +116,7 @@ fn a_write_that_fails_ends_only_what_stands_on_it_and_each_failure_is_told_on_it
 }
 
 #[test]
-fn while_aws_does_not_take_the_credentials_nothing_is_tried_and_a_service_that_throttles_is_asked_no_more() {
+fn refused_credentials_end_all_tries_and_a_throttling_service_is_asked_no_more() {
     let all = steps();
     for (failure, made, ends) in [(Failure::Credentials, 1, true), (Failure::Throttled, 2, false)] {
         let mut pass = Pass::default();
@@ -198,7 +198,7 @@ fn of_several_failures_on_one_leg_the_one_that_somebody_must_see_to_is_told() {
 }
 
 #[test]
-fn a_leg_that_waits_only_for_writes_that_failed_brings_its_object_back_no_sooner_than_they_do() {
+fn a_leg_that_waits_for_failed_writes_brings_its_object_back_no_sooner() {
     use crate::api::condition::{Leg, Reason};
     let plan = Plan {
         legs: vec![Leg::progressing(ConditionType::ExecutionRoleReady, Reason::Applying, "soon")],
@@ -211,7 +211,7 @@ fn a_leg_that_waits_only_for_writes_that_failed_brings_its_object_back_no_sooner
 }
 
 #[test]
-fn what_was_made_in_vain_needs_somebody_and_brings_its_object_back_as_rarely_as_what_is_refused() {
+fn what_was_made_in_vain_needs_somebody_and_comes_back_as_rarely_as_a_refusal() {
     let [delete, _, role, log_group] = steps();
     let mut pass = Pass::default();
     pass.decided(planned(&[delete.clone(), role, log_group.clone()]));
@@ -242,7 +242,7 @@ fn what_was_made_in_vain_needs_somebody_and_brings_its_object_back_as_rarely_as_
 }
 
 #[test]
-fn a_leg_whose_call_waits_for_one_of_another_leg_that_failed_does_not_say_that_it_is_being_done() {
+fn a_leg_that_waits_for_a_failed_call_does_not_say_that_it_is_being_done() {
     let create = Write::Iam(IamWrite::CreateRole {
         name: "pgai-x".parse().expect("a role"),
         path: "/".to_owned(),

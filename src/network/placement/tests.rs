@@ -113,7 +113,7 @@ fn the_remedy_for_a_zone_without_the_service_lists_the_zones_that_have_it() {
 }
 
 #[test]
-fn an_endpoint_gets_one_subnet_in_each_zone_whatever_the_order_in_which_aws_lists_them() {
+fn an_endpoint_gets_one_subnet_in_each_zone_in_whatever_order_aws_lists_them() {
     let mut observed = bare();
     observed.topology.subnets.extend([subnet(0xc2), subnet(0xc1), subnet(0xd1)]);
     for _ in 0..observed.topology.subnets.len() {
@@ -176,7 +176,7 @@ fn an_existing_endpoint_keeps_its_subnets_whatever_comes_to_be_around_it() {
 }
 
 #[test]
-fn an_endpoint_grows_into_a_zone_that_gets_its_first_subnet_and_leaves_one_that_nobody_wants_any_more() {
+fn an_endpoint_grows_into_a_zone_with_a_first_subnet_and_leaves_an_unwanted_one() {
     let mut observed = with_endpoints(vec![endpoint(1)]);
     observed.topology.subnets.push(subnet(0xc1));
     assert_eq!(chosen(&desired(), &observed), subnet_ids(&[0xa1, 0xb1, 0xc1]));
