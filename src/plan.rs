@@ -115,7 +115,7 @@ impl Plan {
         self.steps.retain(|step| step.leg != kind || !replaces(&step.write));
         for leg in self.legs.iter_mut().filter(|leg| leg.kind == kind) {
             leg.state = LegState::Blocked;
-            leg.message.push_str(
+            leg.message.text.push_str(
                 " The last replacement failed too: correct the cause. The operator tries another replacement every five minutes.",
             );
         }
@@ -168,7 +168,7 @@ mod tests {
                 (ConditionType::FunctionReady, blocked, suspended),
             ]
         );
-        assert!(plan.legs[1].message.contains("iam:DeleteRole pgai-x"), "{}", plan.legs[1].message);
+        assert!(plan.legs[1].message.text.contains("iam:DeleteRole pgai-x"), "{}", plan.legs[1].message);
         let mut at_rest = Plan { legs: vec![network], ..Plan::default() };
         let same = at_rest.clone();
         at_rest.suspend();

@@ -5,13 +5,15 @@
 //! - a type: a variant of [`ConditionType`], and legs of that kind.
 
 mod fold;
+mod message;
 mod reason;
 mod row;
 mod wait;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-pub use fold::{fold, wait_state, without_request_id};
+pub use fold::{fold, wait_state};
+pub use message::Message;
 pub use reason::Reason;
 pub use row::{Actor, Explanation};
 pub use wait::{Wait, WaitState, WaitsFor};
@@ -95,29 +97,29 @@ pub struct Leg {
     pub state: LegState,
     /// Why the leg stands so.
     pub reason: Reason,
-    /// Sentences that name the resource, what is wrong or waited for, and the remedy.
-    pub message: String,
+    /// Names the resource, what is wrong or waited for, and the remedy.
+    pub message: Message,
 }
 
 impl Leg {
     /// A leg of which everything is as it should be.
-    pub fn met(kind: ConditionType, message: impl Into<String>) -> Self {
+    pub fn met(kind: ConditionType, message: impl Into<Message>) -> Self {
         let reason = if kind == ConditionType::Accepted { Reason::Accepted } else { Reason::Ready };
         Self { kind, state: LegState::Met, reason, message: message.into() }
     }
 
     /// A leg at which the operator or AWS is at work.
-    pub fn progressing(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
+    pub fn progressing(kind: ConditionType, reason: Reason, message: impl Into<Message>) -> Self {
         Self { kind, state: LegState::Progressing, reason, message: message.into() }
     }
 
     /// A leg that needs somebody to act.
-    pub fn blocked(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
+    pub fn blocked(kind: ConditionType, reason: Reason, message: impl Into<Message>) -> Self {
         Self { kind, state: LegState::Blocked, reason, message: message.into() }
     }
 
     /// A leg about something that could not be read.
-    pub fn unknown(kind: ConditionType, reason: Reason, message: impl Into<String>) -> Self {
+    pub fn unknown(kind: ConditionType, reason: Reason, message: impl Into<Message>) -> Self {
         Self { kind, state: LegState::Unknown, reason, message: message.into() }
     }
 }

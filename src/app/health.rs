@@ -11,7 +11,7 @@ use crate::{
     api::{
         EndpointStatus, PrivateGenAIAppStatus,
         app::FunctionStatus,
-        condition::{ConditionType, Leg, LegState, Reason, is_true},
+        condition::{ConditionType, Leg, LegState, Message, Reason, is_true},
     },
     aws::{Answer, AwsError, Class, Evidence, Failure, FunctionError, Invocation, ProbeError, Region},
     engine::{DetailRead, Pace},
@@ -174,9 +174,8 @@ impl ProbeSubject {
                     .to_owned(),
             ),
         };
-        let request = request_id.map(|id| format!(" (request id {id})")).unwrap_or_default();
-        let message =
-            format!("Function {}: {what}{request}. {remedy} Its log group is {}.", self.function, self.log_group);
+        let text = format!("Function {}: {what}. {remedy} Its log group is {}.", self.function, self.log_group);
+        let message = Message { text, request_id: request_id.map(ToOwned::to_owned), since: None };
         let may_pass = matches!(reason, Reason::ProbeFailed | Reason::NotPrivate);
         let kind = ConditionType::Healthy;
         let (leg, again) = match failures.checked_sub(if may_pass { PATIENCE } else { 0 }) {
@@ -191,15 +190,21 @@ impl ProbeSubject {
         let (kind, name) = (ConditionType::Healthy, &self.function);
         let (found, leg, pace) = match error.failure {
             Failure::NotYet | Failure::RoleNotUsable => {
-                let message = format!("Function {name} cannot be invoked yet: {error}. It is probed again.");
+                let text = format!(
+                    "Function {name} cannot be invoked yet: {}. It is probed again.",
+                    error.without_request_id()
+                );
+                let message = Message::of_call(text, error);
                 (ProbeResult::NotReady, Leg::progressing(kind, Reason::ProbePending, message), Pace::Retry)
             }
             // Each further attempt would add to what throttles.
             Failure::Throttled => {
-                let message = format!(
-                    "{name}: {error}. It is probed again, less often each time. If it stays, see what concurrency is \
-                     reserved for the function and left in the account."
+                let text = format!(
+                    "{name}: {}. It is probed again, less often each time. If it stays, see what concurrency is reserved for the function \
+                     and left in the account.",
+                    error.without_request_id()
                 );
+                let message = Message::of_call(text, error);
                 (ProbeResult::Throttled, Leg::progressing(kind, Reason::Throttled, message), Pace::Blocked)
             }
             Failure::Unavailable
@@ -298,7 +303,7 @@ impl ProbeSubject {
 }
 
 /// Nothing is known of the path as it now is.
-pub fn pending(message: impl Into<String>) -> Leg {
+pub fn pending(message: impl Into<Message>) -> Leg {
     Leg::progressing(ConditionType::Healthy, Reason::ProbePending, message)
 }
 

@@ -10,7 +10,7 @@ use crate::{
     api::{
         EndpointStatus, PrivateGenAINetwork, PrivateGenAINetworkStatus,
         app::App,
-        condition::{ConditionType, Leg, LegState, Reason, find, is_true},
+        condition::{ConditionType, Leg, LegState, Message, Reason, find, is_true},
         network::NetworkKey,
     },
     aws::{Caller, EndpointState},
@@ -216,11 +216,13 @@ fn inherited(kind: ConditionType, network: &str, conditions: &[Condition], of: &
     let unmet = of.iter().filter_map(|kind| find(conditions, *kind)).find(|condition| condition.status != "True");
     let told = unmet.unwrap_or(ready);
     let reason = Reason::from_wire(&told.reason).unwrap_or(Reason::WaitingForNetwork);
-    let message = format!("PrivateGenAINetwork {network}: {}", told.message);
+    let of_network = Message::of(told);
+    let text = format!("PrivateGenAINetwork {network}: {}", of_network.text);
     // Which condition `Stalled` is about shows by its words. Of another one, the reason tells.
     let stalled = find(conditions, ConditionType::Stalled);
-    let is_stalled = stalled.is_some_and(|stalled| stalled.message == told.message)
-        || reason.wait().is_none_or(|wait| told.message.contains(&wait.words()));
+    let is_stalled = stalled.is_some_and(|stalled| Message::of(stalled).text == of_network.text)
+        || reason.wait().is_none_or(|wait| of_network.text.contains(&wait.words()));
+    let message = Message { text, ..of_network };
     if told.status == "Unknown" {
         Leg::unknown(kind, reason, message)
     } else if is_stalled {

@@ -6,7 +6,7 @@ use super::{ProbeSubject, Probes, RecordedFacts, health::pending, status};
 use crate::{
     api::{
         AppName, ObjectKind, ObjectName, PrivateGenAIApp, PrivateGenAIAppStatus, Recorded,
-        condition::{ConditionType, Leg, find, is_true, wait_state},
+        condition::{ConditionType, Leg, Message, find, is_true, wait_state},
     },
     aws::{AwsError, BeforeRepair, Region, Write},
     engine::{Attempt, Context, Error, Pace, apply_status, drift::repairs, observe_ready, tell},
@@ -87,7 +87,7 @@ impl<'a> Report<'a> {
             find(&status.conditions, ConditionType::Healthy).filter(|condition| condition.status == "True")
         });
         self.legs.push(match proof {
-            Some(proof) => Leg::met(ConditionType::Healthy, proof.message.clone()),
+            Some(proof) => Leg::met(ConditionType::Healthy, Message::of(proof)),
             None => pending("The path is probed once AWS can be looked at."),
         });
     }

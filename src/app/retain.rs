@@ -59,6 +59,7 @@ pub fn retain(retention: &RetainedApp, observed: &Observed) -> Plan {
     if !plan.steps.is_empty() || leg.reason == Reason::NameTaken {
         if models.is_none() {
             leg.message
+                .text
                 .push_str(" Which models its function may call cannot be read from spec.models, or is not allowed.");
         }
         plan.legs.push(leg);

@@ -2,8 +2,7 @@
 
 /// An AWS call that failed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
-#[error("{service}:{operation} failed: {}{message}{}", .code.as_deref().map(|c| format!("{c}: ")).unwrap_or_default(),
-    .request_id.as_deref().map(|id| format!(" (request id {id})")).unwrap_or_default())]
+#[error("{}{}", self.without_request_id(), .request_id.as_deref().map(|id| format!(" (request id {id})")).unwrap_or_default())]
 pub struct AwsError {
     /// The service prefix, as IAM names it.
     pub service: &'static str,
@@ -20,6 +19,13 @@ pub struct AwsError {
 }
 
 impl AwsError {
+    /// The error in words that are the same at each attempt.
+    pub fn without_request_id(&self) -> String {
+        let Self { service, operation, message, .. } = self;
+        let code = self.code.as_deref().map(|code| format!("{code}: ")).unwrap_or_default();
+        format!("{service}:{operation} failed: {code}{message}")
+    }
+
     /// Which quota is used up; `None` of an error that says something else.
     pub fn quota(&self) -> Option<Quota> {
         let says = |words: &str| self.message.to_ascii_lowercase().contains(words);

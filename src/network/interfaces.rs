@@ -224,12 +224,12 @@ mod tests {
         let instance = NetworkInterface { holder: InterfaceHolder::Instance("i-7".into()), ..interface(3) };
         let waiting = waiting_for_release(&all(&[interface(1), available(2)]));
         assert_eq!((waiting.state, waiting.reason), (LegState::Progressing, Reason::ResourceInUse));
-        assert!(waiting.message.contains("eni-00000001 of deleted functions"), "{}", waiting.message);
-        assert!(waiting.message.contains("eni-00000002 were left behind"), "{}", waiting.message);
+        assert!(waiting.message.text.contains("eni-00000001 of deleted functions"), "{}", waiting.message);
+        assert!(waiting.message.text.contains("eni-00000002 were left behind"), "{}", waiting.message);
         let blocked = waiting_for_release(&all(&[interface(1), instance]));
         assert_eq!((blocked.state, blocked.reason), (LegState::Blocked, Reason::ResourceInUse));
         assert!(
-            blocked.message.contains("eni-00000003 of instance i-7: detach the group there"),
+            blocked.message.text.contains("eni-00000003 of instance i-7: detach the group there"),
             "{}",
             blocked.message
         );
@@ -246,16 +246,16 @@ mod tests {
         let held = |interfaces: &Interfaces, referring: &BTreeSet<SecurityGroupId>| {
             let leg = group_in_use(&group, interfaces, referring).expect("a leg");
             assert_eq!((leg.kind, leg.reason), (ConditionType::SecurityGroupsReady, Reason::ResourceInUse));
-            assert!(leg.message.starts_with("Security group sg-0000000e cannot be deleted. "), "{}", leg.message);
+            assert!(leg.message.text.starts_with("Security group sg-0000000e cannot be deleted. "), "{}", leg.message);
             (leg.state, leg.message)
         };
         let (standing, message) = held(&instance, &other);
         assert_eq!(standing, LegState::Blocked);
         assert!(
-            message.contains("The group is attached to eni-00000003 of instance i-7: detach the group there"),
+            message.text.contains("The group is attached to eni-00000003 of instance i-7: detach the group there"),
             "{message}"
         );
-        assert!(message.contains("Rules of sg-000000aa refer to the group: remove those rules"), "{message}");
+        assert!(message.text.contains("Rules of sg-000000aa refer to the group: remove those rules"), "{message}");
         assert_eq!(held(&BTreeMap::new(), &other).0, LegState::Blocked);
         assert_eq!(held(&ended, &BTreeSet::new()).0, LegState::Progressing, "they go with their endpoint");
     }

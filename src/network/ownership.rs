@@ -249,11 +249,11 @@ mod tests {
             &settings().owner.to_string(),
             "take-over --installation-id prod --region us-east-1 --from another-cluster",
         ] {
-            assert!(message.contains(part), "{part}: {message}");
+            assert!(message.text.contains(part), "{part}: {message}");
         }
         let message = leg("not a mark").message;
         assert!(
-            message.contains("remove its tag privategenai.dev/owner") && !message.contains("take-over"),
+            message.text.contains("remove its tag privategenai.dev/owner") && !message.text.contains("take-over"),
             "{message}"
         );
     }

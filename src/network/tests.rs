@@ -204,7 +204,7 @@ fn a_network_that_nobody_demands_goes_from_the_endpoint_to_the_groups() {
     let second = teardown(&with_endpoints(vec![deleting()]), &Governance::default());
     assert_eq!(second.steps, [], "the groups stay while an endpoint may still carry them");
     assert_eq!(endpoints_leg(&second), (LegState::Progressing, Reason::Deleting));
-    assert!(leg(&second, ConditionType::EndpointsReady).message.contains("vpce-00000002"));
+    assert!(leg(&second, ConditionType::EndpointsReady).message.text.contains("vpce-00000002"));
 
     let third = teardown(&with_endpoints(vec![endpoint_in(2, EndpointState::Deleted)]), &Governance::default());
     assert_eq!(leg(&third, ConditionType::SecurityGroupsReady).reason, Reason::Deleting);

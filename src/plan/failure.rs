@@ -2,7 +2,7 @@
 
 use super::{Plan, denied};
 use crate::{
-    api::condition::{ConditionType, Leg, Reason},
+    api::condition::{ConditionType, Leg, Message, Reason},
     aws::{AwsError, Class, Failure, Quota, Write},
     identity::TAG_INSTALLATION,
 };
@@ -13,10 +13,11 @@ impl Plan {
         let mut leg = explain_failure(kind, &write.resource(), error);
         let may_lack_the_boundary = error.denial().is_some_and(|denial| denied::is_up_to_the_role(&denial));
         if may_lack_the_boundary && let Some(boundary) = write.permissions_boundary() {
-            leg.message.push_str(&format!(
-                " The call gives the role the permissions boundary {boundary}: the policy of the operator's role must be the one that \
-                 iam-policy prints with --permissions-boundary-arn {boundary}."
-            ));
+            leg.message.text = format!(
+                "{} The call gives the role the permissions boundary {boundary}: the policy of the operator's role must be the one that \
+                 iam-policy prints with --permissions-boundary-arn {boundary}.",
+                leg.message.text
+            );
         }
         self.set_leg(leg);
     }
@@ -25,7 +26,7 @@ impl Plan {
 /// The leg of a failed call.
 pub fn explain_failure(kind: ConditionType, resource: &str, error: &AwsError) -> Leg {
     let (reason, remedy) = reason_and_remedy(error);
-    let message = format!("{resource}: {error}. {remedy}");
+    let message = Message::of_call(format!("{resource}: {}. {remedy}", error.without_request_id()), error);
     match error.failure.class() {
         Class::Wait | Class::Retry => Leg::progressing(kind, reason, message),
         Class::UserMustAct => Leg::blocked(kind, reason, message),
@@ -148,13 +149,12 @@ pub(super) mod tests {
             let leg = explain_failure(ConditionType::EndpointsReady, "vpce-00000001", &failed(failure));
             assert_eq!((leg.kind, leg.state, leg.reason), (ConditionType::EndpointsReady, standing, reason));
             assert!(
-                leg.message.starts_with(
-                    "vpce-00000001: ec2:CreateVpcEndpoint failed: SomeCode: AWS's words (request id 4f7-9a). "
-                ),
+                leg.message.text.starts_with("vpce-00000001: ec2:CreateVpcEndpoint failed: SomeCode: AWS's words. "),
                 "{}",
                 leg.message
             );
-            assert!(leg.message.contains(remedy), "{failure:?}: {}", leg.message);
+            assert!(leg.message.text.contains(remedy), "{failure:?}: {}", leg.message);
+            assert_eq!(leg.message.request_id.as_deref(), Some("4f7-9a"));
             let has_bound = reason.wait().is_some();
             assert!(standing == Blocked || has_bound, "{failure:?} waits for ever");
         }
@@ -164,7 +164,7 @@ pub(super) mod tests {
     fn too_much_memory_for_the_account_is_explained_without_service_quotas() {
         let message = "Value '5120' at 'memorySize' failed to satisfy constraint: Member must have value less than or equal to 3008";
         let error = AwsError { message: message.to_owned(), ..failed(Failure::QuotaReached) };
-        let message = explain_failure(ConditionType::FunctionReady, "pgai-x", &error).message;
+        let message = explain_failure(ConditionType::FunctionReady, "pgai-x", &error).message.text;
         assert!(message.contains("3008") && message.contains("spec.function.memoryMiB"), "{message}");
         assert!(!message.contains("Service Quotas"), "{message}");
     }
@@ -205,8 +205,11 @@ pub(super) mod tests {
             plan.legs.remove(0).message
         };
         let refusal = message(&put, Failure::AccessDenied);
-        assert!(refusal.contains(&format!("iam-policy prints with --permissions-boundary-arn {arn}.")), "{refusal}");
+        assert!(
+            refusal.text.contains(&format!("iam-policy prints with --permissions-boundary-arn {arn}.")),
+            "{refusal}"
+        );
         let other = message(&Write::Iam(IamWrite::DeleteRole { role }), Failure::AccessDenied);
-        assert!(!other.contains("The call gives the role"), "{other}");
+        assert!(!other.text.contains("The call gives the role"), "{other}");
     }
 }

@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::{Plan, explain_failure};
 use crate::{
-    api::condition::{ConditionType, Leg, LegState, Reason, find},
+    api::condition::{ConditionType, Leg, LegState, Message, Reason, find},
     aws::{AwsError, Class, Failure},
 };
 
@@ -122,7 +122,7 @@ impl Plan {
             legs.retain(|leg| leg.kind != *kind);
             let held = find(recorded, *kind).filter(|leg| leg.status == "True" && missed == MissedObservations::Few);
             legs.push(match (held, error.failure.class()) {
-                (Some(leg), _) => Leg::met(*kind, leg.message.clone()),
+                (Some(leg), _) => Leg::met(*kind, Message::of(leg)),
                 (None, Class::UserMustAct) if !explained.contains(&error) => {
                     explained.push(error);
                     explain_failure(*kind, resource, error)
@@ -170,9 +170,9 @@ mod tests {
         let kinds = [ConditionType::ExecutionRoleReady, ConditionType::FunctionReady];
         for failure in [Failure::Credentials, Failure::Unavailable] {
             let [first, second] = &unobserved(&kinds, "bot", &failed(failure))[..] else { panic!("two legs") };
-            assert!(first.message.contains("AWS's words"), "{first:?}");
+            assert!(first.message.text.contains("AWS's words"), "{first:?}");
             assert!(
-                second.message.contains("ExecutionRoleReady") && !second.message.contains("AWS's words"),
+                second.message.text.contains("ExecutionRoleReady") && !second.message.text.contains("AWS's words"),
                 "{second:?}"
             );
         }
@@ -190,7 +190,7 @@ mod tests {
         let stands = |missed, recorded: &[Condition]| -> Vec<_> {
             plan.legs_to_show("vpc", recorded, missed)
                 .iter()
-                .map(|leg| (leg.kind, leg.state, leg.message.len()))
+                .map(|leg| (leg.kind, leg.state, leg.message.text.len()))
                 .collect()
         };
         let groups = (ConditionType::SecurityGroupsReady, LegState::Met, 5);
@@ -216,7 +216,7 @@ mod tests {
         let stands: Vec<_> = legs.iter().map(|leg| (leg.state, leg.reason)).collect();
         let unknown = (LegState::Unknown, Reason::ObservationFailed);
         assert_eq!(stands, [(LegState::Blocked, Reason::AccessDenied), unknown]);
-        assert!(legs.iter().all(|leg| leg.message.contains("Allow the operator's role")), "{legs:?}");
+        assert!(legs.iter().all(|leg| leg.message.text.contains("Allow the operator's role")), "{legs:?}");
     }
 
     #[test]

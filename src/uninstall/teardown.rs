@@ -21,7 +21,7 @@ use super::{
     },
 };
 use crate::{
-    api::{PrivateGenAIApp, PrivateGenAINetwork, Recorded, condition::without_request_id},
+    api::{PrivateGenAIApp, PrivateGenAINetwork, Recorded, condition::Message},
     aws::Aws,
     engine::{Error, raw, remove_finalizer},
     identity::{OwnerMark, TAG_OWNER},
@@ -140,7 +140,7 @@ impl Teardown<'_> {
             let passed = match self.pass(leadership, stop).await {
                 Ok(PassResult::Done(last)) if self.sweep.is_settled() => return self.summarize(&last.0, &last.1),
                 Ok(PassResult::Done(_)) => {
-                    self.print_once("Nothing more shows in AWS. What was created just before may show within a minute: AWS is read again.")?;
+                    self.print_once(&"Nothing more shows in AWS. What was created just before may show within a minute: AWS is read again.".into())?;
                     Progress::Awaited
                 }
                 Ok(PassResult::Left(progress)) => progress,
@@ -149,7 +149,9 @@ impl Teardown<'_> {
                     Progress::Awaited
                 }
                 Err(Failure::Look(error)) if is_transient(&error) => {
-                    self.print_once(&format!("AWS could not be read: {error}. The next pass tries again."))?;
+                    let text =
+                        format!("AWS could not be read: {}. The next pass tries again.", error.without_request_id());
+                    self.print_once(&Message::of_call(text, &error))?;
                     Progress::Awaited
                 }
                 Err(failure) => return Err(failure),
@@ -294,19 +296,18 @@ impl Teardown<'_> {
     /// Prints what is left, and what that waits for.
     fn report(&mut self, objects: &[ObjectFacts], plan: &Plan) -> Result<(), Failure> {
         if self.client.is_some() {
-            self.print_once(&super::left(objects))?;
+            self.print_once(&super::left(objects).into())?;
         }
         for line in plan.units.iter().flat_map(|unit| &unit.waits).chain(plan.problems()) {
-            self.print_once(&format!("  {line}"))?;
+            self.print_once(&Message { text: format!("  {}", line.text), ..line.clone() })?;
         }
         Ok(())
     }
 
-    fn print_once(&mut self, line: &str) -> Result<(), Failure> {
-        // Each attempt has another request id.
-        let (before, after) = without_request_id(line);
-        if self.printed.insert(format!("{before}{after}")) {
-            (self.print)(line)?;
+    /// Prints a line that was not printed before, apart from its request id.
+    fn print_once(&mut self, line: &Message) -> Result<(), Failure> {
+        if self.printed.insert(line.text.clone()) {
+            (self.print)(&line.to_string())?;
         }
         Ok(())
     }

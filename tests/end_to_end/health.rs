@@ -85,7 +85,7 @@ async fn healthy_names_the_endpoint_s_addresses_and_each_failure_its_reason() {
     touch(&stack, &namespace, "cut");
     let cut = stack.until(&namespace, "bot", "is cut off", healthy("False", "ProbeFailed")).await;
     let (_, _, message) = condition(Some(&cut), "Healthy");
-    for part in [function.log_group.as_str(), "(request id ", "network ACLs", &endpoint.vpc_endpoint_id] {
+    for part in [function.log_group.as_str(), " Request id ", "network ACLs", &endpoint.vpc_endpoint_id] {
         assert!(message.contains(part), "{part} is missing in {message}");
     }
     local(&stack, "PUT", "vpc", &json!({"id": vpc, "closed": false})).await;

@@ -235,7 +235,7 @@ async fn each_failure_has_its_reason_tells_no_content_and_heals_by_itself() {
         let fails = |error_type: &str| Behaviour::Fails { error_type: error_type.into(), message: SECRET.into() };
         let table = [
             (fails("Runtime.ImportModuleError"), "FunctionError", "failed with Runtime.ImportModuleError", "function_error"),
-            (fails(SECRET), "FunctionError", "it failed (request id", "function_error"),
+            (fails(SECRET), "FunctionError", "it failed. Its log tells where", "function_error"),
             (Behaviour::TimesOut, "FunctionTimedOut", "ran into its time limit", "timed_out"),
             (Behaviour::Answers(json!({"text": SECRET}).to_string()), "FunctionError", "no answer to a probe", "unreadable"),
             (Behaviour::Answers(SECRET.into()), "FunctionError", "no answer to a probe", "unreadable"),
@@ -255,7 +255,7 @@ async fn each_failure_has_its_reason_tells_no_content_and_heals_by_itself() {
             let message = until_asked(&scene, reason).await;
             assert_eq!(healthy(&scene, "bot"), ("False".into(), reason.into(), message.clone()));
             let log_group = format!("/aws/lambda/{}", function(&scene, "bot"));
-            for part in [says, "(request id invocation-", &log_group] {
+            for part in [says, " Request id invocation-", &log_group] {
                 assert!(message.contains(part), "{behaviour:?}: {part} is missing in {message}");
             }
             assert!(counted(&scene, result) > 0, "{behaviour:?}");

@@ -29,7 +29,7 @@ fn a_role_of_somebody_else_is_told_and_nothing_is_built_on_it() {
         assert_eq!(stands(&plan, ConditionType::ExecutionRoleReady), (LegState::Blocked, Reason::NameTaken));
         let message = &leg(&plan, ConditionType::ExecutionRoleReady).message;
         assert!(
-            message.contains(identity().role_name().as_str()) && message.contains("remove the resource"),
+            message.text.contains(identity().role_name().as_str()) && message.text.contains("remove the resource"),
             "{message}"
         );
     }

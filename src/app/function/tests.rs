@@ -102,8 +102,8 @@ fn a_function_with_settings_of_somebody_else_s_creation_is_shown_and_left_alone(
         assert_eq!(function_stands(&plan), (LegState::Blocked, Reason::NameTaken), "{fixed:?}");
         let message = &leg(&plan, ConditionType::FunctionReady).message;
         let name = identity().function_name();
-        assert!(message.contains(name.as_str()) && message.contains(fixed.as_str()), "{message}");
-        assert!(message.contains("Delete it"), "{message}");
+        assert!(message.text.contains(name.as_str()) && message.text.contains(fixed.as_str()), "{message}");
+        assert!(message.text.contains("Delete it"), "{message}");
     }
 }
 
@@ -146,7 +146,7 @@ fn a_function_that_aws_is_at_work_on_is_waited_for_and_not_written_to() {
         assert_eq!(plan.steps, [], "{says}");
         assert_eq!(function_stands(&plan), (standing, reason), "{says}");
         let message = &leg(&plan, ConditionType::FunctionReady).message;
-        assert!(message.contains(says) && message.contains(identity().function_name().as_str()), "{message}");
+        assert!(message.text.contains(says) && message.text.contains(identity().function_name().as_str()), "{message}");
     };
     let waits = |change, reason, says: &str| stands(change, LegState::Progressing, reason, says);
     waits(|it| it.state = FunctionState::Pending, Reason::FunctionPending, "Pending (Why: because)");
@@ -164,7 +164,7 @@ fn a_function_that_failed_to_start_is_deleted_so_that_it_can_be_created_anew() {
     failed.state_reason = Some("SubnetOutOfIPAddresses: no address".to_owned());
     let plan = decided(&with_function(failed));
     assert_eq!(function_stands(&plan), (LegState::Progressing, Reason::FunctionFailed));
-    assert!(leg(&plan, ConditionType::FunctionReady).message.contains("SubnetOutOfIPAddresses"));
+    assert!(leg(&plan, ConditionType::FunctionReady).message.text.contains("SubnetOutOfIPAddresses"));
     assert_eq!(writes(plan), [delete_function()]);
 }
 
@@ -176,7 +176,7 @@ fn an_update_that_failed_is_shown_with_its_reason_and_made_again_if_there_is_cau
     let plan = decided(&with_function(failed.clone()));
     assert_eq!(plan.steps, []);
     assert_eq!(function_stands(&plan), (LegState::Blocked, Reason::FunctionFailed));
-    assert!(leg(&plan, ConditionType::FunctionReady).message.contains("EniLimitExceeded: too many"));
+    assert!(leg(&plan, ConditionType::FunctionReady).message.text.contains("EniLimitExceeded: too many"));
     failed.listing.configuration.memory_mib += 1;
     assert_eq!(writes(decided(&with_function(failed))), [put_configuration()]);
 }
@@ -198,7 +198,7 @@ fn a_function_of_somebody_else_is_told_and_never_touched() {
         assert_eq!(function_stands(&plan), (LegState::Blocked, Reason::NameTaken));
         let message = &leg(&plan, ConditionType::FunctionReady).message;
         assert!(
-            message.contains(identity().function_name().as_str()) && message.contains("remove the resource"),
+            message.text.contains(identity().function_name().as_str()) && message.text.contains("remove the resource"),
             "{message}"
         );
     }

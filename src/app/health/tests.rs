@@ -61,7 +61,7 @@ fn the_path_is_proven_by_a_name_that_leads_to_the_endpoint_alone_and_a_verified_
     let proven = judged(Answer::Evidence(evidence()));
     assert_eq!((proven.result, proven.leg.state, &proven.retry), (ProbeResult::Proven, LegState::Met, &None));
     for part in [HOST, "vpce-00000001", "10.0.0.4, 10.0.16.4", "TLS", identity().function_name().as_str()] {
-        assert!(proven.leg.message.contains(part), "{part} is missing in {}", proven.leg.message);
+        assert!(proven.leg.message.text.contains(part), "{part} is missing in {}", proven.leg.message);
     }
     let elsewhere = Evidence { addresses: addresses(&OURS[..1]), connected_to: OURS[0].parse().ok(), ..evidence() };
     assert_eq!(judged(Answer::Evidence(elsewhere)), proven, "nothing that may differ from probe to probe is told");
@@ -131,10 +131,11 @@ fn each_way_of_failing_has_its_reason_and_names_log_group_request_and_remedy() {
         let verdict = judged(answer.clone());
         assert_eq!((verdict.result, verdict.leg.reason), (found, reason), "{answer:?}");
         let log_group = identity().log_group_name();
-        for part in [says, "(request id 4f7-9a)", log_group.as_str(), identity().function_name().as_str()] {
-            assert!(verdict.leg.message.contains(part), "{part} is missing in {}", verdict.leg.message);
+        let message = verdict.leg.message.to_string();
+        for part in [says, " Request id 4f7-9a.", log_group.as_str(), identity().function_name().as_str()] {
+            assert!(message.contains(part), "{part} is missing in {message}");
         }
-        assert!(!verdict.leg.message.contains("192.0.2.1") && !verdict.leg.message.contains("other.example"));
+        assert!(!verdict.leg.message.text.contains("192.0.2.1") && !verdict.leg.message.text.contains("other.example"));
     }
 }
 
@@ -157,7 +158,7 @@ fn addresses_that_vpcs_may_have_are_not_public() {
 fn a_name_that_leads_elsewhere_is_told_with_all_that_answers_for_names_in_a_vpc() {
     let elsewhere = Evidence { addresses: addresses(&["192.0.2.1"]), connected_to: None, ..evidence() };
     for answer in [Answer::Evidence(elsewhere), ended(ProbeError::DnsFailed), ended(ProbeError::DnsNotFound)] {
-        let told = judged(answer).leg.message;
+        let told = judged(answer).leg.message.text;
         for words in ["DHCP option set", "Resolver rules", "private hosted zones", "DNS Firewall"] {
             assert!(told.contains(words), "{words} is missing in {told}");
         }
@@ -179,8 +180,9 @@ fn what_keeps_lambda_from_invoking_is_told_apart() {
     ] {
         let verdict = subject().judge(&Err(refused(failure)), 0);
         assert_eq!((verdict.leg.state, verdict.leg.reason), (standing, reason), "{failure:?}");
-        for part in [says, "(request id 4f7-9a)", identity().function_name().as_str()] {
-            assert!(verdict.leg.message.contains(part), "{part} is missing in {}", verdict.leg.message);
+        let message = verdict.leg.message.to_string();
+        for part in [says, " Request id 4f7-9a.", identity().function_name().as_str()] {
+            assert!(message.contains(part), "{part} is missing in {message}");
         }
     }
 }

@@ -46,7 +46,7 @@ fn a_log_group_of_somebody_else_is_shown_and_not_used() {
         assert_eq!(function_stands(&plan), (LegState::Blocked, Reason::NameTaken));
         let message = &leg(&plan, ConditionType::FunctionReady).message;
         assert!(
-            message.contains(identity().log_group_name().as_str()) && message.contains("remove the resource"),
+            message.text.contains(identity().log_group_name().as_str()) && message.text.contains("remove the resource"),
             "{message}"
         );
     }

@@ -231,7 +231,7 @@ fn what_was_made_in_vain_needs_somebody_and_comes_back_as_rarely_as_a_refusal() 
     let [leg] = &pass.plan.legs[..] else { panic!("{:?}", pass.plan.legs) };
     assert_eq!((leg.state, leg.reason), (LegState::Blocked, Reason::WriteHasNoEffect));
     assert!(
-        leg.message.starts_with("pgai-x: iam:DeleteRolePolicy succeeds, and AWS shows no change"),
+        leg.message.text.starts_with("pgai-x: iam:DeleteRolePolicy succeeds, and AWS shows no change"),
         "{}",
         leg.message
     );
@@ -270,7 +270,7 @@ fn a_leg_that_waits_for_a_failed_call_does_not_say_that_it_is_being_done() {
             (ConditionType::FunctionReady, LegState::Progressing, Reason::DependencyNotReady)
         ]
     );
-    let message = &pass.plan.legs[1].message;
+    let message = &pass.plan.legs[1].message.text;
     assert!(message.contains("waits for iam:CreateRole of pgai-x; condition ExecutionRoleReady"), "{message}");
 }
 

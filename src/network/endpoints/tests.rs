@@ -59,7 +59,7 @@ fn an_endpoint_that_aws_is_still_at_work_on_is_waited_for_and_shown() {
         assert_eq!(plan.steps, [], "{state}");
         assert_eq!(endpoints_leg(&plan), (LegState::Progressing, Reason::EndpointPending));
         let message = &leg(&plan, ConditionType::EndpointsReady).message;
-        assert!(message.contains("vpce-00000001") && message.contains(state), "{message}");
+        assert!(message.text.contains("vpce-00000001") && message.text.contains(state), "{message}");
     }
 }
 
@@ -91,7 +91,7 @@ fn an_endpoint_that_will_never_be_available_is_deleted_so_that_another_can_come(
         let plan = decided(&with_endpoints(vec![failed]));
         assert_eq!(endpoints_leg(&plan), (LegState::Progressing, Reason::EndpointFailed));
         let message = &leg(&plan, ConditionType::EndpointsReady).message;
-        assert!(message.contains("vpce-00000001") && message.contains("Subnet is gone"), "{message}");
+        assert!(message.text.contains("vpce-00000001") && message.text.contains("Subnet is gone"), "{message}");
         assert_eq!(writes(plan), [Write::Ec2(Ec2Write::DeleteVpcEndpoints { endpoint: endpoint_id(1) })], "{state:?}");
     }
 }
@@ -244,7 +244,7 @@ fn an_endpoint_that_lost_its_tag_is_shown_with_the_remedy_and_gets_no_twin() {
     assert_eq!((lost.steps.len(), endpoints_leg(&lost)), (0, (LegState::Blocked, Reason::NameTaken)));
     let message = &leg(&lost, ConditionType::EndpointsReady).message;
     assert!(
-        message.contains("vpce-00000001") && message.contains("tag it privategenai.dev/installation=prod"),
+        message.text.contains("vpce-00000001") && message.text.contains("tag it privategenai.dev/installation=prod"),
         "{message}"
     );
     let others: [Case; 3] = [
@@ -263,7 +263,7 @@ fn a_replacement_waits_until_the_name_that_it_is_to_take_over_is_free() {
     let plan = decided(&with_endpoints(vec![going.clone()]));
     assert_eq!(plan.steps, []);
     assert_eq!(endpoints_leg(&plan), (LegState::Progressing, Reason::EndpointPending));
-    assert!(leg(&plan, ConditionType::EndpointsReady).message.contains("vpce-00000001"));
+    assert!(leg(&plan, ConditionType::EndpointsReady).message.text.contains("vpce-00000001"));
     let unnamed = VpcEndpoint { private_dns: false, ..going.clone() };
     assert!(created(decided(&with_endpoints(vec![unnamed]))).private_dns, "it holds no name");
     let gone = VpcEndpoint { state: EndpointState::Deleted, ..going.clone() };
@@ -291,7 +291,7 @@ fn an_app_whose_models_do_not_fit_is_named_and_holds_up_nothing() {
     assert_eq!(at_rest.steps, []);
     assert_eq!(endpoints_leg(&at_rest), (LegState::Met, Reason::Ready));
     let message = &leg(&at_rest, ConditionType::EndpointsReady).message;
-    assert!(message.contains("no room for all models of team-a/greedy"), "{message}");
+    assert!(message.text.contains("no room for all models of team-a/greedy"), "{message}");
 
     let new = created(network::plan(&desired, &with_endpoints(vec![]), &EndpointHistory::default()));
     assert_eq!(new.policy, super::super::fixtures::desired().endpoint_policy(RUNTIME), "it is created for the rest");

@@ -59,7 +59,7 @@ fn the_role_of_an_app_that_is_gone_goes_with_the_last_interface_that_it_is_kept_
     let held = teardown(&with(groups.clone(), &[1]), &Governance::default());
     assert_eq!(held.steps, [], "nothing is tried that cannot succeed");
     assert_eq!(leg(&held, ConditionType::SecurityGroupsReady).reason, Reason::ResourceInUse);
-    assert!(leg(&held, ConditionType::SecurityGroupsReady).message.contains("eni-00000001"));
+    assert!(leg(&held, ConditionType::SecurityGroupsReady).message.text.contains("eni-00000001"));
     let free = operations(&teardown(&with(groups, &[]), &Governance::default()));
     assert_eq!(free[..2], ["DeleteRolePolicy", "DeleteRole"]);
     assert_eq!(free[free.len() - 2..], ["DeleteSecurityGroup", "DeleteSecurityGroup"]);

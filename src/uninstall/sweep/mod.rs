@@ -214,9 +214,9 @@ impl Sweep {
         match standing {
             LegState::Blocked => {
                 unit.waits.clear();
-                unit.problems.push(message);
+                unit.problem(message);
             }
-            LegState::Met | LegState::Progressing | LegState::Unknown => unit.waits.push(message),
+            LegState::Met | LegState::Progressing | LegState::Unknown => unit.wait(message),
         }
     }
 

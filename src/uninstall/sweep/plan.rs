@@ -15,7 +15,7 @@ pub use objects::ObjectStep;
 use super::{observation::SweepObservation, removal::Removal};
 use crate::{
     api::{
-        condition::{Leg, LegState},
+        condition::{Leg, LegState, Message},
         network::NetworkKey,
     },
     aws::{AccountId, NetworkInterfaceId, Region, Role, RoleName, Tags, Write},
@@ -90,9 +90,9 @@ pub struct Unit {
     /// The writes that can be made now, in this order. A write that fails ends those after it.
     pub steps: Vec<(Region, Removal)>,
     /// What the writes or AWS are doing.
-    pub waits: Vec<String>,
+    pub waits: Vec<Message>,
     /// What only somebody else can do.
-    pub problems: Vec<String>,
+    pub problems: Vec<Message>,
 }
 
 impl Unit {
@@ -104,8 +104,8 @@ impl Unit {
         for Leg { state: standing, message, .. } in plan.legs {
             match standing {
                 LegState::Met => {}
-                LegState::Progressing | LegState::Unknown => self.waits.push(message),
-                LegState::Blocked => self.problems.push(message),
+                LegState::Progressing | LegState::Unknown => self.wait(message),
+                LegState::Blocked => self.problem(message),
             }
         }
     }
@@ -113,8 +113,16 @@ impl Unit {
     fn step(&mut self, region: &Region, write: Write) {
         match Removal::try_from(write) {
             Ok(removal) => self.steps.push((region.clone(), removal)),
-            Err(refused) => self.problems.push(format!("{refused}.")),
+            Err(refused) => self.problem(format!("{refused}.")),
         }
+    }
+
+    pub(super) fn wait(&mut self, message: impl Into<Message>) {
+        self.waits.push(message.into());
+    }
+
+    pub(super) fn problem(&mut self, message: impl Into<Message>) {
+        self.problems.push(message.into());
     }
 
     /// Whether somebody must act before anything happens.
@@ -135,7 +143,7 @@ pub struct Plan {
     /// The writes to Kubernetes.
     pub objects: Vec<ObjectStep>,
     /// What keeps objects, and only somebody else can change.
-    pub object_problems: Vec<String>,
+    pub object_problems: Vec<Message>,
 }
 
 impl Plan {
@@ -145,7 +153,7 @@ impl Plan {
     }
 
     /// What only somebody else can do.
-    pub fn problems(&self) -> impl Iterator<Item = &String> {
+    pub fn problems(&self) -> impl Iterator<Item = &Message> {
         self.units.iter().flat_map(|unit| &unit.problems).chain(&self.object_problems)
     }
 

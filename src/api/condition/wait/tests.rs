@@ -4,7 +4,7 @@ use k8s_openapi::{
 };
 
 use super::*;
-use crate::api::condition::{ConditionType, Leg, LegState, find, fold, wait_state};
+use crate::api::condition::{ConditionType, Leg, LegState, Message, find, fold, wait_state};
 
 const KIND: ConditionType = ConditionType::FunctionReady;
 
@@ -13,7 +13,9 @@ fn at(seconds: u64) -> Timestamp {
 }
 
 fn refused() -> [Leg; 1] {
-    [Leg::progressing(KIND, Reason::RolePropagating, "pgai-bot: AWS refuses (request id 1). The call is made again.")]
+    let text = "pgai-bot: AWS refuses. The call is made again.".to_owned();
+    let message = Message { text, request_id: Some("1".to_owned()), since: None };
+    [Leg::progressing(KIND, Reason::RolePropagating, message)]
 }
 
 fn told(conditions: &[Condition], kind: ConditionType) -> String {

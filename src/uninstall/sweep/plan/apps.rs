@@ -169,15 +169,15 @@ fn retain(app: &App<'_>, input: &PlanInput<'_>) -> Unit {
         Some(role) if is_retained(&role.tags) => {}
         Some(role) if input.owns(&role.tags) => {
             let message = format!("Role {} is tagged as retained; AWS takes seconds to show it.", role.name);
-            unit.waits.push(message);
+            unit.wait(message);
             if !input.memory.retained.contains(&role.name) {
                 let mut tags = app.identity.as_ref().map(|identity| missing_tags(&identity.tags(), &role.tags)).unwrap_or_default();
                 tags.insert(TAG_RETAINED.to_owned(), "true".to_owned());
                 unit.step(&app.region, Write::Iam(IamWrite::TagRole { role: role.name.clone(), tags }));
             }
         }
-        Some(role) => unit.problems.push(untagged("Role", role.name.as_str(), input)),
-        None => unit.problems.push(format!(
+        Some(role) => unit.problem(untagged("Role", role.name.as_str(), input)),
+        None => unit.problem(format!(
             "App {} is to be retained, but its role {} is gone, and the role is what would say so in AWS: let the operator run \
              until the app is ready, which puts the role back, or set spec.deletionPolicy to Delete.",
             app.identity.as_ref().map_or_else(|| app.name.to_string(), AppIdentity::app),
@@ -206,13 +206,13 @@ fn remove(app: &App<'_>, input: &PlanInput<'_>) -> Unit {
     }
     let owned = |tags| input.owns(tags);
     if let Some(function) = app.function.filter(|function| !owned(&function.tags)) {
-        unit.problems.push(untagged("Function", function.listing.name.as_str(), input));
+        unit.problem(untagged("Function", function.listing.name.as_str(), input));
     }
     if let Some(facts) = app.log_group.filter(|facts| !facts.tags.as_ref().is_some_and(owned)) {
-        unit.problems.push(untagged("Log group", facts.group.name.as_str(), input));
+        unit.problem(untagged("Log group", facts.group.name.as_str(), input));
     }
     if let Some(role) = app.role.filter(|role| !owned(&role.tags)) {
-        unit.problems.push(untagged("Role", role.name.as_str(), input));
+        unit.problem(untagged("Role", role.name.as_str(), input));
     }
     unit.problems.sort();
     unit.problems.dedup();
@@ -237,7 +237,7 @@ fn by_name(app: &App<'_>, interfaces: &BTreeSet<NetworkInterfaceId>, input: &Pla
     if let Some(function) = app.function {
         let name = function.listing.name.clone();
         if owned(&function.tags) {
-            unit.waits.push(format!("Function {name} is being deleted."));
+            unit.wait(format!("Function {name} is being deleted."));
             if function.state != FunctionState::Deleting {
                 unit.step(&app.region, Write::Lambda(LambdaWrite::DeleteFunction { name }));
             }
@@ -245,7 +245,7 @@ fn by_name(app: &App<'_>, interfaces: &BTreeSet<NetworkInterfaceId>, input: &Pla
         return;
     }
     if let Some(facts) = app.log_group.filter(|facts| facts.tags.as_ref().is_some_and(owned)) {
-        unit.waits.push(format!("Log group {} is being deleted.", facts.group.name));
+        unit.wait(format!("Log group {} is being deleted.", facts.group.name));
         unit.step(&app.region, Write::Logs(LogsWrite::DeleteLogGroup { name: facts.group.name.clone() }));
     }
     let Some(role) = app.role.filter(|role| owned(&role.tags)) else { return };
@@ -253,9 +253,9 @@ fn by_name(app: &App<'_>, interfaces: &BTreeSet<NetworkInterfaceId>, input: &Pla
         let mut steps = Steps::default();
         steps.delete_role(ConditionType::ExecutionRoleReady, role, &input.scope.governance);
         unit.take(&app.region, steps);
-        unit.waits.push(format!("Role {} is being deleted.", role.name));
+        unit.wait(format!("Role {} is being deleted.", role.name));
     } else {
-        unit.waits.push(format!(
+        unit.wait(format!(
             "Role {} is kept until Lambda has released interfaces {}: within twenty minutes or more.",
             role.name,
             listed(interfaces)

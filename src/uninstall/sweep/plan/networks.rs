@@ -7,7 +7,10 @@ use super::{
     apps::{App, RetainedApps, untagged},
 };
 use crate::{
-    api::{condition::ConditionType, network::NetworkKey},
+    api::{
+        condition::{ConditionType, Message},
+        network::NetworkKey,
+    },
     aws::{Ec2Write, Endpoints, NetworkInterfaceId, Role, SecurityGroup, SecurityGroupId, Topology, Write},
     identity::{FUNCTIONS_GROUP, HandOver, NetworkIdentity, TAG_RETAINED, is_retained},
     network::{Observed, OtherFunctions, can_be_deleted, held_by_lambda, left_behind, teardown},
@@ -94,7 +97,7 @@ impl Network {
         let endpoints = self.observed.endpoints.iter().filter(|endpoint| !endpoint.state.is_ending());
         let endpoints = endpoints.map(|endpoint| (endpoint.id.to_string(), &endpoint.tags));
         for (resource, _) in groups.chain(endpoints).filter(|(_, tags)| !is_retained(tags)) {
-            unit.waits.push(format!("{resource} is tagged as retained; AWS takes seconds to show it."));
+            unit.wait(format!("{resource} is tagged as retained; AWS takes seconds to show it."));
             let tags = [(TAG_RETAINED.to_owned(), "true".to_owned())].into();
             unit.step(&self.key.region, Write::Ec2(Ec2Write::CreateTags { resource, tags }));
         }
@@ -112,12 +115,12 @@ impl Network {
                 let mut steps = Steps::default();
                 steps.delete_role(ConditionType::SecurityGroupsReady, role, &input.scope.governance);
                 unit.take(&self.key.region, steps);
-                unit.waits.push(format!("Role {} is being deleted.", role.name));
+                unit.wait(format!("Role {} is being deleted.", role.name));
             } else if self.is_needed(&hand_over, input.found) {
                 stays.insert(format!("role {} (Lambda releases interfaces of functions that stay with it)", role.name));
                 continue;
             } else {
-                unit.waits.push(waits_for(role, &interfaces));
+                unit.wait(waits_for(role, &interfaces));
             }
             unit.resources.insert(format!("role {}", role.name));
         }
@@ -200,11 +203,11 @@ pub(super) fn plan(
             }
         }
         unit.problems.extend(network.foreign_groups.iter().map(|group| {
-            format!(
+            Message::from(format!(
                 "Security group {group} in {} carries the tag of installation {} and is none of its: take the tag off, or delete the \
                  group by hand.",
                 key.vpc, scope.installation
-            )
+            ))
         }));
         let is_left = unit != Unit::default();
         states.insert(key, if is_left { State::Left } else { State::Stays });
@@ -226,14 +229,14 @@ fn without_place(input: &PlanInput<'_>, plan: &mut Plan) {
         }
         let mut unit = Unit { resources: [resource].into(), ..Unit::default() };
         if !input.owns(&role.tags) {
-            unit.problems.push(untagged("Role", role.name.as_str(), input));
+            unit.problem(untagged("Role", role.name.as_str(), input));
         } else if BTreeSet::is_empty(&everywhere) {
             let mut steps = Steps::default();
             steps.delete_role(ConditionType::SecurityGroupsReady, role, &input.scope.governance);
             unit.take(&input.scope.home, steps);
-            unit.waits.push(format!("Role {} is being deleted.", role.name));
+            unit.wait(format!("Role {} is being deleted.", role.name));
         } else {
-            unit.waits.push(waits_for(role, &everywhere));
+            unit.wait(waits_for(role, &everywhere));
         }
         plan.units.push(unit);
     }

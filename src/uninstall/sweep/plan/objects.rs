@@ -8,7 +8,7 @@ use super::{
     networks::State,
 };
 use crate::{
-    api::network::NetworkKey,
+    api::{condition::Message, network::NetworkKey},
     plan::listed,
     uninstall::{Kind, ObjectFacts},
 };
@@ -47,17 +47,17 @@ pub(super) fn plan(
             Kind::Network => of_network(object, networks, &plan.units),
         };
         match (removed, object.deleting, object.held) {
-            (Removed::Never(problem), ..) => plan.object_problems.push(problem),
+            (Removed::Never(problem), ..) => plan.object_problems.push(problem.into()),
             // An object that is being deleted, and held, keeps an operator that starts now from building anything.
             (_, false, true) | (Removed::Completely, false, false) => {
                 plan.objects.push(ObjectStep::Delete(object.clone()));
             }
             (Removed::Completely, true, true) => plan.objects.push(ObjectStep::Release(object.clone())),
             (Removed::NotYet, ..) => {}
-            (Removed::Completely, true, false) => plan.object_problems.push(format!(
+            (Removed::Completely, true, false) => plan.object_problems.push(Message::from(format!(
                 "The {object} is being deleted, and held by finalizers of others: {}. Remove what they stand for.",
                 listed(&object.finalizers)
-            )),
+            ))),
         }
     }
 }
