@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_tag_is_refused_with_a_sentence_that_shows_it_and_says_what_would_be_right() {
+    fn an_invalid_tag_is_refused_with_a_sentence_that_says_what_is_valid() {
         let many: Vec<String> = (0..=PlatformTags::MAX).map(|n| format!("k{n}=v")).collect();
         for (wrong, why) in [
             ("team", "is not key=value"),

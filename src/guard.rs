@@ -314,7 +314,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_app_has_is_narrowed_to_what_its_namespace_may_have_and_to_nothing_where_that_may_not_be_allowed() {
+    fn an_app_is_narrowed_to_what_its_namespace_may_have() {
         let (nova, titan) = ("amazon.nova-lite-v1:0", "amazon.titan-text-lite-v1");
         let has = || models(&[nova, titan]).into_iter().collect::<BTreeSet<_>>();
         let left = |ids: &[&str]| models(ids).into_iter().collect::<BTreeSet<_>>();

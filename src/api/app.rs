@@ -1,19 +1,16 @@
 //! `PrivateGenAIApp`: what an app team writes, and all that it needs.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+mod validated;
+
+use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use serde::{Deserialize, Serialize};
 
-use super::{DeletionPolicy, EndpointStatus, InvalidSpec, network::NetworkKey};
-use crate::{
-    aws::{Environment, LogGroup, Region, SubnetId},
-    policy::ModelId,
-};
+use super::{DeletionPolicy, EndpointStatus};
+
+pub use validated::{App, Function, LogRetention};
 
 /// A function that calls models in Amazon Bedrock over a private path.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -90,20 +87,20 @@ pub struct PrivateGenAIAppSpec {
     /// The function. Without it, the built-in handler runs with defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<FunctionSpec>,
-    /// What becomes of function, role and log group when this object is deleted: Delete (the default), or Retain: they
-    /// stay as they are, and so does the network that they need.
+    /// What happens to function, role and log group when this object is deleted. Delete (the default) deletes them. Retain keeps them,
+    /// and the network that they need.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
-    /// Whether nothing is written to AWS for this app; false by default. The app keeps its place on its network, the
-    /// status says what would be done, and deletion proceeds.
+    /// Whether the app is suspended; false by default. For a suspended app the operator changes nothing in AWS, and the status says what
+    /// it would change. The app keeps its place on its network, and deletion proceeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
-    /// How the path is proven again after it was proven once.
+    /// How the operator probes the path again after the first successful probe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health_check: Option<HealthCheckSpec>,
 }
 
-/// Where the function is attached.
+/// The network of the function.
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
@@ -112,7 +109,7 @@ pub struct PrivateGenAIAppSpec {
     )
 )]
 pub struct NetworkSpec {
-    /// The VPC; the operator's configuration must allow it.
+    /// The VPC. The operator's configuration must allow it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 32))]
     #[x_kube(
@@ -161,7 +158,7 @@ pub struct FunctionSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1, max = 900))]
     pub timeout_seconds: Option<i32>,
-    /// Environment variables, at most 4 KB in all. Not for secrets: whoever may read the object reads them.
+    /// Environment variables, at most 4 KB in all. Not for secrets: everybody who can read the object can read them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(extend("maxProperties" = 64, "additionalProperties" = {"type": "string", "maxLength": 4096}))]
     #[x_kube(
@@ -184,17 +181,17 @@ pub struct FunctionSpec {
         )
     )]
     pub environment: BTreeMap<String, String>,
-    /// How the function's log is kept.
+    /// The log of the function.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logging: Option<LoggingSpec>,
 }
 
-/// How a function's log is kept.
+/// The log of a function.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LoggingSpec {
-    /// For how many days; exactly so many where it is given. By default 30, or longer where somebody has the log group kept for
-    /// longer.
+    /// The retention of the log in days. A value that is set is kept exactly. By default 30, or longer where somebody gave the log group
+    /// a longer retention.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(
         validation = Rule::new(
@@ -209,7 +206,7 @@ pub struct LoggingSpec {
     pub retention_days: Option<i32>,
 }
 
-/// How the path is proven again after it was proven once.
+/// How the operator probes the path again after the first successful probe.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HealthCheckSpec {
@@ -220,18 +217,18 @@ pub struct HealthCheckSpec {
     pub interval_seconds: Option<i32>,
 }
 
-/// What is known of an app.
+/// The observed state of an app.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PrivateGenAIAppStatus {
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// One condition a leg, and `Ready` for all of them.
+    /// One condition for each part of the path, and `Ready`, which summarizes them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-    /// The installation id of the operator that works for this object. Another one does nothing for it.
+    /// The installation id of the operator that manages this object. Operators with another id do nothing for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub installation_id: Option<String>,
     /// The network that the app is on.
@@ -265,9 +262,9 @@ impl PrivateGenAIAppStatus {
 pub struct AppNetworkStatus {
     /// The name of the PrivateGenAINetwork.
     pub name: String,
-    /// Its VPC.
+    /// The VPC of the network.
     pub vpc_id: String,
-    /// Its region.
+    /// The region of the VPC.
     pub region: String,
 }
 
@@ -275,7 +272,7 @@ pub struct AppNetworkStatus {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExecutionRoleStatus {
-    /// Its ARN.
+    /// The ARN of the role.
     pub arn: String,
 }
 
@@ -283,162 +280,24 @@ pub struct ExecutionRoleStatus {
 #[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct FunctionStatus {
-    /// Its name.
+    /// The name of the function.
     pub name: String,
-    /// Its ARN: what to invoke.
+    /// The ARN of the function, for invoking it.
     pub arn: String,
-    /// Its state in AWS, such as `Active`.
+    /// The state of the function in AWS, such as `Active`.
     pub state: String,
-    /// How its last update went, such as `Successful`.
+    /// The status of the last update in AWS, such as `Successful`.
     pub last_update_status: String,
-    /// Base64 of the SHA-256 of its code.
+    /// The SHA-256 of the function's code, in Base64.
     pub code_sha256: String,
-    /// The unique id of the execution role that the function was given: a role that is created again under its name is
-    /// another principal.
+    /// The unique id of the execution role that the function was configured with. A role that is created again under the same name
+    /// is another principal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub execution_role_id: Option<String>,
-    /// When it was last changed, as AWS says: with an unchanged value the facts above hold.
+    /// When the function was last changed, as AWS reports. While this is unchanged, the fields above hold.
     pub last_modified: String,
-    /// Its log group.
+    /// The log group of the function.
     pub log_group: String,
-}
-
-/// A validated app.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct App {
-    /// The network that it is on.
-    pub network: NetworkKey,
-    /// Its own subnets; empty: the network's.
-    pub subnets: BTreeSet<SubnetId>,
-    /// Its models, in the order that the user gave; never empty.
-    pub models: Vec<ModelId>,
-    /// The function.
-    pub function: Function,
-    /// How often the path is probed; `None` is in turn with the other apps of the network.
-    pub probe_interval: Option<Duration>,
-}
-
-/// A validated function, defaults filled in.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Function {
-    /// Memory in MiB.
-    pub memory_mib: u32,
-    /// The time limit of one invocation in seconds.
-    pub timeout_seconds: u32,
-    /// The user's environment variables.
-    pub environment: Environment,
-    /// For how many days the log is kept.
-    pub log_retention: LogRetention,
-}
-
-/// For how many days a log is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum LogRetention {
-    /// The app says so.
-    Exactly(u32),
-    /// The app does not say: what somebody wants to keep for longer is not deleted.
-    AtLeast(u32),
-}
-
-impl LogRetention {
-    /// What a log group gets that has another retention.
-    pub fn days(self) -> u32 {
-        match self {
-            Self::Exactly(days) | Self::AtLeast(days) => days,
-        }
-    }
-
-    /// Whether a log group may stay as it is.
-    ///
-    /// A group without a retention keeps its events for ever, which is longer than any number of days. That is how a group begins,
-    /// too, whose retention was to be written when the operator stopped. In that one nothing is stored: a retention
-    /// deletes nothing there, whoever made the group.
-    pub fn is_met_by(self, group: &LogGroup) -> bool {
-        match (self, group.retention_days) {
-            (Self::Exactly(days), kept) => kept == Some(days),
-            (Self::AtLeast(days), Some(kept)) => kept >= days,
-            (Self::AtLeast(_), None) => group.stored_bytes > 0,
-        }
-    }
-}
-
-impl App {
-    const MEMORY_MIB: u32 = 512;
-    const TIMEOUT_SECONDS: u32 = 120;
-    const RETENTION_DAYS: u32 = 30;
-    const SHORTEST_INTERVAL: Duration = Duration::from_mins(1);
-
-    /// Reads a spec; `home` is the region where none is named.
-    ///
-    /// # Errors
-    /// The first field that this version cannot work with.
-    pub fn new(spec: &PrivateGenAIAppSpec, home: &Region) -> Result<Self, InvalidSpec> {
-        let function = spec.function.clone().unwrap_or_default();
-        let interval = spec.health_check.as_ref().and_then(|check| check.interval_seconds);
-        let retention = function.logging.and_then(|logging| logging.retention_days);
-        let app = Self {
-            network: Self::network(spec, home)?,
-            subnets: spec
-                .network
-                .iter()
-                .flat_map(|network| &network.subnet_ids)
-                .map(|id| id.parse().map_err(|error| InvalidSpec::new("spec.network.subnetIds", error)))
-                .collect::<Result<_, _>>()?,
-            models: spec
-                .models
-                .iter()
-                .map(|id| id.parse().map_err(|error| InvalidSpec::new("spec.models", error)))
-                .collect::<Result<_, _>>()?,
-            function: Function {
-                memory_mib: or_default("spec.function.memoryMiB", function.memory_mib, Self::MEMORY_MIB)?,
-                timeout_seconds: or_default(
-                    "spec.function.timeoutSeconds",
-                    function.timeout_seconds,
-                    Self::TIMEOUT_SECONDS,
-                )?,
-                environment: Environment::new(function.environment),
-                log_retention: match retention {
-                    None => LogRetention::AtLeast(Self::RETENTION_DAYS),
-                    Some(days) => LogRetention::Exactly(positive("spec.function.logging.retentionDays", days)?),
-                },
-            },
-            probe_interval: interval
-                .map(|seconds| positive("spec.healthCheck.intervalSeconds", seconds))
-                .transpose()?
-                .map(|seconds| Duration::from_secs(seconds.into()).max(Self::SHORTEST_INTERVAL)),
-        };
-        if app.models.is_empty() {
-            return Err(InvalidSpec::new("spec.models", "list at least one model, such as amazon.nova-lite-v1:0"));
-        }
-        Ok(app)
-    }
-
-    /// Only the network of a spec: what deletion needs of it, so that the rest may be as it likes.
-    ///
-    /// # Errors
-    /// When no network can be read.
-    pub fn network(spec: &PrivateGenAIAppSpec, home: &Region) -> Result<NetworkKey, InvalidSpec> {
-        let network = spec.network.as_ref();
-        let vpc = network.and_then(|network| network.vpc_id.as_ref()).ok_or_else(|| {
-            InvalidSpec::new("spec.network", "name the VPC, as in network: {vpcId: vpc-0123456789abcdef0}")
-        })?;
-        let region = network
-            .and_then(|network| network.region.as_ref())
-            .map_or_else(|| Ok(home.clone()), |region| region.parse())
-            .map_err(|error| InvalidSpec::new("spec.network.region", error))?;
-        Ok(NetworkKey { region, vpc: vpc.parse().map_err(|error| InvalidSpec::new("spec.network.vpcId", error))? })
-    }
-}
-
-fn or_default(field: &'static str, value: Option<i32>, default: u32) -> Result<u32, InvalidSpec> {
-    value.map_or(Ok(default), |value| positive(field, value))
-}
-
-fn positive(field: &'static str, value: i32) -> Result<u32, InvalidSpec> {
-    u32::try_from(value)
-        .ok()
-        .filter(|value| *value > 0)
-        .ok_or_else(|| InvalidSpec::new(field, "write a positive number"))
 }
 
 #[cfg(test)]

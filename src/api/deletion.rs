@@ -1,23 +1,22 @@
-//! What becomes of resources in AWS when the object that stands for them is deleted.
+//! What happens to resources in AWS when their object is deleted.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// What becomes of resources in AWS when the object that stands for them is deleted: Delete (the default) or Retain, which
-/// leaves them as they are.
+/// What happens to resources in AWS when their object is deleted: Delete (the default), or Retain, which keeps them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
-    /// They go with it.
+    /// The resources are deleted with the object.
     #[default]
     Delete,
-    /// They stay as they are.
+    /// The resources stay as they are.
     Retain,
 }
 
 impl DeletionPolicy {
-    /// Reads it from an object that cannot be read otherwise. Where nothing is written, deletion means what it means by itself.
-    /// Whoever wrote anything else than `Delete` (a value of a later version, say) did not mean that: what is there stays.
+    /// Reads the policy of an object that cannot be decoded. Where nothing is written, the policy is `Delete`. Any other value than
+    /// `Delete`, such as one of a later version, retains the resources.
     pub fn of_raw(object: &Value) -> Self {
         match &object["spec"]["deletionPolicy"] {
             Value::Null => Self::Delete,
@@ -34,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_an_unreadable_object_the_policy_is_delete_only_where_it_says_so_or_nothing() {
+    fn an_unreadable_object_is_deleted_only_where_it_says_so_or_says_nothing() {
         for (object, policy) in [
             (json!({"spec": {"deletionPolicy": "Retain", "models": 7}}), DeletionPolicy::Retain),
             (json!({"spec": {"deletionPolicy": "Delete"}}), DeletionPolicy::Delete),

@@ -67,8 +67,8 @@ pub struct PrivateGenAINetworkSpec {
         ))
     )]
     pub region: String,
-    /// What becomes of endpoint and security groups when this object is deleted and no app uses it any more: Delete (the
-    /// default), or Retain: they stay as they are.
+    /// What happens to endpoints and security groups when this object is deleted and no app uses them. Delete (the default) deletes
+    /// them. Retain keeps them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
 }
@@ -80,21 +80,21 @@ impl PrivateGenAINetworkSpec {
     }
 }
 
-/// What is known of a network.
+/// The observed state of a network.
 #[derive(KubeSchema, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PrivateGenAINetworkStatus {
     /// The generation of the spec that this status is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// One condition a leg, and `Ready` for all of them.
+    /// One condition for each part of the path, and `Ready`, which summarizes them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
     pub conditions: Vec<Condition>,
-    /// The installation id of the operator that works for this object. Another one does nothing for it.
+    /// The installation id of the operator that manages this object. Operators with another id do nothing for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub installation_id: Option<String>,
-    /// The VPC that the object stands for, as it was read last: by this it can be deleted when its spec cannot be read any more.
+    /// The VPC of the network, as it was last read. By this the network can be deleted when its spec cannot be read any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub vpc_id: Option<String>,
     /// The region of that VPC.
@@ -103,7 +103,7 @@ pub struct PrivateGenAINetworkStatus {
     /// The account of the VPC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account_id: Option<String>,
-    /// The subnets that endpoints are in, and functions that name no subnets of their own.
+    /// The subnets of the endpoints, and of the functions whose apps name no subnets.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub subnet_ids: Vec<String>,
     /// The two security groups.
@@ -135,8 +135,8 @@ pub struct NetworkKey {
 }
 
 impl NetworkKey {
-    /// Reads it from a part of an object that cannot be read otherwise. `home` is the region where none is named, if that
-    /// is allowed there.
+    /// Reads the key from a part of an object that cannot be decoded. `home` is the region where the part names none, if it may
+    /// name none.
     pub fn of_raw(part: &Value, home: Option<&Region>) -> Option<Self> {
         let region = match &part["region"] {
             Value::Null => home?.clone(),
@@ -145,8 +145,8 @@ impl NetworkKey {
         Some(Self { region, vpc: part["vpcId"].as_str()?.parse().ok()? })
     }
 
-    /// Which VPC a `PrivateGenAINetwork` stands for that cannot be read otherwise: by its spec, else as its status recorded, else by
-    /// the name that the operator gave it, if the operator did.
+    /// Reads the key of a `PrivateGenAINetwork` that cannot be decoded: from its spec, else from its status, else from the name that the
+    /// operator gave it.
     pub fn of_raw_network(network: &DynamicObject) -> Option<Self> {
         let (spec, status) = (&network.data["spec"], &network.data["status"]);
         Self::of_raw(spec, None).or_else(|| Self::of_raw(status, None)).or_else(|| {
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_an_unreadable_network_the_vpc_is_told_by_its_spec_then_its_status_then_the_name_that_the_operator_gave_it() {
+    fn the_vpc_of_an_unreadable_network_is_read_from_spec_then_status_then_name() {
         let key = |spec: Value, status: Value, name: &str, implicit: bool| {
             let labels = if implicit { json!({IMPLICIT_LABEL: "true"}) } else { json!({}) };
             let object = json!({

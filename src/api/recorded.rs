@@ -248,7 +248,7 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_both_ids_and_the_remedy_and_there_is_none_where_nothing_contradicts() {
+    fn a_refusal_names_both_ids_and_the_remedy_and_needs_a_contradiction() {
         let told = Recorded::Another(id("try")).refusal(&id("tyr")).expect("a refusal");
         for part in ["installation try", "installation tyr", "Give the operator the installation id try again"] {
             assert!(told.contains(part), "{told}");

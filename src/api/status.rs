@@ -1,9 +1,9 @@
-//! Parts of a status that both kinds show.
+//! Parts of the status of both kinds.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// An interface endpoint as it is.
+/// The observed state of an interface endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EndpointStatus {
@@ -35,11 +35,11 @@ pub struct EndpointStatus {
 pub struct InterfaceStatus {
     /// The id of the interface.
     pub network_interface_id: String,
-    /// The subnet that it is in.
+    /// The subnet of the interface.
     pub subnet_id: String,
     /// The availability zone of that subnet.
     pub availability_zone: String,
-    /// Its private IPv4 address.
+    /// The private IPv4 address of the interface.
     pub private_ip_address: String,
 }
 

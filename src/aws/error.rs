@@ -21,9 +21,8 @@ pub struct AwsError {
 impl AwsError {
     /// The error in words that are the same at each attempt.
     pub fn without_request_id(&self) -> String {
-        let Self { service, operation, message, .. } = self;
         let code = self.code.as_deref().map(|code| format!("{code}: ")).unwrap_or_default();
-        format!("{service}:{operation} failed: {code}{message}")
+        format!("{}:{} failed: {code}{}", self.service, self.operation, self.message)
     }
 
     /// Which quota is used up; `None` of an error that says something else.

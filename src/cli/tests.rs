@@ -83,7 +83,7 @@ fn an_installation_id_is_required_and_no_vpc_is_allowed_by_default() {
 }
 
 #[test]
-fn what_is_no_tag_or_no_boundary_ends_the_program_with_a_sentence_and_an_empty_value_is_none() {
+fn an_invalid_tag_or_boundary_is_refused_and_an_empty_value_is_none() {
     let run = |arguments: &[&str]| {
         let always = ["private-genai-operator", "run", "--installation-id", "prod", "--region", "us-east-1"];
         Cli::try_parse_from([&always[..], arguments].concat()).map(|cli| match cli.command {

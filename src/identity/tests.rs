@@ -69,7 +69,7 @@ fn a_retired_role_is_kept_exactly_as_long_as_an_interface_that_it_may_be_needed_
 }
 
 #[test]
-fn tags_that_were_removed_or_changed_are_missing_and_a_name_that_somebody_chose_is_not() {
+fn removed_and_changed_tags_are_missing_and_a_name_that_somebody_chose_is_not() {
     let tags = |pairs: &[(&str, &str)]| -> Tags {
         pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     };
@@ -125,7 +125,7 @@ fn the_arn_of_a_role_names_the_installation_whose_path_it_is_in() {
 }
 
 #[test]
-fn installation_ids_are_refused_with_a_sentence_when_they_would_not_fit_a_path_and_a_tag() {
+fn an_installation_id_that_fits_no_path_or_tag_is_refused() {
     for wrong in ["", "Prod", "a b", "-a", "a-", "a/b", &"a".repeat(33)] {
         assert!(wrong.parse::<InstallationId>().is_err(), "{wrong}");
     }

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn however_long_a_lease_is_it_is_renewed_twice_before_writing_ends_and_calls_about_it_fit_in_between() {
+    fn every_lease_is_renewed_twice_before_writing_ends_with_room_for_the_calls() {
         for seconds in 3..=3600 {
             let timing = Timing::of(seconds);
             let writing = timing.lease().saturating_sub(timing.grace());
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn who_was_suspended_for_as_long_as_writing_may_go_on_begins_no_write_although_his_clock_stood_still() {
+    async fn a_leader_that_was_suspended_for_too_long_begins_no_write() {
         let leadership = leader();
         SUSPENDED.set(Duration::from_secs(24));
         assert!(leadership.may_write());
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_call_that_was_under_way_when_the_machine_was_suspended_goes_on_only_while_the_lease_holds() {
+    async fn a_call_under_way_at_a_suspension_goes_on_only_while_the_lease_holds() {
         for (seconds, sent) in [(50, true), (70, false)] {
             let leadership = leader();
             let mut done = false;

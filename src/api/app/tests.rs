@@ -1,6 +1,12 @@
+use std::{collections::BTreeSet, time::Duration};
+
 use serde_json::{Value, json};
 
 use super::*;
+use crate::{
+    api::network::NetworkKey,
+    aws::{Environment, Region},
+};
 
 fn home() -> Region {
     "eu-central-1".parse().expect("a region")

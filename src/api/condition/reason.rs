@@ -29,7 +29,7 @@ reasons! {
     Accepted: &[Accepted], Actor::Nobody, NOTHING, NO_WAIT;
 
     /// No operator has looked at the object yet.
-    Pending: &[Accepted], Actor::Operator, "If it stays: is the operator running, and ready (`/readyz`)?", NO_WAIT;
+    Pending: &[ConditionType::Ready], Actor::Operator, "If it stays: is the operator running, and ready (`/readyz`)?", NO_WAIT;
 
     /// An earlier condition comes first: the network before a function, the VPC before security groups, security groups before the
     /// endpoint. Only what has to be created or moved waits; what exists is kept exact.

@@ -35,7 +35,7 @@ fn somebody_who_must_act_is_told_before_anybody_who_must_wait() {
 }
 
 #[test]
-fn a_condition_keeps_its_time_while_its_status_stays_and_the_same_legs_change_nothing() {
+fn a_condition_keeps_its_time_with_its_status_and_the_same_legs_change_nothing() {
     let waiting = [Leg::progressing(ConditionType::VpcReady, Reason::Applying, "a")];
     let first = fold(&waiting, &[], Some(1), at(10));
     assert_eq!(fold(&waiting, &first, Some(1), at(20)), first);
@@ -45,7 +45,7 @@ fn a_condition_keeps_its_time_while_its_status_stays_and_the_same_legs_change_no
 }
 
 #[test]
-fn a_call_that_keeps_failing_changes_nothing_although_each_attempt_has_its_own_request_id() {
+fn a_call_that_keeps_failing_changes_nothing_whatever_its_request_ids() {
     let failed = |text: &str, id: &str| {
         let message = Message { text: text.to_owned(), request_id: Some(id.to_owned()), since: None };
         [Leg::blocked(ConditionType::VpcReady, Reason::AccessDenied, message)]
@@ -57,7 +57,7 @@ fn a_call_that_keeps_failing_changes_nothing_although_each_attempt_has_its_own_r
 }
 
 #[test]
-fn a_wait_for_somebody_else_says_since_when_and_keeps_saying_it_while_its_reason_holds() {
+fn a_wait_says_since_when_for_as_long_as_its_reason_holds() {
     let kind = ConditionType::SecurityGroupsReady;
     let waits = |reason, message: &str| [Leg::progressing(kind, reason, message)];
     let said = |conditions: &[Condition]| find(conditions, kind).expect("the leg").message.clone();

@@ -30,7 +30,7 @@ fn is_stalled(conditions: &[Condition]) -> bool {
 }
 
 #[test]
-fn a_wait_that_is_longer_than_its_bound_needs_somebody_and_says_what_is_still_true_and_who_can_act() {
+fn an_overdue_wait_needs_somebody_and_says_what_is_still_true_and_who_can_act() {
     let bound = 15 * 60;
     let first = fold(&refused(), &[], Some(1), at(100));
     let before = fold(&refused(), &first, Some(1), at(100 + bound - 1));
@@ -56,7 +56,7 @@ fn a_wait_that_is_longer_than_its_bound_needs_somebody_and_says_what_is_still_tr
 }
 
 #[test]
-fn what_fails_again_each_time_that_it_is_made_anew_is_told_as_failed_all_the_time_and_has_one_bound() {
+fn what_fails_each_time_it_is_created_again_stays_failed_and_has_one_bound() {
     let failed =
         |standing| [Leg { state: standing, ..Leg::progressing(KIND, Reason::FunctionFailed, "f failed: no memory.") }];
     let anew = [Leg::progressing(KIND, Reason::FunctionPending, "f is being created.")];
@@ -80,7 +80,7 @@ fn what_fails_again_each_time_that_it_is_made_anew_is_told_as_failed_all_the_tim
 }
 
 #[test]
-fn a_wait_that_ends_after_it_was_overdue_is_stalled_no_more_and_another_wait_begins_anew() {
+fn an_overdue_wait_that_ends_is_not_stalled_and_another_wait_begins_anew() {
     let first = fold(&refused(), &[], Some(1), at(0));
     let over = fold(&refused(), &first, Some(1), at(3600));
     assert!(is_stalled(&over));
@@ -141,7 +141,7 @@ fn what_waits_for_an_earlier_leg_is_late_only_where_no_other_leg_says_why() {
 }
 
 #[test]
-fn an_object_is_looked_at_rarely_once_all_that_it_waits_for_is_overdue_and_not_before() {
+fn an_object_is_overdue_once_everything_that_it_waits_for_is() {
     let other = Leg::progressing(ConditionType::ExecutionRoleReady, Reason::FunctionPending, "AWS is at work.");
     let [refused] = refused();
     let both = [refused.clone(), other];
@@ -156,7 +156,7 @@ fn an_object_is_looked_at_rarely_once_all_that_it_waits_for_is_overdue_and_not_b
 }
 
 #[test]
-fn a_reason_that_waits_has_a_bound_that_is_generous_and_one_for_which_somebody_must_act_at_once_has_none() {
+fn a_reason_that_waits_has_a_generous_bound_and_one_that_needs_somebody_has_none() {
     for reason in Reason::ALL {
         let Some(wait) = reason.wait() else { continue };
         assert!((900..=16 * 3600).contains(&wait.bound.as_secs()), "{reason}");
