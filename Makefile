@@ -176,7 +176,7 @@ test-format:
 test-names:
 	@echo "==== names of tests: sentences of at most 80 characters"
 	@! grep -rnE --include='*.rs' --include='*.py' --include='*.mjs' \
-	  '^ *(pub )?(async )?fn [a-z0-9_]{81}|^ *def test_[a-z0-9_]{76}|^ *test\('"'"'[^'"'"']{81}' tests
+	  '^ *(pub )?(async )?fn [a-z0-9_]{81}|^ *def test_[a-z0-9_]{76}|^ *test\('"'"'[^'"'"']{81}' src tests
 
 .PHONY: test-crds
 test-crds:

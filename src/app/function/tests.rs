@@ -245,7 +245,7 @@ fn nothing_is_asked_about_a_function_that_is_as_it_was_when_it_was_seen_active()
 }
 
 #[test]
-fn a_function_is_asked_about_when_it_is_new_changed_unhealthy_or_about_to_be_written() {
+fn a_function_is_read_when_it_is_new_changed_unhealthy_or_about_to_be_written() {
     type Case = (&'static str, fn(&mut FunctionListing, &mut FunctionStatus));
     let cases: [Case; 13] = [
         ("another one under the name", |_, recorded| recorded.arn.clear()),

@@ -57,7 +57,7 @@ fn judged(answer: Answer) -> ProbeOutcome {
 }
 
 #[test]
-fn the_path_is_proven_by_a_name_that_leads_to_the_endpoint_alone_and_a_verified_connection_there() {
+fn the_path_is_proven_by_a_name_of_the_endpoint_alone_and_a_verified_connection() {
     let proven = judged(Answer::Evidence(evidence()));
     assert_eq!((proven.result, proven.leg.state, &proven.retry), (ProbeResult::Proven, LegState::Met, &None));
     for part in [HOST, "vpce-00000001", "10.0.0.4, 10.0.16.4", "TLS", identity().function_name().as_str()] {
@@ -275,7 +275,7 @@ fn there_is_nothing_to_prove_while_the_endpoint_has_no_addresses() {
 }
 
 #[test]
-fn a_probe_is_due_in_turn_at_the_app_s_own_interval_or_when_a_failure_s_wait_is_over() {
+fn a_probe_is_due_in_turn_at_the_app_s_interval_or_after_a_failure_s_wait() {
     let seconds = Duration::from_secs;
     let proven = LastProbe { wait: None, ..LastProbe::on_record(subject(), None) };
     let leg = Leg::blocked(ConditionType::Healthy, Reason::FunctionError, "");
@@ -317,7 +317,7 @@ fn apps_with_intervals_of_their_own_do_not_all_begin_at_once_after_a_restart() {
 }
 
 #[test]
-fn a_proof_outlives_three_invocations_in_a_row_that_were_not_made_and_then_nothing_is_claimed() {
+fn a_proof_outlives_three_invocations_that_were_not_made_and_no_more() {
     use Reason::{AccessDenied, ObservationFailed, Ready, Throttled};
     let err = |failure| Err(refused(failure));
     let proof = LastProbe::on_record(subject(), None);
