@@ -1,4 +1,4 @@
-//! Keeps the apps true: finds the network, looks at AWS, acts, and tells in the status.
+//! Keeps the apps true: finds the network, observation_attempt at AWS, acts, and tells in the status.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,7 +10,7 @@ use super::{
     observe::subnets_refused,
     probing::{Probe, ProbeReadiness},
     removal::remove,
-    report::{Report, looks},
+    report::{Report, observation_attempt},
 };
 use crate::{
     api::{
@@ -27,7 +27,7 @@ use crate::{
     plan::{MissedObservations, Plan},
 };
 
-/// One look at one app, and what follows from it.
+/// Reconciles one app.
 ///
 /// # Errors
 /// The Kubernetes API's. AWS's become conditions.
@@ -36,11 +36,15 @@ pub async fn reconcile(
     ctx: Arc<Context>,
     probes: Arc<Probes>,
 ) -> Result<Action, Error> {
-    let result = Box::pin(look_and_act(Arc::clone(&object), &ctx, &probes)).await;
+    let result = Box::pin(reconcile_object(Arc::clone(&object), &ctx, &probes)).await;
     tell_refused(ObjectKind::App, result, &*object, &ctx).await
 }
 
-async fn look_and_act(object: Arc<Guarded<PrivateGenAIApp>>, ctx: &Context, probes: &Probes) -> Result<Action, Error> {
+async fn reconcile_object(
+    object: Arc<Guarded<PrivateGenAIApp>>,
+    ctx: &Context,
+    probes: &Probes,
+) -> Result<Action, Error> {
     let object = ctx.written_apps.newest(object);
     let namespace = object.namespace().unwrap_or_default();
     let name = ObjectName::App(AppName::of(&*object));
@@ -49,7 +53,7 @@ async fn look_and_act(object: Arc<Guarded<PrivateGenAIApp>>, ctx: &Context, prob
         remove(&api, &object, ctx, probes).await?.into()
     } else {
         match &object.0 {
-            Ok(app) => Box::pin(keep(&api, app, ctx, probes)).await?,
+            Ok(app) => Box::pin(reconcile_present(&api, app, ctx, probes)).await?,
             Err(invalid) => {
                 explain_unreadable::<PrivateGenAIApp>(&ctx.client, &invalid.metadata, &invalid.error).await?;
                 Pace::Rest.into()
@@ -77,8 +81,8 @@ impl From<Pace> for Requeue {
     }
 }
 
-/// Looks, acts and tells for an app that should be there. One that has resources is kept exact whatever becomes of its network.
-async fn keep(
+/// Reconciles an app that should be there. The resources of an app are kept exact, whatever becomes of its network.
+async fn reconcile_present(
     api: &Api<PrivateGenAIApp>,
     object: &PrivateGenAIApp,
     ctx: &Context,
@@ -132,7 +136,7 @@ async fn keep(
         Err(error) => {
             let pace = Pace::after(&error);
             report.legs.extend(view.legs);
-            return Ok(report.unseen(&error, pace).await?.into());
+            return Ok(report.report_unobserved(&error, pace).await?.into());
         }
     };
     let own_subnets = if app.subnets.is_empty() { Ok(None) } else { subnets_refused(&app, &snapshot).await };
@@ -147,11 +151,11 @@ async fn keep(
             report.write().await?;
             return Ok(Pace::Blocked.into());
         }
-        // The network looks at the same tables, and says that they cannot be read.
+        // The network observation_attempt at the same tables, and says that they cannot be read.
         Err(_) if held => None,
         Err(error) => {
             let pace = Pace::after(&error);
-            return Ok(report.unseen(&error, pace).await?.into());
+            return Ok(report.report_unobserved(&error, pace).await?.into());
         }
     };
     let suspended = object.spec.suspend.unwrap_or_default();
@@ -166,7 +170,7 @@ async fn keep(
     let look = ctx.requests.take_detail(&AppName::from(&desired.identity));
     let closely = look.is_some() || is_in_doubt(object);
     if let Some(by) = ctx.requests.take(&ObjectName::App(AppName::of(object))) {
-        ask_again(&desired.identity, by, ctx).await;
+        retry_on_request(&desired.identity, by, ctx).await;
     }
     let uid = object.uid().unwrap_or_default();
     let mut subject = AppPass {
@@ -198,14 +202,14 @@ async fn keep(
         Observation::Observed { first, last } => (first, last),
         Observation::Unobserved(error) => {
             report.legs.extend(view.legs);
-            return Ok(report.unseen(&error, pace).await?.into());
+            return Ok(report.report_unobserved(&error, pace).await?.into());
         }
     };
     let missed = if plan.unread.is_empty() {
-        ctx.attempts.reset(&looks(object));
+        ctx.attempts.reset(&observation_attempt(object));
         MissedObservations::Few
     } else {
-        MissedObservations::after(ctx.attempts.count(looks(object), pace))
+        MissedObservations::after(ctx.attempts.count(observation_attempt(object), pace))
     };
     if suspended && (observed.role.is_some() || observed.listing.is_some()) {
         // What is there goes with the object when that is deleted.
@@ -240,7 +244,7 @@ async fn keep(
     } else if !plan.unread.is_empty() {
         ProbeReadiness::Unseen
     } else {
-        stage(network, &report.legs, &plan, !is_clean)
+        probe_readiness(network, &report.legs, &plan, !is_clean)
     };
     let probe = Probe {
         ctx,
@@ -285,7 +289,7 @@ impl Network {
 }
 
 /// How far the path is that a probe would go.
-fn stage(network: Network, legs: &[Leg], plan: &Plan, failed: bool) -> ProbeReadiness {
+fn probe_readiness(network: Network, legs: &[Leg], plan: &Plan, failed: bool) -> ProbeReadiness {
     match network {
         Network::Amiss => return ProbeReadiness::Building,
         Network::Unseen => return ProbeReadiness::Unseen,
@@ -305,7 +309,7 @@ fn stage(network: Network, legs: &[Leg], plan: &Plan, failed: bool) -> ProbeRead
 
 /// Somebody asks for a look at an app: what was refused for the app is tried again, and its rows are read anew unless the tables
 /// were forgotten.
-pub(super) async fn ask_again(identity: &AppIdentity, by: ReadBy, ctx: &Context) {
+pub(super) async fn retry_on_request(identity: &AppIdentity, by: ReadBy, ctx: &Context) {
     // The log group and the ARNs have the name of the function in theirs, which is the role's.
     ctx.refusals.forget_about(&[identity.function_name().to_string()]);
     match by {

@@ -13,8 +13,8 @@ use crate::{
     plan::unobserved,
 };
 
-/// Under what missed looks are counted.
-pub(super) fn looks(object: &PrivateGenAIApp) -> Attempt {
+/// Under what missed observation_attempt are counted.
+pub(super) fn observation_attempt(object: &PrivateGenAIApp) -> Attempt {
     Attempt::Observation(ObjectName::App(AppName::of(object)))
 }
 
@@ -92,11 +92,13 @@ impl<'a> Report<'a> {
         });
     }
 
-    /// AWS could not be looked at: what was recorded holds for three looks, then nothing is claimed any more.
+    /// AWS could not be looked at: what was recorded holds for three observation_attempt, then nothing is claimed any more.
     /// Gives how soon to look again.
-    pub(super) async fn unseen(mut self, error: &AwsError, pace: Pace) -> Result<Pace, Error> {
+    pub(super) async fn report_unobserved(mut self, error: &AwsError, pace: Pace) -> Result<Pace, Error> {
         let conditions = self.object.status.as_ref().map_or(&[][..], |status| &status.conditions);
-        if !is_true(conditions, ConditionType::Ready) || self.ctx.attempts.count(looks(self.object), pace) >= 3 {
+        if !is_true(conditions, ConditionType::Ready)
+            || self.ctx.attempts.count(observation_attempt(self.object), pace) >= 3
+        {
             let kinds = [ConditionType::ExecutionRoleReady, ConditionType::FunctionReady];
             self.legs.extend(unobserved(&kinds, &self.object.name_any(), error));
             self.keep_proof();

@@ -1,54 +1,53 @@
-//! Keeps the networks true: gathers what the apps demand, looks at AWS, acts, and tells in the status.
+//! The shell of the reconcile of a network: read, decide, carry out.
 
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
     Api, ResourceExt as _,
-    api::{DeleteParams, DynamicObject, ObjectMeta, Preconditions},
+    api::{DeleteParams, Preconditions},
     runtime::controller::Action,
 };
 
 use super::{
     Observed,
     decide::{
-        Acceptance, LateWritePass, NetworkPass, Outcome, acceptance, ends, is_refused, is_taken_up, is_to_be_held,
-        is_to_be_recorded, leaves_everything, not_allowed, observe_place, outcome, wanted,
+        Acceptance, NetworkPass, Outcome, acceptance, ends, is_refused, is_to_be_held, is_to_be_recorded, not_allowed,
+        observe_place, outcome, retains_everything, wanted,
     },
     interfaces::group_in_use,
     ownership::{refusal_by_aws, refusal_by_objects},
     status,
+    undecodable::{not_ours, recover, vpc_unknown},
 };
 use crate::{
     api::{
-        DeletionPolicy, ObjectKind, ObjectName, PrivateGenAINetwork, PrivateGenAINetworkSpec,
-        PrivateGenAINetworkStatus, Recorded,
+        DeletionPolicy, ObjectKind, ObjectName, PrivateGenAINetwork, PrivateGenAINetworkStatus,
         condition::{ConditionType, Leg, LegState as LegStanding, Reason, is_true, wait_state},
         network::NetworkKey,
     },
     aws::{AwsError, BeforeRepair, Failure, SecurityGroupId, Snapshot, Write},
     engine::{
-        Attempt, Context, Converged, Error, Freshness, Guarded, LateWriteCheck, Observation, Pace, Part, ReadBy,
-        Released, add_finalizer, apply_status, converge,
+        Attempt, Context, Converged, Error, Freshness, Guarded, Observation, Pace, Part, ReadBy, Released,
+        add_finalizer, apply_status, converge,
         drift::{moves, repairs},
-        explain_undecoded, explain_unreadable, is_held, observe_ready, remove_finalizer, stored, tell, tell_refused,
-        without_values,
+        explain_undecoded, is_held, observe_ready, remove_finalizer, stored, tell, tell_refused,
     },
     identity::NetworkIdentity,
     index::is_implicit,
     plan::{MissedObservations, Plan, Source, unobserved as unseen_legs},
 };
 
-/// One look at one network, and what follows from it.
+/// Reconciles one network.
 ///
 /// # Errors
 /// The Kubernetes API's. AWS's become conditions.
 pub async fn reconcile(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: Arc<Context>) -> Result<Action, Error> {
-    let result = Box::pin(look_and_act(Arc::clone(&object), &ctx)).await;
+    let result = Box::pin(reconcile_object(Arc::clone(&object), &ctx)).await;
     tell_refused(ObjectKind::Network, result, &*object, &ctx).await
 }
 
-async fn look_and_act(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: &Context) -> Result<Action, Error> {
+async fn reconcile_object(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: &Context) -> Result<Action, Error> {
     let api = Api::<PrivateGenAINetwork>::all(ctx.client.clone());
     let object = ctx.written_networks.newest(object);
     let recovered;
@@ -91,14 +90,14 @@ async fn look_and_act(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: &Context) 
     };
     let pace = match acceptance(network, &vpc, &ctx.index()) {
         Acceptance::Superseded { by } => {
-            yield_to(&api, network, &by, ctx).await?;
+            supersede(&api, network, &by, ctx).await?;
             Pace::Rest
         }
         Acceptance::Released => {
             remove_finalizer(&api, &network.metadata).await?;
             Pace::Rest
         }
-        Acceptance::Accepted => keep(&api, network, &vpc, ctx).await?,
+        Acceptance::Accepted => reconcile_accepted(&api, network, &vpc, ctx).await?,
     };
     if pace == Pace::Rest {
         ctx.attempts.reset(&Attempt::Reconcile(name));
@@ -106,13 +105,6 @@ async fn look_and_act(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: &Context) 
     }
     let seed = name.to_string();
     Ok(pace.action(ctx.attempts.count(Attempt::Reconcile(name), pace), &seed))
-}
-
-/// Why an object that cannot be read is not let go, by what its status says of whose it is.
-fn not_ours(stored: &DynamicObject, ctx: &Context) -> Option<Leg> {
-    let (name, ours) = (stored.name_any(), &ctx.settings.installation);
-    let recorded = Recorded::of_raw(&stored.data, None, &name, None, ours);
-    recorded.leg(&format!("PrivateGenAINetwork {name}"), ours)
 }
 
 /// Another installation's network, another cluster's, or one that is not allowed: nothing is done for it, and what is recorded of it
@@ -146,43 +138,8 @@ async fn record(
     Ok(recorded)
 }
 
-/// What deletion needs of an object that cannot be read: which VPC it stands for, or else what is to become of what is there.
-fn recover(stored: DynamicObject) -> Result<PrivateGenAINetwork, DeletionPolicy> {
-    let policy = DeletionPolicy::of_raw(&stored.data);
-    let key = NetworkKey::of_raw_network(&stored).ok_or(policy)?;
-    let spec = PrivateGenAINetworkSpec { deletion_policy: Some(policy), ..PrivateGenAINetworkSpec::of(&key) };
-    // What was told before is told on. A status that cannot be read either is written anew.
-    let status = serde_json::from_value(stored.data["status"].clone()).unwrap_or_default();
-    Ok(PrivateGenAINetwork { metadata: stored.metadata, spec, status })
-}
-
-/// Nobody can tell which VPC an object stands for. It goes where nothing there is to be touched, and is told otherwise.
-async fn vpc_unknown(
-    api: &Api<PrivateGenAINetwork>,
-    meta: &ObjectMeta,
-    policy: DeletionPolicy,
-    problem: &str,
-    ctx: &Context,
-) -> Result<Action, Error> {
-    match (&meta.deletion_timestamp, policy) {
-        (None, _) => explain_unreadable::<PrivateGenAINetwork>(&ctx.client, meta, problem).await?,
-        (Some(_), DeletionPolicy::Retain) => remove_finalizer(api, meta).await?,
-        (Some(_), DeletionPolicy::Delete) => {
-            let message = format!(
-                "The object is being deleted, and this version of the operator cannot tell which VPC it stands for ({}): neither spec nor \
-                 status names vpcId and region. Delete it with the version that wrote it, or set spec.deletionPolicy to Retain: then the \
-                 object goes, and what is in AWS stays.",
-                without_values(problem)
-            );
-            let leg = Leg::blocked(ConditionType::Accepted, Reason::InvalidSpec, message);
-            explain_undecoded::<PrivateGenAINetwork>(&ctx.client, meta, &[leg]).await?;
-        }
-    }
-    Ok(Action::await_change())
-}
-
-/// A network that another one stands before: an implicit one goes, an explicit one says why it does nothing.
-async fn yield_to(
+/// Another network is accepted for the VPC: an implicit network is deleted, an explicit one gets a condition.
+async fn supersede(
     api: &Api<PrivateGenAINetwork>,
     network: &PrivateGenAINetwork,
     winner: &str,
@@ -201,8 +158,8 @@ async fn yield_to(
     write_status(api, network, &status, ctx).await
 }
 
-/// Looks, acts and tells for a network that stands for its VPC.
-async fn keep(
+/// Reconciles a network that is accepted for its VPC.
+async fn reconcile_accepted(
     api: &Api<PrivateGenAINetwork>,
     network: &PrivateGenAINetwork,
     key: &NetworkKey,
@@ -210,7 +167,7 @@ async fn keep(
 ) -> Result<Pace, Error> {
     let deleting = network.metadata.deletion_timestamp.is_some();
     if let Some(leg) = not_allowed(network, key, &ctx.index()) {
-        if is_for_nobody(network, key, ctx) {
+        if is_abandoned(network, key, ctx) {
             delete(api, network).await?;
         } else if !deleting {
             refuse(api, network, leg, ctx).await?;
@@ -218,7 +175,7 @@ async fn keep(
         return Ok(Pace::Rest);
     }
     let snapshot = ctx.snapshots.region(&key.region);
-    if leaves_everything(network, key, &ctx.index()) {
+    if retains_everything(network, key, &ctx.index()) {
         snapshot.exclude_vpc(&key.vpc);
         ctx.memory().forget(key);
         ctx.late_writes.forget(&Released::Network(key.clone()));
@@ -228,7 +185,7 @@ async fn keep(
     snapshot.include_vpc(&key.vpc);
     let caller = match ctx.snapshots.caller().await {
         Ok(caller) => caller,
-        Err(error) => return unseen(api, network, ctx, &error).await,
+        Err(error) => return report_unobserved(api, network, ctx, &error).await,
     };
     let identity = NetworkIdentity {
         installation: ctx.settings.installation.clone(),
@@ -244,13 +201,13 @@ async fn keep(
         // network in a region that does not exist can be deleted, and one that is another's is not held.
         let seen = match observe_place(&snapshot, (key, &identity), false, &Freshness::default(), ctx).await {
             Ok(seen) => seen,
-            Err(error) => return unseen(api, network, ctx, &error).await,
+            Err(error) => return report_unobserved(api, network, ctx, &error).await,
         };
         // By endpoints and groups it is known whose the network is.
         let tells = [Source::Endpoints, Source::SecurityGroups];
         let unread = tells.into_iter().find_map(|source| seen.unread.of(source));
         if let Some(error) = unread.or_else(|| seen.unread.first().filter(|_| seen.ids().is_empty())) {
-            return unseen(api, network, ctx, error).await;
+            return report_unobserved(api, network, ctx, error).await;
         }
         if refusal_by_aws(key, &seen, &ctx.index()).is_none() {
             if to_be_held {
@@ -277,14 +234,14 @@ async fn keep(
     let news = pass.news();
     let (first, observed) = match pass.observation.clone() {
         Observation::Observed { first, last } => (first, last),
-        Observation::Unobserved(error) => return unseen(api, network, ctx, &error).await,
+        Observation::Unobserved(error) => return report_unobserved(api, network, ctx, &error).await,
     };
     let found = first.as_ref().unwrap_or(&observed).endpoint_subnets();
-    if !pass.plan.unread.is_empty() && is_for_nobody(network, key, ctx) {
+    if !pass.plan.unread.is_empty() && is_abandoned(network, key, ctx) {
         delete(api, network).await?;
         return Ok(Pace::Rest);
     }
-    if let Some(leg) = what_keeps(subject.group_in_use, &observed, &snapshot).await {
+    if let Some(leg) = group_in_use_leg(subject.group_in_use, &observed, &snapshot).await {
         // What keeps the group is told in its place, and its own pace is that of the wait.
         pass.errors.retain(|error| error.failure != Failure::InUse);
         pass.plan.steps.retain(|step| step.leg != leg.kind);
@@ -294,15 +251,15 @@ async fn keep(
     let pace = pass.pace();
     let Converged { plan, errors, .. } = pass;
     let missed = if plan.unread.is_empty() {
-        ctx.attempts.reset(&looks(network));
+        ctx.attempts.reset(&observation_attempt(network));
         MissedObservations::Few
     } else {
-        MissedObservations::after(ctx.attempts.count(looks(network), pace))
+        MissedObservations::after(ctx.attempts.count(observation_attempt(network), pace))
     };
     let desired = wanted(key, &identity, &caller, &observed, &ctx.index(), &mut ctx.memory());
     let told = Plan { legs: plan.legs_to_show(&network.spec.vpc_id, conditions(network), missed), ..plan.clone() };
     let outcome = outcome(network, key, &observed, &told, &ctx.index(), &mut ctx.memory());
-    let Outcome::Stands(legs) = outcome else {
+    let Outcome::Kept(legs) = outcome else {
         snapshot.exclude_vpc(&key.vpc);
         ctx.memory().forget(key);
         ctx.settled.forget(&uid);
@@ -345,8 +302,8 @@ async fn keep(
     Ok(pace.with(wait_state(&legs, conditions(network), network.metadata.generation, ctx.time())))
 }
 
-/// What keeps a group that AWS refused to delete, if that can be found out.
-async fn what_keeps(group: Option<SecurityGroupId>, observed: &Observed, snapshot: &Snapshot) -> Option<Leg> {
+/// The condition that names the users of a group that AWS refused to delete; `None` where nobody can tell.
+async fn group_in_use_leg(group: Option<SecurityGroupId>, observed: &Observed, snapshot: &Snapshot) -> Option<Leg> {
     let group = group?;
     let interfaces = snapshot.group_interfaces(&group).await.ok()?;
     let mut referring = snapshot.referring_groups(&group).await.ok()?;
@@ -355,54 +312,31 @@ async fn what_keeps(group: Option<SecurityGroupId>, observed: &Observed, snapsho
     group_in_use(&group, &interfaces, &referring)
 }
 
-/// Removes what another operator was late to create for a network that is gone. Nothing is to be removed either when
-/// somebody else sees to it: an object that stands for the VPC again, an app that will bring one up, or one whose role is
-/// there. Its VPC is [watched](Snapshot::watch).
-pub async fn check_late_writes(key: &NetworkKey, ctx: &Context) -> LateWriteCheck {
-    if is_taken_up(key, &ctx.index()) {
-        return LateWriteCheck::NothingLeft;
-    }
-    let caller = match ctx.snapshots.caller().await {
-        Ok(caller) => caller,
-        Err(error) => return LateWriteCheck::Unknown(error),
-    };
-    let identity = NetworkIdentity {
-        installation: ctx.settings.installation.clone(),
-        account: caller.account.clone(),
-        region: key.region.clone(),
-        vpc: key.vpc.clone(),
-    };
-    let snapshot = ctx.snapshots.region(&key.region);
-    let mut subject = LateWritePass { key: key.clone(), identity };
-    let pass = converge(&mut subject, &snapshot, ctx).await;
-    snapshot.exclude_endpoints_of(&key.vpc);
-    pass.into()
-}
-
-/// Under what missed looks are counted.
-fn looks(network: &PrivateGenAINetwork) -> Attempt {
+/// The key under which missed observations are counted.
+fn observation_attempt(network: &PrivateGenAINetwork) -> Attempt {
     Attempt::Observation(ObjectName::Network(network.name_any()))
 }
 
-/// It was made for an app that is gone, and nothing was made for it.
-fn is_for_nobody(network: &PrivateGenAINetwork, key: &NetworkKey, ctx: &Context) -> bool {
+/// The operator created the network for an app that is gone, and created nothing in AWS for the network.
+fn is_abandoned(network: &PrivateGenAINetwork, key: &NetworkKey, ctx: &Context) -> bool {
     let held = is_held(&network.metadata) || network.metadata.deletion_timestamp.is_some();
     is_implicit(network) && !held && ends(key, &ctx.index())
 }
 
-/// AWS could not be looked at: what was recorded holds for three looks, then nothing is claimed any more.
-async fn unseen(
+/// AWS could not be observed: the recorded status holds for three attempts, then nothing is claimed any more.
+async fn report_unobserved(
     api: &Api<PrivateGenAINetwork>,
     network: &PrivateGenAINetwork,
     ctx: &Context,
     error: &AwsError,
 ) -> Result<Pace, Error> {
     let pace = Pace::after(error);
-    if NetworkKey::try_from(&network.spec).is_ok_and(|key| is_for_nobody(network, &key, ctx)) {
+    if NetworkKey::try_from(&network.spec).is_ok_and(|key| is_abandoned(network, &key, ctx)) {
         delete(api, network).await?;
         return Ok(Pace::Rest);
     }
-    if is_true(conditions(network), ConditionType::Ready) && ctx.attempts.count(looks(network), pace) < 3 {
+    if is_true(conditions(network), ConditionType::Ready) && ctx.attempts.count(observation_attempt(network), pace) < 3
+    {
         return Ok(pace);
     }
     let kinds = [ConditionType::VpcReady, ConditionType::SecurityGroupsReady, ConditionType::EndpointsReady];

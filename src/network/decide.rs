@@ -17,10 +17,7 @@ use crate::{
         condition::{ConditionType, Leg, Reason},
         network::NetworkKey,
     },
-    aws::{
-        AwsError, Caller, Ec2Write, EndpointState, Failure, IamWrite, SecurityGroupId, Snapshot, VpcEndpoint, Write,
-        Written,
-    },
+    aws::{AwsError, Caller, Ec2Write, Failure, IamWrite, SecurityGroupId, Snapshot, Write, Written},
     engine::{Freshness, Knowledge, Memory, PassSubject, Reaction, Replaceable, Settings, Unseen, is_held},
     identity::{NetworkIdentity, is_retained, missing_tags},
     index::{Index, IndexedApp, is_implicit},
@@ -291,7 +288,7 @@ pub enum Outcome {
     /// Nothing of it is left, and nobody uses it: its object goes.
     Gone,
     /// It stands like this.
-    Stands(Vec<Leg>),
+    Kept(Vec<Leg>),
 }
 
 /// What a network comes to after the pass that ended with this plan.
@@ -308,7 +305,7 @@ pub fn outcome(
     // Somebody else's: only an object for which nothing was ever made may go.
     if is_refused(plan) {
         let was_for_nothing = is_implicit(network) && !is_used && !is_held(&network.metadata);
-        return if was_for_nothing { Outcome::Gone } else { Outcome::Stands(plan.legs.clone()) };
+        return if was_for_nothing { Outcome::Gone } else { Outcome::Kept(plan.legs.clone()) };
     }
     let gone = plan.is_nothing();
     if gone && (deleting || (is_implicit(network) && !is_used)) {
@@ -362,11 +359,11 @@ pub fn outcome(
         };
     }
     legs.extend(plan.legs.iter().cloned());
-    Outcome::Stands(legs)
+    Outcome::Kept(legs)
 }
 
 /// The object goes now and leaves everything in AWS as it is, also what apps without an object here still need.
-pub fn leaves_everything(network: &PrivateGenAINetwork, key: &NetworkKey, index: &Index) -> bool {
+pub fn retains_everything(network: &PrivateGenAINetwork, key: &NetworkKey, index: &Index) -> bool {
     let retains = network.spec.deletion_policy.unwrap_or_default() == DeletionPolicy::Retain;
     network.metadata.deletion_timestamp.is_some() && retains && !index.is_used(key)
 }
@@ -396,56 +393,4 @@ pub fn ends(key: &NetworkKey, index: &Index) -> bool {
 /// An object stands for the VPC, readable and whatever its state.
 pub fn is_taken(key: &NetworkKey, index: &Index) -> bool {
     index.accepted(key).is_some()
-}
-
-/// An object or an app sees to the place of a network that is gone.
-pub fn is_taken_up(key: &NetworkKey, index: &Index) -> bool {
-    is_taken(key, index) || index.is_used(key)
-}
-
-/// A pass over the place of a network that is gone: it removes what a late write created. It removes nothing where somebody else sees
-/// to the place: an object that stands for the VPC again, an app that will bring one up, or an app whose role is there.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LateWritePass {
-    /// The VPC.
-    pub key: NetworkKey,
-    /// The network in AWS.
-    pub identity: NetworkIdentity,
-}
-
-impl PassSubject for LateWritePass {
-    type Observed = Observed;
-
-    fn key(&self) -> String {
-        self.key.vpc.to_string()
-    }
-
-    async fn observe(
-        &self,
-        snapshot: &Snapshot,
-        fresh: &Freshness,
-        known: &impl Knowledge,
-    ) -> Result<Observed, AwsError> {
-        let place = (&self.key, &self.identity);
-        let observed = observe_place(snapshot, place, true, &fresh.without_role(), known).await?;
-        let is_there = |endpoint: &VpcEndpoint| endpoint.state != EndpointState::Deleted;
-        if observed.security_groups.is_empty() && !observed.endpoints.iter().any(is_there) {
-            return Ok(observed);
-        }
-        // What is there is removed only where no role says whose it is.
-        observe_place(snapshot, place, true, &Freshness::for_what_may_be_left(), known).await
-    }
-
-    fn decide(&mut self, observed: &Observed, index: &Index, _: &mut Memory) -> Plan {
-        let ours = refusal_by_aws(&self.key, observed, index).is_none();
-        if !ours || !observed.live_roles.is_empty() || is_taken_up(&self.key, index) {
-            return Plan::default();
-        }
-        if let Some(error) = observed.unread.of(Source::Roles) {
-            let mut plan = Plan::default();
-            plan.unread(ConditionType::EndpointsReady, Some(error));
-            return plan;
-        }
-        teardown(observed, &index.settings().governance)
-    }
 }

@@ -15,6 +15,7 @@ mod endpoints;
 mod fixtures;
 mod handed_over_roles;
 mod interfaces;
+pub mod late_writes;
 mod observe;
 mod observed;
 pub mod ownership;
@@ -24,6 +25,7 @@ mod security_groups;
 mod status;
 #[cfg(test)]
 mod tests;
+mod undecodable;
 mod users;
 
 use crate::{

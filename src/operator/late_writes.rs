@@ -42,14 +42,14 @@ async fn look(ctx: &Context) {
             continue;
         }
         let place = match &departed {
-            Released::App(identity) => app::check_late_writes(identity, by, ctx).await,
+            Released::App(identity) => Box::pin(app::check_late_writes(identity, by, ctx)).await,
             Released::Network(key) => {
                 let snapshot = ctx.snapshots.region(&key.region);
                 snapshot.include_endpoints_of(&key.vpc);
                 if by == ReadBy::Rows {
                     snapshot.reread_remains(&key.vpc).await;
                 }
-                network::controller::check_late_writes(key, ctx).await
+                Box::pin(network::late_writes::check_late_writes(key, ctx)).await
             }
         };
         match place {

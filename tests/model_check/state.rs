@@ -21,10 +21,7 @@ use private_genai_operator::{
     engine::{Guarded, Memory, Pass, Released, Settings},
     identity::AppIdentity,
     index::Index,
-    network::{
-        self,
-        decide::{LateWritePass, NetworkPass},
-    },
+    network::{self, decide::NetworkPass, late_writes::LateWritePass},
 };
 use serde::Serialize;
 

@@ -11,7 +11,7 @@ use kube::{Api, Resource as _, ResourceExt as _};
 pub use late_writes::check_late_writes;
 
 use self::decide::{DeletionPass, is_young_and_unseen, places, too_young};
-use super::{AppDeletion, Probes, controller::ask_again, decide::not_ours, report::Report};
+use super::{AppDeletion, Probes, controller::retry_on_request, decide::not_ours, report::Report};
 use crate::{
     api::{
         AppName, DeletionPolicy, ObjectName, PrivateGenAIApp, Recorded,
@@ -109,7 +109,7 @@ pub(super) async fn remove(
         pace = Pace::Wait;
     }
     if legs.is_empty() {
-        // Told first: the object may be gone although the answer about that was lost. While it is there, nobody looks.
+        // Told first: the object may be gone although the answer about that was lost. While it is there, nobody observation_attempt.
         for place in places {
             match departing.policy {
                 DeletionPolicy::Delete => ctx.late_writes.tell(Released::App(place)),
@@ -195,7 +195,7 @@ async fn identities(
     };
     if let Some(by) = asked {
         for identity in &places {
-            ask_again(identity, by, ctx).await;
+            retry_on_request(identity, by, ctx).await;
         }
     }
     (places, unread)

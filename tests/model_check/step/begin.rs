@@ -21,7 +21,8 @@ use private_genai_operator::{
     index::is_implicit,
     network::{
         self,
-        decide::{Acceptance, LateWritePass, NetworkPass},
+        decide::{Acceptance, NetworkPass},
+        late_writes::LateWritePass,
     },
 };
 
@@ -97,7 +98,7 @@ impl Scenario {
                 );
             }
             Acceptance::Released => next.release_network(&object),
-            Acceptance::Accepted if network::decide::leaves_everything(network, &key, index) => {
+            Acceptance::Accepted if network::decide::retains_everything(network, &key, index) => {
                 next.operators[number].covered.remove(&key.vpc);
                 next.operators[number].memory.forget(&key);
                 next.operators[number].departures.remove(&Released::Network(key));
@@ -255,7 +256,7 @@ impl Scenario {
             }
             Released::Network(key) => {
                 let pass = LateWritePass { key: key.clone(), identity: network_identity(key) };
-                (network::decide::is_taken_up(key, &index), Subject::AfterNetwork(pass))
+                (network::late_writes::is_taken_up(key, &index), Subject::AfterNetwork(pass))
             }
         };
         if seen_to {

@@ -13,7 +13,8 @@ use private_genai_operator::{
     engine::{Freshness, Pass, PassAction, PassSubject, Reaction, Released},
     network::{
         self,
-        decide::{LateWritePass, NetworkPass, Outcome},
+        decide::{NetworkPass, Outcome},
+        late_writes::LateWritePass,
     },
     plan::Plan,
 };
@@ -152,7 +153,7 @@ impl Scenario {
                             next.delete_network(&network.name_any());
                         }
                     }
-                    Outcome::Stands(legs) => {
+                    Outcome::Kept(legs) => {
                         let shown = Some(&*observed).filter(|_| !network::decide::is_refused(&pass.plan));
                         next.tell_network(&object, shown, &legs);
                     }
