@@ -10,7 +10,8 @@ use std::{
 use tracing::{Instrument as _, field::Empty};
 
 use super::{
-    Context, Freshness, LastObservation, Memory, Pace, Pass, PassAction, Reaction, WriteOutcome, effects::Novelty,
+    Context, Freshness, LastObservation, Memory, Pace, Pass, PassAction, Reaction, WriteOutcome,
+    unconfirmed_writes::Novelty,
 };
 use crate::{
     aws::{AwsError, Operation, Snapshot, Write, Written},

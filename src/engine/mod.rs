@@ -4,7 +4,6 @@ mod attempts;
 mod context;
 mod converge;
 pub mod drift;
-mod effects;
 mod events;
 mod freshness;
 mod gauges;
@@ -20,6 +19,7 @@ mod refusals;
 mod refused;
 mod settled;
 mod timeout;
+mod unconfirmed_writes;
 
 pub use crate::{
     api::{Guarded, is_held},

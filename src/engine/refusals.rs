@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::{
     Pace,
-    effects::{Effects, Novelty, REMEMBERED_FOR},
+    unconfirmed_writes::{Novelty, REMEMBERED_FOR, UnconfirmedWrites},
 };
 use crate::{
     aws::{AwsError, Class, Failure, Write},
@@ -26,14 +26,19 @@ pub struct Refusals {
     refused: Mutex<BTreeMap<Write, Refused>>,
     /// Since when the name of what is to be created for an object is taken, and when AWS said so last.
     taken: Mutex<BTreeMap<(String, Write), (Instant, Instant)>>,
-    effects: Mutex<Effects>,
-    /// The clock of `effects` begins here.
+    unconfirmed_writes: Mutex<UnconfirmedWrites>,
+    /// The clock of `unconfirmed_writes` begins here.
     began: Instant,
 }
 
 impl Default for Refusals {
     fn default() -> Self {
-        Self { refused: Mutex::default(), taken: Mutex::default(), effects: Mutex::default(), began: Instant::now() }
+        Self {
+            refused: Mutex::default(),
+            taken: Mutex::default(),
+            unconfirmed_writes: Mutex::default(),
+            began: Instant::now(),
+        }
     }
 }
 
@@ -97,12 +102,12 @@ impl Refusals {
         for (_, refused) in refused.iter_mut().filter(|(write, _)| is_about(write)) {
             refused.until = refused.until.min(now);
         }
-        self.with_effects(|effects, now| effects.forget_about(is_about, now));
+        self.with_unconfirmed_writes(|unconfirmed_writes, now| unconfirmed_writes.forget_about(is_about, now));
     }
 
     /// AWS took the write of this step, for an object.
     pub fn made(&self, object: &str, step: &Step) -> Novelty {
-        self.with_effects(|effects, now| effects.made(object, step, now))
+        self.with_unconfirmed_writes(|unconfirmed_writes, now| unconfirmed_writes.made(object, step, now))
     }
 
     /// A look led to this plan for the object. What is not to be created any more is there, or is not wanted: whoever has its name
@@ -113,21 +118,21 @@ impl Refusals {
             let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
             taken.retain(|(of, write), _| of != object || is_planned(write));
         }
-        self.with_effects(|effects, _| effects.looked(object, plan));
+        self.with_unconfirmed_writes(|unconfirmed_writes, _| unconfirmed_writes.looked(object, plan));
     }
 
     /// The write was made for the object a moment ago, and does not show.
     pub fn holds_back(&self, object: &str, write: &Write) -> bool {
-        self.with_effects(|effects, now| effects.holds_back(object, write, now))
+        self.with_unconfirmed_writes(|unconfirmed_writes, now| unconfirmed_writes.holds_back(object, write, now))
     }
 
     /// The write was made for the object a few times, and does not show.
     pub fn is_without_effect(&self, object: &str, write: &Write) -> bool {
-        self.with_effects(|effects, now| effects.is_without_effect(object, write, now))
+        self.with_unconfirmed_writes(|unconfirmed_writes, now| unconfirmed_writes.is_without_effect(object, write, now))
     }
 
-    fn with_effects<T>(&self, ask: impl FnOnce(&mut Effects, Duration) -> T) -> T {
-        ask(&mut self.effects.lock().unwrap_or_else(PoisonError::into_inner), self.began.elapsed())
+    fn with_unconfirmed_writes<T>(&self, ask: impl FnOnce(&mut UnconfirmedWrites, Duration) -> T) -> T {
+        ask(&mut self.unconfirmed_writes.lock().unwrap_or_else(PoisonError::into_inner), self.began.elapsed())
     }
 }
 

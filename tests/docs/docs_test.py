@@ -212,6 +212,17 @@ class WorkflowsTest(unittest.TestCase):
             capture_output=True, text=True, check=False)
         self.assertEqual((answer.returncode, answer.stdout), (0, ""), answer.stderr)
 
+    def test_each_function_of_the_trace_is_in_its_file(self) -> None:
+        rows = re.findall(r"^\| \d+ \| `([\w:]+)` \| (\S+) \|$", (REPOSITORY / "docs/trace.md").read_text(), re.MULTILINE)
+        self.assertGreater(len(rows), 20)
+        for function, file in rows:
+            with self.subTest(function=function, file=file):
+                text = (REPOSITORY / file).read_text()
+                *owner, name = function.split("::")
+                self.assertRegex(text, rf"\bfn {name}\b")
+                for type_ in owner:
+                    self.assertRegex(text, rf"(?m)^impl\b.*\b{type_}\b")
+
     def test_actions_are_pinned_and_permissions_are_few(self) -> None:
         for file in WORKFLOWS:
             for action in re.findall(r"uses: (.+)", file.read_text()):

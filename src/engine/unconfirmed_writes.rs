@@ -43,9 +43,9 @@ pub enum Novelty {
 /// Writes that AWS took lately and that no look has shown since, by the object for which they were made. Every time in it is on the
 /// same clock. Losing it costs calls, never correctness.
 #[derive(Debug, Default)]
-pub struct Effects(BTreeMap<(String, Write), Made>);
+pub struct UnconfirmedWrites(BTreeMap<(String, Write), Made>);
 
-impl Effects {
+impl UnconfirmedWrites {
     /// AWS took the write of this step, for an object.
     pub fn made(&mut self, object: &str, step: &Step, now: Duration) -> Novelty {
         self.0.retain(|_, made| now < made.until + REMEMBERED_FOR);
@@ -107,30 +107,30 @@ mod tests {
     }
 
     /// When the write is made, by an operator that makes it whenever it is not held back, in the first so many seconds.
-    fn made_within(seconds: u64) -> (Effects, Vec<u64>) {
-        let (mut effects, mut made) = (Effects::default(), Vec::new());
+    fn made_within(seconds: u64) -> (UnconfirmedWrites, Vec<u64>) {
+        let (mut unconfirmed_writes, mut made) = (UnconfirmedWrites::default(), Vec::new());
         for second in 0..seconds {
-            if !effects.holds_back(BOT, &step().write, at(second)) {
-                effects.made(BOT, &step(), at(second));
+            if !unconfirmed_writes.holds_back(BOT, &step().write, at(second)) {
+                unconfirmed_writes.made(BOT, &step(), at(second));
                 made.push(second);
             }
         }
-        (effects, made)
+        (unconfirmed_writes, made)
     }
 
     #[test]
     fn who_asks_for_looks_in_a_loop_has_writes_made_at_once_and_changes_no_bound() {
-        let mut effects = Effects::default();
+        let mut unconfirmed_writes = UnconfirmedWrites::default();
         for second in 0..=150 {
             if second % 30 == 0 {
-                effects.forget_about(|_| true, at(second));
-                assert!(!effects.holds_back(BOT, &step().write, at(second)), "after {second} seconds");
+                unconfirmed_writes.forget_about(|_| true, at(second));
+                assert!(!unconfirmed_writes.holds_back(BOT, &step().write, at(second)), "after {second} seconds");
             }
-            if !effects.holds_back(BOT, &step().write, at(second)) {
-                effects.made(BOT, &step(), at(second));
+            if !unconfirmed_writes.holds_back(BOT, &step().write, at(second)) {
+                unconfirmed_writes.made(BOT, &step(), at(second));
             }
         }
-        assert!(effects.is_without_effect(BOT, &step().write, at(150)), "{effects:?}");
+        assert!(unconfirmed_writes.is_without_effect(BOT, &step().write, at(150)), "{unconfirmed_writes:?}");
     }
 
     #[test]
@@ -145,12 +145,12 @@ mod tests {
 
     #[test]
     fn it_is_without_effect_after_a_few_times_and_some_minutes() {
-        let (effects, _) = made_within(119);
+        let (unconfirmed_writes, _) = made_within(119);
         let write = step().write;
-        assert!(!effects.is_without_effect(BOT, &write, at(119)), "AWS may still show it");
-        assert!(effects.is_without_effect(BOT, &write, at(120)));
-        assert!(!effects.is_without_effect("app a/another", &write, at(120)), "each object by itself");
-        let mut once = Effects::default();
+        assert!(!unconfirmed_writes.is_without_effect(BOT, &write, at(119)), "AWS may still show it");
+        assert!(unconfirmed_writes.is_without_effect(BOT, &write, at(120)));
+        assert!(!unconfirmed_writes.is_without_effect("app a/another", &write, at(120)), "each object by itself");
+        let mut once = UnconfirmedWrites::default();
         assert_eq!(once.made(BOT, &step(), at(0)), Novelty::First);
         assert!(!once.is_without_effect(BOT, &write, at(500)), "once is not a few times");
         assert_eq!(once.made(BOT, &step(), at(500)), Novelty::Repeated);
@@ -175,9 +175,9 @@ mod tests {
             (&met, BOT, true),
             (&Plan::default(), BOT, true),
         ] {
-            let (mut effects, _) = made_within(119);
-            effects.looked(object, plan);
-            assert_eq!(!effects.is_without_effect(BOT, &step().write, at(120)), shows, "{plan:?}");
+            let (mut unconfirmed_writes, _) = made_within(119);
+            unconfirmed_writes.looked(object, plan);
+            assert_eq!(!unconfirmed_writes.is_without_effect(BOT, &step().write, at(120)), shows, "{plan:?}");
         }
     }
 }
