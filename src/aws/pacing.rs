@@ -254,8 +254,8 @@ mod tests {
         }
         assert_eq!(share(100), Share::ALL);
         for wrong in ["", "0", "101", "256", "-1", "50%", "0.5"] {
-            let said = wrong.parse::<Share>().expect_err(wrong).to_string();
-            assert!(said.contains("1 to 100"), "{said}");
+            let message = wrong.parse::<Share>().expect_err(wrong).to_string();
+            assert!(message.contains("1 to 100"), "{message}");
         }
     }
 

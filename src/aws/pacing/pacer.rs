@@ -22,7 +22,7 @@ pub struct Held {
     pub wait: Option<Duration>,
 }
 
-/// Is told of every call that is held back; it must not block.
+/// Called with every call that is held back; must not block.
 pub type OnHold = Arc<dyn Fn(Held) + Send + Sync>;
 
 /// The buckets of all regions: one for a whole process, because they are AWS's for the whole account.
@@ -137,8 +137,8 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn calls_of_a_family_go_in_the_order_of_asking_and_another_region_s_at_once() {
         let held = Arc::new(Mutex::new(Vec::new()));
-        let told = Arc::clone(&held);
-        let pacer = Pacer::new(Share::ALL, Arc::new(move |one| told.lock().expect("a lock").push(one)));
+        let holds = Arc::clone(&held);
+        let pacer = Pacer::new(Share::ALL, Arc::new(move |one| holds.lock().expect("a lock").push(one)));
         let (here, there) = (region("us-east-1"), region("eu-west-1"));
         let order = Mutex::new(Vec::new());
         // Five logs calls a second, and five at once.
@@ -154,7 +154,11 @@ mod tests {
         assert_eq!(made, (0..30).collect::<Vec<_>>(), "five at once, five in each second");
         let held = std::mem::take(&mut *held.lock().expect("a lock"));
         assert_eq!(held.iter().filter(|held| held.wait.is_some()).count(), 25);
-        assert_eq!(held.iter().filter(|held| held.wait.is_none()).count(), 2, "the last two are told to come back");
+        assert_eq!(
+            held.iter().filter(|held| held.wait.is_none()).count(),
+            2,
+            "the last two are refused and come back later"
+        );
         let begun = Instant::now();
         pacer.turn(&there, "logs", "PutRetentionPolicy").await.expect("another region has its own bucket");
         assert_eq!(begun.elapsed(), Duration::ZERO);
@@ -178,7 +182,10 @@ mod tests {
         let all = (0..6).map(|_| pacer.turn(&region, "ec2", "CreateVpcEndpoint"));
         let error = futures::future::join_all(all).await.into_iter().find_map(Result::err).expect("one too many");
         assert_eq!((error.failure, error.code.clone()), (Failure::Throttled, None));
-        let told = error.to_string();
-        assert!(told.contains("the operator itself holds") && told.contains("ec2:CreateVpcEndpoint"), "{told}");
+        let message = error.to_string();
+        assert!(
+            message.contains("the operator itself holds") && message.contains("ec2:CreateVpcEndpoint"),
+            "{message}"
+        );
     }
 }

@@ -100,14 +100,14 @@ fn without_times(text: &str) -> String {
         word.trim_matches(|c: char| !c.is_ascii_alphanumeric())
     }
     let words: Vec<&str> = text.split(' ').collect();
-    let told = words.iter().enumerate().map(|(n, word)| {
+    let without = words.iter().enumerate().map(|(n, word)| {
         let (shown, next) = (core(word), words.get(n + 1).map(|next| core(next)));
         let digits = !shown.is_empty() && shown.bytes().all(|byte| byte.is_ascii_digit());
         let unix = digits && shown.len() == 10;
         let ago = digits && matches!(next, Some("second" | "seconds"));
         if unix || ago || is_basic_iso_8601(shown) { word.replace(shown, "…") } else { (*word).to_owned() }
     });
-    told.collect::<Vec<_>>().join(" ")
+    without.collect::<Vec<_>>().join(" ")
 }
 
 /// A moment as signatures have it: `20231114T221320Z`.
@@ -294,8 +294,8 @@ mod tests {
         let agent = |status: u16| {
             let status = StatusCode::try_from(status).expect("status");
             // The SDK's own words: aws-config, src/http_credential_provider.rs.
-            let said = format!("Non-success status from HTTP credential provider: {status:?}");
-            failure(CredentialsError::provider_error(said))
+            let message = format!("Non-success status from HTTP credential provider: {status:?}");
+            failure(CredentialsError::provider_error(message))
         };
         assert_eq!(
             [400, 403, 404, 429, 500, 503].map(agent),

@@ -14,28 +14,28 @@ use crate::aws::{AwsError, Caller, Partition};
 pub(super) struct Sts {
     client: Client,
     calls: Calls,
-    /// The ARN that was told last.
-    told: Mutex<Option<String>>,
+    /// The ARN in the last line of the log.
+    logged: Mutex<Option<String>>,
 }
 
 impl Sts {
     pub(super) fn new(client: Client, line: &RegionCalls) -> Self {
-        Self { client, calls: Calls::of("sts", line), told: Mutex::default() }
+        Self { client, calls: Calls::of("sts", line), logged: Mutex::default() }
     }
 
     pub(super) async fn caller(&self) -> Result<Caller, AwsError> {
         const OPERATION: &str = "GetCallerIdentity";
         let answer = self.calls.observed(OPERATION, self.client.get_caller_identity().send()).await?;
-        self.tell(answer.arn().unwrap_or_default());
+        self.log_principal(answer.arn().unwrap_or_default());
         caller(&answer).map_err(|malformed| self.calls.malformed(OPERATION, malformed))
     }
 
-    /// Whose policies are meant by what AWS does not allow; once, and again where it is another one.
-    fn tell(&self, arn: &str) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.as_deref() != Some(arn) {
+    /// Logs the principal whose policies decide what AWS allows: once, and again when the principal changes.
+    fn log_principal(&self, arn: &str) {
+        let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
+        if logged.as_deref() != Some(arn) {
             tracing::info!(arn, "AWS knows the operator as this principal");
-            *told = Some(arn.to_owned());
+            *logged = Some(arn.to_owned());
         }
     }
 }

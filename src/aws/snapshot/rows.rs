@@ -119,7 +119,9 @@ impl Snapshot {
             |_| aws.log_groups(region, group.as_str()),
             |groups, found| {
                 groups.remove(&group);
-                groups.extend(found.into_iter().filter(|it| it.name == group).map(|it| (it.name.clone(), it)));
+                groups.extend(
+                    found.into_iter().filter(|found| found.name == group).map(|found| (found.name.clone(), found)),
+                );
             },
         );
         futures::join!(roles, log_groups);
