@@ -327,7 +327,7 @@ async fn create_network(key: &NetworkKey, name: &str, ctx: &Context) -> Result<R
         // Another app was quicker, or the watch is behind: the network's own event goes on from here.
         Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(Ok(())),
         Err(error) => {
-            let error = Error::from(error);
+            let error = Error::Create { object: format!("PrivateGenAINetwork {name}"), cause: error };
             Refused::of(&error).map(Err).ok_or(error)
         }
     }

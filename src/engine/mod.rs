@@ -4,6 +4,7 @@ mod attempts;
 mod context;
 mod converge;
 pub mod drift;
+mod error;
 mod events;
 mod freshness;
 mod gauges;
@@ -28,6 +29,7 @@ pub use crate::{
 pub use attempts::{Attempt, Attempts};
 pub use context::Context;
 pub use converge::{Converged, Knowledge, Observation, PassSubject, converge};
+pub use error::Error;
 pub use events::{DRIFT_REPAIRED, INSTALLATION_MARKED, resource_marked_by, tell};
 pub use freshness::{FRESH, Freshness};
 pub use gauges::{observe_ready, show_gauges};
@@ -35,7 +37,8 @@ pub use last_written::LastWritten;
 pub use late_writes::{LateWriteCheck, LateWrites, ReadBy, Released};
 pub use memory::{AvailableSince, EndpointHistory, Memory, Replaceable, Unseen};
 pub use objects::{
-    add_finalizer, apply_status, explain_undecoded, explain_unreadable, raw, remove_finalizer, stored, without_values,
+    add_finalizer, apply_status, explain_undecoded, explain_unreadable, full_name, raw, remove_finalizer, stored,
+    without_values,
 };
 pub use owner::{UnknownOwner, owner_mark};
 pub use pace::Pace;
@@ -45,14 +48,3 @@ pub use refusals::Refusals;
 pub use refused::{Refused, tell_refused};
 pub use settled::{Part, Settled};
 pub use timeout::{in_words, with_timeout};
-
-/// What keeps a reconcile from being finished at all. AWS errors do not: they become conditions.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The Kubernetes API refused a call, or could not be reached.
-    #[error("the Kubernetes API: {}", in_words(.0))]
-    Kubernetes(#[from] kube::Error),
-    /// A status that has no JSON, which would be a bug of the serialiser.
-    #[error("a status could not be serialised: {0}")]
-    Serialise(#[from] serde_json::Error),
-}

@@ -33,10 +33,23 @@ where
     }
 }
 
-/// Holds an object until its resources in AWS are gone. Nothing is written when it is held already.
+/// The kind, the namespace and the name of an object, for people.
+pub fn full_name<K>(meta: &ObjectMeta) -> String
+where
+    K: Resource<DynamicType = ()>,
+{
+    let namespace = meta.namespace.as_ref().map(|namespace| format!("{namespace}/")).unwrap_or_default();
+    format!("{} {namespace}{}", K::kind(&()), name(meta))
+}
+
+fn name(meta: &ObjectMeta) -> &str {
+    meta.name.as_deref().unwrap_or_default()
+}
+
+/// Holds an object until its resources in AWS are gone. Writes nothing when the object is held already.
 ///
 /// # Errors
-/// The Kubernetes API's; a conflict when the object changed meanwhile.
+/// [`Error::Finalizers`]; a conflict when the object changed meanwhile.
 pub async fn add_finalizer<K>(api: &Api<K>, meta: &ObjectMeta) -> Result<(), Error>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
@@ -49,10 +62,10 @@ where
     set_finalizers(api, meta, &finalizers).await
 }
 
-/// Lets an object go. An object that is gone already is what was wanted.
+/// Releases an object. An object that is gone already is released.
 ///
 /// # Errors
-/// The Kubernetes API's; a conflict when the object changed meanwhile.
+/// [`Error::Finalizers`]; a conflict when the object changed meanwhile.
 pub async fn remove_finalizer<K>(api: &Api<K>, meta: &ObjectMeta) -> Result<(), Error>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
@@ -63,12 +76,12 @@ where
     let mut finalizers = meta.finalizers.clone().unwrap_or_default();
     finalizers.retain(|finalizer| finalizer != FINALIZER);
     match set_finalizers(api, meta, &finalizers).await {
-        Err(Error::Kubernetes(kube::Error::Api(status))) if status.is_not_found() => Ok(()),
-        other => other,
+        Err(error) if error.status().is_some_and(Status::is_not_found) => Ok(()),
+        result => result,
     }
 }
 
-/// With the resource version, so that a finalizer which somebody else set meanwhile is never lost.
+/// The patch carries the resource version, so that a finalizer which somebody else adds meanwhile is not lost.
 async fn set_finalizers<K>(api: &Api<K>, meta: &ObjectMeta, finalizers: &[String]) -> Result<(), Error>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
@@ -76,62 +89,73 @@ where
     let patch = json!({
         "metadata": {"resourceVersion": meta.resource_version, "uid": meta.uid, "finalizers": finalizers}
     });
-    let name = meta.name.as_deref().unwrap_or_default();
-    api.patch_metadata(
-        name,
-        &PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() },
-        &Patch::Merge(patch),
-    )
-    .await?;
-    Ok(())
+    let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+    match api.patch_metadata(name(meta), &parameters, &Patch::Merge(patch)).await {
+        Ok(_) => Ok(()),
+        Err(cause) => Err(Error::Finalizers { object: full_name::<K>(meta), cause }),
+    }
 }
 
-/// Writes a status by server-side apply: members that are no longer in it go. Gives the object as it is then, if it can be
-/// read. An object that is gone, or another one under the same name, is left alone.
+/// Writes a status by server-side apply: members that the status does not have any more are removed. Gives the object as the API server
+/// has it then, if it can be decoded. Leaves alone an object that is gone, or another one under the same name.
 ///
 /// # Errors
-/// The Kubernetes API's.
+/// [`Error::Status`].
 pub async fn apply_status<K>(api: &Api<K>, meta: &ObjectMeta, status: &impl Serialize) -> Result<Option<K>, Error>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
 {
-    let name = meta.name.as_deref().unwrap_or_default();
+    let written = patch_status::<K>(&api.clone().into_client(), meta, status).await?;
+    Ok(written.and_then(|object| object.try_parse().ok()))
+}
+
+/// The rest of the object may be nothing that this version can decode.
+async fn patch_status<K>(
+    client: &Client,
+    meta: &ObjectMeta,
+    status: &impl Serialize,
+) -> Result<Option<DynamicObject>, Error>
+where
+    K: Resource<DynamicType = ()>,
+{
+    let object = || full_name::<K>(meta);
+    let status = serde_json::to_value(status).map_err(|cause| Error::Serialise { object: object(), cause })?;
     let patch = json!({
         "apiVersion": K::api_version(&()),
         "kind": K::kind(&()),
-        "metadata": {"name": name, "uid": meta.uid},
-        "status": serde_json::to_value(status)?,
+        "metadata": {"name": name(meta), "uid": meta.uid},
+        "status": status,
     });
-    // The rest of an object that is being deleted may be nothing that this version can read.
-    let api = raw::<K>(&api.clone().into_client(), meta.namespace.as_deref());
-    match api.patch_status(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(patch)).await {
-        Ok(object) => Ok(object.try_parse().ok()),
-        Err(kube::Error::Api(status)) if gone(&status) => Ok(None),
-        Err(error) => Err(error.into()),
+    let api = raw::<K>(client, meta.namespace.as_deref());
+    match api.patch_status(name(meta), &PatchParams::apply(MANAGER).force(), &Patch::Apply(patch)).await {
+        Ok(object) => Ok(Some(object)),
+        Err(kube::Error::Api(status)) if is_gone(&status) => Ok(None),
+        Err(cause) => Err(Error::Status { object: object(), cause }),
     }
 }
 
-/// An object as it is stored, readable or not; `None` when it is gone, though another one may have its name.
+fn is_gone(status: &Status) -> bool {
+    status.is_not_found() || (status.is_conflict() && status.message.contains("uid"))
+}
+
+/// An object as it is stored, decoded or not; `None` when the object is gone, though another one may have its name.
 ///
 /// # Errors
-/// The Kubernetes API's.
+/// [`Error::Read`].
 pub async fn stored<K>(client: &Client, meta: &ObjectMeta) -> Result<Option<DynamicObject>, Error>
 where
     K: Resource<DynamicType = ()>,
 {
-    let api = raw::<K>(client, meta.namespace.as_deref());
-    let stored = api.get_opt(meta.name.as_deref().unwrap_or_default()).await?;
-    Ok(stored.filter(|stored| stored.metadata.uid == meta.uid))
+    match raw::<K>(client, meta.namespace.as_deref()).get_opt(name(meta)).await {
+        Ok(stored) => Ok(stored.filter(|stored| stored.metadata.uid == meta.uid)),
+        Err(cause) => Err(Error::Read { object: full_name::<K>(meta), cause }),
+    }
 }
 
-fn gone(status: &Status) -> bool {
-    status.is_not_found() || (status.is_conflict() && status.message.contains("uid"))
-}
-
-/// Tells on an unreadable object that it cannot be read. It keeps its resources and its other status.
+/// Shows on an object that this version cannot decode the object. The object keeps its resources and the rest of its status.
 ///
 /// # Errors
-/// The Kubernetes API's.
+/// As [`explain_undecoded`].
 pub async fn explain_unreadable<K>(client: &Client, meta: &ObjectMeta, problem: &str) -> Result<(), Error>
 where
     K: Resource<DynamicType = ()>,
@@ -144,10 +168,10 @@ where
     explain_undecoded::<K>(client, meta, &[Leg::blocked(ConditionType::Accepted, Reason::InvalidSpec, message)]).await
 }
 
-/// Tells conditions on an object that is not decoded. It keeps its other status.
+/// Shows conditions on an object that is not decoded. The object keeps the rest of its status.
 ///
 /// # Errors
-/// The Kubernetes API's.
+/// [`Error::Read`] and [`Error::Status`].
 pub async fn explain_undecoded<K>(client: &Client, meta: &ObjectMeta, legs: &[Leg]) -> Result<(), Error>
 where
     K: Resource<DynamicType = ()>,
@@ -158,40 +182,26 @@ where
     let mut status = current.data.get("status").cloned().unwrap_or_else(|| json!({}));
     let old = serde_json::from_value::<Vec<_>>(status["conditions"].clone()).unwrap_or_default();
     let mut conditions = fold(legs, &old, meta.generation, k8s_openapi::jiff::Timestamp::now());
-    // By this, whoever waits for the object knows that the conditions are about it as it is now (kstatus, Argo CD).
+    // `observedGeneration` tells clients that the conditions are about this generation (kstatus, Argo CD).
     let observed = json!(meta.generation);
-    let told: Vec<String> = conditions.iter().map(|condition| condition.type_.clone()).collect();
-    // These two are there while they are true.
+    let new: Vec<String> = conditions.iter().map(|condition| condition.type_.clone()).collect();
+    // These two exist only while they are true.
     let passing = [ConditionType::Reconciling, ConditionType::Stalled].map(ConditionType::as_str);
     let stays =
-        |condition: &&Condition| !told.contains(&condition.type_) && !passing.contains(&condition.type_.as_str());
+        |condition: &&Condition| !new.contains(&condition.type_) && !passing.contains(&condition.type_.as_str());
     conditions.extend(old.iter().filter(stays).cloned());
-    let is_told = conditions.len() == old.len() && conditions.iter().all(|condition| old.contains(condition));
-    if is_told && status["observedGeneration"] == observed {
+    let is_shown = conditions.len() == old.len() && conditions.iter().all(|condition| old.contains(condition));
+    if is_shown && status["observedGeneration"] == observed {
         return Ok(());
     }
     status["observedGeneration"] = observed;
-    status["conditions"] = serde_json::to_value(conditions)?;
-    let name = meta.name.as_deref().unwrap_or_default();
-    let patch = json!({
-        "apiVersion": K::api_version(&()),
-        "kind": K::kind(&()),
-        "metadata": {"name": name, "uid": meta.uid},
-        "status": status,
-    });
-    let api = raw::<K>(client, meta.namespace.as_deref());
-    match api.patch_status(name, &PatchParams::apply(MANAGER).force(), &Patch::Apply(patch)).await {
-        Ok(_) => Ok(()),
-        Err(kube::Error::Api(status)) if gone(&status) => Ok(()),
-        Err(error) => Err(error.into()),
-    }
+    status["conditions"] =
+        serde_json::to_value(conditions).map_err(|cause| Error::Serialise { object: full_name::<K>(meta), cause })?;
+    patch_status::<K>(client, meta, &status).await.map(drop)
 }
 
 /// A decoder's complaint without the values that it quotes, which may be a user's secrets.
 pub fn without_values(problem: &str) -> String {
-    let mut told = String::new();
-    for (index, part) in problem.split(['`', '"']).enumerate() {
-        told.push_str(if index % 2 == 0 { part } else { "…" });
-    }
-    told
+    let parts = problem.split(['`', '"']).enumerate();
+    parts.map(|(index, part)| if index % 2 == 0 { part } else { "…" }).collect()
 }

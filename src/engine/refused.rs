@@ -22,10 +22,7 @@ impl Refused {
 
     /// The refusal behind an error, if it is one that stays.
     pub fn of(error: &Error) -> Option<Self> {
-        match error {
-            Error::Kubernetes(kube::Error::Api(status)) => Self::of_status(status),
-            Error::Kubernetes(_) | Error::Serialise(_) => None,
-        }
+        error.status().and_then(Self::of_status)
     }
 
     /// Admission webhooks refuse with 400 unless they say otherwise (`ToStatusErr` of k8s.io/apiserver), a
@@ -91,7 +88,8 @@ mod tests {
     fn a_refusal_of_a_policy_or_of_rbac_stays_and_what_may_pass_does_not() {
         let refused = |code, message: &str| {
             let status = Status::failure(message, "").with_code(code).boxed();
-            Refused::of(&Error::Kubernetes(kube::Error::Api(status))).map(|refused| refused.to_string())
+            Refused::of(&Error::Status { object: String::new(), cause: kube::Error::Api(status) })
+                .map(|refused| refused.to_string())
         };
         for (code, words) in [
             (422, "ValidatingAdmissionPolicy 'no-networks' denied request: write to the platform team"),

@@ -31,7 +31,7 @@ use crate::{
         Attempt, Context, Converged, Error, Freshness, Guarded, Observation, Pace, Part, ReadBy, Released,
         add_finalizer, apply_status, converge,
         drift::{moves, repairs},
-        explain_undecoded, is_held, observe_ready, remove_finalizer, stored, tell, tell_refused,
+        explain_undecoded, full_name, is_held, observe_ready, remove_finalizer, stored, tell, tell_refused,
     },
     identity::NetworkIdentity,
     index::is_implicit,
@@ -374,6 +374,6 @@ async fn delete(api: &Api<PrivateGenAINetwork>, network: &PrivateGenAINetwork) -
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.is_not_found() => Ok(()),
         // A conflict too: whether another object has the name by now, or the server lost a race, the next look tells.
-        Err(error) => Err(error.into()),
+        Err(cause) => Err(Error::Delete { object: full_name::<PrivateGenAINetwork>(&network.metadata), cause }),
     }
 }

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     api::{PrivateGenAIApp, PrivateGenAINetwork},
-    engine::{Error, is_held, remove_finalizer},
+    engine::{is_held, remove_finalizer},
     identity::InstallationId,
     leadership::{Election, Leadership},
 };
@@ -101,7 +101,7 @@ where
 {
     match remove_finalizer(api, &object.metadata).await {
         Ok(()) => Ok(true),
-        Err(Error::Kubernetes(kube::Error::Api(status))) if status.is_conflict() => Ok(false),
+        Err(error) if error.is_conflict() => Ok(false),
         Err(error) => Err(error.into()),
     }
 }

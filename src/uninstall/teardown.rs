@@ -379,8 +379,9 @@ async fn release(client: &Client, object: &ObjectFacts) -> Result<bool, Failure>
     };
     match result {
         Ok(()) => Ok(true),
-        Err(Error::Kubernetes(kube::Error::Api(status))) if status.is_conflict() => Ok(false),
-        Err(Error::Kubernetes(error)) => Err(error.into()),
+        Err(error) if error.is_conflict() => Ok(false),
+        // A transient failure is retried, as that of every other call.
+        Err(Error::Finalizers { cause, .. }) => Err(cause.into()),
         Err(error) => Err(error.into()),
     }
 }
