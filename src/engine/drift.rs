@@ -1,7 +1,6 @@
-//! Which writes put right what somebody changed behind the operator's back, in words and by kind.
+//! Repairs of drift, by kind and in words for Events.
 //!
-//! A write repairs drift when the same was wanted before, and was all there: see
-//! [`Context::settled`](super::Context::settled).
+//! A write repairs drift when the same state was desired before and all of it was there: see [`Settled`](super::Settled).
 
 #[cfg(test)]
 mod tests;
@@ -16,14 +15,14 @@ use crate::{
     plan::listed,
 };
 
-/// What was put right about one resource.
+/// What was repaired of one resource.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Repair {
-    /// The resource: what it is, and its id or name.
+    /// The kind of the resource, and its id or name.
     pub resource: String,
-    /// Each kind of change that was found.
+    /// The kinds of the changes that were repaired.
     pub kinds: BTreeSet<DriftKind>,
-    /// What was done about it. Names and rules; never a value of the environment.
+    /// The repairs in words: names and rules, never a value of the environment.
     pub done: Vec<String>,
 }
 
@@ -34,8 +33,8 @@ impl Repair {
     }
 }
 
-/// The repairs that these writes were, one for each resource, in the order of their first write. A plan's housekeeping
-/// and what it deletes for good is no repair. `found` is what was there before.
+/// The repairs among these writes, one for each resource, in the order of their first write. Housekeeping and deletions for good are
+/// no repairs. `found` is the state before the repairs.
 pub fn repairs(done: &[Write], found: &BeforeRepair) -> Vec<Repair> {
     let mut repairs: Vec<Repair> = Vec::new();
     for write in done {
@@ -122,7 +121,7 @@ fn plus_minus<T: fmt::Display>(added: &BTreeSet<T>, removed: &BTreeSet<T>) -> St
     words("added", added).into_iter().chain(words("removed", removed)).collect::<Vec<_>>().join(", ")
 }
 
-/// What of a function's configuration was set back, from what, to what. Of the environment the names, never a value.
+/// The settings of a function that were set back, with the value before and after. Of the environment only names.
 fn set_back(found: Option<&FunctionListing>, wanted: &FunctionConfiguration, reset: &BTreeSet<Setting>) -> String {
     let mut words = found.map(|found| differences(found, wanted)).unwrap_or_default();
     if !reset.is_empty() {
@@ -161,7 +160,7 @@ fn differences(listing: &FunctionListing, wanted: &FunctionConfiguration) -> Vec
             "environment variables with their value set back:",
             after
                 .iter()
-                .filter(|(name, value)| before.get(*name).is_some_and(|it| it != *value))
+                .filter(|(name, value)| before.get(*name).is_some_and(|found| found != *value))
                 .map(|(name, _)| name)
                 .collect(),
         ),

@@ -1,4 +1,4 @@
-//! What the metrics show of objects and snapshots: looked up when somebody asks, so that nothing has to be kept up to date.
+//! Gauges of objects and snapshots: computed at each scrape, so that nothing has to be kept up to date.
 
 use std::{
     sync::{Arc, Weak},
@@ -20,8 +20,8 @@ use crate::{
     metrics::Metrics,
 };
 
-/// From now on the metrics show the objects and snapshots of this context, until it is gone: a replica that does not lead
-/// any more knows of none.
+/// From now on each scrape shows the objects and snapshots of this context, until the context is dropped: a replica that does not lead
+/// any more shows none.
 pub fn show_gauges(context: &Arc<Context>) {
     let watched: Weak<Context> = Arc::downgrade(context);
     context.metrics.before_scrape(move |metrics| {
@@ -47,7 +47,7 @@ fn count(metrics: &Metrics, context: &Context) {
     }
 }
 
-/// An object about which nothing is known yet, or which cannot be read, counts as one whose `Ready` is unknown.
+/// An object without conditions, or one that cannot be decoded, counts as one whose `Ready` is unknown.
 fn count_conditions(metrics: &Metrics, kind: ObjectKind, conditions: &[Condition]) {
     for condition in ConditionType::ALL {
         let shown = conditions.iter().find(|shown| shown.type_ == condition.as_str());
@@ -62,7 +62,7 @@ fn count_conditions(metrics: &Metrics, kind: ObjectKind, conditions: &[Condition
     }
 }
 
-/// Observes how long it took if an object has become ready just now.
+/// Observes the time to ready of an object that has become ready just now.
 pub fn observe_ready(
     context: &Context,
     kind: ObjectKind,
@@ -74,12 +74,12 @@ pub fn observe_ready(
     }
 }
 
-/// How long an object was not ready that is now: since it was created, or since it was ready last.
+/// How long an object that became ready was not ready: since its creation, or since it was ready last.
 fn became_ready(created: Option<&Time>, before: &[Condition], after: &[Condition], now: Timestamp) -> Option<Duration> {
     if is_true(before, ConditionType::Ready) || !is_true(after, ConditionType::Ready) {
         return None;
     }
-    // The first condition is the definition's default, of 1970.
+    // The first condition is the default of the definition, with a time of 1970.
     let turned = find(before, ConditionType::Ready).map(|ready| ready.last_transition_time.0);
     let since = turned.max(created.map(|created| created.0))?;
     Some(Duration::try_from(now.duration_since(since)).unwrap_or_default())

@@ -1,5 +1,4 @@
-//! Reading one's own writes: a store follows the API server through a watch, so for a moment it is behind what the
-//! operator itself has written.
+//! Read your writes: a store follows the API server through a watch, so for a moment the store is behind the operator's own writes.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +9,7 @@ use kube::{Resource, core::DeserializeGuard};
 
 use super::Guarded;
 
-/// The objects as our own last writes left them, while the store does not show that yet.
+/// The objects after the operator's own last writes, while the store does not show these yet.
 pub struct LastWritten<K>(Mutex<BTreeMap<String, Arc<Guarded<K>>>>);
 
 impl<K> Default for LastWritten<K> {
@@ -20,7 +19,7 @@ impl<K> Default for LastWritten<K> {
 }
 
 impl<K: Resource<DynamicType = ()>> LastWritten<K> {
-    /// Remembers what the API server answered to a write.
+    /// Remembers the answer of the API server to a write.
     pub fn remember(&self, object: K) {
         if let Some(uid) = object.meta().uid.clone() {
             let mut latest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -33,7 +32,7 @@ impl<K: Resource<DynamicType = ()>> LastWritten<K> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 
-    /// The newer one of what the store shows and what was written.
+    /// The newer one of the stored and the written object.
     pub fn newest(&self, stored: Arc<Guarded<K>>) -> Arc<Guarded<K>> {
         let Some(uid) = &stored.meta().uid else {
             return stored;
@@ -49,7 +48,7 @@ impl<K: Resource<DynamicType = ()>> LastWritten<K> {
     }
 }
 
-/// Resource versions of one object can be compared as numbers (KEP-5504). One that is no number is never newer.
+/// Resource versions of one object compare as numbers (KEP-5504). A version that is not a number is never newer.
 fn version<K: Resource<DynamicType = ()>>(object: &Guarded<K>) -> Option<u128> {
     object.meta().resource_version.as_ref().and_then(|version| version.parse().ok())
 }

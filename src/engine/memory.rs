@@ -1,5 +1,5 @@
-//! What the operator remembers between passes: plain data, with the time as a member, so that whoever decides by it is
-//! pure. Losing it costs calls, never correctness.
+//! The memory between passes: plain data that contains the time, so that decisions by it are pure. Losing the memory costs calls, never
+//! correctness.
 
 use std::{
     collections::{BTreeMap, BTreeSet, btree_map::Entry},
@@ -12,26 +12,26 @@ use crate::{
     identity::AppIdentity,
 };
 
-/// After so long AWS shows what it created, everywhere.
+/// AWS shows a created resource everywhere within this time.
 const VISIBLE_WITHIN: Duration = Duration::from_mins(1);
 
-/// How often a resource that fails again and again is deleted and created again.
+/// How often a resource that keeps failing is deleted and created again.
 const REPLACE_EVERY: Duration = Duration::from_mins(5);
 
-/// What only earlier answers told. Losing it costs a call, never correctness.
+/// The endpoints of a network as earlier answers of AWS showed them. Losing the history costs a call, never correctness.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EndpointHistory {
-    /// The endpoints' group of which `spent` and `ended` tell: endpoints of another group have other tokens.
+    /// The endpoints' security group that the history is about: endpoints with another group have other client tokens.
     pub group: Option<SecurityGroupId>,
-    /// What the next client token derives from: the endpoint that our token brought up although it is deleted, or the
-    /// token itself where AWS says no more than that it was used for something else.
+    /// What the next client token derives from: the deleted endpoint that AWS returned for the previous token, or the previous token,
+    /// where AWS refused that token because it was used with other parameters.
     pub used_tokens: BTreeMap<Service, String>,
-    /// The endpoint that is there.
+    /// The endpoint that exists.
     pub current: BTreeMap<Service, VpcEndpointId>,
-    /// The endpoint that was deleted last. Its token is used up, also once AWS lists it no more. One that vanishes otherwise
-    /// may be there all the same: its token finds it.
+    /// The endpoint that was deleted last. Its token is used, also when AWS does not list the endpoint any more. An endpoint that is not
+    /// listed and was not deleted may exist: its token finds it.
     pub last_deleted: BTreeMap<Service, VpcEndpointId>,
-    /// AWS refused to enable private DNS although nothing that we see holds the name (a hosted zone, say).
+    /// AWS refused to enable private DNS although no visible resource holds the name (a hosted zone may hold it).
     pub private_dns_conflict: BTreeSet<Service>,
 }
 
@@ -93,20 +93,20 @@ pub enum Replaceable {
     Endpoints(NetworkKey),
 }
 
-/// What is remembered. Every time in it is on the clock of `now`.
+/// The memory. All times are on the clock of `now`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Memory {
-    /// The time, on a clock that only goes forward.
+    /// The time, on a monotonic clock.
     pub now: Duration,
-    /// What earlier answers told about each network.
+    /// The endpoints of each network in earlier answers.
     pub hints: BTreeMap<NetworkKey, EndpointHistory>,
-    /// Since when interfaces were seen `available`.
+    /// Since when interfaces have been `available`.
     pub available: BTreeMap<NetworkKey, AvailableSince>,
-    /// What was created and not seen since, and when.
+    /// Changes that were not seen since they were made, and when they were made.
     pub unseen: BTreeMap<Unseen, Duration>,
-    /// What was replaced, and when.
+    /// Replaced resources, and when they were replaced.
     pub replaced: BTreeMap<Replaceable, Duration>,
-    /// When each client token was refused first, and last.
+    /// When AWS refused each client token first, and last.
     pub refused_tokens: BTreeMap<String, (Duration, Duration)>,
 }
 
@@ -115,17 +115,17 @@ impl Memory {
         self.now.saturating_sub(at)
     }
 
-    /// What earlier answers told about a network.
+    /// The endpoints of a network in earlier answers.
     pub fn hints(&self, network: &NetworkKey) -> EndpointHistory {
         self.hints.get(network).cloned().unwrap_or_default()
     }
 
-    /// Remembers something about a network.
+    /// Changes what is remembered of the endpoints of a network.
     pub fn learn(&mut self, network: &NetworkKey, lesson: impl FnOnce(&mut EndpointHistory)) {
         lesson(self.hints.entry(network.clone()).or_default());
     }
 
-    /// Takes note of the interfaces of a network that are `available`; gives those that were so for long.
+    /// Records the interfaces of a network; gives those that have been `available` for long.
     pub fn long_available(
         &mut self,
         network: &NetworkKey,
@@ -134,8 +134,7 @@ impl Memory {
         self.available.entry(network.clone()).or_default().observe(interfaces, self.now)
     }
 
-    /// Forgets what was remembered about a network that is gone. One that is built there again has other groups, and other
-    /// client tokens.
+    /// Forgets a network that is gone. The next network of the VPC has other groups and other client tokens.
     pub fn forget(&mut self, network: &NetworkKey) {
         self.available.remove(network);
         self.hints.remove(network);
@@ -167,11 +166,11 @@ impl Memory {
         self.unseen.keys()
     }
 
-    /// A client token that AWS refuses because it was used with other parameters. What it made is looked for by its tag
-    /// for as long as AWS may take to show it; then the token is spent.
+    /// AWS refused a client token because it was used with other parameters. `true` once AWS must have shown the endpoint of that token:
+    /// the token is used.
     pub fn token_is_used(&mut self, token: &str) -> bool {
         let now = self.now;
-        // One that was not refused for a while was not needed meanwhile: what it made was found.
+        // A token that was not refused for a while was not needed: its endpoint was found.
         self.refused_tokens.retain(|_, (_, last)| now.saturating_sub(*last) < REPLACE_EVERY);
         let (first, last) = self.refused_tokens.entry(token.to_owned()).or_insert((now, now));
         *last = now;
@@ -179,7 +178,7 @@ impl Memory {
         self.since(first) >= VISIBLE_WITHIN
     }
 
-    /// What failed may be replaced: at once the first time, then every five minutes.
+    /// A failed resource may be replaced: at once the first time, then every five minutes.
     pub fn may_replace(&mut self, resource: Replaceable) -> bool {
         let now = self.now;
         self.replaced.retain(|_, at| now.saturating_sub(*at) < REPLACE_EVERY);

@@ -1,4 +1,4 @@
-//! What is counted, in the names under which Prometheus finds it.
+//! The metrics, under the names that Prometheus reads.
 
 mod labels;
 #[cfg(test)]
@@ -223,8 +223,8 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Shows what has not happened yet as zero: a counter that begins with one has not increased, to Prometheus, so nobody
-    /// would be told of the first probe that found a path which is not private.
+    /// Shows counters from zero: to Prometheus, a counter that begins with one has not increased, so no alert would fire for the first
+    /// probe that finds a path which is not private.
     fn count_from_zero(&self) {
         for kind in ObjectKind::ALL.iter().map(|kind| kind.as_str()) {
             for result in ["finished", "error"] {
@@ -266,43 +266,42 @@ impl Metrics {
         self.reconcile_duration.get_or_create(&Kind { kind }).observe(took.as_secs_f64());
     }
 
-    /// Counts one kind of change to one resource that was put right.
+    /// Counts one kind of repaired drift of one resource.
     pub fn drift_repaired(&self, kind: DriftKind) {
         self.drift_repaired.get_or_create(&Kind { kind: kind.as_str() }).inc();
     }
 
-    /// An object is ready, so long after it was created or stopped being so.
+    /// An object became ready, so long after its creation or after it was ready last.
     pub fn ready_after(&self, kind: ObjectKind, waited: Duration) {
         self.ready_after.get_or_create(&Kind { kind: kind.as_str() }).observe(waited.as_secs_f64());
     }
 
-    /// An object waits to be looked at. One that waits already waits once.
+    /// An object waits for its reconcile. An object waits once at most.
     pub fn woken(&self, object: &ObjectName) {
         if self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(object.clone()) {
             self.queue.get_or_create(&Kind { kind: object.kind().as_str() }).inc();
         }
     }
 
-    /// An object is being looked at.
+    /// The reconcile of an object began.
     pub fn begun(&self, object: &ObjectName) {
         if self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(object) {
             self.queue.get_or_create(&Kind { kind: object.kind().as_str() }).dec();
         }
     }
 
-    /// What is looked up each time that somebody asks for the metrics, instead of being kept up to date. It replaces what
-    /// was given here before.
+    /// Calls `look_up` at each scrape, to set the gauges that are not kept up to date. Replaces the earlier function.
     pub fn before_scrape(&self, look_up: impl Fn(&Self) + Send + Sync + 'static) {
         *self.before_scrape.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(look_up));
     }
 
-    /// Forgets how many objects there were and how old what is known of AWS is, to look anew.
+    /// Forgets the gauges of objects and of the age of snapshots.
     pub fn forget_objects(&self) {
         self.objects.clear();
         self.snapshot_age.clear();
     }
 
-    /// Nobody waits: whoever does so now waits for another operator.
+    /// Empties the queue: objects that wait now wait for another replica.
     pub fn forget_queue(&self) {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.queue.clear();
@@ -319,7 +318,7 @@ impl Metrics {
         self.snapshot_age.get_or_create(&Table { region: region.to_owned(), table }).set(age.as_secs_f64());
     }
 
-    /// Counts a probe, by what it found.
+    /// Counts a probe by its result.
     pub fn probed(&self, found: ProbeResult, took: Duration) {
         self.probes.get_or_create(&Probe { result: found.as_str() }).inc();
         self.probe_duration.observe(took.as_secs_f64());

@@ -1,5 +1,4 @@
-//! Keeps an eye on the operator's AWS credentials: asks STS at the start and whenever a call makes them suspect, and tells
-//! everybody when the answer is another one.
+//! Checks the operator's AWS credentials by STS: at the start, and after each call that makes them suspect.
 
 use std::{convert::Infallible, time::Duration};
 
@@ -12,7 +11,7 @@ use crate::{
 /// How often STS is asked at most.
 const ASK_EVERY: Duration = Duration::from_secs(15);
 
-/// Asks for ever. `wake` wakes every object: once to tell that the credentials are refused, once to go on.
+/// Checks for ever. `wake` wakes all objects when the answer changes: to show that the credentials are refused, or to go on.
 pub(super) async fn run(context: &Context, ready: &Readiness, wake: impl Fn()) -> Infallible {
     let credentials = context.snapshots.credentials();
     loop {
@@ -34,7 +33,7 @@ pub(super) async fn run(context: &Context, ready: &Readiness, wake: impl Fn()) -
                     wake();
                 }
             }
-            // Not to be reached is no refusal: conditions tell it, and nobody else would do better.
+            // An STS that does not answer refuses nothing. Conditions show it; another replica would not do better.
             CredentialsState::NotAnswered | CredentialsState::NotAsked => ready.aws(Aws::DoesNotAnswer),
         }
         tokio::time::sleep(ASK_EVERY).await;

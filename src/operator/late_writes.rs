@@ -14,7 +14,7 @@ const CHECK_EVERY: Duration = Duration::from_secs(30);
 /// So many places are read one by one at most. More of them are read together, by the tables of all.
 const ONE_BY_ONE: usize = 4;
 
-/// Looks after the places of those that went, until the operator is told to stop.
+/// Checks the places until the operator is to stop.
 pub(super) async fn run(ctx: &Context) {
     let looking = async {
         loop {
@@ -31,13 +31,13 @@ pub(super) async fn run(ctx: &Context) {
 
 async fn look(ctx: &Context) {
     let due = ctx.late_writes.due();
-    // What another operator writes does not make our tables stale.
+    // The tables do not show another operator's writes.
     let by = if due.len() <= ONE_BY_ONE { ReadBy::Rows } else { ReadBy::Tables };
     if by == ReadBy::Tables {
         ctx.snapshots.resync();
     }
     for departed in due {
-        // The answers about the others took their time.
+        // The place may have been taken again while the others were read.
         if !ctx.late_writes.is_watched(&departed) {
             continue;
         }
