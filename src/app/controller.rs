@@ -8,7 +8,7 @@ use super::{
     Desired, NetworkOffer, NetworkView, Probes,
     decide::{AppPass, NetworkBinding, Principal, accepted_leg, identity, is_in_doubt, network_binding},
     observe::subnets_refused,
-    probing::{Probe, ProbeReadiness},
+    probe::{Probe, ProbeReadiness},
     removal::remove,
     report::{Report, observation_attempt},
 };

@@ -214,7 +214,9 @@ fn wait_for_claim(identity: &AppIdentity, observed: &Observed, plan: &mut Plan) 
     for kind in kinds {
         plan.legs.retain(|leg| leg.kind != kind);
         let message = format!(
-            "It goes on once both security groups of VPC {} are there and carry this cluster's owner mark.",
+            "App {} waits for VPC {}: its resources are created and changed once both security groups of the VPC exist and carry this \
+             cluster's owner mark.",
+            identity.app(),
             identity.vpc
         );
         plan.legs.push(Leg::progressing(kind, Reason::WaitingForNetwork, message));

@@ -4,7 +4,7 @@
 //! 2. the log group ([`log_group`]);
 //! 3. the function ([`function`]), which stands on both.
 //!
-//! The probe ([`health`]) of the path comes after them: it invokes the function, and writes nothing. [`retain`] decides about an app that
+//! The [`probe`] of the path comes after them: it invokes the function, and writes nothing. [`retain`] decides about an app that
 //! leaves its resources.
 
 pub mod controller;
@@ -15,13 +15,12 @@ mod execution_role;
 #[cfg(test)]
 mod fixtures;
 mod function;
-mod health;
 mod log_group;
 mod network_offer;
 mod network_view;
 mod observe;
 mod observed;
-mod probing;
+mod probe;
 pub mod removal;
 mod report;
 mod retain;
@@ -41,13 +40,12 @@ pub use deletion::{AppDeletion, RetainedApp};
 pub use desired::Desired;
 pub use execution_role::DesiredRole;
 pub use function::{AttachmentSource, DesiredFunction};
-pub use health::{LastProbe, ProbeOutcome, ProbeSubject};
 pub use log_group::ObservedLogGroup;
 pub use network_offer::{NetworkOffer, PrivatePath};
 pub use network_view::NetworkView;
 pub use observe::{observe, observe_remains, observe_retained};
 pub use observed::Observed;
-pub use probing::Probes;
+pub use probe::{LastProbe, ProbeOutcome, ProbeSubject, Probes};
 pub use removal::check_late_writes;
 pub use retain::retain;
 pub use status::{RecordedFacts, status};

@@ -2,7 +2,7 @@
 
 use kube::{Api, ResourceExt as _};
 
-use super::{ProbeSubject, Probes, RecordedFacts, health::pending, status};
+use super::{ProbeSubject, Probes, RecordedFacts, probe::pending, status};
 use crate::{
     api::{
         AppName, ObjectKind, ObjectName, PrivateGenAIApp, PrivateGenAIAppStatus, Recorded,

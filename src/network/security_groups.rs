@@ -112,13 +112,11 @@ pub(super) fn tear_down(observed: &Observed, governance: &Governance, above: Rem
 /// The desired rules towards a peer; where the peer is missing, the rules of that form that exist.
 fn rules_to(peer: Option<&SecurityGroup>, found: &BTreeSet<Rule>) -> BTreeSet<Rule> {
     let https = |peer: &SecurityGroupId| Rule::tcp(HTTPS, Peer::Group(peer.clone()));
-    match peer {
-        Some(peer) => [https(&peer.id)].into(),
-        None => {
-            let is_https = |rule: &&Rule| matches!(&rule.peer, Peer::Group(peer) if **rule == https(peer));
-            found.iter().filter(is_https).cloned().collect()
-        }
+    if let Some(peer) = peer {
+        return [https(&peer.id)].into();
     }
+    let is_https = |rule: &&Rule| matches!(&rule.peer, Peer::Group(peer) if **rule == https(peer));
+    found.iter().filter(is_https).cloned().collect()
 }
 
 fn create(desired: &Desired, component: &str) -> Ec2Write {

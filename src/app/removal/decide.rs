@@ -226,7 +226,10 @@ fn not_listed_yet(identity: &AppIdentity) -> Leg {
     Leg::progressing(
         ConditionType::ExecutionRoleReady,
         Reason::RolePropagating,
-        format!("Role {} was created just now and is not listed yet; it is looked for again.", identity.role_name()),
+        format!(
+            "Role {} was created just now, and AWS does not list it yet; the role is looked for again.",
+            identity.role_name()
+        ),
     )
 }
 
@@ -248,7 +251,8 @@ pub fn is_young_and_unseen(object: &Guarded<PrivateGenAIApp>, now: i64) -> bool 
 
 /// What an app is told while it is so young.
 pub fn too_young() -> Leg {
-    let message = "The app is so young that AWS may not list what was created for it; it is looked for again.";
+    let message =
+        "The app is less than a minute old, and AWS may not list its resources yet; they are looked for again.";
     Leg::progressing(ConditionType::ExecutionRoleReady, Reason::RolePropagating, message)
 }
 

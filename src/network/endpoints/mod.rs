@@ -125,13 +125,13 @@ fn existing(
         let message = format!("Endpoint {id} is being put right.");
         return Leg::progressing(LEG, Reason::Applying, message);
     }
-    let mut message = format!("Endpoint {id} is available.");
-    if !desired.waiting_apps.is_empty() {
-        message.push_str(&format!(
-            " Its policy has no room for all models of {}: the conditions of these apps name the remedy.",
-            listed(&desired.waiting_apps)
-        ));
+    if desired.waiting_apps.is_empty() {
+        return Leg::met(LEG, format!("Endpoint {id} is available."));
     }
+    let message = format!(
+        "Endpoint {id} is available. Its policy has no room for all models of {}: the conditions of these apps name the remedy.",
+        listed(&desired.waiting_apps)
+    );
     Leg::met(LEG, message)
 }
 

@@ -1,9 +1,13 @@
 use k8s_openapi::jiff::Timestamp;
 
-use super::*;
+use super::{subject::is_public, *};
 use crate::{
-    api::condition::fold,
+    api::{
+        EndpointStatus,
+        condition::{ConditionType, Reason, fold},
+    },
     app::fixtures::{identity, network_status, recorded},
+    aws::{Answer, AwsError, Evidence, Failure, FunctionError, Invocation, ProbeError},
 };
 
 const OURS: [&str; 2] = ["10.0.0.4", "10.0.16.4"];
@@ -115,14 +119,14 @@ fn each_way_of_failing_has_its_reason_and_names_log_group_request_and_remedy() {
             Reason::FunctionError,
             "failed with Runtime.ExitError",
         ),
-        (Answer::Failed(FunctionError::Unnamed), ProbeResult::FunctionError, Reason::FunctionError, "it failed"),
+        (Answer::Failed(FunctionError::Unnamed), ProbeResult::FunctionError, Reason::FunctionError, "the probe failed"),
         (
             Answer::Refused(ProbeError::Misconfigured),
             ProbeResult::FunctionError,
             Reason::FunctionError,
             "Misconfigured",
         ),
-        (Answer::Refused(ProbeError::Other), ProbeResult::FunctionError, Reason::FunctionError, "it failed"),
+        (Answer::Refused(ProbeError::Other), ProbeResult::FunctionError, Reason::FunctionError, "the probe failed"),
         (Answer::Failed(FunctionError::TimedOut), ProbeResult::TimedOut, Reason::FunctionTimedOut, "timeoutSeconds"),
         (Answer::Refused(ProbeError::DeadlineExceeded), ProbeResult::TimedOut, Reason::FunctionTimedOut, "time limit"),
         (Answer::Unreadable, ProbeResult::Unreadable, Reason::FunctionError, "no answer to a probe"),
@@ -158,9 +162,9 @@ fn addresses_that_vpcs_may_have_are_not_public() {
 fn a_name_that_leads_elsewhere_is_told_with_all_that_answers_for_names_in_a_vpc() {
     let elsewhere = Evidence { addresses: addresses(&["192.0.2.1"]), connected_to: None, ..evidence() };
     for answer in [Answer::Evidence(elsewhere), ended(ProbeError::DnsFailed), ended(ProbeError::DnsNotFound)] {
-        let told = judged(answer).leg.message.text;
+        let message = judged(answer).leg.message.text;
         for words in ["DHCP option set", "Resolver rules", "private hosted zones", "DNS Firewall"] {
-            assert!(told.contains(words), "{words} is missing in {told}");
+            assert!(message.contains(words), "{words} is missing in {message}");
         }
     }
 }
@@ -193,7 +197,7 @@ fn an_hour_of(result: &Result<Invocation, AwsError>) -> Vec<(Duration, LegState)
     for failures in 0.. {
         let verdict = subject().judge(result, failures);
         probes.push((at, verdict.leg.state));
-        let (pace, attempt) = verdict.retry.expect("it failed");
+        let (pace, attempt) = verdict.retry.expect("the probe failed");
         at += pace.delay(attempt, "pgai-x").expect("a delay");
         if at > Duration::from_hours(1) {
             break;

@@ -1,55 +1,49 @@
-//! Whether the path is proven: what a probe has to show, what its findings mean, and when the next one is due.
+//! What a probe must prove, and what an invocation means.
 
 use std::{
     collections::BTreeSet,
-    hash::{DefaultHasher, Hash as _, Hasher as _},
     net::{IpAddr, Ipv4Addr},
-    time::Duration,
 };
 
 use crate::{
     api::{
         EndpointStatus, PrivateGenAIAppStatus,
         app::FunctionStatus,
-        condition::{ConditionType, Leg, LegState, Message, Reason, is_true},
+        condition::{ConditionType, Leg, Message, Reason, is_true},
     },
     aws::{Answer, AwsError, Class, Evidence, Failure, FunctionError, Invocation, ProbeError, Region},
-    engine::{DetailRead, Pace},
+    engine::Pace,
     metrics::ProbeResult,
     network::Service,
     plan::explain_failure,
 };
 
-/// So many failures on the way may be DNS and routes that AWS still makes known, which takes minutes: they are waited for,
-/// for about two minutes. Then somebody must act.
+/// This many unreachable or misdirected probes, about two minutes, may come from DNS and routes that AWS still propagates. After
+/// them, somebody must act.
 const PATIENCE: u32 = 7;
 
-/// What makes a name lead elsewhere than AWS's own resolver would have it (Amazon VPC user guide, "DNS attributes"; Route 53 developer guide,
+/// What can override AWS's own resolver (Amazon VPC user guide, "DNS attributes"; Route 53 developer guide,
 /// "VPC Resolver").
 const NAME_SERVICE: &str = "the DHCP option set of the VPC (domain-name-servers other than AmazonProvidedDNS), Route 53 Resolver rules \
                             and private hosted zones that are associated with it, and rule groups of DNS Firewall";
 
-/// So many invocations in a row that were not made leave a proof as it is.
-const MISSED: u32 = 3;
-
-/// What a probe is about: the function as it is, and the endpoint that it must meet. What was proven holds while this stays
-/// the same. All of it is in status, so that it holds for the next operator too.
+/// The function and the endpoint that a probe is about. A proof holds while the subject stays the same. The status has all of the
+/// subject, so a proof outlives the operator.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProbeSubject {
-    function: String,
-    arn: String,
-    last_modified: String,
-    code_sha256: String,
-    log_group: String,
-    endpoint: String,
+    pub(super) function: String,
+    pub(super) arn: String,
+    pub(super) last_modified: String,
+    pub(super) code_sha256: String,
+    pub(super) log_group: String,
+    pub(super) endpoint: String,
     /// The name under which the function finds the service.
-    host: String,
-    addresses: BTreeSet<IpAddr>,
+    pub(super) host: String,
+    pub(super) addresses: BTreeSet<IpAddr>,
 }
 
 impl ProbeSubject {
-    /// What is to be proven of a function and the endpoints as status shows them; `None` while there is no endpoint with
-    /// addresses.
+    /// The subject by the function and the endpoints in status; `None` while no endpoint has addresses.
     pub fn new(region: &Region, endpoints: &[EndpointStatus], function: &FunctionStatus) -> Option<Self> {
         let service = Service::BedrockRuntime;
         let endpoint = endpoints.iter().find(|endpoint| endpoint.service == service.as_str())?;
@@ -75,7 +69,7 @@ impl ProbeSubject {
         })
     }
 
-    /// The same was proven when this status was written.
+    /// Whether this status records a proof of the same subject.
     pub fn is_proven_by(&self, region: &Region, status: &PrivateGenAIAppStatus) -> bool {
         is_true(&status.conditions, ConditionType::Healthy)
             && status
@@ -85,7 +79,7 @@ impl ProbeSubject {
                 .is_some_and(|recorded| recorded == *self)
     }
 
-    /// The leg that says what was proven. Nothing that differs from probe to probe is in it.
+    /// The leg of a proof. It has nothing that differs from probe to probe.
     pub fn proven(&self) -> Leg {
         let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
         Leg::met(
@@ -106,23 +100,23 @@ impl ProbeSubject {
         &self.endpoint
     }
 
-    /// The addresses that the probe met and that are not known as the endpoint's.
+    /// The addresses that the probe met and that the subject does not know as the endpoint's.
     pub fn unknown_addresses(&self, result: &Result<Invocation, AwsError>) -> BTreeSet<IpAddr> {
         let Ok(Invocation { answer: Answer::Evidence(evidence), .. }) = result else { return BTreeSet::new() };
         let met = evidence.addresses.iter().chain(&evidence.connected_to);
         met.filter(|address| !self.addresses.contains(*address)).copied().collect()
     }
 
-    /// The strangers turned out to be the endpoint's own: it changes, and its network has not seen that yet.
+    /// The unknown addresses turned out to be new ones of the endpoint, which its network has not observed yet.
     pub fn endpoint_changes(&self, failures: u32) -> ProbeOutcome {
         let message = format!(
-            "The addresses of endpoint {} have changed: the path is probed once its network has seen that and put it right.",
+            "The addresses of endpoint {} have changed: the path is probed once the network of the app has recorded them.",
             self.endpoint
         );
         ProbeOutcome { result: ProbeResult::NotReady, leg: pending(message), retry: Some((Pace::Retry, failures)) }
     }
 
-    /// What an invocation means, after so many in a row that proved nothing.
+    /// What an invocation means, after this many in a row that proved nothing.
     pub fn judge(&self, result: &Result<Invocation, AwsError>, failures: u32) -> ProbeOutcome {
         let (finding, request_id) = match result {
             Err(error) => return self.not_invoked(error, failures),
@@ -130,11 +124,11 @@ impl ProbeSubject {
         };
         let (found, reason, what, remedy) = match finding {
             Finding::Proven => return ProbeOutcome { result: ProbeResult::Proven, leg: self.proven(), retry: None },
-            Finding::Way(way) => {
-                let (what, remedy) = self.explain_way(way);
+            Finding::Unreachable(cause) => {
+                let (what, remedy) = self.explain_unreachable(cause);
                 (ProbeResult::Unreachable, Reason::ProbeFailed, what, remedy)
             }
-            Finding::Elsewhere { public } => (
+            Finding::NotPrivate { public } => (
                 ProbeResult::NotPrivate,
                 Reason::NotPrivate,
                 format!(
@@ -148,33 +142,33 @@ impl ProbeSubject {
             Finding::OtherName => (
                 ProbeResult::NotPrivate,
                 Reason::NotPrivate,
-                format!("it looks for the service under another name than {}", self.host),
+                format!("the function looks for the service under another name than {}", self.host),
                 format!(
-                    "Check its code and its variable {}; the operator puts them back at the next resync.",
+                    "Check the function's code and its variable {}; the operator puts both back at the next resync.",
                     Service::BedrockRuntime.endpoint_url_variable()
                 ),
             ),
             Finding::TimedOut => (
                 ProbeResult::TimedOut,
                 Reason::FunctionTimedOut,
-                "it ran into its time limit".to_owned(),
-                "Raise spec.function.timeoutSeconds if that is short; its log tells how far it came.".to_owned(),
+                "the function ran into its time limit".to_owned(),
+                "Raise spec.function.timeoutSeconds if that is short; the function's log tells how far the function came.".to_owned(),
             ),
             Finding::Failed(type_) => (
                 ProbeResult::FunctionError,
                 Reason::FunctionError,
-                type_.map_or_else(|| "it failed".to_owned(), |type_| format!("it failed with {type_}")),
-                "Its log tells where: correct its code or its configuration.".to_owned(),
+                type_.map_or_else(|| "the probe failed".to_owned(), |type_| format!("the probe failed with {type_}")),
+                "The function's log tells where: correct the function's code or configuration.".to_owned(),
             ),
             Finding::Unreadable => (
                 ProbeResult::Unreadable,
                 Reason::FunctionError,
-                "it answered something that is no answer to a probe".to_owned(),
-                "See whether its code is the built-in handler; the operator puts it back at the next resync."
+                "the answer is no answer to a probe".to_owned(),
+                "Check whether the function's code is the built-in handler; the operator puts the code back at the next resync."
                     .to_owned(),
             ),
         };
-        let text = format!("Function {}: {what}. {remedy} Its log group is {}.", self.function, self.log_group);
+        let text = format!("Function {}: {what}. {remedy} The log group is {}.", self.function, self.log_group);
         let message = Message { text, request_id: request_id.map(ToOwned::to_owned), since: None };
         let may_pass = matches!(reason, Reason::ProbeFailed | Reason::NotPrivate);
         let kind = ConditionType::Healthy;
@@ -185,13 +179,13 @@ impl ProbeSubject {
         ProbeOutcome { result: found, leg, retry: Some(again) }
     }
 
-    /// The function was not invoked: Lambda refused, or could not be asked.
+    /// The function was not invoked: Lambda refused the call, or did not answer.
     fn not_invoked(&self, error: &AwsError, failures: u32) -> ProbeOutcome {
         let (kind, name) = (ConditionType::Healthy, &self.function);
         let (found, leg, pace) = match error.failure {
             Failure::NotYet | Failure::RoleNotUsable => {
                 let text = format!(
-                    "Function {name} cannot be invoked yet: {}. It is probed again.",
+                    "Function {name} cannot be invoked yet: {}. The path is probed again.",
                     error.without_request_id()
                 );
                 let message = Message::of_call(text, error);
@@ -200,8 +194,8 @@ impl ProbeSubject {
             // Each further attempt would add to what throttles.
             Failure::Throttled => {
                 let text = format!(
-                    "{name}: {}. It is probed again, less often each time. If it stays, see what concurrency is reserved for the function \
-                     and left in the account.",
+                    "{name}: {}. The path is probed again, less often each time. If Lambda keeps throttling, check the concurrency that is \
+                     reserved for the function and left in the account.",
                     error.without_request_id()
                 );
                 let message = Message::of_call(text, error);
@@ -233,7 +227,7 @@ impl ProbeSubject {
 
     fn finding(&self, answer: &Answer) -> Finding {
         match answer {
-            Answer::Evidence(evidence) => self.weigh(evidence),
+            Answer::Evidence(evidence) => self.judge_evidence(evidence),
             Answer::Refused(error) => ended_by(*error),
             Answer::Failed(FunctionError::TimedOut) => Finding::TimedOut,
             Answer::Failed(FunctionError::Type(type_)) => Finding::Failed(Some(type_.clone())),
@@ -242,15 +236,15 @@ impl ProbeSubject {
         }
     }
 
-    /// Where the way leads comes first: a way that leads elsewhere is none of ours, whether it ends there or not.
-    fn weigh(&self, evidence: &Evidence) -> Finding {
+    /// A wrong destination takes precedence over a connection that failed.
+    fn judge_evidence(&self, evidence: &Evidence) -> Finding {
         if evidence.host.as_ref().is_some_and(|host| !host.eq_ignore_ascii_case(&self.host)) {
             return Finding::OtherName;
         }
         let mut met = evidence.addresses.iter().chain(&evidence.connected_to);
         let foreign: BTreeSet<&IpAddr> = met.by_ref().filter(|address| !self.addresses.contains(*address)).collect();
         if !foreign.is_empty() {
-            return Finding::Elsewhere { public: foreign.into_iter().any(is_public) };
+            return Finding::NotPrivate { public: foreign.into_iter().any(is_public) };
         }
         match (evidence.error, &evidence.host, evidence.connected_to) {
             (Some(error), ..) => ended_by(error),
@@ -258,16 +252,16 @@ impl ProbeSubject {
                 if evidence.verified {
                     Finding::Proven
                 } else {
-                    Finding::Way(UnreachableCause::Tls)
+                    Finding::Unreachable(UnreachableCause::Tls)
                 }
             }
             (None, ..) => Finding::Unreadable,
         }
     }
 
-    fn explain_way(&self, way: UnreachableCause) -> (String, String) {
+    fn explain_unreachable(&self, cause: UnreachableCause) -> (String, String) {
         let Self { host, endpoint, .. } = self;
-        match way {
+        match cause {
             UnreachableCause::NoName => (
                 format!("the name {host} does not exist in the VPC"),
                 format!(
@@ -302,12 +296,12 @@ impl ProbeSubject {
     }
 }
 
-/// Nothing is known of the path as it now is.
+/// The leg of a path without a proof.
 pub fn pending(message: impl Into<Message>) -> Leg {
     Leg::progressing(ConditionType::Healthy, Reason::ProbePending, message)
 }
 
-/// Nothing is known of the path as it now is, and nothing is invoked.
+/// The leg of a suspended app without a proof.
 pub fn suspended() -> Leg {
     let message = "The app is suspended: its path is not probed. Set spec.suspend to false.";
     Leg::blocked(ConditionType::Healthy, Reason::Suspended, message)
@@ -316,13 +310,12 @@ pub fn suspended() -> Leg {
 /// What a probe showed.
 enum Finding {
     Proven,
-    /// The way ends before the endpoint.
-    Way(UnreachableCause),
-    /// The name leads past the endpoint.
-    Elsewhere {
+    Unreachable(UnreachableCause),
+    /// The name leads to addresses that are not the endpoint's.
+    NotPrivate {
         public: bool,
     },
-    /// The function would call another name.
+    /// The function looks for the service under another name.
     OtherName,
     TimedOut,
     /// The function failed, with an error of this type.
@@ -330,7 +323,7 @@ enum Finding {
     Unreadable,
 }
 
-/// Where the way ends.
+/// Why the function does not reach the endpoint.
 #[derive(Clone, Copy)]
 enum UnreachableCause {
     NoName,
@@ -343,12 +336,12 @@ enum UnreachableCause {
 
 fn ended_by(error: ProbeError) -> Finding {
     match error {
-        ProbeError::DnsNotFound => Finding::Way(UnreachableCause::NoName),
-        ProbeError::DnsFailed => Finding::Way(UnreachableCause::NoLookup),
-        ProbeError::ConnectTimeout => Finding::Way(UnreachableCause::Silence),
-        ProbeError::ConnectionRefused => Finding::Way(UnreachableCause::Refused),
-        ProbeError::TlsFailed => Finding::Way(UnreachableCause::Tls),
-        ProbeError::ConnectionLost => Finding::Way(UnreachableCause::Lost),
+        ProbeError::DnsNotFound => Finding::Unreachable(UnreachableCause::NoName),
+        ProbeError::DnsFailed => Finding::Unreachable(UnreachableCause::NoLookup),
+        ProbeError::ConnectTimeout => Finding::Unreachable(UnreachableCause::Silence),
+        ProbeError::ConnectionRefused => Finding::Unreachable(UnreachableCause::Refused),
+        ProbeError::TlsFailed => Finding::Unreachable(UnreachableCause::Tls),
+        ProbeError::ConnectionLost => Finding::Unreachable(UnreachableCause::Lost),
         ProbeError::DeadlineExceeded => Finding::TimedOut,
         ProbeError::Misconfigured | ProbeError::Internal => Finding::Failed(Some(format!("{error:?}"))),
         ProbeError::Other => Finding::Failed(None),
@@ -361,7 +354,7 @@ fn is_shared(address: Ipv4Addr) -> bool {
     first == 100 && second & 0b1100_0000 == 64
 }
 
-fn is_public(address: &IpAddr) -> bool {
+pub(super) fn is_public(address: &IpAddr) -> bool {
     match address {
         IpAddr::V4(address) => {
             !(address.is_private() || is_shared(*address) || address.is_link_local() || address.is_loopback())
@@ -370,74 +363,13 @@ fn is_public(address: &IpAddr) -> bool {
     }
 }
 
-/// What an invocation means.
+/// The meaning of an invocation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProbeOutcome {
-    /// In a word.
+    /// The value of the metric.
     pub result: ProbeResult,
-    /// For the status.
+    /// The leg for the status.
     pub leg: Leg,
-    /// How soon to probe again: the pace, and the attempt at it. `None` after a proof.
+    /// The pace of the next probe, and the attempt at this pace. `None` after a proof.
     pub retry: Option<(Pace, u32)>,
 }
-
-/// The last verdict about an app, as long as the operator runs.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct LastProbe {
-    /// What it was about.
-    pub subject: ProbeSubject,
-    /// The function slept: it was invoked to wake it.
-    pub asleep: bool,
-    /// How many invocations in a row have proven nothing.
-    pub failures: u32,
-    /// What the status says.
-    pub leg: Leg,
-    /// When to probe again, from then on; `None`: at the app's own interval, or in turn.
-    pub wait: Option<Duration>,
-}
-
-impl LastProbe {
-    /// What an operator begins with that finds a proof on record. Apps with intervals of their own do not begin together.
-    pub fn on_record(subject: ProbeSubject, interval: Option<Duration>) -> Self {
-        let mut hasher = DefaultHasher::new();
-        subject.arn.hash(&mut hasher);
-        let share = u32::try_from(hasher.finish() % 256).unwrap_or_default() + 1;
-        let wait = interval.map(|interval| interval / 256 * share);
-        Self { leg: subject.proven(), subject, asleep: false, failures: 0, wait }
-    }
-
-    /// The leg after one more invocation, for which `told` speaks. One that was not made, for a cause that may pass, says
-    /// nothing about the path: what was proven holds for a few of them, and then nothing is claimed any more.
-    pub fn leg_after(&self, result: &Result<Invocation, AwsError>, told: Leg) -> Leg {
-        let Err(AwsError { failure, .. }) = result else { return told };
-        match (failure.class(), self.leg.state) {
-            (Class::Retry | Class::Wait, LegState::Met) if self.failures < MISSED => self.leg.clone(),
-            (Class::Retry | Class::Wait, LegState::Met | LegState::Unknown) if *failure != Failure::Throttled => {
-                Leg::unknown(told.kind, Reason::ObservationFailed, told.message)
-            }
-            (Class::Retry | Class::Wait | Class::UserMustAct, _) => told,
-        }
-    }
-
-    /// How long until the next probe, this long after the last one; `None`: not before something changes or it is the
-    /// app's turn.
-    pub fn due_in(&self, age: Duration, interval: Option<Duration>) -> Option<Duration> {
-        let interval = interval.filter(|_| self.leg.state == LegState::Met);
-        self.wait.or(interval).map(|wait| wait.saturating_sub(age))
-    }
-
-    /// A probe is due, this long after the last one. What failed keeps its pace whoever's turn it is.
-    pub fn is_due(&self, age: Duration, interval: Option<Duration>, look: Option<DetailRead>) -> bool {
-        let due = self.due_in(age, interval).is_some_and(|left| left.is_zero());
-        match look {
-            Some(DetailRead::Requested) => true,
-            Some(DetailRead::Rotation) => {
-                due || (interval.is_none() && self.failures == 0 && self.leg.state == LegState::Met)
-            }
-            None => due,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,4 +1,8 @@
-//! Probes an app's path when that is due, and remembers what came of it.
+//! The probe of an app's path: the function is invoked when a probe is due, and the outcome is remembered. The probe stands on all
+//! rooms of the app, and on the network.
+
+mod last;
+mod subject;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,7 +13,12 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::health::{LastProbe, ProbeSubject, pending, suspended};
+use subject::suspended;
+
+pub use last::LastProbe;
+pub(super) use subject::pending;
+pub use subject::{ProbeOutcome, ProbeSubject};
+
 use crate::{
     api::{
         PrivateGenAIAppStatus,
@@ -20,7 +29,7 @@ use crate::{
     metrics::ProbeResult,
 };
 
-/// The last verdicts, by the uid of the app. They are lost with the operator: what is proven is on record in the status.
+/// The last probes, by the uid of the app. They are lost with the operator; the status records a proof.
 #[derive(Default)]
 pub struct Probes(Mutex<BTreeMap<String, (LastProbe, Instant)>>);
 
@@ -34,30 +43,30 @@ impl Probes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned(), (last, Instant::now()));
     }
 
-    /// An app is gone.
+    /// Forgets an app that is gone, or whose path must be proven anew.
     pub fn forget(&self, uid: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 }
 
-/// How far the rest of the path is.
+/// Whether the rest of the path is ready for a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProbeReadiness {
-    /// The app is suspended: its function is neither woken nor probed, and what was proven of it as it is holds.
+    /// The app is suspended: its function is neither woken nor probed, and a proof of the same subject holds.
     Suspended,
-    /// The network cannot be looked at: what was proven is no less true for that.
+    /// The network cannot be observed: a proof holds.
     Unseen,
-    /// The network or the function is not as it should be. What was proven is to be proven anew when it is.
+    /// The network or the function is not ready: the path must be proven anew afterwards.
     Building,
     /// The function sleeps: an invocation wakes it.
     Asleep,
-    /// The function is as it should be, and something else is not.
+    /// The function is ready, and another part of the app is not.
     Amiss,
-    /// All of it is there.
+    /// All of the path is ready.
     Built,
 }
 
-/// An app whose path is to be proven.
+/// The shell of one app's probe.
 pub(super) struct Probe<'a> {
     pub(super) ctx: &'a Context,
     pub(super) probes: &'a Probes,
@@ -70,8 +79,8 @@ pub(super) struct Probe<'a> {
 }
 
 impl Probe<'_> {
-    /// How the leg stands, and when to come back for the next probe by oneself. Invokes the function only if that is due,
-    /// and not while the operator stops or does not lead.
+    /// The leg, and the time until the next probe. Invokes the function only if a probe is due, and never while the operator stops or
+    /// does not lead.
     pub(super) async fn leg(
         &self,
         subject: Option<ProbeSubject>,
@@ -92,7 +101,10 @@ impl Probe<'_> {
         let last = self.last(&subject, asleep);
         if matches!(stage, ProbeReadiness::Amiss | ProbeReadiness::Unseen) {
             return (
-                last.map_or_else(|| pending("The path is probed once the rest is there."), |(last, _)| last.leg),
+                last.map_or_else(
+                    || pending("The path is probed once the other conditions of the app are met."),
+                    |(last, _)| last.leg,
+                ),
                 None,
             );
         }
@@ -106,7 +118,7 @@ impl Probe<'_> {
                 let next = last.due_in(age, self.interval);
                 (last.leg, next)
             }
-            None => (pending("The path is probed when the operator is back."), None),
+            None => (pending("The path is probed once an operator leads again."), None),
         }
     }
 
@@ -176,3 +188,6 @@ impl Probe<'_> {
         last
     }
 }
+
+#[cfg(test)]
+mod tests;
