@@ -175,7 +175,7 @@ async fn an_app_that_comes_again_while_its_endpoint_goes_says_that_another_one_c
         scene.apply_app("bot", &vpc);
         let told = |app: &Value| {
             let (_, reason, message) = condition(app, "Ready");
-            let words = format!("is being created: the earlier endpoint {earlier} is still being deleted");
+            let words = format!("is created once the earlier endpoint {earlier} is gone");
             reason == "EndpointPending" && message.contains(&words)
         };
         let waiting = scene.kubernetes.until(&app("bot"), LONG, told).await;
