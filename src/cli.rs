@@ -111,7 +111,7 @@ impl Cli {
     /// Why the subcommand ended early.
     pub async fn execute(self) -> Result<(), Failure> {
         match self.command {
-            Command::Run(run) => run.execute().await,
+            Command::Run(run) => Box::pin(run.execute()).await,
             Command::Teardown(teardown) => teardown.execute(until_signal()?).await,
             Command::Orphan(orphan) => orphan.execute(until_signal()?).await,
             Command::TakeOver(take_over) => take_over.execute(until_signal()?).await,

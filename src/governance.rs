@@ -75,7 +75,7 @@ impl FromStr for PlatformTags {
             };
             let (key, value) = (key.trim(), value.trim());
             let folded = key.to_ascii_lowercase();
-            let fits = |text: &str| text.chars().all(|it| it.is_ascii_alphanumeric() || " _.:/+-@".contains(it));
+            let fits = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || " _.:/+-@".contains(c));
             if !(1..=128).contains(&key.len()) || !fits(key) {
                 return refuse("needs a key of 1 to 128 letters, digits, spaces and _ . : / + - @");
             }

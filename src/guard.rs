@@ -14,15 +14,15 @@ use crate::{
     policy::ModelId,
 };
 
-/// What globs can be about.
+/// What a glob can match.
 pub trait Globbed {
     /// What such a glob looks like, as the end of a sentence.
     const EXPECTED: &'static str;
 
-    /// Nothing in this text keeps it from being such a glob.
+    /// Whether the text can be such a glob.
     fn is_glob(text: &str) -> bool;
 
-    /// What a glob is held against.
+    /// The text that a glob is compared with.
     fn text(&self) -> &str;
 }
 
@@ -93,9 +93,9 @@ impl Globbed for ModelId {
 pub struct Glob<T>(String, PhantomData<T>);
 
 impl<T: Globbed> Glob<T> {
-    /// It is about this one.
-    pub fn matches(&self, it: &T) -> bool {
-        WildMatch::new(&self.0).matches(it.text())
+    /// Whether the glob matches an id.
+    pub fn matches(&self, id: &T) -> bool {
+        WildMatch::new(&self.0).matches(id.text())
     }
 }
 
@@ -126,41 +126,41 @@ impl<T> fmt::Display for Glob<T> {
 pub struct Globs<T>(Vec<Glob<T>>);
 
 impl<T> Globs<T> {
-    /// None.
+    /// The list that allows nothing.
     pub fn none() -> Self {
         Self(Vec::new())
     }
 
-    /// One that matches everything.
+    /// The list that allows everything.
     pub fn all() -> Self {
         Self(vec![Glob("*".to_owned(), PhantomData)])
     }
 
-    /// There is none.
+    /// Whether the list has no glob.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// One of them matches whatever there may be.
+    /// Whether one of the globs matches everything.
     pub fn allow_all(&self) -> bool {
         self.0.iter().any(|glob| glob.0.bytes().all(|byte| byte == b'*'))
     }
 
-    /// Each, in the order in which they were written.
+    /// The globs in the order in which they were written.
     pub fn iter(&self) -> impl Iterator<Item = &Glob<T>> {
         self.0.iter()
     }
 }
 
 impl<T: Globbed> Globs<T> {
-    /// This one alone.
-    pub fn only(it: &T) -> Self {
-        Self(vec![Glob(it.text().to_owned(), PhantomData)])
+    /// The list that allows this id alone.
+    pub fn only(id: &T) -> Self {
+        Self(vec![Glob(id.text().to_owned(), PhantomData)])
     }
 
-    /// One of them matches.
-    pub fn allows(&self, it: &T) -> bool {
-        self.0.iter().any(|glob| glob.matches(it))
+    /// Whether one of the globs matches an id.
+    pub fn allows(&self, id: &T) -> bool {
+        self.0.iter().any(|glob| glob.matches(id))
     }
 }
 
@@ -291,20 +291,20 @@ mod tests {
             assert!(right.parse::<Glob<VpcId>>().is_ok(), "{right}");
         }
         for wrong in ["", "subnet-1", "vpc-0abc\"", "vpc-0/x", "vpc-${aws:x}", "vpc-0,vpc-1"] {
-            let said = wrong.parse::<Glob<VpcId>>().expect_err(wrong).to_string();
-            assert!(said.contains("vpc-0abc*"), "{said}");
+            let message = wrong.parse::<Glob<VpcId>>().expect_err(wrong).to_string();
+            assert!(message.contains("vpc-0abc*"), "{message}");
         }
         for wrong in ["", "Virginia", "us_east_1", "eu-*/x"] {
-            let said = wrong.parse::<Glob<Region>>().expect_err(wrong).to_string();
-            assert!(said.contains("eu-*"), "{said}");
+            let message = wrong.parse::<Glob<Region>>().expect_err(wrong).to_string();
+            assert!(message.contains("eu-*"), "{message}");
         }
         for wrong in ["", "Team", "team_a", "team-a/bot", "a.b"] {
-            let said = wrong.parse::<Glob<Namespace>>().expect_err(wrong).to_string();
-            assert!(said.contains("team-*"), "{said}");
+            let message = wrong.parse::<Glob<Namespace>>().expect_err(wrong).to_string();
+            assert!(message.contains("team-*"), "{message}");
         }
         for wrong in ["", "nova lite", "arn:aws:bedrock:us-east-1::foundation-model/amazon.nova-lite-v1:0", "a\"b"] {
-            let said = wrong.parse::<Glob<ModelId>>().expect_err(wrong).to_string();
-            assert!(said.contains("amazon.nova-*"), "{said}");
+            let message = wrong.parse::<Glob<ModelId>>().expect_err(wrong).to_string();
+            assert!(message.contains("amazon.nova-*"), "{message}");
         }
     }
 

@@ -123,7 +123,7 @@ identifier!(
         let ["arn", partition, "iam", "", account, resource] = parts.as_slice() else { return false };
         let Some(("", name)) = resource.split_once("policy/") else { return false };
         t.len() <= 2048
-            && [Partition::Aws, Partition::AwsCn, Partition::AwsUsGov].iter().any(|it| it.to_string() == *partition)
+            && [Partition::Aws, Partition::AwsCn, Partition::AwsUsGov].iter().any(|known| known.to_string() == *partition)
             && (*account == "aws" || account.parse::<AccountId>().is_ok())
             && name.split('/').all(|part| is_name(part, 128, "+=,.@_-"))
     }

@@ -13,12 +13,13 @@
 //! ```
 //!
 //! The modules below are in the order of dependency: a module imports only those above it. A test (`tests/in_memory/imports.rs`)
-//! derives the order from this file. Where to add:
+//! derives the order from this file. CONTRIBUTING.md has the steps. Where to add:
 //!
-//! - a field: [`api`], then the resource's folder in [`app`] or [`network`];
-//! - a call to AWS: [`aws`], whose services describe each change once;
-//! - a condition or a reason: the tables in [`api::condition`];
-//! - a resource: a room in [`network`] or [`app`].
+//! - a field: [`api::app`] or [`api::network`] as the wire has it, its valid form beside it, then the room that it is about;
+//! - a call to AWS: a variant in `aws/services` with its description, the call in [`aws::sdk`], and the two fakes under `tests`;
+//! - a condition: a type in [`api::condition::ConditionType`] or a row in the table of [`api::condition::Reason`], then a leg of a room;
+//! - a resource: a room, which is a file or folder in [`app`] or [`network`] with a variant of `Room` in `mod.rs`;
+//! - a flag: [`cli`], and the settings of the module that reads its value.
 
 // Who has a turn next.
 pub mod rotation;

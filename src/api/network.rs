@@ -195,8 +195,8 @@ mod tests {
             Some("vpc-0000000b eu-west-1")
         );
         let named = "vpc-0123456789abcdef0-us-gov-west-1";
-        let told = Some("vpc-0123456789abcdef0 us-gov-west-1");
-        assert_eq!(key(json!({"vpcId": a}), json!(7), named, true).as_deref(), told);
+        let key_of_name = Some("vpc-0123456789abcdef0 us-gov-west-1");
+        assert_eq!(key(json!({"vpcId": a}), json!(7), named, true).as_deref(), key_of_name);
         assert_eq!(key(json!({}), json!({}), named, false), None, "people may call theirs as they like");
         for other in ["", "vpc", "vpc-0000000a", "vpc-0000000a-", "prod-eu-west-1"] {
             assert_eq!(key(json!({}), json!({}), other, true), None, "{other}");

@@ -45,9 +45,9 @@ impl IamPolicy {
         };
         let document = operator.document();
         if let Some(notice) = permissions::too_long_for_a_managed_policy(&document) {
-            // What is printed goes into a file.
-            let told = writeln!(std::io::stderr(), "{notice}");
-            told.map_err(|source| Failure::Write { path: "standard error".into(), source })?;
+            // Standard output goes into a file.
+            let written = writeln!(std::io::stderr(), "{notice}");
+            written.map_err(|source| Failure::Write { path: "standard error".into(), source })?;
         }
         print(&format!("{document:#}\n"))
     }

@@ -124,9 +124,9 @@ impl Run {
             operator::run(client, aws, settings, Arc::clone(&metrics), leadership, ready.clone(), stop).await;
         };
         if self.leader_elect {
-            let (standing, told) = watch::channel(CandidateState::default());
-            tokio::spawn(tell_standing(told, Arc::clone(&metrics), ready.clone()));
-            self.lease.election(&client).campaign(&standing, &stop, work).await;
+            let (sender, states) = watch::channel(CandidateState::default());
+            tokio::spawn(report_state(states, Arc::clone(&metrics), ready.clone()));
+            self.lease.election(&client).campaign(&sender, &stop, work).await;
         } else {
             metrics.leads(true);
             work(Leadership::always(), stop.clone()).await;
@@ -140,11 +140,10 @@ impl Run {
     }
 }
 
-/// How often the Kubernetes API is asked which cluster this is, while it does not serve.
-const ASK_AGAIN: Duration = Duration::from_secs(2);
+/// The pause between two attempts to read which cluster this is.
+const CLUSTER_RETRY: Duration = Duration::from_secs(2);
 
-/// Which cluster this is. An API server that is out of reach or too busy is asked again, as it is for everything else; `None` when
-/// the operator is told to stop before it answered.
+/// Which cluster this is. An API server that is out of reach or busy is asked again. `None` when a signal came before the answer.
 async fn which_cluster(client: &kube::Client, stop: &CancellationToken) -> Result<Option<OwnerMark>, Failure> {
     let client = engine::with_timeout(client);
     loop {
@@ -153,30 +152,32 @@ async fn which_cluster(client: &kube::Client, stop: &CancellationToken) -> Resul
         };
         match answer {
             Ok(owner) => return Ok(Some(owner)),
-            Err(unknown) if unknown.passes() => tracing::warn!(%unknown, "it is asked again which cluster this is"),
+            Err(unknown) if unknown.passes() => {
+                tracing::warn!(%unknown, "the API server did not say which cluster this is: it is asked again");
+            }
             Err(unknown) => return Err(unknown.into()),
         }
-        if stop.run_until_cancelled(tokio::time::sleep(ASK_AGAIN)).await.is_none() {
+        if stop.run_until_cancelled(tokio::time::sleep(CLUSTER_RETRY)).await.is_none() {
             return Ok(None);
         }
     }
 }
 
-/// Counts who leads. A replica that stands by is ready: it has seen the Lease, and there is nothing more for it to do. So a
-/// rolling update goes on, although the new replica does not lead before the old one has gone.
-async fn tell_standing(
-    mut standing: watch::Receiver<CandidateState>,
+/// Reports the state of this replica to metrics and readiness. A standby is ready: it has seen the Lease, and has nothing more to do.
+/// So a rolling update goes on, although the new replica does not lead before the old one has ended.
+async fn report_state(
+    mut states: watch::Receiver<CandidateState>,
     metrics: Arc<Metrics>,
     ready: Arc<server::Readiness>,
 ) {
     loop {
-        let now = standing.borrow_and_update().clone();
+        let now = states.borrow_and_update().clone();
         metrics.leads(now == CandidateState::Leader);
         match now {
             CandidateState::Standby { .. } => ready.stands_by(),
             CandidateState::Unknown | CandidateState::Leader => {}
         }
-        if standing.changed().await.is_err() {
+        if states.changed().await.is_err() {
             return;
         }
     }

@@ -92,10 +92,10 @@ fn an_invalid_tag_or_boundary_is_refused_and_an_empty_value_is_none() {
         })
     };
     let refused = |arguments: &[&str]| run(arguments).expect_err("refused").to_string();
-    let told = refused(&["--tags", "team=ai,Name=x"]);
-    assert!(told.contains("the tag \"Name=x\" has a key that the operator sets itself"), "{told}");
-    let told = refused(&["--permissions-boundary-arn", "boundary"]);
-    assert!(told.contains("\"boundary\" is not the ARN of a managed IAM policy such as"), "{told}");
+    let message = refused(&["--tags", "team=ai,Name=x"]);
+    assert!(message.contains("the tag \"Name=x\" has a key that the operator sets itself"), "{message}");
+    let message = refused(&["--permissions-boundary-arn", "boundary"]);
+    assert!(message.contains("\"boundary\" is not the ARN of a managed IAM policy such as"), "{message}");
     assert_eq!(run(&["--tags", "", "--permissions-boundary-arn", ""]).expect("none"), Governance::default());
     let both = run(&["--tags", "team=ai", "--permissions-boundary-arn", "arn:aws:iam::aws:policy/X"]).expect("both");
     assert_eq!(both.tags.tags().len(), 1);

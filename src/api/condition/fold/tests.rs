@@ -60,29 +60,33 @@ fn a_call_that_keeps_failing_changes_nothing_whatever_its_request_ids() {
 fn a_wait_says_since_when_for_as_long_as_its_reason_holds() {
     let kind = ConditionType::SecurityGroupsReady;
     let waits = |reason, message: &str| [Leg::progressing(kind, reason, message)];
-    let said = |conditions: &[Condition]| find(conditions, kind).expect("the leg").message.clone();
+    let message_of = |conditions: &[Condition]| find(conditions, kind).expect("the leg").message.clone();
     let first = fold(&waits(Reason::ResourceInUse, "eni-1 is there."), &[], Some(1), at(10));
-    assert_eq!(said(&first), "eni-1 is there. Since 1970-01-01T00:00:10Z.");
-    for told in [ConditionType::Ready, ConditionType::Reconciling] {
-        assert_eq!(find(&first, told).expect("a condition").message, said(&first));
+    assert_eq!(message_of(&first), "eni-1 is there. Since 1970-01-01T00:00:10Z.");
+    for kind in [ConditionType::Ready, ConditionType::Reconciling] {
+        assert_eq!(find(&first, kind).expect("a condition").message, message_of(&first));
     }
     assert_eq!(fold(&waits(Reason::ResourceInUse, "eni-1 is there."), &first, Some(1), at(20)), first);
     let less = fold(&waits(Reason::ResourceInUse, "eni-2 is there."), &first, Some(1), at(30));
-    assert_eq!(said(&less), "eni-2 is there. Since 1970-01-01T00:00:10Z.", "other words for the same wait");
+    assert_eq!(message_of(&less), "eni-2 is there. Since 1970-01-01T00:00:10Z.", "other words for the same wait");
     let blocked = fold(&[Leg::blocked(kind, Reason::ResourceInUse, "i-1.")], &less, Some(1), at(40));
-    assert_eq!(said(&blocked), "i-1. Since 1970-01-01T00:00:10Z.");
+    assert_eq!(message_of(&blocked), "i-1. Since 1970-01-01T00:00:10Z.");
     let other = fold(&waits(Reason::Deleting, "It goes."), &less, Some(1), at(40));
-    assert_eq!(said(&other), "It goes. Since 1970-01-01T00:00:40Z.", "another wait");
+    assert_eq!(message_of(&other), "It goes. Since 1970-01-01T00:00:40Z.", "another wait");
     let own = fold(&waits(Reason::Applying, "Soon."), &less, Some(1), at(40));
-    assert_eq!(said(&own), "Soon. Since 1970-01-01T00:00:40Z.", "its own work");
+    assert_eq!(message_of(&own), "Soon. Since 1970-01-01T00:00:40Z.", "its own work");
     let pending = fold(&waits(Reason::Pending, "Nobody looked."), &less, Some(1), at(40));
-    assert_eq!(said(&pending), "Nobody looked.", "the operator does not wait for itself");
+    assert_eq!(message_of(&pending), "Nobody looked.", "the operator does not wait for itself");
     let text = "Network n: eni-1 is there.".to_owned();
     let repeated = Message { text, request_id: None, since: Some(at(5)) };
     let repeated = [Leg::progressing(kind, Reason::ResourceInUse, repeated)];
-    assert_eq!(said(&fold(&repeated, &[], Some(1), at(50))), repeated[0].message.to_string(), "as the network says");
-    let silent = |old: &Condition| Condition { message: "An older version said no time.".into(), ..old.clone() };
+    assert_eq!(
+        message_of(&fold(&repeated, &[], Some(1), at(50))),
+        repeated[0].message.to_string(),
+        "as the network says"
+    );
+    let silent = |old: &Condition| Condition { message: "An older version message_of no time.".into(), ..old.clone() };
     let old: Vec<Condition> = first.iter().map(silent).collect();
     let dated = fold(&waits(Reason::ResourceInUse, "eni-1 is there."), &old, Some(1), at(60));
-    assert_eq!(said(&dated), "eni-1 is there. Since 1970-01-01T00:00:10Z.");
+    assert_eq!(message_of(&dated), "eni-1 is there. Since 1970-01-01T00:00:10Z.");
 }

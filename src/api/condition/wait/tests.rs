@@ -18,8 +18,10 @@ fn refused() -> [Leg; 1] {
     [Leg::progressing(KIND, Reason::RolePropagating, message)]
 }
 
-fn told(conditions: &[Condition], kind: ConditionType) -> String {
-    find(conditions, kind).map(|it| format!("{}/{}: {}", it.status, it.reason, it.message)).unwrap_or_default()
+fn shown(conditions: &[Condition], kind: ConditionType) -> String {
+    find(conditions, kind)
+        .map(|found| format!("{}/{}: {}", found.status, found.reason, found.message))
+        .unwrap_or_default()
 }
 
 fn is_stalled(conditions: &[Condition]) -> bool {
@@ -39,14 +41,14 @@ fn an_overdue_wait_needs_somebody_and_says_what_is_still_true_and_who_can_act() 
     let over = fold(&refused(), &before, Some(1), at(100 + bound));
     assert!(is_stalled(&over));
     for kind in [KIND, ConditionType::Ready] {
-        let told = told(&over, kind);
-        assert!(told.starts_with("False/RolePropagating: pgai-bot: AWS refuses"), "{told}");
+        let text = shown(&over, kind);
+        assert!(text.starts_with("False/RolePropagating: pgai-bot: AWS refuses"), "{text}");
         for part in
             ["overdue after 15 minutes", "Still true: what is there", "Who can act: whoever", "service control policy"]
         {
-            assert!(told.contains(part), "{part}: {told}");
+            assert!(text.contains(part), "{part}: {text}");
         }
-        assert!(told.ends_with(" Since 1970-01-01T00:01:40Z."), "{told}");
+        assert!(text.ends_with(" Since 1970-01-01T00:01:40Z."), "{text}");
     }
     assert_eq!(
         fold(&refused(), &over, Some(1), at(100 + 100 * bound)),
@@ -68,15 +70,15 @@ fn what_fails_each_time_it_is_created_again_stays_failed_and_has_one_bound() {
     assert_eq!(fold(&anew, &held, Some(1), at(300)), held, "it does not flap");
     let over = fold(&anew, &again, Some(1), at(30 * 60));
     assert!(
-        is_stalled(&over) && told(&over, KIND).starts_with("False/FunctionFailed: f failed: no memory."),
+        is_stalled(&over) && shown(&over, KIND).starts_with("False/FunctionFailed: f failed: no memory."),
         "{over:?}"
     );
-    assert!(told(&over, KIND).contains("overdue after 30 minutes"), "{over:?}");
+    assert!(shown(&over, KIND).contains("overdue after 30 minutes"), "{over:?}");
     assert_eq!(fold(&anew, &over, Some(1), at(40 * 60)), over);
-    let changed = told(&fold(&anew, &held, Some(2), at(300)), KIND);
+    let changed = shown(&fold(&anew, &held, Some(2), at(300)), KIND);
     assert!(changed.starts_with("False/FunctionPending: f is being created."), "somebody changed the spec: {changed}");
     let well = fold(&[Leg::met(KIND, "f is active.")], &held, Some(1), at(300));
-    assert!(!is_stalled(&well) && told(&well, KIND).starts_with("True/"), "{well:?}");
+    assert!(!is_stalled(&well) && shown(&well, KIND).starts_with("True/"), "{well:?}");
 }
 
 #[test]
@@ -88,7 +90,7 @@ fn an_overdue_wait_that_ends_is_not_stalled_and_another_wait_begins_anew() {
     let pending = [Leg::progressing(KIND, Reason::FunctionPending, "It starts.")];
     let pending = fold(&pending, &over, Some(1), at(3601));
     assert!(!is_stalled(&pending));
-    assert!(told(&pending, KIND).ends_with("It starts. Since 1970-01-01T01:00:01Z."));
+    assert!(shown(&pending, KIND).ends_with("It starts. Since 1970-01-01T01:00:01Z."));
 }
 
 #[test]
@@ -111,7 +113,7 @@ fn a_call_that_is_throttled_now_and_then_does_not_make_what_is_overdue_flap() {
     ] {
         assert_eq!(fold(std::slice::from_ref(&leg), &over, Some(1), at(3700)), over, "{leg:?}");
         let soon = fold(std::slice::from_ref(&leg), &first, Some(1), at(30));
-        assert!(!told(&soon, KIND).contains("RolePropagating"), "within its bound it is told: {soon:?}");
+        assert!(!shown(&soon, KIND).contains("RolePropagating"), "within its bound it is told: {soon:?}");
     }
 }
 
@@ -122,7 +124,7 @@ fn what_cannot_be_read_for_hours_stays_unknown_and_needs_somebody() {
     assert!(!is_stalled(&first));
     let over = fold(&unread, &first, Some(1), at(2 * 3600));
     assert!(is_stalled(&over));
-    assert!(told(&over, KIND).starts_with("Unknown/ObservationFailed: not read. That is overdue after 2 hours."));
+    assert!(shown(&over, KIND).starts_with("Unknown/ObservationFailed: not read. That is overdue after 2 hours."));
 }
 
 #[test]
@@ -132,7 +134,7 @@ fn what_waits_for_an_earlier_leg_is_late_only_where_no_other_leg_says_why() {
     let pending = waits(Leg::progressing(network, Reason::EndpointPending, "AWS is at work."));
     let first = fold(&pending, &[], Some(1), at(0));
     let over = fold(&pending, &first, Some(1), at(3600));
-    assert!(told(&over, network).contains("overdue") && !told(&over, KIND).contains("overdue"), "{over:?}");
+    assert!(shown(&over, network).contains("overdue") && !shown(&over, KIND).contains("overdue"), "{over:?}");
     let met = waits(Leg::met(network, ""));
     let there = fold(&met, &over, Some(1), at(7000));
     assert!(!is_stalled(&there), "it waits since the network is there: {there:?}");
