@@ -113,13 +113,13 @@ impl Scenario {
                     retry_refused: false,
                     group_in_use: None,
                 };
-                let to_be_held = network::decide::is_to_be_held(network, &key, &index);
+                let to_be_held = network::decide::is_to_be_held(network, &key, index);
                 if to_be_held || network::decide::is_to_be_recorded(network, &self.settings) {
                     let seen = self.observe(next, number, Some(&key), async |snapshot, known| {
                         let place = (&key, &pass.identity);
                         network::decide::observe_place(snapshot, place, false, &Freshness::default(), known).await
                     });
-                    if network::ownership::refusal_by_aws(&key, &seen, &index).is_none() {
+                    if network::ownership::refusal_by_aws(&key, &seen, index).is_none() {
                         if to_be_held && !next.hold_network(&object) {
                             return Ok(());
                         }
@@ -244,7 +244,7 @@ impl Scenario {
         let (seen_to, subject) = match departed {
             Released::App(identity) => {
                 let mut memory = next.operators[number].memory.clone();
-                let is_taken_up = app::removal::decide::is_taken_up(identity, &index, &mut memory);
+                let is_taken_up = app::removal::decide::is_taken_up(identity, index, &mut memory);
                 let mut retained = || {
                     let roles = with_snapshot(&mut next.operators[number], &world, None, async |snapshot| {
                         snapshot.roles(MaxAge::Any).await
@@ -256,7 +256,7 @@ impl Scenario {
             }
             Released::Network(key) => {
                 let pass = LateWritePass { key: key.clone(), identity: network_identity(key) };
-                (network::late_writes::is_taken_up(key, &index), Subject::AfterNetwork(pass))
+                (network::late_writes::is_taken_up(key, index), Subject::AfterNetwork(pass))
             }
         };
         if seen_to {

@@ -233,7 +233,7 @@ impl Scenario {
             }
             Subject::AfterApp(subject) => next.looked_after(number, Released::App(subject.identity), &pass),
             Subject::AfterNetwork(LateWritePass { key, .. }) => {
-                if !network::decide::is_taken(&key, &index) {
+                if !network::decide::is_taken(&key, index) {
                     next.operators[number].covered.remove(&key.vpc);
                 }
                 next.looked_after(number, Released::Network(key), &pass);
