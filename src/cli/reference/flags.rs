@@ -46,7 +46,7 @@ fn row(flag: &Arg) -> [String; 4] {
     let default = match (flag.is_required_set(), flag.get_action().takes_values(), defaults.as_slice()) {
         (true, _, _) => "required".to_owned(),
         (false, false, _) => "not given".to_owned(),
-        (false, true, []) => "none".to_owned(),
+        (false, true, []) => derived_default(flag).unwrap_or("none").to_owned(),
         (false, true, defaults) => defaults.join(", "),
     };
     let values: Vec<String> = flag
@@ -58,6 +58,15 @@ fn row(flag: &Arg) -> [String; 4] {
     let about = text(flag.get_long_help().or_else(|| flag.get_help()));
     let about = if values.is_empty() { about } else { format!("{about} One of {}.", values.join(", ")) };
     [code(&format!("--{}", flag.get_long().expect("a long flag"))), variable.unwrap_or_default(), default, about]
+}
+
+/// The default of a flag that has no fixed one: the operator derives the value when it starts.
+fn derived_default(flag: &Arg) -> Option<&'static str> {
+    match flag.get_long()? {
+        "regions" => Some("the operator's own"),
+        "lease-namespace" => Some("that of the pod, or of the kubeconfig's context"),
+        _ => None,
+    }
 }
 
 fn text(help: Option<&StyledStr>) -> String {
