@@ -16,9 +16,12 @@
 //! derives the order from this file. CONTRIBUTING.md has the steps. Where to add:
 //!
 //! - a field: [`api::app`] or [`api::network`] as the wire has it, its valid form beside it, then the room that it is about;
-//! - a call to AWS: a variant in `aws/services` with its description, the call in [`aws::sdk`], and the two fakes under `tests`;
-//! - a condition: a type in [`api::condition::ConditionType`] or a row in the table of [`api::condition::Reason`], then a leg of a room;
+//! - a call to AWS: its row in `aws/services` (a change is also a variant of the service's write with its description), the call in
+//!   [`aws::sdk`], the two fakes under `tests`, and a room that plans the call;
+//! - a condition: a type in [`api::condition::ConditionType`] or a row in the table of [`api::condition::Reason`], then a leg:
+//!   of a room, or of `app/decide.rs`, `app/network_view.rs` or `app/probe`;
 //! - a resource: a room, which is a file or folder in [`app`] or [`network`] with a variant of `Room` in `mod.rs`;
+//!   its ids in [`ids`], its facts in `aws/facts`, its table in `aws/snapshot`;
 //! - a flag: [`cli`], and the settings of the module that reads its value.
 
 // Who has a turn next.
