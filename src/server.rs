@@ -82,7 +82,7 @@ impl Readiness {
 }
 
 #[derive(Clone)]
-struct Told {
+struct ServerState {
     metrics: Arc<Metrics>,
     ready: Arc<Readiness>,
     stop: CancellationToken,
@@ -116,7 +116,7 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, ready: Arc<Read
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
         .route("/metrics", get(text))
-        .with_state(Told { metrics, ready, stop: stop.clone() });
+        .with_state(ServerState { metrics, ready, stop: stop.clone() });
     if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await {
         tracing::error!(%error, "the server for metrics ended");
     }
@@ -124,18 +124,19 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, ready: Arc<Read
 
 /// Ready once both kinds are listed and AWS was asked, unless it refuses the credentials, or another replica was seen to lead;
 /// until the operator is told to stop.
-async fn readyz(State(told): State<Told>) -> impl IntoResponse {
-    if told.stop.is_cancelled() {
+async fn readyz(State(state): State<ServerState>) -> impl IntoResponse {
+    if state.stop.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned());
     }
-    match told.ready.verdict() {
+    match state.ready.verdict() {
         Ok(()) => (StatusCode::OK, "ok\n".to_owned()),
         Err(why) => (StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
 }
 
-async fn text(State(told): State<Told>) -> impl IntoResponse {
-    told.metrics
+async fn text(State(state): State<ServerState>) -> impl IntoResponse {
+    state
+        .metrics
         .text()
         .map(|text| ([(header::CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text))
         .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))
@@ -193,7 +194,7 @@ mod tests {
             }
             match (readiness.verdict(), why) {
                 (Ok(()), None) => {}
-                (Err(said), Some(why)) if said.contains(why) => {}
+                (Err(refusal), Some(why)) if refusal.contains(why) => {}
                 (verdict, why) => panic!("{listed} {aws:?}: {verdict:?} instead of {why:?}"),
             }
         }

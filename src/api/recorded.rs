@@ -249,9 +249,9 @@ mod tests {
 
     #[test]
     fn a_refusal_names_both_ids_and_the_remedy_and_needs_a_contradiction() {
-        let told = Recorded::Another(id("try")).refusal(&id("tyr")).expect("a refusal");
+        let refusal = Recorded::Another(id("try")).refusal(&id("tyr")).expect("a refusal");
         for part in ["installation try", "installation tyr", "Give the operator the installation id try again"] {
-            assert!(told.contains(part), "{told}");
+            assert!(refusal.contains(part), "{refusal}");
         }
         assert_eq!(Recorded::Ours.refusal(&id("tyr")), None);
         assert_eq!(Recorded::Nothing.refusal(&id("tyr")), None);

@@ -172,34 +172,46 @@ mod tests {
     fn changes() -> Vec<Change> {
         let other = "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-3-haiku-20240307-v1:0";
         vec![
-            ("denied", Box::new(|it| it["Effect"] = json!("Deny"))),
-            ("under another id", Box::new(|it| it["Sid"] = json!("Mine"))),
-            ("without an id", Box::new(|it| drop(it.as_object_mut().expect("an object").remove("Sid")))),
+            ("denied", Box::new(|statement| statement["Effect"] = json!("Deny"))),
+            ("under another id", Box::new(|statement| statement["Sid"] = json!("Mine"))),
+            ("without an id", Box::new(|statement| drop(statement.as_object_mut().expect("an object").remove("Sid")))),
             (
                 "all but the models",
-                Box::new(|it| {
-                    let models = it.as_object_mut().expect("an object").remove("Resource").expect("models");
-                    it["NotResource"] = models;
+                Box::new(|statement| {
+                    let models = statement.as_object_mut().expect("an object").remove("Resource").expect("models");
+                    statement["NotResource"] = models;
                 }),
             ),
-            ("both", Box::new(|it| it["NotResource"] = it["Resource"].clone())),
-            ("under a condition", Box::new(|it| it["Condition"]["Bool"]["aws:ViaAWSService"] = json!("true"))),
-            ("with another action", Box::new(|it| it["Action"] = json!("bedrock:*"))),
-            ("with all other actions", Box::new(|it| it["NotAction"] = json!("bedrock:*"))),
-            ("on everything", Box::new(|it| it["Resource"] = json!("*"))),
-            ("on no list", Box::new(move |it| it["Resource"] = json!(other))),
-            ("on more than models", Box::new(|it| it["Resource"].as_array_mut().expect("a list").push(json!("*")))),
+            ("both", Box::new(|statement| statement["NotResource"] = statement["Resource"].clone())),
+            (
+                "under a condition",
+                Box::new(|statement| statement["Condition"]["Bool"]["aws:ViaAWSService"] = json!("true")),
+            ),
+            ("with another action", Box::new(|statement| statement["Action"] = json!("bedrock:*"))),
+            ("with all other actions", Box::new(|statement| statement["NotAction"] = json!("bedrock:*"))),
+            ("on everything", Box::new(|statement| statement["Resource"] = json!("*"))),
+            ("on no list", Box::new(move |statement| statement["Resource"] = json!(other))),
+            (
+                "on more than models",
+                Box::new(|statement| statement["Resource"].as_array_mut().expect("a list").push(json!("*"))),
+            ),
             (
                 "on a model of another region",
-                Box::new(|it| it["Resource"] = json!([format!("arn:aws:bedrock:eu-west-1::foundation-model/{NOVA}")])),
+                Box::new(|statement| {
+                    statement["Resource"] = json!([format!("arn:aws:bedrock:eu-west-1::foundation-model/{NOVA}")])
+                }),
             ),
             (
                 "on models by a pattern",
-                Box::new(|it| it["Resource"] = json!(["arn:aws:bedrock:us-east-1::foundation-model/amazon.*"])),
+                Box::new(|statement| {
+                    statement["Resource"] = json!(["arn:aws:bedrock:us-east-1::foundation-model/amazon.*"])
+                }),
             ),
             (
                 "on what only ends like a model",
-                Box::new(|it| it["Resource"] = json!([format!("arn:aws:s3:::a:foundation-model/{NOVA}")])),
+                Box::new(|statement| {
+                    statement["Resource"] = json!([format!("arn:aws:s3:::a:foundation-model/{NOVA}")])
+                }),
             ),
         ]
     }
@@ -274,7 +286,7 @@ mod tests {
         let retired = crate::policy::handed_over_policy;
         let app = [TAG_APP_NAMESPACE, TAG_APP_NAME];
         let place = [TAG_REGION, TAG_VPC];
-        for (lost, policy, told) in [
+        for (lost, policy, has_place) in [
             (vec![], retired(), true),
             (app.to_vec(), retired(), true),
             (place.to_vec(), ours(), true),
@@ -286,7 +298,7 @@ mod tests {
             let role = tagged(&lost, policy);
             assert!(is_role_of(&here, &role), "{lost:?}");
             assert!(!is_role_of(&elsewhere, &role), "{lost:?}");
-            assert_eq!(place_of_role(&prod, &role).is_some(), told, "{lost:?}");
+            assert_eq!(place_of_role(&prod, &role).is_some(), has_place, "{lost:?}");
         }
         let nothing_tells = tagged(&[app, place].concat(), retired());
         assert!(!is_role_of(&here, &nothing_tells));

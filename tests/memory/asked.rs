@@ -110,7 +110,8 @@ pub fn opens_no_more(apps: &[Value], networks: &[Value], world: &World) -> Resul
         called.extend(allowed_models(role.inline_policies.values()).into_iter().map(|model| (vpc.clone(), model)));
     }
     let ours = world.regions[&region()].endpoints.values().filter(|endpoint| installation().owns(&endpoint.tags));
-    let kept = |endpoint: &&VpcEndpoint| networks.iter().any(|it| it["spec"]["vpcId"] == endpoint.vpc.as_str());
+    let kept =
+        |endpoint: &&VpcEndpoint| networks.iter().any(|network| network["spec"]["vpcId"] == endpoint.vpc.as_str());
     for endpoint in ours.filter(|endpoint| !endpoint.state.is_ending()).filter(kept) {
         let vpc = Some(endpoint.vpc.to_string());
         let is_called =
@@ -145,8 +146,8 @@ fn allowed_models<'a>(policies: impl IntoIterator<Item = &'a PolicyDocument>) ->
         let policy: Value = serde_json::from_str(policy.as_str()).expect("a policy is JSON");
         let statements = policy["Statement"].as_array().expect("statements").iter();
         for statement in statements.filter(|statement| statement["Effect"] == "Allow") {
-            let said = statement["Resource"].to_string();
-            let arns = said.split('"').filter_map(|arn| arn.split_once(":foundation-model/"));
+            let resources = statement["Resource"].to_string();
+            let arns = resources.split('"').filter_map(|arn| arn.split_once(":foundation-model/"));
             models.extend(arns.map(|(_, model)| model.to_owned()));
         }
     }

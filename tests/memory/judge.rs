@@ -79,7 +79,7 @@ impl Judge {
                 let Written::VpcEndpoint(id, _) = written else { return Err("no endpoint".into()) };
                 let live: Vec<_> = live_endpoints(after)
                     .into_iter()
-                    .filter(|(vpc, _, it)| *vpc == new.vpc && !self.copies.contains(it))
+                    .filter(|(vpc, _, endpoint)| *vpc == new.vpc && !self.copies.contains(endpoint))
                     .collect();
                 if live.len() > 1 {
                     return Err(format!("more than one endpoint: {live:?}"));
@@ -118,7 +118,8 @@ impl Judge {
     }
 
     fn attached(&self, state: &RegionState, configuration: &FunctionConfiguration) -> Result<(), String> {
-        let vpc = configuration.subnets.first().and_then(|subnet| state.subnets.get(subnet)).map(|it| it.vpc.clone());
+        let vpc =
+            configuration.subnets.first().and_then(|subnet| state.subnets.get(subnet)).map(|subnet| subnet.vpc.clone());
         let vpc = vpc.ok_or("a function outside of a VPC")?;
         self.carries(state, &vpc, &configuration.security_groups, FUNCTIONS_GROUP)
     }
@@ -157,7 +158,8 @@ fn needed_by_no_interface(world: &World, role: &RoleName) -> Result<(), String> 
 fn narrow(policy: &PolicyDocument) -> Result<(), String> {
     let policy: Value = serde_json::from_str(policy.as_str()).map_err(|error| error.to_string())?;
     let statements = policy["Statement"].as_array().ok_or("a policy without statements")?;
-    let everything = |said: &Value| said == "*" || said.as_array().is_some_and(|all| all.iter().any(|one| one == "*"));
+    let everything =
+        |value: &Value| value == "*" || value.as_array().is_some_and(|all| all.iter().any(|one| one == "*"));
     let open = |statement: &&Value| {
         statement["Effect"] == "Allow" && (everything(&statement["Action"]) || everything(&statement["Resource"]))
     };
@@ -169,7 +171,7 @@ fn rightful(state: &RegionState, id: &SecurityGroupId, rules: &BTreeSet<Rule>, i
     let group = state.groups.get(id).ok_or("no such group")?;
     let (own, other) = if ingress { (ENDPOINTS_GROUP, FUNCTIONS_GROUP) } else { (FUNCTIONS_GROUP, ENDPOINTS_GROUP) };
     let is = |component| group_of(state, &group.vpc, component);
-    if is(own).map(|it| &it.id) != Some(id) {
+    if is(own).map(|group| &group.id) != Some(id) {
         return Err(format!("a rule on {}", group.name));
     }
     let other = is(other).ok_or("a rule that names no group of ours")?;
@@ -183,19 +185,39 @@ pub fn not_ours(world: &World) -> Vec<String> {
     let theirs = |tags: &Tags| tags.get(TAG_INSTALLATION).is_some_and(|id| *id != ours.to_string());
     let mut found = Vec::new();
     for state in world.regions.values() {
-        found.extend(state.groups.values().filter(|it| theirs(&it.tags)).map(|it| format!("{it:?}")));
-        found.extend(state.endpoints.values().filter(|it| theirs(&it.tags)).map(|it| format!("{it:?}")));
-        found.extend(state.log_groups.values().filter(|it| theirs(&it.tags)).map(|it| format!("{it:?}")));
-        found.extend(state.functions.values().filter(|it| theirs(&it.detail.tags)).map(|it| format!("{it:?}")));
-        found.extend(state.vpcs.values().map(|it| format!("{it:?}")));
-        found.extend(state.subnets.iter().map(|it| format!("{it:?}")));
+        found.extend(state.groups.values().filter(|group| theirs(&group.tags)).map(|group| format!("{group:?}")));
+        found.extend(
+            state.endpoints.values().filter(|endpoint| theirs(&endpoint.tags)).map(|endpoint| format!("{endpoint:?}")),
+        );
+        found.extend(
+            state
+                .log_groups
+                .values()
+                .filter(|log_group| theirs(&log_group.tags))
+                .map(|log_group| format!("{log_group:?}")),
+        );
+        found.extend(
+            state
+                .functions
+                .values()
+                .filter(|function| theirs(&function.detail.tags))
+                .map(|function| format!("{function:?}")),
+        );
+        found.extend(state.vpcs.values().map(|vpc| format!("{vpc:?}")));
+        found.extend(state.subnets.iter().map(|subnet| format!("{subnet:?}")));
         let lambda = |holder: &Holder| match holder {
             Holder::Lambda { role_arn, .. } => role_arn.contains("somebody-else"),
-            Holder::Endpoint(id) => state.endpoints.get(id).is_some_and(|it| theirs(&it.tags)),
+            Holder::Endpoint(id) => state.endpoints.get(id).is_some_and(|endpoint| theirs(&endpoint.tags)),
             Holder::Instance { .. } => true,
         };
-        found.extend(state.interfaces.values().filter(|it| lambda(&it.holder)).map(|it| format!("{it:?}")));
+        found.extend(
+            state
+                .interfaces
+                .values()
+                .filter(|interface| lambda(&interface.holder))
+                .map(|interface| format!("{interface:?}")),
+        );
     }
-    found.extend(world.roles.values().filter(|it| theirs(&it.role.tags)).map(|it| format!("{it:?}")));
+    found.extend(world.roles.values().filter(|role| theirs(&role.role.tags)).map(|role| format!("{role:?}")));
     found
 }

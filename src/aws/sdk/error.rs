@@ -76,15 +76,15 @@ pub(super) fn answered(
         operation,
         failure: Failure::classify(status, code.unwrap_or_default(), message.unwrap_or_default()),
         code: code.map(ToOwned::to_owned),
-        message: message.map_or_else(|| format!("HTTP status {status}"), told),
+        message: message.map_or_else(|| format!("HTTP status {status}"), shown_message),
         request_id: request_id.map(ToOwned::to_owned),
     }
 }
 
 /// AWS's words. Of the blob that EC2 appends to a refusal, which is another one each time, only that there was one.
-fn told(message: &str) -> String {
-    let (told, encoded) = message.split_once(ENCODED).unwrap_or((message, ""));
-    let shown: String = without_times(told.trim_end()).chars().take(1_000).collect();
+fn shown_message(message: &str) -> String {
+    let (words, encoded) = message.split_once(ENCODED).unwrap_or((message, ""));
+    let shown: String = without_times(words.trim_end()).chars().take(1_000).collect();
     if encoded.is_empty() { shown } else { format!("{shown} {ENCODED}: …") }
 }
 

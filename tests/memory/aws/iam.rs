@@ -267,7 +267,9 @@ pub(super) fn lambda_can_assume(world: &World, role_arn: &str) -> Answer<RoleRec
 /// nothing.
 pub(super) fn allows(world: &World, role: &Role, action: &str) -> bool {
     let boundary = role.permissions_boundary.as_ref().map(|arn| world.managed_policies.get(arn));
-    if boundary.is_some_and(|it| it.is_none_or(|document| policy::allows(document, action) != Verdict::Allowed)) {
+    if boundary
+        .is_some_and(|boundary| boundary.is_none_or(|document| policy::allows(document, action) != Verdict::Allowed))
+    {
         return false;
     }
     let verdicts: Vec<_> = role.inline_policies.values().map(|document| policy::allows(document, action)).collect();

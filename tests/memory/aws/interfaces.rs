@@ -41,7 +41,9 @@ pub(super) fn create(world: &mut World, region: &Region, subnet: &SubnetId, hold
 
 /// Gives the interfaces of an endpoint the addresses of these families.
 pub(super) fn readdress(state: &mut RegionState, endpoint: &VpcEndpointId, families: &AddressFamilies) {
-    for interface in state.interfaces.values_mut().filter(|it| it.holder == Holder::Endpoint(endpoint.clone())) {
+    for interface in
+        state.interfaces.values_mut().filter(|interface| interface.holder == Holder::Endpoint(endpoint.clone()))
+    {
         let number = interface.fact.private_ip.as_deref().unwrap_or_default().replace('.', ":");
         let address = format!("2600:1f18:{number}::1");
         interface.fact.ipv6 = (*families != AddressFamilies::Ipv4).then_some(address).into_iter().collect();

@@ -45,7 +45,9 @@ fn find<'a>(state: &'a mut RegionState, resource: &str) -> Answer<&'a mut Tags> 
     let (group, endpoint) = (resource.parse::<SecurityGroupId>(), resource.parse::<VpcEndpointId>());
     let (found, code) = match (group, endpoint) {
         (Ok(id), _) if state.group(&id).is_some() => (state.groups.get_mut(&id).map(|group| &mut group.tags), ""),
-        (_, Ok(id)) if state.endpoint(&id).is_some() => (state.endpoints.get_mut(&id).map(|it| &mut it.tags), ""),
+        (_, Ok(id)) if state.endpoint(&id).is_some() => {
+            (state.endpoints.get_mut(&id).map(|endpoint| &mut endpoint.tags), "")
+        }
         (Ok(_), _) => (None, "InvalidGroup.NotFound"),
         (_, Ok(_)) => (None, "InvalidVpcEndpointId.NotFound"),
         _ => (None, "InvalidID"),

@@ -43,7 +43,7 @@ struct Open {
     /// How often it was made to tell again what it had told.
     replays: u64,
     /// Everything up to this version has been told.
-    told: u64,
+    sent_up_to: u64,
     lines: VecDeque<Bytes>,
     deadline: Instant,
     closing: bool,
@@ -55,7 +55,7 @@ pub fn open(server: &ApiServer, watch: Watch) -> impl Stream<Item = Result<Bytes
     let state = server.state();
     let from_the_beginning = watch.after == 0 || watch.streaming_list;
     let expired = !from_the_beginning && !state.store.remembers(watch.after);
-    let (told, lines) = match (from_the_beginning, expired) {
+    let (sent_up_to, lines) = match (from_the_beginning, expired) {
         (true, _) => (state.store.version(), watch.snapshot(&state.store)),
         (false, true) => (watch.after, VecDeque::from([error(&refusal::injected(410))])),
         (false, false) => (watch.after, VecDeque::new()),
@@ -63,8 +63,17 @@ pub fn open(server: &ApiServer, watch: Watch) -> impl Stream<Item = Result<Bytes
     let (generation, (replays, _)) = (state.watch_generation, state.replays);
     drop(state);
     let deadline = Instant::now() + watch.timeout;
-    let open =
-        Open { server: server.clone(), watch, signal, generation, replays, told, lines, deadline, closing: expired };
+    let open = Open {
+        server: server.clone(),
+        watch,
+        signal,
+        generation,
+        replays,
+        sent_up_to,
+        lines,
+        deadline,
+        closing: expired,
+    };
     stream::unfold(open, Open::next)
 }
 
@@ -106,7 +115,7 @@ impl Open {
             let woken = tokio::time::timeout_at(self.deadline, self.signal.changed()).await;
             if woken.is_err() {
                 self.closing = true;
-                self.lines.extend(self.watch.bookmarks.then(|| self.watch.bookmark(self.told, false)));
+                self.lines.extend(self.watch.bookmarks.then(|| self.watch.bookmark(self.sent_up_to, false)));
             }
         }
     }
@@ -122,12 +131,12 @@ impl Open {
         }
         if state.replays.0 != self.replays {
             self.replays = state.replays.0;
-            self.told = self.told.min(state.replays.1);
+            self.sent_up_to = self.sent_up_to.min(state.replays.1);
         }
         if !self.closing {
-            let changes = state.store.changes_after(self.told);
+            let changes = state.store.changes_after(self.sent_up_to);
             self.lines.extend(changes.iter().filter_map(|change| self.watch.line(change)));
-            self.told = self.told.max(state.store.version());
+            self.sent_up_to = self.sent_up_to.max(state.store.version());
         }
         Sight::Clear
     }

@@ -63,7 +63,8 @@ fn whatever_happens_the_world_stays_whole_and_a_replay_leads_to_the_same_world()
         world.delays = if seed % 2 == 0 { slow } else { Delays::default() };
         let (start, mut history, mut random) = (world.clone(), Vec::new(), seed);
         for _ in 0..40 {
-            let mut choices: Vec<Action> = drifts(&world, &installation()).into_iter().map(|it| it.action).collect();
+            let mut choices: Vec<Action> =
+                drifts(&world, &installation()).into_iter().map(|drift| drift.action).collect();
             choices.extend(world.due.keys().cloned().map(Action::Happen));
             choices.push(Action::Advance { seconds: 7 });
             let action = choices.swap_remove(next(&mut random) % choices.len());

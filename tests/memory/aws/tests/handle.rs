@@ -126,7 +126,9 @@ async fn aws_follows_tokios_clock_and_what_a_test_skips() {
     let endpoint = &aws.vpc_endpoints(&region, &[vpc].into()).await.expect("a list")[0];
     let interfaces = aws.network_interfaces(&region, &endpoint.interfaces).await.expect("a list");
     assert!(
-        interfaces.iter().all(|interface| interface.private_ip.as_deref().is_some_and(|it| it.starts_with("10.0."))),
+        interfaces
+            .iter()
+            .all(|interface| interface.private_ip.as_deref().is_some_and(|address| address.starts_with("10.0."))),
         "{interfaces:?}"
     );
     assert_eq!(aws.leftovers(&installation()).len(), 1);

@@ -60,11 +60,11 @@ impl Account {
     /// The world is what it was before a refused action.
     #[track_caller]
     fn refuses(&mut self, write: Write, code: &str, failure: Failure) {
-        let (before, operation, said) = (self.world.clone(), write.operation(), format!("{write:?}"));
+        let (before, operation, call) = (self.world.clone(), write.operation(), format!("{write:?}"));
         let error = self.write(write).expect_err("AWS refuses this");
-        assert_eq!((error.code.as_deref(), error.failure), (Some(code), failure), "{said}: {error}");
+        assert_eq!((error.code.as_deref(), error.failure), (Some(code), failure), "{call}: {error}");
         assert_eq!((error.service, error.operation), (operation.service, operation.name));
-        assert_eq!(self.world, before, "a refused call changes nothing: {said}");
+        assert_eq!(self.world, before, "a refused call changes nothing: {call}");
     }
 
     fn by_hand(&mut self, deed: ByHand) -> Outcome {

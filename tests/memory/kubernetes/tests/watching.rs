@@ -27,7 +27,7 @@ fn watch(api: Api<DynamicObject>) -> Events {
 }
 
 /// The next event, in words.
-async fn told(events: &mut Events) -> String {
+async fn next_event(events: &mut Events) -> String {
     let next = tokio::time::timeout(SOON, events.next()).await;
     match next.expect("an event within a minute").expect("a watcher never ends") {
         Ok(watcher::Event::Init) => "init".to_owned(),
@@ -40,9 +40,9 @@ async fn told(events: &mut Events) -> String {
     }
 }
 
-async fn tells<const N: usize>(events: &mut Events, expected: [&str; N]) {
+async fn expect_events<const N: usize>(events: &mut Events, expected: [&str; N]) {
     for expected in expected {
-        assert_eq!(told(events).await, expected);
+        assert_eq!(next_event(events).await, expected);
     }
 }
 
@@ -56,13 +56,13 @@ async fn a_watcher_sees_objects_listed_created_changed_and_deleted() {
     let server = server();
     server.apply(app("early"));
     let mut events = watch(apps(&server));
-    tells(&mut events, ["init", "listed early", "listed all"]).await;
+    expect_events(&mut events, ["init", "listed early", "listed all"]).await;
     server.apply(app("support-bot"));
     server.edit(APP, touch);
     server.edit_status(APP, |status| *status = json!({"function": "arn"}));
     server.delete(APP);
     let seen = ["applied support-bot", "applied support-bot", "applied support-bot", "deleted support-bot"];
-    tells(&mut events, seen).await;
+    expect_events(&mut events, seen).await;
     tells_nothing(&mut events).await;
 }
 
@@ -71,10 +71,10 @@ async fn a_watcher_with_streaming_lists_sees_the_same() {
     let server = server();
     server.apply(app("early"));
     let mut events: Events = watcher(all_apps(&server), Config::default().streaming_lists()).boxed_local();
-    tells(&mut events, ["init", "listed early", "listed all"]).await;
+    expect_events(&mut events, ["init", "listed early", "listed all"]).await;
     server.apply(app("support-bot"));
     server.delete(APP);
-    tells(&mut events, ["applied support-bot", "deleted support-bot"]).await;
+    expect_events(&mut events, ["applied support-bot", "deleted support-bot"]).await;
     assert!(server.journal().iter().all(|call| call.verb == Verb::Watch), "{}", server.journal());
 }
 
@@ -83,7 +83,7 @@ async fn a_watch_of_one_namespace_and_label_sees_nothing_else() {
     let server = server();
     let labelled = Config::default().labels("team=a,!retired");
     let mut events: Events = watcher(apps(&server), labelled).boxed_local();
-    tells(&mut events, ["init", "listed all"]).await;
+    expect_events(&mut events, ["init", "listed all"]).await;
     let mut other = app("other");
     other["metadata"]["namespace"] = json!("team-b");
     other["metadata"]["labels"] = json!({"team": "a"});
@@ -92,7 +92,7 @@ async fn a_watch_of_one_namespace_and_label_sees_nothing_else() {
     tells_nothing(&mut events).await;
     server.edit(APP, |app| app["metadata"]["labels"] = json!({"team": "a"}));
     server.edit(APP, |app| app["metadata"]["labels"]["retired"] = json!("yes"));
-    tells(&mut events, ["applied support-bot", "deleted support-bot"]).await;
+    expect_events(&mut events, ["applied support-bot", "deleted support-bot"]).await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -130,10 +130,10 @@ async fn a_watch_of_metadata_sees_no_more_than_metadata() {
 async fn a_watch_goes_on_after_its_time_is_over() {
     let server = server();
     let mut events = watch(apps(&server));
-    tells(&mut events, ["init", "listed all"]).await;
+    expect_events(&mut events, ["init", "listed all"]).await;
     tokio::time::timeout(Duration::from_secs(1_000), events.next()).await.expect_err("nothing happened");
     server.apply(app("support-bot"));
-    tells(&mut events, ["applied support-bot"]).await;
+    expect_events(&mut events, ["applied support-bot"]).await;
     let watches = server.journal().only(|call| call.verb == Verb::Watch);
     assert_eq!(watches.len(), 4, "one in 290 seconds:\n{watches}");
 }
@@ -142,12 +142,12 @@ async fn a_watch_goes_on_after_its_time_is_over() {
 async fn a_broken_watch_is_resumed_and_misses_nothing() {
     let server = server();
     let mut events = watch(apps(&server));
-    tells(&mut events, ["init", "listed all"]).await;
+    expect_events(&mut events, ["init", "listed all"]).await;
     server.apply(app("support-bot"));
-    tells(&mut events, ["applied support-bot"]).await;
+    expect_events(&mut events, ["applied support-bot"]).await;
     server.break_watches();
     server.delete(APP);
-    tells(&mut events, ["deleted support-bot"]).await;
+    expect_events(&mut events, ["deleted support-bot"]).await;
     let lists = server.journal().only(|call| call.verb == Verb::List);
     assert_eq!(lists.len(), 1, "resumed, not started over:\n{lists}");
 }
@@ -157,43 +157,43 @@ async fn a_watch_that_is_too_old_starts_over_with_a_list() {
     let server = server();
     server.apply(app("support-bot"));
     let mut events = watch(apps(&server));
-    tells(&mut events, ["init", "listed support-bot", "listed all"]).await;
+    expect_events(&mut events, ["init", "listed support-bot", "listed all"]).await;
     tells_nothing(&mut events).await;
     server.break_watches();
     server.delete(APP);
     server.apply(app("other"));
     server.forget_history();
-    tells(&mut events, ["error 410", "init", "listed other", "listed all"]).await;
+    expect_events(&mut events, ["error 410", "init", "listed other", "listed all"]).await;
 
     server.inject(Fault::answer(410).on(Verb::Watch).of(APPS));
-    tells(&mut events, ["error 410", "init", "listed other", "listed all"]).await;
+    expect_events(&mut events, ["error 410", "init", "listed other", "listed all"]).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn held_watches_show_the_past_until_they_are_released() {
     let server = server();
     let mut events = watch(apps(&server));
-    tells(&mut events, ["init", "listed all"]).await;
+    expect_events(&mut events, ["init", "listed all"]).await;
     server.hold_watches();
     server.apply(app("support-bot"));
     tells_nothing(&mut events).await;
     assert!(apps(&server).get("support-bot").await.is_ok(), "reads see the present");
     server.release_watches();
-    tells(&mut events, ["applied support-bot"]).await;
+    expect_events(&mut events, ["applied support-bot"]).await;
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_watch_of_forgotten_history_is_held_too_and_says_so_once_released() {
     let server = server();
     let mut events = watch(apps(&server));
-    tells(&mut events, ["init", "listed all"]).await;
+    expect_events(&mut events, ["init", "listed all"]).await;
     server.hold_watches();
     server.apply(app("support-bot"));
     server.forget_history();
     server.break_watches();
     tells_nothing(&mut events).await;
     server.release_watches();
-    tells(&mut events, ["error 410", "init", "listed support-bot", "listed all"]).await;
+    expect_events(&mut events, ["error 410", "init", "listed support-bot", "listed all"]).await;
 }
 
 #[tokio::test(start_paused = true)]
