@@ -1,15 +1,15 @@
-//! AWS identifiers as validated newtypes: a malformed id cannot travel past the place where it was read. And what AWS resources
-//! have in common: tags, and the account.
+//! AWS identifiers as validated newtypes: a malformed id cannot travel past the place where it was read. Also the tags of AWS
+//! resources, and the account.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
-/// A text that is not the identifier it should be.
+/// A text that is no identifier of the expected kind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{text:?} is not {expected}")]
 pub struct InvalidId {
-    /// What was given.
+    /// The text.
     pub text: String,
-    /// What the identifier looks like, as the end of a sentence.
+    /// A description of a valid identifier, as the end of a sentence.
     pub expected: &'static str,
 }
 
@@ -95,7 +95,7 @@ identifier!(
 identifier!(
     /// The code of an AWS region.
     Region, "an AWS region such as us-east-1", |t| {
-        // As the rule of the definitions in Kubernetes has it.
+        // The rule in the CustomResourceDefinitions is the same.
         let letters = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
         let digits = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
         match t.split('-').collect::<Vec<_>>().as_slice() {
@@ -116,8 +116,8 @@ identifier!(
     RoleName, "an IAM role name of at most 64 characters", |t| is_name(t, 64, "+=,.@_-")
 );
 identifier!(
-    /// The ARN of a managed IAM policy: a customer's, or AWS's own. Narrower than IAM, which lets a path have any printable
-    /// character: the ARN goes into policies, where some mean something else.
+    /// The ARN of a managed IAM policy: a customer's, or AWS's own. IAM lets a path have any printable character; this type does
+    /// not, because the ARN goes into policies, where some characters have a meaning.
     PolicyArn, "the ARN of a managed IAM policy such as arn:aws:iam::123456789012:policy/private-genai-boundary", |t| {
         let parts: Vec<&str> = t.splitn(6, ':').collect();
         let ["arn", partition, "iam", "", account, resource] = parts.as_slice() else { return false };
@@ -137,7 +137,37 @@ identifier!(
     LogGroupName, "a log group name of at most 512 characters", |t| is_name(t, 512, "_-/.#")
 );
 
-/// What every region's code has before its number, in all partitions. A list of regions would lack those that AWS opens next.
+/// A name that AWS takes for a Lambda function, for an IAM role, and as the last part of a log group's name: at most 64 ASCII
+/// letters, digits and hyphens.
+pub struct UniqueName(String);
+
+impl UniqueName {
+    /// A readable text and 64 bits of a hash. Characters other than ASCII letters and digits become hyphens; a text that is too long
+    /// loses its end.
+    pub fn new(readable: &str, hash: u64) -> Self {
+        const LONGEST: usize = 64 - "-0123456789abcdef".len();
+        let readable: String =
+            readable.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).take(LONGEST).collect();
+        Self(format!("{}-{hash:016x}", readable.trim_end_matches('-')))
+    }
+
+    /// The function of this name.
+    pub fn function(&self) -> FunctionName {
+        FunctionName(self.0.clone())
+    }
+
+    /// The role of this name.
+    pub fn role(&self) -> RoleName {
+        RoleName(self.0.clone())
+    }
+
+    /// The log group into which Lambda writes for the function of this name.
+    pub fn log_group(&self) -> LogGroupName {
+        LogGroupName(format!("/aws/lambda/{}", self.0))
+    }
+}
+
+/// The last word of every region's code, in all partitions. A list of regions would lack the regions that AWS opens next.
 const DIRECTIONS: [&str; 9] =
     ["central", "east", "north", "northeast", "northwest", "south", "southeast", "southwest", "west"];
 
@@ -180,10 +210,10 @@ impl fmt::Display for Partition {
 /// The tags of a resource.
 pub type Tags = BTreeMap<String, String>;
 
-/// Who the operator is to AWS (`sts:GetCallerIdentity`).
+/// The operator's identity in AWS (`sts:GetCallerIdentity`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Caller {
-    /// The account that everything is created in.
+    /// The account in which the operator creates resources.
     pub account: AccountId,
     /// The partition of that account.
     pub partition: Partition,
@@ -194,7 +224,7 @@ mod region_tests {
     use super::*;
 
     #[test]
-    fn a_region_is_a_direction_in_an_area_whatever_aws_opens_next_and_no_typing_error() {
+    fn new_regions_are_read_and_typing_errors_are_refused() {
         for region in [
             "us-east-1",
             "eu-central-2",
@@ -225,7 +255,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn ids_of_both_lengths_are_read_and_everything_else_is_refused_with_an_example() {
+    fn a_unique_name_is_a_valid_name_whatever_the_readable_text_is() {
+        for readable in ["", "---", "pgai-a-b", "pgai-ä.b/c d", &"x".repeat(100), &"é-".repeat(100)] {
+            let name = UniqueName::new(readable, 0x1);
+            assert_eq!(name.function().as_str().parse(), Ok(name.function()), "{readable}");
+            assert_eq!(name.role().as_str().parse(), Ok(name.role()), "{readable}");
+            assert_eq!(name.log_group().as_str().parse(), Ok(name.log_group()), "{readable}");
+            assert!(name.role().as_str().ends_with("-0000000000000001"), "{readable}");
+        }
+    }
+
+    #[test]
+    fn ids_of_both_lengths_are_read_and_other_texts_are_refused_with_an_example() {
         assert!("vpc-0abc1234".parse::<VpcId>().is_ok());
         assert!("vpc-0123456789abcdef0".parse::<VpcId>().is_ok());
         for wrong in ["", "vpc-", "vpc-0ABC1234", "vpc-123", "subnet-0abc1234", "vpc-0abc1234 ", "vpc-0abc1234\"}"] {

@@ -1,6 +1,6 @@
 //! Models become IAM statements: for the execution role of an app, and for the policy of an endpoint.
 //!
-//! Nothing of a user's text reaches a document but validated ids, so a policy cannot be injected into.
+//! Only validated ids of a user's text reach a document, so a user cannot inject policy text.
 
 mod prompts;
 mod read_back;
@@ -34,7 +34,7 @@ pub const ENDPOINT_POLICY_MAX: usize = 20_480;
 /// Both ways to call a model. Converse and ConverseStream need the same two (Bedrock user guide, Converse API).
 const INVOKE_MODEL: [&str; 2] = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"];
 
-/// What Lambda needs to attach a function to a VPC (Lambda developer guide, "Giving Lambda functions access to
+/// The actions that Lambda needs to attach a function to a VPC (Lambda developer guide, "Giving Lambda functions access to
 /// resources in an Amazon VPC").
 const INTERFACE_ACTIONS: [&str; 6] = [
     "ec2:AssignPrivateIpAddresses",
@@ -49,8 +49,9 @@ const INTERFACE_ACTIONS: [&str; 6] = [
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModelId(String);
 
-/// What IDs of inference profiles begin with, where those of foundation models have the provider: a profile is another kind of
-/// resource, with another ARN, and lets calls go to other regions. The definition of an app refuses the same.
+/// The first parts of the ids of inference profiles, where ids of foundation models have the provider. A profile is another kind
+/// of resource with another ARN, and lets calls go to other regions. The CustomResourceDefinition of apps refuses the same
+/// prefixes.
 const PROFILES: [&str; 13] = ["us", "us-gov", "eu", "apac", "au", "ca", "jp", "sa", "me", "af", "in", "uk", "global"];
 
 impl FromStr for ModelId {
@@ -90,7 +91,7 @@ impl ModelId {
         format!("{}{self}", Self::arn_prefix(region))
     }
 
-    /// What the ARNs of all models in a region begin with. Foundation models belong to no account.
+    /// The prefix of the ARNs of all models in a region. Foundation models belong to no account.
     fn arn_prefix(region: &Region) -> String {
         format!("arn:{}:bedrock:{region}::foundation-model/", region.partition())
     }
@@ -105,14 +106,14 @@ pub fn trust_policy() -> PolicyDocument {
     })]))
 }
 
-/// What an app's function may do, and what it may not whatever else is attached to its role.
+/// The permissions of an app's function, and the denials that hold whatever else is attached to its role.
 pub fn execution_policy(app: &AppIdentity, caller: &Caller, models: &BTreeSet<ModelId>) -> PolicyDocument {
     let region = &app.region;
     let mut statements = vec![
         json!({
             "Sid": "WriteOwnLog",
             "Effect": "Allow",
-            // Not CreateLogGroup: a role that may create its group resurrects the one that was deleted with the app.
+            // CreateLogGroup is left out: a role with that permission would recreate the group that was deleted with the app.
             "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
             "Resource": log_streams_arn(region, caller, &app.log_group_name()),
         }),
@@ -127,7 +128,7 @@ pub fn execution_policy(app: &AppIdentity, caller: &Caller, models: &BTreeSet<Mo
         }),
     ];
     statements.extend(prompts::denials(caller, &app.vpc));
-    // A statement about no resource is not valid.
+    // IAM refuses a statement without resources.
     if !models.is_empty() {
         statements.insert(2, call_models(models, region));
     }
@@ -147,8 +148,8 @@ fn arns(models: &BTreeSet<ModelId>, region: &Region) -> BTreeSet<String> {
     models.iter().map(|model| model.arn(region)).collect()
 }
 
-/// What the role of an app that is gone may still do: let Lambda release the interfaces that the app caused. No function calls
-/// a model as it any more, so that is denied whatever somebody attaches.
+/// The permissions of the role of an app that is gone: Lambda may release the interfaces that the app caused. No function calls a
+/// model with this role any more, so model calls are denied whatever else is attached to the role.
 pub fn handed_over_policy() -> PolicyDocument {
     PolicyDocument::new(&document(&[attach_to_vpc(), prompts::nothing()]))
 }
@@ -162,7 +163,7 @@ fn attach_to_vpc() -> Value {
     })
 }
 
-/// What an endpoint for Bedrock's runtime lets through: our roles, to the models of the apps on the network.
+/// The policy of an endpoint for Bedrock's runtime: our roles may call the models of the apps on the network.
 ///
 /// All roles of the installation at once, by their path: a further app whose model is allowed already changes nothing
 /// here, and which role may call which model is decided by the roles. No model at all (the only app is one without an
@@ -174,7 +175,7 @@ pub fn bedrock_runtime_endpoint_policy(
     models: &BTreeSet<ModelId>,
 ) -> PolicyDocument {
     if models.is_empty() {
-        // A statement about no resource is not valid, and a policy without statements neither.
+        // IAM refuses a statement without resources, and a policy without statements.
         let deny = json!({"Sid": "NoModelYet", "Effect": "Deny", "Principal": "*", "Action": "*", "Resource": "*"});
         return PolicyDocument::new(&document(&[deny]));
     }
@@ -182,8 +183,8 @@ pub fn bedrock_runtime_endpoint_policy(
     PolicyDocument::new(&document(&[through_endpoint(models, region, &principals)]))
 }
 
-/// How many characters models may take together in the policy of an endpoint for Bedrock's runtime, as
-/// [`room_of_model`] counts them: what AWS allows, less what the policy says besides.
+/// The number of characters for models in the policy of an endpoint for Bedrock's runtime, as [`length_of_model`] counts them:
+/// AWS's limit less the rest of the policy.
 pub fn capacity_for_models(installation: &InstallationId, caller: &Caller, region: &Region) -> usize {
     let principals = role_arn_pattern(installation, caller.partition, &caller.account);
     let without = PolicyDocument::new(&document(&[through_endpoint(&BTreeSet::new(), region, &principals)]));
@@ -191,7 +192,7 @@ pub fn capacity_for_models(installation: &InstallationId, caller: &Caller, regio
     (ENDPOINT_POLICY_MAX + 1).saturating_sub(without.as_str().len())
 }
 
-/// How many characters a model takes in the policy of an endpoint: its ARN, two quotation marks and a comma.
+/// The number of characters of a model in the policy of an endpoint: its ARN, two quotation marks and a comma.
 pub fn length_of_model(model: &ModelId, region: &Region) -> usize {
     model.arn(region).len() + 3
 }
@@ -268,7 +269,7 @@ mod tests {
             statements(&policy).into_iter().filter(|statement| statement["Effect"] == "Deny").collect();
         assert_eq!(denied[0]["Condition"]["ArnEquals"]["lambda:SourceFunctionArn"], app().function_arn(&caller()));
         assert_eq!(denied[0]["Action"], json!(INTERFACE_ACTIONS));
-        // What the others deny is judged in tests/role_policy.
+        // tests/role_policy judges the effect of the other denials.
         assert_eq!(denied[1..], prompts::denials(&caller(), &app().vpc));
     }
 

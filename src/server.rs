@@ -18,65 +18,66 @@ use tokio_util::sync::CancellationToken;
 
 use crate::metrics::Metrics;
 
-/// What is known of AWS and the operator's credentials.
+/// The state of the operator's access to AWS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Aws {
+pub enum AwsAccess {
     /// AWS was not asked yet.
     #[default]
     NotAsked,
     /// AWS takes them.
-    TakesCredentials,
+    AcceptsCredentials,
     /// AWS never answered.
     DoesNotAnswer,
-    /// AWS does not take them, or there are none; in a sentence.
+    /// AWS refuses the credentials, or the operator has none; the reason as a sentence.
     RefusesCredentials(String),
 }
 
-/// Whether the operator can do its work: what `/readyz` answers.
+/// The operator's readiness, which `/readyz` reports.
 #[derive(Debug, Default)]
-pub struct Readiness(Mutex<Known>);
+pub struct Readiness(Mutex<ReadinessState>);
 
 #[derive(Debug, Default)]
-struct Known {
+struct ReadinessState {
     /// Another replica leads, or has until just now.
-    stands_by: bool,
-    listed: bool,
-    aws: Aws,
+    is_standby: bool,
+    is_listed: bool,
+    aws: AwsAccess,
 }
 
 impl Readiness {
-    /// Another replica leads: nothing is known here, and there is nothing to do.
-    pub fn stands_by(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Known { stands_by: true, ..Known::default() };
+    /// Records that another replica leads: this replica knows no objects and has no work.
+    pub fn set_standby(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) =
+            ReadinessState { is_standby: true, ..ReadinessState::default() };
     }
 
     /// Both kinds are listed: this replica is at work.
-    pub fn listed(&self) {
+    pub fn set_listed(&self) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        known.listed = true;
-        known.stands_by = false;
+        known.is_listed = true;
+        known.is_standby = false;
     }
 
     /// AWS gave another answer.
-    pub fn aws(&self, aws: Aws) {
+    pub fn set_aws_access(&self, aws: AwsAccess) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).aws = aws;
     }
 
-    /// Why the operator cannot do its work, if it cannot.
+    /// Whether the operator can do its work.
     ///
     /// # Errors
-    /// A sentence for whoever looks after the operator.
+    /// The reason why it cannot, for the people who run the operator.
     pub fn verdict(&self) -> Result<(), String> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &known.aws {
-            // The first thing to set right, whatever else there is.
-            Aws::RefusesCredentials(error) => Err(format!(
+            // Refused credentials come first: every other reason can wait.
+            AwsAccess::RefusesCredentials(error) => Err(format!(
                 "AWS does not take the operator's credentials: {error}. Check IRSA or EKS Pod Identity of its ServiceAccount"
             )),
-            _ if known.stands_by => Ok(()),
-            _ if !known.listed => Err("the objects are not listed yet".to_owned()),
-            Aws::NotAsked => Err("AWS has not answered yet".to_owned()),
-            Aws::TakesCredentials | Aws::DoesNotAnswer => Ok(()),
+            _ if known.is_standby => Ok(()),
+            _ if !known.is_listed => Err("the objects are not listed yet".to_owned()),
+            AwsAccess::NotAsked => Err("AWS has not answered yet".to_owned()),
+            AwsAccess::AcceptsCredentials | AwsAccess::DoesNotAnswer => Ok(()),
         }
     }
 }
@@ -88,11 +89,11 @@ struct ServerState {
     stop: CancellationToken,
 }
 
-/// Listens on `address`. `[::]` is every address of either family, as Linux takes it unless `net.ipv6.bindv6only` says otherwise; on
-/// a host without IPv6 it is every address of IPv4.
+/// Listens on `address`. `[::]` is every address of either family, unless Linux has `net.ipv6.bindv6only` set; on a host without
+/// IPv6 it is every address of IPv4.
 ///
 /// # Errors
-/// As of bind(2): the port is taken, it may not be used, or the address is none of this host.
+/// The errors of bind(2): the port is taken, the process may not use it, or the host lacks the address.
 pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     match TcpListener::bind(address).await {
         Err(error) => match without_ipv6(address, &error) {
@@ -103,7 +104,7 @@ pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     }
 }
 
-/// Where to listen instead, when `address` is every address of a family that the host may not have.
+/// The address to listen on instead, when `address` is every address of a family that the host may lack.
 fn without_ipv6(address: SocketAddr, error: &io::Error) -> Option<SocketAddr> {
     let everywhere = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
     let of_the_port = matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied);
@@ -115,15 +116,15 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, ready: Arc<Read
     let router = Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(readyz))
-        .route("/metrics", get(text))
+        .route("/metrics", get(metrics_text))
         .with_state(ServerState { metrics, ready, stop: stop.clone() });
     if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await {
         tracing::error!(%error, "the server for metrics ended");
     }
 }
 
-/// Ready once both kinds are listed and AWS was asked, unless it refuses the credentials, or another replica was seen to lead;
-/// until the operator is told to stop.
+/// Ready once both kinds are listed and AWS was asked, or while another replica leads. Not ready while AWS refuses the
+/// credentials, and from the stop signal on.
 async fn readyz(State(state): State<ServerState>) -> impl IntoResponse {
     if state.stop.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned());
@@ -134,7 +135,7 @@ async fn readyz(State(state): State<ServerState>) -> impl IntoResponse {
     }
 }
 
-async fn text(State(state): State<ServerState>) -> impl IntoResponse {
+async fn metrics_text(State(state): State<ServerState>) -> impl IntoResponse {
     state
         .metrics
         .text()
@@ -158,7 +159,7 @@ mod tests {
 
     #[test]
     fn a_host_without_ipv6_serves_ipv4_and_a_port_that_is_taken_is_told() {
-        // What Linux says for `[::]` where IPv6 is disabled (EAFNOSUPPORT), of a taken port, and of one below 1024.
+        // Linux's errors for `[::]` where IPv6 is disabled (EAFNOSUPPORT), for a taken port, and for a port below 1024.
         let (no_such_family, taken, forbidden) = (97, 98, 13);
         let table = [
             ("[::]:8080", no_such_family, Some("0.0.0.0:8080")),
@@ -176,21 +177,21 @@ mod tests {
 
     #[test]
     fn the_operator_is_ready_once_it_listed_its_objects_and_aws_takes_its_credentials() {
-        let refused = || Aws::RefusesCredentials("sts:GetCallerIdentity failed: no provider".to_owned());
+        let refused = || AwsAccess::RefusesCredentials("sts:GetCallerIdentity failed: no provider".to_owned());
         let table = [
-            (false, Aws::NotAsked, Some("not listed")),
-            (true, Aws::NotAsked, Some("AWS has not answered")),
-            (false, Aws::TakesCredentials, Some("not listed")),
-            (true, Aws::TakesCredentials, None),
-            (true, Aws::DoesNotAnswer, None),
+            (false, AwsAccess::NotAsked, Some("not listed")),
+            (true, AwsAccess::NotAsked, Some("AWS has not answered")),
+            (false, AwsAccess::AcceptsCredentials, Some("not listed")),
+            (true, AwsAccess::AcceptsCredentials, None),
+            (true, AwsAccess::DoesNotAnswer, None),
             (false, refused(), Some("no provider. Check IRSA")),
             (true, refused(), Some("no provider. Check IRSA")),
         ];
         for (listed, aws, why) in table {
             let readiness = Readiness::default();
-            readiness.aws(aws.clone());
+            readiness.set_aws_access(aws.clone());
             if listed {
-                readiness.listed();
+                readiness.set_listed();
             }
             match (readiness.verdict(), why) {
                 (Ok(()), None) => {}

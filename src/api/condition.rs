@@ -4,7 +4,7 @@
 //! - a reason: a row in [`reason`](Reason), which says when it appears and what helps;
 //! - a type: a variant of [`ConditionType`], and legs of that kind.
 
-mod fold;
+mod from_legs;
 mod message;
 mod reason;
 mod row;
@@ -12,7 +12,7 @@ mod wait;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-pub use fold::{fold, wait_state};
+pub use from_legs::{conditions_of, wait_state};
 pub use message::Message;
 pub use reason::Reason;
 pub use row::{Actor, Explanation};

@@ -6,14 +6,14 @@ pub mod crd;
 mod deletion;
 pub mod network;
 mod object;
-mod recorded;
+mod recorded_owner;
 mod status;
 
 pub use app::{PrivateGenAIApp, PrivateGenAIAppSpec, PrivateGenAIAppStatus};
 pub use deletion::DeletionPolicy;
 pub use network::{PrivateGenAINetwork, PrivateGenAINetworkSpec, PrivateGenAINetworkStatus};
 pub use object::{AppName, Guarded, ObjectKind, ObjectName, is_held};
-pub use recorded::Recorded;
+pub use recorded_owner::RecordedOwner;
 pub use status::{EndpointStatus, InterfaceStatus, SecurityGroupsStatus};
 
 /// The API group of both kinds.

@@ -85,7 +85,7 @@ pub fn network_binding(object: &PrivateGenAIApp, index: &Index) -> NetworkBindin
 /// Why nothing is done for an app by what its status says of whose it is, and why it is not let go.
 pub fn not_ours(object: &PrivateGenAIApp, settings: &Settings) -> Option<Leg> {
     let who = format!("PrivateGenAIApp {}/{}", object.namespace().unwrap_or_default(), object.name_any());
-    object.recorded(&settings.installation).leg(&who, &settings.installation)
+    object.recorded_owner(&settings.installation).leg(&who, &settings.installation)
 }
 
 /// The operator acts on the app.

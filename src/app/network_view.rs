@@ -237,14 +237,14 @@ mod tests {
     use k8s_openapi::jiff::{SignedDuration, Timestamp};
 
     use super::*;
-    use crate::api::condition::fold;
+    use crate::api::condition::conditions_of;
 
     const OF_THE_NETWORK: [ConditionType; 2] = [ConditionType::VpcReady, ConditionType::SecurityGroupsReady];
 
     #[test]
     fn an_app_s_leg_says_of_its_network_what_it_is_about_and_not_what_another_leg_lacks() {
-        let fold = |legs: &[Leg]| fold(legs, &[], Some(1), Timestamp::UNIX_EPOCH);
-        let conditions = fold(&[
+        let from_legs = |legs: &[Leg]| conditions_of(legs, &[], Some(1), Timestamp::UNIX_EPOCH);
+        let conditions = from_legs(&[
             Leg::unknown(ConditionType::VpcReady, Reason::ObservationFailed, "The VPC is not read."),
             Leg::met(ConditionType::SecurityGroupsReady, ""),
             Leg::blocked(ConditionType::EndpointsReady, Reason::PolicyTooLong, "Too long."),
@@ -253,13 +253,13 @@ mod tests {
         assert_eq!((network.state, network.reason), (LegState::Unknown, Reason::ObservationFailed));
         let endpoint = inherited(ConditionType::EndpointReady, "n", &conditions, &[ConditionType::EndpointsReady]);
         assert_eq!((endpoint.state, endpoint.reason), (LegState::Blocked, Reason::PolicyTooLong));
-        let waits = fold(&[
+        let waits = from_legs(&[
             Leg::blocked(ConditionType::VpcReady, Reason::TooFewZones, "Add subnets."),
             Leg::progressing(ConditionType::EndpointsReady, Reason::WaitingForNetwork, "Later."),
         ]);
         let endpoint = inherited(ConditionType::EndpointReady, "n", &waits, &[ConditionType::EndpointsReady]);
         assert_eq!((endpoint.state, endpoint.reason), (LegState::Progressing, Reason::WaitingForNetwork));
-        let refused = fold(&[Leg::blocked(ConditionType::Accepted, Reason::VpcConflict, "Another one.")]);
+        let refused = from_legs(&[Leg::blocked(ConditionType::Accepted, Reason::VpcConflict, "Another one.")]);
         let network = inherited(ConditionType::NetworkReady, "n", &refused, &OF_THE_NETWORK);
         assert_eq!((network.state, network.reason), (LegState::Blocked, Reason::VpcConflict));
     }
@@ -267,9 +267,9 @@ mod tests {
     #[test]
     fn what_is_overdue_of_a_network_is_so_for_its_apps() {
         let legs = [Leg::progressing(ConditionType::EndpointsReady, Reason::EndpointPending, "AWS is at work.")];
-        let first = fold(&legs, &[], Some(1), Timestamp::UNIX_EPOCH);
+        let first = conditions_of(&legs, &[], Some(1), Timestamp::UNIX_EPOCH);
         let later = Timestamp::UNIX_EPOCH + SignedDuration::from_hours(1);
-        let over = fold(&legs, &first, Some(1), later);
+        let over = conditions_of(&legs, &first, Some(1), later);
         for (conditions, standing) in [(&first, LegState::Progressing), (&over, LegState::Blocked)] {
             let leg = inherited(ConditionType::EndpointReady, "n", conditions, &[ConditionType::EndpointsReady]);
             assert_eq!((leg.state, leg.reason), (standing, Reason::EndpointPending), "{}", leg.message);

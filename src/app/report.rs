@@ -5,7 +5,7 @@ use kube::{Api, ResourceExt as _};
 use super::{ProbeSubject, Probes, RecordedFacts, probe::pending, status};
 use crate::{
     api::{
-        AppName, ObjectKind, ObjectName, PrivateGenAIApp, PrivateGenAIAppStatus, Recorded,
+        AppName, ObjectKind, ObjectName, PrivateGenAIApp, PrivateGenAIAppStatus, RecordedOwner,
         condition::{ConditionType, Leg, Message, find, is_true, wait_state},
     },
     aws::{AwsError, BeforeRepair, Region, Write},
@@ -65,12 +65,12 @@ impl<'a> Report<'a> {
     /// see it. Where older versions recorded what tells, the status is written when the pass ends.
     pub(super) async fn record(&mut self) -> Result<(), Error> {
         let installation = &self.ctx.settings.installation;
-        let recorded = self.object.recorded(installation);
+        let recorded = self.object.recorded_owner(installation);
         if self.facts.installation_id.is_some() {
             return Ok(());
         }
         self.facts.installation_id = Some(installation.to_string());
-        if recorded == Recorded::Nothing {
+        if recorded == RecordedOwner::Nobody {
             let installation_id = self.facts.installation_id.clone();
             let status = PrivateGenAIAppStatus { installation_id, ..self.object.status.clone().unwrap_or_default() };
             if let Some(written) = apply_status(self.api, &self.object.metadata, &status).await? {

@@ -7,7 +7,7 @@ use crate::{
     api::{
         EndpointStatus, PrivateGenAIAppStatus,
         app::{AppNetworkStatus, ExecutionRoleStatus, FunctionStatus},
-        condition::{Leg, fold},
+        condition::{Leg, conditions_of},
     },
     identity::AppIdentity,
     plan::Source,
@@ -67,7 +67,7 @@ pub fn status(
 ) -> PrivateGenAIAppStatus {
     PrivateGenAIAppStatus {
         observed_generation: generation,
-        conditions: fold(legs, before.map_or(&[], |status| &status.conditions), generation, now),
+        conditions: conditions_of(legs, before.map_or(&[], |status| &status.conditions), generation, now),
         installation_id: facts.installation_id,
         network: facts.network,
         endpoints: facts.endpoints,

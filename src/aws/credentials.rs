@@ -1,5 +1,5 @@
-//! Whether AWS takes the operator's credentials. STS decides, because it asks for nothing but valid credentials: another
-//! service that refuses them (a region that is not enabled, say) only makes them suspect.
+//! The state of the operator's credentials. STS decides it, because an STS call needs nothing but valid credentials. A refusal by
+//! another service (in a region that is not enabled, for example) only makes the credentials suspect.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::{AwsError, Caller, Failure};
 
-/// How the credentials stand by what STS said last.
+/// The state of the credentials, by STS's last answer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CredentialsState {
     /// STS was not asked yet.
@@ -16,15 +16,15 @@ pub enum CredentialsState {
     NotAsked,
     /// They are valid.
     Accepted,
-    /// STS never answered: nothing is known.
+    /// STS never answered: the state is unknown.
     NotAnswered,
     /// There are none, or they are expired, wrong, or of another account.
     Refused(AwsError),
 }
 
 impl CredentialsState {
-    /// How they stand after another answer. That STS cannot be reached for a while changes nothing, and the same refusal
-    /// stays the same: its request id is another one each time.
+    /// The state after another answer. A failure to reach STS changes nothing. A repeated refusal keeps the earlier error,
+    /// because the request id differs at each attempt.
     #[must_use]
     pub fn after(self, answer: &Result<Arc<Caller>, AwsError>) -> Self {
         match (answer, self) {
@@ -40,7 +40,7 @@ impl CredentialsState {
     }
 }
 
-/// What is known of the credentials, for everybody who makes calls.
+/// The state of the credentials, shared by all callers of AWS.
 #[derive(Default)]
 pub struct Credentials {
     standing: Mutex<CredentialsState>,
@@ -48,7 +48,7 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// Why no call is worth making.
+    /// The error that makes every call pointless.
     pub(super) fn refusal(&self) -> Option<AwsError> {
         match &*self.standing.lock().unwrap_or_else(PoisonError::into_inner) {
             CredentialsState::Refused(error) => Some(error.clone()),
@@ -68,13 +68,13 @@ impl Credentials {
         self.suspicion.notified().await;
     }
 
-    /// Learns what STS said; gives how they stood before and how they stand now.
+    /// Learns STS's answer; returns the state before and the state now.
     pub fn learn(&self, answer: &Result<Arc<Caller>, AwsError>) -> (CredentialsState, CredentialsState) {
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         let before = standing.clone();
         *standing = before.clone().after(answer);
         if *standing == CredentialsState::Accepted {
-            // What was suspected before STS answered is answered.
+            // STS's answer settles every suspicion that is older.
             let _ = self.suspicion.notified().now_or_never();
         }
         (before, standing.clone())

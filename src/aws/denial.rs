@@ -1,41 +1,42 @@
-//! What AWS says of a call that it does not allow: which action, and which kind of policy keeps it from being made.
+//! AWS's words about a call that IAM denies: the action, and the kind of policy that denies it.
 //!
 //! Source: IAM User Guide, "Troubleshoot access denied error messages": `User: … is not authorized to perform: ACTION on
-//! resource: … with an explicit deny in a KIND`, or `… because no KIND allows the ACTION action`. Not every service says so
-//! much, and where several kinds deny, AWS names one.
+//! resource: … with an explicit deny in a KIND`, or `… because no KIND allows the ACTION action`. Some services say less. Where
+//! several kinds of policies deny a call, AWS names one.
 
 use super::{AwsError, Failure};
 
-/// Why AWS does not allow a call, as far as its words tell.
+/// A denied call, as far as AWS's words describe it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Denial {
-    /// The action that AWS named, such as `iam:PassRole` of a call to `lambda:CreateFunction`; the call's own where it named none.
+    /// The action that AWS named, such as `iam:PassRole` of a call to `lambda:CreateFunction`; the call's own action where AWS
+    /// named none.
     pub action: String,
-    /// What keeps the call from being made.
+    /// The cause of the denial.
     pub by: DeniedBy,
-    /// How EC2 told the details.
+    /// The form of the details.
     pub details: Details,
 }
 
-/// What keeps a call from being made.
+/// The cause of a denial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DeniedBy {
-    /// AWS does not say.
+    /// AWS names no cause.
     Unnamed,
     /// No policy of this kind allows the action.
     NoAllow(PolicyKind),
-    /// A policy of this kind denies the action, whatever others allow.
+    /// A policy of this kind denies the action. No other policy can allow it.
     Deny(PolicyKind),
-    /// Some policy denies the action, whatever others allow.
+    /// A policy of an unnamed kind denies the action. No other policy can allow it.
     DenySomewhere,
 }
 
-/// How the details of a denial were told.
+/// The form of the details of a denial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Details {
-    /// In words, or not at all.
+    /// Plain words, or no details.
     Plain,
-    /// In a message that only `sts:DecodeAuthorizationMessage` reads.
+    /// A message that only `sts:DecodeAuthorizationMessage` reads.
     Encoded,
 }
 
@@ -64,7 +65,7 @@ impl PolicyKind {
         Self::VpcEndpoint,
     ];
 
-    /// IAM's words for it.
+    /// IAM's words for the kind.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::IdentityBased => "identity-based policy",
@@ -77,18 +78,18 @@ impl PolicyKind {
         }
     }
 
-    /// The kind that this text begins with, an article before it or not.
+    /// The kind that this text begins with, with or without an article before it.
     fn at_the_start_of(text: &str) -> Option<Self> {
         let text = ["a ", "an ", "the "].iter().find_map(|article| text.strip_prefix(article)).unwrap_or(text);
         Self::ALL.iter().copied().find(|kind| text.starts_with(&kind.as_str().to_ascii_lowercase()))
     }
 }
 
-/// What stands before the part of EC2's refusal that only `sts:DecodeAuthorizationMessage` reads.
+/// The words before the part of EC2's refusal that only `sts:DecodeAuthorizationMessage` reads.
 pub(super) const ENCODED: &str = "Encoded authorization failure message";
 
 impl AwsError {
-    /// Why the call is not allowed; `None` of an error that says something else.
+    /// The denial; `None` for an error of another kind.
     pub fn denial(&self) -> Option<Denial> {
         let named = || action_in(&self.message).map(ToOwned::to_owned);
         (self.failure == Failure::AccessDenied).then(|| Denial {
@@ -99,7 +100,7 @@ impl AwsError {
     }
 }
 
-/// The action that stands behind `not authorized to perform:`.
+/// The action after `not authorized to perform:`.
 fn action_in(message: &str) -> Option<&str> {
     let (_, rest) = message.split_once("not authorized to perform:")?;
     let action = rest.split_whitespace().next()?.trim_end_matches(['.', ',', ';']);
@@ -110,7 +111,7 @@ fn action_in(message: &str) -> Option<&str> {
     (is_service && is_name).then_some(action)
 }
 
-/// The action that allows a call. Where it has another name than the operation, the Service Authorization Reference says so.
+/// The IAM action for a call. Source of the names that differ from the operation: Service Authorization Reference.
 fn action_of(service: &str, operation: &str) -> String {
     match (service, operation) {
         ("lambda", "Invoke") => "lambda:InvokeFunction".to_owned(),
@@ -118,7 +119,7 @@ fn action_of(service: &str, operation: &str) -> String {
     }
 }
 
-/// By AWS's words in lower case.
+/// The cause, by AWS's words in lower case.
 fn denied_by(message: &str) -> DeniedBy {
     if let Some((_, rest)) = message.split_once("explicit deny") {
         let kind = rest.strip_prefix(" in ").and_then(PolicyKind::at_the_start_of);

@@ -1,4 +1,4 @@
-//! What can go wrong with an AWS call, classified once, by the error codes that AWS documents.
+//! Failures of AWS calls, classified once, by the error codes that AWS documents.
 
 /// An AWS call that failed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, thiserror::Error)]
@@ -8,13 +8,13 @@ pub struct AwsError {
     pub service: &'static str,
     /// The operation, as CloudTrail names it.
     pub operation: &'static str,
-    /// What it means.
+    /// The meaning of the error.
     pub failure: Failure,
     /// AWS's error code, when AWS answered at all.
     pub code: Option<String>,
-    /// AWS's own words, or what kept the call from being answered.
+    /// AWS's own words; where AWS gave no answer, the cause.
     pub message: String,
-    /// What AWS's support asks for.
+    /// The id that AWS's support asks for.
     pub request_id: Option<String>,
 }
 
@@ -25,14 +25,14 @@ impl AwsError {
         format!("{}:{} failed: {code}{}", self.service, self.operation, self.message)
     }
 
-    /// Which quota is used up; `None` of an error that says something else.
+    /// The quota that is used up; `None` for an error of another kind.
     pub fn quota(&self) -> Option<Quota> {
         let says = |words: &str| self.message.to_ascii_lowercase().contains(words);
         (self.failure == Failure::QuotaReached)
             .then(|| if says("memorysize") { Quota::FunctionMemory } else { Quota::Other })
     }
 
-    /// The service is too busy, or does not answer: asking it for something else would only make that worse, or take as long
+    /// Whether the service is too busy or does not answer. Another call to that service would make matters worse, or take as long
     /// again.
     pub fn silences_service(&self) -> bool {
         match self.failure {
@@ -57,43 +57,44 @@ impl AwsError {
     }
 }
 
-/// What an error means for whoever made the call.
+/// The meaning of an error for the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Failure {
     /// Too many calls in too short a time.
     Throttled,
-    /// No answer, or one that says that the service is unwell: the work may be done or not.
+    /// AWS gave no answer, or reports a fault of the service: the call may have had its effect or not.
     Unavailable,
-    /// The resource does not exist, or not yet.
+    /// The resource does not exist, or does not exist yet.
     NotFound,
-    /// A resource of that name exists already, or a rule is there already: it may be ours, and not be shown yet.
+    /// A resource of that name, or the rule, exists already. It may be ours and not visible yet.
     AlreadyExists,
-    /// A resource of that name exists, and was not shown as ours for so long that it is somebody else's. AWS never says this:
-    /// whoever was told [`Self::AlreadyExists`] again and again does.
+    /// A resource of that name exists and did not appear as ours for so long that it must be another owner's. No answer of AWS
+    /// has this meaning: the operator concludes it from repeated [`Self::AlreadyExists`].
     NameTaken,
     /// Something else still refers to the resource.
     InUse,
-    /// Not now: another update is under way, Lambda is throttled by EC2.
+    /// The call came too early: another update is under way, or EC2 throttles Lambda.
     NotYet,
-    /// Lambda cannot use the role of a function: it is not known everywhere yet, or something denies it what Lambda needs.
+    /// Lambda cannot use the role of a function: the role is not known everywhere yet, or a policy denies it a permission that
+    /// Lambda needs.
     RoleNotUsable,
     /// The client token was used with other parameters: the endpoint exists.
     TokenMismatch,
     /// Another endpoint or hosted zone holds the private DNS name in this VPC.
     PrivateDnsConflict,
-    /// The managed policy that is to be a role's permissions boundary does not exist, or cannot be one.
+    /// The managed policy for a role's permissions boundary does not exist, or cannot be a boundary.
     BoundaryMissing,
     /// The operator's credentials do not allow the call.
     AccessDenied,
-    /// The KMS key of a function's environment cannot be used.
+    /// Lambda cannot use the KMS key of a function's environment.
     KeyUnusable,
     /// There are no credentials, or they are expired or wrong.
     Credentials,
     /// A service quota is used up.
     QuotaReached,
-    /// AWS refuses what was asked for.
+    /// AWS refuses the parameters of the call.
     Invalid,
-    /// AWS's answer lacks what it must contain.
+    /// AWS's answer lacks a required member.
     Malformed,
 }
 
@@ -102,23 +103,23 @@ pub enum Failure {
 pub enum Quota {
     /// The memory of a function, which AWS caps lower in new accounts.
     FunctionMemory,
-    /// One of those that Service Quotas lists.
+    /// One of the quotas in Service Quotas.
     Other,
 }
 
-/// What to do about a [`Failure`].
+/// The reaction to a [`Failure`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Class {
     /// Try again, less often each time.
     Retry,
-    /// Nothing is wrong: look again soon.
+    /// Nothing is wrong: observe again soon.
     Wait,
-    /// It goes on failing until somebody changes something.
+    /// The call keeps failing until a person changes something.
     UserMustAct,
 }
 
 impl Failure {
-    /// What to do about it.
+    /// The reaction to this failure.
     pub fn class(self) -> Class {
         match self {
             Self::Throttled | Self::Unavailable | Self::Malformed => Class::Retry,
@@ -209,8 +210,8 @@ impl Failure {
             | "OptInRequired"
             | "RequestExpired"
             | "InvalidSignatureException" => Self::Credentials,
-            // Lambda could not attach a function that it wakes; all the code of the account's functions in the region; tags
-            // on one resource.
+            // In this order: Lambda cannot attach a function that it wakes (two codes); the code of all functions in the region;
+            // the tags on one resource.
             "ENILimitReachedException"
             | "SubnetIPAddressLimitReachedException"
             | "CodeStorageExceededException"
@@ -226,11 +227,11 @@ impl Failure {
     }
 }
 
-/// Codes that mean several things, told apart by AWS's words.
+/// Codes with several meanings, distinguished by AWS's words.
 fn by_message(code: &str, message: &str) -> Option<Failure> {
     let says = |words: &str| message.to_ascii_lowercase().contains(words);
     match code {
-        // Of a permissions boundary; a role would not be found.
+        // This is about a permissions boundary; the message about a missing role differs.
         "NoSuchEntity" if says("does not exist or is not attachable") => Some(Failure::BoundaryMissing),
         "InvalidParameterValue" if says("is currently in use") => Some(Failure::InUse),
         "InvalidParameter" if says("conflicting dns domain") => Some(Failure::PrivateDnsConflict),
@@ -240,13 +241,14 @@ fn by_message(code: &str, message: &str) -> Option<Failure> {
             Some(Failure::RoleNotUsable)
         }
         "InvalidParameterValueException" if says("throttled by ec2") => Some(Failure::NotYet),
-        // The API takes up to 10,240 MiB. New accounts have a cap of their own (3,008), told as a constraint of the parameter.
+        // The API accepts up to 10,240 MiB. New accounts have a lower cap (3,008), which AWS reports as a constraint of the
+        // parameter.
         "ValidationException" | "InvalidParameterValueException"
             if says("memorysize") && says("less than or equal to") =>
         {
             Some(Failure::QuotaReached)
         }
-        // Lambda's, about the function's role: not about what the operator may do.
+        // Lambda means the function's role, not the operator's permissions.
         "AccessDeniedException" if says("cannot be assumed by lambda") => Some(Failure::RoleNotUsable),
         "ResourceConflictException"
             if says("in progress") || says("concurrent update") || says("is currently in the following state") =>

@@ -1,8 +1,9 @@
-//! How fast AWS may be called: token buckets at the rates that AWS publishes, slowed down when AWS throttles all the same.
+//! The pace of AWS calls: token buckets at the rates that AWS publishes. A bucket slows down when AWS throttles calls at that
+//! rate.
 //!
-//! The account shares these rates with everybody else who calls AWS from it, so the published rate, or the [`Share`] of it that
-//! the operator is told to keep to, is the most that is ever taken: each throttled answer halves it, and answers that are not throttled raise it again, step by step. [`Pacer`]
-//! is where a call waits for its token; everything else here is pure, and takes the time as an argument.
+//! All callers in the account share these rates. The operator therefore takes at most the published rate, or the configured
+//! [`Share`] of that rate. Each throttled answer halves the rate; other answers raise it again, step by step. A call waits for
+//! its token in [`Pacer`]; everything else here is pure, and takes the time as an argument.
 
 mod pacer;
 
@@ -12,49 +13,49 @@ pub use pacer::{Held, OnHold, Pacer};
 
 use super::{InvalidId, Operation, RateLimit, SharedLimit};
 
-/// The longest that a call is held back. A call whose token would come later is not made: a wait is a value, and whatever
-/// the call was for comes back later by its own pace.
+/// The longest time for which a call is held back. A call whose token would come later fails instead, and its caller retries at
+/// its own pace.
 pub const LONGEST_HOLD: Duration = Duration::from_secs(5);
 
-/// How often a rate is changed at most: calls that were under way together are throttled together, and count once.
+/// The shortest time between two changes of a rate: calls that were under way together are throttled together, and count once.
 const CHANGES_APART: Duration = Duration::from_secs(1);
 
-/// A rate is never slowed down to less than this part of what is published.
+/// The slowest rate, as a divisor of the published rate.
 const SLOWEST: u64 = 8;
 
-/// By which part of what is published a slowed rate is raised.
+/// The step by which a slowed rate rises, as a divisor of the published rate.
 const RAISED_BY: u64 = 16;
 
-/// One token. Levels are in billionths of a token, because that is what a rate in thousandths of a token for each second
-/// gives in a microsecond.
+/// One token. Levels count billionths of a token: a rate in thousandths of a token for each second yields billionths in a
+/// microsecond.
 const TOKEN: i64 = 1_000_000_000;
 
-/// How many calls may be made.
+/// A rate of calls, as a token bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rate {
     /// At once, after a while without any.
     burst: u32,
-    /// In a thousand seconds.
+    /// Calls in a thousand seconds.
     sustained: u64,
 }
 
 impl Rate {
-    /// So many at once, and then so many in each second.
+    /// A bucket of `burst` calls that refills by `sustained` calls a second.
     pub(super) const fn per_second(burst: u32, sustained: u32) -> Self {
         Self { burst, sustained: sustained as u64 * 1_000 }
     }
 
-    /// So many at once, and then so many in each thousand seconds.
+    /// A bucket of `burst` calls that refills by `sustained` calls in a thousand seconds.
     pub(super) const fn per_thousand_seconds(burst: u32, sustained: u32) -> Self {
         Self { burst, sustained: sustained as u64 }
     }
 
-    /// So many in each second, where AWS publishes no bucket: one second's worth may come at once.
+    /// A rate for which AWS publishes no bucket: the calls of one second may come at once.
     pub(super) const fn even(sustained: u32) -> Self {
         Self::per_second(sustained, sustained)
     }
 
-    /// A share of it: at least one call at once, and one in a thousand seconds, so that every call comes to its turn.
+    /// A share of this rate: at least one call at once, and one in a thousand seconds, so that every call gets its turn.
     fn scaled(self, share: Share) -> Self {
         let percent = u64::from(share.0);
         let burst = u64::from(self.burst) * percent / 100;
@@ -65,12 +66,12 @@ impl Rate {
     }
 }
 
-/// Which share of the rates that AWS publishes is taken at most, in percent: 1 to 100.
+/// The largest part of AWS's published rates that the operator takes, in percent: 1 to 100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Share(u8);
 
 impl Share {
-    /// All of it.
+    /// The whole rate.
     pub const ALL: Self = Self(100);
 }
 
@@ -94,16 +95,16 @@ impl fmt::Display for Share {
 pub struct Family {
     /// The service prefix, as IAM names it.
     service: &'static str,
-    /// Which of its calls.
+    /// The calls, by a name: an operation, or a group of operations that share a limit.
     calls: &'static str,
     /// The bucket is one for all regions.
     global: bool,
-    /// What AWS publishes for them.
+    /// The published rate.
     rate: Rate,
 }
 
 impl Family {
-    /// The family of a call; `None` for one that is not paced.
+    /// The family of a call; `None` for a call that is not paced.
     pub fn of(service: &str, operation: &str) -> Option<Self> {
         let operation = Operation::named(service, operation)?;
         let (calls, global, rate) = match operation.rate_limit {
@@ -115,14 +116,14 @@ impl Family {
     }
 }
 
-/// A token bucket that can run into debt: whoever takes a token that is not there yet waits for it, and whoever comes
-/// later waits longer. So tokens are given out in the order in which they were asked for.
+/// A token bucket that can run into debt: a caller that takes a token from an empty bucket waits for the token, and later callers
+/// wait longer. So tokens are given out in the order of asking.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bucket {
     published: Rate,
-    /// How fast it fills now, in tokens for each thousand seconds.
+    /// The current rate, in tokens for each thousand seconds.
     sustained: u64,
-    /// How much is in it, in billionths of a token; negative when tokens are promised that are still to come.
+    /// The current level, in billionths of a token; negative while tokens are promised.
     level: i64,
     /// When that was so.
     at: Duration,
@@ -137,10 +138,10 @@ impl Bucket {
         Self { published, sustained: published.sustained, level, at: now, changed: None }
     }
 
-    /// Takes a token, and gives how long to wait for it.
+    /// Takes a token, and returns the wait for it.
     ///
     /// # Errors
-    /// How long it would have been, when that is longer than `at_most`: then no token is taken.
+    /// The wait, when it is longer than `at_most`: then no token is taken.
     pub fn take(&mut self, now: Duration, at_most: Duration) -> Result<Duration, Duration> {
         self.fill(now);
         let after = self.level.saturating_sub(TOKEN);
@@ -153,7 +154,7 @@ impl Bucket {
         Ok(wait)
     }
 
-    /// AWS throttled a call: its own bucket is empty, and others take from it too.
+    /// Records a throttled call: AWS's own bucket is empty, and other callers take from that bucket too.
     pub fn throttled(&mut self, now: Duration) {
         self.fill(now);
         self.level = self.level.min(0);
@@ -198,7 +199,7 @@ mod tests {
         Duration::from_millis(milliseconds)
     }
 
-    /// How many tokens can be had within a time by somebody who always waits.
+    /// The number of tokens that a caller gets within a time if it always waits.
     fn within(bucket: &mut Bucket, from: Duration, time: Duration) -> usize {
         (0..1_000).take_while(|_| bucket.take(from, time).is_ok()).count()
     }

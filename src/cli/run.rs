@@ -174,7 +174,7 @@ async fn report_state(
         let now = states.borrow_and_update().clone();
         metrics.leads(now == CandidateState::Leader);
         match now {
-            CandidateState::Standby { .. } => ready.stands_by(),
+            CandidateState::Standby { .. } => ready.set_standby(),
             CandidateState::Unknown | CandidateState::Leader => {}
         }
         if states.changed().await.is_err() {

@@ -88,18 +88,18 @@ fn became_ready(created: Option<&Time>, before: &[Condition], after: &[Condition
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::condition::{Leg, Reason, fold};
+    use crate::api::condition::{Leg, Reason, conditions_of};
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).expect("a time")
     }
 
     fn ready(second: i64) -> Vec<Condition> {
-        fold(&[Leg::met(ConditionType::FunctionReady, "")], &[], Some(1), at(second))
+        conditions_of(&[Leg::met(ConditionType::FunctionReady, "")], &[], Some(1), at(second))
     }
 
     fn waiting(second: i64) -> Vec<Condition> {
-        fold(&[Leg::progressing(ConditionType::FunctionReady, Reason::Applying, "")], &[], Some(1), at(second))
+        conditions_of(&[Leg::progressing(ConditionType::FunctionReady, Reason::Applying, "")], &[], Some(1), at(second))
     }
 
     #[test]

@@ -14,7 +14,7 @@ use serde_json::json;
 use super::Error;
 use crate::api::{
     FINALIZER,
-    condition::{ConditionType, Leg, Reason, fold},
+    condition::{ConditionType, Leg, Reason, conditions_of},
     is_held,
 };
 
@@ -181,7 +181,7 @@ where
     };
     let mut status = current.data.get("status").cloned().unwrap_or_else(|| json!({}));
     let old = serde_json::from_value::<Vec<_>>(status["conditions"].clone()).unwrap_or_default();
-    let mut conditions = fold(legs, &old, meta.generation, k8s_openapi::jiff::Timestamp::now());
+    let mut conditions = conditions_of(legs, &old, meta.generation, k8s_openapi::jiff::Timestamp::now());
     // `observedGeneration` tells clients that the conditions are about this generation (kstatus, Argo CD).
     let observed = json!(meta.generation);
     let new: Vec<String> = conditions.iter().map(|condition| condition.type_.clone()).collect();

@@ -9,7 +9,7 @@ use zip::{CompressionMethod, DateTime, ZipWriter, result::ZipError, write::Simpl
 
 use crate::aws::{Architecture, Package, Partition, Region};
 
-/// The runtime that the built-in handler is written for. It brings the AWS SDK with it.
+/// The runtime of the built-in handler. The runtime includes the AWS SDK.
 pub const RUNTIME: &str = "nodejs24.x";
 /// File and export of the built-in handler.
 pub const HANDLER: &str = "index.handler";
@@ -23,8 +23,8 @@ pub fn built_in() -> &'static Package {
     &PACKAGE
 }
 
-/// A deterministic zip: files in the order given, without compression (whose bytes would differ between versions of the
-/// library), dated 1980, readable by all.
+/// A deterministic zip: files in the given order, without compression (compressed bytes would differ between versions of the
+/// library), dated 1980, readable by all users.
 ///
 /// # Errors
 /// Two files of the same name, or files beyond zip's limits.

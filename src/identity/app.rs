@@ -1,14 +1,14 @@
 //! An app in AWS: its tags, and the names of its function, role and log group.
 
 use super::{
-    FUNCTION_PREFIX, InstallationId, TAG_APP_NAME, TAG_APP_NAMESPACE, TAG_INSTALLATION, TAG_REGION, TAG_VPC, hash,
+    FUNCTION_PREFIX, InstallationId, TAG_APP_NAME, TAG_APP_NAMESPACE, TAG_INSTALLATION, TAG_REGION, TAG_VPC, digest,
 };
-use crate::ids::{Caller, FunctionName, LogGroupName, Region, RoleName, Tags, VpcId};
+use crate::ids::{Caller, FunctionName, LogGroupName, Region, RoleName, Tags, UniqueName, VpcId};
 
-/// An app in one VPC: an app that is deleted and created again under its name finds what its predecessor left.
+/// An app in one VPC. An app that is deleted and created again under its name finds the resources of its predecessor.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AppIdentity {
-    /// Whose.
+    /// The installation that owns the app.
     pub installation: InstallationId,
     /// The region of the VPC.
     pub region: Region,
@@ -34,7 +34,7 @@ impl AppIdentity {
         .into()
     }
 
-    /// The tags say that the resource belongs to this app.
+    /// Whether the tags say that the resource belongs to this app.
     pub fn owns(&self, tags: &Tags) -> bool {
         self.tags().iter().all(|(key, value)| tags.get(key) == Some(value))
     }
@@ -58,19 +58,17 @@ impl AppIdentity {
 
     /// The name of the function.
     pub fn function_name(&self) -> FunctionName {
-        self.unique_name().parse().unwrap_or_else(|error| unreachable!("a unique name is a function name: {error}"))
+        self.unique_name().function()
     }
 
-    /// The name of the execution role. It bears the region, because role names are unique in the whole account.
+    /// The name of the execution role. The hash in the name covers the region, because role names are unique in the whole account.
     pub fn role_name(&self) -> RoleName {
-        self.unique_name().parse().unwrap_or_else(|error| unreachable!("a unique name is a role name: {error}"))
+        self.unique_name().role()
     }
 
     /// The name of the log group: where Lambda writes by default.
     pub fn log_group_name(&self) -> LogGroupName {
-        format!("/aws/lambda/{}", self.unique_name())
-            .parse()
-            .unwrap_or_else(|error| unreachable!("a unique name makes a log group name: {error}"))
+        self.unique_name().log_group()
     }
 
     /// The ARN of the execution role.
@@ -85,23 +83,16 @@ impl AppIdentity {
         format!("arn:{partition}:lambda:{}:{account}:function:{}", self.region, self.function_name())
     }
 
-    /// Readable, at most 64 characters, and different for every identity: a prefix and 64 bits of a hash.
-    fn unique_name(&self) -> String {
-        const READABLE: usize = 64 - FUNCTION_PREFIX.len() - 1 - DIGITS;
-        const DIGITS: usize = 16;
-        let readable: String = format!("{}-{}", self.namespace, self.name)
-            .chars()
-            .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-            .take(READABLE)
-            .collect();
-        let digest =
-            hash(&[&self.installation.0, self.region.as_str(), self.vpc.as_str(), &self.namespace, &self.name]);
-        let digits: String = digest.chars().take(DIGITS).collect();
-        format!("{FUNCTION_PREFIX}{}-{digits}", readable.trim_end_matches('-'))
+    /// Different for every identity.
+    fn unique_name(&self) -> UniqueName {
+        let parts = [&self.installation.0, self.region.as_str(), self.vpc.as_str(), &self.namespace, &self.name];
+        let [a, b, c, d, e, f, g, h, ..] = digest(&parts);
+        let readable = format!("{FUNCTION_PREFIX}{}-{}", self.namespace, self.name);
+        UniqueName::new(&readable, u64::from_be_bytes([a, b, c, d, e, f, g, h]))
     }
 }
 
-/// What is said of an app whose role lost the tags that name it: what there is to do about it.
+/// The words for an app whose role lost the tags that name the app, with the remedy.
 pub fn app_of_role(role: &RoleName) -> String {
     format!("the app of role {role} (put back its tags {TAG_APP_NAMESPACE} and {TAG_APP_NAME})")
 }

@@ -1,5 +1,5 @@
-//! How a resource in AWS is recognised as ours, without a database and without status: by name, by tag, by client token.
-//! The same installation id gives the same names, so that a rebuilt cluster finds what the old one left.
+//! The names, tags and client tokens by which the operator recognises its resources in AWS, without a database and without status.
+//! The same installation id gives the same names: a rebuilt cluster finds the resources of the old one.
 
 mod app;
 mod hand_over;
@@ -15,36 +15,36 @@ pub use app::{AppIdentity, app_of_role};
 pub use hand_over::HandOver;
 pub use network::NetworkIdentity;
 
-/// What the keys of the operator's own tags begin with, [`TAG_NAME`] apart.
+/// The prefix of the keys of the operator's own tags, [`TAG_NAME`] apart.
 pub const TAG_PREFIX: &str = "privategenai.dev/";
 /// The tag that makes a resource ours; its value is the installation id.
 pub const TAG_INSTALLATION: &str = "privategenai.dev/installation";
-/// On the two security groups of a network: which cluster's operator they belong to. See [`OwnerMark`].
+/// The tag on the two security groups of a network that names the cluster of their operator. See [`OwnerMark`].
 pub const TAG_OWNER: &str = "privategenai.dev/owner";
 /// The region of the network that a resource belongs to.
 pub const TAG_REGION: &str = "privategenai.dev/region";
 /// The VPC of the network that a resource belongs to.
 pub const TAG_VPC: &str = "privategenai.dev/vpc";
-/// What a security group is for: [`FUNCTIONS_GROUP`] or [`ENDPOINTS_GROUP`].
+/// The purpose of a security group: [`FUNCTIONS_GROUP`] or [`ENDPOINTS_GROUP`].
 pub const TAG_COMPONENT: &str = "privategenai.dev/component";
-/// What the console shows in its lists.
+/// The name that the AWS console shows in its lists.
 pub const TAG_NAME: &str = "Name";
 /// The service that an endpoint leads to.
 pub const TAG_SERVICE: &str = "privategenai.dev/service";
-/// The choice made about private DNS when the endpoint was created; it never flips by itself.
+/// The choice about private DNS made when the endpoint was created. The operator never changes a choice that was made.
 pub const TAG_PRIVATE_DNS: &str = "privategenai.dev/private-dns";
 /// The namespace of the app that a resource belongs to.
 pub const TAG_APP_NAMESPACE: &str = "privategenai.dev/app-namespace";
 /// The name of the app that a resource belongs to.
 pub const TAG_APP_NAME: &str = "privategenai.dev/app-name";
 
-/// On the role of an app that is gone: the interfaces for whose release Lambda may still need the role.
+/// The tag on the role of an app that is gone. Its value names the interfaces for whose release Lambda may still need the role.
 pub const TAG_HANDED_OVER: &str = "privategenai.dev/retired";
 
-/// On the role of an app that was deleted with `deletionPolicy: Retain`: it is there on purpose, with its function.
+/// The tag on the role of an app that was deleted with `deletionPolicy: Retain`: the role and its function stay on purpose.
 pub const TAG_RETAINED: &str = "privategenai.dev/retained";
 
-/// The role of these tags, and the function that runs as it, are there on purpose: see [`TAG_RETAINED`].
+/// Whether the role that carries these tags was retained: see [`TAG_RETAINED`].
 pub fn is_retained(tags: &Tags) -> bool {
     tags.contains_key(TAG_RETAINED)
 }
@@ -54,12 +54,12 @@ pub const FUNCTIONS_GROUP: &str = "functions";
 /// The component of the group that endpoints carry.
 pub const ENDPOINTS_GROUP: &str = "endpoints";
 
-/// What every function name of ours begins with.
+/// The prefix of the names of functions.
 pub const FUNCTION_PREFIX: &str = "pgai-";
-/// What every log group name of ours begins with: Lambda's own default for functions of ours.
+/// The prefix of the names of log groups: the log groups that Lambda writes to by default.
 pub const LOG_GROUP_PREFIX: &str = "/aws/lambda/pgai-";
 
-/// One installation of the operator, which owns what carries its id. Required, chosen by people, and stable: 1 to 32
+/// One installation of the operator, which owns the resources that carry its id. The id is required, chosen by people, and stable: 1 to 32
 /// lower-case letters, digits and inner hyphens.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InstallationId(String);
@@ -112,27 +112,27 @@ impl InstallationId {
         (TAG_INSTALLATION, &self.0)
     }
 
-    /// The tags say that the resource is this installation's. This one tag decides whose a resource is; the others say
-    /// what it is for, which is known from elsewhere too (a unique name, the service), and are put back when they are lost.
+    /// Whether the tags say that the resource is this installation's. This one tag decides the owner of a resource. The other tags
+    /// name its purpose, which follows from other facts too (a unique name, the service); the operator restores lost ones.
     pub fn owns(&self, tags: &Tags) -> bool {
         tags.get(TAG_INSTALLATION) == Some(&self.0)
     }
 
-    /// On which network a resource of this installation is; `None` for one whose tags do not say, and for anybody else's.
+    /// The network of a resource of this installation; `None` when its tags name no network or another owner.
     pub fn place_of(&self, tags: &Tags) -> Option<(Region, VpcId)> {
         let tag = |key: &str| tags.get(key).filter(|_| self.owns(tags));
         Some((tag(TAG_REGION)?.parse().ok()?, tag(TAG_VPC)?.parse().ok()?))
     }
 
-    /// What to do about a resource that seems to be this installation's and does not carry its tag.
+    /// The remedy for a resource that seems to be this installation's and lacks its tag.
     pub fn how_to_tag(&self) -> String {
         format!("tag it {TAG_INSTALLATION}={self}")
     }
 }
 
-/// Which cluster an operator belongs to: the UID of its namespace `kube-system`, which Kubernetes creates with the cluster and
-/// nobody can create again. Two clusters may be given one installation id by mistake; this tells them apart. An etcd that is
-/// restored keeps its UIDs; a cluster that is built anew has others.
+/// The cluster of an operator: the UID of its namespace `kube-system`, which Kubernetes creates with the cluster, and only once.
+/// The mark distinguishes two clusters that have the same installation id by mistake. An etcd that is restored keeps its UIDs; a
+/// cluster that is built anew has others.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OwnerMark(String);
 
@@ -159,24 +159,24 @@ impl fmt::Display for OwnerMark {
     }
 }
 
-/// What the tags of a security group say of the cluster that it belongs to.
+/// The cluster that the tags of a security group name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Marked {
     /// This cluster's.
     Ours,
-    /// Nothing: an older version created it, or somebody removed the tag.
+    /// No cluster: an older version created the group, or the tag was removed.
     Nobody,
-    /// Another cluster's: the value of the tag, which may be anything that somebody wrote there.
+    /// Another cluster's. The value of the tag may be any text.
     Another(String),
 }
 
 impl OwnerMark {
-    /// The tag that says so.
+    /// The tag of this cluster.
     pub fn tag(&self) -> (&'static str, &str) {
         (TAG_OWNER, &self.0)
     }
 
-    /// What these tags say, seen from the cluster of this mark.
+    /// The cluster that these tags name, seen from the cluster of this mark.
     pub fn on(&self, tags: &Tags) -> Marked {
         match tags.get(TAG_OWNER) {
             None => Marked::Nobody,
@@ -186,7 +186,7 @@ impl OwnerMark {
     }
 }
 
-/// What of these tags a resource lacks, or says otherwise. A `Name` that somebody chose stays.
+/// The wanted tags that a resource lacks or has with another value. A `Name` with another value stays.
 pub fn missing_tags(wanted: &Tags, found: &Tags) -> Tags {
     let as_wanted = |key: &String, value: &String| match found.get(key) {
         Some(_) if key == TAG_NAME => true,
@@ -204,16 +204,21 @@ pub fn role_arn_pattern(installation: &InstallationId, partition: Partition, acc
     format!("arn:{partition}:iam::{account}:role{}*", installation.role_path())
 }
 
-/// SHA-256 in hexadecimal (64 characters) of parts that cannot run into one another.
-fn hash(parts: &[&str]) -> String {
+/// The SHA-256 of parts that cannot run into one another: each goes in after its length.
+fn digest(parts: &[&str]) -> [u8; 32] {
     let mut sha = Sha256::new();
     for part in parts {
         sha.update(part.len().to_be_bytes());
         sha.update(part);
     }
+    sha.finalize().into()
+}
+
+/// [`digest`] as 64 hexadecimal digits.
+fn hash(parts: &[&str]) -> String {
     let hexadecimal =
         |byte: &u8| [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)]));
-    sha.finalize().iter().flat_map(hexadecimal).collect()
+    digest(parts).iter().flat_map(hexadecimal).collect()
 }
 
 #[cfg(test)]

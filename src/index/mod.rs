@@ -46,7 +46,7 @@ impl IndexedApp {
         let app = object.0.as_ref().ok();
         let network = app.and_then(|app| App::network(&app.spec, &settings.region).ok());
         let admission = app.map(|app| Admission::of(app, settings));
-        let may_be_ours = app.is_some_and(|app| app.recorded(&settings.installation).may_be_ours());
+        let may_be_ours = app.is_some_and(|app| app.recorded_owner(&settings.installation).may_be_ours());
         let mut indexed = Self { object, network, admission, uses_network: false };
         indexed.uses_network = may_be_ours && (indexed.is_held() || indexed.is_coming());
         indexed

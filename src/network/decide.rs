@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     api::{
-        DeletionPolicy, PrivateGenAINetwork, Recorded,
+        DeletionPolicy, PrivateGenAINetwork, RecordedOwner,
         condition::{ConditionType, Leg, Reason},
         network::NetworkKey,
     },
@@ -382,7 +382,7 @@ pub fn is_refused(plan: &Plan) -> bool {
 /// The installation is to be recorded on the object before anything more is created for it.
 pub fn is_to_be_recorded(network: &PrivateGenAINetwork, settings: &Settings) -> bool {
     let deleting = network.metadata.deletion_timestamp.is_some();
-    !deleting && is_held(&network.metadata) && network.recorded(&settings.installation) == Recorded::Nothing
+    !deleting && is_held(&network.metadata) && network.recorded_owner(&settings.installation) == RecordedOwner::Nobody
 }
 
 /// Whether the pass is one that ends the network: then it is looked at more closely.

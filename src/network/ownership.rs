@@ -10,7 +10,7 @@
 
 use crate::{
     api::{
-        PrivateGenAINetwork, Recorded,
+        PrivateGenAINetwork, RecordedOwner,
         condition::{ConditionType, Leg, Reason},
         network::NetworkKey,
     },
@@ -106,14 +106,14 @@ impl ForeignMark {
 pub fn refusal_by_objects(network: &PrivateGenAINetwork, key: Option<&NetworkKey>, index: &Index) -> Option<Leg> {
     let ours = &index.settings().installation;
     let name = network.metadata.name.as_deref().unwrap_or_default();
-    let own = network.recorded(ours);
-    if own != Recorded::Nothing {
+    let own = network.recorded_owner(ours);
+    if own != RecordedOwner::Nobody {
         return own.leg(&format!("PrivateGenAINetwork {name}"), ours);
     }
     let key = key?;
     let on_it = || index.apps_on(key).filter_map(IndexedApp::decoded);
     // An app of another installation may have been left there: one app of ours is enough.
-    if on_it().any(|app| app.recorded(ours) == Recorded::Ours) {
+    if on_it().any(|app| app.recorded_owner(ours) == RecordedOwner::Ours) {
         return None;
     }
     on_it().find_map(|app| {
@@ -123,7 +123,7 @@ pub fn refusal_by_objects(network: &PrivateGenAINetwork, key: Option<&NetworkKey
             namespace.unwrap_or_default(),
             app_name.unwrap_or_default()
         );
-        app.recorded(ours).leg(&who, ours)
+        app.recorded_owner(ours).leg(&who, ours)
     })
 }
 
@@ -140,7 +140,7 @@ pub fn refusal_by_aws(key: &NetworkKey, observed: &Observed, index: &Index) -> O
 /// The status of an older version names no installation. An endpoint that this status records tells the installation by its tag.
 fn another_installation(key: &NetworkKey, observed: &Observed, index: &Index) -> Option<Leg> {
     let ours = &index.settings().installation;
-    let mut on_it = index.networks_of(key).filter(|network| network.recorded(ours) == Recorded::Nothing);
+    let mut on_it = index.networks_of(key).filter(|network| network.recorded_owner(ours) == RecordedOwner::Nobody);
     on_it.find_map(|network| {
         let recorded = &network.status.as_ref()?.endpoints;
         let theirs = observed.foreign_endpoints.iter().find_map(|endpoint| {
@@ -148,7 +148,7 @@ fn another_installation(key: &NetworkKey, observed: &Observed, index: &Index) ->
             let is_recorded = recorded.iter().any(|recorded| recorded.vpc_endpoint_id == endpoint.id.as_str());
             is_recorded.then(|| {
                 let evidence = format!("endpoint {}", endpoint.id);
-                id.parse().map_or(Recorded::AnotherUnnamed { evidence }, Recorded::Another)
+                id.parse().map_or(RecordedOwner::AnotherUnnamed { evidence }, RecordedOwner::Another)
             })
         })?;
         let name = network.metadata.name.as_deref().unwrap_or_default();

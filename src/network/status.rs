@@ -8,7 +8,7 @@ use super::{Observed, Service};
 use crate::{
     api::{
         EndpointStatus, InterfaceStatus, PrivateGenAINetworkStatus, SecurityGroupsStatus,
-        condition::{Leg, fold},
+        condition::{Leg, conditions_of},
     },
     aws::{AccountId, Peer, VpcEndpoint},
     identity::{ENDPOINTS_GROUP, FUNCTIONS_GROUP},
@@ -27,7 +27,7 @@ pub fn status(
     now: Timestamp,
 ) -> PrivateGenAINetworkStatus {
     let old: &[Condition] = before.map_or(&[], |status| &status.conditions);
-    let conditions = fold(legs, old, generation, now);
+    let conditions = conditions_of(legs, old, generation, now);
     let Some(observed) = observed else {
         return PrivateGenAINetworkStatus {
             observed_generation: generation,

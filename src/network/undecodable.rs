@@ -8,7 +8,7 @@ use kube::{
 
 use crate::{
     api::{
-        DeletionPolicy, PrivateGenAINetwork, PrivateGenAINetworkSpec, Recorded,
+        DeletionPolicy, PrivateGenAINetwork, PrivateGenAINetworkSpec, RecordedOwner,
         condition::{ConditionType, Leg, Reason},
         network::NetworkKey,
     },
@@ -18,7 +18,7 @@ use crate::{
 /// Why an object that cannot be read is not let go, by what its status says of whose it is.
 pub(super) fn not_ours(stored: &DynamicObject, ctx: &Context) -> Option<Leg> {
     let (name, ours) = (stored.name_any(), &ctx.settings.installation);
-    let recorded = Recorded::of_raw(&stored.data, None, &name, None, ours);
+    let recorded = RecordedOwner::of_raw(&stored.data, None, &name, None, ours);
     recorded.leg(&format!("PrivateGenAINetwork {name}"), ours)
 }
 

@@ -5,7 +5,7 @@ use std::{convert::Infallible, time::Duration};
 use crate::{
     aws::CredentialsState,
     engine::Context,
-    server::{Aws, Readiness},
+    server::{AwsAccess, Readiness},
 };
 
 /// How often STS is asked at most.
@@ -24,17 +24,19 @@ pub(super) async fn run(context: &Context, ready: &Readiness, wake: impl Fn()) -
                     context.snapshots.resync();
                     wake();
                 }
-                ready.aws(Aws::TakesCredentials);
+                ready.set_aws_access(AwsAccess::AcceptsCredentials);
             }
             CredentialsState::Refused(error) => {
                 if changed {
                     tracing::error!(%error, "AWS does not take the operator's credentials");
-                    ready.aws(Aws::RefusesCredentials(error.to_string()));
+                    ready.set_aws_access(AwsAccess::RefusesCredentials(error.to_string()));
                     wake();
                 }
             }
             // An STS that does not answer refuses nothing. Conditions show it; another replica would not do better.
-            CredentialsState::NotAnswered | CredentialsState::NotAsked => ready.aws(Aws::DoesNotAnswer),
+            CredentialsState::NotAnswered | CredentialsState::NotAsked => {
+                ready.set_aws_access(AwsAccess::DoesNotAnswer)
+            }
         }
         tokio::time::sleep(ASK_EVERY).await;
         if now == CredentialsState::Accepted {

@@ -93,7 +93,7 @@ pub async fn run(
     });
     let resync = async {
         both_listed(&apps, &networks).await;
-        ready.listed();
+        ready.set_listed();
         resync::run(&context, &queues).await
     };
     let reconcile_apps = control(

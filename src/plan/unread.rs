@@ -180,10 +180,10 @@ mod tests {
 
     #[test]
     fn a_leg_that_cannot_be_read_holds_for_a_few_observations_and_then_claims_nothing() {
-        use crate::api::condition::fold;
+        use crate::api::condition::conditions_of;
         use k8s_openapi::jiff::Timestamp;
         let kinds = [ConditionType::VpcReady, ConditionType::SecurityGroupsReady, ConditionType::EndpointsReady];
-        let recorded = fold(&kinds.map(|kind| Leg::met(kind, "as it was")), &[], None, Timestamp::UNIX_EPOCH);
+        let recorded = conditions_of(&kinds.map(|kind| Leg::met(kind, "as it was")), &[], None, Timestamp::UNIX_EPOCH);
         let mut plan = Plan { legs: vec![Leg::met(ConditionType::SecurityGroupsReady, "exact")], ..Plan::default() };
         plan.unread(ConditionType::VpcReady, Some(&failed(Failure::Unavailable)));
         plan.unread(ConditionType::EndpointsReady, None);

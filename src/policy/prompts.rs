@@ -1,7 +1,8 @@
-//! What the role of an app may never do, whatever somebody attaches to it: reach prompts and answers from outside the VPC.
+//! The denials of every app's role, which hold whatever else is attached to the role: no access to prompts and answers from
+//! outside the VPC.
 //!
-//! Each action of Bedrock is decided one by one in `tests/reference/prompts.json`, and `tests/role_policy` compares the decision
-//! with AWS's reference and with the statements below, judged by an evaluator that is not ours.
+//! `tests/reference/prompts.json` decides each action of Bedrock individually. `tests/role_policy` compares these decisions with
+//! AWS's reference and with the statements below, judged by an independent evaluator.
 
 use serde_json::{Value, json};
 
@@ -10,8 +11,8 @@ use crate::aws::{Caller, VpcId};
 /// A call of these is authorized on several resources at once, of which some may be asked about without `aws:SourceVpc`.
 const IN_LEGS: [&str; 2] = ["bedrock:ApplyGuardrail", "bedrock:InvokeModel*"];
 
-/// All other actions that read or write prompts, answers, or what becomes part of them, or manage what does. A wildcard covers
-/// no action that is not meant, and takes in what AWS adds to a family.
+/// All other actions that read or write prompts, answers, or their ingredients, or that manage such actions. A wildcard covers
+/// only actions that are meant, and includes future actions of a family.
 const OTHERS: [&str; 26] = [
     "bedrock:*Agent*",
     "bedrock:*AsyncInvoke*",
@@ -41,7 +42,7 @@ const OTHERS: [&str; 26] = [
     "bedrock:Retrieve*",
 ];
 
-/// What is no feature yet: the other engine, and tokens that stand for the role wherever somebody carries them.
+/// Actions of features that do not exist yet: the other engine, and bearer tokens that stand for the role.
 const NEVER: [&str; 2] = ["bedrock-mantle:*", "bedrock:CallWithBearerToken"];
 
 /// The statement of a role about all prompts, by which the VPC is read back.
@@ -100,7 +101,7 @@ pub(super) fn denials(caller: &Caller, vpc: &VpcId) -> [Value; 4] {
     ]
 }
 
-/// The statement that keeps a role from which the app is gone away from all of it.
+/// The statement that denies all of these actions to the role of an app that is gone.
 pub(super) fn nothing() -> Value {
     json!({
         "Sid": "NoModels",

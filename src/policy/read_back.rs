@@ -1,8 +1,8 @@
 //! Models out of documents that AWS shows.
 //!
-//! A document is read back for meaning only where the operator wrote it: by the policy's name, the statement's id, and a
-//! statement that differs from its own in nothing but the models. Whoever wrote something else meant something else: a denial,
-//! a condition, a resource that is not meant. It opens nothing.
+//! A document is read back for its meaning only where the operator wrote it: the name of the policy, the id of the statement, and
+//! everything in the statement except the models are the operator's own. Every other document may have another meaning (a denial,
+//! a condition, another resource), and yields no models.
 
 use std::collections::BTreeSet;
 
@@ -17,8 +17,8 @@ use crate::{
     identity::{AppIdentity, InstallationId, NetworkIdentity, TAG_APP_NAME, TAG_APP_NAMESPACE},
 };
 
-/// On which network a role of an installation is; `None` for anybody else's, and where nothing tells. Its tags tell. Where somebody
-/// removed them, or changed them so that the role's own name contradicts them, its policy does, and nothing else.
+/// The network of a role of an installation; `None` for another owner's role, and for a role without evidence. The tags decide.
+/// Where they are missing, or contradict the role's own name, its policy decides alone.
 pub fn place_of_role(installation: &InstallationId, role: &Role) -> Option<(Region, VpcId)> {
     if !installation.owns(&role.tags) {
         return None;
@@ -29,14 +29,14 @@ pub fn place_of_role(installation: &InstallationId, role: &Role) -> Option<(Regi
     }
 }
 
-/// The app that a role of an installation is of; `None` for anybody else's, and where nothing tells.
+/// The app of a role of an installation; `None` for another owner's role, and for a role without evidence.
 pub fn app_of_role(installation: &InstallationId, role: &Role) -> Option<AppIdentity> {
     let (region, vpc) = place_of_role(installation, role)?;
     named(installation, role, &(region, vpc))
 }
 
-/// The role is of an app on the network: by the name, which is made of the VPC and the region too, or else as
-/// [`place_of_role`] says.
+/// Whether the role belongs to an app on the network: by its name, which depends on the VPC and the region too, or else by
+/// [`place_of_role`].
 pub fn is_role_of(network: &NetworkIdentity, role: &Role) -> bool {
     let NetworkIdentity { installation, region, vpc, .. } = network;
     let here = (region.clone(), vpc.clone());
@@ -47,7 +47,7 @@ pub fn is_role_of(network: &NetworkIdentity, role: &Role) -> bool {
         })
 }
 
-/// The app that the tags of a role name, if it were on this network.
+/// The app that the tags of a role name, placed on this network.
 fn named(installation: &InstallationId, role: &Role, (region, vpc): &(Region, VpcId)) -> Option<AppIdentity> {
     Some(AppIdentity {
         installation: installation.clone(),
@@ -58,12 +58,12 @@ fn named(installation: &InstallationId, role: &Role, (region, vpc): &(Region, Vp
     })
 }
 
-/// Whether the role has the name that the app of its tags has on this network; `None` where the tags name no app.
+/// Whether the role's name is that of its tags' app on this network; `None` where the tags name no app.
 fn is_named_for(installation: &InstallationId, role: &Role, place: &(Region, VpcId)) -> Option<bool> {
     named(installation, role, place).map(|app| app.role_name() == role.name)
 }
 
-/// The region and the VPC that the role's policy names, as the operator wrote it.
+/// The region and the VPC in the role's policy, where the operator wrote that policy.
 fn written_place(role: &Role) -> Option<(Region, VpcId)> {
     let statements = statements(role.inline_policies.get(POLICY_NAME)?);
     let statement = |sid: &str| only(statements.iter().filter(|statement| statement["Sid"] == sid));
@@ -85,8 +85,8 @@ pub fn models_of_role(role: &Role, region: &Region) -> BTreeSet<ModelId> {
         .unwrap_or_default()
 }
 
-/// The models that an endpoint in a region lets through, where it lets through what the operator itself wrote and nothing
-/// else. The principals are kept as they are found: who they are decides about no model.
+/// The models that an endpoint in a region lets through, where its policy is the operator's own. Its principals may be any: they
+/// do not affect the models.
 pub fn models_of_endpoint(policy: &PolicyDocument, region: &Region) -> BTreeSet<ModelId> {
     let statements = statements(policy);
     only(statements.iter())
@@ -108,13 +108,13 @@ fn statements(policy: &PolicyDocument) -> Vec<Value> {
     }
 }
 
-/// The one that there is; two that claim to be the same are nobody's.
+/// The only element; `None` when several claim to be the same.
 fn only<'a>(mut found: impl Iterator<Item = &'a Value>) -> Option<&'a Value> {
     let first = found.next()?;
     found.next().is_none().then_some(first)
 }
 
-/// The models that `found` names, if it is what `written` makes of them.
+/// The models that `found` names, if `written` makes `found` of them.
 fn models(found: &Value, region: &Region, written: impl Fn(&BTreeSet<ModelId>) -> Value) -> Option<BTreeSet<ModelId>> {
     let prefix = ModelId::arn_prefix(region);
     let named = found["Resource"].as_array()?.iter();
@@ -158,17 +158,17 @@ mod tests {
         execution_policy(&fixtures::app(), &fixtures::caller(), &nova())
     }
 
-    /// The same document with the statement of that id changed.
+    /// The document with the statement of that id changed.
     fn changed(policy: &PolicyDocument, sid: &str, change: &dyn Fn(&mut Value)) -> PolicyDocument {
         let mut statements = super::statements(policy);
         change(statements.iter_mut().find(|statement| statement["Sid"] == sid).expect("the statement"));
         PolicyDocument::new(&document(&statements))
     }
 
-    /// What somebody may do to a statement, and how that is called.
+    /// A change of a statement, with its name.
     type Change = (&'static str, Box<dyn Fn(&mut Value)>);
 
-    /// Each makes another statement of it.
+    /// Changes that each give a statement another meaning.
     fn changes() -> Vec<Change> {
         let other = "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-3-haiku-20240307-v1:0";
         vec![
@@ -291,7 +291,7 @@ mod tests {
             (app.to_vec(), retired(), true),
             (place.to_vec(), ours(), true),
             (vec![TAG_VPC], ours(), true),
-            // The name tells a network that is compared, and none by itself.
+            // The name confirms a given network, but yields none.
             (place.to_vec(), retired(), false),
             ([app, place].concat(), ours(), true),
         ] {

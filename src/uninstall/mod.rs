@@ -21,7 +21,7 @@ pub use teardown::{Cluster, teardown};
 use objects::counted;
 
 use crate::{
-    api::{DeletionPolicy, PrivateGenAIApp, PrivateGenAINetwork, Recorded, network::NetworkKey},
+    api::{DeletionPolicy, PrivateGenAIApp, PrivateGenAINetwork, RecordedOwner, network::NetworkKey},
     aws::{AccountId, AwsError, Region},
     engine::{self, UnknownOwner, in_words, is_held},
     identity::{InstallationId, OwnerMark},
@@ -208,6 +208,6 @@ fn facts(kind: Kind, object: &DynamicObject, home: Option<&Region>, ours: &Insta
         finalizers: object.finalizers().to_vec(),
         account: account.or_else(|| accounts.into_iter().find_map(of_arn)),
         network,
-        recorded: Recorded::of_raw(&object.data, object.namespace().as_deref(), &object.name_any(), home, ours),
+        recorded: RecordedOwner::of_raw(&object.data, object.namespace().as_deref(), &object.name_any(), home, ours),
     }
 }

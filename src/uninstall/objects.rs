@@ -7,7 +7,7 @@ use std::{
 
 use super::Failure;
 use crate::{
-    api::{Recorded, network::NetworkKey},
+    api::{RecordedOwner, network::NetworkKey},
     aws::{AccountId, Region},
     identity::{AppIdentity, InstallationId},
     plan::listed,
@@ -48,7 +48,7 @@ pub struct ObjectFacts {
     /// The network that it is, or is on; `None` where that cannot be read.
     pub network: Option<NetworkKey>,
     /// The installation that its status names.
-    pub recorded: Recorded,
+    pub recorded: RecordedOwner,
 }
 
 impl fmt::Display for ObjectFacts {
@@ -65,7 +65,7 @@ impl ObjectFacts {
     /// The region in which the object may have resources. `None` for an object for which nothing was ever created: its author can name
     /// any region, also one that does not exist.
     pub fn region(&self) -> Option<&Region> {
-        let has_record = self.recorded != Recorded::Nothing || self.account.is_some();
+        let has_record = self.recorded != RecordedOwner::Nobody || self.account.is_some();
         self.network.as_ref().filter(|_| self.held || has_record).map(|network| &network.region)
     }
 
@@ -85,9 +85,9 @@ pub fn of_this_installation(objects: &[ObjectFacts], ours: &InstallationId) -> R
     let theirs: BTreeMap<&ObjectFacts, String> = objects
         .iter()
         .filter_map(|object| match &object.recorded {
-            Recorded::Ours | Recorded::Nothing => None,
-            Recorded::Another(id) => Some((object, format!("installation {id}"))),
-            Recorded::AnotherUnnamed { evidence } => Some((object, evidence.clone())),
+            RecordedOwner::Ours | RecordedOwner::Nobody => None,
+            RecordedOwner::Another(id) => Some((object, format!("installation {id}"))),
+            RecordedOwner::AnotherUnnamed { evidence } => Some((object, evidence.clone())),
         })
         .collect();
     if theirs.is_empty() {
@@ -146,7 +146,7 @@ mod tests {
             finalizers: Vec::new(),
             account: None,
             network: None,
-            recorded: Recorded::Nothing,
+            recorded: RecordedOwner::Nobody,
         }
     }
 

@@ -21,7 +21,7 @@ use super::{
     },
 };
 use crate::{
-    api::{PrivateGenAIApp, PrivateGenAINetwork, Recorded, condition::Message},
+    api::{PrivateGenAIApp, PrivateGenAINetwork, RecordedOwner, condition::Message},
     aws::Aws,
     engine::{Error, raw, remove_finalizer},
     identity::{OwnerMark, TAG_OWNER},
@@ -81,7 +81,7 @@ pub async fn teardown(
     }
     teardown.check_marks(&found)?;
     // Objects that name no installation do not disprove a typing error. Resources of other installations in AWS do.
-    let says_nothing = |object: &ObjectFacts| object.recorded == Recorded::Nothing;
+    let says_nothing = |object: &ObjectFacts| object.recorded == RecordedOwner::Nobody;
     if !objects.is_empty() && objects.iter().all(says_nothing) && plan.units.is_empty() && found.roles.is_empty() {
         let others = teardown.sweep.other_installations().await.map_err(Failure::Look)?;
         if !others.is_empty() {

@@ -4,7 +4,7 @@ use super::{subject::is_public, *};
 use crate::{
     api::{
         EndpointStatus,
-        condition::{ConditionType, Reason, fold},
+        condition::{ConditionType, Reason, conditions_of},
     },
     app::fixtures::{identity, network_status, recorded},
     aws::{Answer, AwsError, Evidence, Failure, FunctionError, Invocation, ProbeError},
@@ -240,7 +240,7 @@ fn whatever_fails_is_probed_a_few_times_an_hour_and_a_few_dozen_at_most() {
 fn what_is_on_record_holds_for_the_same_function_and_endpoint_and_for_nothing_else() {
     type Case = (&'static str, fn(&mut PrivateGenAIAppStatus));
     let status = |legs: &[Leg]| PrivateGenAIAppStatus {
-        conditions: fold(legs, &[], Some(1), Timestamp::UNIX_EPOCH),
+        conditions: conditions_of(legs, &[], Some(1), Timestamp::UNIX_EPOCH),
         endpoints: endpoints(true),
         function: Some(recorded()),
         ..PrivateGenAIAppStatus::default()

@@ -14,7 +14,7 @@ use self::decide::{DeletionPass, is_young_and_unseen, places, too_young};
 use super::{AppDeletion, Probes, controller::retry_on_request, decide::not_ours, report::Report};
 use crate::{
     api::{
-        AppName, DeletionPolicy, ObjectName, PrivateGenAIApp, Recorded,
+        AppName, DeletionPolicy, ObjectName, PrivateGenAIApp, RecordedOwner,
         condition::{ConditionType, Leg, LegState, Reason},
     },
     aws::{AwsError, MaxAge},
@@ -172,7 +172,7 @@ async fn departing(
     let stored = stored::<PrivateGenAIApp>(&ctx.client, meta).await?;
     Ok(stored.map(|stored| {
         let (namespace, name) = (stored.namespace().unwrap_or_default(), stored.name_any());
-        let recorded = Recorded::of_raw(&stored.data, Some(&namespace), &name, Some(home), ours);
+        let recorded = RecordedOwner::of_raw(&stored.data, Some(&namespace), &name, Some(home), ours);
         let leg = recorded.leg(&format!("PrivateGenAIApp {namespace}/{name}"), ours);
         (AppDeletion::of_raw(&stored.data, home), leg)
     }))

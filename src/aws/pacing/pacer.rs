@@ -1,4 +1,4 @@
-//! Where calls wait for their tokens.
+//! The place where calls wait for their tokens.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +18,7 @@ pub struct Held {
     pub service: &'static str,
     /// The operation, as AWS's API reference names it.
     pub operation: &'static str,
-    /// How long it waits; `None` when it is not made.
+    /// The wait; `None` when the call is not made.
     pub wait: Option<Duration>,
 }
 
@@ -34,16 +34,16 @@ pub struct Pacer {
 }
 
 impl Pacer {
-    /// Full buckets, with that share of what AWS publishes.
+    /// A pacer with full buckets, at this share of the published rates.
     pub fn new(share: Share, on_hold: OnHold) -> Self {
         Self { started: Instant::now(), buckets: Mutex::default(), share, on_hold }
     }
 
-    /// Waits until a call may be made, for at most [`LONGEST_HOLD`]. Calls of a family go in the order in which they asked,
-    /// whoever they are for.
+    /// Waits until a call may be made, for at most [`LONGEST_HOLD`]. Calls of a family go in the order of asking, whoever their
+    /// caller is.
     ///
     /// # Errors
-    /// [`Failure::Throttled`] when it would take longer: then the call is not to be made.
+    /// [`Failure::Throttled`] when the wait would be longer: then the caller must not make the call.
     pub async fn turn(&self, region: &Region, service: &'static str, operation: &'static str) -> Result<(), AwsError> {
         let take = |bucket: &mut Bucket, now| bucket.take(now, LONGEST_HOLD);
         match self.with_bucket(region, service, operation, take) {
@@ -55,7 +55,7 @@ impl Pacer {
             }
             Some(Err(_)) => {
                 (self.on_hold)(Held { service, operation, wait: None });
-                // How long it would be is left out: the message is in a status, which must not change each time.
+                // The message leaves out the wait: it goes into a status, which must not change at each attempt.
                 Err(AwsError {
                     service,
                     operation,
@@ -77,11 +77,11 @@ impl Pacer {
         buckets.retain(|(region, _), _| region.as_ref().is_none_or(|region| used.contains(region)));
     }
 
-    /// Learns from the end of a call that was made: `None` when it succeeded.
+    /// Learns from the end of a call; `failure` is `None` when the call succeeded.
     pub fn ended(&self, region: &Region, service: &'static str, operation: &'static str, failure: Option<Failure>) {
         self.with_bucket(region, service, operation, |bucket, now| match failure {
             Some(Failure::Throttled) => bucket.throttled(now),
-            // Nobody says that AWS took the call.
+            // These answers do not show whether AWS accepted the call.
             Some(Failure::Unavailable | Failure::Malformed | Failure::Credentials) => {}
             None
             | Some(
@@ -120,7 +120,7 @@ impl Pacer {
 }
 
 impl Default for Pacer {
-    /// A pacer that takes all that AWS publishes, and tells nobody.
+    /// A pacer that takes the whole published rates and reports no held call.
     fn default() -> Self {
         Self::new(Share::ALL, Arc::new(|_| ()))
     }

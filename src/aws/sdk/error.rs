@@ -14,10 +14,10 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::aws::{AwsError, ENCODED, Failure};
 
-/// So much of the causes is in a condition; where there are more, the log has all of them. The chain of credentials names each of its links.
+/// The longest text of causes in a condition; the log has all of them. The chain of credentials names each of its links.
 const CAUSES_MAX: usize = 300;
 
-/// What an SDK error means.
+/// The meaning of an SDK error.
 ///
 /// The message is built from the errors' `Display` only: their `Debug` holds whole answers.
 pub(super) fn from_sdk<E: Error + ProvideErrorMetadata + 'static>(
@@ -62,7 +62,7 @@ pub(super) fn answered(
     request_id: Option<&str>,
 ) -> AwsError {
     if let Some(encoded) = message.and_then(encoded) {
-        // Another one each time, and long: no condition has it.
+        // The blob is long and differs each time: no condition shows it.
         tracing::warn!(
             service,
             operation,
@@ -81,7 +81,7 @@ pub(super) fn answered(
     }
 }
 
-/// AWS's words. Of the blob that EC2 appends to a refusal, which is another one each time, only that there was one.
+/// AWS's words, for a condition. The blob that EC2 appends to a refusal differs each time: an ellipsis stands for it.
 fn shown_message(message: &str) -> String {
     let (words, encoded) = message.split_once(ENCODED).unwrap_or((message, ""));
     let shown: String = without_times(words.trim_end()).chars().take(1_000).collect();
@@ -93,8 +93,8 @@ fn encoded(message: &str) -> Option<&str> {
     message.split_once(ENCODED).map(|(_, encoded)| encoded.trim_start_matches([':', ' ']).trim_end())
 }
 
-/// Without the moment at which a clock was looked at, which is another one at each attempt: a token or a certificate has
-/// expired, or a signature has, by seconds since 1970 (`1700000000`, `12 seconds ago`) or as `20231114T221320Z`.
+/// The text without times, which differ at each attempt. Messages about an expired token, certificate or signature carry them as
+/// seconds since 1970 (`1700000000`), as `12 seconds ago`, or as `20231114T221320Z`.
 fn without_times(text: &str) -> String {
     fn core(word: &str) -> &str {
         word.trim_matches(|c: char| !c.is_ascii_alphanumeric())
@@ -110,7 +110,7 @@ fn without_times(text: &str) -> String {
     without.collect::<Vec<_>>().join(" ")
 }
 
-/// A moment as signatures have it: `20231114T221320Z`.
+/// Whether the text is a time as signatures have it: `20231114T221320Z`.
 fn is_basic_iso_8601(text: &str) -> bool {
     text.len() == 16
         && text.bytes().enumerate().all(|(n, byte)| match n {
@@ -120,12 +120,12 @@ fn is_basic_iso_8601(text: &str) -> bool {
         })
 }
 
-/// The call could not be made as it was asked for.
+/// An error for a call that could not be built.
 pub(super) fn invalid(service: &'static str, operation: &'static str, why: &dyn Display) -> AwsError {
     AwsError { service, operation, failure: Failure::Invalid, code: None, message: why.to_string(), request_id: None }
 }
 
-/// No answer, or none that can be read: whatever was asked for may be done or not.
+/// An error for a missing or unreadable answer: the call may have had its effect or not.
 fn unanswered<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Failure {
     if let Some(credentials) = sources(error).find(|source| source.is::<CredentialsError>()) {
         return without_credentials(credentials);
@@ -136,8 +136,7 @@ fn unanswered<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Failure 
     }
 }
 
-/// Whoever hands out credentials may be out of reach or unwell for a while; anything else is wrong until somebody sets it
-/// right.
+/// A source of credentials may be unreachable or unwell for a while. Every other cause needs a person to correct it.
 fn without_credentials(error: &(dyn Error + 'static)) -> Failure {
     let timed_out = matches!(error.downcast_ref(), Some(CredentialsError::ProviderTimedOut(_)));
     let passes = |source: &(dyn Error + 'static)| {
@@ -149,7 +148,7 @@ fn without_credentials(error: &(dyn Error + 'static)) -> Failure {
     if timed_out || sources(error).any(passes) { Failure::Unavailable } else { Failure::Credentials }
 }
 
-/// STS was asked for credentials, and says that it, or the identity provider that it asks in turn, cannot serve now.
+/// Whether STS, asked for credentials, reports that it or its identity provider cannot serve now.
 fn is_unwell<E: Error + ProvideErrorMetadata + 'static>(error: &(dyn Error + 'static)) -> bool {
     let Some(SdkError::ServiceError(refused)) = error.downcast_ref::<SdkError<E, HttpResponse>>() else {
         return false;
@@ -160,8 +159,8 @@ fn is_unwell<E: Error + ProvideErrorMetadata + 'static>(error: &(dyn Error + 'st
     code == "IDPCommunicationError" || matches!(failure, Failure::Throttled | Failure::Unavailable)
 }
 
-/// The agent of EKS Pod Identity was asked for credentials, and says that it cannot serve now. The SDK keeps of its answer
-/// nothing but the status, and that in words.
+/// Whether the agent of EKS Pod Identity, asked for credentials, reports that it cannot serve now. The SDK keeps only the status
+/// of that answer, in words.
 fn agent_is_unwell(text: &str) -> bool {
     let status = text.strip_prefix("Non-success status from HTTP credential provider: StatusCode(");
     status.is_some_and(|status| status.starts_with('5') || status.starts_with("429"))
@@ -171,18 +170,18 @@ fn sources<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dy
     iter::successors(Some(error), |&error| error.source())
 }
 
-/// A member of an answer is missing, or is not what it must be.
+/// A member of an answer is missing or malformed.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct Malformed(String);
 
 impl Malformed {
-    /// This member is missing.
+    /// The error about a missing member.
     pub(super) fn missing(member: &str) -> Self {
         Self(format!("the answer lacks {member}"))
     }
 
-    /// This member is not what it must be.
+    /// The error about a malformed member.
     pub(super) fn wrong(member: &str, why: &dyn Display) -> Self {
         Self(format!("the answer's {member} cannot be read: {why}"))
     }
@@ -198,12 +197,12 @@ pub(super) fn needed<T>(value: Option<T>, member: &str) -> Result<T, Malformed> 
     value.ok_or_else(|| Malformed::missing(member))
 }
 
-/// A member that must be there and be what it should.
+/// Parses a required member.
 pub(super) fn parsed<T: FromStr<Err: Display>>(value: Option<&str>, member: &str) -> Result<T, Malformed> {
     needed(value, member)?.parse().map_err(|error: T::Err| Malformed::wrong(member, &error))
 }
 
-/// Members of a list that must each be what they should.
+/// Parses each member of a list.
 pub(super) fn all_parsed<T: FromStr<Err: Display>, C: FromIterator<T>>(
     values: &[String],
     member: &str,

@@ -1,9 +1,9 @@
 //! The installation's roles, all at once where IAM lets the operator, else one by one.
 //!
-//! `GetAccountAuthorizationDetails` gives every role with its policies and tags, a thousand a page, and shows all the
-//! account's permissions with them: some accounts do not allow it. Then the roles are listed by their path, and what a
-//! listing does not show is read role by role: of roles that are new or were written to, and of a few others in turn at each
-//! resync. So the cost of a resync does not follow the number of apps, and what somebody changes is found in turn.
+//! `GetAccountAuthorizationDetails` gives every role with its policies and tags, a thousand a page. The call shows all the
+//! account's permissions, so some accounts deny it. Then the operator lists the roles by their path, and reads role by role the
+//! details that a listing lacks: for roles that are new or were written to, and for a few others in turn at each resync. So the
+//! cost of a resync is independent of the number of apps, and foreign changes are found in turn.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -19,16 +19,16 @@ use crate::{
     rotation::next_in_rotation,
 };
 
-/// How long a denial is taken for granted.
+/// The time for which the operator relies on a denial.
 const DENIED_FOR: Duration = Duration::from_hours(1);
 
-/// IAM is consistent eventually: only so long after a write is its answer taken for good.
+/// The time after a write from which IAM's answer is final: IAM is consistent eventually.
 const SETTLED_AFTER: Duration = Duration::from_mins(1);
 
-/// How many roles are read in turn at each resync. Each is four calls.
+/// The number of roles that are read in turn at each resync. Each takes four calls.
 const IN_TURN: usize = 5;
 
-/// How many roles are read at the same time.
+/// The number of roles that are read at the same time.
 const AT_ONCE: usize = 4;
 
 /// Reads roles by the way that is open.
@@ -40,17 +40,17 @@ struct State {
     /// When IAM last denied to show all roles at once.
     denied: Option<Instant>,
     known: BTreeMap<RoleName, Known>,
-    /// What may have changed since it was read.
+    /// Roles that may have changed since they were read.
     stale: BTreeSet<RoleName>,
-    /// When a role was last written to: what is read soon after may be older than the write, and is read once more.
+    /// The time of the last write to a role. An answer soon after it may be older than the write, so the role is read once more.
     written: BTreeMap<RoleName, Instant>,
     /// A resync has come since roles were last read in turn.
     turn: bool,
-    /// Whose turn it was last.
+    /// The role that was last read in turn.
     last: Option<RoleName>,
 }
 
-/// A role as it was read, and how it was listed then.
+/// A role as last read, with its listing at that time.
 struct Known {
     listing: RoleListing,
     role: Role,
@@ -104,14 +104,14 @@ impl RoleReader {
         Ok(state.known.iter().map(|(name, known)| (name.clone(), known.role.clone())).collect())
     }
 
-    /// What IAM's answers may no longer show of a role; `false` where all roles are read at once anyway.
+    /// Marks a role whose known details may be out of date; `false` where all roles are read at once anyway.
     pub(super) fn mark_stale(&self, name: &RoleName) -> bool {
         let mut state = self.lock();
         state.stale.insert(name.clone());
         state.denied.is_some()
     }
 
-    /// A write to a role: it is to be read now, and again when IAM is sure to show what was written.
+    /// Records a write to a role: the role is read now, and again when IAM is sure to show the write.
     pub(super) fn wrote(&self, name: &RoleName) {
         let mut state = self.lock();
         state.stale.insert(name.clone());
@@ -127,8 +127,7 @@ impl RoleReader {
         self.lock().denied.is_none_or(|denied| denied.elapsed() >= DENIED_FOR)
     }
 
-    /// The roles to read, of those that are listed. From here on they are not stale: a role that is marked stale while it is read
-    /// is read again.
+    /// The listed roles to read. They lose their stale mark here: a role that is marked during its read is read again.
     fn wanted(&self, listed: &BTreeMap<RoleName, RoleListing>) -> BTreeSet<RoleName> {
         let mut state = self.lock();
         let State { known, stale, written, turn, last, .. } = &mut *state;
@@ -156,7 +155,7 @@ impl RoleReader {
         let mut state = self.lock();
         match role {
             Some(role) => drop(state.known.insert(listing.name.clone(), Known { listing, role })),
-            // It went after it was listed.
+            // The role was deleted after the listing.
             None => drop(state.known.remove(&listing.name)),
         }
     }

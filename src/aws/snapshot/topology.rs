@@ -1,9 +1,9 @@
-//! What VPCs look like: in parts that are read, kept and fail each for itself.
+//! The shape of VPCs, in parts that are read, kept and fail independently.
 //!
-//! A network says that its VPC carries a private path. That rests on the pages of VPCs, subnets and route tables, which
-//! are read at every resync for all covered VPCs together, and on the DNS attributes, which EC2 tells by two calls for each
-//! VPC: those are read in turn, so that none is older than [`DNS_WITHIN`] resyncs. What AWS offers in a region is no
-//! claim about a VPC, and has a slower clock.
+//! A network claims that its VPC carries a private path. The claim rests on two sources. The pages of VPCs, subnets and route
+//! tables are read at every resync for all covered VPCs together. The DNS attributes take two EC2 calls for each VPC: they are
+//! read in turn, none less often than every [`DNS_WITHIN`] resyncs. The endpoint services of a region are no claim about a VPC,
+//! and are read more rarely.
 
 use std::{
     cmp::Reverse,
@@ -20,30 +20,30 @@ use crate::aws::{
     Aws, AwsError, Credentials, EndpointService, Region, RouteTable, Subnet, Vpc, VpcDns, VpcId, VpcListing,
 };
 
-/// How old the answer may be that says which endpoint services a region offers, and in which zones.
+/// The greatest age of the answer about the endpoint services of a region and their zones.
 const SERVICES_MAX_AGE: Duration = Duration::from_mins(30);
 
 /// The DNS attributes of a VPC are read again within so many resyncs.
 const DNS_WITHIN: usize = 6;
 
-/// The DNS attributes of at least so many VPCs are read again at each resync, where there are as many.
+/// The least number of VPCs whose DNS attributes are read again at each resync.
 const DNS_AT_LEAST: usize = 5;
 
-/// The shape of VPCs and what endpoint services are on offer.
+/// The shape of VPCs, and the endpoint services on offer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Topology {
-    /// VPCs by id; one that is missing does not exist.
+    /// VPCs by id; a missing one does not exist.
     pub vpcs: BTreeMap<VpcId, Vpc>,
     /// All their subnets.
     pub subnets: Vec<Subnet>,
     /// All their route tables.
     pub route_tables: Vec<RouteTable>,
-    /// Endpoint services by name; one that is missing is not offered.
+    /// Endpoint services by name; a missing one is not offered.
     pub services: BTreeMap<String, EndpointService>,
 }
 
 impl Topology {
-    /// What concerns one VPC.
+    /// The part of the topology that concerns one VPC.
     #[must_use]
     pub fn of(&self, vpc: &VpcId) -> Self {
         Self {
@@ -78,9 +78,9 @@ pub(super) struct TopologyTables {
 
 /// The DNS attributes of one VPC.
 struct Dns {
-    /// `None` inside of it where EC2 does not know the VPC.
+    /// The inner `None` means that EC2 does not know the VPC.
     table: Arc<Table<Option<VpcDns>>>,
-    /// For how many resyncs they have not been read anew.
+    /// The number of resyncs since the attributes were last read.
     resyncs: usize,
 }
 
@@ -96,7 +96,7 @@ impl TopologyTables {
         }
     }
 
-    /// Another VPC is covered: the pages lack it.
+    /// Invalidates the pages, which lack a VPC that is covered from now on.
     pub(super) fn invalidate_pages(&self) {
         self.vpcs.invalidate();
         self.subnets.invalidate();
@@ -108,7 +108,7 @@ impl TopologyTables {
         self.dns().remove(vpc);
     }
 
-    /// The pages are read anew from now on, and the DNS attributes of those VPCs whose turn it is.
+    /// Invalidates the pages, and the DNS attributes of the VPCs whose turn it is.
     pub(super) fn resync(&self) {
         self.invalidate_pages();
         let mut dns = self.dns();
@@ -152,7 +152,7 @@ impl TopologyTables {
         futures::join!(vpcs, subnets, route_tables, self.services.forget_error());
     }
 
-    /// How old the last good answer of each table is; of the DNS attributes, the oldest.
+    /// The age of the last good answer of each table; of the DNS attributes, the greatest age.
     pub(super) fn ages(&self) -> [(&'static str, Option<Duration>); 5] {
         [
             ("vpcs", self.vpcs.age()),
@@ -184,7 +184,7 @@ impl TopologyTables {
         restore_if_any(&self.services, services, aged);
     }
 
-    /// A VPC with its DNS attributes; `None` when there is no such VPC.
+    /// A VPC with its DNS attributes; `None` when the VPC does not exist.
     pub(super) async fn vpc(
         &self,
         (aws, region): (&dyn Aws, &Region),
@@ -249,8 +249,8 @@ impl TopologyTables {
     }
 }
 
-/// Whose DNS attributes are read anew, given for how many resyncs they were not: those at the bound, and as many of the
-/// oldest as keep the others from coming to it all at once.
+/// The VPCs whose DNS attributes are due, by the number of resyncs since each was last read: those at the bound, and enough of
+/// the oldest to keep the others from reaching the bound all at once.
 fn due(resyncs: &BTreeMap<VpcId, usize>) -> BTreeSet<VpcId> {
     let in_turn = resyncs.len().div_ceil(DNS_WITHIN).max(DNS_AT_LEAST);
     let mut oldest: Vec<(&VpcId, usize)> = resyncs.iter().map(|(vpc, resyncs)| (vpc, *resyncs)).collect();
@@ -267,13 +267,13 @@ mod tests {
         format!("vpc-{number:08x}").parse().expect("a VPC")
     }
 
-    /// The resyncs that pass between two looks at the DNS attributes of a VPC are at most these, whoever comes and goes.
+    /// The number of resyncs between two reads of a VPC's DNS attributes keeps its bound while VPCs come and go.
     #[test]
     fn no_vpc_s_dns_attributes_are_older_than_six_resyncs_whoever_comes_and_goes() {
         for (start, end) in [(1, 1), (4, 4), (5, 5), (29, 29), (31, 31), (200, 200), (60, 30), (200, 7), (3, 90)] {
             let mut ages: BTreeMap<VpcId, usize> = (0..start).map(|number| (vpc(number), 0)).collect();
             for resync in 0..40 {
-                // Those who had their turn go first, which leaves the oldest; newcomers were read when they came.
+                // The VPCs that were just read go, and the oldest remain; new VPCs were read on arrival.
                 if resync == 5 {
                     let mut youngest: Vec<_> = ages.iter().map(|(vpc, age)| (*age, vpc.clone())).collect();
                     youngest.sort();

@@ -2,13 +2,13 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::*;
 use crate::{
-    api::condition::{Leg, fold},
+    api::condition::{Leg, conditions_of},
     aws::{BeforeRepair, IamWrite},
     engine::drift::repairs,
 };
 
 fn shown(leg: Leg) -> Vec<Condition> {
-    fold(&[leg], &[], Some(1), Timestamp::UNIX_EPOCH)
+    conditions_of(&[leg], &[], Some(1), Timestamp::UNIX_EPOCH)
 }
 
 fn ready() -> Vec<Condition> {
@@ -44,7 +44,7 @@ fn an_event_tells_that_an_object_is_ready_or_needs_somebody_never_that_it_waits(
     assert_eq!(told(&refused(Reason::AccessDenied), &pending()), None);
     let overdue = || {
         let later = Timestamp::UNIX_EPOCH + std::time::Duration::from_hours(1);
-        fold(
+        conditions_of(
             &[Leg::progressing(ConditionType::FunctionReady, Reason::FunctionPending, "AWS is at work")],
             &pending(),
             Some(1),

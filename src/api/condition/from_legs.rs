@@ -19,7 +19,7 @@ use super::{ConditionType, Leg, LegState, Message, Reason, Wait, WaitState, Wait
 ///   give the same conditions, and no status is written for an attempt that failed like the one before.
 /// - The message about a wait ends with the time since when its reason holds, which outlives the operator there.
 /// - A wait that is longer than its [bound](Wait) needs somebody: the object is `Stalled`.
-pub fn fold(legs: &[Leg], before: &[Condition], generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
+pub fn conditions_of(legs: &[Leg], before: &[Condition], generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
     let legs = assess(legs, before, generation, now);
     let worst = legs.iter().find(|leg| leg.needs_somebody()).or_else(|| legs.iter().find(|leg| leg.is_unmet()));
     let ready = match worst {

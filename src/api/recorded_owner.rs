@@ -16,7 +16,7 @@ use crate::{
 
 /// Whose the resources of an object are, as its status says, seen from one installation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Recorded {
+pub enum RecordedOwner {
     /// This installation's.
     Ours,
     /// Another installation's.
@@ -27,11 +27,11 @@ pub enum Recorded {
         evidence: String,
     },
     /// The status says nothing: whoever comes first may work for the object.
-    Nothing,
+    Nobody,
 }
 
 /// The parts of a status that tell whose it is.
-struct Says<'a> {
+struct StatusOwner<'a> {
     installation_id: Option<&'a str>,
     role_arn: Option<&'a str>,
     function: Option<&'a str>,
@@ -40,15 +40,15 @@ struct Says<'a> {
     name: &'a str,
 }
 
-impl Recorded {
+impl RecordedOwner {
     /// What the status of an app says to the installation `ours`.
     pub fn of_app(status: Option<&PrivateGenAIAppStatus>, namespace: &str, name: &str, ours: &InstallationId) -> Self {
-        let Some(status) = status else { return Self::Nothing };
+        let Some(status) = status else { return Self::Nobody };
         let place = status.network.as_ref().and_then(|network| {
             Some(NetworkKey { region: network.region.parse().ok()?, vpc: network.vpc_id.parse().ok()? })
         });
         Self::of(
-            &Says {
+            &StatusOwner {
                 installation_id: status.installation_id.as_deref(),
                 role_arn: status.execution_role.as_ref().map(|role| role.arn.as_str()),
                 function: status.function.as_ref().map(|function| function.name.as_str()),
@@ -65,7 +65,7 @@ impl Recorded {
     pub fn of_network(status: Option<&PrivateGenAINetworkStatus>, ours: &InstallationId) -> Self {
         let installation_id = status.and_then(|status| status.installation_id.as_deref());
         let nothing_else =
-            Says { installation_id, role_arn: None, function: None, place: None, namespace: "", name: "" };
+            StatusOwner { installation_id, role_arn: None, function: None, place: None, namespace: "", name: "" };
         Self::of(&nothing_else, ours)
     }
 
@@ -81,7 +81,7 @@ impl Recorded {
         let status = &object["status"];
         let place = |network: &Value| NetworkKey::of_raw(network, home);
         Self::of(
-            &Says {
+            &StatusOwner {
                 installation_id: status["installationId"].as_str(),
                 role_arn: status["executionRole"]["arn"].as_str(),
                 function: status["function"]["name"].as_str(),
@@ -95,7 +95,7 @@ impl Recorded {
 
     /// The id counts where it is recorded. Versions before it recorded the role, whose path has the id in it, and the function,
     /// whose name is made with the id.
-    fn of(says: &Says<'_>, ours: &InstallationId) -> Self {
+    fn of(says: &StatusOwner<'_>, ours: &InstallationId) -> Self {
         let named = |id: InstallationId| if id == *ours { Self::Ours } else { Self::Another(id) };
         if let Some(id) = says.installation_id {
             let unnamed = |_| Self::AnotherUnnamed { evidence: format!("installation id {id:?}") };
@@ -105,7 +105,7 @@ impl Recorded {
             return named(id);
         }
         let (Some(function), Some(NetworkKey { region, vpc })) = (says.function, says.place.clone()) else {
-            return Self::Nothing;
+            return Self::Nobody;
         };
         let (installation, namespace, name) = (ours.clone(), says.namespace.to_owned(), says.name.to_owned());
         let expected = AppIdentity { installation, region, vpc, namespace, name }.function_name();
@@ -119,7 +119,7 @@ impl Recorded {
     /// Nothing contradicts that the installation works for the object.
     pub fn may_be_ours(&self) -> bool {
         match self {
-            Self::Ours | Self::Nothing => true,
+            Self::Ours | Self::Nobody => true,
             Self::Another(_) | Self::AnotherUnnamed { .. } => false,
         }
     }
@@ -136,7 +136,7 @@ impl Recorded {
     /// object. `None` where it may work for the object.
     pub fn refusal(&self, ours: &InstallationId) -> Option<String> {
         let (theirs, id) = match self {
-            Self::Ours | Self::Nothing => return None,
+            Self::Ours | Self::Nobody => return None,
             Self::Another(id) => (format!("belongs to installation {id}"), format!("id {id}")),
             Self::AnotherUnnamed { evidence } => (
                 format!("belongs to another installation ({evidence} is not of installation {ours})"),
@@ -153,15 +153,15 @@ impl Recorded {
 
 impl PrivateGenAIApp {
     /// Whose the app's resources are, as its status says to the installation `ours`.
-    pub fn recorded(&self, ours: &InstallationId) -> Recorded {
-        Recorded::of_app(self.status.as_ref(), &self.namespace().unwrap_or_default(), &self.name_any(), ours)
+    pub fn recorded_owner(&self, ours: &InstallationId) -> RecordedOwner {
+        RecordedOwner::of_app(self.status.as_ref(), &self.namespace().unwrap_or_default(), &self.name_any(), ours)
     }
 }
 
 impl PrivateGenAINetwork {
     /// Whose the network's resources are, as its status says to the installation `ours`.
-    pub fn recorded(&self, ours: &InstallationId) -> Recorded {
-        Recorded::of_network(self.status.as_ref(), ours)
+    pub fn recorded_owner(&self, ours: &InstallationId) -> RecordedOwner {
+        RecordedOwner::of_network(self.status.as_ref(), ours)
     }
 }
 
@@ -182,11 +182,11 @@ mod tests {
     /// The function of app team-a/support-bot in vpc-0abc1234, as installation prod names it.
     const FUNCTION: &str = "pgai-team-a-support-bot-932ec4a46b04a0f8";
 
-    fn says(status: &Value) -> Recorded {
+    fn says(status: &Value) -> RecordedOwner {
         let object = json!({"spec": {"network": {"vpcId": "vpc-0abc1234"}}, "status": status});
-        let raw = Recorded::of_raw(&object, Some("team-a"), "support-bot", Some(&home()), &id("prod"));
+        let raw = RecordedOwner::of_raw(&object, Some("team-a"), "support-bot", Some(&home()), &id("prod"));
         if let Ok(status) = serde_json::from_value::<PrivateGenAIAppStatus>(status.clone()) {
-            let read = Recorded::of_app(Some(&status), "team-a", "support-bot", &id("prod"));
+            let read = RecordedOwner::of_app(Some(&status), "team-a", "support-bot", &id("prod"));
             assert_eq!(read, raw, "decoded or not, the status says the same: {status:?}");
         }
         raw
@@ -209,21 +209,21 @@ mod tests {
 
     #[test]
     fn the_recorded_id_counts_and_then_the_role_and_then_the_function_s_name() {
-        let unnamed = |evidence: &str| Recorded::AnotherUnnamed { evidence: evidence.to_owned() };
+        let unnamed = |evidence: &str| RecordedOwner::AnotherUnnamed { evidence: evidence.to_owned() };
         for (status, recorded) in [
-            (json!({}), Recorded::Nothing),
-            (json!({"installationId": "prod"}), Recorded::Ours),
-            (json!({"installationId": "test"}), Recorded::Another(id("test"))),
+            (json!({}), RecordedOwner::Nobody),
+            (json!({"installationId": "prod"}), RecordedOwner::Ours),
+            (json!({"installationId": "test"}), RecordedOwner::Another(id("test"))),
             (json!({"installationId": "No id"}), unnamed("installation id \"No id\"")),
-            (json!({"installationId": "prod", "executionRole": role("test")}), Recorded::Ours),
-            (json!({"executionRole": role("prod")}), Recorded::Ours),
-            (json!({"executionRole": role("test")}), Recorded::Another(id("test"))),
-            (json!({"network": network(), "function": function(FUNCTION)}), Recorded::Ours),
+            (json!({"installationId": "prod", "executionRole": role("test")}), RecordedOwner::Ours),
+            (json!({"executionRole": role("prod")}), RecordedOwner::Ours),
+            (json!({"executionRole": role("test")}), RecordedOwner::Another(id("test"))),
+            (json!({"network": network(), "function": function(FUNCTION)}), RecordedOwner::Ours),
             (
                 json!({"network": network(), "function": function("pgai-team-a-x-0")}),
                 unnamed("function pgai-team-a-x-0"),
             ),
-            (json!({"network": network()}), Recorded::Nothing),
+            (json!({"network": network()}), RecordedOwner::Nobody),
         ] {
             assert_eq!(says(&status), recorded, "{status}");
         }
@@ -232,28 +232,28 @@ mod tests {
     #[test]
     fn a_status_that_cannot_be_read_as_a_whole_says_what_its_parts_say() {
         for (object, recorded) in [
-            (json!({"status": {"installationId": "test", "conditions": 7}}), Recorded::Another(id("test"))),
-            (json!({"status": {"executionRole": role("test"), "endpoints": 7}}), Recorded::Another(id("test"))),
+            (json!({"status": {"installationId": "test", "conditions": 7}}), RecordedOwner::Another(id("test"))),
+            (json!({"status": {"executionRole": role("test"), "endpoints": 7}}), RecordedOwner::Another(id("test"))),
             (
                 json!({"spec": {"network": {"vpcId": "vpc-0abc1234"}, "models": 7}, "status": {"function": function(FUNCTION)}}),
-                Recorded::Ours,
+                RecordedOwner::Ours,
             ),
-            (json!({"spec": 7, "status": {"function": function(FUNCTION)}}), Recorded::Nothing),
-            (json!({"status": 7}), Recorded::Nothing),
-            (json!({}), Recorded::Nothing),
+            (json!({"spec": 7, "status": {"function": function(FUNCTION)}}), RecordedOwner::Nobody),
+            (json!({"status": 7}), RecordedOwner::Nobody),
+            (json!({}), RecordedOwner::Nobody),
         ] {
-            let raw = Recorded::of_raw(&object, Some("team-a"), "support-bot", Some(&home()), &id("prod"));
+            let raw = RecordedOwner::of_raw(&object, Some("team-a"), "support-bot", Some(&home()), &id("prod"));
             assert_eq!(raw, recorded, "{object}");
         }
     }
 
     #[test]
     fn a_refusal_names_both_ids_and_the_remedy_and_needs_a_contradiction() {
-        let refusal = Recorded::Another(id("try")).refusal(&id("tyr")).expect("a refusal");
+        let refusal = RecordedOwner::Another(id("try")).refusal(&id("tyr")).expect("a refusal");
         for part in ["installation try", "installation tyr", "Give the operator the installation id try again"] {
             assert!(refusal.contains(part), "{refusal}");
         }
-        assert_eq!(Recorded::Ours.refusal(&id("tyr")), None);
-        assert_eq!(Recorded::Nothing.refusal(&id("tyr")), None);
+        assert_eq!(RecordedOwner::Ours.refusal(&id("tyr")), None);
+        assert_eq!(RecordedOwner::Nobody.refusal(&id("tyr")), None);
     }
 }
