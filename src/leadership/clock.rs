@@ -1,5 +1,5 @@
-//! How long the machine was suspended. The clock that tokio goes by, `CLOCK_MONOTONIC`, stands still meanwhile, and the Lease does not:
-//! others take it.
+//! The time for which the machine was suspended. tokio's clock, `CLOCK_MONOTONIC`, stands still during suspension; the Lease does
+//! not, and other candidates take it.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 /// Less than this may be the time between two readings of clocks.
 const SUSPENSION: Duration = Duration::from_secs(1);
 
-/// Tells for how long the machine has been suspended since it was started.
+/// Returns the total time for which the machine was suspended since its start.
 pub(super) type Suspended = fn() -> Duration;
 
 /// A moment, and how long the machine had been suspended by then.
@@ -25,7 +25,7 @@ impl Moment {
         Self { at: Instant::now(), suspended: suspended() }
     }
 
-    /// When this much has passed since, suspension included, by tokio's clock; earlier than it seems where the machine was suspended.
+    /// The moment, by tokio's clock, at which this time has passed since, suspension included.
     pub(super) fn after(self, time: Duration, suspended: Suspended) -> Instant {
         let slept = suspended().saturating_sub(self.suspended);
         let time = if slept < SUSPENSION { time } else { time.saturating_sub(slept) };
@@ -33,7 +33,7 @@ impl Moment {
     }
 }
 
-/// By `CLOCK_BOOTTIME`, which goes on while the machine is suspended. Only Linux has it: elsewhere suspension is not seen.
+/// Reads `CLOCK_BOOTTIME`, which goes on during suspension. Only Linux has that clock: other systems report no suspension.
 pub(super) fn suspended() -> Duration {
     #[cfg(target_os = "linux")]
     {

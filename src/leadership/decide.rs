@@ -1,38 +1,38 @@
-//! What to do about the Lease, given what it says and since when it says so. The semantics are those of client-go's
-//! `leaderelection`: a Lease has run out when it has not changed for its duration *by the observer's own clock*. Times
-//! that others wrote into it are for people; no clock of one machine is compared with that of another.
+//! The decision about the Lease, from its content and the time since it last changed. The semantics are those of client-go's
+//! `leaderelection`: a Lease has run out when it has not changed for its duration *by the observer's own clock*. Times that other
+//! candidates wrote into the Lease are for people; the clocks of two machines are never compared.
 
 use std::time::Duration;
 
 /// A moment of this process's own clock, which never jumps: the time since some moment of the process.
 pub type Moment = Duration;
 
-/// What a Lease says.
+/// The content of a Lease.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Record {
-    /// Who holds it; empty when it was released.
+    /// The holder; empty after a release.
     pub holder: String,
-    /// For how long after a renewal it holds.
+    /// The time for which the Lease holds after a renewal.
     pub duration: Duration,
-    /// When it was acquired, by the holder's wall clock, in microseconds since the epoch.
+    /// The time of acquisition, by the holder's wall clock, in microseconds since the epoch.
     pub acquired: Option<i64>,
-    /// When it was renewed last, by the holder's wall clock.
+    /// The time of the last renewal, by the holder's wall clock.
     pub renewed: Option<i64>,
-    /// How often it went from one to another.
+    /// The number of changes of the holder.
     pub transitions: i32,
 }
 
-/// A record, and since when it has been seen unchanged.
+/// A record, and the moment since which it is unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Sighting {
-    /// What it says.
+    /// The content of the Lease.
     pub record: Record,
-    /// When it was first seen to say so.
+    /// The moment at which this candidate first saw this content.
     pub since: Moment,
 }
 
 impl Sighting {
-    /// What is known after the Lease was seen again.
+    /// The sighting after the Lease was read again.
     #[must_use]
     pub fn of(record: Record, now: Moment, before: Option<Self>) -> Self {
         match before {
@@ -42,23 +42,23 @@ impl Sighting {
     }
 }
 
-/// What to do next.
+/// The next action about the Lease.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LeaseAction {
-    /// There is no Lease: create it.
+    /// The Lease does not exist: create it.
     Create,
-    /// Nobody holds it, or its holder has let it run out: take it.
+    /// The Lease has no holder, or has run out: take it.
     Take,
-    /// It is ours: renew it.
+    /// This candidate holds the Lease: renew it.
     Renew,
-    /// Somebody else holds it, until then at least.
+    /// Another candidate holds the Lease: wait.
     Wait {
-        /// When it runs out, if it does not change until then.
+        /// The moment at which the Lease runs out unless it changes.
         until: Moment,
     },
 }
 
-/// Decides what `me` does now about a Lease as it was seen.
+/// Decides the next action of `me`, from the Lease as last seen.
 pub fn decide(now: Moment, me: &str, seen: Option<&Sighting>) -> LeaseAction {
     let Some(Sighting { record, since }) = seen else {
         return LeaseAction::Create;
@@ -73,7 +73,7 @@ pub fn decide(now: Moment, me: &str, seen: Option<&Sighting>) -> LeaseAction {
     }
 }
 
-/// What the Lease says once `me` has acquired or renewed it. `wall` is what the wall clock shows.
+/// The content of the Lease after `me` acquires or renews it. `wall` is the time of the wall clock.
 #[must_use]
 pub fn held(before: Option<&Record>, me: &str, duration: Duration, wall: i64) -> Record {
     let ours = before.filter(|before| before.holder == me);
@@ -90,7 +90,7 @@ pub fn held(before: Option<&Record>, me: &str, duration: Duration, wall: i64) ->
     }
 }
 
-/// What the Lease says once its holder has released it. The short duration is for candidates that look at nothing else.
+/// The content of the Lease after its holder releases it. The short duration is for candidates that read only the duration.
 #[must_use]
 pub fn released(before: &Record, wall: i64) -> Record {
     Record {
@@ -102,7 +102,8 @@ pub fn released(before: &Record, wall: i64) -> Record {
     }
 }
 
-/// When a candidate looks again, after so many looks: spread by its name, so that candidates do not collide each time.
+/// The time until a candidate reads the Lease again, after this many reads: spread by its name, so that candidates do not collide
+/// each time.
 pub fn look_again(every: Duration, candidate: &str, looks: u64) -> Duration {
     use std::hash::{DefaultHasher, Hash as _, Hasher as _};
     let mut hasher = DefaultHasher::new();
@@ -155,7 +156,7 @@ mod tests {
             let renewed = Sighting::of(record("other", 8), at(69), Some(again));
             assert_eq!(decide(at(70), "me", Some(&renewed)), LeaseAction::Wait { until: at(129) });
         }
-        // A clock that is set back writes an older time: it is a renewal all the same.
+        // A clock that is set back writes an older time, which is still a renewal.
         let set_back = Sighting::of(record("other", -5), at(40), Some(seen("other", 0)));
         assert_eq!(set_back.since, at(40));
     }

@@ -1,4 +1,4 @@
-//! Doing what [`decide`](super::decide) says, by get, create and replace with the version that was seen.
+//! Carries out what [`decide`](super::decide) returns: get, create, and replace of the version that was read.
 
 use std::{
     fmt,
@@ -28,7 +28,7 @@ use super::{
     decide::{LeaseAction, Record, Sighting, decide, held, look_again, released},
 };
 
-/// Which Lease is held, by whom, for how long.
+/// The Lease, the candidate, and the times of the election.
 #[derive(Clone)]
 pub struct Election {
     /// The Kubernetes API.
@@ -37,7 +37,7 @@ pub struct Election {
     pub namespace: String,
     /// The Lease's name.
     pub name: String,
-    /// This candidate: another one each time a process starts.
+    /// This candidate's identity: new at each start of a process.
     pub identity: String,
     /// The times.
     pub timing: Timing,
@@ -54,10 +54,10 @@ impl Election {
     }
 }
 
-/// Where a candidate stands.
+/// The state of a candidate.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum CandidateState {
-    /// It has not seen the Lease yet, or cannot see it.
+    /// The candidate has not read the Lease yet, or cannot read it.
     #[default]
     Unknown,
     /// Another holds the Lease.
@@ -65,11 +65,11 @@ pub enum CandidateState {
         /// Who.
         leader: String,
     },
-    /// It holds the Lease.
+    /// The candidate holds the Lease.
     Leader,
 }
 
-/// Why nothing is known of the Lease.
+/// The reason why the Lease is unknown.
 #[derive(Debug, thiserror::Error)]
 enum Trouble {
     #[error("{0}")]
@@ -78,25 +78,25 @@ enum Trouble {
     Slow(Duration),
 }
 
-/// What came of looking at the Lease.
+/// The result of a read or a write of the Lease.
 enum LeaseObservation {
-    /// It is ours, by a request that was begun then.
+    /// This candidate holds the Lease, by a request that began at this moment.
     Ours(Moment),
-    /// Another holds it.
+    /// Another candidate holds the Lease.
     Theirs {
         leader: String,
-        /// When it runs out if it does not change.
+        /// The moment at which the Lease runs out unless it changes.
         until: Instant,
     },
-    /// Another was quicker: what is known is old.
+    /// Another candidate wrote first: the known content is out of date.
     Overtaken,
 }
 
-/// How renewing ended.
+/// The end of renewing.
 enum Renewal {
     /// The work was over.
     Whole(Box<Candidate>),
-    /// Another holds the Lease, or it could not be renewed in time.
+    /// Another candidate holds the Lease, or no renewal succeeded in time.
     Lost,
 }
 
@@ -107,10 +107,10 @@ impl fmt::Display for Election {
 }
 
 impl Election {
-    /// Waits for the Lease, and does the work while holding it. The work is given the right to write and a token that
-    /// tells it to end in order: when `stop` says so, or when the Lease is lost. In the first case, or when the work ends by
-    /// itself, the Lease is released and this returns. In the second the work is done anew, from nothing, once the Lease is
-    /// held again.
+    /// Waits for the Lease, and does the work while this candidate holds it. The work receives the right to write, and a token
+    /// that asks it to end in order: at `stop`, or when the Lease is lost. At `stop`, or when the work ends by itself, this
+    /// function releases the Lease and returns. After a lost Lease it starts the work anew, from nothing, once it holds the Lease
+    /// again.
     pub async fn campaign(
         &self,
         standing: &watch::Sender<CandidateState>,
@@ -142,7 +142,7 @@ impl Election {
         work: &mut impl AsyncFnMut(Leadership, CancellationToken),
     ) -> Renewal {
         let (over, done) = (stop.child_token(), CancellationToken::new());
-        // A task of its own, which ends with this one: however busy the work is, renewing is not late.
+        // Renewals run in a separate task, so that busy work delays none. The task ends with this function.
         let mut renewing = JoinSet::new();
         renewing.spawn(candidate.keep(leadership.clone(), done.clone()));
         let mut working = pin!(work(leadership.clone(), over.clone()));
@@ -150,7 +150,7 @@ impl Election {
             () = &mut working => {}
             _ = renewing.join_next() => {
                 over.cancel();
-                // Writes that were begun in time are over by then, and no other is begun. What reads is dropped.
+                // Writes that began in time are over at that moment, and no further write begins. Pending reads are dropped.
                 if let Some(ends) = leadership.ends() {
                     drop(timeout_at(ends, working).await);
                 }
@@ -162,13 +162,13 @@ impl Election {
     }
 }
 
-/// A candidate, and what it knows of the Lease.
+/// A candidate, with its knowledge of the Lease.
 struct Candidate {
     election: Election,
     api: Api<Lease>,
     /// The beginning of its clock.
     started: Instant,
-    /// The Lease as it was last seen: its version is what a write is conditional on.
+    /// The Lease as last read: a write is conditional on its version.
     lease: Option<Lease>,
     seen: Option<Sighting>,
 }
@@ -179,13 +179,13 @@ impl Candidate {
         Self { election, api, started: Instant::now(), lease: None, seen: None }
     }
 
-    /// Waits until the Lease is ours; gives when the request that made it so was begun. `None` when told to stop.
+    /// Waits until this candidate holds the Lease; returns the moment at which the successful request began. `None` at `stop`.
     async fn acquire(&mut self, standing: &watch::Sender<CandidateState>, stop: &CancellationToken) -> Option<Moment> {
         let Election { timing, identity, .. } = self.election.clone();
         for looks in 0.. {
             let mut again = Instant::now() + look_again(timing.look_every(), &identity, looks);
             let look = tokio::select! {
-                // A request that is dropped here may be carried out all the same: then the Lease runs out.
+                // A request that is dropped here may still take effect: then the Lease runs out by itself.
                 () = stop.cancelled() => return None,
                 look = self.look() => look,
             };
@@ -214,12 +214,12 @@ impl Candidate {
         None
     }
 
-    /// Renews until the work is done, or until it is certain that writing has to end.
+    /// Renews until the work is done, or until writing certainly has to end.
     async fn keep(mut self, leadership: Leadership, done: CancellationToken) -> Renewal {
         let timing = self.election.timing;
         let mut wait = timing.renew_every();
         loop {
-            // Never later than the end of writing, which is to be noticed when it comes.
+            // The deadline is at most the end of writing, which must be noticed when it comes.
             let deadline = leadership.writes_until().unwrap_or_else(Instant::now);
             tokio::select! {
                 () = done.cancelled() => return Renewal::Whole(Box::new(self)),
@@ -245,7 +245,7 @@ impl Candidate {
         }
     }
 
-    /// Renews by what is known of the Lease, and looks at it only if somebody has changed it.
+    /// Renews from the known content of the Lease; reads the Lease only after another candidate changed it.
     async fn renew(&mut self) -> Result<LeaseObservation, Trouble> {
         if let Some(lease) = self.lease.clone()
             && let LeaseObservation::Ours(since) = self.write(lease).await?
@@ -255,7 +255,7 @@ impl Candidate {
         self.look().await
     }
 
-    /// Looks at the Lease, and takes or renews it if that is the thing to do.
+    /// Reads the Lease, and takes or renews it if [`decide`](super::decide) says so.
     async fn look(&mut self) -> Result<LeaseObservation, Trouble> {
         let timing = self.election.timing;
         let lease = within(timing, self.api.get_opt(&self.election.name)).await?;
@@ -273,7 +273,7 @@ impl Candidate {
         }
     }
 
-    /// Makes the Lease ours, if it still is as it was seen. One that has no version is created.
+    /// Takes the Lease, if it is unchanged since it was read. A Lease without a version is created.
     async fn write(&mut self, mut lease: Lease) -> Result<LeaseObservation, Trouble> {
         let Election { name, identity, timing, .. } = &self.election;
         let begun = Moment::now();
@@ -290,7 +290,7 @@ impl Candidate {
                 self.lease = Some(lease);
                 Ok(LeaseObservation::Ours(begun))
             }
-            // Changed, created or deleted since it was seen.
+            // The Lease was changed, created or deleted since it was read.
             Err(Trouble::Kubernetes(kube::Error::Api(status)))
                 if status.is_conflict()
                     || status.is_already_exists()
@@ -303,7 +303,7 @@ impl Candidate {
         }
     }
 
-    /// Lets the next one take over at once. What cannot be released runs out.
+    /// Lets the next candidate take over at once. If the release fails, the Lease runs out by itself.
     async fn release(mut self) {
         let Election { name, identity, timing, .. } = self.election.clone();
         let result = async {
@@ -327,7 +327,7 @@ async fn within<T>(timing: Timing, call: impl Future<Output = Result<T, kube::Er
     Ok(timeout(timing.call(), call).await.map_err(|_| Trouble::Slow(timing.call()))??)
 }
 
-/// What a Lease says; one without a duration lasts as long as ours.
+/// The content of a Lease; a missing duration counts as this candidate's own.
 fn record(lease: &Lease, timing: Timing) -> Record {
     let spec = lease.spec.clone().unwrap_or_default();
     let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());
@@ -340,7 +340,7 @@ fn record(lease: &Lease, timing: Timing) -> Record {
     }
 }
 
-/// Writes a record into a Lease. What else somebody has written there stays.
+/// Writes a record into a Lease; other fields stay.
 fn set(lease: &mut Lease, record: Record) {
     let time = |micros: Option<i64>| micros.and_then(|micros| Timestamp::from_microsecond(micros).ok()).map(MicroTime);
     lease.spec = Some(LeaseSpec {

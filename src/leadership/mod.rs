@@ -1,10 +1,9 @@
-//! Of several replicas one acts: the one that holds the Lease.
+//! Leader election: of several replicas, the holder of the Lease acts.
 //!
-//! A Lease does not fence: nothing in AWS or Kubernetes refuses a write because its writer has lost the Lease meanwhile. So
-//! two things are promised, and each is tested. A leader begins a write only while it knows that nobody else can have taken
-//! the Lease before the write is over ([`Leadership`]); and where two are active all the same (a process was frozen in the
-//! middle of a call), their overlap leaves no duplicate and no orphan, because names, tags and client tokens are the same
-//! whoever writes.
+//! A Lease does not fence: AWS and Kubernetes accept a write of a replica that has lost the Lease meanwhile. So this module makes
+//! two promises, each tested. First, a leader begins a write only while no other replica can take the Lease before the write is
+//! over ([`Leadership`]). Second, where two replicas act at once all the same (a process was frozen in the middle of a call),
+//! their overlap leaves no duplicate and no orphan: names, tags and client tokens do not depend on the writer.
 //!
 //! ```text
 //!   last renewal, taken before        no write is begun           no call is waited for     others may take
@@ -14,12 +13,12 @@
 //!                                                                                         when they saw the renewal
 //! ```
 //!
-//! What a term of leadership knows (stores, snapshots, hints) is made when it begins and dropped when it ends: a replica
-//! that loses the Lease becomes a candidate again, as a new process would be. It does not exit, because then an outage of
-//! the API server would leave it in the kubelet's back-off for minutes after the outage.
+//! The knowledge of a term (stores, snapshots, hints) is made when the term begins and dropped when it ends: a replica that loses
+//! the Lease becomes a candidate again, like a new process. The process does not exit: after an outage of the API server it would
+//! wait for minutes in the kubelet's back-off.
 //!
-//! [`decide`] is pure; [`election`] does what it says. No crate does: `kube-lease-manager` (0.13) and
-//! `kube-leader-election` compare wall clocks of different machines, and tell whether they lead by a flag, not until when.
+//! [`decide`] is pure; [`election`] carries out its decisions. Crates for this exist, but do not fit: `kube-lease-manager` (0.13)
+//! and `kube-leader-election` compare wall clocks of different machines, and report leadership as a flag without an end.
 
 mod clock;
 pub mod decide;
@@ -42,13 +41,13 @@ pub use election::{CandidateState, Election};
 
 use crate::aws::sdk::WRITE_TIMEOUT;
 
-/// How long a Lease holds, unless a test says otherwise.
+/// The default duration of a Lease.
 pub const LEASE_SECONDS: u16 = 60;
 
-/// By default a call that was begun in time is never cut off: it ends by itself before the Lease could run out.
+/// By default, a call that began in time is never cut off: it ends by itself before the Lease can run out.
 const _: () = assert!(WRITE_TIMEOUT.as_secs() <= Timing::of(LEASE_SECONDS).grace().as_secs());
 
-/// The times of an election. All follow from one, so that they cannot contradict one another.
+/// The times of an election. All follow from the duration of the Lease, so that they always fit together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timing {
     lease: Duration,
@@ -60,7 +59,7 @@ impl Timing {
         Self { lease: Duration::from_secs(seconds as u64) }
     }
 
-    /// A Lease that is not renewed for so long may be taken by another.
+    /// The time after the last renewal at which another candidate may take the Lease.
     pub const fn lease(self) -> Duration {
         self.lease
     }
@@ -70,17 +69,17 @@ impl Timing {
         Duration::from_millis(self.millis() * 35 / 60)
     }
 
-    /// How often a leader renews: every 10 seconds of 60, which is twice before it must not write any more.
+    /// The time between two renewals of a leader: 10 seconds of 60, so that two renewals come before the end of writing.
     pub const fn renew_every(self) -> Duration {
         Duration::from_millis(self.millis() / 6)
     }
 
-    /// How long a call about the Lease may take: 5 seconds of 60.
+    /// The longest time for a call about the Lease: 5 seconds of 60.
     pub const fn call(self) -> Duration {
         Duration::from_millis(self.millis() / 12)
     }
 
-    /// How often a candidate looks at the Lease, and a leader repeats a renewal that failed: every 2 seconds of 60.
+    /// The time between two reads of a candidate, and before a leader repeats a failed renewal: 2 seconds of 60.
     pub const fn look_every(self) -> Duration {
         Duration::from_millis(self.millis() / 30)
     }
@@ -103,13 +102,13 @@ struct Term {
     renewed: Mutex<Option<Moment>>,
 }
 
-/// This replica does not lead any more, so the call was not made, or not waited for.
+/// This replica does not lead any more: the call was not made, or was abandoned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("this replica does not lead any more: the next leader goes on from here")]
 pub struct NotLeading;
 
 impl Leadership {
-    /// Without an election: whoever starts a second operator makes two active ones.
+    /// The right to write without an election: a second operator that is started acts at the same time.
     pub fn always() -> Self {
         Self(None)
     }
@@ -143,25 +142,26 @@ impl Leadership {
         self.0.is_none() || self.writes_until().is_some_and(|until| Instant::now() < until)
     }
 
-    /// Until when writes may be begun, if the Lease is not renewed again; `None` when that is over for good, or has no end.
+    /// The end of the time in which writes may begin, unless the Lease is renewed; `None` when that time is over for good, or has
+    /// no end.
     fn writes_until(&self) -> Option<Instant> {
         let term = self.0.as_ref()?;
         let renewed = *term.renewed.lock().unwrap_or_else(PoisonError::into_inner);
         renewed.map(|renewed| renewed.after(term.timing.lease().saturating_sub(term.timing.grace()), term.suspended))
     }
 
-    /// When the Lease ends, if it is not renewed again: now, when another holds it.
+    /// The end of the Lease, unless it is renewed: now, when another candidate holds it.
     fn ends(&self) -> Option<Instant> {
         let term = self.0.as_ref()?;
         Some(self.writes_until().map_or_else(Instant::now, |until| until + term.timing.grace()))
     }
 
-    /// Makes a call that writes. It is not begun without the right to, and not waited for once the Lease may have run out:
-    /// it has the whole grace, which by default is more than any call takes. After the machine was suspended for so long, not one more
-    /// byte of it is sent.
+    /// Makes a call that writes. The call begins only with the right to write, and is abandoned once the Lease may have run out:
+    /// it has the whole grace, which by default is longer than any call. After a suspension of that length, the call sends no
+    /// further byte.
     ///
     /// # Errors
-    /// When this replica does not lead. Whether the call has had an effect is then for the next leader to see.
+    /// [`NotLeading`] when this replica does not lead. The next leader then observes whether the call had an effect.
     pub async fn write<T>(&self, call: impl Future<Output = T>) -> Result<T, NotLeading> {
         let (Some(term), Some(ends)) = (self.0.as_ref(), self.ends()) else {
             return Ok(call.await);
@@ -181,8 +181,8 @@ impl Leadership {
         tokio::time::timeout_at(ends, while_awake).await.unwrap_or(Err(NotLeading))
     }
 
-    /// The same client, which makes no request that could change anything without the right to write. So no status,
-    /// finalizer, network or Event is written by a replica that does not lead, whatever the code says that wants to.
+    /// A client that makes writing requests only with the right to write. So a replica that does not lead writes no status,
+    /// finalizer, network or Event, whichever code asks for it.
     pub fn fence(&self, client: &Client) -> Client {
         if self.0.is_none() {
             return client.clone();

@@ -230,7 +230,7 @@ impl Aws for MemoryAws {
 
     async fn roles(&self, region: &Region, path: &str) -> Result<Vec<Role>, AwsError> {
         self.read(("iam", "GetAccountAuthorizationDetails"), region, path.to_owned(), |world, _| {
-            // The call has no filter by path: it pages through all roles of the account.
+            // The call cannot filter by path: it pages through all roles of the account.
             let (all, below) = (reads::roles(world), format!(":role{path}"));
             let pages = pages(all.len(), ROLES_PAGE);
             (all.into_iter().filter(|role| role.arn.contains(&below)).collect(), pages)
@@ -269,7 +269,7 @@ impl Aws for MemoryAws {
             return self.write_now(region, write).await;
         };
         let (aws, region, write) = (self.clone(), region.clone(), write.clone());
-        // A task of its own, which outlives whoever waits for it.
+        // This task outlives its caller.
         let late = tokio::spawn(async move {
             if after_the_work {
                 let written = aws.write_now(&region, &write).await;
@@ -294,12 +294,12 @@ impl MemoryAws {
     }
 }
 
-/// How many calls a list takes: at least one, even for nothing.
+/// The number of calls for a list: at least one, even for an empty list.
 fn pages(rows: usize, page: usize) -> usize {
     rows.div_ceil(page).max(1)
 }
 
-/// The same for a list that is filtered by ids, which fit into several filters.
+/// The number of calls for a list that is filtered by ids, which fit into several filters.
 fn filtered_pages(ids: usize, rows: usize, page: usize) -> usize {
     pages(rows, page).max(ids.div_ceil(FILTER_VALUES))
 }

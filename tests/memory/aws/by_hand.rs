@@ -1,5 +1,5 @@
-//! What somebody else may do to the account by means that the operator does not have. Everything else that people do
-//! behind its back is an [`Action::Write`](super::Action::Write) that it did not make.
+//! Foreign changes to the account by calls that the operator does not have. All other foreign changes are an
+//! [`Action::Write`](super::Action::Write) that the operator did not make.
 
 use std::collections::BTreeSet;
 
@@ -17,11 +17,11 @@ use super::{
     world::{Delays, Holder, RegionState, Releaser, World},
 };
 
-/// One such deed.
+/// A foreign change.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ByHand {
-    /// Deletes a group with all that this takes: whatever carries it gets the VPC's default group instead, and rules
-    /// that name it go.
+    /// Deletes a group and removes every use of it: interfaces that carry the group get the VPC's default group instead, and
+    /// rules that name it go.
     DeleteGroup(SecurityGroupId),
     /// Removes all tags, or those with these keys.
     RemoveTags { from: Tagged, keys: Option<BTreeSet<String>> },
@@ -35,9 +35,9 @@ pub enum ByHand {
     DemandBoundary(PolicyArn),
     /// Deletes a managed policy.
     DeletePolicy(PolicyArn),
-    /// Creates a managed policy, or gives one another document.
+    /// Creates a managed policy, or replaces its document.
     PutPolicy { arn: PolicyArn, document: PolicyDocument },
-    /// Deletes a role and creates one that looks the same: another principal.
+    /// Deletes a role and creates an equal one, which is another principal.
     ReplaceRole(RoleName),
     /// Has events kept for ever.
     DeleteRetentionPolicy(LogGroupName),
@@ -47,15 +47,15 @@ pub enum ByHand {
     SetEndpointState { endpoint: VpcEndpointId, state: EndpointState, last_error: Option<String> },
     /// AWS puts a function in a state (idle for 14 days: Inactive), with its words for why.
     SetFunctionState { function: FunctionName, state: FunctionState, reason: Option<String> },
-    /// Gives a setting of a function another value than it has in a new one.
+    /// Gives a setting of a function a value that differs from its default.
     AlterFunction { function: FunctionName, setting: Setting },
-    /// The KMS key of a function's environment can be used no more, as this error code of KMS says; or again.
+    /// Makes the KMS key of a function's environment unusable, with this error code of KMS; `None` makes it usable again.
     LockEnvironment { function: FunctionName, code: Option<String> },
     /// Deletes a function and creates one of its name, code and tags that has this besides.
     RebuildFunction { function: FunctionName, fixed: Fixed },
     /// Has so many bytes stored in a log group.
     StoreLogs { group: LogGroupName, bytes: u64 },
-    /// Gives a function other code, which its hash does not show.
+    /// Gives a function other code; its hash stays.
     SetBehaviour { function: FunctionName, behaviour: Behaviour },
     /// Lets the network ACLs of a VPC drop everything, or nothing.
     CloseNetwork { vpc: VpcId, closed: bool },
@@ -63,7 +63,7 @@ pub enum ByHand {
     SetVpcDns { vpc: VpcId, dns: VpcDns },
     /// Adds a route to every route table of a VPC.
     AddRoute { vpc: VpcId, target: RouteTarget },
-    /// Gives a subnet a route table of its own, which leads there besides.
+    /// Gives a subnet its own route table, with a route to this target.
     LeadSubnet { subnet: SubnetId, target: RouteTarget },
     /// Removes such routes from every route table of a VPC.
     RemoveRoute { vpc: VpcId, target: RouteTarget },
@@ -71,15 +71,15 @@ pub enum ByHand {
     SetAddresses { subnet: SubnetId, addresses: u32 },
     /// Deletes a subnet that has no interface.
     DeleteSubnet(SubnetId),
-    /// Deletes a VPC with its subnets, route tables and default group, if nothing else is in it.
+    /// Deletes a VPC with its subnets, route tables and default group, if it holds no other resource.
     DeleteVpc(VpcId),
     /// Runs an instance that carries these groups.
     RunInstance { subnet: SubnetId, groups: BTreeSet<SecurityGroupId> },
-    /// Lambda gives up on one of its interfaces: it stays, `available`.
+    /// Lambda gives up on one of its interfaces, which stays `available`.
     LeaveInterface(NetworkInterfaceId),
-    /// Deletes an interface that is not an endpoint's.
+    /// Deletes an interface that belongs to no endpoint.
     DeleteInterface(NetworkInterfaceId),
-    /// AWS offers a service, or offers it otherwise.
+    /// AWS offers a service, or changes its offer.
     Offer(EndpointService),
     /// AWS offers a service no more.
     Withdraw(String),
@@ -89,7 +89,7 @@ pub enum ByHand {
     ReleaseWith(Releaser),
 }
 
-/// What carries tags.
+/// A resource that carries tags.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Tagged {
     Group(SecurityGroupId),
@@ -100,7 +100,7 @@ pub enum Tagged {
 }
 
 impl ByHand {
-    /// The service and the call that somebody would make.
+    /// The service and the operation of the foreign call.
     pub fn operation(&self) -> (&'static str, &'static str) {
         match self {
             Self::DeleteGroup(_) => ("ec2", "DeleteSecurityGroup"),
@@ -259,8 +259,8 @@ fn delete_group(world: &mut World, region: &Region, id: &SecurityGroupId) -> Ans
     let Some(default) = state.default_group(&vpc).filter(|default| default != id) else {
         return refuse("CannotDelete", "The default group cannot be deleted");
     };
-    // Since 2023 nobody but Lambda changes the groups of its interfaces (terraform-provider-aws#31520): those that no function
-    // needs any more keep the group until they are released. Those that a function needs follow its configuration.
+    // Since 2023 only Lambda changes the groups of its interfaces (terraform-provider-aws#31520). Interfaces that no function
+    // needs keep the group until their release; the others follow the configuration of their functions.
     let held = state.interfaces.values().find(|interface| match &interface.holder {
         Holder::Lambda { groups, orphaned, .. } => groups.contains(id) && (*orphaned || !state.is_needed(interface)),
         Holder::Endpoint(_) | Holder::Instance { .. } => false,
@@ -341,7 +341,7 @@ fn remove_subnet(state: &mut RegionState, id: &SubnetId) {
     }
 }
 
-/// What somebody would create who copied an endpoint, tags and all; `None` for one without a policy.
+/// A foreign copy of an endpoint, with its tags; `None` for an endpoint without a policy.
 pub fn copy_of(endpoint: VpcEndpoint, client_token: String) -> Option<NewVpcEndpoint> {
     Some(NewVpcEndpoint {
         vpc: endpoint.vpc,

@@ -1,22 +1,22 @@
-//! What the operator asked of the in-memory AWS, and how a test makes it fail.
+//! The journal of the operator's calls, and failures on demand.
 
 use private_genai_operator::aws::{AwsError, Failure, Region};
 
-/// One call to AWS: each page is one.
+/// One call to AWS; each page is a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallRecord {
-    /// Which replica made it; empty where it does not matter.
+    /// The replica that made the call; empty where the replica does not matter.
     pub by: &'static str,
     /// The service prefix, as IAM names it.
     pub service: &'static str,
     /// The operation, as CloudTrail names it.
     pub operation: &'static str,
-    /// It may change something.
+    /// Whether the call is a write.
     pub write: bool,
     pub region: Region,
-    /// What it was about: ids or names; empty for everything.
+    /// The ids or names in the call; empty for a call about everything.
     pub resource: String,
-    /// How it failed.
+    /// The error code of a failed call.
     pub error_code: Option<String>,
 }
 
@@ -35,13 +35,13 @@ pub struct Fault {
     /// The HTTP status.
     pub status: u16,
     pub message: String,
-    /// The work is done all the same: only the answer is lost.
+    /// The call takes effect, and only its answer is lost.
     pub after: bool,
-    /// How many calls fail; [`u32::MAX`] for all until [`MemoryAws::clear_faults`](super::MemoryAws::clear_faults).
+    /// The number of calls that fail; [`u32::MAX`] for all until [`MemoryAws::clear_faults`](super::MemoryAws::clear_faults).
     pub times: u32,
-    /// Only calls about this resource.
+    /// The resource whose calls fail; `None` for all.
     pub resource: Option<String>,
-    /// What it means, when the code does not say it.
+    /// The meaning of the error, when its code does not imply it.
     pub failure: Option<Failure>,
 }
 
@@ -67,7 +67,7 @@ impl Fault {
         Self::new(500, "InternalError", "An internal error has occurred")
     }
 
-    /// The connection cannot be made, or breaks before anything is done.
+    /// A connection that fails, or breaks before the call takes effect.
     pub fn unreachable() -> Self {
         Self::new(0, "", "connection refused")
     }
@@ -77,17 +77,17 @@ impl Fault {
         Self { after: true, ..Self::new(0, "", "connection reset") }
     }
 
-    /// An answer that lacks what it must contain; the work is done.
+    /// An answer that lacks a required member, to a call that takes effect.
     pub fn malformed() -> Self {
         Self { after: true, failure: Some(Failure::Malformed), ..Self::new(200, "", "the answer has no id") }
     }
 
-    /// This many times.
+    /// Limits the fault to this many calls.
     pub fn times(self, times: u32) -> Self {
         Self { times, ..self }
     }
 
-    /// Only for calls about this resource, as [`CallRecord::resource`] names it.
+    /// Limits the fault to calls about this resource, as [`CallRecord::resource`] names it.
     pub fn only(self, resource: impl Into<String>) -> Self {
         Self { resource: Some(resource.into()), ..self }
     }

@@ -1,5 +1,4 @@
-//! Everything that somebody could change behind the operator's back: for tests of repair, and for simulators to draw
-//! from.
+//! All foreign changes to an installation's resources: for tests of repair, and for simulators.
 
 use std::collections::BTreeSet;
 
@@ -20,15 +19,15 @@ use super::{
     world::{FunctionRecord, LogGroupRecord, RegionState, RoleRecord, World},
 };
 
-/// One change, and what people call it.
+/// One change, with its name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Drift {
-    /// The kind of change: the same for every resource that it happens to.
+    /// The kind of change, equal for every resource.
     pub name: &'static str,
     pub action: Action,
 }
 
-/// All changes that can be made now to what an installation has in the account. AWS may still refuse one.
+/// All possible foreign changes now to an installation's resources in the account. AWS may refuse some of them.
 pub fn drifts(world: &World, installation: &InstallationId) -> Vec<Drift> {
     let mut drifts = Vec::new();
     for (region, state) in &world.regions {
@@ -193,7 +192,7 @@ fn of_role(region: &Region, record: &RoleRecord, add: Add<'_>) {
     let policy_arn = format!("arn:{}:iam::aws:policy/AdministratorAccess", region.partition());
     let attach = ByHand::AttachRolePolicy { role: role(), policy_arn };
     add("foreign policy attached", Action::ByHand(region.clone(), attach));
-    // Without one, whatever somebody puts there stays.
+    // Without a boundary of its own, the operator leaves a foreign boundary in place.
     if record.role.permissions_boundary.is_some() {
         let swap = Write::Iam(IamWrite::PutRolePermissionsBoundary { role: role(), boundary: another_boundary() });
         add("permissions boundary swapped", Action::Write(region.clone(), swap));
@@ -208,7 +207,7 @@ fn untagged(region: &Region, from: Tagged) -> Action {
     Action::ByHand(region.clone(), ByHand::RemoveTags { from, keys: None })
 }
 
-/// The policy that AWS gives an endpoint for which nobody wrote one.
+/// The policy that AWS gives an endpoint by default.
 fn full_access() -> PolicyDocument {
     let statement = json!({"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"});
     PolicyDocument::new(&json!({"Version": "2008-10-17", "Statement": [statement]}))

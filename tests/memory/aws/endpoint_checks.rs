@@ -1,4 +1,4 @@
-//! What PrivateLink demands of an endpoint's policy, groups, subnets and private DNS, on creation and on change.
+//! PrivateLink's requirements for an endpoint's policy, groups, subnets and private DNS, on creation and on change.
 
 use std::collections::BTreeSet;
 
@@ -100,8 +100,8 @@ pub(super) fn check_subnets(
     Ok(())
 }
 
-/// Private DNS needs both DNS attributes of the VPC, and a name that no other endpoint there holds: one that is
-/// deleting holds it until it is deleted.
+/// Private DNS needs both DNS attributes of the VPC, and a name that no other endpoint of the VPC holds. An endpoint that is
+/// deleting holds its name until it is deleted.
 pub(super) fn check_private_dns(
     state: &RegionState,
     vpc: &VpcId,

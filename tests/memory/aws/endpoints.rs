@@ -177,7 +177,7 @@ pub(super) fn modify(world: &mut World, region: &Region, id: &VpcEndpointId, cha
     Ok(Written::Done)
 }
 
-/// `DeleteVpcEndpoints` answers 200; what it could not delete is an item of `Unsuccessful`.
+/// `DeleteVpcEndpoints` answers 200 and lists each failure as an item of `Unsuccessful`.
 pub(super) fn delete(world: &mut World, region: &Region, id: &VpcEndpointId) -> Answer {
     let state = world.region_mut(region);
     if state.endpoint(id).is_none_or(|endpoint| endpoint.state == EndpointState::Deleted) {
@@ -236,7 +236,7 @@ fn dns_names(
 ) -> Vec<String> {
     let suffix = service.name.rsplit('.').next().unwrap_or_default();
     let domain = format!("{suffix}.{region}.vpce.amazonaws.com");
-    // AWS adds a label of its own after the id; here the id's own end.
+    // AWS adds a label after the id; here the label is the end of the id.
     let label: String = id.as_str().chars().skip("vpce-".len() + 9).collect();
     let state = world.region_mut(region);
     let zones: BTreeSet<_> = subnets.iter().filter_map(|id| state.subnets.get(id)).map(|subnet| &subnet.zone).collect();

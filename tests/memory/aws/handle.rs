@@ -32,29 +32,28 @@ pub struct MemoryAws {
     by: &'static str,
     /// Calls take their time, which follows from this.
     dawdles: Option<u64>,
-    /// One of its writes will be late; of all clones.
+    /// The coming late write, shared by all clones.
     lateness: Arc<Mutex<Option<Lateness>>>,
     /// The regions for which this process has clients, as the SDK makes one for each region at its first call.
     clients: Arc<Mutex<BTreeSet<Region>>>,
 }
 
-/// A write that takes so long that its writer may be gone when it is done, or when its answer comes: the process was
-/// frozen in the middle of the call.
+/// A late write: it takes so long that its writer may be gone when the write or its answer comes, as when the process is frozen
+/// in the middle of the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lateness {
-    /// So many writes come before it.
+    /// The number of writes before the late one.
     pub skips: usize,
     pub by: Duration,
     /// The work is done in time, and its answer is late.
     pub after_the_work: bool,
 }
 
-/// Told of each write of the operator that AWS carried out: the account before, the write, what AWS answered, and the
-/// account after.
+/// Observes each write of the operator that AWS carried out: the account before, the write, AWS's answer, and the account after.
 pub type Witness = Box<dyn FnMut(&World, &Write, &Written, &World) + Send>;
 
 struct Inside {
-    /// Shared with whoever goes on from the same world, until it is written to.
+    /// Shared between copies of the same world, until one of them changes.
     world: Arc<World>,
     /// Seconds that a test let pass by itself, on top of tokio's.
     skipped: u64,
@@ -62,11 +61,11 @@ struct Inside {
     faults: Vec<(String, Fault)>,
     /// The operations (`lambda:UpdateFunctionConfiguration`) that are answered as if they were done, and are not.
     in_vain: BTreeSet<String>,
-    /// Errors given so far: each has its own request id.
+    /// The number of errors so far: each error has its own request id.
     errors: u64,
 }
 
-/// A call as the journal names it.
+/// A call under its name in the journal.
 pub(super) struct Call<'a> {
     pub service: &'static str,
     pub operation: &'static str,
@@ -100,7 +99,7 @@ impl MemoryAws {
         }
     }
 
-    /// One write of this replica will be late, and be done also when nobody waits for it any more.
+    /// Makes one coming write of this replica late. The write takes effect even if its writer is gone.
     pub fn be_late(&self, lateness: Lateness) {
         *self.lateness.lock().unwrap_or_else(PoisonError::into_inner) = Some(lateness);
     }
@@ -110,7 +109,7 @@ impl MemoryAws {
         self.lateness.lock().unwrap_or_else(PoisonError::into_inner).is_none()
     }
 
-    /// How late the write is that begins now.
+    /// The lateness of the write that begins now.
     pub(super) fn take_lateness(&self) -> Option<Lateness> {
         let mut lateness = self.lateness.lock().unwrap_or_else(PoisonError::into_inner);
         let waiting = lateness.as_mut()?;
@@ -121,7 +120,7 @@ impl MemoryAws {
         lateness.take()
     }
 
-    /// The same account, asked no faster than the operator's own pacer lets it, call for call and page for page.
+    /// The same account behind the operator's own pacer, which delays each call and each page.
     pub fn paced(self) -> Self {
         Self { pacer: Some(Arc::default()), ..self }
     }
@@ -131,8 +130,8 @@ impl MemoryAws {
         Self { by, lateness: Arc::default(), clients: Arc::default(), ..self.clone() }
     }
 
-    /// A handle whose calls take up to 100 ms before the work and up to 100 ms after it: how much each takes follows from
-    /// the seed, so that each seed is another interleaving with the calls of others.
+    /// A handle whose calls take up to 100 ms before their effect and up to 100 ms after it. The seed decides these times, so
+    /// each seed interleaves the calls with others differently.
     pub fn dawdling(&self, seed: u64) -> Self {
         Self { dawdles: Some(seed), ..self.clone() }
     }
@@ -165,7 +164,7 @@ impl MemoryAws {
     /// Somebody other than the operator does something, or time passes. Not in the journal, and without faults.
     ///
     /// # Errors
-    /// What AWS answers.
+    /// Carries out an action; returns AWS's answer.
     pub fn act(&self, action: &Action) -> Outcome {
         let mut inside = self.lock();
         if let Action::Advance { seconds } = action {
@@ -174,12 +173,12 @@ impl MemoryAws {
         step(inside.world_mut(), action)
     }
 
-    /// The account as it is now.
+    /// The current account.
     pub fn world(&self) -> World {
         World::clone(&self.lock().world)
     }
 
-    /// Everything that an installation has left; empty when it is gone without a trace.
+    /// All remaining resources of an installation; empty when none is left.
     pub fn leftovers(&self, installation: &InstallationId) -> Vec<String> {
         reads::leftovers(&self.lock().world, installation)
     }
@@ -189,7 +188,7 @@ impl MemoryAws {
         self.lock().journal.clone()
     }
 
-    /// How many calls there were since the journal was last taken.
+    /// The number of calls since the journal was last taken.
     pub fn calls(&self) -> usize {
         self.lock().journal.len()
     }
@@ -214,7 +213,7 @@ impl MemoryAws {
         self.lock().in_vain.contains(&format!("{service}:{operation}"))
     }
 
-    /// Nothing fails on demand any more.
+    /// Ends all failures on demand.
     pub fn clear_faults(&self) {
         let mut inside = self.lock();
         inside.faults.clear();
@@ -233,12 +232,12 @@ impl MemoryAws {
         inside
     }
 
-    /// The account belongs to somebody else from now on: what the credentials are for, and nothing in it.
+    /// Changes the account that the credentials belong to; its resources stay.
     pub fn become_account(&self, account: &AccountId) {
         self.lock().world_mut().account = account.clone();
     }
 
-    /// Has somebody told of each write as it happens, also of those whose answers are lost.
+    /// Adds a witness of each write, including writes whose answers are lost.
     pub fn watched_by(&self, witness: Witness) {
         *self.witness.lock().unwrap_or_else(PoisonError::into_inner) = Some(witness);
     }

@@ -11,13 +11,13 @@ use super::{
     world::{Reader, RoleRecord, Transition, World},
 };
 
-/// IAM quotas: "Role trust policy length" and the aggregate size of a role's inline policies; white space is not
-/// counted. Managed policies per role: 10.
+/// IAM quotas: "Role trust policy length", and the aggregate size of a role's inline policies, both without white space. Managed
+/// policies per role: 10.
 const TRUST_POLICY_CHARACTERS: usize = 2_048;
 const INLINE_POLICY_CHARACTERS: usize = 10_240;
 const ATTACHED_POLICIES: usize = 10;
 
-/// The AWS managed policy that the console attaches to functions in a VPC; it holds the interface actions.
+/// The AWS managed policy that the console attaches to functions in a VPC; it allows the interface actions.
 const VPC_ACCESS_POLICY: &str = ":iam::aws:policy/service-role/AWSLambdaVPCAccessExecutionRole";
 
 /// Carries out a change.
@@ -58,7 +58,7 @@ pub(super) fn create_role(
     }
     check_trust_policy(trust_policy)?;
     tags::check(tags, "InvalidInput")?;
-    // "Names are not distinguished by case", and are unique whatever the path.
+    // "Names are not distinguished by case", and are unique across all paths.
     if world.roles.keys().any(|other| other.as_str().eq_ignore_ascii_case(name.as_str())) {
         return refuse_with(409, "EntityAlreadyExists", format!("Role with name {name} already exists."));
     }
@@ -80,7 +80,7 @@ pub(super) fn create_role(
     Ok(Written::Done)
 }
 
-/// A role like this one, and none that there ever was.
+/// A copy of this role as a new principal.
 pub(super) fn new_principal(world: &mut World, role: &Role) -> RoleRecord {
     let principal = world.count(format!("role {}", role.name));
     RoleRecord { role: Role { id: format!("AROA-{}-{principal}", role.name), ..role.clone() }, principal }
@@ -96,7 +96,7 @@ fn check_demanded(world: &World, role: &Role, operation: &str) -> Answer<()> {
     refuse_with(403, "AccessDenied", message)
 }
 
-/// The managed policy, if there is one of that ARN. AWS's words are those of its refusals that people show.
+/// The managed policy of that ARN, if it exists. AWS's words are those of published refusals.
 fn attachable(world: &World, arn: &PolicyArn) -> Answer<String> {
     if world.managed_policies.contains_key(arn.as_str()) {
         return Ok(arn.to_string());
@@ -216,7 +216,7 @@ pub(super) fn delete_role(world: &mut World, name: &RoleName) -> Answer {
     Ok(Written::Done)
 }
 
-/// Changes a role; whoever reads from a copy that lags behind goes on believing what was true before.
+/// Changes a role; readers of a copy that lags behind keep seeing the earlier state.
 pub(super) fn write(world: &mut World, name: &RoleName, after: Option<RoleRecord>) {
     let before = world.roles.get(name).cloned();
     for (reader, delay) in [(Reader::Iam, world.delays.role_visible), (Reader::Lambda, world.delays.role_usable)] {

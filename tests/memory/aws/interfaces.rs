@@ -50,7 +50,7 @@ pub(super) fn readdress(state: &mut RegionState, endpoint: &VpcEndpointId, famil
     }
 }
 
-/// What a call shows of an interface: what changes about it is its holder's.
+/// An interface as a call shows it: its variable fields come from its holder.
 pub(super) fn shown(state: &RegionState, interface: &Interface) -> NetworkInterface {
     let number = interface.fact.id.as_str().trim_start_matches("eni-");
     let (holder, function, orphaned) = match &interface.holder {
@@ -67,7 +67,7 @@ pub(super) fn shown(state: &RegionState, interface: &Interface) -> NetworkInterf
     }
 }
 
-/// `DeleteNetworkInterface`: only what nothing uses.
+/// `DeleteNetworkInterface` deletes unused interfaces only.
 pub(super) fn delete(world: &mut World, region: &Region, id: &NetworkInterfaceId) -> Answer {
     let state = world.region_mut(region);
     let Some(interface) = state.interfaces.get(id) else {
@@ -88,16 +88,15 @@ fn purpose(holder: &Holder) -> String {
     }
 }
 
-/// What an attachment needed.
+/// The result of attaching a function.
 pub(super) struct Attached {
     /// An interface was created, which takes a while.
     pub created: bool,
-    /// Why it is not going to work (`Code: reason`).
+    /// The reason why the attachment is going to fail (`Code: reason`).
     pub doomed: Option<String>,
 }
 
-/// Makes sure that there is an interface for each subnet of a function, shared by all functions with the same subnet
-/// and set of groups.
+/// Ensures an interface for each subnet of a function. Functions with the same subnet and set of groups share an interface.
 ///
 /// Source: Lambda Developer Guide, "Understanding Hyperplane Elastic Network Interfaces (ENIs)".
 pub(super) fn attach(
@@ -142,8 +141,8 @@ impl RegionState {
     }
 }
 
-/// Schedules the release of the interfaces that no function needs any more. `last` is the role of the function that needed them
-/// until now, where it is one.
+/// Schedules the release of interfaces that no function needs any more. `last` is the role of the function that last needed them,
+/// if any.
 pub(super) fn release_unused(world: &mut World, region: &Region, last: Option<&str>) {
     let state = world.region_mut(region);
     let unused: Vec<_> = state
@@ -169,7 +168,7 @@ pub(super) fn release_unused(world: &mut World, region: &Region, last: Option<&s
     }
 }
 
-/// Lambda deletes the interface with the role that it keeps for that; without that role it cannot.
+/// Lambda deletes the interface with the role that it keeps for this purpose, and fails without that role.
 pub(super) fn release(world: &mut World, region: &Region, id: &NetworkInterfaceId) {
     let Some(Interface { holder: Holder::Lambda { groups, function, role_arn, .. }, fact }) =
         world.region_mut(region).interfaces.get(id).cloned()

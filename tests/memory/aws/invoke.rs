@@ -1,5 +1,5 @@
-//! What an invocation with the probe gives: the function's state says whether it runs, and what its code then reaches
-//! follows from its groups, the endpoints of its VPC and their groups, and DNS there.
+//! The result of an invocation with the probe. The function's state decides whether its code runs. The reach of that code follows
+//! from the function's groups, the endpoints of its VPC and their groups, and DNS there.
 
 use std::collections::BTreeSet;
 
@@ -18,20 +18,20 @@ use super::{
     world::{Holder, Interface, RegionState, Transition, World},
 };
 
-/// What Bedrock's public name leads to where no endpoint has taken it over.
+/// The address of Bedrock's public name where no endpoint serves that name.
 const PUBLIC: &str = "192.0.2.1";
 
-/// What the code of a function does when it is invoked.
+/// The behaviour of a function's code.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Behaviour {
-    /// What its package says.
+    /// The behaviour of the uploaded package.
     #[default]
     AsUploaded,
-    /// It ends with an error.
+    /// The function ends with an error.
     Fails { error_type: String, message: String },
-    /// It takes longer than its time limit.
+    /// The function exceeds its time limit.
     TimesOut,
-    /// It answers with this JSON document.
+    /// The function answers with this JSON document.
     Answers(String),
 }
 
@@ -95,7 +95,7 @@ fn invoke(world: &mut World, region: &Region, name: &FunctionName) -> Answer<(bo
     })
 }
 
-/// What the built-in handler's probe finds.
+/// The findings of the built-in handler's probe.
 fn look(region: &Region, state: &RegionState, function: &FunctionConfiguration) -> Value {
     let public = format!("bedrock-runtime.{region}.amazonaws.com");
     let url = function.environment.variables().get("AWS_ENDPOINT_URL_BEDROCK_RUNTIME");
@@ -149,7 +149,7 @@ fn resolved(state: &RegionState, vpc: Option<&VpcId>, host: &str, public: &str) 
 /// A packet to port 443 of this address arrives: out of the function's groups, and into the endpoint's.
 fn reaches(state: &RegionState, vpc: Option<&VpcId>, groups: &BTreeSet<SecurityGroupId>, address: &str) -> bool {
     let Some(vpc) = vpc else {
-        // Outside any VPC the way to the internet is open, and no other.
+        // A function outside any VPC reaches the internet only.
         return address == PUBLIC;
     };
     if state.closed_vpcs.contains(vpc) {
@@ -169,7 +169,7 @@ fn reaches(state: &RegionState, vpc: Option<&VpcId>, groups: &BTreeSet<SecurityG
     rules(groups, |group| &group.egress, theirs) && rules(theirs, |group| &group.ingress, groups)
 }
 
-/// Ranges other than everything are nobody's here.
+/// No address here lies in a range other than the whole internet.
 fn allows(rule: &Rule, peers: &BTreeSet<SecurityGroupId>) -> bool {
     let https = match rule.protocol {
         Protocol::All => true,

@@ -73,7 +73,7 @@ pub(super) fn update_configuration(
     reset: &BTreeSet<Setting>,
 ) -> Answer {
     let mut record = idle(world, region, name)?;
-    // What is not sent stays as it was.
+    // Fields that the call leaves out stay as they were.
     record.detail.listing.altered.retain(|setting| !reset.contains(setting));
     if reset.contains(&Setting::Key) {
         record.detail.listing.unreadable_environment = None;
@@ -93,7 +93,7 @@ pub(super) fn update_configuration(
     Ok(Written::Done)
 }
 
-/// Somebody gives a setting another value.
+/// A foreign change of a setting.
 pub(super) fn alter(world: &mut World, region: &Region, name: &FunctionName, setting: Setting) -> Answer {
     let mut record = idle(world, region, name)?;
     record.detail.listing.altered.insert(setting);
@@ -115,7 +115,7 @@ pub(super) fn lock_environment(
     Ok(Written::Done)
 }
 
-/// As Lambda shows a function: without the environment where that cannot be decrypted.
+/// A function as Lambda shows it: without an environment that Lambda cannot decrypt.
 pub(super) fn shown(listing: &FunctionListing) -> FunctionListing {
     let mut shown = listing.clone();
     if shown.unreadable_environment.is_some() {
@@ -124,7 +124,7 @@ pub(super) fn shown(listing: &FunctionListing) -> FunctionListing {
     shown
 }
 
-/// Somebody deletes a function and creates one that looks the same but for what no update changes.
+/// A foreign deletion of a function and creation of a similar one, which differs in properties that no update changes.
 pub(super) fn rebuild(world: &mut World, region: &Region, name: &FunctionName, fixed: Fixed) -> Answer {
     let mut record = idle(world, region, name)?;
     record.detail.listing.fixed.insert(fixed);
@@ -162,8 +162,8 @@ fn begin_update(world: &mut World, region: &Region, mut record: FunctionRecord, 
     world.schedule(Transition::FunctionUpdated(region.clone(), name), delay);
 }
 
-/// Lambda Developer Guide, "Lambda function states": while a function is pending, "any invocations or other API actions
-/// that operate on the function" fail; a delete is taken to be one of them.
+/// Lambda Developer Guide, "Lambda function states": while a function is pending, "any invocations or other API actions that
+/// operate on the function" fail. Here a delete counts as such an action.
 pub(super) fn delete(world: &mut World, region: &Region, name: &FunctionName) -> Answer {
     let mut record = found(world, region, name)?;
     match &record.detail.state {
@@ -219,7 +219,8 @@ pub(super) fn found(world: &mut World, region: &Region, name: &FunctionName) -> 
     }
 }
 
-/// The function, if it can be updated now: one update at a time, and none of a function that is coming, going or broken.
+/// The function, if it accepts an update now: one update at a time, and none while the function is being created or deleted, or
+/// has failed.
 fn idle(world: &mut World, region: &Region, name: &FunctionName) -> Answer<FunctionRecord> {
     let record = found(world, region, name)?;
     match (&record.detail.state, &record.detail.last_update) {

@@ -1,4 +1,4 @@
-//! What Lambda demands of a package and a configuration before it starts anything.
+//! Lambda's checks of a package and a configuration, before it starts any work.
 
 use private_genai_operator::aws::{FunctionConfiguration, Package, Region, SecurityGroup, SubnetId, Tenancy};
 
@@ -15,7 +15,7 @@ const ENVIRONMENT_BYTES: usize = 4_096;
 const PACKAGE_BYTES: usize = 50 * 1024 * 1024;
 const SUBNETS: usize = 16;
 
-/// Lambda's code for most of what it refuses.
+/// Lambda's code for most refusals.
 pub(super) const INVALID: &str = "InvalidParameterValueException";
 
 pub(super) fn check_package(package: &Package) -> Answer<()> {
@@ -26,7 +26,7 @@ pub(super) fn check_package(package: &Package) -> Answer<()> {
     }
 }
 
-/// Checks what Lambda checks before it starts anything; gives the principal that the role is.
+/// Makes the checks that Lambda makes before it starts any work; returns the role's principal.
 pub(super) fn check_configuration(
     world: &mut World,
     region: &Region,
@@ -123,7 +123,7 @@ fn check_environment(configuration: &FunctionConfiguration) -> Answer<()> {
     Ok(())
 }
 
-/// Lambda asks EC2 about subnets and groups, and hands on what EC2 answers.
+/// Lambda asks EC2 about subnets and groups, and passes on EC2's answer.
 fn check_network(world: &mut World, region: &Region, configuration: &FunctionConfiguration) -> Answer<()> {
     let FunctionConfiguration { subnets, security_groups, .. } = configuration;
     if subnets.is_empty() != security_groups.is_empty() {

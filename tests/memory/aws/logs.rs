@@ -29,7 +29,7 @@ pub(super) fn create_group(world: &mut World, region: &Region, name: &LogGroupNa
     if groups.contains_key(name) {
         return refuse("ResourceAlreadyExistsException", "The specified log group already exists");
     }
-    // Without a retention policy, events are kept for ever.
+    // Without a retention policy, CloudWatch keeps events for ever.
     let group = LogGroup { name: name.clone(), arn, retention_days: None, stored_bytes: 0 };
     groups.insert(name.clone(), LogGroupRecord { group, tags: tags.clone() });
     Ok(Written::Done)
@@ -50,7 +50,7 @@ pub(super) fn set_retention(world: &mut World, region: &Region, name: &LogGroupN
     Ok(Written::Done)
 }
 
-/// AWS shows late how much is stored: nothing here makes it show more by itself.
+/// AWS shows the stored size late: here it grows only by this call.
 pub(super) fn store(world: &mut World, region: &Region, name: &LogGroupName, bytes: u64) -> Answer {
     match world.region_mut(region).log_groups.get_mut(name) {
         Some(record) => record.group.stored_bytes = bytes,

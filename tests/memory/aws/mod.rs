@@ -1,8 +1,8 @@
 //! AWS in memory: one pure [`step`] over plain data, and a handle around it that implements the operator's trait.
 //!
-//! It is as strict as AWS where DESIGN.md section 6 says that strictness matters, and answers with AWS's own error codes,
-//! so that the operator's classification is exercised too. What AWS does in its own time, it does after [`Delays`] on
-//! tokio's clock, which tests pause: nothing here sleeps.
+//! The in-memory AWS is as strict as AWS where DESIGN.md section 6 demands it, and answers with AWS's own error codes, so that
+//! tests exercise the operator's classification too. Work that AWS does in its own time happens after [`Delays`] on tokio's
+//! clock, which tests pause: no code here sleeps.
 //!
 //! ```text
 //! MemoryAws (handle, answers, calls)        the trait, the clock, the journal, faults on demand

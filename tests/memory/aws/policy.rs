@@ -1,14 +1,14 @@
-//! As much of the IAM policy language as the in-memory AWS needs: is it a policy, and does it allow an action.
+//! The part of the IAM policy language that the in-memory AWS needs: the validity of a policy, and whether it allows an action.
 
 use private_genai_operator::aws::PolicyDocument;
 use serde_json::Value;
 
-/// What a policy is attached to decides which elements its statements have.
+/// The kind of attachment, which decides the elements of a statement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     /// A role, as its trust policy: a principal and no resource.
     Trust,
-    /// A role, as what it may do: a resource and no principal.
+    /// A role's permissions: a resource and no principal.
     Identity,
     /// An endpoint: both.
     Endpoint,
@@ -36,10 +36,10 @@ pub(super) fn is_well_formed(document: &PolicyDocument, kind: Kind) -> bool {
         && statements.into_iter().all(statement_is_well_formed)
 }
 
-/// Some statement allows the action, and none without conditions denies it.
+/// Whether a statement allows the action and no unconditional statement denies it.
 ///
-/// Simplified: resources are not looked at, and a denial with conditions is taken not to apply. The one that matters,
-/// with `lambda:SourceFunctionArn`, does not: the key is there only when a function's own code makes the call.
+/// Simplified: resources are ignored, and conditional denials never apply. That is right for the denial that matters, with
+/// `lambda:SourceFunctionArn`: the key exists only when a function's own code makes the call.
 pub(super) fn allows(document: &PolicyDocument, action: &str) -> Verdict {
     let Ok(document) = serde_json::from_str::<Value>(document.as_str()) else {
         return Verdict::Silent;
@@ -58,7 +58,7 @@ pub(super) fn allows(document: &PolicyDocument, action: &str) -> Verdict {
     verdict
 }
 
-/// What one policy says about an action.
+/// A policy's verdict on an action.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Allowed,
@@ -92,7 +92,7 @@ fn strings(value: &Value) -> Vec<&str> {
     one_or_many(value).into_iter().filter_map(Value::as_str).collect()
 }
 
-/// Actions are compared without case; `*` stands for any characters, `?` for one.
+/// The comparison ignores case; `*` stands for any characters, `?` for one.
 fn matches(pattern: &str, action: &str) -> bool {
     fn rest(pattern: &[u8], action: &[u8]) -> bool {
         match (pattern.split_first(), action.split_first()) {

@@ -1,4 +1,4 @@
-//! What each read of the operator shows of a world. Pure: counting, the clock and faults are the handle's.
+//! The answers to the operator's reads, from a world. Pure: the handle does the counting, the clock and the faults.
 
 use std::collections::BTreeSet;
 
@@ -108,7 +108,7 @@ pub fn roles(world: &World) -> Vec<Role> {
     iam::roles_seen_by(world, Reader::Iam).into_iter().map(|record| record.role.clone()).collect()
 }
 
-/// What a list shows of them.
+/// The roles as a listing shows them.
 pub fn role_listings(world: &World) -> Vec<RoleListing> {
     let listing = |record: &RoleRecord| RoleListing {
         name: record.role.name.clone(),
@@ -119,8 +119,8 @@ pub fn role_listings(world: &World) -> Vec<RoleListing> {
     iam::roles_seen_by(world, Reader::Iam).into_iter().map(listing).collect()
 }
 
-/// Everything that an installation has left in the account, whether the operator's own reads would find it or not: what
-/// carries its tag, or a name of ours and no other installation's tag. What is listed as deleted is gone.
+/// All remaining resources of an installation in the account, including those that the operator's reads miss: resources that
+/// carry its tag, or a name of ours without another installation's tag. A resource listed as deleted does not count.
 pub fn leftovers(world: &World, installation: &InstallationId) -> Vec<String> {
     let is_left = |tags: &Tags, named: bool| installation.owns(tags) || named && !tags.contains_key(TAG_INSTALLATION);
     let role_path = format!(":role{}", installation.role_path());

@@ -54,7 +54,7 @@ pub(super) fn create(
     if !state.vpcs.contains_key(vpc) {
         return refuse("InvalidVpcID.NotFound", format!("The vpc ID '{vpc}' does not exist"));
     }
-    // A group that no call finds yet holds its name all the same.
+    // A group holds its name even before a call finds the group.
     if state.groups.values().any(|group| group.vpc == *vpc && group.name == name) {
         return refuse("InvalidGroup.Duplicate", format!("The security group '{name}' already exists for VPC '{vpc}'"));
     }
@@ -99,11 +99,11 @@ pub(super) fn authorize(
     Ok(Written::Done)
 }
 
-/// In a default VPC, those of the rules that are there, and the answer tells the others (`unknownIpPermissionSet`). In every other
-/// VPC, all of the rules or none.
+/// In a default VPC, AWS revokes the rules that exist and names the others in its answer (`unknownIpPermissionSet`). In every
+/// other VPC it revokes all of the rules or none.
 ///
-/// Source: EC2 API reference, "`RevokeSecurityGroupIngress`". About egress it says no more than the first sentence: the second is taken
-/// to hold there too.
+/// Source: EC2 API reference, "`RevokeSecurityGroupIngress`". For egress, the reference has the first sentence only; the second
+/// is assumed.
 pub(super) fn revoke(
     world: &mut World,
     region: &Region,
@@ -141,7 +141,7 @@ pub(super) fn delete(world: &mut World, region: &Region, id: &SecurityGroupId) -
     Ok(Written::Done)
 }
 
-/// An interface carries the group, or a rule of another group names it.
+/// Whether an interface carries the group, or a rule of another group names it.
 fn is_in_use(state: &RegionState, id: &SecurityGroupId) -> bool {
     let carries = |interface| state.groups_of(interface).is_some_and(|groups| groups.contains(id));
     let names = |group: &SecurityGroup| {

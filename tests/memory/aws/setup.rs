@@ -1,4 +1,4 @@
-//! What a test finds in an account before the operator comes: VPCs, and the services that AWS offers.
+//! The account before the operator comes: VPCs, and the services that AWS offers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,19 +15,19 @@ const ADDRESSES: u32 = 251;
 /// A VPC to set up for a test.
 #[derive(Clone, Debug)]
 pub struct VpcShape {
-    /// One subnet in each, by the last letter of the zone's name.
+    /// The zones, each by the last letter of its name; each gets one subnet.
     pub zones: &'static str,
     pub route: Route,
     pub tenancy: Tenancy,
     pub dns: VpcDns,
     pub ipv6: bool,
-    /// It is the region's default VPC.
+    /// Whether the VPC is the region's default VPC.
     pub default: bool,
-    /// Another account that owns the VPC, and shares its subnets with this one; `None`: this one owns it.
+    /// Another account that owns the VPC and shares its subnets with this account; `None` where this account owns the VPC.
     pub owner: Option<AccountId>,
 }
 
-/// Where the subnets of a VPC lead.
+/// The route out of the subnets of a VPC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Route {
     /// Nowhere.
@@ -39,7 +39,7 @@ pub enum Route {
 }
 
 impl Default for VpcShape {
-    /// Two isolated subnets in two zones, as the walk-through has it.
+    /// Two isolated subnets in two zones, as in the walk-through.
     fn default() -> Self {
         Self {
             zones: "ab",
@@ -79,7 +79,7 @@ impl World {
         (vpc, subnets)
     }
 
-    /// One more subnet, with a route table of its own unless it leads nowhere.
+    /// Adds a subnet; it has its own route table unless it is isolated.
     pub fn add_subnet(&mut self, region: &Region, vpc: &VpcId, zone: char, route: Route) -> SubnetId {
         let id: SubnetId = self.new_id("subnet", &format!("{vpc} {zone}"));
         let range = format!("10.0.{}", self.count(format!("{vpc} range")));
@@ -133,7 +133,7 @@ pub fn boundary() -> PolicyArn {
     "arn:aws:iam::123456789012:policy/private-genai-boundary".parse().expect("an ARN")
 }
 
-/// Another managed policy: it allows as much and more.
+/// Another managed policy, with more permissions.
 pub fn another_boundary() -> PolicyArn {
     "arn:aws:iam::aws:policy/PowerUserAccess".parse().expect("an ARN")
 }

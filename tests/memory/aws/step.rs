@@ -8,23 +8,23 @@ use super::{
     world::{Transition, World},
 };
 
-/// What can happen to a world.
+/// An event in a world.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Action {
-    /// A call of the operator, or the same call made by somebody else.
+    /// A call by the operator, or a foreign call of the same kind.
     Write(Region, Write),
-    /// Somebody does what the operator has no call for.
+    /// A foreign change by a call that the operator does not have.
     ByHand(Region, ByHand),
-    /// Time passes, and what is due by then happens in the order of its time.
+    /// Time passes; due transitions happen in the order of their times.
     Advance { seconds: u64 },
-    /// A transition happens before its time: how a model checker, whose clock stands still, lets AWS make progress.
+    /// A transition happens before its time: a model checker, whose clock stands still, lets AWS make progress in this way.
     Happen(Transition),
 }
 
-/// What came of an action. After an error the world is what it was before.
+/// The result of an action. An error leaves the world unchanged.
 pub type Outcome = Result<Written, AwsError>;
 
-/// Why AWS refuses a call.
+/// AWS's refusal of a call.
 #[derive(Debug)]
 pub(super) struct Refusal {
     pub status: u16,
@@ -32,7 +32,7 @@ pub(super) struct Refusal {
     pub message: String,
 }
 
-/// What a part of AWS answers.
+/// The answer of a part of AWS.
 pub(super) type Answer<T = Written> = Result<T, Refusal>;
 
 /// A refusal with the HTTP status of most client errors.
@@ -45,8 +45,8 @@ pub(super) fn refuse_with<T>(status: u16, code: &'static str, message: impl Into
     Err(Refusal { status, code, message: message.into() })
 }
 
-/// Changes the world by one action. What then is due at once happens before the next action, but after the answer: a
-/// new endpoint is answered as `pending` even if it takes no time.
+/// Changes the world by one action. Transitions that become due at once happen after the answer and before the next action: the
+/// answer shows a new endpoint as `pending` even if it takes no time.
 pub fn step(world: &mut World, action: &Action) -> Outcome {
     let (service, operation) = match action {
         Action::Write(_, write) => (write.operation().service, write.operation().name),
@@ -115,7 +115,7 @@ fn write_ec2(world: &mut World, region: &Region, write: &Ec2Write) -> Answer {
     }
 }
 
-/// Moves the clock. Each due transition happens at its own time, so that what it starts counts from there.
+/// Moves the clock. Each due transition happens at its own time, from which its consequences count.
 pub(super) fn advance(world: &mut World, seconds: u64) {
     let until = world.now.saturating_add(seconds);
     while let Some((transition, at)) = next_due(world).filter(|(_, at)| *at <= until) {

@@ -1,4 +1,4 @@
-//! What AWS demands of tags, and tagging in EC2.
+//! AWS's requirements for tags, and tagging in EC2.
 
 use private_genai_operator::aws::{Region, SecurityGroupId, Tags, VpcEndpointId, Written};
 
@@ -7,7 +7,7 @@ use super::{
     world::{RegionState, World},
 };
 
-/// Checks tags as all services do; each has its own error code for it.
+/// Checks tags as all services do; each service has its own error code.
 ///
 /// Source: AWS General Reference, "Tag naming limits and requirements". The set of characters is the one that IAM,
 /// Lambda and CloudWatch Logs demand; EC2 allows more.

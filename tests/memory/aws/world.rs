@@ -1,5 +1,5 @@
-//! What the in-memory AWS is made of: plain data, ordered and hashable, so that a simulator can keep it, a model checker
-//! can compare it, and a failing state can be printed.
+//! The data of the in-memory AWS: plain, ordered and hashable, so that a simulator can keep it, a model checker can compare it,
+//! and a test can print a failing state.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -28,28 +28,26 @@ pub struct World {
     /// Seconds since the world began. Only [`Action::Advance`](super::Action::Advance) moves it.
     pub now: u64,
     pub delays: Delays,
-    /// With which function's role Lambda releases an interface that several shared: AWS does not tell.
+    /// The function whose role Lambda uses to release a shared interface: AWS does not document the choice.
     pub released_by: Releaser,
     pub regions: BTreeMap<Region, RegionState>,
     /// IAM has no region.
     pub roles: BTreeMap<RoleName, RoleRecord>,
     /// Managed policies by ARN: those that can be a permissions boundary.
     pub managed_policies: BTreeMap<String, PolicyDocument>,
-    /// Policies of roles below `/private-genai/` are written under this permissions boundary only: what the operator's own policy
-    /// says, and here the whole account's.
+    /// The permissions boundary that all roles below `/private-genai/` must have. The operator's own policy demands it; here the
+    /// whole account does.
     pub demanded_boundary: Option<PolicyArn>,
-    /// What a reader of IAM that lags behind still believes; `None`: that the role does not exist.
+    /// The state of a role that a lagging reader of IAM still sees; `None`: no such role.
     pub believed: BTreeMap<(Reader, RoleName), Option<RoleRecord>>,
-    /// What will happen by itself, and when.
+    /// The coming transitions, with their times.
     pub due: BTreeMap<Transition, u64>,
-    /// How often each thing was created or changed: what ids and time stamps are made of. Counting each thing for
-    /// itself keeps ids the same whatever the order in which different things are created, so that a model checker's
-    /// states merge.
+    /// The number of creations and changes of each thing, from which ids and time stamps are made. The counts are separate, so
+    /// that ids do not depend on the order in which different things are created: a model checker's states merge.
     pub counts: BTreeMap<String, u64>,
 }
 
-/// How many seconds AWS takes for what it does in its own time. All zero by default: done before the next call.
-/// [`u64::MAX`] is never.
+/// The seconds that AWS's own work takes. All zero by default: done before the next call. [`u64::MAX`] means never.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Delays {
     /// A new security group or endpoint is found (before that: `NotFound`).
@@ -58,7 +56,7 @@ pub struct Delays {
     pub endpoint_available: u64,
     /// An endpoint that is deleting is deleted, and its interfaces are gone.
     pub endpoint_deleted: u64,
-    /// An endpoint that is deleted is no longer listed.
+    /// A deleted endpoint disappears from listings.
     pub endpoint_forgotten: u64,
     /// A function that is pending is active.
     pub function_active: u64,
@@ -70,18 +68,18 @@ pub struct Delays {
     pub function_deleted: u64,
     /// Lambda's interfaces go after the last function with their subnet and groups was deleted or detached.
     pub interfaces_released: u64,
-    /// Lambda knows what was written to IAM.
+    /// Lambda sees a write to IAM.
     pub role_usable: u64,
-    /// `GetAccountAuthorizationDetails` shows what was written to IAM.
+    /// `GetAccountAuthorizationDetails` shows a write to IAM.
     pub role_visible: u64,
 }
 
 /// A function of those that share an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Releaser {
-    /// The one that it was created for.
+    /// The function for which Lambda created the interface.
     First,
-    /// The one that used it last.
+    /// The function that used the interface last.
     Last,
 }
 
@@ -128,7 +126,7 @@ pub struct RegionState {
     pub services: BTreeMap<String, EndpointService>,
     pub groups: BTreeMap<SecurityGroupId, SecurityGroup>,
     pub endpoints: BTreeMap<VpcEndpointId, VpcEndpoint>,
-    /// Client tokens, and what they were used for: longer than the endpoints live.
+    /// Client tokens with the calls that used them; they outlive the endpoints.
     pub tokens: BTreeMap<String, (NewVpcEndpoint, VpcEndpointId)>,
     /// Groups and endpoints that were created so recently that no call finds them yet.
     pub invisible: BTreeSet<Ec2Id>,
@@ -144,21 +142,21 @@ pub struct RegionState {
 pub struct SubnetRecord {
     pub vpc: VpcId,
     pub zone: ZoneName,
-    /// How many addresses there are, for the interfaces of this world and nobody else's.
+    /// The number of addresses for the interfaces of this world.
     pub addresses: u32,
     /// The first three numbers of each address.
     pub range: String,
 }
 
-/// An interface and who holds it.
+/// An interface and its holder.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Interface {
-    /// Its id and place, which never change. [`reads`](super::reads) fills in what its holder says.
+    /// The id and the place, which never change. [`reads`](super::reads) adds the facts that follow from the holder.
     pub fact: NetworkInterface,
     pub holder: Holder,
 }
 
-/// Who holds an interface. While it exists, its groups cannot be deleted.
+/// The holder of an interface. While the interface exists, its groups cannot be deleted.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Holder {
     /// An endpoint; the groups are the endpoint's.
@@ -168,28 +166,29 @@ pub enum Holder {
         groups: BTreeSet<SecurityGroupId>,
         /// The function that the interface was created for.
         function: FunctionName,
-        /// The role with which Lambda deletes the interface, as [`World::released_by`] says.
+        /// The role with which Lambda deletes the interface, chosen by [`World::released_by`].
         role_arn: String,
-        /// Lambda could not delete it, because the role was gone or did not allow it: it stays, `available`.
+        /// Whether Lambda failed to delete the interface, because the role was gone or lacked the permission: the interface stays
+        /// `available`.
         orphaned: bool,
     },
-    /// An instance that somebody else runs.
+    /// A foreign instance.
     Instance { groups: BTreeSet<SecurityGroupId> },
 }
 
-/// A function and what its API does not show.
+/// A function, with properties that its API does not show.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FunctionRecord {
     pub detail: FunctionDetail,
-    /// The role as a principal: a role that is created again under its name is another one.
+    /// The role as a principal: a recreated role of the same name is another principal.
     pub principal: u64,
-    /// Why the creation or update under way is going to fail (`Code: reason`).
+    /// The reason why the current creation or update is going to fail (`Code: reason`).
     pub doomed: Option<String>,
-    /// What its code does.
+    /// The behaviour of its code.
     pub behaviour: Behaviour,
 }
 
-/// A role and what its API does not show.
+/// A role, with properties that its API does not show.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoleRecord {
     pub role: Role,
@@ -222,21 +221,21 @@ impl World {
         }
     }
 
-    /// The region, to change it. One that is seen for the first time offers the services of [`offered`].
+    /// The region, for a change. A region that is new here offers the services of [`offered`].
     pub fn region_mut(&mut self, region: &Region) -> &mut RegionState {
         self.regions
             .entry(region.clone())
             .or_insert_with(|| RegionState { services: offered(region), ..RegionState::default() })
     }
 
-    /// How often this has been counted, now included.
+    /// Counts a thing; returns its new count.
     pub fn count(&mut self, what: String) -> u64 {
         let count = self.counts.entry(what).or_default();
         *count += 1;
         *count
     }
 
-    /// An id as AWS forms them, never given twice: a hash of what it is for, and how often that was created.
+    /// A new id in AWS's form: a hash of the resource's purpose and of the number of its creations.
     pub fn new_id<Id: FromStr<Err: Debug>>(&mut self, prefix: &str, purpose: &str) -> Id {
         let what = format!("{prefix} {purpose}");
         let hash = what.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
@@ -251,8 +250,8 @@ impl World {
         self.due.insert(transition, self.now.saturating_add(delay));
     }
 
-    /// A group as AWS creates it: everything may leave (EC2 User Guide, "Default security groups" and "Security group
-    /// rules": IPv6 too if the VPC has an IPv6 range).
+    /// A new group, with AWS's default rules: all traffic may leave (EC2 User Guide, "Default security groups" and "Security
+    /// group rules": IPv6 too if the VPC has an IPv6 range).
     pub(super) fn new_group(&mut self, region: &Region, vpc: &VpcId, name: &str, tags: Tags) -> SecurityGroup {
         let id = self.new_id("sg", &format!("{vpc} {name}"));
         let out = |peer| Rule { protocol: Protocol::All, ports: None, peer };
@@ -263,7 +262,7 @@ impl World {
         SecurityGroup { id, vpc: vpc.clone(), name: name.into(), ingress: BTreeSet::new(), egress, tags }
     }
 
-    /// The functions whose role was deleted since it was set: one of the same name now is another principal.
+    /// The functions whose role was deleted after the function was configured: a role of the same name now is another principal.
     pub fn functions_without_their_role(&self, region: &Region) -> Vec<FunctionName> {
         let is_current = |function: &FunctionRecord| {
             self.roles.values().any(|record| {
@@ -277,17 +276,17 @@ impl World {
 }
 
 impl RegionState {
-    /// The group, if a call finds it.
+    /// The group, if calls find it already.
     pub fn group(&self, id: &SecurityGroupId) -> Option<&SecurityGroup> {
         self.groups.get(id).filter(|_| !self.invisible.contains(&Ec2Id::Group(id.clone())))
     }
 
-    /// The endpoint, if a call finds it.
+    /// The endpoint, if calls find it already.
     pub fn endpoint(&self, id: &VpcEndpointId) -> Option<&VpcEndpoint> {
         self.endpoints.get(id).filter(|_| !self.invisible.contains(&Ec2Id::Endpoint(id.clone())))
     }
 
-    /// The VPC's own group, which nobody can delete.
+    /// The VPC's own group, which cannot be deleted.
     pub fn default_group(&self, vpc: &VpcId) -> Option<SecurityGroupId> {
         self.groups.values().find(|group| group.vpc == *vpc && group.name == "default").map(|group| group.id.clone())
     }
