@@ -86,9 +86,9 @@ impl AppIdentity {
     /// Different for every identity.
     fn unique_name(&self) -> UniqueName {
         let parts = [&self.installation.0, self.region.as_str(), self.vpc.as_str(), &self.namespace, &self.name];
-        let [a, b, c, d, e, f, g, h, ..] = digest(&parts);
+        let hash = digest(&parts).iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte));
         let readable = format!("{FUNCTION_PREFIX}{}-{}", self.namespace, self.name);
-        UniqueName::new(&readable, u64::from_be_bytes([a, b, c, d, e, f, g, h]))
+        UniqueName::new(&readable, hash)
     }
 }
 

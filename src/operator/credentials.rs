@@ -35,7 +35,7 @@ pub(super) async fn run(context: &Context, ready: &Readiness, wake: impl Fn()) -
             }
             // An STS that does not answer refuses nothing. Conditions show it; another replica would not do better.
             CredentialsState::NotAnswered | CredentialsState::NotAsked => {
-                ready.set_aws_access(AwsAccess::DoesNotAnswer)
+                ready.set_aws_access(AwsAccess::DoesNotAnswer);
             }
         }
         tokio::time::sleep(ASK_EVERY).await;

@@ -198,19 +198,19 @@ mod tests {
             (
                 "on a model of another region",
                 Box::new(|statement| {
-                    statement["Resource"] = json!([format!("arn:aws:bedrock:eu-west-1::foundation-model/{NOVA}")])
+                    statement["Resource"] = json!([format!("arn:aws:bedrock:eu-west-1::foundation-model/{NOVA}")]);
                 }),
             ),
             (
                 "on models by a pattern",
                 Box::new(|statement| {
-                    statement["Resource"] = json!(["arn:aws:bedrock:us-east-1::foundation-model/amazon.*"])
+                    statement["Resource"] = json!(["arn:aws:bedrock:us-east-1::foundation-model/amazon.*"]);
                 }),
             ),
             (
                 "on what only ends like a model",
                 Box::new(|statement| {
-                    statement["Resource"] = json!([format!("arn:aws:s3:::a:foundation-model/{NOVA}")])
+                    statement["Resource"] = json!([format!("arn:aws:s3:::a:foundation-model/{NOVA}")]);
                 }),
             ),
         ]
