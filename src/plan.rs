@@ -73,7 +73,7 @@ impl Plan {
     /// Moves the writes that only tag behind all others: AWS may refuse tags (a policy of the organization, the limit of fifty), and
     /// that must not delay a write that keeps the path private. The role's tags come last: they say that every other resource has
     /// its tags.
-    pub fn tag_last(&mut self) {
+    pub fn order_tags_last(&mut self) {
         self.steps.sort_by_key(|step| step.write.tagging());
     }
 

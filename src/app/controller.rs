@@ -20,8 +20,8 @@ use crate::{
     },
     aws::Class,
     engine::{
-        Attempt, Context, Converged, Error, Guarded, Observation, Pace, Part, ReadBy, Refused, add_finalizer, converge,
-        explain_unreadable, is_held, tell_refused,
+        Attempt, Context, Converged, Error, Guarded, KubernetesRefusal, Observation, Pace, Part, ReadBy, add_finalizer,
+        converge, explain_unreadable, is_held, report_refusal,
     },
     identity::AppIdentity,
     plan::{MissedObservations, Plan},
@@ -37,7 +37,7 @@ pub async fn reconcile(
     probes: Arc<Probes>,
 ) -> Result<Action, Error> {
     let result = Box::pin(reconcile_object(Arc::clone(&object), &ctx, &probes)).await;
-    tell_refused(ObjectKind::App, result, &*object, &ctx).await
+    report_refusal(ObjectKind::App, result, &*object, &ctx).await
 }
 
 async fn reconcile_object(
@@ -96,7 +96,7 @@ async fn reconcile_present(
             report.write().await?;
             return Ok(Pace::Rest.into());
         }
-        NetworkBinding::Unbound { app, mut leg, bring } => {
+        NetworkBinding::Unbound { app, mut leg, network_to_create: bring } => {
             if let Some(name) = bring
                 && let Err(refusal) = create_network(&app.network, &name, ctx).await?
             {
@@ -196,7 +196,7 @@ async fn reconcile_present(
         (Network::Unseen, Pace::Retry) => Pace::Rest,
         (_, pace) => pace,
     };
-    let news = pass.news();
+    let news = pass.new_changes();
     let Converged { observation, plan, errors, .. } = pass;
     let (first, observed) = match observation {
         Observation::Observed { first, last } => (first, last),
@@ -217,14 +217,14 @@ async fn reconcile_present(
         report.record().await?;
     }
     let conditions = object.status.as_ref().map_or(&[][..], |status| &status.conditions);
-    let told = plan.legs_to_show(&object.name_any(), conditions, missed);
-    if told.iter().any(|leg| leg.kind == ConditionType::Accepted) {
+    let shown = plan.legs_to_show(&object.name_any(), conditions, missed);
+    if shown.iter().any(|leg| leg.kind == ConditionType::Accepted) {
         report.legs.retain(|leg| leg.kind != ConditionType::Accepted);
     }
-    let is_told = |leg: &Leg| refused.as_ref().is_some_and(|refused| refused.kind == leg.kind);
-    report.legs.extend(view.legs.into_iter().filter(|leg| !is_told(leg)));
+    let is_refused = |leg: &Leg| refused.as_ref().is_some_and(|refused| refused.kind == leg.kind);
+    report.legs.extend(view.legs.into_iter().filter(|leg| !is_refused(leg)));
     report.legs.extend(refused.iter().cloned());
-    report.legs.extend(told);
+    report.legs.extend(shown);
     report.facts.observe(&desired.identity, &observed, recorded);
     report.done = news;
     report.found = first.as_ref().unwrap_or(&observed).found();
@@ -319,7 +319,7 @@ pub(super) async fn retry_on_request(identity: &AppIdentity, by: ReadBy, ctx: &C
 }
 
 /// Creates the implicit network of a VPC; `Err` inside where the Kubernetes API refuses it for good.
-async fn create_network(key: &NetworkKey, name: &str, ctx: &Context) -> Result<Result<(), Refused>, Error> {
+async fn create_network(key: &NetworkKey, name: &str, ctx: &Context) -> Result<Result<(), KubernetesRefusal>, Error> {
     let mut network = PrivateGenAINetwork::new(name, PrivateGenAINetworkSpec::of(key));
     network.labels_mut().insert(IMPLICIT_LABEL.to_owned(), "true".to_owned());
     match Api::all(ctx.client.clone()).create(&PostParams::default(), &network).await {
@@ -328,18 +328,18 @@ async fn create_network(key: &NetworkKey, name: &str, ctx: &Context) -> Result<R
         Err(kube::Error::Api(status)) if status.is_already_exists() => Ok(Ok(())),
         Err(error) => {
             let error = Error::Create { object: format!("PrivateGenAINetwork {name}"), cause: error };
-            Refused::of(&error).map(Err).ok_or(error)
+            KubernetesRefusal::of(&error).map(Err).ok_or(error)
         }
     }
 }
 
 /// The app has no network, because nobody lets the operator create one.
-fn network_refused(name: &str, key: &NetworkKey, refused: &Refused) -> Leg {
+fn network_refused(name: &str, key: &NetworkKey, refused: &KubernetesRefusal) -> Leg {
     let message = format!(
         "The Kubernetes API refuses that the operator creates PrivateGenAINetwork {name} for VPC {}: {refused} {} Or have a \
          PrivateGenAINetwork written for the VPC.",
         key.vpc,
-        Refused::REMEDY
+        KubernetesRefusal::REMEDY
     );
     Leg::blocked(ConditionType::NetworkReady, Reason::KubernetesRefused, message)
 }

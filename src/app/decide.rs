@@ -1,5 +1,5 @@
-//! Decides about apps: by the objects that there are, what AWS showed, and what is remembered. Pure, synchronous, total; the
-//! controller around it looks, writes and tells.
+//! Decisions about apps, from the objects, the observation of AWS, and the memory. Pure, synchronous, total; the controller
+//! reads, writes and reports.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -26,31 +26,31 @@ use crate::{
     plan::{Plan, Source, Step, stands_on},
 };
 
-/// What an app stands on, by the objects that there are.
+/// The relation of an app to the network of its VPC, by the objects in the cluster.
 pub enum NetworkBinding {
-    /// It is not acted on, for this reason.
+    /// The operator does nothing for the app, for this reason.
     Refused(Leg),
-    /// No network stands for its VPC.
+    /// No network is accepted for the app's VPC.
     Unbound {
         /// The app.
         app: App,
-        /// How it stands.
+        /// The app's condition without a network.
         leg: Leg,
-        /// The network of this name is to be created for it.
-        bring: Option<String>,
+        /// The name of the network to create for the app.
+        network_to_create: Option<String>,
     },
-    /// It is on a network.
+    /// The app uses a network.
     Bound {
         /// The app.
         app: App,
         /// The network.
         network: AppNetworkStatus,
-        /// What it sees of it.
+        /// The network's status as the app reads it.
         view: NetworkView,
     },
 }
 
-/// What an app that should be there stands on.
+/// Finds the network of an app that is not being deleted.
 pub fn network_binding(object: &PrivateGenAIApp, index: &Index) -> NetworkBinding {
     if let Some(leg) = not_ours(object, index.settings()) {
         return NetworkBinding::Refused(leg);
@@ -59,8 +59,8 @@ pub fn network_binding(object: &PrivateGenAIApp, index: &Index) -> NetworkBindin
         Admission::Accepted(app) => app,
         Admission::Refused(_, refusal) => return NetworkBinding::Refused(not_allowed(&refusal)),
         Admission::Unreadable(problem) => {
-            let told = format!("{problem}.");
-            return NetworkBinding::Refused(Leg::blocked(ConditionType::Accepted, Reason::InvalidSpec, told));
+            let message = format!("{problem}.");
+            return NetworkBinding::Refused(Leg::blocked(ConditionType::Accepted, Reason::InvalidSpec, message));
         }
     };
     let Some(network) = index.accepted(&app.network) else {
@@ -71,7 +71,7 @@ pub fn network_binding(object: &PrivateGenAIApp, index: &Index) -> NetworkBindin
             Some(false) => (unreadable(&name), None),
             None => (waiting(format!("PrivateGenAINetwork {name} is being created.")), Some(name)),
         };
-        return NetworkBinding::Unbound { app, leg, bring };
+        return NetworkBinding::Unbound { app, leg, network_to_create: bring };
     };
     let view = NetworkView::new(network, &app, &index.settings().installation);
     let network = AppNetworkStatus {
@@ -82,18 +82,19 @@ pub fn network_binding(object: &PrivateGenAIApp, index: &Index) -> NetworkBindin
     NetworkBinding::Bound { app, network, view }
 }
 
-/// Why nothing is done for an app by what its status says of whose it is, and why it is not let go.
+/// The reason why the operator neither changes nor releases an app whose status records another installation.
 pub fn not_ours(object: &PrivateGenAIApp, settings: &Settings) -> Option<Leg> {
     let who = format!("PrivateGenAIApp {}/{}", object.namespace().unwrap_or_default(), object.name_any());
     object.recorded_owner(&settings.installation).leg(&who, &settings.installation)
 }
 
-/// The operator acts on the app.
+/// The condition of an app on which the operator acts.
 pub fn accepted_leg(app: &App) -> Leg {
     Leg::met(ConditionType::Accepted, format!("The app may use VPC {}.", app.network.vpc))
 }
 
-/// A function that was found without its tags stays in doubt until it is looked at again.
+/// The last pass found a function of the app's name without the tags of this installation. The next pass reads the function
+/// again.
 pub fn is_in_doubt(object: &PrivateGenAIApp) -> bool {
     object.status.as_ref().is_some_and(|status| {
         find(&status.conditions, ConditionType::FunctionReady)
@@ -101,34 +102,34 @@ pub fn is_in_doubt(object: &PrivateGenAIApp) -> bool {
     })
 }
 
-/// Which principal the function runs as, and which one is to be had.
+/// The principal that the function runs as, and the principal that exists.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Principal {
-    /// The unique id of the role that the function was given, as far as it is known.
+    /// The unique id of the role that the function was given; `None` where the operator does not know the id.
     pub given: Option<String>,
-    /// The unique id of the role as it was last seen.
+    /// The unique id of the role in the last observation.
     pub found: Option<String>,
 }
 
 impl Principal {
-    /// What is on record.
+    /// The principal that the status records.
     pub fn of(recorded: Option<&FunctionStatus>) -> Self {
         Self { given: recorded.and_then(|function| function.execution_role_id.clone()), found: None }
     }
 }
 
-/// A pass over an app that should be there.
+/// A pass over an app that is not being deleted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AppPass {
     /// The uid of the object.
     pub uid: String,
-    /// The resources that should be there.
+    /// The desired resources.
     pub desired: Arc<Desired>,
     /// The function as the status records it.
     pub recorded: Option<FunctionStatus>,
-    /// The app is suspended: nothing is written for it.
+    /// The app is suspended: the pass writes nothing.
     pub suspended: bool,
-    /// The function is read by its name, whatever the tables show.
+    /// The pass reads the function by its name, also where the table shows no change.
     pub read_detail: bool,
     /// The principal of the function.
     pub principal: Principal,
@@ -153,14 +154,14 @@ impl PassSubject for AppPass {
 
     fn decide(&mut self, observed: &Observed, _: &Index, memory: &mut Memory) -> Plan {
         let identity = &self.desired.identity;
-        // An app that is there retains nothing.
+        // An app that is not being deleted has no retained role.
         memory.seen(&Unseen::RetainedRole(identity.clone()));
         if observed.role.is_some() {
             memory.seen(&Unseen::Role(identity.clone()));
         }
         self.principal.found = observed.role.as_ref().map(|role| role.id.clone());
         let mut plan = plan(&self.desired, observed);
-        // Whose the VPC is decides whether anything is written, and nothing else.
+        // The owner of the VPC decides only whether the pass writes.
         if let Some(error) = observed.unread.of(Source::SecurityGroups) {
             plan.drop_steps(error);
             return plan;
@@ -188,14 +189,15 @@ impl PassSubject for AppPass {
     }
 }
 
-/// The VPC is another cluster's.
+/// The plan for a VPC that another cluster owns.
 pub(super) fn another_cluster(foreign: &ForeignMark) -> Plan {
     Plan { legs: vec![foreign.leg()], ..Plan::default() }
 }
 
-/// The groups do not say yet that the VPC is this cluster's: another one with the same installation id may be about to build, and
-/// role, function and log group have the same names in both. Nothing is created before. What this cluster made, as the status
-/// recorded, is kept exact all the same.
+/// Drops steps that must wait until the security groups carry this cluster's owner mark. Another cluster with the same
+/// installation id may be about to build, and role, function and log group have the same names in both. An app without
+/// recorded resources waits with all steps; an app with recorded resources waits only with creations and the steps that
+/// stand on them.
 fn wait_for_claim(identity: &AppIdentity, observed: &Observed, plan: &mut Plan) {
     let creates = |step: &Step| {
         matches!(
@@ -223,7 +225,7 @@ fn wait_for_claim(identity: &AppIdentity, observed: &Observed, plan: &mut Plan) 
     }
 }
 
-/// Learns from AWS's answer to a write: a role that AWS may not show yet, and the role that the function was given.
+/// Remembers from AWS's answer to a write: a new role that AWS may not show yet, and the role that the function was given.
 pub(super) fn learn(
     identity: &AppIdentity,
     write: &Write,
@@ -243,7 +245,7 @@ pub(super) fn learn(
     }
 }
 
-/// Which app an object is, on a network.
+/// The identity of an object's app on a network.
 pub fn identity(object: &impl kube::ResourceExt, key: &NetworkKey, settings: &Settings) -> AppIdentity {
     AppIdentity {
         installation: settings.installation.clone(),

@@ -1,4 +1,4 @@
-//! What deleting must know of an app, whether or not this version can read its object.
+//! The facts that a deletion needs about an app, also of an object that this version cannot decode.
 
 use std::collections::BTreeSet;
 
@@ -14,21 +14,21 @@ use crate::{
     policy::{ModelId, models_of_role},
 };
 
-/// What an app that is being deleted says of itself, as far as it can be read.
+/// The facts in the object of an app that is being deleted.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AppDeletion {
-    /// What becomes of its resources.
+    /// The policy for the app's resources.
     pub policy: DeletionPolicy,
-    /// Where it is.
+    /// The network that the app names.
     pub network: Option<NetworkKey>,
-    /// The models that it names; `None` where they cannot be read.
+    /// The models that the app names; `None` where they cannot be read.
     pub models: Option<BTreeSet<ModelId>>,
-    /// The unique id of the role that its function was given, as its status recorded.
+    /// The unique id of the role that the function was given, from the status.
     pub given_role_id: Option<String>,
 }
 
 impl AppDeletion {
-    /// What an object says; `home` is the region where none is named.
+    /// The facts in an object. `home` is the region of an object that names none.
     pub fn of(app: &PrivateGenAIApp, home: &Region) -> Self {
         Self {
             policy: app.spec.deletion_policy.unwrap_or_default(),
@@ -38,8 +38,8 @@ impl AppDeletion {
         }
     }
 
-    /// The same of an object that cannot be read otherwise: each part by itself, so that what is wrong with one takes
-    /// nothing else along.
+    /// The facts in an object that cannot be decoded. Each field is read by itself, so that an invalid field hides no
+    /// other.
     pub fn of_raw(object: &Value, home: &Region) -> Self {
         let (spec, status) = (&object["spec"], &object["status"]);
         let network = |network| NetworkKey::of_raw(network, Some(home));
@@ -51,8 +51,8 @@ impl AppDeletion {
         }
     }
 
-    /// What is to be left of the app in one of its places. What it says of itself is about the network that it names, and
-    /// what it may not have is not given to it on its way out.
+    /// The app as it is to be left in one of its places. The object's models count only in the network that the object
+    /// names, and only where the operator allows them.
     pub fn retention(
         &self,
         identity: &AppIdentity,
@@ -66,7 +66,7 @@ impl AppDeletion {
         RetainedApp { identity, caller, models, allow: allow.clone(), governance }
     }
 
-    /// Which principal its function runs as in one of its places.
+    /// The principal of the app's function in one of its places.
     pub fn principal(&self, identity: &AppIdentity) -> Principal {
         Principal { given: self.given_role_id.clone().filter(|_| self.is_about(identity)), found: None }
     }
@@ -77,30 +77,31 @@ impl AppDeletion {
     }
 }
 
-/// Model ids, if all of them are such and there is one.
+/// The model ids; `None` if one is invalid or there is none.
 fn models<'a>(ids: impl Iterator<Item = Option<&'a str>>) -> Option<BTreeSet<ModelId>> {
     let models: Option<BTreeSet<ModelId>> = ids.map(|id| id?.parse().ok()).collect();
     models.filter(|models| !models.is_empty())
 }
 
-/// An app that is to be forgotten here and left in AWS.
+/// An app whose object goes and whose resources stay in AWS.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RetainedApp {
-    /// Which app, and where.
+    /// The app and its place.
     pub identity: AppIdentity,
-    /// Who the operator is to AWS.
+    /// The account and the partition in which the operator works.
     pub caller: Caller,
-    /// The models that its function may call; `None` where nobody can tell.
+    /// The models that the function may call; `None` where the object does not tell.
     pub models: Option<BTreeSet<ModelId>>,
-    /// What it may have at most.
+    /// The limits of the operator's configuration.
     pub allow: Allow,
-    /// What everything has in common.
+    /// The tags and settings of all resources.
     pub governance: Governance,
 }
 
 impl RetainedApp {
-    /// What the execution role should be, where it has to be put back. Where the models cannot be read, it allows those
-    /// that the operator let it call and that are still allowed: none, if it is gone, and Lambda's interfaces all the same.
+    /// The desired execution role. Where the object's models cannot be read, the role keeps those of its models that the
+    /// operator still allows; a missing role is created again without models, so that Lambda can still manage its
+    /// interfaces.
     pub(super) fn role(&self, found: Option<&Role>) -> DesiredRole {
         let Self { identity, allow, .. } = self;
         let given = || found.map(|role| models_of_role(role, &identity.region)).unwrap_or_default();

@@ -48,7 +48,7 @@ pub use observed::Observed;
 pub use probe::{LastProbe, ProbeOutcome, ProbeSubject, Probes};
 pub use removal::check_late_writes;
 pub use retain::retain;
-pub use status::{RecordedFacts, status};
+pub use status::{StatusFacts, status};
 
 /// The rooms of an app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,7 +92,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     if !is_tagged && !gets_tags {
         plan.steps.retain(|step| step.write.tagging() != Tagging::Role);
     }
-    plan.tag_last();
+    plan.order_tags_last();
     plan
 }
 

@@ -1,4 +1,4 @@
-//! What an app sees of its network: only its status.
+//! The network of an app as the app sees it: by the network's status alone.
 
 use std::collections::BTreeSet;
 
@@ -26,7 +26,7 @@ pub(super) fn waiting(message: String) -> Leg {
     Leg::progressing(ConditionType::NetworkReady, Reason::WaitingForNetwork, message)
 }
 
-/// What of an app is not allowed, which field says it, and who can allow it.
+/// The condition of an app that the operator's configuration does not allow. The message names the field and the setting.
 pub(super) fn not_allowed(refusal: &Refusal) -> Leg {
     let (reason, message) = match refusal {
         Refusal::Region(region) => (
@@ -74,7 +74,7 @@ pub(super) fn name_conflict(name: &str, key: &NetworkKey) -> Leg {
     )
 }
 
-/// The network that was made for the VPC is there and cannot be read: another one would have the same name.
+/// The implicit network of the VPC exists and cannot be decoded. A second one would have the same name.
 pub(super) fn unreadable(name: &str) -> Leg {
     Leg::blocked(
         ConditionType::NetworkReady,
@@ -83,18 +83,18 @@ pub(super) fn unreadable(name: &str) -> Leg {
     )
 }
 
-/// What an app sees of its network: only its status.
+/// The network of an app as the app sees it: by the network's status alone.
 pub struct NetworkView {
-    /// How the app stands as far as its network goes.
+    /// The app's conditions about the network and the endpoint.
     pub legs: Vec<Leg>,
-    /// The endpoints that it uses.
+    /// The endpoints that the app uses.
     pub endpoints: Vec<EndpointStatus>,
-    /// What the network offers.
+    /// The part of the network that a function can use.
     pub offer: NetworkOffer,
 }
 
 impl NetworkView {
-    /// What an app of the installation sees of this network.
+    /// Reads the status of a network for an app.
     pub fn new(network: &PrivateGenAINetwork, app: &App, installation: &InstallationId) -> Self {
         let name = network.name_any();
         let recorded = || network.status.as_ref().and_then(PrivatePath::new);
@@ -109,7 +109,7 @@ impl NetworkView {
         }
         let Some(status) = network.status.as_ref().filter(|status| status.observed_generation.is_some()) else {
             let conditions = network.status.as_ref().map_or(&[][..], |status| &status.conditions);
-            // Whoever looks at it may be kept from it, and says why.
+            // The network's controller may be blocked before the first observation, and the status names the reason.
             return nothing(if find(conditions, ConditionType::Stalled).is_some() {
                 inherited(ConditionType::NetworkReady, &name, conditions, &[])
             } else {
@@ -119,7 +119,7 @@ impl NetworkView {
         let groups_are_ready = is_true(&status.conditions, ConditionType::SecurityGroupsReady);
         let vpc_is_ready = is_true(&status.conditions, ConditionType::VpcReady);
         let network_leg = if vpc_is_ready && groups_are_ready {
-            Leg::met(ConditionType::NetworkReady, what_is_there(&name, &status.conditions))
+            Leg::met(ConditionType::NetworkReady, ready_message(&name, &status.conditions))
         } else {
             let of = [ConditionType::VpcReady, ConditionType::SecurityGroupsReady];
             inherited(ConditionType::NetworkReady, &name, &status.conditions, &of)
@@ -163,8 +163,7 @@ fn let_through(endpoint: &EndpointStatus) -> BTreeSet<ModelId> {
     endpoint.models.iter().filter_map(|model| model.parse().ok()).collect()
 }
 
-/// Why the policy of the endpoint does not take these models, if it has no room for them beside those that it lets through: the
-/// network admits none of them then.
+/// The condition of an app whose models do not fit into the endpoint's policy beside the models in it; `None` if they fit.
 fn no_room(
     service: Service,
     NetworkKey { region, vpc }: &NetworkKey,
@@ -192,9 +191,9 @@ fn no_room(
     Some(Leg::blocked(ConditionType::EndpointReady, Reason::PolicyTooLong, message))
 }
 
-/// What is there of a network whose VPC and security groups are ready. What else it lacks may be no matter of the app's, or is told
-/// on the leg of the endpoint.
-fn what_is_there(network: &str, conditions: &[Condition]) -> String {
+/// The message about a network whose VPC and security groups are ready. Other unmet conditions of the network either do not
+/// concern the app or show in the app's `EndpointReady`.
+fn ready_message(network: &str, conditions: &[Condition]) -> String {
     match find(conditions, ConditionType::Ready).filter(|ready| ready.status != "True") {
         None => format!("PrivateGenAINetwork {network} is ready."),
         Some(ready) => format!(
@@ -204,7 +203,8 @@ fn what_is_there(network: &str, conditions: &[Condition]) -> String {
     }
 }
 
-/// A leg that stands as these conditions of the network stand, or, where none of them tells, as its `Ready`.
+/// A leg that takes over the first unmet one of these conditions of the network, or the network's `Ready` where all are
+/// met.
 fn inherited(kind: ConditionType, network: &str, conditions: &[Condition], of: &[ConditionType]) -> Leg {
     let Some(ready) = find(conditions, ConditionType::Ready).filter(|ready| ready.status != "True") else {
         return Leg::progressing(
@@ -214,16 +214,16 @@ fn inherited(kind: ConditionType, network: &str, conditions: &[Condition], of: &
         );
     };
     let unmet = of.iter().filter_map(|kind| find(conditions, *kind)).find(|condition| condition.status != "True");
-    let told = unmet.unwrap_or(ready);
-    let reason = Reason::from_wire(&told.reason).unwrap_or(Reason::WaitingForNetwork);
-    let of_network = Message::of(told);
+    let condition = unmet.unwrap_or(ready);
+    let reason = Reason::from_wire(&condition.reason).unwrap_or(Reason::WaitingForNetwork);
+    let of_network = Message::of(condition);
     let text = format!("PrivateGenAINetwork {network}: {}", of_network.text);
-    // Which condition `Stalled` is about shows by its words. Of another one, the reason tells.
+    // `Stalled` repeats the message of the condition that stalls. For another condition, the reason and its wait decide.
     let stalled = find(conditions, ConditionType::Stalled);
     let is_stalled = stalled.is_some_and(|stalled| Message::of(stalled).text == of_network.text)
         || reason.wait().is_none_or(|wait| of_network.text.contains(&wait.words()));
     let message = Message { text, ..of_network };
-    if told.status == "Unknown" {
+    if condition.status == "Unknown" {
         Leg::unknown(kind, reason, message)
     } else if is_stalled {
         Leg::blocked(kind, reason, message)

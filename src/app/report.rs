@@ -2,14 +2,14 @@
 
 use kube::{Api, ResourceExt as _};
 
-use super::{ProbeSubject, Probes, RecordedFacts, probe::pending, status};
+use super::{ProbeSubject, Probes, StatusFacts, probe::pending, status};
 use crate::{
     api::{
         AppName, ObjectKind, ObjectName, PrivateGenAIApp, PrivateGenAIAppStatus, RecordedOwner,
         condition::{ConditionType, Leg, Message, find, is_true, wait_state},
     },
     aws::{AwsError, BeforeRepair, Region, Write},
-    engine::{Attempt, Context, Error, Pace, apply_status, drift::repairs, observe_ready, tell},
+    engine::{Attempt, Context, Error, Pace, apply_status, drift::repairs, observe_ready, publish_events},
     plan::unobserved,
 };
 
@@ -25,7 +25,7 @@ pub(super) struct Report<'a> {
     pub(super) ctx: &'a Context,
     pub(super) probes: &'a Probes,
     pub(super) legs: Vec<Leg>,
-    pub(super) facts: RecordedFacts,
+    pub(super) facts: StatusFacts,
     pub(super) done: Vec<Write>,
     /// What was there before anything was done.
     pub(super) found: BeforeRepair,
@@ -48,7 +48,7 @@ impl<'a> Report<'a> {
             ctx,
             probes,
             legs: Vec::new(),
-            facts: RecordedFacts {
+            facts: StatusFacts {
                 installation_id: before.installation_id,
                 network: before.network,
                 endpoints: before.endpoints,
@@ -136,7 +136,7 @@ impl<'a> Report<'a> {
         }
         let repairs = if self.was_settled { repairs(&self.done, &self.found) } else { Vec::new() };
         observe_ready(self.ctx, ObjectKind::App, &self.object.metadata, (old, &after.conditions));
-        tell(self.ctx, self.object, (old, &after.conditions), &self.done, &repairs).await;
+        publish_events(self.ctx, self.object, (old, &after.conditions), &self.done, &repairs).await;
         Ok(())
     }
 }

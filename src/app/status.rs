@@ -15,7 +15,7 @@ use crate::{
 
 /// What is recorded beside the conditions.
 #[derive(Clone, Debug, Default)]
-pub struct RecordedFacts {
+pub struct StatusFacts {
     /// The installation that works for the app.
     pub installation_id: Option<String>,
     /// The network that the app is on.
@@ -28,7 +28,7 @@ pub struct RecordedFacts {
     pub function: Option<FunctionStatus>,
 }
 
-impl RecordedFacts {
+impl StatusFacts {
     /// Records what was observed of the app itself. What was not asked for anew, or could not be read, stays as it was recorded.
     pub fn observe(&mut self, identity: &AppIdentity, observed: &Observed, before: Option<&FunctionStatus>) {
         if !observed.unread.lacks(Source::Roles) {
@@ -61,7 +61,7 @@ impl RecordedFacts {
 pub fn status(
     before: Option<&PrivateGenAIAppStatus>,
     generation: Option<i64>,
-    facts: RecordedFacts,
+    facts: StatusFacts,
     legs: &[Leg],
     now: Timestamp,
 ) -> PrivateGenAIAppStatus {
@@ -81,8 +81,8 @@ mod tests {
     use super::*;
     use crate::app::fixtures::{at_rest, identity, nothing, recorded, role};
 
-    fn observed(observed: &Observed, before: Option<&FunctionStatus>) -> RecordedFacts {
-        let mut facts = RecordedFacts::default();
+    fn observed(observed: &Observed, before: Option<&FunctionStatus>) -> StatusFacts {
+        let mut facts = StatusFacts::default();
         facts.observe(&identity(), observed, before);
         facts
     }

@@ -212,9 +212,9 @@ fn a_missing_resource_is_created_again_and_nothing_else_is_written() {
         let plan = decided(&observed);
         plan.steps.iter().map(|step| step.write.operation().name).collect::<Vec<_>>()
     };
-    assert_eq!(without(|it| it.role = None), ["CreateRole", "PutRolePolicy"]);
-    assert_eq!(without(|it| it.log_group = None), ["CreateLogGroup", "PutRetentionPolicy"]);
-    assert_eq!(without(|it| (it.listing, it.detail) = (None, None)), ["CreateFunction"]);
+    assert_eq!(without(|observed| observed.role = None), ["CreateRole", "PutRolePolicy"]);
+    assert_eq!(without(|observed| observed.log_group = None), ["CreateLogGroup", "PutRetentionPolicy"]);
+    assert_eq!(without(|observed| (observed.listing, observed.detail) = (None, None)), ["CreateFunction"]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use kube::{
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Attempts, LastWritten, LateWrites, Memory, ReadRequests, Refusals, Settled};
+use super::{Attempts, AwsRefusals, LastWritten, LateWrites, Memory, ReadRequests, Settled};
 use crate::{
     api::{ObjectName, PrivateGenAIApp, PrivateGenAINetwork},
     aws::{Aws, Snapshots},
@@ -52,7 +52,7 @@ pub struct Context {
     /// Apps and networks that were released lately.
     pub late_writes: LateWrites,
     /// Writes that AWS refused lately.
-    pub refusals: Refusals,
+    pub refusals: AwsRefusals,
 }
 
 impl Context {
@@ -83,7 +83,7 @@ impl Context {
             settled: Settled::default(),
             requests: ReadRequests::default(),
             late_writes: LateWrites::default(),
-            refusals: Refusals::default(),
+            refusals: AwsRefusals::default(),
         }
     }
 

@@ -1,4 +1,4 @@
-//! Events: what a pass did in AWS, what it repaired, and whether an object became ready or needs somebody.
+//! Events about a pass: its changes in AWS, its repairs of drift, and an object that became ready or stalled.
 
 #[cfg(test)]
 mod tests;
@@ -19,9 +19,9 @@ use crate::{
 /// The longest note that the API takes is 1 kB.
 const NOTE_MAX: usize = 1_000;
 
-/// Publishes an Event. An Event that is lost (in a namespace that is being deleted, say) loses nothing else, so the
-/// failure is logged and not returned.
-async fn publish<K>(ctx: &Context, object: &K, News { type_, reason, note }: News)
+/// Publishes an Event. A failure (in a namespace that is being deleted, for example) is logged and not returned: nothing
+/// depends on the Event.
+async fn publish<K>(ctx: &Context, object: &K, NewEvent { type_, reason, note }: NewEvent)
 where
     K: Resource<DynamicType = ()>,
 {
@@ -32,7 +32,8 @@ where
         action: "Reconcile".to_owned(),
         secondary: None,
     };
-    // Two repairs of one object are two things to know of, and not the first one twice.
+    // A recorder of its own for each repair: kube's recorder would merge two repairs of one object into one Event with a
+    // count.
     let separate = (reason == DRIFT_REPAIRED).then(|| ctx.separate_events());
     let recorder = separate.as_ref().unwrap_or(&ctx.events);
     if let Err(error) = recorder.publish(&event, &object.object_ref(&())).await {
@@ -40,30 +41,32 @@ where
     }
 }
 
-/// The reason of an Event that tells what somebody changed in AWS and what was done about it. No condition has it.
+/// The reason of an Event about drift: a change in AWS from outside, and its repair. No condition has this reason.
 pub const DRIFT_REPAIRED: &str = "DriftRepaired";
 
-/// The reason of an Event that tells that security groups without an owner mark were given this cluster's. No condition has it.
+/// The reason of an Event about security groups without an owner mark that received this cluster's mark. No condition has
+/// this reason.
 pub const INSTALLATION_MARKED: &str = "InstallationMarked";
 
 /// One Event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct News {
+struct NewEvent {
     type_: EventType,
     reason: &'static str,
     note: String,
 }
 
-/// Publishes that the Kubernetes API refuses what would tell it on the object.
-pub(super) async fn publish_refused<K>(ctx: &Context, object: &K, note: String)
+/// Publishes that the Kubernetes API refuses a request, where the API refuses the object's status too.
+pub(super) async fn publish_refusal<K>(ctx: &Context, object: &K, note: String)
 where
     K: Resource<DynamicType = ()>,
 {
-    publish(ctx, object, News { type_: EventType::Warning, reason: Reason::KubernetesRefused.as_str(), note }).await;
+    publish(ctx, object, NewEvent { type_: EventType::Warning, reason: Reason::KubernetesRefused.as_str(), note })
+        .await;
 }
 
-/// Publishes and counts what a pass did in AWS and what turned. `repairs` are what of it was drift.
-pub async fn tell<K>(
+/// Publishes the Events of a pass: its changes in AWS and a turn of the condition `Ready`. Counts the repairs of drift.
+pub async fn publish_events<K>(
     ctx: &Context,
     object: &K,
     (before, after): (&[Condition], &[Condition]),
@@ -72,25 +75,25 @@ pub async fn tell<K>(
 ) where
     K: Resource<DynamicType = ()>,
 {
-    for news in news(before, after, done, repairs) {
+    for news in events_of_pass(before, after, done, repairs) {
         publish(ctx, object, news).await;
     }
     repairs.iter().flat_map(|repair| &repair.kinds).for_each(|kind| ctx.metrics.drift_repaired(*kind));
 }
 
-/// What is worth an Event: what was done in AWS (if it was repairs, what was changed, for each resource), and `Ready`
-/// turning.
-fn news(before: &[Condition], after: &[Condition], done: &[Write], repairs: &[Repair]) -> Vec<News> {
+/// The Events of a pass: one for all changes in AWS, or one for each repaired resource; one for new owner marks; one when
+/// `Ready` turns.
+fn events_of_pass(before: &[Condition], after: &[Condition], done: &[Write], repairs: &[Repair]) -> Vec<NewEvent> {
     let mut news = match (repairs, done) {
         ([], []) => Vec::new(),
         ([], done) => {
             let done: Vec<String> =
                 done.iter().map(|write| format!("{} {}", write.operation(), write.resource())).collect();
-            vec![News { type_: EventType::Normal, reason: Reason::Applying.as_str(), note: done.join("; ") }]
+            vec![NewEvent { type_: EventType::Normal, reason: Reason::Applying.as_str(), note: done.join("; ") }]
         }
         (repairs, _) => repairs
             .iter()
-            .map(|repair| News { type_: EventType::Warning, reason: DRIFT_REPAIRED, note: repair.note() })
+            .map(|repair| NewEvent { type_: EventType::Warning, reason: DRIFT_REPAIRED, note: repair.note() })
             .collect(),
     };
     let marked: Vec<&str> = done.iter().filter_map(resource_marked_by).collect();
@@ -100,7 +103,7 @@ fn news(before: &[Condition], after: &[Condition], done: &[Write], repairs: &[Re
              with the same installation id changes nothing here.",
             marked.join(", ")
         );
-        news.push(News { type_: EventType::Normal, reason: INSTALLATION_MARKED, note });
+        news.push(NewEvent { type_: EventType::Normal, reason: INSTALLATION_MARKED, note });
     }
     let told = |conditions: &[Condition]| {
         let stalled = find(conditions, ConditionType::Stalled).is_some();
@@ -111,13 +114,13 @@ fn news(before: &[Condition], after: &[Condition], done: &[Write], repairs: &[Re
         let stalled = find(after, ConditionType::Stalled).is_some();
         if let Some(reason) = Reason::from_wire(&ready.reason).filter(|_| stalled || ready.status == "True") {
             let type_ = if stalled { EventType::Warning } else { EventType::Normal };
-            news.push(News { type_, reason: reason.as_str(), note: ready.message.clone() });
+            news.push(NewEvent { type_, reason: reason.as_str(), note: ready.message.clone() });
         }
     }
     news
 }
 
-/// The resource that a write marks, where the write does nothing else.
+/// The resource that a write marks with the owner, where the write changes nothing else.
 pub fn resource_marked_by(write: &Write) -> Option<&str> {
     match write {
         Write::Ec2(Ec2Write::CreateTags { resource, tags }) if tags.len() == 1 && tags.contains_key(TAG_OWNER) => {

@@ -1,6 +1,7 @@
-//! What went, and may come back: a Lease does not fence, so another operator may have been in the middle of building what
-//! this one was removing, and its last call may arrive after everything was seen to be gone and the object was let go. Nobody
-//! would ask for that resource any more. So whoever removed an app or a network looks at AWS again for a while.
+//! Late writes: calls of another operator that arrive after this one released an object. A Lease does not fence. The former
+//! leader may be building what this operator removes, and its last call may arrive after all resources were gone and the
+//! finalizer was removed. No object would lead to that resource any more. So the operator checks the place of each released
+//! app and network again for a while.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,13 +18,13 @@ use crate::{
     identity::AppIdentity,
 };
 
-/// A call may be late by less than this.
+/// The longest delay of a late write.
 const WATCHED_FOR: Duration = Duration::from_mins(1);
 
-/// How often the places of those that went are looked at.
+/// The pause between two checks of a place.
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 
-/// An app or a network whose resources were seen to be gone.
+/// An app or a network whose resources are gone and whose object was released.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Released {
     /// An app in a VPC.
@@ -32,23 +33,23 @@ pub enum Released {
     Network(NetworkKey),
 }
 
-/// By what a place is looked at.
+/// The way in which a place is read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadBy {
-    /// By what there is under its own names.
+    /// By the resources of its own names, one by one.
     Rows,
-    /// By the tables that all share, which were forgotten.
+    /// By the shared tables, which are read anew.
     Tables,
 }
 
-/// What a look at the place of one that went has shown.
+/// The result of one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LateWriteCheck {
-    /// Nothing is there that is to be removed.
+    /// The place is empty.
     NothingLeft,
-    /// Something was there; it is removed, or on its way.
+    /// A late write was found; its resource is removed, or is being removed.
     Removing,
-    /// AWS could not be asked.
+    /// AWS could not be read.
     Unknown(AwsError),
 }
 
@@ -63,49 +64,49 @@ impl<O> From<Converged<O>> for LateWriteCheck {
     }
 }
 
-/// Those that went lately.
+/// The places of the apps and networks released lately.
 #[derive(Default)]
 pub struct LateWrites {
     watched: Mutex<BTreeMap<Released, Watch>>,
-    told: Notify,
+    added: Notify,
 }
 
-/// When a place is looked at.
+/// When a place is checked.
 struct Watch {
     due: Instant,
     until: Instant,
-    /// How often in a row it was not seen to be empty.
-    found: u32,
+    /// How many checks in a row did not find the place empty.
+    not_empty: u32,
 }
 
 impl LateWrites {
-    /// The object was let go just now.
-    pub fn tell(&self, departed: Released) {
+    /// Watches the place of an object that was released just now.
+    pub fn watch(&self, departed: Released) {
         self.watched
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .insert(departed, Watch { due: Instant::now(), until: Instant::now() + WATCHED_FOR, found: 0 });
-        self.told.notify_one();
+            .insert(departed, Watch { due: Instant::now(), until: Instant::now() + WATCHED_FOR, not_empty: 0 });
+        self.added.notify_one();
     }
 
-    /// Its place was not seen to be empty: it is looked at until it was empty for a while. What cannot be removed, because AWS does not
-    /// let the operator, is tried at the pace of everything that somebody must see to.
-    pub fn found(&self, departed: &Released) {
+    /// Watches a place longer, because the last check did not find the place empty. The pauses grow as those of
+    /// [`Pace::Blocked`]: AWS may refuse the removal until a user acts.
+    pub fn keep_watching(&self, departed: &Released) {
         let mut watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(watch) = watched.get_mut(departed) {
-            let delay = Pace::Blocked.delay(watch.found, &format!("{departed:?}")).unwrap_or(LOOK_EVERY);
-            watch.found = watch.found.saturating_add(1);
+            let delay = Pace::Blocked.delay(watch.not_empty, &format!("{departed:?}")).unwrap_or(LOOK_EVERY);
+            watch.not_empty = watch.not_empty.saturating_add(1);
             watch.due = Instant::now() + delay;
             watch.until = watch.due + WATCHED_FOR;
         }
     }
 
-    /// What is there now is to stay.
+    /// Stops the watch: the resources in the place are to stay.
     pub fn forget(&self, departed: &Released) {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner).remove(departed);
     }
 
-    /// The regions of the places that are looked at.
+    /// The regions of the watched places.
     pub fn regions(&self) -> BTreeSet<Region> {
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
         let region = |departed: &Released| match departed {
@@ -115,15 +116,15 @@ impl LateWrites {
         watched.keys().map(region).collect()
     }
 
-    /// The place is still to be checked.
+    /// The place is watched.
     pub fn is_watched(&self, departed: &Released) -> bool {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner).contains_key(departed)
     }
 
-    /// Waits until a place is to be checked, now or later.
+    /// Waits until at least one place is watched.
     pub async fn wait_for_any(&self) {
         if self.is_empty() {
-            self.told.notified().await;
+            self.added.notified().await;
         }
     }
 
@@ -133,10 +134,10 @@ impl LateWrites {
         watched.is_empty()
     }
 
-    /// The places that are to be checked now.
+    /// The places whose check is due.
     pub fn due(&self) -> Vec<Released> {
         let watched = self.watched.lock().unwrap_or_else(PoisonError::into_inner);
-        // Apps come first in their order: a network's groups go after the functions that carry them.
+        // Apps come first in this order: AWS deletes a security group only after the functions that carry the group.
         watched.iter().filter(|(_, watch)| watch.due <= Instant::now()).map(|(departed, _)| departed.clone()).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! What both controllers share: the context, one pass of look–decide–write, and how soon to look again.
 
 mod attempts;
+mod aws_refusals;
 mod context;
 mod converge;
 pub mod drift;
@@ -8,6 +9,7 @@ mod error;
 mod events;
 mod freshness;
 mod gauges;
+mod kubernetes_refusal;
 mod last_written;
 mod late_writes;
 mod memory;
@@ -16,8 +18,6 @@ mod owner;
 mod pace;
 mod pass;
 mod read_requests;
-mod refusals;
-mod refused;
 mod settled;
 mod timeout;
 mod unconfirmed_writes;
@@ -27,12 +27,14 @@ pub use crate::{
     settings::Settings,
 };
 pub use attempts::{Attempt, Attempts};
+pub use aws_refusals::AwsRefusals;
 pub use context::Context;
 pub use converge::{Converged, Knowledge, Observation, PassSubject, converge};
 pub use error::Error;
-pub use events::{DRIFT_REPAIRED, INSTALLATION_MARKED, resource_marked_by, tell};
+pub use events::{DRIFT_REPAIRED, INSTALLATION_MARKED, publish_events, resource_marked_by};
 pub use freshness::{FRESH, Freshness};
 pub use gauges::{observe_ready, show_gauges};
+pub use kubernetes_refusal::{KubernetesRefusal, report_refusal};
 pub use last_written::LastWritten;
 pub use late_writes::{LateWriteCheck, LateWrites, ReadBy, Released};
 pub use memory::{AvailableSince, EndpointHistory, Memory, Replaceable, Unseen};
@@ -44,7 +46,5 @@ pub use owner::{UnknownOwner, owner_mark};
 pub use pace::Pace;
 pub use pass::{LastObservation, Pass, PassAction, Reaction, WriteOutcome};
 pub use read_requests::{DetailRead, ReadRequests};
-pub use refusals::Refusals;
-pub use refused::{Refused, tell_refused};
 pub use settled::{Part, Settled};
 pub use timeout::{in_words, with_timeout};

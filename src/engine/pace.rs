@@ -1,4 +1,4 @@
-//! How soon to look at an object again.
+//! The pace of an object: how soon the operator reconciles the object again.
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -16,23 +16,23 @@ use crate::{
     plan::Plan,
 };
 
-/// What an object is waiting for.
+/// The reason why an object is reconciled again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Pace {
-    /// Nothing: a change or the resync wakes it.
+    /// Only a change or the resync wakes the object.
     Rest,
-    /// AWS takes its time: minutes, or hours.
+    /// AWS needs minutes or hours.
     Linger,
-    /// AWS is at work and tells nobody when it is done.
+    /// AWS is at work and sends no notice when the work is done.
     Wait,
-    /// A call failed that may succeed when repeated.
+    /// A failed call may succeed when repeated.
     Retry,
-    /// A call fails until somebody acts.
+    /// A call fails until a user changes something.
     Blocked,
 }
 
 impl Pace {
-    /// The pace that an error calls for.
+    /// The pace after an error of AWS.
     pub fn after(error: &AwsError) -> Self {
         match error.failure.class() {
             Class::Wait => Self::Wait,
@@ -41,8 +41,8 @@ impl Pace {
         }
     }
 
-    /// The pace of a plan whose steps are done. Waiting for the network is no wait: its status wakes the app. So does the
-    /// change that ends a suspension.
+    /// The pace of a plan whose steps are done. A plan that waits only for the network rests: a change of the network's
+    /// status wakes the app. A suspended app rests too: the change of its spec wakes it.
     pub fn of(plan: &Plan) -> Self {
         let calm = [Reason::WaitingForNetwork, Reason::DependencyNotReady, Reason::ResourceInUse, Reason::Suspended];
         let stands = |standing| plan.legs.iter().any(|leg| leg.state == standing && !calm.contains(&leg.reason));
@@ -59,7 +59,7 @@ impl Pace {
         }
     }
 
-    /// The pace of an object with this wait: what is overdue is looked at as rarely as what is blocked.
+    /// The pace of an object with this wait. An overdue object is reconciled as rarely as a blocked one.
     #[must_use]
     pub fn with(self, wait: WaitState) -> Self {
         match (self, wait) {
@@ -68,7 +68,7 @@ impl Pace {
         }
     }
 
-    /// Of several, the one by which an object comes back first.
+    /// The pace of several that brings an object back first.
     pub fn soonest(paces: impl IntoIterator<Item = Self>) -> Self {
         let turn = |pace: &Self| match pace {
             Self::Wait => 0,
@@ -80,8 +80,8 @@ impl Pace {
         paces.into_iter().min_by_key(turn).unwrap_or(Self::Rest)
     }
 
-    /// When to look again, after so many attempts at the same pace: longer each time, up to a bound, and spread by the
-    /// object's name, so that a thousand objects that failed together do not come back together.
+    /// The delay before the next reconcile, after this number of attempts at the same pace. The delay doubles up to a
+    /// bound. The object's name adds up to a quarter, so that a thousand objects that failed together come back spread out.
     pub fn delay(self, attempt: u32, object: &str) -> Option<Duration> {
         let (first, longest) = match self {
             Self::Rest => return None,
@@ -93,17 +93,16 @@ impl Pace {
         let delay = first.saturating_mul(2_u32.saturating_pow(attempt)).min(longest);
         let mut hasher = DefaultHasher::new();
         (object, attempt).hash(&mut hasher);
-        // Up to a quarter more.
         Some(delay + delay / 256 * u32::try_from(hasher.finish() % 64).unwrap_or_default())
     }
 
-    /// For how long a call is not made again that was made so many times before to no avail: for half of the time after which an
-    /// object comes back for which somebody must act, so that such an object is never kept from trying.
+    /// The time for which a call is held back after this number of failed attempts. The time is half of the delay of
+    /// [`Pace::Blocked`], so a blocked object that comes back can always try again.
     pub fn hold_back(attempt: u32, of: &str) -> Duration {
         Self::Blocked.delay(attempt, of).unwrap_or_default() / 2
     }
 
-    /// The same for the controller.
+    /// The delay as an action of kube's controller.
     pub fn action(self, attempt: u32, object: &str) -> Action {
         self.delay(attempt, object).map_or_else(Action::await_change, Action::requeue)
     }

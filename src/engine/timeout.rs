@@ -1,6 +1,6 @@
-//! Nothing waits for the Kubernetes API for ever. Neither the API server nor the client ends a request of itself whose
-//! connection has gone silent (a load balancer that forgot it, a node that vanished): one such answer would keep an object, or a
-//! whole kind while it is listed, from being looked at until the operator is started anew.
+//! A time limit for requests to the Kubernetes API. Neither the API server nor kube ends a request whose connection went
+//! silent (a load balancer dropped the connection, a node vanished). Without a limit, one such request would block an
+//! object, or a whole kind while its list is read, until the operator restarts.
 
 use std::time::Duration;
 
@@ -10,18 +10,19 @@ use tokio::time::timeout;
 
 use crate::leadership::{LEASE_SECONDS, Timing};
 
-/// How long an answer may take. A write is not waited for any more when another may take the Lease, as is none to AWS.
+/// The longest time for an answer. The limit is shorter than the grace of the Lease: a write ends before another replica
+/// may lead.
 const WITHIN: Duration = Duration::from_secs(30);
 
 const _: () = assert!(WITHIN.as_secs() < Timing::of(LEASE_SECONDS).grace().as_secs());
 
-/// The Kubernetes API did not answer in time. Whether a write was done is for the next look to tell.
+/// The Kubernetes API did not answer in time. The next read shows whether a write was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no answer within {0:?}")]
 struct NoAnswer(Duration);
 
-/// The same client, whose requests are answered in time or fail. Of a watch that is the beginning of its answer: what
-/// comes then takes its time, and kube ends a watch that tells nothing for longer than it was asked to last.
+/// A client whose requests fail when the answer takes too long. For a watch the limit covers the beginning of the answer
+/// only: kube itself ends a watch that stays silent for longer than its own timeout.
 pub fn with_timeout(client: &Client) -> Client {
     let inner = client.clone();
     let service = tower::service_fn(move |request: http::Request<Body>| {
@@ -30,7 +31,7 @@ pub fn with_timeout(client: &Client) -> Client {
             let goes_on = is_watch(&request);
             let answer = async {
                 let answer = inner.send(request).await?;
-                // A refusal is read to its end, whatever it answers.
+                // A refusal is read to its end, also that of a watch.
                 if goes_on && answer.status().is_success() {
                     return Ok(answer);
                 }
@@ -44,13 +45,14 @@ pub fn with_timeout(client: &Client) -> Client {
     Client::new(service, client.default_namespace())
 }
 
-/// The API server knows no such path: it says so in plain text, and not by a `Status`. What it knows and does not find has one.
+/// The API server does not serve the path: the answer is plain text. A missing object of a served kind has a JSON `Status`
+/// instead.
 fn is_unserved<B>(answer: &http::Response<B>) -> bool {
     let kind = answer.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     answer.status() == StatusCode::NOT_FOUND && !kind.contains("json")
 }
 
-/// What that means, in the form of the API's other refusals.
+/// Turns the answer for a path that is not served into a `Status` that names the remedy.
 fn unserved(path: &str) -> Result<http::Response<Body>, tower::BoxError> {
     let message = format!(
         "the Kubernetes API does not serve {path}: the CustomResourceDefinitions are missing, or of another version. Apply them (the chart \
@@ -61,7 +63,7 @@ fn unserved(path: &str) -> Result<http::Response<Body>, tower::BoxError> {
     Ok(http::Response::builder().status(StatusCode::NOT_FOUND).header(CONTENT_TYPE, "application/json").body(body)?)
 }
 
-/// What the Kubernetes API, or the client, says: kube prints the whole answer besides.
+/// The message of an error without the debug print of the whole answer, which kube's `Display` adds.
 pub fn in_words(error: &kube::Error) -> String {
     match error {
         kube::Error::Api(status) => format!("{} ({} {})", status.message, status.code, status.reason),
@@ -80,7 +82,7 @@ mod tests {
     use super::*;
     use crate::api::PrivateGenAIApp;
 
-    /// An API server that answers everything like this.
+    /// An API server that gives this answer to each request.
     fn api(kind: &'static str, body: &'static str) -> Api<PrivateGenAIApp> {
         let service = tower::service_fn(move |_: http::Request<Body>| async move {
             let answer = http::Response::builder().status(404).header(CONTENT_TYPE, kind);
@@ -93,9 +95,9 @@ mod tests {
     async fn a_missing_definition_is_told_with_what_to_apply() {
         let api = api("text/plain; charset=utf-8", "404 page not found\n");
         let error = api.list(&ListParams::default()).await.expect_err("not served");
-        let told = in_words(&error);
-        assert!(told.contains("privategenaiapps") && told.contains("crd | kubectl apply"), "{told}");
-        assert!(!told.contains("Failed to parse") && !told.contains("Status {"), "{told}");
+        let text = in_words(&error);
+        assert!(text.contains("privategenaiapps") && text.contains("crd | kubectl apply"), "{text}");
+        assert!(!text.contains("Failed to parse") && !text.contains("Status {"), "{text}");
         assert!(matches!(error, kube::Error::Api(status) if status.is_not_found()));
     }
 

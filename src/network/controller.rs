@@ -31,7 +31,7 @@ use crate::{
         Attempt, Context, Converged, Error, Freshness, Guarded, Observation, Pace, Part, ReadBy, Released,
         add_finalizer, apply_status, converge,
         drift::{moves, repairs},
-        explain_undecoded, full_name, is_held, observe_ready, remove_finalizer, stored, tell, tell_refused,
+        explain_undecoded, full_name, is_held, observe_ready, publish_events, remove_finalizer, report_refusal, stored,
     },
     identity::NetworkIdentity,
     index::is_implicit,
@@ -44,7 +44,7 @@ use crate::{
 /// The Kubernetes API's. AWS's become conditions.
 pub async fn reconcile(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: Arc<Context>) -> Result<Action, Error> {
     let result = Box::pin(reconcile_object(Arc::clone(&object), &ctx)).await;
-    tell_refused(ObjectKind::Network, result, &*object, &ctx).await
+    report_refusal(ObjectKind::Network, result, &*object, &ctx).await
 }
 
 async fn reconcile_object(object: Arc<Guarded<PrivateGenAINetwork>>, ctx: &Context) -> Result<Action, Error> {
@@ -118,7 +118,7 @@ async fn refuse(
     let status = status(network.status.as_ref(), network.metadata.generation, None, None, &[leg], ctx.time());
     write_status(api, network, &status, ctx).await?;
     observe_ready(ctx, ObjectKind::Network, &network.metadata, (conditions(network), &status.conditions));
-    tell(ctx, network, (conditions(network), &status.conditions), &[], &[]).await;
+    publish_events(ctx, network, (conditions(network), &status.conditions), &[], &[]).await;
     Ok(())
 }
 
@@ -231,7 +231,7 @@ async fn reconcile_accepted(
         group_in_use: None,
     };
     let mut pass = converge(&mut subject, &snapshot, ctx).await;
-    let news = pass.news();
+    let news = pass.new_changes();
     let (first, observed) = match pass.observation.clone() {
         Observation::Observed { first, last } => (first, last),
         Observation::Unobserved(error) => return report_unobserved(api, network, ctx, &error).await,
@@ -257,13 +257,13 @@ async fn reconcile_accepted(
         MissedObservations::after(ctx.attempts.count(observation_attempt(network), pace))
     };
     let desired = wanted(key, &identity, &caller, &observed, &ctx.index(), &mut ctx.memory());
-    let told = Plan { legs: plan.legs_to_show(&network.spec.vpc_id, conditions(network), missed), ..plan.clone() };
-    let outcome = outcome(network, key, &observed, &told, &ctx.index(), &mut ctx.memory());
+    let shown = Plan { legs: plan.legs_to_show(&network.spec.vpc_id, conditions(network), missed), ..plan.clone() };
+    let outcome = outcome(network, key, &observed, &shown, &ctx.index(), &mut ctx.memory());
     let Outcome::Kept(legs) = outcome else {
         snapshot.exclude_vpc(&key.vpc);
         ctx.memory().forget(key);
         ctx.settled.forget(&uid);
-        ctx.late_writes.tell(Released::Network(key.clone()));
+        ctx.late_writes.watch(Released::Network(key.clone()));
         // Deleted first: an app that comes now sees that this object goes, and brings up another when it is gone.
         if deleting {
             remove_finalizer(api, &network.metadata).await?;
@@ -298,7 +298,7 @@ async fn reconcile_accepted(
     }
     write_status(api, network, &status, ctx).await?;
     observe_ready(ctx, ObjectKind::Network, &network.metadata, (conditions(network), &status.conditions));
-    tell(ctx, network, (conditions(network), &status.conditions), &news, &repairs).await;
+    publish_events(ctx, network, (conditions(network), &status.conditions), &news, &repairs).await;
     Ok(pace.with(wait_state(&legs, conditions(network), network.metadata.generation, ctx.time())))
 }
 
@@ -345,7 +345,7 @@ async fn report_unobserved(
     legs.extend(unseen_legs(&kinds, &network.spec.vpc_id, error));
     let status = status(network.status.as_ref(), network.metadata.generation, None, None, &legs, ctx.time());
     write_status(api, network, &status, ctx).await?;
-    tell(ctx, network, (conditions(network), &status.conditions), &[], &[]).await;
+    publish_events(ctx, network, (conditions(network), &status.conditions), &[], &[]).await;
     Ok(pace.with(wait_state(&legs, conditions(network), network.metadata.generation, ctx.time())))
 }
 

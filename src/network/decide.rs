@@ -1,5 +1,5 @@
-//! Decides about networks: by the objects that there are, what AWS showed, and what is remembered. Pure, synchronous, total;
-//! the controller around it looks, writes and tells.
+//! Decisions about networks, from the objects, the observation of AWS, and the memory. Pure, synchronous, total; the
+//! controller reads, writes and reports.
 
 use std::{collections::BTreeSet, mem};
 
@@ -9,7 +9,7 @@ use super::{
     Demand, Desired, Interfaces, Observed, Requester, Service, observe,
     ownership::{mark_groups, refusal_by_aws},
     plan, teardown,
-    users::{WithoutObject, apps_without_object, demands, has_object, user_names},
+    users::{AppWithoutObject, apps_without_object, demands, has_object, user_names},
 };
 use crate::{
     api::{
@@ -25,27 +25,28 @@ use crate::{
     policy::{ModelId, models_of_endpoint},
 };
 
-/// What an object is to its VPC.
+/// The relation of a network object to its VPC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Acceptance {
-    /// Another object stands for the VPC. This one writes nothing to AWS.
+    /// Another object is accepted for the VPC. This one writes nothing to AWS.
     Superseded {
-        /// The one that does.
+        /// The name of the accepted object.
         by: String,
     },
-    /// An implicit network was deleted while apps use it: it goes untouched, and they bring up another.
+    /// A user deleted an implicit network while apps use it. The object is released, the resources stay, and the apps
+    /// create another object.
     Released,
-    /// It stands for the VPC.
+    /// The object is accepted for the VPC.
     Accepted,
 }
 
-/// What an object is to its VPC, by the objects that there are.
+/// The relation of an object to its VPC, by the objects in the cluster.
 pub fn acceptance(network: &PrivateGenAINetwork, key: &NetworkKey, index: &Index) -> Acceptance {
     match index.accepted(key).map(kube::ResourceExt::name_any) {
         Some(winner) if winner != network.name_any() => Acceptance::Superseded { by: winner },
         _ if network.metadata.deletion_timestamp.is_some()
             && is_implicit(network)
-            // One of the apps brings up another when this one is gone.
+            // One of the apps creates another network when this one is gone.
             && index.users(key).any(IndexedApp::is_coming) =>
         {
             Acceptance::Released
@@ -54,8 +55,8 @@ pub fn acceptance(network: &PrivateGenAINetwork, key: &NetworkKey, index: &Index
     }
 }
 
-/// Why nothing is done for a network whose region the operator's configuration does not allow, explicit or not. One that was
-/// held before, or on which apps have resources, is kept: it was allowed once, and nobody is cut off.
+/// The condition of a network, explicit or implicit, whose region the operator's configuration does not allow. A network
+/// that has the finalizer or is in use was allowed once and is kept, so that no app loses its path.
 pub fn not_allowed(network: &PrivateGenAINetwork, key: &NetworkKey, index: &Index) -> Option<Leg> {
     if index.settings().regions.allows(&key.region) || is_held(&network.metadata) || !ends(key, index) {
         return None;
@@ -77,11 +78,11 @@ pub struct NetworkPass {
     pub key: NetworkKey,
     /// The network in AWS.
     pub identity: NetworkIdentity,
-    /// Who the operator is to AWS.
+    /// The account and the partition in which the operator works.
     pub caller: Caller,
-    /// Somebody asked for this pass: refused writes may be made again after its first observation.
+    /// A user requested this pass: refused writes may be made again after its first observation.
     pub retry_refused: bool,
-    /// A security group that AWS refused to delete in this pass, because something uses it.
+    /// A security group that AWS refused to delete in this pass because a resource uses the group.
     pub group_in_use: Option<SecurityGroupId>,
 }
 
@@ -102,7 +103,7 @@ impl PassSubject for NetworkPass {
         let ending = ends(&self.key, &known.index());
         let observed = observe_place(snapshot, place, ending, fresh, known).await?;
         if ending && !ends(&self.key, &known.index()) {
-            // An app came meanwhile. What it asks of the VPC was not read.
+            // An app came meanwhile. The pass did not read the facts that a network in use needs.
             return observe_place(snapshot, place, false, fresh, known).await;
         }
         Ok(observed)
@@ -113,7 +114,7 @@ impl PassSubject for NetworkPass {
         if mem::take(&mut self.retry_refused) { observed.names() } else { Vec::new() }
     }
 
-    /// Decides by the demands of now: an app that came or went since the pass began counts.
+    /// Decides by the present demands, including apps that came or went since the pass began.
     fn decide(&mut self, observed: &Observed, index: &Index, memory: &mut Memory) -> Plan {
         let Self { key, identity, caller, .. } = &*self;
         for group in &observed.security_groups {
@@ -166,7 +167,7 @@ impl PassSubject for NetworkPass {
     }
 }
 
-/// Reads what there is of a network, and remembers since when its interfaces are available.
+/// Reads the resources of a network and remembers since when its interfaces are available.
 ///
 /// # Errors
 /// As [`observe`].
@@ -181,8 +182,8 @@ pub async fn observe_place(
     observe(snapshot, identity, ends, fresh, long_available).await
 }
 
-/// The roles of apps that are gone and of those that are retained are found by their tags, and no object puts those back that
-/// somebody removed: the network does. By what else the role was found once, it may not be found after the next mistake.
+/// Puts back missing tags on handed-over and retained roles. Roles are found by their tags, and no app object repairs the
+/// tags of these roles.
 fn tag_roles(key: &NetworkKey, observed: &Observed, index: &Index, plan: &mut Plan) {
     let retained = observed.live_roles.iter().filter(|role| is_retained(&role.tags) && !has_object(role, key, index));
     for role in observed.handed_over_roles.iter().chain(retained) {
@@ -194,11 +195,11 @@ fn tag_roles(key: &NetworkKey, observed: &Observed, index: &Index, plan: &mut Pl
             );
         }
     }
-    plan.tag_last();
+    plan.order_tags_last();
 }
 
-/// What the network should be by what is demanded now; `None` when nobody demands it. While roles cannot be read, nobody knows
-/// which apps without an object demand it: what the endpoint lets through by the status is their demand, and nothing goes.
+/// The desired network by the present demands; `None` without demand. While roles cannot be read, the demand of apps
+/// without an object is unknown: the models that the status records for the endpoint stand for it, and nothing is deleted.
 pub fn wanted(
     key: &NetworkKey,
     identity: &NetworkIdentity,
@@ -227,14 +228,14 @@ pub fn wanted(
     Desired::union(identity.clone(), owner.clone(), caller.clone(), governance, &served, &demands)
 }
 
-/// The models that the endpoints of a network let through, as AWS shows them.
+/// The models that the endpoints' policies in AWS allow.
 fn let_through(observed: &Observed, identity: &NetworkIdentity) -> BTreeSet<ModelId> {
     let endpoints = Service::ALL.iter().filter_map(|service| observed.endpoints_of(*service).first().copied());
     let policies = endpoints.filter_map(|endpoint| endpoint.policy.as_ref());
     policies.flat_map(|policy| models_of_endpoint(policy, &identity.region)).collect()
 }
 
-/// The models that the endpoints of a network let through, as its status says.
+/// The models that the endpoints allow according to the network's status.
 fn recorded_models(key: &NetworkKey, index: &Index) -> BTreeSet<ModelId> {
     let endpoints =
         index.accepted(key).and_then(|network| network.status.as_ref()).map(|status| status.endpoints.iter());
@@ -242,7 +243,7 @@ fn recorded_models(key: &NetworkKey, index: &Index) -> BTreeSet<ModelId> {
     models.filter_map(|model| model.parse().ok()).collect()
 }
 
-/// Learns from AWS's answer to a write.
+/// Remembers from AWS's answer to a write what the next observation may not show.
 fn learn(key: &NetworkKey, write: &Write, result: Result<&Written, &AwsError>, memory: &mut Memory) -> Reaction {
     match result {
         Ok(Written::SecurityGroup(id)) => memory.created(Unseen::SecurityGroup(key.clone(), id.clone())),
@@ -266,8 +267,8 @@ fn learn(key: &NetworkKey, write: &Write, result: Result<&Written, &AwsError>, m
             memory.learn(key, |hints| drop(hints.used_tokens.insert(*service, id.to_string())));
             Reaction::Continue
         }
-        // The endpoint exists, as it was wanted before something of it changed: it is waited for. One that is not seen for
-        // so long is gone, and its token would be refused for ever.
+        // An endpoint exists for the token, created with other parameters; the pass waits for that endpoint to show. An
+        // endpoint that does not show for so long is gone, and AWS would refuse its token for ever.
         Err(error) if error.failure == Failure::TokenMismatch && memory.token_is_used(&new.client_token) => {
             memory.learn(key, |hints| drop(hints.used_tokens.insert(*service, new.client_token.clone())));
             Reaction::PlanAnew
@@ -282,16 +283,16 @@ fn learn(key: &NetworkKey, write: &Write, result: Result<&Written, &AwsError>, m
     }
 }
 
-/// What a network comes to after a pass.
+/// The result of a pass for the network's object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// Nothing of it is left, and nobody uses it: its object goes.
+    /// No resource is left and no app uses the network: the object is released.
     Gone,
-    /// It stands like this.
+    /// The object stays, with these conditions.
     Kept(Vec<Leg>),
 }
 
-/// What a network comes to after the pass that ended with this plan.
+/// The result of the pass that ended with this plan.
 pub fn outcome(
     network: &PrivateGenAINetwork,
     key: &NetworkKey,
@@ -302,7 +303,7 @@ pub fn outcome(
 ) -> Outcome {
     let deleting = network.metadata.deletion_timestamp.is_some();
     let is_used = index.is_used(key);
-    // Somebody else's: only an object for which nothing was ever made may go.
+    // Another owner has the VPC: only an object for which the operator created nothing may go.
     if is_refused(plan) {
         let was_for_nothing = is_implicit(network) && !is_used && !is_held(&network.metadata);
         return if was_for_nothing { Outcome::Gone } else { Outcome::Kept(plan.legs.clone()) };
@@ -320,8 +321,8 @@ pub fn outcome(
     }
     let (retained, lost): (Vec<_>, Vec<_>) =
         apps_without_object(key, observed, index, memory).into_iter().partition(|(_, app)| app.retained);
-    let names = |apps: &[(String, WithoutObject)]| listed(apps.iter().map(|(name, _)| name));
-    let revoked = |apps: &[(String, WithoutObject)]| {
+    let names = |apps: &[(String, AppWithoutObject)]| listed(apps.iter().map(|(name, _)| name));
+    let revoked = |apps: &[(String, AppWithoutObject)]| {
         let models: BTreeSet<_> = apps.iter().flat_map(|(_, app)| &app.revoked).collect();
         if models.is_empty() {
             return String::new();
@@ -362,13 +363,13 @@ pub fn outcome(
     Outcome::Kept(legs)
 }
 
-/// The object goes now and leaves everything in AWS as it is, also what apps without an object here still need.
+/// The object is released now, and all resources stay in AWS, also those that apps without an object need.
 pub fn retains_everything(network: &PrivateGenAINetwork, key: &NetworkKey, index: &Index) -> bool {
     let retains = network.spec.deletion_policy.unwrap_or_default() == DeletionPolicy::Retain;
     network.metadata.deletion_timestamp.is_some() && retains && !index.is_used(key)
 }
 
-/// The object is to be held before anything is created for it.
+/// The object needs the finalizer before the operator creates resources for it.
 pub fn is_to_be_held(network: &PrivateGenAINetwork, key: &NetworkKey, index: &Index) -> bool {
     let deleting = network.metadata.deletion_timestamp.is_some();
     !deleting && !is_held(&network.metadata) && index.is_used(key)
@@ -379,18 +380,18 @@ pub fn is_refused(plan: &Plan) -> bool {
     plan.legs.iter().any(|leg| leg.kind == ConditionType::Accepted)
 }
 
-/// The installation is to be recorded on the object before anything more is created for it.
+/// The status must record the installation before the operator creates more resources for the object.
 pub fn is_to_be_recorded(network: &PrivateGenAINetwork, settings: &Settings) -> bool {
     let deleting = network.metadata.deletion_timestamp.is_some();
     !deleting && is_held(&network.metadata) && network.recorded_owner(&settings.installation) == RecordedOwner::Nobody
 }
 
-/// Whether the pass is one that ends the network: then it is looked at more closely.
+/// No app uses the network. The pass then also reads the facts that a teardown needs.
 pub fn ends(key: &NetworkKey, index: &Index) -> bool {
     !index.is_used(key)
 }
 
-/// An object stands for the VPC, readable and whatever its state.
+/// A decodable object is accepted for the VPC, whatever its state.
 pub fn is_taken(key: &NetworkKey, index: &Index) -> bool {
     index.accepted(key).is_some()
 }

@@ -1,4 +1,4 @@
-//! What a network should be: the union of what the apps on it demand.
+//! The desired network: the union of its apps' demands.
 
 use std::collections::BTreeSet;
 
@@ -10,41 +10,41 @@ use crate::{
     policy::{ModelId, bedrock_runtime_endpoint_policy},
 };
 
-/// What one app asks of its network. Demands are in the order of their turns.
+/// The demand of one app. Demands are ordered by their requester.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Demand {
-    /// Whose it is.
+    /// The app that demands.
     pub requester: Requester,
-    /// The models that it calls.
+    /// The models that the app calls.
     pub models: BTreeSet<ModelId>,
-    /// The subnets that it names; empty: whichever the network chooses.
+    /// The subnets that the app names; empty if the app leaves the choice to the network.
     pub subnets: BTreeSet<SubnetId>,
 }
 
-/// What a network should be while anybody demands it.
+/// The desired network while there is demand.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Desired {
-    /// Which network.
+    /// The identity of the network.
     pub identity: NetworkIdentity,
     /// The cluster that the network belongs to.
     pub owner: OwnerMark,
-    /// Who the operator is to AWS.
+    /// The account and the partition in which the operator works.
     pub caller: Caller,
-    /// The models demanded, as far as the policy of the endpoint has room for them.
+    /// The demanded models that fit into the endpoint's policy.
     pub models: BTreeSet<ModelId>,
-    /// The apps, as `namespace/name`, some of whose models find no room.
+    /// The apps, as `namespace/name`, with models that do not fit.
     pub waiting_apps: BTreeSet<String>,
-    /// All subnets that apps name.
+    /// The subnets that apps name.
     pub subnets: BTreeSet<SubnetId>,
     /// At least one app leaves the choice of subnets to the network.
     pub chooses_subnets: bool,
-    /// What everything of it has in common.
+    /// The tags and settings of all resources.
     pub governance: Governance,
 }
 
 impl Desired {
-    /// The union of demands, of models as far as there is room for them beside those that are `served` ([`PolicyCapacity::admit`]); `None`
-    /// when there is no demand, and nothing is to exist.
+    /// The union of the demands; `None` without demand, when no resource is to exist. [`PolicyCapacity::admit`] chooses the
+    /// models that fit beside those that are `served`.
     pub fn union(
         identity: NetworkIdentity,
         owner: OwnerMark,
@@ -70,7 +70,7 @@ impl Desired {
         })
     }
 
-    /// The policy of the endpoint of a service: never longer than AWS allows.
+    /// The policy of a service's endpoint, within AWS's limit of length.
     pub fn endpoint_policy(&self, service: Service) -> PolicyDocument {
         match service {
             Service::BedrockRuntime => bedrock_runtime_endpoint_policy(

@@ -83,7 +83,7 @@ pub fn plan(desired: &Desired, observed: &Observed, history: &EndpointHistory) -
         Room::Endpoints => endpoints::plan(desired, observed, history, creation, &mut plan),
     });
     handed_over_roles::plan(observed, &desired.governance, &mut plan);
-    plan.tag_last();
+    plan.order_tags_last();
     plan
 }
 

@@ -1,4 +1,4 @@
-//! What there is of a network in AWS.
+//! The resources of a network in AWS.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,45 +12,45 @@ use crate::{
     plan::Unread,
 };
 
-/// The facts about one VPC, taken out of the shared snapshot.
+/// The facts about one VPC from the shared snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Observed {
-    /// Which network this is about.
+    /// The identity of the network.
     pub identity: NetworkIdentity,
-    /// The VPC with its subnets and route tables, and what is on offer in the region.
+    /// The VPC with its subnets and route tables, and the services that the region offers.
     pub topology: Topology,
     /// The security groups of this network.
     pub security_groups: Vec<SecurityGroup>,
-    /// The same as they were seen last, where they cannot be read now. Their marks say whose the network is.
+    /// The security groups of the last successful read. Their owner marks name the cluster that owns the network.
     pub known_groups: Vec<SecurityGroup>,
     /// The endpoints of this network, whatever their state.
     pub endpoints: Vec<VpcEndpoint>,
-    /// The endpoints of everybody else in the VPC.
+    /// The endpoints of other owners in the VPC.
     pub foreign_endpoints: Vec<VpcEndpoint>,
-    /// Roles of apps on this network, which most likely have functions.
+    /// The roles of apps on this network, which most likely have functions.
     pub live_roles: Vec<Role>,
-    /// Roles of apps that are gone, kept for the interfaces that Lambda still holds.
+    /// The roles of deleted apps, kept while Lambda still holds their interfaces.
     pub handed_over_roles: Vec<Role>,
-    /// The interfaces that carry the functions' group, or were made for functions of this network; empty where there was no
-    /// reason to ask.
+    /// The interfaces that carry the functions' group or were made for functions of this network; empty if the pass had no
+    /// reason to read them.
     pub function_interfaces: BTreeMap<NetworkInterfaceId, NetworkInterface>,
-    /// Those of them that Lambda left behind and nobody needs.
+    /// The function interfaces that Lambda left behind.
     pub left_interfaces: BTreeSet<NetworkInterfaceId>,
-    /// Whether apps on the network have functions, as far as it makes a difference to retired roles.
+    /// The other functions on the network, as far as the deletion of handed-over roles depends on them.
     pub other_functions: OtherFunctions,
     /// The interfaces of our endpoints.
     pub interfaces: BTreeMap<NetworkInterfaceId, NetworkInterface>,
-    /// What of this could not be read, and is empty for that.
+    /// The sources that could not be read, whose facts are empty here.
     pub unread: Unread,
 }
 
 impl Observed {
-    /// In which subnets the endpoints of the network are.
+    /// The subnets of each endpoint.
     pub fn endpoint_subnets(&self) -> BTreeMap<VpcEndpointId, BTreeSet<SubnetId>> {
         self.endpoints.iter().map(|endpoint| (endpoint.id.clone(), endpoint.subnets.clone())).collect()
     }
 
-    /// Takes out of a snapshot what concerns one network.
+    /// Selects the facts about one network from a snapshot.
     pub fn new(
         identity: &NetworkIdentity,
         topology: &Topology,
@@ -82,30 +82,30 @@ impl Observed {
         }
     }
 
-    /// Replaces by older facts those about groups by which it is known whose the network is.
+    /// Sets the groups of the last successful read.
     #[must_use]
     pub fn known_by(self, known_groups: Vec<SecurityGroup>) -> Self {
         Self { known_groups, ..self }
     }
 
-    /// Adds the roles of apps, and what remains of those that are gone.
+    /// Adds the roles of apps and the interfaces of functions.
     #[must_use]
     pub fn with_roles(
         self,
         live_roles: Vec<Role>,
-        retired_roles: Vec<Role>,
+        handed_over_roles: Vec<Role>,
         function_interfaces: BTreeMap<NetworkInterfaceId, NetworkInterface>,
     ) -> Self {
-        Self { live_roles, handed_over_roles: retired_roles, function_interfaces, ..self }
+        Self { live_roles, handed_over_roles, function_interfaces, ..self }
     }
 
-    /// The ids of everything of this network that is there.
+    /// The ids of the network's security groups and endpoints.
     pub fn ids(&self) -> Vec<String> {
         let groups = self.security_groups.iter().map(|group| group.id.to_string());
         groups.chain(self.endpoints.iter().map(|endpoint| endpoint.id.to_string())).collect()
     }
 
-    /// What writes for the network have in what they are about.
+    /// The names and ids that the network's writes have in their resources.
     pub fn names(&self) -> Vec<String> {
         let roles = self.handed_over_roles.iter().map(|role| role.name.to_string());
         let interfaces = self.left_interfaces.iter().map(ToString::to_string);
@@ -114,27 +114,27 @@ impl Observed {
         self.ids().into_iter().chain(others).collect()
     }
 
-    /// The VPC; `None` when there is no such VPC.
+    /// The VPC; `None` if the VPC does not exist.
     pub fn vpc(&self) -> Option<&Vpc> {
         self.topology.vpcs.values().next()
     }
 
-    /// The group of a component, such as [`FUNCTIONS_GROUP`](crate::identity::FUNCTIONS_GROUP): by its name, which AWS
-    /// keeps unique in a VPC and lets nobody change.
+    /// The group of a component, such as [`FUNCTIONS_GROUP`](crate::identity::FUNCTIONS_GROUP), by its name, which is
+    /// unique in a VPC and immutable.
     pub fn group(&self, component: &str) -> Option<&SecurityGroup> {
         self.security_groups.iter().find(|group| self.identity.is_group(group, component))
     }
 
-    /// An endpoint for a service that carries our endpoints' group and not our tag: nobody else has a reason to use the
-    /// group, so it is one of ours that lost its tags.
+    /// An endpoint of a service that carries our endpoints' group and lacks our tag. No other owner has a reason to use the
+    /// group, so the endpoint is ours and lost its tags.
     pub fn untagged_endpoint(&self, service: Service, group: &SecurityGroupId) -> Option<&VpcEndpoint> {
         self.foreign_endpoints.iter().find(|endpoint| {
             !endpoint.state.is_ending() && endpoint.security_groups.contains(group) && Self::serves(endpoint, service)
         })
     }
 
-    /// Our endpoints of a service that are not on their way out, the one to keep first: available before those that may
-    /// become it, those that never will last, then the oldest.
+    /// Our endpoints of a service that are not ending. The first is the one to keep: available ones come before pending
+    /// ones, failed ones come last, and the older comes first.
     pub fn endpoints_of(&self, service: Service) -> Vec<&VpcEndpoint> {
         let mut endpoints: Vec<&VpcEndpoint> = self
             .endpoints
@@ -152,8 +152,8 @@ impl Observed {
         endpoints
     }
 
-    /// The last of our endpoints of a service that is being deleted, or was, and that had this group. Where AWS tells no groups of an
-    /// endpoint that is gone, it may have had it.
+    /// The newest of our deleting and deleted endpoints of a service that carried this group. An endpoint whose groups AWS
+    /// does not show any more counts too.
     pub fn last_deleted(&self, service: Service, group: &SecurityGroupId) -> Option<&VpcEndpoint> {
         let has_it = |groups: &BTreeSet<SecurityGroupId>| groups.is_empty() || groups.contains(group);
         self.endpoints
@@ -163,7 +163,7 @@ impl Observed {
             .max_by_key(|endpoint| (endpoint.created_at, endpoint.id.clone()))
     }
 
-    /// Our endpoint of a service that is being deleted and still holds the service's public DNS name.
+    /// Our deleting endpoint of a service that still holds the service's public DNS name.
     pub fn deleting_with_private_dns(&self, service: Service) -> Option<&VpcEndpoint> {
         self.endpoints.iter().find(|endpoint| {
             endpoint.state == EndpointState::Deleting && endpoint.private_dns && Self::serves(endpoint, service)
@@ -209,11 +209,12 @@ mod tests {
         let ended = |number, state| VpcEndpoint { state, ..endpoint(number) };
         let mut observed = at_rest();
         observed.endpoints.extend([ended(3, EndpointState::Deleting), ended(2, EndpointState::Deleted)]);
-        let serving: Vec<_> = observed.endpoints_of(Service::BedrockRuntime).iter().map(|it| it.id.clone()).collect();
+        let serving: Vec<_> =
+            observed.endpoints_of(Service::BedrockRuntime).iter().map(|endpoint| endpoint.id.clone()).collect();
         assert_eq!(serving, [endpoint_id(1)]);
         let last = |observed: &Observed, group: &str| {
             let group = group.parse().expect("a group");
-            observed.last_deleted(Service::BedrockRuntime, &group).map(|it| it.id.clone())
+            observed.last_deleted(Service::BedrockRuntime, &group).map(|endpoint| endpoint.id.clone())
         };
         let ours = group_id(ENDPOINTS_GROUP).to_string();
         assert_eq!(last(&observed, &ours), Some(endpoint_id(3)));

@@ -1,4 +1,4 @@
-//! What a network's status says.
+//! The status of a network.
 
 use std::collections::BTreeSet;
 
@@ -16,8 +16,8 @@ use crate::{
     policy::models_of_endpoint,
 };
 
-/// Writes down how a network stands. `observed` is `None` where AWS could not be looked at: then what was recorded
-/// before is kept, as is what a look could not read.
+/// Makes the status of a network. `observed` is `None` if AWS could not be read; the recorded facts then stay. Facts that
+/// this observation could not read stay too.
 pub fn status(
     before: Option<&PrivateGenAINetworkStatus>,
     generation: Option<i64>,
@@ -69,8 +69,9 @@ pub fn status(
     }
 }
 
-/// Both groups. Functions follow what is recorded here, so a new functions' group, out of which AWS lets everything at first, is
-/// recorded once nothing but the endpoints' group can be reached from it. One that was recorded stays whatever somebody else opens.
+/// Both security groups. Functions attach the recorded groups, so a new functions' group is recorded only when its egress
+/// rules lead to the endpoints' group alone (AWS creates a group with egress to everywhere). A recorded group stays
+/// recorded, also if another party opens it.
 fn security_groups(before: Option<&PrivateGenAINetworkStatus>, observed: &Observed) -> Option<SecurityGroupsStatus> {
     let (functions, endpoints) = observed.group(FUNCTIONS_GROUP).zip(observed.group(ENDPOINTS_GROUP))?;
     let seen = SecurityGroupsStatus { functions: functions.id.to_string(), endpoints: endpoints.id.to_string() };

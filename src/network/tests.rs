@@ -109,7 +109,7 @@ fn a_table_that_cannot_be_read_holds_up_only_what_stands_on_it() {
     }
     for source in [Source::Topology, Source::Endpoints, Source::SecurityGroups, Source::Roles] {
         let plan = decided(&Observed { unread: unread(source), ..bare() });
-        let created = operations(&plan).into_iter().filter(|it| *it == "CreateVpcEndpoint").count();
+        let created = operations(&plan).into_iter().filter(|operation| *operation == "CreateVpcEndpoint").count();
         assert_eq!(created, 0, "{source:?}");
         assert!(!plan.is_nothing());
     }

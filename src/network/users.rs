@@ -1,4 +1,4 @@
-//! Who uses a network: the apps that name it, and those that live in AWS without an object here.
+//! The users of a network: apps with an object that names the VPC, and apps in AWS without an object in this cluster.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,46 +13,47 @@ use crate::{
     policy::{ModelId, models_of_role},
 };
 
-/// The app that a role on a network belongs to has an object here, which still has to do with it. One of its name in another VPC
-/// has not, nor one that may not be there and never was; one that cannot be read may have.
+/// The role's app has an object in this cluster that is responsible for the role. An object of the same name in another VPC
+/// is not responsible, nor a refused one without the finalizer; an object that cannot be decoded may be.
 pub(super) fn has_object(role: &Role, key: &NetworkKey, index: &Index) -> bool {
     let is_refused = |app: &IndexedApp| matches!(app.admission, Some(Admission::Refused(..)));
-    named_on(role, key, index).and_then(|identity| index.app(&AppName::from(&identity))).is_some_and(|app| {
+    app_of_tags(role, key, index).and_then(|identity| index.app(&AppName::from(&identity))).is_some_and(|app| {
         app.network.as_ref().is_none_or(|here| here == key)
             && (app.is_held() || (!app.is_deleting() && !is_refused(app)))
     })
 }
 
-/// The app that the tags of a role on a network name.
-fn named_on(role: &Role, key: &NetworkKey, index: &Index) -> Option<AppIdentity> {
+/// The app that the role's tags name.
+fn app_of_tags(role: &Role, key: &NetworkKey, index: &Index) -> Option<AppIdentity> {
     let NetworkKey { region, vpc } = key.clone();
     let installation = index.settings().installation.clone();
     let (namespace, name) = (role.tags.get(TAG_APP_NAMESPACE)?.clone(), role.tags.get(TAG_APP_NAME)?.clone());
     Some(AppIdentity { installation, region, vpc, namespace, name })
 }
 
-/// An app that lives in AWS without an object here.
-pub(super) struct WithoutObject {
-    /// The models that the operator let its role call, as far as an app in its namespace may call them today.
+/// An app in AWS without an object in this cluster.
+pub(super) struct AppWithoutObject {
+    /// The models in the role's policy that the configuration still allows in the app's namespace.
     pub(super) models: BTreeSet<ModelId>,
-    /// Those that it may not call any more.
+    /// The models in the role's policy that the configuration does not allow any more.
     pub(super) revoked: BTreeSet<ModelId>,
-    /// Its object was deleted so that it stays.
+    /// The app's object was deleted with the policy `Retain`.
     pub(super) retained: bool,
 }
 
-/// Apps that have a role, and so most likely a function, but no object that could demand for them: one that cannot be
-/// read, may not be there by the settings, or is not applied yet after the cluster was rebuilt, or lost its finalizer. What their roles were
-/// given is their demand, and their path stays. So it is for apps that were retained.
+/// The apps that have a role, and so most likely a function, but no object that demands for them. The object cannot be
+/// decoded, is refused by the settings, lost its finalizer, or is not applied yet after the cluster was rebuilt; or the app
+/// was retained. The models in their roles' policies are their demand, so their path stays.
 ///
-/// Models that the settings do not allow any more are revoked. The list of VPCs revokes none: it says where the operator may
-/// build, is empty by default, and an operator that is not told it (a rebuilt cluster, a mistake) must cut nobody off.
+/// Models that the settings do not allow any more are revoked. The list of allowed VPCs revokes none: it limits where the
+/// operator builds and is empty by default, and an operator that runs without the list (a rebuilt cluster, a mistake) must
+/// not cut off apps.
 pub(super) fn apps_without_object(
     key: &NetworkKey,
     observed: &Observed,
     index: &Index,
     memory: &mut Memory,
-) -> BTreeMap<String, WithoutObject> {
+) -> BTreeMap<String, AppWithoutObject> {
     observed
         .live_roles
         .iter()
@@ -60,10 +61,10 @@ pub(super) fn apps_without_object(
             let (given, allow) = (models_of_role(role, &key.region), &index.settings().implicit_networks.allow);
             let without_object = |models: BTreeSet<ModelId>, retained| {
                 let revoked = given.difference(&models).cloned().collect();
-                WithoutObject { models, revoked, retained }
+                AppWithoutObject { models, revoked, retained }
             };
-            let Some(identity) = named_on(role, key, index) else {
-                // It lost the tags that say whose it is: nobody knows whether that app is gone.
+            let Some(identity) = app_of_tags(role, key, index) else {
+                // The role lost the tags that name its app, and that app may still exist.
                 let models = allow.narrowed_anywhere(given.clone());
                 return Some((app_of_role(&role.name), without_object(models, is_retained(&role.tags))));
             };
@@ -77,19 +78,19 @@ pub(super) fn apps_without_object(
         .collect()
 }
 
-/// The apps that use a network, as `namespace/name`, in order.
+/// The apps with an object that use a network, as `namespace/name`.
 pub(super) fn user_names(key: &NetworkKey, index: &Index) -> BTreeSet<String> {
     index.users(key).map(|app| AppName::of(&*app.object).to_string()).collect()
 }
 
-/// What the apps that use a network demand. An app that has resources demands for them until it is gone, whatever becomes of its
-/// spec and subnets; one that has none yet demands nothing that it could not use.
+/// The demands of the apps with an object. An app with resources demands until it is gone, also with an invalid spec or
+/// unusable subnets; an app without resources demands only if its subnets are usable.
 pub(super) fn demands(key: &NetworkKey, observed: &Observed, identity: &NetworkIdentity, index: &Index) -> Vec<Demand> {
     let demand = |user: &IndexedApp| {
         let held = user.is_held();
         let requester = requester(&user.object);
-        // Of an app that may not be there, what its role allows is told by the role, if that is there: it keeps what
-        // it has, and gets no more by what it says now.
+        // A refused app gets no models by its spec. The policy of its role, if there is one, counts as the demand of an
+        // app without an object.
         let (models, subnets) = match user.admission.as_ref()? {
             Admission::Accepted(app) => (app.models.iter().cloned().collect(), &app.subnets),
             Admission::Refused(app, _) => (BTreeSet::new(), &app.subnets),
@@ -97,7 +98,7 @@ pub(super) fn demands(key: &NetworkKey, observed: &Observed, identity: &NetworkI
                 return held.then(|| Demand { requester, models: BTreeSet::new(), subnets: BTreeSet::new() });
             }
         };
-        // Whether subnets can be used is not known: nobody is moved to them, or begins with them, by that.
+        // While the topology cannot be read, named subnets count as unusable: no app moves to them or begins with them.
         let unknown = observed.unread.lacks(Source::Topology) && !subnets.is_empty();
         let fits = |service: &Service| {
             let (vpc, region) = (&identity.vpc, identity.region.as_str());
@@ -112,7 +113,7 @@ pub(super) fn demands(key: &NetworkKey, observed: &Observed, identity: &NetworkI
     index.users(key).filter_map(demand).collect()
 }
 
-/// When it is an app's turn.
+/// The app as the requester of a demand, with the time of creation that orders demands.
 fn requester(app: &Guarded<PrivateGenAIApp>) -> Requester {
     let AppName { namespace, name } = AppName::of(app);
     Requester::Object { created: created_seconds(app), namespace, name }

@@ -1,4 +1,4 @@
-//! Checks the places of what was released, in which another operator's last call may arrive.
+//! Checks the places of released apps and networks for late writes of another operator.
 
 use std::time::Duration;
 
@@ -8,10 +8,10 @@ use crate::{
     network,
 };
 
-/// How often the places of what was released are checked.
+/// The pause between two checks.
 const CHECK_EVERY: Duration = Duration::from_secs(30);
 
-/// So many places are read one by one at most. More of them are read together, by the tables of all.
+/// The number of places that are read one by one. More places are read together, by the shared tables.
 const ONE_BY_ONE: usize = 4;
 
 /// Checks the places until the operator is to stop.
@@ -37,7 +37,7 @@ async fn look(ctx: &Context) {
         ctx.snapshots.resync();
     }
     for departed in due {
-        // The place may have been taken again while the others were read.
+        // An app may use the place again since the other places were read.
         if !ctx.late_writes.is_watched(&departed) {
             continue;
         }
@@ -61,6 +61,6 @@ async fn look(ctx: &Context) {
                 tracing::warn!(?departed, %error, "whether anything was created here after all was gone is not known yet");
             }
         }
-        ctx.late_writes.found(&departed);
+        ctx.late_writes.keep_watching(&departed);
     }
 }

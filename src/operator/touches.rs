@@ -1,5 +1,6 @@
-//! Who asked for a look at AWS, and when each is looked at: whoever asks in a loop costs as much as whoever asks twice a minute,
-//! and however many are asked for cost no more than a few, and a look at everything.
+//! The users' requests to read AWS for an object (touches), and when each is served. A touch that is repeated in a loop
+//! costs as much as two touches a minute. Many touched objects together cost at most [`ONE_BY_ONE`] reads of rows and one
+//! read of everything in [`APART`].
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,22 +17,22 @@ use crate::{
     engine::{Context, DetailRead, ReadBy},
 };
 
-/// Two looks at one object, and two looks at everything, are at least this apart.
+/// The shortest time between two reads for one object, and between two reads of everything.
 pub(super) const APART: Duration = Duration::from_secs(30);
 
-/// So many objects are looked at one by one in [`APART`]. Where there are more, everything is looked at once for all of them.
+/// The number of objects that are read one by one in [`APART`]. For more objects, everything is read once for all of them.
 const ONE_BY_ONE: usize = 10;
 
-/// What is to be looked at now.
+/// A read of AWS that is due.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ReadRequest {
-    /// The rows of these objects, and no others.
+    /// The rows of these objects only.
     Rows(BTreeSet<ObjectName>),
-    /// Everything, for the sake of these objects.
+    /// Everything, requested for these objects.
     Everything(BTreeSet<ObjectName>),
 }
 
-/// The touches that wait for a look, and the looks of the last half minute.
+/// The touches that wait for a read, and the reads of the last half minute.
 #[derive(Debug, Default)]
 pub(super) struct Touches {
     waiting: BTreeSet<ObjectName>,
@@ -40,17 +41,18 @@ pub(super) struct Touches {
 }
 
 impl Touches {
-    /// Somebody touched an object.
+    /// Adds an object that a user touched.
     pub(super) fn touch(&mut self, object: ObjectName) {
         self.waiting.insert(object);
     }
 
-    /// Nobody waits for a look.
+    /// No touch waits.
     pub(super) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
-    /// What is looked at at this time, counted from any moment on. Who was looked at just now, waits.
+    /// Takes the read that is due at `now`, a time since any fixed moment. A touched object that was read in the last half
+    /// minute waits.
     pub(super) fn take(&mut self, now: Duration) -> Option<ReadRequest> {
         let is_over = |at: Duration| now >= at.saturating_add(APART);
         self.looked_at.retain(|_, (at, _)| !is_over(*at));
@@ -79,10 +81,10 @@ impl Touches {
     }
 }
 
-/// How long touches are gathered before AWS is read for them.
+/// The time for which touches are gathered before AWS is read.
 const GATHERED_FOR: Duration = Duration::from_secs(1);
 
-/// Has AWS read for the objects that were touched, and wakes these.
+/// Requests reads of AWS for touched objects and wakes the objects.
 pub(super) async fn run(
     context: &Context,
     queues: &Queues<'_>,

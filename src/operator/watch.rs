@@ -1,4 +1,4 @@
-//! A watch that keeps a store up to date, and tells of each change after the store has it.
+//! A watch that keeps a store up to date and reports each change after the store has it.
 
 use std::{convert::Infallible, fmt::Debug, sync::Arc, time::Duration};
 
@@ -16,19 +16,20 @@ use serde::de::DeserializeOwned;
 
 use crate::{api::Guarded, engine::in_words};
 
-/// What a watch saw.
+/// A change that a watch reports.
 pub(super) enum Change<K> {
-    /// All objects of the kind are in the store, and these they are.
+    /// The complete list of objects, all of which are in the store.
     Listed(Vec<Arc<Guarded<K>>>),
-    /// One appeared or changed.
+    /// An object that appeared or changed.
     One(Arc<Guarded<K>>),
-    /// One went, perhaps while nobody watched. It looks as it did before: its last finalizer and itself go in one step.
+    /// An object that is gone, perhaps since an interruption of the watch. The object is as it was before: the API server
+    /// removes the last finalizer and the object in one step.
     Gone(Arc<Guarded<K>>),
 }
 
-/// kube's own pauses, from a second to a minute, which begin anew after two minutes without an error. kube takes them
-/// to begin anew with each good answer too, and it counts the mere beginning of a list as one, and the list that leads to
-/// a watch which is refused: so a list that fails would be asked for every second, for as long as it fails.
+/// kube's pauses between attempts, from a second to a minute, which start over only after two minutes without an error.
+/// kube itself also resets the pauses after each good answer, and counts the beginning of a list as one, also when the
+/// watch after the list is refused. A failing list would then be requested every second.
 #[derive(Default)]
 struct SteadyBackoff(DefaultBackoff);
 
@@ -44,9 +45,13 @@ impl Backoff for SteadyBackoff {
     fn reset(&mut self) {}
 }
 
-/// Keeps a store up to date, and tells of each change after the store has it. Field managers are not kept: nothing
-/// reads them, and they are a third of an object.
-pub(super) async fn watch<K>(client: &Client, writer: Writer<Guarded<K>>, mut tell: impl FnMut(Change<K>)) -> Infallible
+/// Keeps a store up to date and reports each change after the store has it. The store drops managed fields: the operator
+/// does not read them, and they are a third of an object.
+pub(super) async fn watch<K>(
+    client: &Client,
+    writer: Writer<Guarded<K>>,
+    mut on_change: impl FnMut(Change<K>),
+) -> Infallible
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
 {
@@ -64,24 +69,24 @@ where
             Ok(watcher::Event::Init) => before = store.state(),
             Ok(watcher::Event::InitApply(_)) => {}
             Ok(watcher::Event::InitDone) => {
-                missing(std::mem::take(&mut before), &store).for_each(|object| tell(Change::Gone(object)));
-                tell(Change::Listed(store.state()));
+                missing(std::mem::take(&mut before), &store).for_each(|object| on_change(Change::Gone(object)));
+                on_change(Change::Listed(store.state()));
             }
             Ok(watcher::Event::Apply(object)) => {
-                // The store's own copy: a cluster of many objects keeps each once.
+                // The store's own copy, so that each object is in memory once.
                 let stored = store.get(&ObjectRef::from_obj(&object));
-                tell(Change::One(stored.unwrap_or_else(|| Arc::new(object))));
+                on_change(Change::One(stored.unwrap_or_else(|| Arc::new(object))));
             }
-            Ok(watcher::Event::Delete(object)) => tell(Change::Gone(Arc::new(object))),
+            Ok(watcher::Event::Delete(object)) => on_change(Change::Gone(Arc::new(object))),
             Err(error) => {
-                tracing::warn!(kind = %K::kind(&()), error = told(&error), "the watch broke; it is taken up again");
+                tracing::warn!(kind = %K::kind(&()), error = watch_error_text(&error), "the watch broke; it is taken up again");
             }
         }
     }
 }
 
-/// What the Kubernetes API says of a watch.
-fn told(error: &watcher::Error) -> String {
+/// The error of a watch in the words of the Kubernetes API.
+fn watch_error_text(error: &watcher::Error) -> String {
     match error {
         watcher::Error::InitialListFailed(error)
         | watcher::Error::WatchStartFailed(error)
@@ -90,7 +95,8 @@ fn told(error: &watcher::Error) -> String {
     }
 }
 
-/// Those that went while the watch was broken, of which no event tells. One that came again under its name is another one.
+/// The objects that are gone since an interruption of the watch, for which no event arrives. A new object of the same name
+/// has another uid.
 fn missing<K>(before: Vec<Arc<Guarded<K>>>, now: &Store<Guarded<K>>) -> impl Iterator<Item = Arc<Guarded<K>>>
 where
     K: Resource<DynamicType = ()> + Clone + 'static,

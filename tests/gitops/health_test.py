@@ -77,7 +77,7 @@ class HealthTest(unittest.TestCase):
 
 
 def thing(kind: str, legs: dict[str, tuple[str, str]], **metadata: Any) -> dict[str, Any]:
-    """An object whose conditions are folded as `fold` in src/api/condition.rs does."""
+    """An object whose conditions are made from legs as `conditions_of` in src/api/condition.rs does."""
     told = [(leg, standing, reason, f"{leg} says {reason}.") for leg, (standing, reason) in legs.items()]
     blocked = [each for each in told if each[1] == "Blocked"]
     open_ = blocked or [each for each in told if each[1] != "Met"]

@@ -17,7 +17,7 @@ use super::{
     step::{Action, How, successors, workers},
 };
 
-/// So many steps without faults bring everything to rest, from wherever it is.
+/// The most steps without faults after which every state must be at rest.
 const STEPS: usize = 400;
 
 /// Fingerprints are hashes already.
@@ -40,33 +40,33 @@ impl Hasher for Identity {
 
 type Map<T> = HashMap<u128, T, BuildHasherDefault<Identity>>;
 
-/// Past the capture of the test harness: figures are shown when all is well too.
-pub fn said(line: &str) {
+/// Prints past the capture of the test harness, so that the figures show also when the test passes.
+pub fn print_line(line: &str) {
     drop(writeln!(std::io::stderr(), "{line}"));
 }
 
-/// What was visited.
+/// The extent of an exploration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
     pub states: usize,
     pub transitions: usize,
-    /// The most steps that it took to come to rest.
+    /// The most steps from a visited state to rest.
     pub longest: usize,
-    /// Everything that can be reached was.
+    /// Every reachable state was visited.
     pub exhausted: bool,
 }
 
-/// What must not be, and how it comes about.
+/// A violation, and the steps that lead to it, as text.
 pub struct Counterexample(pub String);
 
-/// Visits up to so many states.
+/// Visits the reachable states, up to a limit.
 ///
 /// # Errors
-/// The first thing found that must not be.
+/// The first violation found.
 pub fn explore(scenario: &Scenario, most: usize) -> Result<Figures, Counterexample> {
     let begin = beginning(scenario).map_err(Counterexample)?;
     let root = fingerprint(&begin);
-    // Whence each state was reached first, and as which of the successors there.
+    // For each state: the predecessor that reached the state first, and the number of the successor there.
     let mut reached: Map<(u128, u32)> = Map::default();
     let mut rests: Map<u32> = Map::default();
     let mut passes: Map<u128> = Map::default();
@@ -79,7 +79,7 @@ pub fn explore(scenario: &Scenario, most: usize) -> Result<Figures, Counterexamp
     while let Some((at, state)) = frontier.pop_front() {
         figures.states += 1;
         if figures.states.is_multiple_of(100_000) {
-            said(&format!(
+            print_line(&format!(
                 "{}: {} states so far, {} of them to be followed",
                 scenario.name,
                 reached.len(),
@@ -88,7 +88,7 @@ pub fn explore(scenario: &Scenario, most: usize) -> Result<Figures, Counterexamp
         }
         if state.is_quiet() {
             let Ok(steps) = settle(scenario, &state, &mut rests, None) else {
-                // Once more, and told step by step.
+                // The same way once more, with a log of the steps.
                 let again = settle(scenario, &state, &mut Map::default(), Some(&mut Vec::new()));
                 return Err(tell(&reached, at, None, &again.expect_err("it goes the same way again")));
             };
@@ -99,7 +99,7 @@ pub fn explore(scenario: &Scenario, most: usize) -> Result<Figures, Counterexamp
             let next = outcome.and_then(|next| scenario.check(&state, &next).map(|()| next));
             let next = next.map_err(|wrong| tell(&reached, at, Some(&action), &wrong))?;
             let print = fingerprint(&next);
-            // The first of those that are in the middle of a pass goes on with it.
+            // The first worker with a pass under way continues.
             if matches!(action, Action::Go(..)) {
                 passes.entry(at).or_insert(print);
             }
@@ -120,7 +120,7 @@ pub fn explore(scenario: &Scenario, most: usize) -> Result<Figures, Counterexamp
     Ok(figures)
 }
 
-/// Where everything begins.
+/// The state in which the scenario begins.
 fn beginning(scenario: &Scenario) -> Result<State, String> {
     let mut state = scenario.initial();
     if scenario.built.is_empty() {
@@ -138,8 +138,8 @@ fn beginning(scenario: &Scenario) -> Result<State, String> {
     Err("what is there at first does not come to rest".to_owned())
 }
 
-/// Passes that go on without a fault end, and then everything comes to rest, as was followed from each state in which
-/// nobody is in the middle of one. Gives a state from which passes do not end.
+/// Returns a state from which passes without faults do not end. Where they end, the state has no pass under way, and the
+/// way to rest from each such state was followed before.
 fn endless(passes: &Map<u128>) -> Option<u128> {
     let mut ends: HashSet<u128, BuildHasherDefault<Identity>> = HashSet::default();
     for begin in passes.keys() {
@@ -156,7 +156,7 @@ fn endless(passes: &Map<u128>) -> Option<u128> {
     None
 }
 
-/// The way to a state, and what is wrong there.
+/// The steps to a state, and the violation there, as text.
 fn story(
     scenario: &Scenario,
     begin: &State,
@@ -170,18 +170,18 @@ fn story(
         way.push(*index);
         at = *before;
     }
-    let mut told = format!("scenario {}: {wrong}\nafter\n", scenario.name);
+    let mut text = format!("scenario {}: {wrong}\nafter\n", scenario.name);
     let mut state = begin.clone();
     for index in way.into_iter().rev() {
         let (action, next) = successors(scenario, &state).swap_remove(index as usize);
-        let _ = writeln!(told, "  {}", in_words(&state, &action));
+        let _ = writeln!(text, "  {}", in_words(&state, &action));
         state = next.unwrap_or(state);
     }
     if let Some(last) = last {
-        let _ = writeln!(told, "  {}", in_words(&state, last));
+        let _ = writeln!(text, "  {}", in_words(&state, last));
     }
-    let _ = write!(told, "where there is\n{state:?}");
-    told
+    let _ = write!(text, "where there is\n{state:?}");
+    text
 }
 
 fn in_words(state: &State, action: &Action) -> String {
@@ -197,7 +197,7 @@ fn in_words(state: &State, action: &Action) -> String {
     format!("{} {worker:?} of {number}: {}", how.split('(').next().unwrap_or_default(), call.unwrap_or_default())
 }
 
-/// How many steps without faults it takes until nothing happens any more; everything is as it should be then.
+/// The number of steps without faults to rest. Checks the state at rest.
 fn settle(
     scenario: &Scenario,
     state: &State,
@@ -216,8 +216,8 @@ fn settle(
     };
     let rest = loop {
         if state.is_quiet() {
-            // What the tables keep is forgotten by the next resync, so states that differ in it have the same end.
-            state = forgetful(&state);
+            // The next resync clears the tables, so states that differ only in their tables have the same end.
+            state = without_tables(&state);
         }
         let print = fingerprint(&state);
         if let Some(steps) = rests.get(&print) {
@@ -245,23 +245,23 @@ fn settle(
     Ok(rest + way.len().saturating_sub(1))
 }
 
-/// What happens next where nothing goes wrong and nobody interferes; `None` at rest.
+/// The next state without faults and without outside changes; `None` at rest.
 fn fair_step(scenario: &Scenario, state: &State, log: Option<&mut Vec<String>>) -> Result<Option<State>, String> {
-    let tell = |told: &dyn Fn() -> String| {
+    let record = |message: &dyn Fn() -> String| {
         if let Some(log) = log {
-            log.push(told());
+            log.push(message());
         }
     };
     for (number, operator) in state.operators.iter().enumerate() {
         if let Some(worker) = operator.runs.keys().next() {
             let mut next = state.clone();
-            tell(&|| in_words(state, &Action::Go(number, worker.clone())));
+            record(&|| in_words(state, &Action::Go(number, worker.clone())));
             scenario.go(&mut next, number, worker, How::Answered)?;
             return Ok(Some(next));
         }
     }
     if let Some(transition) = state.world.due.keys().next() {
-        tell(&|| format!("{transition:?}"));
+        record(&|| format!("{transition:?}"));
         return Ok(Some(state.happen(transition)));
     }
     let before = fingerprint(state);
@@ -274,9 +274,9 @@ fn fair_step(scenario: &Scenario, state: &State, log: Option<&mut Vec<String>>) 
                 writes |= matches!(run.pass.next(), PassAction::Write(_));
                 scenario.go(&mut next, number, &worker, How::Answered)?;
             }
-            let after = forgetful(&next);
+            let after = without_tables(&next);
             if fingerprint(&after) != before {
-                tell(&|| format!("{worker:?} of {number} makes a pass"));
+                record(&|| format!("{worker:?} of {number} makes a pass"));
                 return Ok(Some(after));
             }
             if writes {
@@ -284,19 +284,19 @@ fn fair_step(scenario: &Scenario, state: &State, log: Option<&mut Vec<String>>) 
             }
         }
     }
-    // A call that AWS refuses for a while (a client token that was used for something else) helps when that is over.
+    // AWS may refuse a call for a limited time only (a client token that was used with other parameters).
     if state.may_time_pass() {
-        let next = forgetful(&state.time_passes());
+        let next = without_tables(&state.time_passes());
         if fingerprint(&next) != before {
-            tell(&|| "time passes".to_owned());
+            record(&|| "time passes".to_owned());
             return Ok(Some(next));
         }
     }
     in_vain.map_or(Ok(None), Err)
 }
 
-/// The same, while all tables are to be read anew.
-fn forgetful(state: &State) -> State {
+/// The state with all tables cleared.
+fn without_tables(state: &State) -> State {
     let mut state = state.clone();
     for operator in &mut state.operators {
         operator.kept = Arc::new(SnapshotState::default());

@@ -1,6 +1,6 @@
-//! What two states have in common that differ in nothing but the names of things: a hash of 128 bits in which an id that AWS
-//! made is the order of its first appearance. Everything is kept in ordered collections, and an id tells nothing but which
-//! thing it is and which of its kind is older, so equal fingerprints have the same futures.
+//! Fingerprints of states: a hash of 128 bits that is equal for states that differ only in ids made by AWS. An id counts as
+//! the order of its first appearance. All collections are ordered, and an id identifies a resource and its age among its
+//! kind and nothing else, so states with equal fingerprints have the same futures.
 
 use std::{
     collections::HashMap,
@@ -58,7 +58,7 @@ impl Canonical {
 /// No id is shorter than `sg-` and its digits.
 const SHORTEST: usize = 20;
 
-/// Where an id that ends in 17 digits ends, if one that the world renames begins with the prefix before this dash.
+/// The end of an id of 17 digits, if the prefix before this dash is one whose ids are renamed.
 fn id_around(bytes: &[u8], dash: usize) -> Option<(usize, usize)> {
     const DIGITS: usize = 17;
     let end = dash + 1 + DIGITS;
@@ -67,7 +67,7 @@ fn id_around(bytes: &[u8], dash: usize) -> Option<(usize, usize)> {
     digits.iter().all(u8::is_ascii_hexdigit).then_some((dash - prefix.len(), end))
 }
 
-/// The unique id of a role, or the time of a function's last change: different for each, and else without meaning.
+/// The unique id of a role, or the time of a function's last change: unique, and otherwise without meaning.
 fn is_serial(bytes: &[u8]) -> bool {
     bytes.starts_with(b"AROA-")
         || (bytes.len() == 8 && bytes.starts_with(b"0.") && bytes[2..].iter().all(u8::is_ascii_digit))

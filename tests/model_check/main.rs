@@ -1,13 +1,13 @@
-//! Every state that small worlds can reach, with the operator's own decisions in them: each call done, refused, or done with
-//! its answer lost, crashes, stale tables, AWS at its own pace, and what people do meanwhile, in every order. In every state the
-//! invariants of DESIGN.md section 5 hold, and from every state everything comes to rest as it should be once nothing goes wrong
-//! any more.
+//! The model checker visits every state that small worlds can reach under the operator's own decisions. Each call is done,
+//! refused, or done with its answer lost; operators crash, tables are stale, AWS is slow, and users change things
+//! meanwhile, in every order. The invariants of DESIGN.md section 5 hold in every state, and from every state the world
+//! comes to the desired rest when faults stop.
 //!
 //! ```text
-//! scenario    a small world, what may happen in it, and what must hold
-//! state       what is compared: account, objects, and all that operators hold in their heads
-//! step        what can happen next; decisions are app::decide, network::decide, engine::Pass, and the tables'
-//! fingerprint which states are the same but for the names of things
+//! scenario    a small world, the events in it, and the invariants
+//! state       the compared state: account, objects, and the operators' memory
+//! step        the possible next steps; decisions are app::decide, network::decide, engine::Pass, and the tables'
+//! fingerprint equality of states but for ids
 //! explore     visits all states, and follows each to its end
 //! ```
 
@@ -43,27 +43,27 @@ use std::{
 };
 
 use self::{
-    explore::{Counterexample, Figures, explore, said},
+    explore::{Counterexample, Figures, explore, print_line},
     figures::{Part, tell},
     scenario::{Chance as C, Scenario},
 };
 use memory::aws::Delays;
 
-/// AWS never gets on with this by itself: that it does is something that happens.
+/// A delay that never ends by itself: the end is a transition of its own.
 const IN_ITS_TIME: u64 = u64::MAX;
 
-/// No world is followed further than this, by `make test` and by `make model-check`.
+/// The limit of states for each world, in `make test` and in `make model-check`.
 const MOST: [usize; 2] = [2_500, 55_000];
 
-/// So many states `make model-check` visits, unless there are no more.
+/// The number of states that `make model-check` must visit, unless all worlds are exhausted.
 const WANTED: usize = 1_000_000;
 
-/// AWS does everything at once.
+/// AWS finishes each change at once.
 fn prompt() -> Delays {
     Delays::default()
 }
 
-/// AWS takes its time for endpoints, functions and interfaces.
+/// AWS is slow with endpoints, functions and interfaces.
 fn slow() -> Delays {
     Delays {
         endpoint_available: IN_ITS_TIME,
@@ -75,7 +75,7 @@ fn slow() -> Delays {
     }
 }
 
-/// AWS shows late what was written.
+/// AWS shows writes late.
 fn late() -> Delays {
     Delays { ec2_visible: IN_ITS_TIME, role_visible: IN_ITS_TIME, role_usable: IN_ITS_TIME, ..Delays::default() }
 }
@@ -177,7 +177,7 @@ fn large() -> Vec<Scenario> {
             &with(&[(C::EndpointFails, 1), (C::CopyEndpoint, 1)]),
         ),
         new("AWS takes its time, and an operator crashes", slow(), &["ada"], &with(&[(C::Crash, 1), (C::Lost, 1)])),
-        // What the killed one made, and nobody was shown yet when the network was let go, is found by the second look.
+        // The second check finds what the killed operator created and AWS did not show yet when the network was released.
         Scenario {
             looks_after: true,
             ..new(
@@ -213,7 +213,7 @@ fn large() -> Vec<Scenario> {
     ]
 }
 
-/// What people change; each once in a life.
+/// The changes by users, each possible once.
 const DRIFTS: [&str; 6] = [
     "endpoint vanished",
     "egress opened",
@@ -227,12 +227,12 @@ fn number(variable: &str) -> Option<usize> {
     env::var(variable).ok().map(|text| text.parse().expect("a number"))
 }
 
-/// Environment: `PGAI_MODEL_ONLY` is a scenario's name, `PGAI_MODEL_STATES` how many states of each are visited at most.
-/// Gives whether as many states as are wanted, or all that there are, were visited.
+/// Explores scenarios, each up to `most` states; `true` if that many states, or all, were visited. The environment may choose one
+/// scenario by its name (`PGAI_MODEL_ONLY`) and another limit of states for each (`PGAI_MODEL_STATES`).
 fn check(scenarios: &[Scenario], most: usize, what: &str) -> bool {
     let only = env::var("PGAI_MODEL_ONLY").ok();
     let scenarios: Vec<&Scenario> =
-        scenarios.iter().filter(|it| only.as_ref().is_none_or(|name| it.name == name)).collect();
+        scenarios.iter().filter(|scenario| only.as_ref().is_none_or(|name| scenario.name == name)).collect();
     assert!(!scenarios.is_empty(), "there is no such scenario");
     let most = number("PGAI_MODEL_STATES").unwrap_or(most);
     let next = AtomicUsize::new(0);
@@ -246,13 +246,13 @@ fn check(scenarios: &[Scenario], most: usize, what: &str) -> bool {
                     match &outcome {
                         Ok(Figures { states, transitions, longest, exhausted }) => {
                             let all = if *exhausted { "all of its" } else { "the first" };
-                            said(&format!(
+                            print_line(&format!(
                                 "model: {}: {all} {states} states, {transitions} transitions, at most {longest} steps to rest, {} s",
                                 scenario.name,
                                 began.elapsed().as_secs()
                             ));
                         }
-                        Err(Counterexample(told)) => said(&format!("model: WRONG: {told}")),
+                        Err(Counterexample(text)) => print_line(&format!("model: WRONG: {text}")),
                     }
                     outcomes.lock().unwrap_or_else(PoisonError::into_inner).push(outcome);
                 }
@@ -260,20 +260,23 @@ fn check(scenarios: &[Scenario], most: usize, what: &str) -> bool {
         }
     });
     let outcomes = outcomes.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let wrong: Vec<&str> =
-        outcomes.iter().filter_map(|it| it.as_ref().err()).map(|Counterexample(told)| told.as_str()).collect();
-    let visited: Vec<&Figures> = outcomes.iter().filter_map(|it| it.as_ref().ok()).collect();
-    let sum = |of: fn(&Figures) -> usize| visited.iter().map(|it| of(it)).sum::<usize>();
-    let exhausted = visited.iter().filter(|it| it.exhausted).count();
-    let states = sum(|it| it.states);
+    let wrong: Vec<&str> = outcomes
+        .iter()
+        .filter_map(|outcome| outcome.as_ref().err())
+        .map(|Counterexample(text)| text.as_str())
+        .collect();
+    let visited: Vec<&Figures> = outcomes.iter().filter_map(|outcome| outcome.as_ref().ok()).collect();
+    let sum = |of: fn(&Figures) -> usize| visited.iter().map(|visit| of(visit)).sum::<usize>();
+    let exhausted = visited.iter().filter(|visit| visit.exhausted).count();
+    let states = sum(|visit| visit.states);
     let figures = format!(
         "{states} distinct states, {} transitions, {} of {} worlds exhausted, at most {} steps to rest",
-        sum(|it| it.transitions),
+        sum(|visit| visit.transitions),
         exhausted,
         scenarios.len(),
-        visited.iter().map(|it| it.longest).max().unwrap_or_default(),
+        visited.iter().map(|visit| visit.longest).max().unwrap_or_default(),
     );
-    said(&format!("model: {what}: {figures}"));
+    print_line(&format!("model: {what}: {figures}"));
     if only.is_none() {
         tell(Part::ModelCheck, what, &figures, wrong.len());
     }
@@ -294,7 +297,7 @@ fn each_state_of_small_worlds_is_as_it_should_be_and_leads_to_rest() {
 #[test]
 #[ignore = "takes long: `make model-check`"]
 fn each_state_of_larger_worlds_is_as_it_should_be_and_leads_to_rest() {
-    // Those of `make test` are among them, so that each can be visited alone, and to its end.
+    // The scenarios of `make test` are included, so that each can be explored alone and exhausted.
     let worlds: Vec<Scenario> = small().into_iter().chain(large()).collect();
     let enough = check(&worlds, MOST[1], "states of larger worlds, and the way to rest from each");
     let fewer = ["PGAI_MODEL_ONLY", "PGAI_MODEL_STATES"].iter().any(|asked| env::var_os(asked).is_some());

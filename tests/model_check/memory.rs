@@ -1,4 +1,4 @@
-//! The in-memory AWS, what no write may do to the account, and what it must come to.
+//! The in-memory AWS, and the judge of its writes and of its state at rest.
 
 #[path = "../memory/asked.rs"]
 pub mod asked;

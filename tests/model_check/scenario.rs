@@ -1,4 +1,4 @@
-//! A small world and what may happen in it, each so often: small enough that every state can be reached.
+//! Scenarios: a small world and the bounded events in it, small enough that every state can be visited.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -37,10 +37,10 @@ use crate::memory::{
     somebody_else::install_somebody_else,
 };
 
-/// What apps call at first, and after they were edited.
+/// The models of apps at first and after an edit.
 const MODELS: [&str; 2] = ["amazon.nova-lite-v1:0", "anthropic.claude-3-haiku-20240307-v1:0"];
 
-/// What is met where an app is as it should be. Nobody probes here, so nothing is healthy.
+/// The conditions of an app at rest. Health is left out: the model checker runs no probe.
 const LEGS: [ConditionType; 5] = [
     ConditionType::Accepted,
     ConditionType::NetworkReady,
@@ -49,60 +49,60 @@ const LEGS: [ConditionType; 5] = [
     ConditionType::FunctionReady,
 ];
 
-/// An app of a scenario, and the number of the VPC that it is in.
+/// An app of a scenario, and the number of its VPC.
 #[derive(Clone, Copy, Debug)]
 pub struct AppOf {
     pub name: &'static str,
     pub vpc: usize,
 }
 
-/// Something that can happen, a bounded number of times.
+/// An event that can happen a bounded number of times.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Chance {
-    /// An operator is killed, and starts anew.
+    /// An operator is killed and starts anew.
     Crash,
     /// A write is done and its answer lost.
     Lost,
     /// A write is refused.
     Refused,
-    /// Somebody applies an app.
+    /// A user applies an app.
     Create(&'static str),
-    /// Somebody has it call another model, and its log kept otherwise.
+    /// A user changes the app's model and log retention.
     Edit(&'static str),
     Suspend(&'static str),
     Resume(&'static str),
-    /// Somebody deletes an app.
+    /// A user deletes an app.
     Delete(&'static str),
-    /// Somebody deletes an app so that its resources stay.
+    /// A user deletes an app with the policy `Retain`.
     DeleteRetaining(&'static str),
-    /// A platform team writes a network for a VPC.
+    /// A platform team applies a network for a VPC.
     CreateNetwork(&'static str, usize),
     DeleteNetwork(&'static str),
-    /// Somebody deletes the networks that the operator made.
+    /// A user deletes the implicit networks.
     DeleteImplicit,
-    /// Somebody changes something in AWS.
+    /// A user changes a resource in AWS.
     Drift(&'static str),
     /// AWS fails an endpoint of ours.
     EndpointFails,
-    /// Somebody copies an endpoint of ours, with its tags.
+    /// A user copies an endpoint of ours, with its tags.
     CopyEndpoint,
-    /// Somebody has an endpoint of their own in a VPC, which holds the service's name there.
+    /// A user creates an endpoint of their own in a VPC, which holds the service's name there.
     ForeignEndpoint(usize),
-    /// They delete it.
+    /// The user deletes that endpoint.
     ForeignEndpointGoes,
 }
 
-/// A small world and what may happen in it.
+/// A small world and the events that may happen in it.
 pub struct Scenario {
     pub name: &'static str,
     pub apps: Vec<AppOf>,
     pub vpcs: usize,
-    /// The apps that are there, at rest, when everything begins.
+    /// The apps that exist, at rest, in the first state.
     pub built: Vec<&'static str>,
     pub delays: Delays,
     pub operators: usize,
     pub somebody_else: bool,
-    /// Whoever removed something looks at its place again for a while: what matters where there are two operators.
+    /// The operator checks the places of released objects for late writes, which matters with two operators.
     pub looks_after: bool,
     pub chances: Vec<(Chance, u8)>,
     pub settings: Settings,
@@ -124,19 +124,19 @@ impl Scenario {
         }
     }
 
-    /// Each app in a VPC of its own.
+    /// Puts each app into a VPC of its own.
     pub fn apart(self) -> Self {
         let apps = self.apps.iter().enumerate().map(|(vpc, app)| AppOf { vpc, ..*app });
         Self { vpcs: self.apps.len(), apps: apps.collect(), ..self }
     }
 
-    /// With an operator that is told to put roles under the permissions boundary, and may write to no other role.
+    /// The operator is configured with a permissions boundary and may write only to roles under the boundary.
     pub fn bound(self) -> Self {
         let governance = Governance { permissions_boundary: Some(boundary()), ..Governance::default() };
         Self { settings: Settings { governance, ..self.settings }, ..self }
     }
 
-    /// It begins when these apps are there and nothing happens any more.
+    /// Begins with these apps, at rest.
     pub fn built(self, apps: &[&'static str]) -> Self {
         Self { built: apps.to_vec(), ..self }
     }
@@ -149,7 +149,7 @@ impl Scenario {
         NetworkKey { region: region(), vpc: Self::vpc_ids(world)[vpc].clone() }
     }
 
-    /// An account in which the operator has nothing yet.
+    /// An account without resources of the operator.
     pub fn initial(&self) -> State {
         let mut world = World::new("123456789012".parse().expect("an account"), Delays::default());
         let vpcs: Vec<(VpcId, Vec<SubnetId>)> =
@@ -173,9 +173,9 @@ impl Scenario {
         }
     }
 
-    /// Which chance this is, if it is still to be had.
+    /// The number of this chance, if the chance is left.
     pub fn chance(&self, state: &State, chance: &Chance) -> Option<usize> {
-        let index = self.chances.iter().position(|(it, _)| it == chance)?;
+        let index = self.chances.iter().position(|(known, _)| known == chance)?;
         (state.left[index] > 0).then_some(index)
     }
 
@@ -185,12 +185,12 @@ impl Scenario {
         serde_json::from_value(json!({"network": {"vpcId": vpc.as_str()}, "models": [MODELS[0]]})).expect("a spec")
     }
 
-    /// Somebody applies an app.
+    /// A user applies an app.
     pub fn create(&self, state: &mut State, name: &'static str) {
         state.create_app(name, PrivateGenAIApp::new(name, self.spec(&state.world, name)));
     }
 
-    /// What others can do now, by the number of its chance, told in words, and what comes of it.
+    /// The possible outside changes: the number of the chance, a description, and the next state.
     pub fn deeds(&self, state: &State) -> Vec<(usize, String, State)> {
         let mut found = Vec::new();
         for (index, (chance, _)) in self.chances.iter().enumerate() {
@@ -206,11 +206,11 @@ impl Scenario {
     }
 
     fn outcomes(&self, state: &State, chance: &Chance) -> Vec<(String, State)> {
-        let told = format!("{chance:?}");
+        let label = format!("{chance:?}");
         let one = |change: &dyn Fn(&mut State)| {
             let mut next = state.clone();
             change(&mut next);
-            vec![(told.clone(), next)]
+            vec![(label.clone(), next)]
         };
         let going =
             |name: &str| state.objects.apps.get(name).map(|app| app.get().metadata.deletion_timestamp.is_some());
@@ -241,13 +241,14 @@ impl Scenario {
                     .objects
                     .networks
                     .get(*name)
-                    .is_some_and(|it| it.get().metadata.deletion_timestamp.is_none()) =>
+                    .is_some_and(|network| network.get().metadata.deletion_timestamp.is_none()) =>
             {
                 one(&|next| next.delete_network(name))
             }
             Chance::DeleteImplicit => {
                 let networks = state.objects.networks.values().map(Object::get);
-                let implicit = networks.filter(|it| is_implicit(it) && it.metadata.deletion_timestamp.is_none());
+                let implicit =
+                    networks.filter(|network| is_implicit(network) && network.metadata.deletion_timestamp.is_none());
                 let names: Vec<String> = implicit.map(kube::ResourceExt::name_any).collect();
                 names.iter().flat_map(|name| one(&|next| next.delete_network(name))).collect()
             }
@@ -257,7 +258,7 @@ impl Scenario {
                 .filter_map(|endpoint| {
                     let (state_of, last_error) = (EndpointState::Failed, Some("InternalError: it broke".to_owned()));
                     let deed = ByHand::SetEndpointState { endpoint, state: state_of, last_error };
-                    by(state, &told, &aws::Action::ByHand(region(), deed)).map(|(told, next, _)| (told, next))
+                    carry_out(state, &label, &aws::Action::ByHand(region(), deed)).map(|(label, next, _)| (label, next))
                 })
                 .collect(),
             Chance::CopyEndpoint => self
@@ -266,28 +267,28 @@ impl Scenario {
                     let endpoint = state.world.regions[&region()].endpoints[&id].clone();
                     let copy = copy_of(endpoint, "a copy".to_owned())?;
                     let action = aws::Action::Write(region(), Write::Ec2(Ec2Write::CreateVpcEndpoint(copy)));
-                    let (told, mut next, written) = by(state, &told, &action)?;
+                    let (label, mut next, written) = carry_out(state, &label, &action)?;
                     if let Written::VpcEndpoint(id, _) = written {
                         Arc::make_mut(&mut next.judge).copies.insert(id);
                     }
-                    Some((told, next))
+                    Some((label, next))
                 })
                 .collect(),
             Chance::ForeignEndpoint(vpc) => {
                 let new = self.foreign_endpoint(&state.world, *vpc);
                 let action = aws::Action::Write(region(), Write::Ec2(Ec2Write::CreateVpcEndpoint(new)));
-                by(state, &told, &action).map(|(told, next, _)| (told, next)).into_iter().collect()
+                carry_out(state, &label, &action).map(|(label, next, _)| (label, next)).into_iter().collect()
             }
             Chance::ForeignEndpointGoes => state.world.regions[&region()]
                 .endpoints
                 .values()
-                .filter(|it| it.tags.is_empty() && !it.state.is_ending())
-                .filter_map(|it| {
+                .filter(|endpoint| endpoint.tags.is_empty() && !endpoint.state.is_ending())
+                .filter_map(|endpoint| {
                     let action = aws::Action::Write(
                         region(),
-                        Write::Ec2(Ec2Write::DeleteVpcEndpoints { endpoint: it.id.clone() }),
+                        Write::Ec2(Ec2Write::DeleteVpcEndpoints { endpoint: endpoint.id.clone() }),
                     );
-                    by(state, &told, &action).map(|(told, next, _)| (told, next))
+                    carry_out(state, &label, &action).map(|(label, next, _)| (label, next))
                 })
                 .collect(),
             _ => Vec::new(),
@@ -320,20 +321,20 @@ impl Scenario {
         let those = possible.into_iter().filter(|drift| drift.name == name);
         those
             .filter_map(|Drift { action, .. }| {
-                let (told, mut next, _) = by(state, name, &action)?;
+                let (label, mut next, _) = carry_out(state, name, &action)?;
                 if let aws::Action::Write(_, Write::Ec2(Ec2Write::AuthorizeSecurityGroupEgress { group, .. })) = &action
                 {
                     Arc::make_mut(&mut next.judge).opened.insert(group.clone());
                 }
-                Some((told, next))
+                Some((label, next))
             })
             .collect()
     }
 
-    /// What holds in every state; this one was reached from one in which it holds.
+    /// Checks the invariants of every state. The state before fulfils them.
     ///
     /// # Errors
-    /// What does not.
+    /// The first violation.
     pub fn check(&self, before: &State, state: &State) -> Result<(), String> {
         if Arc::ptr_eq(&before.world, &state.world) {
             return Ok(());
@@ -350,10 +351,10 @@ impl Scenario {
         Ok(())
     }
 
-    /// What holds where nothing happens any more.
+    /// Checks a state at rest.
     ///
     /// # Errors
-    /// What does not.
+    /// The first violation.
     pub fn check_rest(&self, state: &State) -> Result<(), String> {
         let here = &state.world.regions[&region()];
         let apps = as_written(state.objects.apps.values().map(Object::get))?;
@@ -402,18 +403,23 @@ impl Scenario {
         if state.objects.apps.is_empty() && !left.is_empty() && !state.world.roles.values().any(retained) {
             return Err(format!("left in AWS: {left:#?}"));
         }
-        // What is in use lives with its app, and nothing else.
+        // Functions and log groups exist only with their app.
         let apps = state.objects.apps.values().map(Object::get);
         let there: Vec<AppIdentity> = apps
             .filter_map(|app| Some(identity(app, &App::network(&app.spec, &region()).ok()?, &self.settings)))
             .collect();
         if !state.world.roles.values().any(retained) {
-            let mut functions = here.functions.iter().filter(|(_, it)| installation().owns(&it.detail.tags));
-            if let Some((name, _)) = functions.find(|(name, _)| !there.iter().any(|it| it.function_name() == **name)) {
+            let mut functions =
+                here.functions.iter().filter(|(_, resource)| installation().owns(&resource.detail.tags));
+            if let Some((name, _)) =
+                functions.find(|(name, _)| !there.iter().any(|resource| resource.function_name() == **name))
+            {
                 return Err(format!("function {name} has no app"));
             }
-            let mut logs = here.log_groups.iter().filter(|(_, it)| installation().owns(&it.tags));
-            if let Some((name, _)) = logs.find(|(name, _)| !there.iter().any(|it| it.log_group_name() == **name)) {
+            let mut logs = here.log_groups.iter().filter(|(_, resource)| installation().owns(&resource.tags));
+            if let Some((name, _)) =
+                logs.find(|(name, _)| !there.iter().any(|resource| resource.log_group_name() == **name))
+            {
                 return Err(format!("log group {name} has no app"));
             }
         }
@@ -425,10 +431,10 @@ fn as_written<'a, K: Serialize + 'a>(objects: impl Iterator<Item = &'a K>) -> Re
     objects.map(serde_json::to_value).collect::<Result<_, _>>().map_err(|error| error.to_string())
 }
 
-/// Somebody does something in AWS; `None` when AWS refuses it.
-fn by(state: &State, told: &str, action: &aws::Action) -> Option<(String, State, Written)> {
+/// Carries out an action in AWS; `None` if AWS refuses the action.
+fn carry_out(state: &State, label: &str, action: &aws::Action) -> Option<(String, State, Written)> {
     let mut world = (*state.world).clone();
     let written = aws_step(&mut world, action).ok()?;
     let next = State { world: Arc::new(world), ..state.clone() };
-    Some((format!("{told}: {action:?}"), next, written))
+    Some((format!("{label}: {action:?}"), next, written))
 }

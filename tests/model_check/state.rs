@@ -1,5 +1,5 @@
-//! What a model checker compares: the account, the objects, and everything that an operator holds in its head, down to the
-//! passes under way. Plain data, shared where it is the same.
+//! The state that the model checker compares: the account, the objects, and the memory of each operator with its passes
+//! under way. Plain data, shared between equal states.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -30,31 +30,31 @@ use crate::memory::{
     judge::Judge,
 };
 
-/// What shows on the clock of every memory: ages count, and not since when.
+/// The time on the clock of every memory: ages count, absolute times do not.
 pub const NOW: Duration = Duration::from_hours(1);
 
-/// An object of Kubernetes, and all of it as text, by which it is compared.
+/// A Kubernetes object, with its JSON text, by which objects are compared.
 pub struct Object<K> {
-    pub it: Arc<Guarded<K>>,
+    pub guarded: Arc<Guarded<K>>,
     text: Arc<str>,
 }
 
 impl<K> Clone for Object<K> {
     fn clone(&self) -> Self {
-        Self { it: Arc::clone(&self.it), text: Arc::clone(&self.text) }
+        Self { guarded: Arc::clone(&self.guarded), text: Arc::clone(&self.text) }
     }
 }
 
 impl<K: Serialize> Object<K> {
     pub fn new(object: K) -> Self {
         let text = serde_json::to_string(&object).expect("an object has JSON").into();
-        Self { it: Arc::new(DeserializeGuard(Ok(object))), text }
+        Self { guarded: Arc::new(DeserializeGuard(Ok(object))), text }
     }
 }
 
 impl<K> Object<K> {
     pub fn get(&self) -> &K {
-        self.it.0.as_ref().unwrap_or_else(|invalid| panic!("{}", invalid.error))
+        self.guarded.0.as_ref().unwrap_or_else(|invalid| panic!("{}", invalid.error))
     }
 
     pub fn is(&self, other: &Self) -> bool {
@@ -68,7 +68,7 @@ impl<K> Hash for Object<K> {
     }
 }
 
-/// All objects, also as the index in which decisions look for them. Watches are never behind here.
+/// All objects, and the index over them that decisions use. Watches are never behind here.
 pub struct Objects {
     pub apps: BTreeMap<&'static str, Object<PrivateGenAIApp>>,
     pub networks: BTreeMap<String, Object<PrivateGenAINetwork>>,
@@ -81,18 +81,18 @@ impl Objects {
         apps: BTreeMap<&'static str, Object<PrivateGenAIApp>>,
         networks: BTreeMap<String, Object<PrivateGenAINetwork>>,
     ) -> Self {
-        let all_apps = apps.values().map(|app| Arc::clone(&app.it));
-        let all_networks = networks.values().map(|network| Arc::clone(&network.it));
+        let all_apps = apps.values().map(|app| Arc::clone(&app.guarded));
+        let all_networks = networks.values().map(|network| Arc::clone(&network.guarded));
         let index = Arc::new(Index::of(Arc::clone(settings), all_apps, all_networks));
         Self { apps, networks, index }
     }
 
-    /// The same, with other apps.
+    /// Replaces the apps.
     pub fn with_apps(&self, apps: BTreeMap<&'static str, Object<PrivateGenAIApp>>) -> Self {
         Self::new(self.index.settings(), apps, self.networks.clone())
     }
 
-    /// The same, with other networks.
+    /// Replaces the networks.
     pub fn with_networks(&self, networks: BTreeMap<String, Object<PrivateGenAINetwork>>) -> Self {
         Self::new(self.index.settings(), self.apps.clone(), networks)
     }
@@ -105,48 +105,48 @@ impl Hash for Objects {
     }
 }
 
-/// Who makes passes: one of each at a time, as the controllers' queues have it.
+/// The worker of a pass. As in the controllers' queues, each worker has one pass at a time.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Worker {
     App(&'static str),
     Network(String),
-    /// Looks after the place of something that went.
+    /// Checks the place of a released app or network.
     After(Released),
 }
 
-/// A pass under way, and what its owner keeps for it.
+/// A pass under way, and its subject.
 #[derive(Clone, Hash)]
 pub struct Run {
     pub pass: Pass,
     pub subject: Subject,
 }
 
-/// What a network's pass saw. All scenarios leave the shape of the VPC as it is, so that is no part of what is compared; nor is what
-/// could not be read, for every read succeeds.
+/// The observation of a network's pass. The comparison leaves out the shape of the VPC, which no scenario changes, and the
+/// unread sources, for every read succeeds.
 #[derive(Clone)]
 pub struct Seen(pub Arc<network::Observed>);
 
 impl Hash for Seen {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let network::Observed {
-            // The subject has it too.
+            // The subject has the identity too.
             identity: _,
             topology: _,
             security_groups,
-            // The same, for every read succeeds.
+            // Equal to the groups, for every read succeeds.
             known_groups: _,
             endpoints,
             foreign_endpoints,
             live_roles,
-            handed_over_roles: retired_roles,
+            handed_over_roles,
             function_interfaces,
             left_interfaces,
-            other_functions: remaining,
+            other_functions,
             interfaces,
             unread: _,
         } = &*self.0;
-        (security_groups, endpoints, foreign_endpoints, live_roles, retired_roles).hash(state);
-        (function_interfaces, left_interfaces, remaining, interfaces).hash(state);
+        (security_groups, endpoints, foreign_endpoints, live_roles, handed_over_roles).hash(state);
+        (function_interfaces, left_interfaces, other_functions, interfaces).hash(state);
     }
 }
 
@@ -154,11 +154,11 @@ impl Hash for Seen {
 #[derive(Clone, Hash)]
 pub enum Network {
     Found(Object<PrivateGenAINetwork>),
-    /// None stands for the VPC: how the app stands.
+    /// No network is accepted for the VPC; the app's condition.
     Missing(private_genai_operator::api::condition::Leg),
 }
 
-/// What a pass is about.
+/// The subject of a pass.
 #[derive(Clone, Hash)]
 pub enum Subject {
     Network {
@@ -176,10 +176,10 @@ pub enum Subject {
     Remove {
         object: Object<PrivateGenAIApp>,
         deletion: Arc<app::AppDeletion>,
-        /// The pass over the first of the rest.
         pass: Option<DeletionPass>,
-        /// Where the app is or was; the first of the rest is at work.
+        /// All places of the app.
         places: Arc<BTreeSet<AppIdentity>>,
+        /// The remaining places; the pass is over the first.
         rest: Vec<AppIdentity>,
         legs: Vec<private_genai_operator::api::condition::Leg>,
     },
@@ -187,14 +187,14 @@ pub enum Subject {
     AfterNetwork(LateWritePass),
 }
 
-/// An operator: what a crash loses.
+/// An operator's memory, which a crash loses.
 #[derive(Clone, Default)]
 pub struct Operator {
     pub memory: Memory,
     pub kept: Arc<SnapshotState>,
     pub covered: BTreeSet<VpcId>,
     pub runs: BTreeMap<Worker, Arc<Run>>,
-    /// What went, and whether its place was looked at since something happened.
+    /// The released apps and networks, and whether their place was checked since the last change.
     pub departures: BTreeMap<Released, bool>,
 }
 
@@ -209,29 +209,29 @@ impl Hash for Operator {
 }
 
 impl Operator {
-    /// As after a start.
+    /// An operator after its start.
     pub fn new() -> Self {
         Self { memory: Memory { now: NOW, ..Memory::default() }, ..Self::default() }
     }
 }
 
-/// All there is.
+/// The whole state.
 #[derive(Clone)]
 pub struct State {
     pub world: Arc<World>,
     pub objects: Arc<Objects>,
     pub operators: Vec<Operator>,
     pub judge: Arc<Judge>,
-    /// How often each chance is still to be had, in the scenario's order.
+    /// The number of times that each chance is left, in the scenario's order.
     pub left: Vec<u8>,
-    /// How many objects were created.
+    /// The number of objects created.
     pub created: u32,
 }
 
 impl Hash for State {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Self { world, objects, operators, judge, left, created: _ } = self;
-        // What ids are made of is no part of it: ids are renamed.
+        // The counters of ids are left out: ids are renamed.
         let World {
             account: _,
             now,
@@ -247,7 +247,7 @@ impl Hash for State {
         } = &**world;
         (now, roles, believed, due).hash(state);
         for region in regions.values() {
-            // All scenarios leave the shape of the VPCs and what AWS offers as it is.
+            // No scenario changes the shape of the VPCs or the services on offer.
             let RegionState {
                 vpcs: _,
                 ipv6_vpcs: _,
@@ -271,14 +271,14 @@ impl Hash for State {
 }
 
 impl State {
-    /// Nobody is in the middle of anything.
+    /// No pass is under way.
     pub fn is_quiet(&self) -> bool {
         self.operators.iter().all(|operator| operator.runs.is_empty())
     }
 }
 
 impl fmt::Debug for State {
-    /// What a reader of a counterexample wants to see.
+    /// The facts that help a reader of a counterexample.
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, app) in &self.objects.apps {
             writeln!(out, "  app {name}: {}", app.text)?;
@@ -317,7 +317,6 @@ impl fmt::Debug for State {
     }
 }
 
-/// The uid of an object.
 pub fn uid(object: &impl Resource<DynamicType = ()>) -> String {
     object.uid().unwrap_or_default()
 }

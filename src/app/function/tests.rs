@@ -54,16 +54,16 @@ fn a_role_that_was_created_again_is_given_to_the_function_that_had_its_predecess
 fn each_drift_of_the_function_is_put_right_by_one_write() {
     type Case = (&'static str, fn(&mut FunctionListing), fn() -> Write);
     let cases: [Case; 10] = [
-        ("role", |it| it.configuration.role_arn.push('x'), put_configuration),
-        ("runtime", |it| it.configuration.runtime.push('x'), put_configuration),
-        ("handler", |it| it.configuration.handler.push('x'), put_configuration),
-        ("memory", |it| it.configuration.memory_mib += 1, put_configuration),
-        ("timeout", |it| it.configuration.timeout_seconds += 1, put_configuration),
-        ("environment", |it| it.configuration.environment = Environment::default(), put_configuration),
-        ("subnets", |it| it.configuration.subnets.clear(), put_configuration),
-        ("groups", |it| it.configuration.security_groups.clear(), put_configuration),
-        ("code", |it| it.code_sha256.push('x'), put_code),
-        ("processor", |it| it.architecture = Architecture::X86_64, put_code),
+        ("role", |function| function.configuration.role_arn.push('x'), put_configuration),
+        ("runtime", |function| function.configuration.runtime.push('x'), put_configuration),
+        ("handler", |function| function.configuration.handler.push('x'), put_configuration),
+        ("memory", |function| function.configuration.memory_mib += 1, put_configuration),
+        ("timeout", |function| function.configuration.timeout_seconds += 1, put_configuration),
+        ("environment", |function| function.configuration.environment = Environment::default(), put_configuration),
+        ("subnets", |function| function.configuration.subnets.clear(), put_configuration),
+        ("groups", |function| function.configuration.security_groups.clear(), put_configuration),
+        ("code", |function| function.code_sha256.push('x'), put_code),
+        ("processor", |function| function.architecture = Architecture::X86_64, put_code),
     ];
     for (what, drift, write) in cases {
         let mut detail = detail();
@@ -149,12 +149,12 @@ fn a_function_that_aws_is_at_work_on_is_waited_for_and_not_written_to() {
         assert!(message.text.contains(says) && message.text.contains(identity().function_name().as_str()), "{message}");
     };
     let waits = |change, reason, says: &str| stands(change, LegState::Progressing, reason, says);
-    waits(|it| it.state = FunctionState::Pending, Reason::FunctionPending, "Pending (Why: because)");
-    waits(|it| it.state = FunctionState::from_wire("Deleting"), Reason::FunctionPending, "Deleting");
-    waits(|it| it.state = FunctionState::from_wire("Deactivated"), Reason::FunctionPending, "Deactivated");
-    waits(|it| it.state = FunctionState::Inactive, Reason::FunctionInactive, "being woken");
-    waits(|it| it.last_update = UpdateStatus::InProgress, Reason::FunctionPending, "under way");
-    waits(|it| it.last_update = UpdateStatus::from_wire("Odd"), Reason::FunctionPending, "under way");
+    waits(|function| function.state = FunctionState::Pending, Reason::FunctionPending, "Pending (Why: because)");
+    waits(|function| function.state = FunctionState::from_wire("Deleting"), Reason::FunctionPending, "Deleting");
+    waits(|function| function.state = FunctionState::from_wire("Deactivated"), Reason::FunctionPending, "Deactivated");
+    waits(|function| function.state = FunctionState::Inactive, Reason::FunctionInactive, "being woken");
+    waits(|function| function.last_update = UpdateStatus::InProgress, Reason::FunctionPending, "under way");
+    waits(|function| function.last_update = UpdateStatus::from_wire("Odd"), Reason::FunctionPending, "under way");
 }
 
 #[test]
@@ -187,9 +187,9 @@ fn a_function_of_somebody_else_is_told_and_never_touched() {
     theirs.tags = foreign();
     for change in [
         |_: &mut FunctionDetail| {},
-        |it: &mut FunctionDetail| it.state = FunctionState::Failed,
-        |it: &mut FunctionDetail| it.listing.code_sha256.clear(),
-        |it: &mut FunctionDetail| it.listing.configuration.subnets.clear(),
+        |function: &mut FunctionDetail| function.state = FunctionState::Failed,
+        |function: &mut FunctionDetail| function.listing.code_sha256.clear(),
+        |function: &mut FunctionDetail| function.listing.configuration.subnets.clear(),
     ] {
         let mut detail = theirs.clone();
         change(&mut detail);

@@ -251,13 +251,13 @@ fn what_is_on_record_holds_for_the_same_function_and_endpoint_and_for_nothing_el
     assert!(!subject().is_proven_by(&region, &status(&[])), "never probed");
     assert!(!subject().is_proven_by(&region, &status(&[pending("")])));
     let cases: [Case; 7] = [
-        ("another function", |it| it.function.as_mut().expect("a function").arn.push('x')),
-        ("changed", |it| it.function.as_mut().expect("a function").last_modified.push('x')),
-        ("other code", |it| it.function.as_mut().expect("a function").code_sha256.clear()),
-        ("no function", |it| it.function = None),
-        ("another endpoint", |it| it.endpoints[0].vpc_endpoint_id.push('0')),
-        ("other addresses", |it| drop(it.endpoints[0].private_ip_addresses.pop())),
-        ("another name", |it| it.endpoints[0].private_dns_enabled = false),
+        ("another function", |subject| subject.function.as_mut().expect("a function").arn.push('x')),
+        ("changed", |subject| subject.function.as_mut().expect("a function").last_modified.push('x')),
+        ("other code", |subject| subject.function.as_mut().expect("a function").code_sha256.clear()),
+        ("no function", |subject| subject.function = None),
+        ("another endpoint", |subject| subject.endpoints[0].vpc_endpoint_id.push('0')),
+        ("other addresses", |subject| drop(subject.endpoints[0].private_ip_addresses.pop())),
+        ("another name", |subject| subject.endpoints[0].private_dns_enabled = false),
     ];
     for (what, change) in cases {
         let mut other = proven.clone();
@@ -341,8 +341,8 @@ fn a_proof_outlives_three_invocations_that_were_not_made_and_no_more() {
             last = LastProbe { leg, failures: failures + 1, ..last };
         }
         let unproven = LastProbe { leg: pending("not yet"), ..proof.clone() };
-        let told = subject().judge(&result, 0).leg;
-        assert_eq!(unproven.leg_after(&result, told.clone()), told, "nothing was proven that could hold");
+        let leg = subject().judge(&result, 0).leg;
+        assert_eq!(unproven.leg_after(&result, leg.clone()), leg, "nothing was proven that could hold");
     }
     let missed = LastProbe { failures: 1, wait: Some(Duration::from_secs(9)), ..proof };
     assert!(!missed.is_due(Duration::ZERO, None, Some(DetailRead::Rotation)), "its wait holds when its turn comes too");

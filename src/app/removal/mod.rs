@@ -1,4 +1,4 @@
-//! Removing what an app stands for in AWS. Neither a readable spec nor a network is needed for it.
+//! Deletion of apps. A deletion needs neither a decodable spec nor a network.
 
 pub mod decide;
 mod late_writes;
@@ -26,7 +26,7 @@ use crate::{
     plan::explain_failure,
 };
 
-/// Removes what an app stands for in AWS, or leaves it there on purpose, then lets the object go. Neither a readable spec nor a network is needed.
+/// Deletes the resources of an app in AWS, or retains them, then releases the object.
 pub(super) async fn remove(
     api: &Api<PrivateGenAIApp>,
     object: &Guarded<PrivateGenAIApp>,
@@ -56,7 +56,7 @@ pub(super) async fn remove(
     let mut legs = Vec::new();
     let mut pace = Pace::Rest;
     let mut places = BTreeSet::new();
-    // In which account this is comes first: what is not found in another one is not gone.
+    // The account is checked first: in another account the resources are absent, and still exist in theirs.
     match ctx.snapshots.caller().await {
         Err(error) => {
             legs.push(explain_failure(ConditionType::FunctionReady, &object.name_any(), &error));
@@ -64,7 +64,7 @@ pub(super) async fn remove(
         }
         Ok(caller) => {
             let (identities, unread) = identities(object, &departing, ctx).await;
-            // Where else the app has been is not known: what is known goes, and the object does not.
+            // Roles that cannot be read may show further places. The resources in the known places go; the object stays.
             if let Some(error) = unread {
                 legs.push(explain_failure(ConditionType::ExecutionRoleReady, &object.name_any(), &error));
                 pace = Pace::after(&error);
@@ -78,12 +78,13 @@ pub(super) async fn remove(
                 let after = pass.pace();
                 pace = Pace::soonest([pace, after]);
                 if let Some(report) = &mut report {
-                    report.done.extend(pass.news());
+                    report.done.extend(pass.new_changes());
                     if let Some(function) = report.facts.function.as_mut().filter(|_| given.is_some()) {
                         function.execution_role_id = given;
                     }
                 }
-                // One of its name on another network may be another cluster's, and then has nothing to do with this object.
+                // Resources of the same name on another network may belong to another cluster, and then do not concern
+                // this object.
                 let is_another_s = pass.plan.legs.iter().any(|leg| leg.reason == Reason::InstallationInUse);
                 if is_another_s && departing.network.is_some() && !departing.is_about(&identity) {
                     places.remove(&identity);
@@ -109,10 +110,10 @@ pub(super) async fn remove(
         pace = Pace::Wait;
     }
     if legs.is_empty() {
-        // Told first: the object may be gone although the answer about that was lost. While it is there, nobody observation_attempt.
+        // The watch begins first: the object may be gone although the API server's answer is lost.
         for place in places {
             match departing.policy {
-                DeletionPolicy::Delete => ctx.late_writes.tell(Released::App(place)),
+                DeletionPolicy::Delete => ctx.late_writes.watch(Released::App(place)),
                 DeletionPolicy::Retain => ctx.late_writes.forget(&Released::App(place)),
             }
         }
@@ -133,7 +134,7 @@ pub(super) async fn remove(
     Ok(pace)
 }
 
-/// What becomes of an app that is being deleted and cannot be read.
+/// The condition of an app that is being deleted and cannot be decoded.
 fn deleted_unread(policy: DeletionPolicy) -> Leg {
     let what = match policy {
         DeletionPolicy::Delete => "its function, role and log group in AWS are deleted",
@@ -145,21 +146,21 @@ fn deleted_unread(policy: DeletionPolicy) -> Leg {
     Leg::progressing(ConditionType::Accepted, Reason::Deleting, message)
 }
 
-/// An app may have several places, and each condition is told once: by the leg that says most, blocked before waiting.
+/// Keeps one leg of each kind for an app with several places: blocked before progressing.
 fn one_of_each_kind(legs: Vec<Leg>) -> Vec<Leg> {
-    let mut told: BTreeMap<ConditionType, Leg> = BTreeMap::new();
+    let mut by_kind: BTreeMap<ConditionType, Leg> = BTreeMap::new();
     for leg in legs {
-        match told.entry(leg.kind) {
+        match by_kind.entry(leg.kind) {
             Entry::Vacant(entry) => drop(entry.insert(leg)),
             Entry::Occupied(mut entry) if entry.get().state < leg.state => drop(entry.insert(leg)),
             Entry::Occupied(_) => {}
         }
     }
-    told.into_values().collect()
+    by_kind.into_values().collect()
 }
 
-/// What the object says of itself, and why it is not this installation's, if it is not. One that cannot be read is asked for as it is; `None` when it is gone, and another one may
-/// have its name.
+/// The facts in the object, and the leg of an object that another installation owns. An object that cannot be decoded is
+/// read again as JSON; `None` if the object is gone (another one may have its name).
 async fn departing(
     object: &Guarded<PrivateGenAIApp>,
     ctx: &Context,
@@ -178,7 +179,8 @@ async fn departing(
     }))
 }
 
-/// Where the app has resources, and why that is not known for sure. Where somebody asked for a look, these are looked at anew.
+/// The places of the app's resources, and the error that may hide further ones. At a user's request, the places are read
+/// anew.
 async fn identities(
     object: &Guarded<PrivateGenAIApp>,
     departing: &AppDeletion,

@@ -142,8 +142,8 @@ fn an_untagged_function_with_the_role_of_a_retained_app_waits_for_somebody() {
 fn a_role_put_back_without_a_readable_spec_allows_no_model_and_says_so() {
     let unread = RetainedApp { models: None, ..retention() };
     let plan = retain(&unread, &left(None, Some(detail())));
-    let told = &leg(&plan, ConditionType::ExecutionRoleReady).message.text;
-    assert!(told.contains("cannot be read from spec.models"), "{told}");
+    let message = &leg(&plan, ConditionType::ExecutionRoleReady).message.text;
+    assert!(message.contains("cannot be read from spec.models"), "{message}");
     let document = unread.role(None).policy;
     let put =
         Write::Iam(IamWrite::PutRolePolicy { role: identity().role_name(), policy: POLICY_NAME.to_owned(), document });

@@ -16,7 +16,7 @@ fn document() -> PolicyDocument {
     PolicyDocument::new(&serde_json::json!({}))
 }
 
-fn told(done: &[Write]) -> Vec<(String, Vec<&'static str>)> {
+fn notes(done: &[Write]) -> Vec<(String, Vec<&'static str>)> {
     repairs(done, &BeforeRepair::default())
         .iter()
         .map(|repair| (repair.note(), repair.kinds.iter().map(|kind| kind.as_str()).collect()))
@@ -62,7 +62,7 @@ fn each_repair_names_the_resource_and_what_was_changed_about_it() {
             vec!["permissions_boundary", "foreign_policy"],
         ),
     ];
-    assert_eq!(told(&done), expected.map(|(note, kinds)| (note.to_owned(), kinds)));
+    assert_eq!(notes(&done), expected.map(|(note, kinds)| (note.to_owned(), kinds)));
 }
 
 #[test]
@@ -79,7 +79,7 @@ fn what_is_written_to_a_resource_that_was_gone_is_one_repair_with_its_creation()
         Write::Iam(IamWrite::PutRolePolicy { role: role(), policy: "p".to_owned(), document: document() }),
         Write::Iam(IamWrite::UntagRole { role: role(), keys: ["k".to_owned()].into() }),
     ];
-    assert_eq!(told(&done), [("Role pgai-x: it was gone, and was created again.".to_owned(), vec!["role"])]);
+    assert_eq!(notes(&done), [("Role pgai-x: it was gone, and was created again.".to_owned(), vec!["role"])]);
 }
 
 #[test]
@@ -104,10 +104,10 @@ fn a_function_whose_settings_were_changed_is_told_with_their_names() {
         })
     };
     let words = |words: &str| format!("Function pgai-x: configuration set back{words}.");
-    assert_eq!(told(&[update(&[])]), [(words(""), vec!["function_configuration"])]);
+    assert_eq!(notes(&[update(&[])]), [(words(""), vec!["function_configuration"])]);
     let settings = [Setting::Tracing, Setting::Layers, Setting::DeadLetters];
     let expected = words(": to Lambda's defaults: dead-letter target, layers, tracing");
-    assert_eq!(told(&[update(&settings)]), [(expected, vec!["function_settings"])]);
+    assert_eq!(notes(&[update(&settings)]), [(expected, vec!["function_settings"])]);
 }
 
 #[test]
@@ -143,19 +143,19 @@ fn a_changed_function_is_told_from_what_to_what_and_of_variables_the_names_alone
         code_sha256: String::new(),
         last_modified: String::new(),
     };
-    let told = set_back(Some(&listing(found.clone(), None)), &wanted, &[Setting::Layers].into());
+    let text = set_back(Some(&listing(found.clone(), None)), &wanted, &[Setting::Layers].into());
     assert_eq!(
-        told,
+        text,
         "configuration set back: memory from 128 MiB to 512 MiB, timeout from 3 s to 120 s, environment variables added again: GONE, \
          environment variables removed: MORE, environment variables with their value set back: CHANGED, subnets added \
          subnet-0000000a, removed subnet-0000000b, to Lambda's defaults: layers"
     );
-    assert!(!told.contains("secret"), "{told}");
+    assert!(!text.contains("secret"), "{text}");
     let same = listing(wanted.clone(), None);
     assert!(set_back(Some(&same), &wanted, &BTreeSet::new()).contains("another one of its name"));
     let sealed = listing(found, Some("KMSDisabledException".to_owned()));
-    let told = set_back(Some(&sealed), &wanted, &BTreeSet::new());
-    assert!(told.contains("memory from 128 MiB to 512 MiB") && !told.contains("environment"), "{told}");
+    let text = set_back(Some(&sealed), &wanted, &BTreeSet::new());
+    assert!(text.contains("memory from 128 MiB to 512 MiB") && !text.contains("environment"), "{text}");
 }
 
 #[test]
@@ -164,5 +164,5 @@ fn what_is_deleted_for_good_is_no_repair() {
         Write::Iam(IamWrite::DeleteRole { role: role() }),
         Write::Ec2(Ec2Write::DeleteSecurityGroup { group: group() }),
     ];
-    assert_eq!(told(&done), []);
+    assert_eq!(notes(&done), []);
 }

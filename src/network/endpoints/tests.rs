@@ -126,34 +126,42 @@ fn each_drift_of_the_endpoint_is_put_right_by_one_call_that_changes_nothing_else
     let cases: [Case; 8] = [
         (
             "a subnet is gone",
-            |it| it.subnets = subnet_ids(&[0xa1]),
+            |endpoint| endpoint.subnets = subnet_ids(&[0xa1]),
             EndpointChange { add_subnets: subnet_ids(&[0xb1]), ..nothing() },
         ),
         (
             "a subnet that is none of the VPC's is there",
-            |it| it.subnets.extend(subnet_ids(&[0xc1])),
+            |endpoint| endpoint.subnets.extend(subnet_ids(&[0xc1])),
             EndpointChange { remove_subnets: subnet_ids(&[0xc1]), ..nothing() },
         ),
         (
             "our group is gone",
-            |it| it.security_groups.clear(),
+            |endpoint| endpoint.security_groups.clear(),
             EndpointChange { add_security_groups: [endpoints()].into(), ..nothing() },
         ),
         (
             "another group is there",
-            |it| it.security_groups.extend([functions()]),
+            |endpoint| endpoint.security_groups.extend([functions()]),
             EndpointChange { remove_security_groups: [functions()].into(), ..nothing() },
         ),
         (
             "another policy is there",
-            |it| it.policy = Some(PolicyDocument::from_wire("{}")),
+            |endpoint| endpoint.policy = Some(PolicyDocument::from_wire("{}")),
             EndpointChange { policy: Some(policy.clone()), ..nothing() },
         ),
-        ("no policy is there", |it| it.policy = None, EndpointChange { policy: Some(policy.clone()), ..nothing() }),
-        ("private DNS is off", |it| it.private_dns = false, EndpointChange { private_dns: Some(true), ..nothing() }),
+        (
+            "no policy is there",
+            |endpoint| endpoint.policy = None,
+            EndpointChange { policy: Some(policy.clone()), ..nothing() },
+        ),
+        (
+            "private DNS is off",
+            |endpoint| endpoint.private_dns = false,
+            EndpointChange { private_dns: Some(true), ..nothing() },
+        ),
         (
             "private DNS is on",
-            |it| drop(it.tags.insert(TAG_PRIVATE_DNS.to_owned(), "false".to_owned())),
+            |endpoint| drop(endpoint.tags.insert(TAG_PRIVATE_DNS.to_owned(), "false".to_owned())),
             EndpointChange { private_dns: Some(false), ..nothing() },
         ),
     ];
@@ -248,9 +256,11 @@ fn an_endpoint_that_lost_its_tag_is_shown_with_the_remedy_and_gets_no_twin() {
         "{message}"
     );
     let others: [Case; 3] = [
-        ("with groups of their own", |it| it.security_groups = ["sg-00000001".parse().expect("a group")].into()),
-        ("of another service", |it| it.service_name = "com.amazonaws.us-east-1.sqs".to_owned()),
-        ("that is going", |it| it.state = EndpointState::Deleting),
+        ("with groups of their own", |endpoint| {
+            endpoint.security_groups = ["sg-00000001".parse().expect("a group")].into();
+        }),
+        ("of another service", |endpoint| endpoint.service_name = "com.amazonaws.us-east-1.sqs".to_owned()),
+        ("that is going", |endpoint| endpoint.state = EndpointState::Deleting),
     ];
     for (what, change) in others {
         assert_eq!(foreign(change).steps.len(), 1, "an endpoint {what} is in nobody's way");
@@ -336,14 +346,14 @@ fn the_same_purpose_has_the_same_client_token_until_its_endpoint_is_replaced() {
         identity().endpoint_token("bedrock-runtime", &endpoints(), Some(endpoint_id(replaces).as_str()))
     };
     let none = EndpointHistory::default();
-    let told =
+    let used =
         EndpointHistory { used_tokens: [(RUNTIME, endpoint_id(7).to_string())].into(), ..EndpointHistory::default() };
     assert_eq!(token(&none, vec![]), token(&none, vec![]));
     assert_eq!(token(&none, vec![endpoint_in(1, EndpointState::Deleting)]), derived(1));
     assert_eq!(token(&none, vec![endpoint_in(1, EndpointState::Deleted)]), derived(1));
     let both = vec![endpoint_in(2, EndpointState::Deleted), endpoint_in(1, EndpointState::Deleted)];
     assert_eq!(token(&none, both), derived(2), "the last one, whatever the order");
-    assert_eq!(token(&told, vec![]), derived(7), "AWS stopped listing the endpoint that answered to the token");
+    assert_eq!(token(&used, vec![]), derived(7), "AWS stopped listing the endpoint that answered to the token");
     let seen = EndpointHistory { last_deleted: [(RUNTIME, endpoint_id(7))].into(), ..EndpointHistory::default() };
     assert_eq!(token(&seen, vec![]), derived(7), "AWS stopped listing the endpoint that was deleted");
     let mut earlier = endpoint_in(1, EndpointState::Deleted);

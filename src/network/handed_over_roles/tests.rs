@@ -113,7 +113,10 @@ fn a_role_that_no_interface_names_stays_only_if_its_function_was_the_last_one() 
     };
     let deleted = |observed: &Observed| -> Vec<String> {
         let writes = writes(decided(observed)).into_iter();
-        writes.filter(|it| matches!(it, Write::Iam(IamWrite::DeleteRole { .. }))).map(|it| it.resource()).collect()
+        writes
+            .filter(|write| matches!(write, Write::Iam(IamWrite::DeleteRole { .. })))
+            .map(|write| write.resource())
+            .collect()
     };
     assert_eq!(deleted(&there(&["pgai-stays"])), ["pgai-second"], "the interface names the first");
     assert_eq!(deleted(&there(&[])), Vec::<String>::new(), "either may have been the last one's");

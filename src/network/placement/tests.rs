@@ -28,44 +28,59 @@ fn a_vpc_that_cannot_carry_the_path_is_refused_with_the_resource_and_the_remedy(
             Reason::VpcNotFound,
             "VPC vpc-0abc1234 in account 123456789012",
             "delete the object, and create it anew",
-            |it| {
-                it.topology.vpcs.clear();
+            |observed| {
+                observed.topology.vpcs.clear();
             },
         ),
         (
             Reason::VpcNotOwned,
             "VPC vpc-0abc1234 belongs to account 999999999999, and the operator works in account 123456789012",
             "Use a VPC that account 123456789012 owns",
-            |it| change_vpc(it, |vpc| vpc.owner = "999999999999".parse().expect("an account")),
+            |observed| change_vpc(observed, |vpc| vpc.owner = "999999999999".parse().expect("an account")),
         ),
-        (Reason::DedicatedTenancy, "VPC vpc-0abc1234 has dedicated", "use a VPC of default tenancy", |it| {
-            change_vpc(it, |vpc| vpc.tenancy = Tenancy::Other("dedicated".into()));
+        (Reason::DedicatedTenancy, "VPC vpc-0abc1234 has dedicated", "use a VPC of default tenancy", |observed| {
+            change_vpc(observed, |vpc| vpc.tenancy = Tenancy::Other("dedicated".into()));
         }),
-        (Reason::DnsDisabled, "VPC vpc-0abc1234", "set its attribute enableDnsSupport to true", |it| {
-            change_vpc(it, |vpc| vpc.dns.support = false);
+        (Reason::DnsDisabled, "VPC vpc-0abc1234", "set its attribute enableDnsSupport to true", |observed| {
+            change_vpc(observed, |vpc| vpc.dns.support = false);
         }),
-        (Reason::ServiceNotOffered, "Region us-east-1", "use a VPC in a region that does", |it| {
-            it.topology.services.clear();
+        (Reason::ServiceNotOffered, "Region us-east-1", "use a VPC in a region that does", |observed| {
+            observed.topology.services.clear();
         }),
-        (Reason::TooFewZones, "VPC vpc-0abc1234 has private subnets in us-east-1a of", "add private subnets", |it| {
-            it.topology.subnets.retain(|subnet| subnet.zone == zone(0xa));
+        (
+            Reason::TooFewZones,
+            "VPC vpc-0abc1234 has private subnets in us-east-1a of",
+            "add private subnets",
+            |observed| {
+                observed.topology.subnets.retain(|subnet| subnet.zone == zone(0xa));
+            },
+        ),
+        (
+            Reason::TooFewZones,
+            "private subnets in us-east-1a of the zones us-east-1a",
+            "add private subnets",
+            |observed| {
+                for offer in observed.topology.services.values_mut() {
+                    offer.zones = [zone(0xa)].into();
+                }
+            },
+        ),
+        (Reason::TooFewZones, "VPC vpc-0abc1234 has private subnets in none of", "add private subnets", |observed| {
+            observed.topology.route_tables = vec![main_table(&[RouteTarget::InternetGateway])];
         }),
-        (Reason::TooFewZones, "private subnets in us-east-1a of the zones us-east-1a", "add private subnets", |it| {
-            for offer in it.topology.services.values_mut() {
-                offer.zones = [zone(0xa)].into();
-            }
+        (
+            Reason::TooFewZones,
+            "VPC vpc-0abc1234 has private subnets in us-east-1a of",
+            "add private subnets",
+            |observed| {
+                observed.topology.route_tables.push(table_of(&[0xb1], &[RouteTarget::InternetGateway]));
+            },
+        ),
+        (Reason::TooFewZones, "VPC vpc-0abc1234 has private subnets in none of", "add private subnets", |observed| {
+            observed.topology.subnets.clear();
         }),
-        (Reason::TooFewZones, "VPC vpc-0abc1234 has private subnets in none of", "add private subnets", |it| {
-            it.topology.route_tables = vec![main_table(&[RouteTarget::InternetGateway])];
-        }),
-        (Reason::TooFewZones, "VPC vpc-0abc1234 has private subnets in us-east-1a of", "add private subnets", |it| {
-            it.topology.route_tables.push(table_of(&[0xb1], &[RouteTarget::InternetGateway]));
-        }),
-        (Reason::TooFewZones, "VPC vpc-0abc1234 has private subnets in none of", "add private subnets", |it| {
-            it.topology.subnets.clear();
-        }),
-        (Reason::NoFreeAddresses, "VPC vpc-0abc1234", "free addresses, or add private subnets", |it| {
-            it.topology.subnets[2].free_addresses = 1;
+        (Reason::NoFreeAddresses, "VPC vpc-0abc1234", "free addresses, or add private subnets", |observed| {
+            observed.topology.subnets[2].free_addresses = 1;
         }),
     ];
     for (reason, what, remedy, change) in cases {
@@ -157,15 +172,19 @@ fn an_endpoint_reaches_only_the_zones_that_apps_name_when_all_of_them_name_some(
 fn an_existing_endpoint_keeps_its_subnets_whatever_comes_to_be_around_it() {
     type Case = (&'static str, fn(&mut Observed), Desired);
     let cases: [Case; 5] = [
-        ("a subnet with a lower id", |it| it.topology.subnets.insert(0, subnet(0xa0)), desired()),
-        ("no free address left", |it| it.topology.subnets.iter_mut().for_each(|it| it.free_addresses = 0), desired()),
+        ("a subnet with a lower id", |observed| observed.topology.subnets.insert(0, subnet(0xa0)), desired()),
+        (
+            "no free address left",
+            |observed| observed.topology.subnets.iter_mut().for_each(|observed| observed.free_addresses = 0),
+            desired(),
+        ),
         (
             "another app that names another subnet",
             |_| {},
             desired_by(&[demand(&["a.b"], &[]), demand(&["a.b"], &[0xa1, 0xb1])]),
         ),
         ("only an app that names another subnet of the zone", |_| {}, desired_by(&[demand(&["a.b"], &[0xa1, 0xb1])])),
-        ("a way out", |it| it.topology.route_tables = vec![main_table(&[RouteTarget::Other])], desired()),
+        ("a way out", |observed| observed.topology.route_tables = vec![main_table(&[RouteTarget::Other])], desired()),
     ];
     for (what, change, desired) in cases {
         let kept = VpcEndpoint { subnets: subnet_ids(&[0xa2, 0xb1]), ..endpoint(1) };
@@ -191,28 +210,28 @@ fn private_dns_is_safe_exactly_where_nobody_can_be_using_another_way_to_the_serv
     let foreign = |private_dns, state| VpcEndpoint { state, private_dns, ..endpoint(9) };
     let cases: [Case; 9] = [
         ("an isolated VPC", true, |_| {}),
-        ("a gateway endpoint for S3", true, |it| {
-            it.topology.route_tables = vec![main_table(&[RouteTarget::GatewayEndpoint])];
+        ("a gateway endpoint for S3", true, |observed| {
+            observed.topology.route_tables = vec![main_table(&[RouteTarget::GatewayEndpoint])];
         }),
-        ("a NAT gateway in the main table", false, |it| {
-            it.topology.route_tables = vec![main_table(&[RouteTarget::Other])];
+        ("a NAT gateway in the main table", false, |observed| {
+            observed.topology.route_tables = vec![main_table(&[RouteTarget::Other])];
         }),
-        ("an internet gateway for some other subnet", false, |it| {
-            it.topology.subnets.push(subnet(0xc1));
-            it.topology.route_tables.push(table_of(&[0xc1], &[RouteTarget::InternetGateway]));
+        ("an internet gateway for some other subnet", false, |observed| {
+            observed.topology.subnets.push(subnet(0xc1));
+            observed.topology.route_tables.push(table_of(&[0xc1], &[RouteTarget::InternetGateway]));
         }),
-        ("a transit gateway in a table that no subnet names", false, |it| {
-            it.topology.route_tables.push(table_of(&[], &[RouteTarget::Other]));
+        ("a transit gateway in a table that no subnet names", false, |observed| {
+            observed.topology.route_tables.push(table_of(&[], &[RouteTarget::Other]));
         }),
-        ("a gateway endpoint beside a peering", false, |it| {
-            it.topology.route_tables.push(table_of(&[0xa1], &[RouteTarget::GatewayEndpoint, RouteTarget::Other]));
+        ("a gateway endpoint beside a peering", false, |observed| {
+            observed.topology.route_tables.push(table_of(&[0xa1], &[RouteTarget::GatewayEndpoint, RouteTarget::Other]));
         }),
-        ("DNS host names off", false, |it| change_vpc(it, |vpc| vpc.dns.hostnames = false)),
-        ("no foreign endpoint of this service", true, |it| {
+        ("DNS host names off", false, |observed| change_vpc(observed, |vpc| vpc.dns.hostnames = false)),
+        ("no foreign endpoint of this service", true, |observed| {
             let name = "com.amazonaws.us-east-1.sqs".to_owned();
-            it.foreign_endpoints.push(VpcEndpoint { service_name: name, ..endpoint(9) });
+            observed.foreign_endpoints.push(VpcEndpoint { service_name: name, ..endpoint(9) });
         }),
-        ("our own endpoint", true, |it| it.endpoints.push(endpoint(1))),
+        ("our own endpoint", true, |observed| observed.endpoints.push(endpoint(1))),
     ];
     for (what, safe, change) in cases {
         let mut observed = bare();

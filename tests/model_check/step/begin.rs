@@ -1,4 +1,4 @@
-//! Whether a worker begins a pass, and what it knows then.
+//! The begin of a pass: the decision to begin, and the knowledge at that time.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use private_genai_operator::{
         network::NetworkKey,
     },
     app::{
-        self, NetworkOffer, NetworkView, RecordedFacts,
+        self, NetworkOffer, NetworkView, StatusFacts,
         decide::{AppPass, NetworkBinding},
         removal::decide::{DeletionPass, RemovalCause, RemovalPass},
     },
@@ -41,7 +41,7 @@ fn key_of(network: &PrivateGenAINetwork) -> NetworkKey {
 }
 
 impl Scenario {
-    /// A worker begins. `None` when there is nothing for it to begin with.
+    /// A worker begins a pass. `None` if the worker has no reason for a pass.
     pub fn begin(&self, state: &State, number: usize, worker: &Worker, closely: bool) -> Result<Option<State>, Wrong> {
         let mut next = state.clone();
         match worker {
@@ -144,7 +144,7 @@ impl Scenario {
         let objects = Arc::clone(&next.objects);
         let index = &objects.index;
         let before = app.status.clone().unwrap_or_default();
-        let mut facts = RecordedFacts {
+        let mut facts = StatusFacts {
             installation_id: before.installation_id,
             network: before.network,
             endpoints: before.endpoints,
@@ -156,7 +156,7 @@ impl Scenario {
                 next.tell_app(&object, facts, &[leg]);
                 Ok(())
             }
-            NetworkBinding::Unbound { app: wanted, leg, bring } => {
+            NetworkBinding::Unbound { app: wanted, leg, network_to_create: bring } => {
                 if let Some(name) = bring {
                     next.create_network(&name, &wanted.network, true, false);
                 }
@@ -182,7 +182,7 @@ impl Scenario {
         number: usize,
         worker: &Worker,
         object: Object<PrivateGenAIApp>,
-        (wanted, facts, view, network): (App, RecordedFacts, NetworkView, Network),
+        (wanted, facts, view, network): (App, StatusFacts, NetworkView, Network),
         closely: bool,
     ) -> Result<(), Wrong> {
         let app = object.get();
@@ -225,7 +225,7 @@ impl Scenario {
             snapshot.roles(MaxAge::Any).await
         });
         let deletion = app::AppDeletion::of(object.get(), &self.settings.region);
-        let places = app::removal::decide::places(&object.it, &deletion, &roles, &self.settings);
+        let places = app::removal::decide::places(&object.guarded, &deletion, &roles, &self.settings);
         let rest: Vec<_> = places.iter().cloned().collect();
         let pass = rest.first().map(|identity| DeletionPass::new(identity, &deletion, &caller(), &self.settings));
         let (deletion, places) = (Arc::new(deletion), Arc::new(places));
@@ -238,7 +238,7 @@ impl Scenario {
         let index = &objects.index;
         let world = Arc::clone(&next.world);
         let operator = &mut next.operators[number];
-        // What another operator writes does not make our tables stale: whoever looks after a place has them read.
+        // Another operator's writes do not invalidate our tables, so a check for late writes reads them anew.
         operator.kept =
             Arc::new(SnapshotState { topology: operator.kept.topology.clone(), ..SnapshotState::default() });
         let (seen_to, subject) = match departed {

@@ -1,4 +1,4 @@
-//! What the API server does.
+//! The actions of the API server.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use private_genai_operator::{
         DeletionPolicy, FINALIZER, IMPLICIT_LABEL, PrivateGenAIApp, PrivateGenAIAppStatus, PrivateGenAINetwork,
         PrivateGenAINetworkSpec, PrivateGenAINetworkStatus, condition::Leg, network::NetworkKey,
     },
-    app::{self, RecordedFacts},
+    app::{self, StatusFacts},
     engine::{Pass, Released, is_held},
     identity::InstallationId,
     network,
@@ -39,7 +39,7 @@ impl State {
         self.objects = Arc::new(self.objects.with_networks(networks));
     }
 
-    /// The app of this object as it is now, if it is there still.
+    /// The present version of this object, if the object still exists.
     pub(super) fn app(&self, object: &Object<PrivateGenAIApp>) -> Option<(&'static str, &Object<PrivateGenAIApp>)> {
         let found = self.objects.apps.iter().find(|(_, now)| uid(now.get()) == uid(object.get()));
         found.map(|(name, now)| (*name, now))
@@ -53,7 +53,7 @@ impl State {
         self.network(object).is_some()
     }
 
-    /// `false`: a conflict, because somebody changed the object meanwhile.
+    /// `false`: a conflict, because the object changed meanwhile.
     pub(super) fn hold_app(&mut self, object: &Object<PrivateGenAIApp>) -> bool {
         if is_held(&object.get().metadata) {
             return true;
@@ -73,7 +73,7 @@ impl State {
         true
     }
 
-    /// For which installation the operator works is on the object from now on.
+    /// Records the installation on the object.
     pub(super) fn record_app(&mut self, object: &Object<PrivateGenAIApp>, installation: &InstallationId) {
         let Some((name, now)) = self.app(object) else { return };
         let mut app = now.get().clone();
@@ -110,7 +110,7 @@ impl State {
         self.with_network(&object.get().name_any(), Some(network).filter(|_| !gone));
     }
 
-    pub(super) fn tell_app(&mut self, object: &Object<PrivateGenAIApp>, facts: RecordedFacts, legs: &[Leg]) {
+    pub(super) fn tell_app(&mut self, object: &Object<PrivateGenAIApp>, facts: StatusFacts, legs: &[Leg]) {
         let (before, generation) = (object.get().status.as_ref(), object.get().metadata.generation);
         let after = app::status(before, generation, facts, legs, fixed());
         if before.cloned().map(PrivateGenAIAppStatus::sorted) == Some(after.clone().sorted()) {
@@ -118,7 +118,7 @@ impl State {
         }
         let Some((name, now)) = self.app(object) else { return };
         let mut app = now.get().clone();
-        // Once recorded, it is never taken back.
+        // A recorded installation stays recorded.
         let recorded = app.status.take().and_then(|status| status.installation_id);
         app.status =
             Some(PrivateGenAIAppStatus { installation_id: recorded.or(after.installation_id.clone()), ..after });
@@ -151,7 +151,7 @@ impl State {
         format!("uid-{:017}", self.created)
     }
 
-    /// Somebody, or the operator, creates a network; one that is there already stays.
+    /// A user or the operator creates a network; an existing one stays.
     pub fn create_network(&mut self, name: &str, key: &NetworkKey, implicit: bool, retain: bool) {
         if self.objects.networks.contains_key(name) {
             return;
@@ -167,7 +167,7 @@ impl State {
         self.with_network(name, Some(network));
     }
 
-    /// Somebody creates an app.
+    /// A user creates an app.
     pub fn create_app(&mut self, name: &'static str, mut app: PrivateGenAIApp) {
         app.metadata.uid = Some(self.new_uid());
         app.metadata.namespace = Some("team-a".to_owned());
@@ -176,7 +176,7 @@ impl State {
         self.with_app(name, Some(app));
     }
 
-    /// Somebody changes the spec of an app.
+    /// A user changes the spec of an app.
     pub fn edit_app(&mut self, name: &'static str, edit: impl FnOnce(&mut PrivateGenAIApp)) {
         let Some(now) = self.objects.apps.get(name) else { return };
         let mut app = now.get().clone();
@@ -185,7 +185,7 @@ impl State {
         self.with_app(name, Some(app));
     }
 
-    /// Somebody deletes an app.
+    /// A user deletes an app.
     pub fn delete_app(&mut self, name: &'static str) {
         let Some(now) = self.objects.apps.get(name) else { return };
         let mut app = now.get().clone();
@@ -194,7 +194,7 @@ impl State {
         self.with_app(name, Some(app).filter(|_| held));
     }
 
-    /// Somebody, or the operator, deletes a network.
+    /// A user or the operator deletes a network.
     pub fn delete_network(&mut self, name: &str) {
         let Some(now) = self.objects.networks.get(name) else { return };
         let mut network = now.get().clone();

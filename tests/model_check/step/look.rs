@@ -1,4 +1,4 @@
-//! A look at AWS through the operator's own tables.
+//! Reads of AWS through the operator's own tables.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard},
@@ -26,10 +26,10 @@ use crate::memory::{
     judge::{installation, region},
 };
 
-/// How old what a table keeps is at least when it is looked at again, other than by who read it.
+/// The least age of a table's contents when a later pass reads the table.
 const AGED: Duration = Duration::from_mins(1);
 
-/// Looks at AWS through the operator's own snapshot, which keeps what it kept before.
+/// Reads AWS through the operator's own snapshot, which starts with the tables kept before.
 pub(super) fn with_snapshot<T>(
     operator: &mut Operator,
     world: &Arc<aws::World>,
@@ -55,7 +55,7 @@ pub(super) fn with_snapshot<T>(
     seen
 }
 
-/// Forgets what a write made stale.
+/// Invalidates the tables that a write made stale.
 pub(super) fn forget(operator: &mut Operator, write: &Write, error: Option<&AwsError>) {
     let nothing = Arc::new(aws::World::new(caller().account, aws::Delays::default()));
     with_snapshot(operator, &nothing, None, async |snapshot| {
@@ -64,7 +64,7 @@ pub(super) fn forget(operator: &mut Operator, write: &Write, error: Option<&AwsE
     });
 }
 
-/// What an operator knows apart from AWS.
+/// The knowledge of an operator besides AWS.
 pub(super) struct Head {
     index: Arc<Index>,
     memory: Mutex<Memory>,
@@ -81,7 +81,7 @@ impl Knowledge for Head {
 }
 
 impl Scenario {
-    /// Observes AWS as an operator does, through its tables. `key` is the network that is observed, if it is one.
+    /// Observes AWS through the operator's tables. `key` is the observed network, if the subject is one.
     pub(super) fn observe<T>(
         &self,
         next: &mut State,
@@ -97,7 +97,7 @@ impl Scenario {
         observed
     }
 
-    /// Observes the subject of a pass, and decides.
+    /// Observes the subject of a pass and decides.
     pub(super) fn decide<S: PassSubject>(
         &self,
         next: &mut State,

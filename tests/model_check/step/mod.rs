@@ -1,12 +1,12 @@
-//! What can happen next, and what comes of it. Every decision is the operator's own code; what is written here is what the
-//! controllers do between two decisions: look, write, tell.
+//! The possible next steps and their results. Every decision is the operator's own code; this module mirrors the
+//! controllers' actions between two decisions: read, write, report.
 //!
 //! ```text
-//! begin       whether a worker begins a pass, and what it knows then
-//! pass        what comes next in a pass, and what is told of it at its end
-//! look        a look at AWS through the operator's own tables
-//! kubernetes  what the API server does
-//! time        what happens by itself
+//! begin       the begin of a pass
+//! pass        the actions of a pass, and the report at its end
+//! look        reads of AWS through the operator's own tables
+//! kubernetes  the actions of the API server
+//! time        the steps that happen without an actor
 //! ```
 
 mod begin;
@@ -36,37 +36,37 @@ use crate::memory::{
     judge::{installation, owner, region},
 };
 
-/// Something that happens.
+/// A step of the world.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// A worker begins a pass, and looks.
+    /// A worker begins a pass and observes.
     Begin(usize, Worker),
-    /// The same at a resync: tables are read anew, and the app is looked at closely.
+    /// A worker begins a pass at a resync: the tables are read anew, and the function is read by its name.
     Resync(usize, Worker),
-    /// A worker does what comes next.
+    /// A worker carries out the next action of its pass.
     Go(usize, Worker),
-    /// It makes its next call, which is refused.
+    /// A worker makes its next call, and AWS refuses the call.
     Refused(usize, Worker),
-    /// It makes its next call, which is carried out, and never learns of it.
+    /// A worker makes its next call; AWS carries out the call, and the answer is lost.
     Lost(usize, Worker),
     /// An operator is killed and starts anew.
     Crash(usize),
-    /// AWS gets on with something.
+    /// AWS finishes a pending transition.
     Happen(Transition),
-    /// More time passes than AWS takes to show what was written.
+    /// More time passes than AWS needs to show writes.
     TimePasses,
-    /// Somebody else does something: the number of the chance in the scenario.
+    /// An outside change, by the number of the chance in the scenario.
     Chance(usize, String),
 }
 
-/// Something that must not be.
+/// The description of a violation.
 pub type Wrong = String;
 
 fn fixed() -> Timestamp {
     Timestamp::from_second(1_000_000).expect("a time")
 }
 
-/// When objects are created that are young.
+/// The time of creation of young objects.
 fn birth(object: u32) -> Time {
     Time(Timestamp::from_second(fixed().as_second() - 30 + i64::from(object)).expect("a time"))
 }
@@ -84,7 +84,7 @@ fn network_identity(key: &NetworkKey) -> NetworkIdentity {
     }
 }
 
-/// How a call goes.
+/// The outcome of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum How {
     Answered,
@@ -92,7 +92,7 @@ pub enum How {
     Lost,
 }
 
-/// What can happen in a state, by the scenario's bounds, and what comes of each.
+/// The possible steps from a state within the scenario's bounds, and the result of each.
 pub fn successors(scenario: &Scenario, state: &State) -> Vec<(Action, Result<State, Wrong>)> {
     let mut found = Vec::new();
     for number in 0..state.operators.len() {
@@ -143,7 +143,7 @@ pub fn successors(scenario: &Scenario, state: &State) -> Vec<(Action, Result<Sta
     found
 }
 
-/// Who could begin a pass.
+/// The workers that could begin a pass.
 pub fn workers(state: &State, number: usize) -> BTreeSet<Worker> {
     let operator = &state.operators[number];
     let apps = state.objects.apps.keys().map(|name| Worker::App(name));
@@ -152,7 +152,7 @@ pub fn workers(state: &State, number: usize) -> BTreeSet<Worker> {
     apps.chain(networks).chain(departed).filter(|worker| !operator.runs.contains_key(worker)).collect()
 }
 
-/// The settings that all scenarios have.
+/// The settings of all scenarios.
 pub fn settings() -> Settings {
     Settings {
         installation: installation(),

@@ -1,4 +1,4 @@
-//! What comes next in a pass, and what is told of it at its end.
+//! The actions of a pass, and the report at its end.
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
@@ -8,7 +8,7 @@ use private_genai_operator::{
         DeletionPolicy,
         app::{App, FunctionStatus},
     },
-    app::{self, NetworkView, RecordedFacts, decide::AppPass, removal::decide::DeletionPass},
+    app::{self, NetworkView, StatusFacts, decide::AppPass, removal::decide::DeletionPass},
     aws::{AwsError, Ec2Write, Failure, FunctionState, Operation, SecurityGroupId, SubnetId, Write, Written},
     engine::{Freshness, Pass, PassAction, PassSubject, Reaction, Released},
     network::{
@@ -41,7 +41,7 @@ fn failed(write: &Write, failure: Failure, message: &str) -> AwsError {
 }
 
 impl Scenario {
-    /// A worker does what comes next in its pass.
+    /// A worker carries out the next action of its pass.
     pub fn go(&self, next: &mut State, number: usize, worker: &Worker, how: How) -> Result<(), Wrong> {
         let Some(run) = next.operators[number].runs.get(worker).cloned() else { return Ok(()) };
         let mut run = (*run).clone();
@@ -107,7 +107,7 @@ impl Scenario {
         })
     }
 
-    /// Observes, and decides.
+    /// Observes and decides.
     fn look(&self, next: &mut State, number: usize, subject: &mut Subject, fresh: &Freshness) -> Plan {
         match subject {
             Subject::Network { pass, observed, .. } => {
@@ -131,7 +131,7 @@ impl Scenario {
         }
     }
 
-    /// A pass has ended: what is told of it. Gives the pass that follows it at once, if one does.
+    /// Writes the report of an ended pass. Returns the pass that follows at once, if there is one.
     fn conclude(&self, next: &mut State, number: usize, run: Run) -> Option<Run> {
         let objects = Arc::clone(&next.objects);
         let index = &objects.index;
@@ -166,7 +166,7 @@ impl Scenario {
                 }
                 let wanted = App::new(&app.spec, &self.settings.region).expect("an app that can be read");
                 let before = app.status.clone().unwrap_or_default();
-                let mut facts = RecordedFacts {
+                let mut facts = StatusFacts {
                     installation_id: before.installation_id,
                     network: before.network,
                     endpoints: before.endpoints,
@@ -203,7 +203,7 @@ impl Scenario {
                     let subject = Subject::Remove { object, deletion, pass, places, rest, legs };
                     return Some(Run { pass: Pass::default(), subject });
                 }
-                if legs.is_empty() && app::removal::decide::is_young_and_unseen(&object.it, fixed().as_second()) {
+                if legs.is_empty() && app::removal::decide::is_young_and_unseen(&object.guarded, fixed().as_second()) {
                     legs.push(app::removal::decide::too_young());
                 }
                 if legs.is_empty() {
@@ -218,7 +218,7 @@ impl Scenario {
                     }
                 } else {
                     let before = object.get().status.clone().unwrap_or_default();
-                    let facts = RecordedFacts {
+                    let facts = StatusFacts {
                         installation_id: before.installation_id,
                         network: before.network,
                         endpoints: before.endpoints,
@@ -243,8 +243,7 @@ impl Scenario {
     }
 }
 
-/// The last one out turns off the light, and nobody before: the only endpoint of a VPC does not go while a function there
-/// lives (DESIGN.md section 5, invariant 6).
+/// The only endpoint of a VPC is not deleted while a function there is active (DESIGN.md section 5, invariant 6).
 fn nobody_before(state: &State, plan: &Plan) -> Result<(), Wrong> {
     let here = &state.world.regions[&region()];
     let live = live_endpoints(here);
@@ -257,38 +256,39 @@ fn nobody_before(state: &State, plan: &Plan) -> Result<(), Wrong> {
                 && function.state == FunctionState::Active
                 && function.listing.configuration.subnets.iter().any(is_in_vpc)
         });
-        if let Some(function) = function.filter(|_| live.iter().filter(|(it, ..)| it == vpc).count() == 1) {
+        if let Some(function) = function.filter(|_| live.iter().filter(|(of_vpc, ..)| of_vpc == vpc).count() == 1) {
             return Err(format!("{endpoint} is to go although {} lives", function.listing.name));
         }
     }
     Ok(())
 }
 
-/// What does not carry our tag stays as it is, whatever it is and whoever made it (DESIGN.md section 5, invariant 3).
+/// A resource without our tag never changes (DESIGN.md section 5, invariant 3).
 fn others_stay(write: &Write, before: &aws::World, after: &aws::World) -> Result<(), Wrong> {
     fn stay<K: Ord + fmt::Debug, V: PartialEq>(
         before: &BTreeMap<K, V>,
         after: &BTreeMap<K, V>,
         is_ours: impl Fn(&V) -> bool,
     ) -> Result<(), Wrong> {
-        match before.iter().find(|(key, it)| !is_ours(it) && after.get(*key) != Some(*it)) {
+        match before.iter().find(|(key, item)| !is_ours(item) && after.get(*key) != Some(*item)) {
             Some((key, _)) => Err(format!("{key:?} is not ours, and changed")),
             None => Ok(()),
         }
     }
     let ours = installation();
-    stay(&before.roles, &after.roles, |it| ours.owns(&it.role.tags))?;
+    stay(&before.roles, &after.roles, |item| ours.owns(&item.role.tags))?;
     let (before, after) = (&before.regions[&region()], &after.regions[&region()]);
-    stay(&before.groups, &after.groups, |it| ours.owns(&it.tags))?;
-    stay(&before.endpoints, &after.endpoints, |it| ours.owns(&it.tags))?;
-    stay(&before.functions, &after.functions, |it| ours.owns(&it.detail.tags))?;
-    stay(&before.log_groups, &after.log_groups, |it| ours.owns(&it.tags))?;
-    // Of those that went otherwise, AWS released what nobody needed any more.
+    stay(&before.groups, &after.groups, |item| ours.owns(&item.tags))?;
+    stay(&before.endpoints, &after.endpoints, |item| ours.owns(&item.tags))?;
+    stay(&before.functions, &after.functions, |item| ours.owns(&item.detail.tags))?;
+    stay(&before.log_groups, &after.log_groups, |item| ours.owns(&item.tags))?;
+    // AWS itself deletes interfaces that are not needed any more, so only our own deletions are checked.
     if matches!(write, Write::Ec2(Ec2Write::DeleteNetworkInterface { .. })) {
-        let our_group = |id: &SecurityGroupId| before.groups.get(id).is_some_and(|it| ours.owns(&it.tags));
-        let carries_ours = |it: &Interface| before.groups_of(it).is_some_and(|groups| groups.iter().any(&our_group));
-        stay(&before.interfaces, &after.interfaces, |it| {
-            matches!(it.holder, Holder::Lambda { .. }) && carries_ours(it)
+        let our_group = |id: &SecurityGroupId| before.groups.get(id).is_some_and(|item| ours.owns(&item.tags));
+        let carries_ours =
+            |item: &Interface| before.groups_of(item).is_some_and(|groups| groups.iter().any(&our_group));
+        stay(&before.interfaces, &after.interfaces, |item| {
+            matches!(item.holder, Holder::Lambda { .. }) && carries_ours(item)
         })?;
     }
     if before.vpcs == after.vpcs && before.subnets == after.subnets && before.route_tables == after.route_tables {

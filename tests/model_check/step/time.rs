@@ -1,4 +1,4 @@
-//! What happens by itself.
+//! The steps that happen without an actor.
 
 use std::{sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use super::{
 use crate::memory::aws::{self, Transition, step as aws_step};
 
 impl State {
-    /// Lets AWS get on with something.
+    /// Lets AWS finish a pending transition.
     pub fn happen(&self, transition: &Transition) -> State {
         let mut next = self.clone();
         let mut world = (*self.world).clone();
@@ -24,16 +24,23 @@ impl State {
         next
     }
 
-    /// Whether what AWS shows within a minute is shown, and nobody is in the middle of anything.
+    /// AWS shows all recent writes, and no pass is under way.
     pub fn may_time_pass(&self) -> bool {
-        let shown = !self.world.due.keys().any(|it| matches!(it, Transition::Visible(..) | Transition::RoleKnown(..)));
-        shown && self.is_quiet() && self.operators.iter().all(|it| it.departures.values().all(|looked| *looked))
+        let shown = !self
+            .world
+            .due
+            .keys()
+            .any(|transition| matches!(transition, Transition::Visible(..) | Transition::RoleKnown(..)));
+        shown
+            && self.is_quiet()
+            && self.operators.iter().all(|operator| operator.departures.values().all(|looked| *looked))
     }
 
-    /// Lets time pass: a minute where somebody counts it, else more.
+    /// Lets time pass: a minute if a memory counts minutes, else more.
     pub fn time_passes(&self) -> State {
         let mut next = self.clone();
-        let counts = |it: &Operator| !it.memory.unseen.is_empty() || !it.memory.refused_tokens.is_empty();
+        let counts =
+            |operator: &Operator| !operator.memory.unseen.is_empty() || !operator.memory.refused_tokens.is_empty();
         let time = if self.operators.iter().any(counts) { Duration::from_secs(70) } else { Duration::from_mins(11) };
         for operator in &mut next.operators {
             operator.departures.clear();
@@ -49,18 +56,18 @@ impl State {
         next
     }
 
-    /// Tables are read anew from now on.
+    /// Clears the tables.
     pub fn resync(&self, number: usize, all: bool) -> State {
         let mut next = self.clone();
         let operator = &mut next.operators[number];
-        // All scenarios leave the shape of the VPC as it is: reading it anew would show the same.
+        // No scenario changes the shape of the VPC, so reading the topology anew would show the same.
         let topology = if all { TopologyState::default() } else { operator.kept.topology.clone() };
         operator.kept = Arc::new(SnapshotState { topology, ..SnapshotState::default() });
         next
     }
 }
 
-/// Makes everything in a memory older; what no longer counts is dropped, so that what is equal for all purposes is equal.
+/// Ages all entries of a memory and drops those that no longer count, so that memories with the same effect are equal.
 fn age(memory: &mut Memory, by: Duration) {
     let older = |at: &mut Duration| *at = at.saturating_sub(by);
     let age = |at: &Duration| NOW.saturating_sub(*at);
@@ -71,7 +78,7 @@ fn age(memory: &mut Memory, by: Duration) {
     for (first, last) in memory.refused_tokens.values_mut() {
         older(first);
         older(last);
-        // Older than it must be makes no difference.
+        // Ages beyond the limit make no difference.
         *first = (*first).max(NOW.saturating_sub(Duration::from_mins(6)));
     }
     memory.refused_tokens.retain(|_, (_, last)| age(last) < Duration::from_mins(5));

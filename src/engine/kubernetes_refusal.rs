@@ -1,33 +1,34 @@
-//! What the Kubernetes API refuses for good: an admission policy, or the operator's permissions. It becomes a condition of the object
-//! for which it was asked.
+//! Lasting refusals of the Kubernetes API, by an admission policy or for lack of permissions. A refusal becomes a condition
+//! of the object that the operator reconciles.
 
 use std::{fmt, fmt::Debug};
 
 use kube::{Resource, core::Status, runtime::controller::Action};
 
-use super::{Attempt, Context, Error, Guarded, Pace, events::publish_refused, objects::explain_undecoded};
+use super::{Attempt, Context, Error, Guarded, Pace, events::publish_refusal, objects::explain_undecoded};
 use crate::api::{
     ObjectKind, ObjectName,
     condition::{ConditionType, Leg, Reason},
 };
 
-/// A refusal that stays until somebody changes a policy, a permission or what was asked for. Shows as the words of whoever refused.
+/// A refusal that lasts until a user changes a policy, a permission or the request. `Display` gives the message of the API
+/// server.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused(String);
+pub struct KubernetesRefusal(String);
 
-impl Refused {
-    /// Who can act.
+impl KubernetesRefusal {
+    /// The remedy, for the message of a condition.
     pub const REMEDY: &str = "Have the admission policy that these words name allow it, or, if no policy is named, have the operator's \
                               ClusterRole be the one of its chart. It is tried again every five minutes at most.";
 
-    /// The refusal behind an error, if it is one that stays.
+    /// The lasting refusal behind an error, if there is one.
     pub fn of(error: &Error) -> Option<Self> {
         error.status().and_then(Self::of_status)
     }
 
-    /// Admission webhooks refuse with 400 unless they say otherwise (`ToStatusErr` of k8s.io/apiserver), a
-    /// `ValidatingAdmissionPolicy` with 422 (its reference, "reason"), RBAC with 403. What a namespace that is being deleted does not take
-    /// any more is nobody's refusal.
+    /// Admission webhooks refuse with 400 unless they name another code (`ToStatusErr` of k8s.io/apiserver), a
+    /// `ValidatingAdmissionPolicy` with 422 (its reference, "reason"), RBAC with 403. A namespace that is being deleted
+    /// answers 403 too; that answer is no refusal.
     fn of_status(status: &Status) -> Option<Self> {
         let is_ending = status.message.contains("because it is being terminated");
         let is_for_good = matches!(status.code, 400 | 403 | 422) || status.message.contains("denied the request");
@@ -38,18 +39,18 @@ impl Refused {
     }
 }
 
-impl fmt::Display for Refused {
+impl fmt::Display for KubernetesRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-/// Tells on the object where a reconcile ended because the Kubernetes API refuses a write for good: nothing more is done for the
-/// object meanwhile. What cannot even be told there becomes an Event.
+/// Writes a lasting refusal of the Kubernetes API, which ended a reconcile, into the object's status. If the API refuses
+/// the status too, the refusal becomes an Event.
 ///
 /// # Errors
 /// Every other error of the reconcile.
-pub async fn tell_refused<K>(
+pub async fn report_refusal<K>(
     kind: ObjectKind,
     result: Result<Action, Error>,
     object: &Guarded<K>,
@@ -60,7 +61,7 @@ where
 {
     let (error, refused) = match result {
         Ok(action) => return Ok(action),
-        Err(error) => match Refused::of(&error) {
+        Err(error) => match KubernetesRefusal::of(&error) {
             None => return Err(error),
             Some(refused) => (error, refused),
         },
@@ -69,12 +70,12 @@ where
     tracing::warn!(object = %name, %error, "the Kubernetes API refuses a request");
     let message = format!(
         "The Kubernetes API refuses a request of the operator: {refused} {} Nothing new is done for the object until then.",
-        Refused::REMEDY
+        KubernetesRefusal::REMEDY
     );
     let leg = Leg::blocked(ConditionType::Accepted, Reason::KubernetesRefused, message.clone());
     if let Err(error) = explain_undecoded::<K>(&ctx.client, object.meta(), &[leg]).await {
         tracing::warn!(object = %name, %error, "the refusal could not be told in the status");
-        publish_refused(ctx, object, message).await;
+        publish_refusal(ctx, object, message).await;
     }
     let seed = name.to_string();
     Ok(Pace::Blocked.action(ctx.attempts.count(Attempt::Reconcile(name), Pace::Blocked), &seed))
@@ -88,7 +89,7 @@ mod tests {
     fn a_refusal_of_a_policy_or_of_rbac_stays_and_what_may_pass_does_not() {
         let refused = |code, message: &str| {
             let status = Status::failure(message, "").with_code(code).boxed();
-            Refused::of(&Error::Status { object: String::new(), cause: kube::Error::Api(status) })
+            KubernetesRefusal::of(&Error::Status { object: String::new(), cause: kube::Error::Api(status) })
                 .map(|refused| refused.to_string())
         };
         for (code, words) in [

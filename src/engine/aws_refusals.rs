@@ -1,5 +1,5 @@
-//! What AWS refused until somebody acts, and what it took without effect. An object that comes back soon for something else does
-//! not ask for it again each time.
+//! Writes that AWS refused until a user acts, and writes that AWS accepted without effect. The operator holds them back, so
+//! that an object that comes back for another reason does not repeat them each time.
 
 use std::{
     collections::BTreeMap,
@@ -18,20 +18,20 @@ use crate::{
     plan::{Plan, Step},
 };
 
-/// What AWS created is shown everywhere within this time: a name that is taken for longer is somebody else's.
+/// AWS shows a new resource everywhere within this time. A name that is taken for longer belongs to another owner.
 const SHOWN_WITHIN: Duration = Duration::from_mins(1);
 
 /// Writes that were refused lately, or made without effect. Losing them costs calls, never correctness.
-pub struct Refusals {
-    refused: Mutex<BTreeMap<Write, Refused>>,
-    /// Since when the name of what is to be created for an object is taken, and when AWS said so last.
+pub struct AwsRefusals {
+    refused: Mutex<BTreeMap<Write, RefusedWrite>>,
+    /// By object and creating write: when AWS reported the name as taken first, and when last.
     taken: Mutex<BTreeMap<(String, Write), (Instant, Instant)>>,
     unconfirmed_writes: Mutex<UnconfirmedWrites>,
     /// The clock of `unconfirmed_writes` begins here.
     began: Instant,
 }
 
-impl Default for Refusals {
+impl Default for AwsRefusals {
     fn default() -> Self {
         Self {
             refused: Mutex::default(),
@@ -42,21 +42,21 @@ impl Default for Refusals {
     }
 }
 
-struct Refused {
+struct RefusedWrite {
     error: AwsError,
-    /// How often in a row.
+    /// The number of refusals in a row.
     times: u32,
     until: Instant,
 }
 
-impl Refusals {
-    /// What AWS said of this very write a moment ago, where somebody must act before it says anything else.
+impl AwsRefusals {
+    /// The refusal of this write that still holds the write back.
     pub fn of(&self, write: &Write) -> Option<AwsError> {
         let refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.get(write).filter(|refused| Instant::now() < refused.until).map(|refused| refused.error.clone())
     }
 
-    /// A write failed. It is held back for a while ([`Pace::hold_back`]).
+    /// Remembers a failed write. A write that needs a user's action is held back for a while ([`Pace::hold_back`]).
     pub fn remember(&self, write: &Write, error: &AwsError) {
         if error.failure.class() != Class::UserMustAct || error.failure == Failure::Credentials {
             return;
@@ -66,12 +66,12 @@ impl Refusals {
         refused.retain(|_, refused| now < refused.until + REMEMBERED_FOR);
         let times = refused.get(write).map_or(0, |refused| refused.times);
         let until = now + Pace::hold_back(times, &write.resource());
-        let refusal = Refused { error: error.clone(), times: times.saturating_add(1), until };
+        let refusal = RefusedWrite { error: error.clone(), times: times.saturating_add(1), until };
         refused.insert(write.clone(), refusal);
     }
 
-    /// What a refusal of a write for an object means, given the earlier ones: the name of what is to be created may be taken by what an earlier call
-    /// created and AWS does not show yet, or by somebody else.
+    /// Judges a refusal by the earlier ones for the object. Where the name of a new resource is taken, an earlier call may
+    /// have created a resource that AWS does not show yet; after `SHOWN_WITHIN` the name belongs to another owner.
     #[must_use]
     pub fn judged(&self, object: &str, write: &Write, error: AwsError) -> AwsError {
         if error.failure != Failure::AlreadyExists || !write.describe().creates_by_name() {
@@ -87,14 +87,14 @@ impl Refusals {
         AwsError { failure, ..error }
     }
 
-    /// The write was made for an object.
+    /// Forgets the refusals of a write that succeeded for the object.
     pub fn forget(&self, object: &str, write: &Write) {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).remove(write);
         self.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&(object.to_owned(), write.clone()));
     }
 
-    /// Somebody asks for a look at what has one of these names or ids: writes to it are tried again at once. How often they were
-    /// refused, or showed nothing, still counts: whoever asks in a loop changes no bound.
+    /// Lets writes to resources with one of these names or ids be tried again at once, at a user's request. The counts of
+    /// refusals stay, so a request that is repeated in a loop raises no bound.
     pub fn forget_about(&self, names: &[String]) {
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         let is_about = |write: &Write| names.iter().any(|name| write.resource().contains(name.as_str()));
@@ -105,13 +105,13 @@ impl Refusals {
         self.with_unconfirmed_writes(|unconfirmed_writes, now| unconfirmed_writes.forget_about(is_about, now));
     }
 
-    /// AWS took the write of this step, for an object.
+    /// Remembers that AWS accepted the write of this step for the object.
     pub fn made(&self, object: &str, step: &Step) -> Novelty {
         self.with_unconfirmed_writes(|unconfirmed_writes, now| unconfirmed_writes.made(object, step, now))
     }
 
-    /// A look led to this plan for the object. What is not to be created any more is there, or is not wanted: whoever has its name
-    /// later has it from then on.
+    /// Compares an object's new plan with the remembered writes. A resource that the plan does not create any more exists
+    /// or is not desired; its name counts as free from then on.
     pub fn looked(&self, object: &str, plan: &Plan) {
         if plan.unread.is_empty() {
             let is_planned = |write: &Write| plan.steps.iter().any(|step| step.write == *write);
@@ -121,12 +121,12 @@ impl Refusals {
         self.with_unconfirmed_writes(|unconfirmed_writes, _| unconfirmed_writes.looked(object, plan));
     }
 
-    /// The write was made for the object a moment ago, and does not show.
+    /// AWS accepted the write for the object a moment ago and does not show the change yet.
     pub fn holds_back(&self, object: &str, write: &Write) -> bool {
         self.with_unconfirmed_writes(|unconfirmed_writes, now| unconfirmed_writes.holds_back(object, write, now))
     }
 
-    /// The write was made for the object a few times, and does not show.
+    /// AWS accepted the write for the object several times and shows no change.
     pub fn is_without_effect(&self, object: &str, write: &Write) -> bool {
         self.with_unconfirmed_writes(|unconfirmed_writes, now| unconfirmed_writes.is_without_effect(object, write, now))
     }
@@ -147,7 +147,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn what_is_refused_is_held_back_longer_each_time_but_less_than_its_object_waits() {
-        let refusals = Refusals::default();
+        let refusals = AwsRefusals::default();
         let write = Write::Iam(IamWrite::DeleteRole { role: "pgai-a".parse().expect("a role") });
         refusals.remember(&write, &failed(Failure::Throttled));
         refusals.remember(&write, &failed(Failure::Credentials));
@@ -168,7 +168,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_taken_name_is_somebody_else_s_after_a_minute_and_until_the_write_is_made() {
-        let refusals = Refusals::default();
+        let refusals = AwsRefusals::default();
         let log_group = || {
             Write::Logs(LogsWrite::CreateLogGroup {
                 name: "/aws/lambda/pgai-a".parse().expect("a log group"),
@@ -195,7 +195,7 @@ mod tests {
     }
     #[tokio::test(start_paused = true)]
     async fn a_name_that_was_taken_until_what_has_it_showed_is_taken_anew_when_that_is_gone() {
-        let refusals = Refusals::default();
+        let refusals = AwsRefusals::default();
         let write = Write::Logs(LogsWrite::CreateLogGroup {
             name: "/aws/lambda/pgai-a".parse().expect("a log group"),
             tags: crate::aws::Tags::new(),
