@@ -18,7 +18,7 @@ use crate::{
         condition::{ConditionType, Leg, Reason, find},
         network::NetworkKey,
     },
-    aws::{AwsError, IamWrite, LambdaWrite, LogsWrite, Snapshot, Write, Written},
+    aws::{AwsError, Effect, IamWrite, LambdaWrite, Snapshot, Write, Written},
     engine::{Freshness, Knowledge, Memory, PassSubject, Reaction, Replaceable, Settings, Unseen},
     identity::{AppIdentity, is_retained},
     index::{Admission, Index, implicit_name},
@@ -199,14 +199,7 @@ pub(super) fn another_cluster(foreign: &ForeignMark) -> Plan {
 /// recorded resources waits with all steps; an app with recorded resources waits only with creations and the steps that
 /// stand on them.
 fn wait_for_claim(identity: &AppIdentity, observed: &Observed, plan: &mut Plan) {
-    let creates = |step: &Step| {
-        matches!(
-            step.write,
-            Write::Iam(IamWrite::CreateRole { .. })
-                | Write::Logs(LogsWrite::CreateLogGroup { .. })
-                | Write::Lambda(LambdaWrite::CreateFunction(_))
-        )
-    };
+    let creates = |step: &Step| step.write.describe().effect == Effect::Creates;
     let is_recorded = observed.given_role_id.is_some();
     let first: Vec<Step> = plan.steps.iter().filter(|step| !is_recorded || creates(step)).cloned().collect();
     let waits =
@@ -253,5 +246,34 @@ pub fn identity(object: &impl kube::ResourceExt, key: &NetworkKey, settings: &Se
         vpc: key.vpc.clone(),
         namespace: object.namespace().unwrap_or_default(),
         name: object.name_any(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        app::fixtures::{at_rest, identity, operations, put_policy},
+        aws::{Ec2Write, LogsWrite, Tags},
+    };
+
+    #[test]
+    fn a_creating_write_of_any_service_waits_while_the_vpc_has_no_owner_mark() {
+        let group = Ec2Write::CreateSecurityGroup {
+            vpc: identity().vpc,
+            name: "group".to_owned(),
+            description: String::new(),
+            tags: Tags::new(),
+        };
+        let log_group = LogsWrite::CreateLogGroup { name: identity().log_group_name(), tags: Tags::new() };
+        let mut plan = Plan::default();
+        plan.step(ConditionType::SecurityGroupsReady, group);
+        plan.step(ConditionType::FunctionReady, log_group);
+        plan.step(ConditionType::ExecutionRoleReady, put_policy());
+        let recorded = Observed { given_role_id: Some("AROAEXAMPLE".to_owned()), ..at_rest() };
+        wait_for_claim(&identity(), &recorded, &mut plan);
+        assert_eq!(operations(&plan), ["PutRolePolicy"], "what this cluster made is kept exact");
+        let kinds: BTreeSet<ConditionType> = plan.legs.iter().map(|leg| leg.kind).collect();
+        assert_eq!(kinds, [ConditionType::FunctionReady, ConditionType::SecurityGroupsReady].into());
     }
 }
