@@ -1,4 +1,4 @@
-//! Keeps the apps true: finds the network, observation_attempt at AWS, acts, and tells in the status.
+//! The controller of apps: finds the network, observes AWS, writes, and reports in the status.
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,7 +30,7 @@ use crate::{
 /// Reconciles one app.
 ///
 /// # Errors
-/// The Kubernetes API's. AWS's become conditions.
+/// Errors of the Kubernetes API. Errors of AWS become conditions.
 pub async fn reconcile(
     object: Arc<Guarded<PrivateGenAIApp>>,
     ctx: Arc<Context>,
@@ -68,7 +68,7 @@ async fn reconcile_object(
     Ok(next.pace.action(ctx.attempts.count(Attempt::Reconcile(name), next.pace), &seed))
 }
 
-/// When to come back to an app.
+/// The time of an app's next reconcile.
 struct Requeue {
     pace: Pace,
     /// For the next probe, where nothing else is to do.
@@ -81,7 +81,7 @@ impl From<Pace> for Requeue {
     }
 }
 
-/// Reconciles an app that should be there. The resources of an app are kept exact, whatever becomes of its network.
+/// Reconciles an app that is not being deleted. The app's resources are kept exact, whatever the state of its network.
 async fn reconcile_present(
     api: &Api<PrivateGenAIApp>,
     object: &PrivateGenAIApp,
@@ -151,7 +151,7 @@ async fn reconcile_present(
             report.write().await?;
             return Ok(Pace::Blocked.into());
         }
-        // The network observation_attempt at the same tables, and says that they cannot be read.
+        // The network reads the same tables, and says that they cannot be read.
         Err(_) if held => None,
         Err(error) => {
             let pace = Pace::after(&error);
@@ -307,8 +307,8 @@ fn probe_readiness(network: Network, legs: &[Leg], plan: &Plan, failed: bool) ->
     }
 }
 
-/// Somebody asks for a look at an app: what was refused for the app is tried again, and its rows are read anew unless the tables
-/// were forgotten.
+/// Serves a user's request to read an app: refused writes may be made again, and the app's rows are read anew unless the
+/// tables are.
 pub(super) async fn retry_on_request(identity: &AppIdentity, by: ReadBy, ctx: &Context) {
     // The log group and the ARNs have the name of the function in theirs, which is the role's.
     ctx.refusals.forget_about(&[identity.function_name().to_string()]);
@@ -318,7 +318,7 @@ pub(super) async fn retry_on_request(identity: &AppIdentity, by: ReadBy, ctx: &C
     }
 }
 
-/// Creates the implicit network of a VPC; `Err` inside where the Kubernetes API refuses it for good.
+/// Creates the implicit network of a VPC; the inner `Err` is a lasting refusal of the Kubernetes API.
 async fn create_network(key: &NetworkKey, name: &str, ctx: &Context) -> Result<Result<(), KubernetesRefusal>, Error> {
     let mut network = PrivateGenAINetwork::new(name, PrivateGenAINetworkSpec::of(key));
     network.labels_mut().insert(IMPLICIT_LABEL.to_owned(), "true".to_owned());
@@ -333,7 +333,7 @@ async fn create_network(key: &NetworkKey, name: &str, ctx: &Context) -> Result<R
     }
 }
 
-/// The app has no network, because nobody lets the operator create one.
+/// The condition of an app whose network the Kubernetes API does not let the operator create.
 fn network_refused(name: &str, key: &NetworkKey, refused: &KubernetesRefusal) -> Leg {
     let message = format!(
         "The Kubernetes API refuses that the operator creates PrivateGenAINetwork {name} for VPC {}: {refused} {} Or have a \

@@ -103,7 +103,7 @@ pub(super) fn reconcile(identity: &AppIdentity, desired: &DesiredRole, found: Op
     if plan.steps.len() == before {
         Leg::met(LEG, format!("Role {name} allows what the function needs and no more."))
     } else {
-        Leg::progressing(LEG, Reason::Applying, format!("Role {name} is being put right."))
+        Leg::progressing(LEG, Reason::Applying, format!("Role {name} is being updated."))
     }
 }
 

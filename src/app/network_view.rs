@@ -68,7 +68,7 @@ pub(super) fn name_conflict(name: &str, key: &NetworkKey) -> Leg {
         ConditionType::NetworkReady,
         Reason::NameConflict,
         format!(
-            "PrivateGenAINetwork {name} stands for another VPC than {}: delete it, or give it another name.",
+            "PrivateGenAINetwork {name} is for another VPC than {}: delete that network, or apply it under another name.",
             key.vpc
         ),
     )
@@ -79,7 +79,9 @@ pub(super) fn unreadable(name: &str) -> Leg {
     Leg::blocked(
         ConditionType::NetworkReady,
         Reason::InvalidSpec,
-        format!("PrivateGenAINetwork {name} cannot be read by this version of the operator: correct it, or delete it."),
+        format!(
+            "PrivateGenAINetwork {name} cannot be read by this version of the operator: correct or delete the object."
+        ),
     )
 }
 
@@ -104,7 +106,10 @@ impl NetworkView {
             return nothing(Leg::progressing(
                 ConditionType::NetworkReady,
                 Reason::NetworkDeleting,
-                format!("PrivateGenAINetwork {name} is being deleted and comes anew."),
+                format!(
+                    "PrivateGenAINetwork {name} is being deleted; the operator creates another one for VPC {} afterwards.",
+                    app.network.vpc
+                ),
             ));
         }
         let Some(status) = network.status.as_ref().filter(|status| status.observed_generation.is_some()) else {
@@ -113,7 +118,7 @@ impl NetworkView {
             return nothing(if find(conditions, ConditionType::Stalled).is_some() {
                 inherited(ConditionType::NetworkReady, &name, conditions, &[])
             } else {
-                waiting(format!("PrivateGenAINetwork {name} is being looked at."))
+                waiting(format!("PrivateGenAINetwork {name} exists; the operator has not observed its VPC yet."))
             });
         };
         let groups_are_ready = is_true(&status.conditions, ConditionType::SecurityGroupsReady);

@@ -1,4 +1,4 @@
-//! What is told about an app: its status, and Events.
+//! The report about an app: its status and Events.
 
 use kube::{Api, ResourceExt as _};
 
@@ -13,12 +13,12 @@ use crate::{
     plan::unobserved,
 };
 
-/// Under what missed observation_attempt are counted.
+/// The key under which missed observations are counted.
 pub(super) fn observation_attempt(object: &PrivateGenAIApp) -> Attempt {
     Attempt::Observation(ObjectName::App(AppName::of(object)))
 }
 
-/// What will be told about an app: in its status, and in Events.
+/// The report about an app, collected during a reconcile.
 pub(super) struct Report<'a> {
     pub(super) api: &'a Api<PrivateGenAIApp>,
     pub(super) object: &'a PrivateGenAIApp,
@@ -27,7 +27,7 @@ pub(super) struct Report<'a> {
     pub(super) legs: Vec<Leg>,
     pub(super) facts: StatusFacts,
     pub(super) done: Vec<Write>,
-    /// What was there before anything was done.
+    /// The resources before the first write.
     pub(super) found: BeforeRepair,
     /// All was there before, and the same was wanted.
     pub(super) was_settled: bool,
@@ -92,8 +92,8 @@ impl<'a> Report<'a> {
         });
     }
 
-    /// AWS could not be looked at: what was recorded holds for three observation_attempt, then nothing is claimed any more.
-    /// Gives how soon to look again.
+    /// Reports that AWS could not be observed. The recorded facts hold for three missed observations, then the status
+    /// claims nothing. Returns the pace of the next attempt.
     pub(super) async fn report_unobserved(mut self, error: &AwsError, pace: Pace) -> Result<Pace, Error> {
         let conditions = self.object.status.as_ref().map_or(&[][..], |status| &status.conditions);
         if !is_true(conditions, ConditionType::Ready)
@@ -109,7 +109,7 @@ impl<'a> Report<'a> {
         Ok(pace)
     }
 
-    /// How soon to look at the app again, that would come back at this pace if its waits were not overdue.
+    /// The pace of the app, given the pace without overdue waits.
     pub(super) fn paced(&self, pace: Pace) -> Pace {
         let before = self.object.status.as_ref().map_or(&[][..], |status| &status.conditions);
         pace.with(wait_state(&self.legs, before, self.object.metadata.generation, self.ctx.time()))

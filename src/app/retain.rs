@@ -1,4 +1,4 @@
-//! What to do about an app that is to be forgotten here and left in AWS.
+//! The plan for an app whose object goes and whose resources stay in AWS.
 
 use std::collections::BTreeSet;
 
@@ -87,7 +87,8 @@ fn give(retention: &RetainedApp, function: &FunctionDetail, plan: &mut Plan) -> 
     match (&function.state, &function.last_update) {
         (FunctionState::Failed | FunctionState::Deleting | FunctionState::Other(_), _) => None,
         (FunctionState::Pending, _) | (_, UpdateStatus::InProgress | UpdateStatus::Other(_)) => {
-            let message = format!("Function {name} is to be given its role anew once AWS has finished with it.");
+            let message =
+                format!("Function {name} gets its role set again once AWS has finished its work on the function.");
             Some(Leg::progressing(kind, Reason::FunctionPending, message))
         }
         (FunctionState::Active | FunctionState::Inactive, UpdateStatus::Successful | UpdateStatus::Failed) => {

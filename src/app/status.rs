@@ -1,4 +1,4 @@
-//! What an app's status says.
+//! The status of an app.
 
 use k8s_openapi::jiff::Timestamp;
 
@@ -13,7 +13,7 @@ use crate::{
     plan::Source,
 };
 
-/// What is recorded beside the conditions.
+/// The facts that the status records beside the conditions.
 #[derive(Clone, Debug, Default)]
 pub struct StatusFacts {
     /// The installation that works for the app.
@@ -29,7 +29,7 @@ pub struct StatusFacts {
 }
 
 impl StatusFacts {
-    /// Records what was observed of the app itself. What was not asked for anew, or could not be read, stays as it was recorded.
+    /// Records the observation of the app. Facts that were not read, or could not be read, stay as recorded.
     pub fn observe(&mut self, identity: &AppIdentity, observed: &Observed, before: Option<&FunctionStatus>) {
         if !observed.unread.lacks(Source::Roles) {
             self.execution_role = observed.role.as_ref().map(|role| ExecutionRoleStatus { arn: role.arn.clone() });
@@ -57,7 +57,7 @@ impl StatusFacts {
     }
 }
 
-/// Writes down how an app stands.
+/// Makes the status of an app.
 pub fn status(
     before: Option<&PrivateGenAIAppStatus>,
     generation: Option<i64>,

@@ -1,4 +1,4 @@
-//! How often an object was attempted without coming to rest.
+//! The counts of attempts of an object that has not come to rest.
 
 use std::{
     collections::BTreeMap,
@@ -8,7 +8,7 @@ use std::{
 use super::Pace;
 use crate::api::ObjectName;
 
-/// What was attempted.
+/// The kind of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Attempt {
     /// A reconcile of the object.

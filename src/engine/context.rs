@@ -1,4 +1,4 @@
-//! What a reconcile works with.
+//! The context of reconciles.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -20,17 +20,17 @@ use crate::{
     settings::Settings,
 };
 
-/// What a reconcile works with: one for both controllers.
+/// The context that both controllers share.
 pub struct Context {
     /// The Kubernetes API.
     pub client: Client,
-    /// How the operator is configured.
+    /// The operator's configuration.
     pub settings: Arc<Settings>,
     /// AWS.
     pub snapshots: Snapshots,
-    /// Where Events go.
+    /// The recorder of Events.
     pub events: Recorder,
-    /// What is counted.
+    /// The metrics.
     pub metrics: Arc<Metrics>,
     /// The right to write.
     pub leadership: Leadership,
@@ -43,9 +43,9 @@ pub struct Context {
     pub written_networks: LastWritten<PrivateGenAINetwork>,
     started: Instant,
     memory: Mutex<Memory>,
-    /// How often objects were attempted without coming to rest.
+    /// The counts of attempts, by object.
     pub attempts: Attempts,
-    /// What was wanted when all of it was there.
+    /// The desired resources of the last complete observations.
     pub settled: Settled,
     /// Requests to read more of AWS, or to read it anew.
     pub requests: ReadRequests,
@@ -87,8 +87,8 @@ impl Context {
         }
     }
 
-    /// Where Events go that are each published by themselves. [`Context::events`] takes Events of one reason on one object for
-    /// repetitions of the first, whatever their notes say.
+    /// A recorder that publishes each Event by itself. [`Context::events`] merges Events of one reason on one object,
+    /// whatever their notes.
     pub fn separate_events(&self) -> Recorder {
         recorder(&self.client)
     }
@@ -108,7 +108,7 @@ impl Context {
         change(Arc::make_mut(&mut self.index.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
-    /// What is remembered between passes, as of now. Nobody waits for anything while holding it.
+    /// The memory between passes, with the present time. No caller awaits while holding the lock.
     pub fn memory(&self) -> MutexGuard<'_, Memory> {
         let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
         memory.now = self.started.elapsed();

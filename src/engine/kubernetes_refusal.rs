@@ -74,7 +74,7 @@ where
     );
     let leg = Leg::blocked(ConditionType::Accepted, Reason::KubernetesRefused, message.clone());
     if let Err(error) = explain_undecoded::<K>(&ctx.client, object.meta(), &[leg]).await {
-        tracing::warn!(object = %name, %error, "the refusal could not be told in the status");
+        tracing::warn!(object = %name, %error, "the refusal could not be written to the status");
         publish_refusal(ctx, object, message).await;
     }
     let seed = name.to_string();

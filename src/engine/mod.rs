@@ -1,4 +1,4 @@
-//! What both controllers share: the context, one pass of look–decide–write, and how soon to look again.
+//! The parts that both controllers share: the context, one pass (observe, decide, write), and the pace of reconciles.
 
 mod attempts;
 mod aws_refusals;

@@ -8,7 +8,7 @@ use crate::{aws::InvalidId, identity::OwnerMark};
 /// The namespace whose UID tells a cluster from every other one: Kubernetes creates it with the cluster, and refuses to delete it.
 const NAMESPACE: &str = "kube-system";
 
-/// Why it is not known which cluster this is. Each is a sentence for whoever runs the operator.
+/// The reason why the cluster's mark is unknown, as a message for the administrator.
 #[derive(Debug, thiserror::Error)]
 pub enum UnknownOwner {
     /// RBAC does not let the operator read the namespace.
@@ -32,7 +32,7 @@ pub enum UnknownOwner {
 }
 
 impl UnknownOwner {
-    /// Whether the same question may be answered later, without anybody doing anything about it.
+    /// A later attempt may succeed without a user's action.
     pub fn passes(&self) -> bool {
         match self {
             Self::Forbidden | Self::Invalid(_) => false,

@@ -1,4 +1,4 @@
-//! What was wanted when all of it was found in AWS last: whatever differs later, somebody else changed.
+//! The desired resources when all of them were last found in AWS. A later difference is a change from outside.
 
 use std::{
     collections::BTreeMap,
@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-/// Which part of an object's resources.
+/// A part of an object's resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Part {
     /// All resources.
@@ -15,25 +15,26 @@ pub enum Part {
     EndpointSubnets,
 }
 
-/// Fingerprints of what was wanted, by the uid of the object.
+/// Fingerprints of the desired resources, by the uid of the object.
 #[derive(Default)]
 pub struct Settled(Mutex<BTreeMap<(String, Part), u64>>);
 
 impl Settled {
-    /// All that is wanted of the part was found to be there.
+    /// Records that all desired resources of the part exist.
     pub fn record(&self, uid: &str, part: Part, wanted: &impl Hash) {
         let mut settled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         settled.insert((uid.to_owned(), part), fingerprint(wanted));
     }
 
-    /// The same was wanted when all was last there: what is missing now, somebody else took away or changed. `false` for what was
-    /// never seen at rest since the operator started, so a new version that wants something else blames nobody.
+    /// The desired resources are those of the last complete observation, so a difference is a change from outside. `false`
+    /// if there was no complete observation since the operator started: a new version of the operator may desire something
+    /// else.
     pub fn is_same(&self, uid: &str, part: Part, wanted: &impl Hash) -> bool {
         let settled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         settled.get(&(uid.to_owned(), part)) == Some(&fingerprint(wanted))
     }
 
-    /// Nothing is wanted for the object any more.
+    /// Forgets an object.
     pub fn forget(&self, uid: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, _), _| of != uid);
     }

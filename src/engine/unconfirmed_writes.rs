@@ -1,5 +1,5 @@
-//! What came of writes that AWS took. One that does not show at the next look is repeated less and less often, and after a few
-//! times somebody must see why. Pure: the time is an argument.
+//! Writes that AWS accepted and no later observation has shown. Such a write is repeated less and less often, and after
+//! several times a user must find the cause. Pure: the time is an argument.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -10,43 +10,43 @@ use crate::{
     plan::{Plan, Step},
 };
 
-/// AWS is consistent eventually: what does not show for so long never will by itself.
+/// AWS is eventually consistent: a change that does not show within this time has no effect.
 const SHOWS_WITHIN: Duration = Duration::from_mins(2);
 
-/// So many times in a row, at least, a write that somebody must see to was made.
+/// The number of writes in a row without effect after which a user must act.
 const TRIED: u32 = 4;
 
-/// For so long after it could have been made again, a write that was made to no avail counts as the same one.
+/// The time for which a write without effect is remembered after it may be made again.
 pub(super) const REMEMBERED_FOR: Duration = Duration::from_mins(10);
 
-/// A write that AWS took, and no look has shown since.
+/// A write that AWS accepted and no observation has shown since.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Made {
-    /// What it was for.
+    /// The condition that the write serves.
     leg: ConditionType,
-    /// How often.
+    /// The number of times that the write was made.
     times: u32,
     first: Duration,
-    /// It is not made again before.
+    /// The write is held back until this time.
     until: Duration,
 }
 
-/// How often a write was made before without effect.
+/// The earlier attempts of a write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Novelty {
-    /// It is news.
+    /// The write was not made before.
     First,
-    /// It was made before, and did not show since.
+    /// The write was made before and has not shown since.
     Repeated,
 }
 
-/// Writes that AWS took lately and that no look has shown since, by the object for which they were made. Every time in it is on the
-/// same clock. Losing it costs calls, never correctness.
+/// The writes that AWS accepted lately and no observation has shown since, by their object. All times are on one clock.
+/// Losing this memory costs calls, never correctness.
 #[derive(Debug, Default)]
 pub struct UnconfirmedWrites(BTreeMap<(String, Write), Made>);
 
 impl UnconfirmedWrites {
-    /// AWS took the write of this step, for an object.
+    /// Remembers that AWS accepted the write of this step for the object.
     pub fn made(&mut self, object: &str, step: &Step, now: Duration) -> Novelty {
         self.0.retain(|_, made| now < made.until + REMEMBERED_FOR);
         let new = Made { leg: step.leg, times: 0, first: now, until: now };
@@ -56,7 +56,8 @@ impl UnconfirmedWrites {
         if made.times == 1 { Novelty::First } else { Novelty::Repeated }
     }
 
-    /// A look led to this plan for the object: what is as it should be shows what was done for it. While AWS is at work nothing shows.
+    /// Compares the object's new plan with its writes: a met condition shows the writes that serve it. A condition for
+    /// which AWS is at work shows nothing.
     pub fn looked(&mut self, object: &str, plan: &Plan) {
         let is_met = |kind| plan.legs.iter().any(|leg| leg.kind == kind && leg.state == LegState::Met);
         let is_planned = |write: &Write| plan.steps.iter().any(|step| step.write == *write);
@@ -64,12 +65,12 @@ impl UnconfirmedWrites {
             .retain(|(of, write), made| of != object || is_planned(write) || !(is_met(made.leg) || plan.is_nothing()));
     }
 
-    /// The write was made a moment ago, and does not show: it is not made again yet ([`Pace::hold_back`]).
+    /// The write was made a moment ago, has not shown, and is held back ([`Pace::hold_back`]).
     pub fn holds_back(&self, object: &str, write: &Write, now: Duration) -> bool {
         self.of(object, write).is_some_and(|made| now < made.until)
     }
 
-    /// The write was made a few times, over a time in which AWS shows what it does, and nothing showed.
+    /// The write was made several times, over a time in which AWS shows its changes, and has not shown.
     pub fn is_without_effect(&self, object: &str, write: &Write, now: Duration) -> bool {
         let made = self.of(object, write);
         made.is_some_and(|made| made.times >= TRIED && now.saturating_sub(made.first) >= SHOWS_WITHIN)
@@ -79,8 +80,7 @@ impl UnconfirmedWrites {
         self.0.get(&(object.to_owned(), write.clone()))
     }
 
-    /// Somebody asks for a look at what these writes are about: they may be made again at once. How often they were made, and since
-    /// when, still counts.
+    /// Lets these writes be made again at once, at a user's request. Their counts and times stay.
     pub fn forget_about(&mut self, is_about: impl Fn(&Write) -> bool, now: Duration) {
         for (_, made) in self.0.iter_mut().filter(|((_, write), _)| is_about(write)) {
             made.until = made.until.min(now);

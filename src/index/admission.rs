@@ -1,4 +1,4 @@
-//! Whether an app may be there: asked wherever an app counts, and answered here alone.
+//! The admission of apps, decided here alone.
 
 use kube::ResourceExt as _;
 
@@ -8,20 +8,20 @@ use crate::{
     settings::Settings,
 };
 
-/// Whether an app may be there.
+/// The decision about an app's admission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Admission {
-    /// This version cannot work with what it says.
+    /// This version of the operator cannot use the app's spec.
     Unreadable(InvalidSpec),
     /// The operator's configuration does not allow it. Nothing is done for it. What it has from before stays as it is,
     /// until it is allowed again or deleted; but models that are not allowed get through no endpoint.
     Refused(App, Refusal),
-    /// It may.
+    /// The app is accepted.
     Accepted(App),
 }
 
 impl Admission {
-    /// Whether this app may be there. A network that it is on does not matter.
+    /// Decides about an app. The app's network does not matter.
     pub fn of(object: &PrivateGenAIApp, settings: &Settings) -> Self {
         let app = match App::new(&object.spec, &settings.region) {
             Ok(app) => app,
@@ -38,7 +38,7 @@ impl Admission {
         }
     }
 
-    /// The app, if it may be there.
+    /// The app, if accepted.
     pub fn accepted(self) -> Option<App> {
         match self {
             Self::Accepted(app) => Some(app),

@@ -136,12 +136,12 @@ impl PassSubject for NetworkPass {
                 plan.legs.push(Leg::progressing(
                     ConditionType::EndpointsReady,
                     Reason::EndpointPending,
-                    "AWS does not list yet what was created a moment ago; the operator looks again.",
+                    "AWS does not yet list the endpoints or security groups created a moment ago; the operator reads them again.",
                 ));
                 plan.legs.push(Leg::progressing(
                     ConditionType::SecurityGroupsReady,
                     Reason::Applying,
-                    "AWS does not list yet what was created a moment ago; the operator looks again.",
+                    "AWS does not yet list the endpoints or security groups created a moment ago; the operator reads them again.",
                 ));
             }
             return plan;
@@ -316,7 +316,7 @@ pub fn outcome(
     if gone {
         legs.push(Leg::met(
             ConditionType::VpcReady,
-            "Nothing is demanded of this network: its VPC is looked at when an app comes.",
+            "No app needs this network now: the operator observes its VPC when an app does.",
         ));
     }
     let (retained, lost): (Vec<_>, Vec<_>) =

@@ -63,7 +63,7 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, creation: Creation, p
         return Creation::Stopped;
     };
     if plan.steps.len() > before {
-        let message = format!("Security groups {} and {} are being put right.", functions.id, endpoints.id);
+        let message = format!("Security groups {} and {} are being updated.", functions.id, endpoints.id);
         plan.legs.push(Leg::progressing(LEG, Reason::Applying, message));
         return Creation::Stopped;
     }

@@ -269,8 +269,8 @@ fn has_fixed_settings(listing: &FunctionListing) -> Option<Leg> {
         LEG,
         Reason::NameTaken,
         format!(
-            "Function {} was created by somebody else: it has {}, which Lambda cannot change. Delete it, and the operator \
-             creates it again.",
+            "Function {} was created by somebody else: it has {}, which Lambda cannot change. Delete the function, and the \
+             operator creates it again.",
             listing.name,
             fixed.join(" and ")
         ),

@@ -239,8 +239,8 @@ pub fn is_taken_up(identity: &AppIdentity, index: &Index, memory: &mut Memory) -
     index.app(&AppName::from(identity)).is_some() || memory.may_be_invisible(&Unseen::RetainedRole(identity.clone()))
 }
 
-/// Right after a restart nobody remembers what was created just before it. An app of less than a minute on which no role
-/// was recorded may have one that IAM does not list yet. Times are in seconds.
+/// A restart loses the memory of creations just before it. An app younger than a minute without a recorded role may have a
+/// role that IAM does not list yet. Times are in seconds.
 pub fn is_young_and_unseen(object: &Guarded<PrivateGenAIApp>, now: i64) -> bool {
     const IAM_LISTS_WITHIN_SECONDS: i64 = 60;
     let recorded = object.0.as_ref().ok().and_then(|app| app.status.as_ref()?.execution_role.as_ref()).is_some();
@@ -249,14 +249,14 @@ pub fn is_young_and_unseen(object: &Guarded<PrivateGenAIApp>, now: i64) -> bool 
     !recorded && (now - created).abs() < IAM_LISTS_WITHIN_SECONDS
 }
 
-/// What an app is told while it is so young.
+/// The condition of such a young app.
 pub fn too_young() -> Leg {
     let message =
         "The app is less than a minute old, and AWS may not list its resources yet; they are looked for again.";
     Leg::progressing(ConditionType::ExecutionRoleReady, Reason::RolePropagating, message)
 }
 
-/// Where an app's resources are: where it says, and where the tags of roles say that it was.
+/// The places of an app's resources: the network that the object names, and those that the tags of roles name.
 pub fn places(
     object: &Guarded<PrivateGenAIApp>,
     departing: &AppDeletion,

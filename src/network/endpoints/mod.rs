@@ -122,7 +122,7 @@ fn existing(
         plan.step(LEG, Ec2Write::ModifyVpcEndpoint { endpoint: id.clone(), change });
     }
     if plan.steps.len() > before {
-        let message = format!("Endpoint {id} is being put right.");
+        let message = format!("Endpoint {id} is being updated.");
         return Leg::progressing(LEG, Reason::Applying, message);
     }
     if desired.waiting_apps.is_empty() {
