@@ -103,7 +103,7 @@ fn a_function_with_settings_of_somebody_else_s_creation_is_shown_and_left_alone(
         let message = &leg(&plan, ConditionType::FunctionReady).message;
         let name = identity().function_name();
         assert!(message.text.contains(name.as_str()) && message.text.contains(fixed.as_str()), "{message}");
-        assert!(message.text.contains("Delete it"), "{message}");
+        assert!(message.text.contains("Delete the function"), "{message}");
     }
 }
 
