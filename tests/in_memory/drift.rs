@@ -281,7 +281,7 @@ async fn a_function_that_lambda_cannot_change_back_is_told_and_replaced_once_del
         scene.pass(RESYNC + SOON).await;
         let (status, reason, message) = ready(&scene);
         assert_eq!((status.as_str(), reason.as_str()), ("False", "NameTaken"), "{message}");
-        for part in [function.as_str(), "durable execution", "Delete it"] {
+        for part in [function.as_str(), "durable execution", "Delete the function"] {
             assert!(message.contains(part), "{message}");
         }
         assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new(), "nothing of it can be put back");
