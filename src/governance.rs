@@ -1,4 +1,5 @@
-//! What everything that the operator creates has in common, because whoever runs it said so: tags, and a ceiling for its roles.
+//! The common properties of all resources that the operator creates, set by the people who run it: tags, and a permissions
+//! boundary for roles.
 
 use std::{collections::BTreeSet, str::FromStr};
 
@@ -7,25 +8,25 @@ use crate::{
     identity::{TAG_NAME, TAG_PREFIX},
 };
 
-/// What everything that the operator creates has in common.
+/// The common properties of all resources that the operator creates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Governance {
     /// Tags beside the operator's own.
     pub tags: PlatformTags,
-    /// What no execution role may do more than, whatever its policies say.
+    /// The limit of the permissions of every execution role, whatever its policies allow.
     pub permissions_boundary: Option<PolicyArn>,
 }
 
 impl Governance {
-    /// The tags of a resource: those that everything has, and those of its own.
+    /// The tags of a resource: the common ones and its own.
     pub fn tagged(&self, own: Tags) -> Tags {
         let mut tags = self.tags.0.clone();
         tags.extend(own);
         tags
     }
 
-    /// What puts a role under the permissions boundary, where it is not. Without one, whatever somebody else put there stays:
-    /// it only takes away.
+    /// The write that puts a role under the permissions boundary; `None` where it is. Without a configured boundary, a foreign
+    /// one stays: it can only take permissions away.
     pub fn bound(&self, role: &Role) -> Option<Write> {
         let boundary = self.permissions_boundary.clone()?;
         (role.permissions_boundary.as_deref() != Some(boundary.as_str()))
@@ -37,13 +38,13 @@ impl Governance {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PlatformTags(Tags);
 
-/// Why a text is no [`PlatformTags`], as a sentence for whoever wrote it.
+/// The reason why a text is no [`PlatformTags`], as a sentence for its author.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the tag {tag:?} {why}")]
 pub struct InvalidTag {
-    /// As it was written.
+    /// The tag as written.
     pub tag: String,
-    /// What is wrong with it, and what would be right.
+    /// The mistake, and the correct form.
     pub why: &'static str,
 }
 
@@ -61,7 +62,7 @@ impl PlatformTags {
 impl FromStr for PlatformTags {
     type Err = InvalidTag;
 
-    /// Reads `key=value,key2=value2`; nothing is none.
+    /// Reads `key=value,key2=value2`; an empty text gives no tags.
     ///
     /// The limits are those that all services share ("Tag naming limits and requirements"), without letters beyond ASCII, which
     /// not all of them take alike.
@@ -88,7 +89,7 @@ impl FromStr for PlatformTags {
             if folded.starts_with(TAG_PREFIX) || key == TAG_NAME {
                 return refuse("has a key that the operator sets itself; choose another one");
             }
-            // IAM tells keys apart by more than their case only.
+            // IAM does not distinguish keys that differ in case only.
             if !seen.insert(folded) {
                 return refuse("has a key that is there twice; upper and lower case are the same to IAM");
             }

@@ -1,9 +1,8 @@
-//! The guard rails of networks that apps bring up by naming a VPC: which VPCs those may be, and what the operator's
-//! configuration lets apps ask for there. Whoever can write an app in a namespace must not become an administrator of AWS by
-//! it. Pure.
+//! The guard rails of networks that apps bring up by naming a VPC: the VPCs that apps may name, and the requests that the
+//! operator's configuration allows there. A writer of apps in a namespace must not thereby become an administrator of AWS. Pure.
 //!
-//! A further guard is a field of [`Allow`] and a variant of [`Refusal`]; whoever asks whether an app may be there
-//! ([`crate::index::Admission`]) goes on asking the same.
+//! To add a guard, add a field of [`Allow`] and a variant of [`Refusal`]; callers that ask for admission
+//! ([`crate::index::Admission`]) stay unchanged.
 
 use std::{collections::BTreeSet, fmt, marker::PhantomData, str::FromStr};
 
@@ -14,9 +13,9 @@ use crate::{
     policy::ModelId,
 };
 
-/// What a glob can match.
+/// A text that a glob can match.
 pub trait Globbed {
-    /// What such a glob looks like, as the end of a sentence.
+    /// A description of such a glob, as the end of a sentence.
     const EXPECTED: &'static str;
 
     /// Whether the text can be such a glob.
@@ -88,7 +87,7 @@ impl Globbed for ModelId {
     }
 }
 
-/// An id, or a pattern in which `*` stands for anything and `?` for one character.
+/// An id, or a pattern in which `*` stands for any characters and `?` for one.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Glob<T>(String, PhantomData<T>);
 
@@ -118,10 +117,10 @@ impl<T> fmt::Display for Glob<T> {
     }
 }
 
-/// What is allowed: whatever one of these matches. None allow nothing.
+/// A list of globs: an id is allowed when one of them matches; an empty list allows no id.
 ///
-/// They are written with commas between them. An empty text is none, and so is what stands behind the last comma: a variable
-/// that is set to nothing must not keep the operator from starting, and must not allow more than it says.
+/// The notation separates globs by commas. An empty text, or an empty part after the last comma, adds no glob: a variable that is
+/// set to nothing must not keep the operator from starting, and must not allow more than it says.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Globs<T>(Vec<Glob<T>>);
 
@@ -172,19 +171,19 @@ impl<T: Globbed> FromStr for Globs<T> {
     }
 }
 
-/// A flag that is given more than once means all that it names.
+/// A repeated flag adds its globs to the list.
 impl<T> FromIterator<Self> for Globs<T> {
     fn from_iter<I: IntoIterator<Item = Self>>(lists: I) -> Self {
         Self(lists.into_iter().flat_map(|list| list.0).collect())
     }
 }
 
-/// What apps may ask for: the block that an explicit network has too, by the design.
+/// The requests that apps may make: the block that an explicit network has too, by the design.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Allow {
-    /// In which namespaces apps may be.
+    /// The namespaces in which apps may be.
     pub namespaces: Globs<Namespace>,
-    /// Which models they may call.
+    /// The models that apps may call.
     pub models: Globs<ModelId>,
 }
 
@@ -196,7 +195,7 @@ impl Default for Allow {
 }
 
 impl Allow {
-    /// Why an app in this namespace may not call these models, if it may not.
+    /// The refusal of an app in this namespace that calls these models; `None` when it is allowed.
     pub fn refusal<'a>(&self, namespace: &str, models: impl IntoIterator<Item = &'a ModelId>) -> Option<Refusal> {
         let namespace = Namespace(namespace.to_owned());
         if !self.namespaces.allows(&namespace) {
@@ -206,12 +205,12 @@ impl Allow {
         (!refused.is_empty()).then_some(Refusal::Models(refused))
     }
 
-    /// Those of these models that an app in this namespace may call: what an app got before is narrowed to them.
+    /// The models among these that an app in this namespace may call: the operator narrows earlier grants to them.
     pub fn narrowed(&self, namespace: &str, models: BTreeSet<ModelId>) -> BTreeSet<ModelId> {
         if self.namespaces.allows(&Namespace(namespace.to_owned())) { self.of_allowed(models) } else { BTreeSet::new() }
     }
 
-    /// The same of an app of which nobody knows in which namespace it is: it may be in one that is not allowed.
+    /// The models among these that an app in an unknown namespace may call: the namespace may be one that is not allowed.
     pub fn narrowed_anywhere(&self, models: BTreeSet<ModelId>) -> BTreeSet<ModelId> {
         if self.namespaces.allow_all() { self.of_allowed(models) } else { BTreeSet::new() }
     }
@@ -221,12 +220,12 @@ impl Allow {
     }
 }
 
-/// What the operator's configuration says about apps that name a VPC.
+/// The operator's configuration about apps that name a VPC.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ImplicitNetworks {
     /// The VPCs that apps may name.
     pub vpcs: Globs<VpcId>,
-    /// What they may ask for there.
+    /// The requests that are allowed there.
     pub allow: Allow,
 }
 
@@ -236,7 +235,7 @@ impl ImplicitNetworks {
         Self { vpcs, allow: Allow::default() }
     }
 
-    /// Why an app in this namespace may not be in this VPC and call these models there, if it may not.
+    /// The refusal of an app in this namespace that names this VPC and calls these models; `None` when it is allowed.
     pub fn refusal<'a>(
         &self,
         vpc: &VpcId,
@@ -247,7 +246,7 @@ impl ImplicitNetworks {
     }
 }
 
-/// What of an app the operator's configuration does not allow.
+/// The part of an app that the operator's configuration does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Refusal {
     /// The region of its VPC.

@@ -1,4 +1,4 @@
-//! What is known of a change before it is made: by this, everything else decides about it.
+//! The description of a change before it is made. All decisions about the change read it.
 
 use std::{borrow::Cow, collections::BTreeSet};
 
@@ -16,22 +16,23 @@ pub struct Description<'a> {
     pub kind: ResourceKind,
     /// The id, the name or the ARN of the resource.
     pub resource: Cow<'a, str>,
-    /// What the change does to the resource.
+    /// The effect of the change on the resource.
     pub effect: Effect,
     /// The tables of a [`Snapshot`](super::Snapshot) that the change makes obsolete.
     pub invalidates: Invalidates<'a>,
-    /// The refusal that means that the work was done before. `None` where every refusal may have another cause, such as a resource
-    /// of somebody else with the same name.
+    /// The refusal that means that an earlier call did the work. `None` where every refusal may have another cause, such as a
+    /// foreign resource of the same name.
     pub done_already: Option<Failure>,
-    /// Whether IAM allows the change by what the role is now: by its boundary (`iam:PermissionsBoundary`) and by its path, which
-    /// IAM does not know of a role that is gone. Such a change may be denied because the role was not read again.
+    /// Whether IAM judges the change by the role's current state: by its boundary (`iam:PermissionsBoundary`) and by its path,
+    /// which IAM does not know of a role that is gone. IAM may deny such a change because the known state of the role is out of
+    /// date.
     pub is_judged_by_role: bool,
-    /// What the change puts right, if it repairs drift.
+    /// The repair that the change makes, if it repairs drift.
     pub repair: Repair<'a>,
 }
 
 impl<'a> Description<'a> {
-    /// A change that repairs nothing. What takes away is done already where there is no such thing.
+    /// A change that repairs nothing. A deletion counts as done when the resource does not exist.
     pub(super) fn new(
         kind: ResourceKind,
         resource: impl Into<Cow<'a, str>>,
@@ -49,12 +50,12 @@ impl<'a> Description<'a> {
         }
     }
 
-    /// Whether the change creates what AWS allows once under its name: AWS refuses a second one.
+    /// Whether the change creates a resource whose name is unique in AWS: AWS refuses a second one.
     pub fn creates_by_name(&self) -> bool {
         self.effect == Effect::Creates && self.kind != ResourceKind::NewEndpoint
     }
 
-    /// Whether the change needs that the other one, which creates the same resource, is done.
+    /// Whether the change needs `creation`, which creates the same resource, to be done first.
     pub fn is_of_what_is_created_by(&self, creation: &Self) -> bool {
         creation.effect == Effect::Creates
             && matches!(self.effect, Effect::Changes | Effect::Tags)
@@ -68,7 +69,7 @@ impl<'a> Description<'a> {
 pub enum ResourceKind {
     SecurityGroup,
     NetworkInterface,
-    /// An endpoint that has no id yet: it is named by its service and its VPC.
+    /// An endpoint without an id yet: its service and its VPC name it.
     NewEndpoint,
     Endpoint,
     Role,
@@ -91,16 +92,16 @@ impl ResourceKind {
     }
 }
 
-/// What a change does to a resource.
+/// The effect of a change on a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Effect {
     /// The resource is created.
     Creates,
     /// The resource is changed.
     Changes,
-    /// The resource is given tags, and nothing else.
+    /// The resource gets tags, and no other change.
     Tags,
-    /// The resource, or a part of it, is deleted, and nothing is widened.
+    /// The resource, or a part of it, is deleted; no permission grows.
     TakesAway,
 }
 
@@ -108,18 +109,18 @@ pub enum Effect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are those of the tables")]
 pub enum Invalidates<'a> {
-    /// No table shows what changes.
+    /// No table shows the change.
     Nothing,
     SecurityGroups,
     Endpoints,
     EndpointsAndSecurityGroups,
-    /// The table of roles, and what is known of this one.
+    /// The table of roles, and the known details of this role.
     Role(&'a RoleName),
     LogGroups,
     Functions,
 }
 
-/// What a change puts right, in words for an Event.
+/// A repair, in words for an Event.
 #[derive(Clone, Debug)]
 pub enum Repair<'a> {
     /// The change is never a repair: housekeeping, or a deletion for good.
@@ -128,19 +129,19 @@ pub enum Repair<'a> {
     Recreates(DriftKind),
     /// The resource had failed, and is deleted, to be created again.
     DeletesFailed(DriftKind),
-    /// Rules of a security group, and what is done to them.
+    /// Rules of a security group, and the verb for their change.
     Rules(&'static str, &'a BTreeSet<Rule>),
     /// Parts of an endpoint.
     Endpoint(&'a EndpointChange),
-    /// A policy of a role, by name or ARN, and what is done to it.
+    /// A policy of a role, by name or ARN, and the verb for its change.
     Policy(DriftKind, &'a str, &'static str),
     /// One attribute of a resource.
     Attribute {
-        /// Which kind of drift it was.
+        /// The kind of drift.
         drift: DriftKind,
         /// The attribute.
         name: &'static str,
-        /// Its value before, where that is known and can be shown.
+        /// The value before the repair, where it is known and may be shown.
         before: fn(&BeforeRepair) -> Option<String>,
         /// Its value now, where that can be shown.
         after: Option<String>,
@@ -151,7 +152,7 @@ pub enum Repair<'a> {
     Tags(&'a Tags),
 }
 
-/// What there was of an app before anything was put right.
+/// The state of an app before any repair.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is what its name says")]
 pub struct BeforeRepair {
@@ -160,7 +161,7 @@ pub struct BeforeRepair {
     pub log_group: Option<LogGroup>,
 }
 
-/// What somebody changed: bounded, so that it can be a label of a metric.
+/// The kind of a foreign change: bounded, so that it can be a label of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "each is what its name says")]
 pub enum DriftKind {
@@ -237,7 +238,7 @@ impl DriftKind {
         }
     }
 
-    /// Whether the resource itself was gone. What else is written to the new resource is part of that repair.
+    /// Whether the resource itself was missing. Further writes to the new resource are part of that repair.
     pub fn is_whole(self) -> bool {
         match self {
             Self::Group | Self::Endpoint | Self::Role | Self::LogGroup | Self::Function => true,

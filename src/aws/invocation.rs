@@ -1,8 +1,7 @@
-//! What an invocation of the built-in handler's probe gave, as far as it may be told.
+//! The result of an invocation of the built-in handler's probe, reduced to what the operator may report.
 //!
-//! A function answers what its code makes it answer, and somebody else may have put that code there. So nothing of an
-//! answer is kept as text, but for names of the shapes that hosts and error types have; messages and payloads are dropped
-//! where they are read.
+//! A function's answer depends on its code, which may be foreign. So the operator keeps no text of an answer, except names in the
+//! form of hosts and error types; it drops messages and payloads at the point of reading.
 
 use std::{collections::BTreeSet, net::IpAddr};
 
@@ -14,16 +13,16 @@ pub const PROBE: &str = r#"{"probe":true}"#;
 /// One invocation that Lambda made.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Invocation {
-    /// By what the function's log names the invocation.
+    /// The request id, which the function's log shows.
     pub request_id: Option<String>,
-    /// What came of it.
+    /// The answer.
     pub answer: Answer,
 }
 
-/// What came of an invocation.
+/// The answer to an invocation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Answer {
-    /// The probe told what it found.
+    /// The probe reported its findings.
     Evidence(Evidence),
     /// The handler gave up before the probe had found anything.
     Refused(ProbeError),
@@ -33,18 +32,18 @@ pub enum Answer {
     Unreadable,
 }
 
-/// What a probe found on its way, as far as it got.
+/// The findings of a probe, as far as it got.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Evidence {
-    /// The name that it looked up.
+    /// The host name that the probe looked up.
     pub host: Option<String>,
-    /// What the name resolved to.
+    /// The addresses of that name.
     pub addresses: BTreeSet<IpAddr>,
     /// The one of these that took the connection.
     pub connected_to: Option<IpAddr>,
     /// TLS was spoken there, and the certificate is one for the name.
     pub verified: bool,
-    /// What ended the way.
+    /// The error that ended the probe.
     pub error: Option<ProbeError>,
 }
 
@@ -61,7 +60,7 @@ pub enum ProbeError {
     DeadlineExceeded,
     Misconfigured,
     Internal,
-    /// A type that no probe gives.
+    /// A type that the built-in probe does not have.
     Other,
 }
 
@@ -82,14 +81,14 @@ impl ProbeError {
     }
 }
 
-/// How a function failed.
+/// The failure of a function.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum FunctionError {
-    /// It ran into its time limit.
+    /// The function exceeded its time limit.
     TimedOut,
-    /// It failed with an error of this type, such as `Runtime.ImportModuleError` or `TypeError`.
+    /// The function failed with an error of this type, such as `Runtime.ImportModuleError` or `TypeError`.
     Type(String),
-    /// It failed with an error whose type has no such name.
+    /// The function failed with an error whose type is not in the form of a name.
     Unnamed,
 }
 
@@ -126,7 +125,7 @@ struct Failed {
 }
 
 impl Invocation {
-    /// Reads Lambda's answer. `failed`: Lambda said that the function did.
+    /// Reads Lambda's answer. `failed` means that Lambda reports an error of the function.
     pub fn read(request_id: Option<&str>, failed: bool, payload: &[u8]) -> Self {
         let answer = if failed { Answer::Failed(FunctionError::read(payload)) } else { Answer::read(payload) };
         Self { request_id: request_id.map(ToOwned::to_owned), answer }
@@ -181,7 +180,7 @@ fn is_host(text: &str) -> bool {
     (1..=253).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'.')
 }
 
-/// One of Lambda's own types, or what looks like the name of a class of errors: code can set an error's type to any text.
+/// Whether the text is one of Lambda's own types, or has the form of an error class: code can set an error's type to any text.
 fn is_error_type(text: &str) -> bool {
     let is_identifier = |part: &str| {
         part.starts_with(|c: char| c.is_ascii_alphabetic()) && part.bytes().all(|b| b.is_ascii_alphanumeric())

@@ -1,4 +1,4 @@
-//! AWS as the operator needs it: plain facts, writes as values, one narrow trait between the core and the SDK.
+//! AWS for the operator: plain facts, writes as values, one narrow trait between the core and the SDK.
 //!
 //! `aws_sdk_*` is imported in [`sdk`] only.
 
@@ -47,10 +47,10 @@ pub use snapshot::{
 };
 pub use write::{Tagging, Write, Written};
 
-/// The AWS calls that the operator makes, and no others.
+/// All AWS calls that the operator makes.
 ///
-/// Lists are complete: an implementation follows every page. A list filtered by ids leaves out what does not exist
-/// instead of failing. Nothing is cached or retried here beyond one call's own transport retries; [`Snapshot`] caches.
+/// Lists are complete: an implementation follows every page. A list filtered by ids leaves out missing resources and does not
+/// fail. An implementation caches nothing, and retries only at the level of transport within one call; [`Snapshot`] caches.
 #[async_trait]
 pub trait Aws: Send + Sync + 'static {
     /// `sts:GetCallerIdentity`.
@@ -59,7 +59,7 @@ pub trait Aws: Send + Sync + 'static {
     /// `ec2:DescribeVpcs` by id.
     async fn vpcs(&self, region: &Region, ids: &BTreeSet<VpcId>) -> Result<Vec<VpcListing>, AwsError>;
 
-    /// Two `ec2:DescribeVpcAttribute`; `None` when there is no such VPC.
+    /// Two `ec2:DescribeVpcAttribute`; `None` when the VPC does not exist.
     async fn vpc_dns(&self, region: &Region, vpc: &VpcId) -> Result<Option<VpcDns>, AwsError>;
 
     /// `ec2:DescribeSubnets` of these VPCs.
@@ -75,7 +75,7 @@ pub trait Aws: Send + Sync + 'static {
         names: &BTreeSet<String>,
     ) -> Result<Vec<EndpointService>, AwsError>;
 
-    /// `ec2:DescribeVpcEndpoints` of these VPCs, whoever created them.
+    /// `ec2:DescribeVpcEndpoints` of these VPCs, foreign ones included.
     async fn vpc_endpoints(&self, region: &Region, vpcs: &BTreeSet<VpcId>) -> Result<Vec<VpcEndpoint>, AwsError>;
 
     /// `ec2:DescribeVpcEndpoints` with this tag, in whichever VPC.
@@ -88,14 +88,14 @@ pub trait Aws: Send + Sync + 'static {
         ids: &BTreeSet<NetworkInterfaceId>,
     ) -> Result<Vec<NetworkInterface>, AwsError>;
 
-    /// `ec2:DescribeNetworkInterfaces` that carry this security group, whoever holds them.
+    /// `ec2:DescribeNetworkInterfaces` that carry this security group, foreign ones included.
     async fn group_interfaces(
         &self,
         region: &Region,
         group: &SecurityGroupId,
     ) -> Result<Vec<NetworkInterface>, AwsError>;
 
-    /// `ec2:DescribeNetworkInterfaces` of a VPC, whoever holds them.
+    /// `ec2:DescribeNetworkInterfaces` of a VPC, foreign ones included.
     async fn vpc_interfaces(&self, region: &Region, vpc: &VpcId) -> Result<Vec<NetworkInterface>, AwsError>;
 
     /// `ec2:DescribeSecurityGroups`, once for each direction, of those that have a rule which names this group.
@@ -104,7 +104,7 @@ pub trait Aws: Send + Sync + 'static {
     /// `ec2:DescribeSecurityGroups` with this tag.
     async fn security_groups(&self, region: &Region, tag: (&str, &str)) -> Result<Vec<SecurityGroup>, AwsError>;
 
-    /// The same, of one VPC.
+    /// `ec2:DescribeSecurityGroups` with this tag, of one VPC.
     async fn vpc_security_groups(
         &self,
         region: &Region,
@@ -115,32 +115,32 @@ pub trait Aws: Send + Sync + 'static {
     /// `lambda:ListFunctions`: all functions of the account in the region, 50 a page.
     async fn functions(&self, region: &Region) -> Result<Vec<FunctionListing>, AwsError>;
 
-    /// `lambda:GetFunction`; `None` when there is no such function.
+    /// `lambda:GetFunction`; `None` when the function does not exist.
     async fn function(&self, region: &Region, name: &FunctionName) -> Result<Option<FunctionDetail>, AwsError>;
 
-    /// `lambda:Invoke` of a function with [`PROBE`], waiting for its answer, in one attempt. A function that sleeps is woken
-    /// by it: that is [`Failure::RoleNotUsable`].
+    /// `lambda:Invoke` of a function with [`PROBE`], in one attempt; waits for the answer. The call wakes an inactive function,
+    /// with the answer [`Failure::RoleNotUsable`].
     async fn probe(&self, region: &Region, name: &FunctionName) -> Result<Invocation, AwsError>;
 
     /// `logs:DescribeLogGroups` with this prefix, 50 a page.
     async fn log_groups(&self, region: &Region, prefix: &str) -> Result<Vec<LogGroup>, AwsError>;
 
-    /// `logs:ListTagsForResource`; `None` when there is no such group.
+    /// `logs:ListTagsForResource`; `None` when the group does not exist.
     async fn log_group_tags(&self, region: &Region, group: &LogGroup) -> Result<Option<Tags>, AwsError>;
 
     /// `iam:GetAccountAuthorizationDetails` for roles, reduced to those below `path` (which starts and ends with `/`).
     async fn roles(&self, region: &Region, path: &str) -> Result<Vec<Role>, AwsError>;
 
-    /// `iam:ListRoles` below `path`: what it shows of each role, which is neither its policies nor its tags.
+    /// `iam:ListRoles` below `path`: the roles without their policies and tags.
     async fn role_listings(&self, region: &Region, path: &str) -> Result<Vec<RoleListing>, AwsError>;
 
-    /// One role, by `iam:GetRole`, `iam:ListRolePolicies`, an `iam:GetRolePolicy` for each, and
-    /// `iam:ListAttachedRolePolicies`; `None` when there is no such role.
+    /// One role, by `iam:GetRole`, `iam:ListRolePolicies`, an `iam:GetRolePolicy` for each, and `iam:ListAttachedRolePolicies`;
+    /// `None` when the role does not exist.
     async fn role(&self, region: &Region, name: &RoleName) -> Result<Option<Role>, AwsError>;
 
-    /// No call is made soon in other regions than these: what is kept for others, such as clients, may go.
+    /// Drops what is kept for other regions than these, such as clients: no call to those comes soon.
     fn keep_regions(&self, used: &BTreeSet<Region>);
 
-    /// Carries out one change. An error with [`Failure::Unavailable`] leaves open whether it was done.
+    /// Carries out one change. After an error with [`Failure::Unavailable`], the change may be done or not.
     async fn write(&self, region: &Region, write: &Write) -> Result<Written, AwsError>;
 }

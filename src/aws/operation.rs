@@ -1,4 +1,4 @@
-//! The operations of AWS that the operator calls, each with what IAM asks for it and how often it may be called. One row each, in
+//! The AWS operations that the operator calls, each with its IAM permissions and its rate limit: one row each, in
 //! [`services`](super::services).
 
 use std::fmt;
@@ -15,11 +15,11 @@ pub struct Operation {
     pub service: &'static str,
     /// The name of the operation, as CloudTrail names it.
     pub name: &'static str,
-    /// What the operator's own policy allows for it.
+    /// The permissions for the operation in the operator's own policy.
     pub permissions: &'static [Permission],
-    /// How often AWS lets it be called.
+    /// AWS's rate limit of the operation.
     pub rate_limit: RateLimit,
-    /// Whether it changes something.
+    /// Whether the operation is a write.
     pub is_write: bool,
 }
 
@@ -46,9 +46,9 @@ impl fmt::Display for Operation {
 pub struct Permission {
     /// `SERVICE:ACTION`. `None`: the action has the service and the name of the operation.
     pub action: Option<&'static str>,
-    /// On what it is allowed.
+    /// The resources and the condition of the permission.
     pub scope: ResourceScope,
-    /// For which operations, where AWS asks for the action besides that of the operation.
+    /// The operations that need this permission besides their own, where it is such a permission.
     pub needed_by: Option<&'static str>,
 }
 
@@ -63,13 +63,13 @@ impl Permission {
         Self { action: Some(action), scope, needed_by: None }
     }
 
-    /// The permission, where AWS asks for it besides the operations' own.
+    /// The permission, as one that AWS demands for these operations besides their own.
     pub(super) const fn needed_by(self, operations: &'static str) -> Self {
         Self { needed_by: Some(operations), ..self }
     }
 }
 
-/// On what an action is allowed, and under which condition. The order is that of the policy's statements.
+/// The resources of a permission, and its condition. The order is that of the policy's statements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ResourceScope {
     /// Anything: IAM knows no limit for the action, or the action only lists.
@@ -88,7 +88,7 @@ pub enum ResourceScope {
     NewEndpoint,
     /// Tags of a resource of EC2, in the call that creates the resource.
     TagsOfNew,
-    /// Roles below the installation's path, to be read; and roles by name without a path. IAM does not know the path of a role
+    /// Roles below the installation's path, for reading; and roles by name without a path. IAM does not know the path of a role
     /// that is gone, and would deny the call instead of answering that the role is gone.
     RolesToRead,
     /// Roles below the installation's path.
@@ -99,9 +99,9 @@ pub enum ResourceScope {
     BoundRoles,
     /// Roles below the installation's path, to be passed to Lambda.
     OurRolesForLambda,
-    /// Functions whose names begin as ours do, and that do not have another installation's tag, to be read.
+    /// Functions with our prefix in their names and without another installation's tag, for reading.
     FunctionsToRead,
-    /// Log groups whose names begin as ours do, to be read: only its tags say whose a group is.
+    /// Log groups with our prefix in their names, for reading: the owner of a group appears in its tags only.
     LogGroupsToRead,
     /// A function or a log group that has the installation's tag from its creation on. A resource with another installation's tag
     /// cannot be given ours. A resource without such a tag can: nothing distinguishes it from one that is being created. AWS's own
@@ -112,10 +112,10 @@ pub enum ResourceScope {
     Ours,
 }
 
-/// How often AWS lets an operation be called.
+/// AWS's rate limit of an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RateLimit {
-    /// The operation has a limit of its own.
+    /// The operation has its own limit.
     Own(Rate),
     /// Several operations share a limit.
     Shared(SharedLimit),
@@ -126,11 +126,11 @@ pub enum RateLimit {
 /// A limit for several operations together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SharedLimit {
-    /// Which operations of the service.
+    /// The name of the group of operations.
     pub name: &'static str,
-    /// Whether the limit is one for all regions.
+    /// Whether one limit covers all regions.
     pub global: bool,
-    /// What AWS publishes.
+    /// The published rate.
     pub rate: Rate,
 }
 

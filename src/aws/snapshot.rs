@@ -30,7 +30,7 @@ use super::{
 };
 use crate::identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX};
 
-/// What one region of the account looks like, as far as it concerns us.
+/// One region of the account, as far as it concerns the operator.
 pub struct Snapshot {
     aws: Arc<dyn Aws>,
     installation: InstallationId,
@@ -39,7 +39,7 @@ pub struct Snapshot {
     roles: Arc<Table<BTreeMap<RoleName, Role>>>,
     role_reader: Arc<RoleReader>,
     covered: Mutex<BTreeSet<VpcId>>,
-    /// VPCs of which the endpoints are looked at although no network is there.
+    /// VPCs without a network whose endpoints are read.
     endpoints_only: Mutex<BTreeSet<VpcId>>,
     topology: TopologyTables,
     endpoints: Table<Endpoints>,
@@ -52,14 +52,14 @@ pub struct Snapshot {
 /// The functions of the account in a region.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Functions {
-    /// Those whose name could be ours.
+    /// The functions whose names have our prefix.
     ours: Arc<BTreeMap<FunctionName, FunctionListing>>,
-    /// Where each function is attached, whoever's it is.
+    /// The attachments of all functions, foreign ones included.
     attachments: Arc<BTreeSet<Attachment>>,
 }
 
-/// What the tables of a region, and that of the roles, keep: plain data, by which a model checker goes on from any state.
-/// `None` where whoever asks next has it read.
+/// The content of the tables of a region and of the table of roles: plain data, from which a model checker continues in any
+/// state. `None` where the next caller causes a read.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the tables say what is in them")]
 pub struct SnapshotState {
@@ -81,7 +81,7 @@ pub struct Endpoints {
 }
 
 impl Snapshot {
-    /// The region that this is a look at.
+    /// The region of this snapshot.
     pub fn region(&self) -> &Region {
         &self.region
     }
@@ -99,7 +99,7 @@ impl Snapshot {
         self.covered.lock().unwrap_or_else(PoisonError::into_inner).contains(vpc)
     }
 
-    /// What the tables keep.
+    /// The content of the tables.
     pub fn state(&self) -> SnapshotState {
         SnapshotState {
             roles: self.roles.current(),
@@ -133,7 +133,7 @@ impl Snapshot {
         self.endpoints_only.lock().unwrap_or_else(PoisonError::into_inner).insert(vpc.clone());
     }
 
-    /// Ends what [`Self::include_endpoints_of`] began.
+    /// Ends the effect of [`Self::include_endpoints_of`].
     pub fn exclude_endpoints_of(&self, vpc: &VpcId) {
         self.endpoints_only.lock().unwrap_or_else(PoisonError::into_inner).remove(vpc);
     }

@@ -71,8 +71,8 @@ pub enum Written {
     Revoked(BTreeSet<Rule>),
     /// The group that was created.
     SecurityGroup(SecurityGroupId),
-    /// The endpoint that was created, or the one that was created with the same client token before: then it may be
-    /// deleted already.
+    /// The endpoint of this client token: a new one, or the one of an earlier call with the same token, which may be deleted
+    /// already.
     VpcEndpoint(VpcEndpointId, EndpointState),
 }
 
@@ -102,7 +102,7 @@ impl Write {
         self.describe().resource.into_owned()
     }
 
-    /// Whether the write only tags something, and what.
+    /// Whether the write only sets tags, and on which resource.
     pub fn tagging(&self) -> Tagging {
         match self.describe() {
             Description { effect: Effect::Tags, kind: ResourceKind::Role, .. } => Tagging::Role,
@@ -111,7 +111,7 @@ impl Write {
         }
     }
 
-    /// The permissions boundary that the call gives a role.
+    /// The permissions boundary that the call sets on a role.
     pub fn permissions_boundary(&self) -> Option<&PolicyArn> {
         match self {
             Self::Iam(IamWrite::CreateRole { permissions_boundary, .. }) => permissions_boundary.as_ref(),
@@ -120,7 +120,7 @@ impl Write {
         }
     }
 
-    /// What the write changed, by AWS's answer; `None` where it changed nothing.
+    /// The effective change, by AWS's answer; `None` when AWS changed nothing.
     #[must_use]
     pub fn changed(&self, written: &Written) -> Option<Self> {
         match (self, written) {

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use super::PolicyDocument;
 use crate::ids::{NetworkInterfaceId, SecurityGroupId, SubnetId, Tags, VpcEndpointId, VpcId, ZoneName};
 
-/// What AWS offers under an endpoint service name in a region.
+/// AWS's offer under an endpoint service name in a region.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct EndpointService {
     pub name: String,
     /// The zones in which an interface endpoint can have a subnet.
     pub zones: BTreeSet<ZoneName>,
-    /// The service looks at endpoint policies.
+    /// Whether the service supports endpoint policies.
     pub policy_supported: bool,
     /// The public name that private DNS takes over.
     pub private_dns_name: Option<String>,
@@ -27,13 +27,13 @@ pub struct VpcEndpoint {
     pub service_name: String,
     /// An interface endpoint, not a gateway or load balancer one.
     pub interface: bool,
-    /// Where it is in its life.
+    /// The state of the endpoint.
     pub state: EndpointState,
-    /// It has taken over the service's public DNS name in the VPC.
+    /// Whether the endpoint serves the service's public DNS name in the VPC.
     pub private_dns: bool,
-    /// Which addresses its interfaces have.
+    /// The address families of its interfaces.
     pub address_families: AddressFamilies,
-    /// One subnet per zone.
+    /// The subnets, one for each zone.
     pub subnets: BTreeSet<SubnetId>,
     /// The groups of its interfaces.
     pub security_groups: BTreeSet<SecurityGroupId>,
@@ -42,21 +42,21 @@ pub struct VpcEndpoint {
     /// Its DNS names in AWS's order: the regional one first.
     pub dns_names: Vec<String>,
     pub tags: Tags,
-    /// Creation time in seconds since the epoch; 0 when AWS did not say.
+    /// The creation time in seconds since the epoch; 0 when AWS omits it.
     pub created_at: i64,
-    /// What went wrong, in AWS's words (`LastError`).
+    /// The last error, in AWS's words (`LastError`).
     pub last_error: Option<String>,
 }
 
-/// Which addresses an endpoint has (`IpAddressType`).
+/// The address families of an endpoint (`IpAddressType`).
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum AddressFamilies {
-    /// IPv4 alone, as AWS has it where nobody asks for more.
+    /// IPv4 alone, AWS's default.
     #[default]
     Ipv4,
     /// IPv4 and IPv6.
     DualStack,
-    /// Others, as AWS spells it.
+    /// Another value, in AWS's spelling.
     Other(String),
 }
 
@@ -93,12 +93,12 @@ pub enum EndpointState {
     Failed,
     Expired,
     Partial,
-    /// A state that this version does not know: it is waited for.
+    /// A state that this version does not know: the operator waits.
     Unknown(String),
 }
 
 impl EndpointState {
-    /// Reads AWS's spelling, whatever its case.
+    /// Reads AWS's spelling in any case.
     pub fn from_wire(text: &str) -> Self {
         match text.to_ascii_lowercase().as_str() {
             "pendingacceptance" => Self::PendingAcceptance,
@@ -130,7 +130,7 @@ impl EndpointState {
         }
     }
 
-    /// The endpoint is going or gone: it serves nobody any more and another may take its place.
+    /// Whether the endpoint is deleting or gone: it serves no traffic, and another may take its place.
     pub fn is_ending(&self) -> bool {
         matches!(self, Self::Deleting | Self::Deleted)
     }

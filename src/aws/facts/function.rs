@@ -18,7 +18,7 @@ impl Environment {
         Self(variables)
     }
 
-    /// How long it is as Lambda measures it: the JSON of all variables, in bytes. Lambda takes 4,096.
+    /// The length by Lambda's measure: the JSON of all variables, in bytes. Lambda's limit is 4,096.
     pub fn measured(&self) -> usize {
         serde_json::json!(self.0).to_string().len()
     }
@@ -43,7 +43,7 @@ pub enum Architecture {
     X86_64,
 }
 
-/// The configuration of a function, as far as the operator decides it.
+/// The part of a function's configuration that the operator decides.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct FunctionConfiguration {
@@ -57,20 +57,20 @@ pub struct FunctionConfiguration {
     /// Time limit of one invocation in seconds.
     pub timeout_seconds: u32,
     pub environment: Environment,
-    /// The subnets that it is attached to.
+    /// The subnets of its attachment.
     pub subnets: BTreeSet<SubnetId>,
     /// The security groups of its interfaces.
     pub security_groups: BTreeSet<SecurityGroupId>,
 }
 
 impl FunctionConfiguration {
-    /// Where the function is attached.
+    /// The attachment of the function.
     pub fn attachment(&self) -> Attachment {
         Attachment { groups: self.security_groups.clone(), subnets: self.subnets.clone() }
     }
 }
 
-/// Where a function is attached to a VPC; both sets are empty where it is not. Functions that share a set of groups and a subnet
+/// The attachment of a function to a VPC; both sets are empty without one. Functions that share a set of groups and a subnet
 /// share an interface (Lambda developer guide, "Understanding Hyperplane Elastic Network Interfaces").
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Attachment {
@@ -81,17 +81,17 @@ pub struct Attachment {
 }
 
 impl Attachment {
-    /// The function reaches the VPC through this interface, if Lambda holds it.
+    /// Whether the function reaches the VPC through this interface, if Lambda holds it.
     pub fn uses(&self, interface: &NetworkInterface) -> bool {
         self.groups == interface.groups && self.subnets.contains(&interface.subnet)
     }
 }
 
-/// A setting of a function beside its [configuration](FunctionConfiguration). The operator gives none of them a value: each
-/// is to be as Lambda has it in a new function.
+/// A setting of a function beside its [configuration](FunctionConfiguration). The operator keeps each at the value that Lambda
+/// gives a new function.
 ///
-/// All that `UpdateFunctionConfiguration` can change is here, in the configuration, or among what is left alone
-/// (`docs/comparison.md`).
+/// All that `UpdateFunctionConfiguration` can change is here, in the configuration, or among the settings that the operator
+/// leaves alone (`docs/comparison.md`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Setting {
     /// The queue or topic for events that failed; none.
@@ -131,7 +131,7 @@ impl Setting {
     /// The MiB of `/tmp` in a new function.
     pub const EPHEMERAL_STORAGE_MIB: u32 = 512;
 
-    /// What people call it.
+    /// The setting in words.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::DeadLetters => "dead-letter target",
@@ -147,12 +147,12 @@ impl Setting {
     }
 }
 
-/// What a function can only be created with: one that has it was created by somebody else.
+/// A property that only the creation of a function can set: a function that has one is foreign.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fixed {
-    /// It runs on instances of a capacity provider, in that one's VPC.
+    /// The function runs on instances of a capacity provider, in the provider's VPC.
     CapacityProvider,
-    /// It is a durable function, whose payloads Lambda stores. "You can only enable durable execution when creating a function"
+    /// The function is durable: Lambda stores its payloads. "You can only enable durable execution when creating a function"
     /// (Lambda developer guide, "Configure Lambda durable functions").
     Durable,
     /// Its package is an image.
@@ -162,7 +162,7 @@ pub enum Fixed {
 }
 
 impl Fixed {
-    /// What people call it.
+    /// The property in words.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::CapacityProvider => "a capacity provider",
@@ -173,7 +173,7 @@ impl Fixed {
     }
 }
 
-/// A function as `ListFunctions` shows it: no state, no tags, no reserved concurrency.
+/// A function in `ListFunctions`: without state, tags and reserved concurrency.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct FunctionListing {
@@ -181,31 +181,32 @@ pub struct FunctionListing {
     /// Its ARN, without a version.
     pub arn: String,
     pub configuration: FunctionConfiguration,
-    /// Why Lambda cannot decrypt the environment, by its error code (`EnvironmentResponse.Error`): the configuration shows none then.
+    /// The error code when Lambda cannot decrypt the environment (`EnvironmentResponse.Error`): the configuration then has no
+    /// variables.
     pub unreadable_environment: Option<String>,
     /// The settings that are not as in a new function.
     pub altered: BTreeSet<Setting>,
-    /// What it was created with that no function of ours has.
+    /// The properties from its creation that none of the operator's functions has.
     pub fixed: BTreeSet<Fixed>,
     pub architecture: Architecture,
     /// Base64 of the SHA-256 of the deployment package.
     pub code_sha256: String,
-    /// When it was last changed, as AWS spells it: told apart, never computed with.
+    /// The time of the last change, in AWS's spelling: only compared, never computed with.
     pub last_modified: String,
 }
 
-/// A function as `GetFunction` shows it.
+/// A function in `GetFunction`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct FunctionDetail {
     pub listing: FunctionListing,
-    /// Whether it can be invoked.
+    /// The state, which decides whether it can be invoked.
     pub state: FunctionState,
-    /// Why it is in that state (`StateReasonCode: StateReason`).
+    /// The reason of the state (`StateReasonCode: StateReason`).
     pub state_reason: Option<String>,
-    /// How the last update went.
+    /// The status of the last update.
     pub last_update: UpdateStatus,
-    /// Why the update went so (`LastUpdateStatusReasonCode: LastUpdateStatusReason`).
+    /// The reason of that status (`LastUpdateStatusReasonCode: LastUpdateStatusReason`).
     pub last_update_reason: Option<String>,
     pub tags: Tags,
 }
@@ -219,7 +220,7 @@ pub enum FunctionState {
     Inactive,
     Failed,
     Deleting,
-    /// A state that this version gives no meaning of its own (Deactivated, …): it is waited for.
+    /// A state without a meaning of its own in this version (Deactivated, …): the operator waits.
     Other(String),
 }
 
@@ -249,14 +250,14 @@ impl FunctionState {
     }
 }
 
-/// How the last update of a function went.
+/// The status of the last update of a function.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the names are AWS's own")]
 pub enum UpdateStatus {
     Successful,
     InProgress,
     Failed,
-    /// A status that this version does not know: it is waited for.
+    /// A status that this version does not know: the operator waits.
     Other(String),
 }
 

@@ -17,22 +17,22 @@ pub struct NetworkInterface {
     pub ipv6: BTreeSet<String>,
     /// The groups that it carries.
     pub groups: BTreeSet<SecurityGroupId>,
-    /// Whether anything uses it.
+    /// The state, which shows whether the interface is in use.
     pub state: InterfaceState,
-    /// Who made it, or uses it.
+    /// The creator or user of the interface.
     pub holder: InterfaceHolder,
-    /// The function that Lambda made it for: the first of all that share it.
+    /// The function for which Lambda created the interface: the first of all that share it.
     pub function: Option<FunctionName>,
 }
 
-/// Whether anything uses a network interface (`Status`).
+/// The use of a network interface (`Status`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum InterfaceState {
-    /// Nothing does: it can be deleted.
+    /// The interface is unused and can be deleted.
     Available,
     /// Something does.
     InUse,
-    /// On its way from one to the other, as AWS spells it.
+    /// A state between the two, in AWS's spelling.
     Other(String),
 }
 
@@ -47,7 +47,7 @@ impl InterfaceState {
     }
 }
 
-/// Who made a network interface, or uses it.
+/// The creator or user of a network interface.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum InterfaceHolder {
     /// Lambda, for functions with its subnet and set of groups.

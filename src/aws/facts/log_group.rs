@@ -7,10 +7,10 @@ use crate::ids::LogGroupName;
 #[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct LogGroup {
     pub name: LogGroupName,
-    /// Its ARN as tagging takes it, without `:*` behind it.
+    /// The ARN in the form for tagging, without `:*` at its end.
     pub arn: String,
-    /// How many days events are kept; `None` is for ever.
+    /// The retention of events in days; `None` is for ever.
     pub retention_days: Option<u32>,
-    /// How many bytes are kept. AWS counts them late: those of the last hours may be missing.
+    /// The stored bytes. AWS counts them late: those of the last hours may be missing.
     pub stored_bytes: u64,
 }

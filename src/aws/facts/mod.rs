@@ -1,5 +1,5 @@
-//! What AWS says there is, as plain data: no SDK type, no float, ordered and hashable, so that the in-memory AWS, the
-//! simulator and the model checker can keep it in their states.
+//! AWS's answers as plain data: no SDK type, no float, ordered and hashable, so that the in-memory AWS, the simulator and the
+//! model checker can keep them in their states.
 
 mod endpoint;
 mod function;

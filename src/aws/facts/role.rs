@@ -7,8 +7,8 @@ use std::{
 
 use crate::ids::{RoleName, Tags};
 
-/// An IAM policy document, kept in one canonical spelling so that two documents that say the same in another order of
-/// keys, or with other white space, are equal.
+/// An IAM policy document in one canonical spelling: two documents that differ only in the order of keys or in white space are
+/// equal.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PolicyDocument(String);
 
@@ -18,13 +18,13 @@ impl PolicyDocument {
         Self(document.to_string())
     }
 
-    /// Reads what AWS returned. A text that is not JSON is kept as it is: it differs from every document of ours.
+    /// Reads AWS's answer. A text that is not JSON is kept unchanged: it differs from every document of ours.
     pub fn from_wire(text: &str) -> Self {
         serde_json::from_str::<serde_json::Value>(text)
             .map_or_else(|_| Self(text.to_owned()), |value| Self::new(&value))
     }
 
-    /// The document as compact JSON; its length in characters is what AWS's limits count.
+    /// The document as compact JSON; AWS's limits count its characters.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -41,8 +41,8 @@ impl fmt::Debug for PolicyDocument {
 #[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct Role {
     pub name: RoleName,
-    /// Its unique id (`AROA…`). A role that is created again under its name has another one: it is another principal (IAM
-    /// User Guide, "IAM identifiers").
+    /// The unique id (`AROA…`). A recreated role of the same name has another id: it is another principal (IAM User Guide, "IAM
+    /// identifiers").
     pub id: String,
     /// Its ARN, path included.
     pub arn: String,
@@ -51,12 +51,12 @@ pub struct Role {
     pub inline_policies: BTreeMap<String, PolicyDocument>,
     /// The ARNs of the managed policies attached to it.
     pub attached_policies: BTreeSet<String>,
-    /// The ARN of the managed policy beyond which it may do nothing.
+    /// The ARN of the managed policy that limits its permissions.
     pub permissions_boundary: Option<String>,
     pub tags: Tags,
 }
 
-/// What a list shows of an IAM role.
+/// An IAM role in a listing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct RoleListing {

@@ -12,9 +12,9 @@ pub struct SecurityGroup {
     pub vpc: VpcId,
     /// Its name, unique in the VPC.
     pub name: String,
-    /// What may come in.
+    /// The rules of incoming traffic.
     pub ingress: BTreeSet<Rule>,
-    /// What may go out.
+    /// The rules of outgoing traffic.
     pub egress: BTreeSet<Rule>,
     pub tags: Tags,
 }
@@ -43,7 +43,7 @@ pub enum Protocol {
     All,
     /// `tcp` or `6`.
     Tcp,
-    /// Any other, as AWS spells it.
+    /// Another value, in AWS's spelling.
     Other(String),
 }
 
@@ -78,6 +78,6 @@ pub enum Peer {
     Group(SecurityGroupId),
     /// A prefix list.
     PrefixList(String),
-    /// A group of others that is named in a way of its own: by the id that AWS shows, or by its name.
+    /// A foreign group in an unusual notation: the id in AWS's spelling, or the name.
     Unreadable(String),
 }

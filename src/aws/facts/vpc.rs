@@ -4,14 +4,14 @@ use std::collections::BTreeSet;
 
 use crate::ids::{AccountId, SubnetId, VpcId, ZoneName};
 
-/// What a list shows of a VPC.
+/// A VPC in a listing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct VpcListing {
     pub id: VpcId,
-    /// The account that owns it: another one where its subnets are shared with ours (AWS RAM).
+    /// The owner's account: another account where that one shares its subnets with ours (AWS RAM).
     pub owner: AccountId,
-    /// Where its instances run.
+    /// The tenancy of its instances.
     pub tenancy: Tenancy,
 }
 
@@ -28,9 +28,9 @@ impl VpcListing {
 #[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct Vpc {
     pub id: VpcId,
-    /// The account that owns it, which alone can create endpoints in it.
+    /// The owner's account, which alone can create endpoints in the VPC.
     pub owner: AccountId,
-    /// Where its instances run. Lambda attaches to `Default` only.
+    /// The tenancy of its instances. Lambda attaches to `Default` only.
     pub tenancy: Tenancy,
     /// The DNS attributes, which private DNS names of endpoints need.
     pub dns: VpcDns,
@@ -41,7 +41,7 @@ pub struct Vpc {
 pub enum Tenancy {
     /// Shared hardware.
     Default,
-    /// Hardware of this account only (`dedicated`, `host`), as AWS spells it.
+    /// Hardware for this account only (`dedicated`, `host`), in AWS's spelling.
     Other(String),
 }
 
@@ -61,23 +61,23 @@ pub struct Subnet {
     pub id: SubnetId,
     pub vpc: VpcId,
     pub zone: ZoneName,
-    /// How many IPv4 addresses are free (`AvailableIpAddressCount`).
+    /// The number of free IPv4 addresses (`AvailableIpAddressCount`).
     pub free_addresses: u32,
 }
 
-/// A route table, reduced to where it can lead.
+/// A route table, reduced to the targets of its routes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "a field without a comment is what its name says")]
 pub struct RouteTable {
     pub vpc: VpcId,
-    /// It holds for every subnet that names no other.
+    /// Whether the table is the main one, which holds for every subnet without its own.
     pub main: bool,
     pub subnets: BTreeSet<SubnetId>,
     /// The targets of its routes.
     pub targets: BTreeSet<RouteTarget>,
 }
 
-/// Where a route leads.
+/// The target of a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RouteTarget {
     /// Inside the VPC.
