@@ -1,5 +1,6 @@
-//! What an object says of whose its resources in AWS are. Another installation id gives other names and tags: an operator that
-//! was given one would find nothing of what there is, build it all a second time, and leave the first to nobody.
+//! The owner of an object's resources in AWS, as the object's status records it. Another installation id gives other names and
+//! tags: an operator whose id was changed would not find its resources, would build all of them a second time, and would leave
+//! the first without an owner.
 
 use kube::ResourceExt as _;
 use serde_json::Value;
@@ -14,23 +15,23 @@ use crate::{
     identity::{AppIdentity, InstallationId},
 };
 
-/// Whose the resources of an object are, as its status says, seen from one installation.
+/// The recorded owner of an object's resources, seen from one installation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum RecordedOwner {
     /// This installation's.
     Ours,
     /// Another installation's.
     Another(InstallationId),
-    /// Not this installation's, and the status does not name whose.
+    /// Another installation, which the status does not name.
     AnotherUnnamed {
-        /// What in the status says so, such as `function pgai-a-b-0123456789abcdef`.
+        /// The evidence in the status, such as `function pgai-a-b-0123456789abcdef`.
         evidence: String,
     },
-    /// The status says nothing: whoever comes first may work for the object.
+    /// The status records no owner: the first installation to come may work for the object.
     Nobody,
 }
 
-/// The parts of a status that tell whose it is.
+/// The parts of a status that identify the owner.
 struct StatusOwner<'a> {
     installation_id: Option<&'a str>,
     role_arn: Option<&'a str>,
@@ -41,7 +42,7 @@ struct StatusOwner<'a> {
 }
 
 impl RecordedOwner {
-    /// What the status of an app says to the installation `ours`.
+    /// The owner in the status of an app, seen from the installation `ours`.
     pub fn of_app(status: Option<&PrivateGenAIAppStatus>, namespace: &str, name: &str, ours: &InstallationId) -> Self {
         let Some(status) = status else { return Self::Nobody };
         let place = status.network.as_ref().and_then(|network| {
@@ -60,8 +61,8 @@ impl RecordedOwner {
         )
     }
 
-    /// What the status of a network says to the installation `ours`. Older versions recorded nothing that tells: then the tags of
-    /// what they recorded do.
+    /// The owner in the status of a network, seen from the installation `ours`. Older versions recorded no owner; then the tags
+    /// of the recorded resources decide.
     pub fn of_network(status: Option<&PrivateGenAINetworkStatus>, ours: &InstallationId) -> Self {
         let installation_id = status.and_then(|status| status.installation_id.as_deref());
         let nothing_else =
@@ -69,8 +70,9 @@ impl RecordedOwner {
         Self::of(&nothing_else, ours)
     }
 
-    /// The same of an object of either kind that is not decoded: each part by itself, so that what is wrong with one takes no
-    /// other along. `home` is the region of a VPC for which the object names none, where that is known; networks have no namespace.
+    /// The owner in the status of an object of either kind that is not decoded. Each part is read alone, so that a malformed part
+    /// affects no other. `home` is the region of a VPC for which the object names none, where that is known; networks have no
+    /// namespace.
     pub fn of_raw(
         object: &Value,
         namespace: Option<&str>,
@@ -93,8 +95,8 @@ impl RecordedOwner {
         )
     }
 
-    /// The id counts where it is recorded. Versions before it recorded the role, whose path has the id in it, and the function,
-    /// whose name is made with the id.
+    /// A recorded installation id decides. Older versions recorded only the role, whose path contains the id, and the function,
+    /// whose name depends on the id.
     fn of(says: &StatusOwner<'_>, ours: &InstallationId) -> Self {
         let named = |id: InstallationId| if id == *ours { Self::Ours } else { Self::Another(id) };
         if let Some(id) = says.installation_id {
@@ -116,7 +118,7 @@ impl RecordedOwner {
         }
     }
 
-    /// Nothing contradicts that the installation works for the object.
+    /// Whether the installation may work for the object.
     pub fn may_be_ours(&self) -> bool {
         match self {
             Self::Ours | Self::Nobody => true,
@@ -124,16 +126,16 @@ impl RecordedOwner {
         }
     }
 
-    /// The condition of an object (named as `PrivateGenAIApp bot`) for which the installation `ours` does nothing; `None` where it
-    /// may work for the object.
+    /// The condition of an object (named as `PrivateGenAIApp bot`) that belongs to another installation than `ours`; `None` where
+    /// `ours` may work for the object.
     pub fn leg(&self, object: &str, ours: &InstallationId) -> Option<Leg> {
         let refusal = self.refusal(ours)?;
         let message = format!("{object} {refusal}");
         Some(Leg::blocked(ConditionType::Accepted, Reason::InstallationChanged, message))
     }
 
-    /// Why the installation `ours` does nothing for the object, and what to do: sentences that go on after the name of the
-    /// object. `None` where it may work for the object.
+    /// The reason why the installation `ours` does nothing for the object, with the remedy: sentences that follow the name of the
+    /// object. `None` where `ours` may work for the object.
     pub fn refusal(&self, ours: &InstallationId) -> Option<String> {
         let (theirs, id) = match self {
             Self::Ours | Self::Nobody => return None,
@@ -152,14 +154,14 @@ impl RecordedOwner {
 }
 
 impl PrivateGenAIApp {
-    /// Whose the app's resources are, as its status says to the installation `ours`.
+    /// The recorded owner of the app's resources, seen from the installation `ours`.
     pub fn recorded_owner(&self, ours: &InstallationId) -> RecordedOwner {
         RecordedOwner::of_app(self.status.as_ref(), &self.namespace().unwrap_or_default(), &self.name_any(), ours)
     }
 }
 
 impl PrivateGenAINetwork {
-    /// Whose the network's resources are, as its status says to the installation `ours`.
+    /// The recorded owner of the network's resources, seen from the installation `ours`.
     pub fn recorded_owner(&self, ours: &InstallationId) -> RecordedOwner {
         RecordedOwner::of_network(self.status.as_ref(), ours)
     }

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use super::TAG_HANDED_OVER;
 use crate::ids::{InvalidId, NetworkInterfaceId, Tags};
 
-/// How long the role of an app that is gone is kept. Lambda releases interfaces with the role of the function that caused them, and shares
-/// them between functions, so the role of an app that is gone may still be needed.
+/// The interfaces for which the role of an app that is gone is kept. Lambda releases interfaces with the role of the function
+/// that caused them, and shares them between functions, so it may still need that role.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HandOver {
-    /// These interfaces were there when the app went.
+    /// These interfaces, which existed when the app went.
     Interfaces(BTreeSet<NetworkInterfaceId>),
     /// More than a tag holds: until no function's interface is left.
     Any,
@@ -19,21 +19,21 @@ impl HandOver {
     /// The longest value that a tag takes.
     const LONGEST: usize = 256;
 
-    /// Writes it as the value of [`TAG_HANDED_OVER`].
+    /// Writes the value of [`TAG_HANDED_OVER`].
     pub fn tag(interfaces: &BTreeSet<NetworkInterfaceId>) -> String {
         let ids: Vec<&str> = interfaces.iter().map(NetworkInterfaceId::as_str).collect();
         let text = ids.join(" ");
         if text.len() <= Self::LONGEST { text } else { "any".to_owned() }
     }
 
-    /// Reads it from the tags of a role; `None` for a role in use. What cannot be read is kept for long.
+    /// Reads the tags of a role; `None` for a role in use. An unreadable value counts as [`Self::Any`].
     pub fn from_tags(tags: &Tags) -> Option<Self> {
         let text = tags.get(TAG_HANDED_OVER)?;
         let ids: Result<BTreeSet<NetworkInterfaceId>, InvalidId> = text.split_whitespace().map(str::parse).collect();
         Some(ids.map_or(Self::Any, Self::Interfaces))
     }
 
-    /// The role is not needed any more, given the interfaces that there are.
+    /// Whether the role is needed no longer, given the existing interfaces.
     pub fn is_over(&self, interfaces: &BTreeSet<NetworkInterfaceId>) -> bool {
         match self {
             Self::Interfaces(needed) => needed.is_disjoint(interfaces),

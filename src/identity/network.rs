@@ -3,10 +3,10 @@
 use super::{InstallationId, TAG_INSTALLATION, TAG_REGION, TAG_VPC, hash};
 use crate::ids::{AccountId, Region, SecurityGroupId, Tags, VpcId};
 
-/// A network is its VPC, never the name of the object that describes it.
+/// A network, identified by its VPC and never by the name of its object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NetworkIdentity {
-    /// Whose.
+    /// The installation that owns the network.
     pub installation: InstallationId,
     /// The account of the VPC.
     pub account: AccountId,
@@ -28,7 +28,7 @@ impl NetworkIdentity {
         .into()
     }
 
-    /// The tags say that the resource belongs to this network.
+    /// Whether the tags say that the resource belongs to this network.
     pub fn owns(&self, tags: &Tags) -> bool {
         self.tags().iter().all(|(key, value)| tags.get(key) == Some(value))
     }
@@ -38,11 +38,11 @@ impl NetworkIdentity {
         self.installation.group_name(component)
     }
 
-    /// The client token under which an endpoint is created: the same one for the same purpose, so that a repeated
-    /// call finds the endpoint that the first one made. AWS knows a token for longer than it shows the endpoint, so that a
-    /// token is used once. A network that was removed and is built again has another `group` (the endpoints' one, whose id
-    /// AWS never gives twice), and by that other tokens at once. With the same group, `after` is what came before: the id of
-    /// the endpoint that is deleted, or the token that is used up if nobody knows the id any more.
+    /// The client token for the creation of an endpoint: equal for the same purpose, so that a repeated call finds the endpoint
+    /// of the first call. AWS remembers a token for longer than it shows the endpoint, so each token is used once. A network that
+    /// was removed and is built again has another `group` (the endpoints' one, whose id AWS never gives twice), and thereby other
+    /// tokens. With the same group, `after` makes the difference: the id of the endpoint that is deleted, or the used token where
+    /// that id is not known any more.
     pub fn endpoint_token(&self, service: &str, group: &SecurityGroupId, after: Option<&str>) -> String {
         hash(&[
             &self.installation.0,

@@ -1,6 +1,6 @@
 //! Values of labels: bounded, so that a metric has a known number of series.
 
-/// How a probe ended.
+/// The result of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ProbeResult {
     /// The path is private, and there.

@@ -27,7 +27,7 @@ use crate::{
     aws::{DriftKind, pacing::Held},
 };
 
-/// How long a metric keeps its name, its type and its labels.
+/// The promise about a metric's name, type and labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stability {
     /// A change is announced in CHANGELOG.md one minor version before.
@@ -55,7 +55,7 @@ pub const STABILITY: &[(&str, Stability)] = &[
     ("probe_duration_seconds", Stability::Alpha),
 ];
 
-/// Sets what is not kept up to date.
+/// Sets the gauges that are not kept up to date.
 type LookUp = Box<dyn Fn(&Metrics) + Send + Sync>;
 
 /// All metrics of the operator. Labels are bounded: operations and codes of AWS, the two kinds, never a name.
@@ -271,7 +271,7 @@ impl Metrics {
         self.drift_repaired.get_or_create(&Kind { kind: kind.as_str() }).inc();
     }
 
-    /// An object became ready, so long after its creation or after it was ready last.
+    /// Records that an object became ready, and the time since its creation or since it was last ready.
     pub fn ready_after(&self, kind: ObjectKind, waited: Duration) {
         self.ready_after.get_or_create(&Kind { kind: kind.as_str() }).observe(waited.as_secs_f64());
     }

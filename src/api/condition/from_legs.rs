@@ -11,14 +11,14 @@ use k8s_openapi::{
 
 use super::{ConditionType, Leg, LegState, Message, Reason, Wait, WaitState, WaitsFor, find, wait::says_nothing};
 
-/// Folds legs into conditions: one each, `Ready` from the first that is not met, and `Reconciling` or `Stalled` while
-/// they are true (kstatus).
+/// Turns legs into conditions: one each, `Ready` from the first unmet leg, and `Reconciling` or `Stalled` while they are true
+/// (kstatus).
 ///
 /// # Guarantees
 /// - A condition keeps its time while it keeps its status, and its message while only the request id differs. So the same legs
 ///   give the same conditions, and no status is written for an attempt that failed like the one before.
 /// - The message about a wait ends with the time since when its reason holds, which outlives the operator there.
-/// - A wait that is longer than its [bound](Wait) needs somebody: the object is `Stalled`.
+/// - A wait that is longer than its [bound](Wait) makes the object `Stalled`: a person must act.
 pub fn conditions_of(legs: &[Leg], before: &[Condition], generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
     let legs = assess(legs, before, generation, now);
     let worst = legs.iter().find(|leg| leg.needs_somebody()).or_else(|| legs.iter().find(|leg| leg.is_unmet()));
@@ -59,7 +59,7 @@ pub fn conditions_of(legs: &[Leg], before: &[Condition], generation: Option<i64>
         .collect()
 }
 
-/// Whether everything that these legs wait for is overdue.
+/// Whether all waits of these legs are overdue.
 pub fn wait_state(legs: &[Leg], before: &[Condition], generation: Option<i64>, now: Timestamp) -> WaitState {
     let legs = assess(legs, before, generation, now);
     let waits_for_others =
@@ -69,18 +69,18 @@ pub fn wait_state(legs: &[Leg], before: &[Condition], generation: Option<i64>, n
     if within.is_empty() && !overdue.is_empty() { WaitState::Overdue } else { WaitState::WithinBounds }
 }
 
-/// A leg with what follows from the time.
+/// A leg, assessed by the time.
 struct AssessedLeg {
     /// The leg, with its final message.
     leg: Leg,
     /// Since when its reason holds.
     since: Timestamp,
-    /// Whether it waits for longer than its bound.
+    /// Whether the leg waits for longer than its bound.
     is_overdue: bool,
 }
 
 impl AssessedLeg {
-    /// What the leg waits for, if it does.
+    /// The wait of the leg, if it waits.
     fn wait(&self) -> Option<Wait> {
         match self.leg.state {
             LegState::Progressing | LegState::Unknown => self.leg.reason.wait(),
@@ -96,8 +96,8 @@ impl AssessedLeg {
         self.leg.state != LegState::Met
     }
 
-    /// Completes the message: what is still true and who can act where the wait is overdue, and since when. A message that repeats
-    /// a network's, or an earlier one, may have both already.
+    /// Completes the message: the words about an overdue wait, and the time since when the reason holds. A message repeated from
+    /// a network, or from an earlier condition, may contain both already.
     fn complete_message(&mut self) {
         let wait = self.wait().filter(|_| self.is_overdue);
         let message = &mut self.leg.message;
@@ -123,7 +123,8 @@ fn assess(legs: &[Leg], before: &[Condition], generation: Option<i64>, now: Time
             AssessedLeg { leg, since, is_overdue: false }
         })
         .collect();
-    // A wait for other conditions is overdue only where none of them says why, and counts from when the last of them was met.
+    // A wait for other conditions is overdue only where none of them explains the wait. Its time counts from the moment when the
+    // last of them was met.
     let waits_for_conditions =
         |leg: &AssessedLeg| leg.wait().is_some_and(|wait| wait.waits_for == WaitsFor::OtherConditions);
     let is_explained = assessed.iter().any(|leg| leg.is_unmet() && !waits_for_conditions(leg));
@@ -161,8 +162,8 @@ fn began(condition: &Condition) -> Timestamp {
     Message::of(condition).since.unwrap_or(condition.last_transition_time.0)
 }
 
-/// The leg as its condition was before, where the wait was overdue and AWS could not be asked now: such a failure says nothing about
-/// what the condition waits for, and the condition must not flap.
+/// The earlier leg, where its wait was overdue and AWS did not answer now: such a failure is no news about the wait, and the
+/// condition must not flap.
 fn still_overdue(leg: &Leg, before: &[Condition], generation: Option<i64>, now: Timestamp) -> Option<Leg> {
     if !says_nothing(leg.reason) || leg.state == LegState::Blocked {
         return None;
@@ -179,8 +180,8 @@ fn unmet_before(kind: ConditionType, before: &[Condition], generation: Option<i6
     Some((old, Reason::from_wire(&old.reason)?))
 }
 
-/// The leg as its condition was before, where something that failed is being created again: until it is as it should be, the
-/// condition says why it failed. So what fails again each time has one bound, and the condition does not flap.
+/// The earlier leg, where a failed resource is being created again: until the new resource is right, the condition keeps the
+/// reason of the failure. So repeated failures have one bound, and the condition does not flap.
 fn replaces_what_failed(leg: &Leg, before: &[Condition], generation: Option<i64>) -> Option<Leg> {
     let is_made = matches!(leg.reason, Reason::Applying | Reason::FunctionPending | Reason::EndpointPending);
     if leg.state != LegState::Progressing || !is_made {

@@ -1,4 +1,4 @@
-//! The message of a condition: what is the same at each attempt, and what is not, in fields of their own.
+//! The message of a condition, in fields: one that is the same at each attempt, and those that are not.
 
 use std::fmt;
 
@@ -6,15 +6,15 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Condition, jiff::Timestamp}
 
 use crate::aws::AwsError;
 
-/// What stands before the request id, behind the text.
+/// The words between the text and the request id.
 const REQUEST_ID: &str = " Request id ";
-/// What stands before the time, at the end.
+/// The word before the time, at the end.
 const SINCE: &str = " Since ";
 
 /// The message of a condition. Rendered, it is `TEXT[ Request id ID.][ Since TIME.]`.
 ///
 /// # Guarantees
-/// A message that is rendered and read back is the same. So two attempts are compared by `text` alone, whatever their request ids.
+/// Rendering and reading back gives an equal message. So two attempts are compared by `text` alone, without their request ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Message {
     /// Sentences that are the same at each attempt.

@@ -1,4 +1,4 @@
-//! How long a condition may wait. After that the object is `Stalled`, and the message says what is still true and who can act.
+//! The bounds of waits. After its bound the object is `Stalled`, and the message says what still holds and who can act.
 
 use std::time::Duration;
 
@@ -6,40 +6,39 @@ use k8s_openapi::jiff::Timestamp;
 
 use super::Reason;
 
-/// What a reason waits for.
+/// The party that a reason waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitsFor {
     /// AWS, or people.
     Others,
-    /// Another condition of the same object, or the network. While another condition says what is waited for, this one is never
+    /// Another condition of the same object, or the network. While another condition explains the wait, this one is never
     /// overdue.
     OtherConditions,
 }
 
-/// How long a reason may hold, and what a message says of one that holds for longer.
+/// The bound of a reason, and the words about a wait beyond it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
     /// Whom the reason waits for.
     pub waits_for: WaitsFor,
     /// After this time the object is `Stalled`.
     pub bound: Duration,
-    /// What still holds then. Follows a colon.
+    /// The fact that still holds then. Follows a colon.
     pub still: &'static str,
     /// Who can act, and how. Follows a colon.
     pub who: &'static str,
 }
 
-/// Whether an object can be expected to go on by itself.
+/// Whether an object will go on by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitState {
-    /// The object waits for nothing, or for something that is not overdue.
+    /// The object does not wait, or one of its waits is not overdue.
     WithinBounds,
-    /// Everything that the object waits for is overdue: the operator looks at the object as rarely as at one for which somebody
-    /// must act.
+    /// All waits of the object are overdue: the operator looks at the object as rarely as at one for which a person must act.
     Overdue,
 }
 
-/// Whether a reason tells only that AWS could not be asked, and nothing about what the condition waited for before.
+/// Whether a reason means only that AWS did not answer, and is no news about the earlier wait.
 pub(super) fn says_nothing(reason: Reason) -> bool {
     matches!(reason, Reason::Throttled | Reason::AwsUnavailable | Reason::ObservationFailed)
 }
@@ -69,7 +68,7 @@ impl Wait {
         }
     }
 
-    /// What the message of an overdue wait says.
+    /// The words about an overdue wait.
     pub fn words(&self) -> String {
         let Self { still, who, .. } = self;
         format!("That is overdue after {}. Still true: {still}. Who can act: {who}.", self.bound_in_words())

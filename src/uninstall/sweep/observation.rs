@@ -1,4 +1,4 @@
-//! What AWS has of an installation, found without any object of Kubernetes: by path, by tag, and by name with tag.
+//! The resources of an installation in AWS, found without any object of Kubernetes: by path, by tag, and by name with tag.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,16 +14,16 @@ use crate::{
     policy::place_of_role,
 };
 
-/// What a complete look has found. What could not be looked at is an error of the look, and never missing here.
+/// The result of a complete observation. A part that cannot be read is an error of the observation, and never missing here.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SweepObservation {
     /// The roles below the installation's path, whatever their tags.
     pub roles: BTreeMap<RoleName, Role>,
-    /// The regions that were looked at.
+    /// The observed regions.
     pub regions: BTreeMap<Region, InRegion>,
 }
 
-/// What there is in one region.
+/// The resources in one region.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InRegion {
     /// The security groups with the installation's tag.
@@ -38,7 +38,7 @@ pub struct InRegion {
     pub log_groups: BTreeMap<LogGroupName, ObservedLogGroup>,
     /// All interfaces of the VPCs that anything of these is in.
     pub interfaces: BTreeMap<VpcId, Interfaces>,
-    /// Where each function of the account is attached, whoever's it is: Lambda keeps interfaces by it.
+    /// The attachments of all functions in the account, foreign ones included: Lambda keeps interfaces for them.
     pub attachments: BTreeSet<Attachment>,
     /// Functions and log groups whose names begin as the installation's do, and whose tags AWS did not let us see: another
     /// installation's, if the operator's own policy is in force.
@@ -46,7 +46,7 @@ pub struct InRegion {
 }
 
 impl SweepObservation {
-    /// Who has marked which networks as its own: the values of the tag, which may be anything that somebody wrote there.
+    /// The owner marks, each with its networks. A mark may be any text.
     pub fn marks(&self) -> BTreeMap<String, BTreeSet<NetworkKey>> {
         let mut marks = BTreeMap::<_, BTreeSet<NetworkKey>>::new();
         for (region, state) in &self.regions {

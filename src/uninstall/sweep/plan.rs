@@ -1,5 +1,6 @@
-//! What to remove next, what stays, and what only a person can decide. Pure. The order is the operator's: functions, log groups,
-//! endpoints, interfaces that Lambda left behind, roles that Lambda needs no longer, security groups.
+//! Plans a removal: the next writes, the resources that stay, and the cases that a person must decide. Pure. The order is the
+//! operator's: functions, log groups, endpoints, interfaces that Lambda left behind, roles that Lambda needs no longer, security
+//! groups.
 
 mod apps;
 mod networks;
@@ -28,14 +29,14 @@ use crate::{
     uninstall::ObjectFacts,
 };
 
-/// Whose resources may be removed.
+/// The owner whose resources may be removed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Scope {
     /// The installation.
     pub installation: InstallationId,
     /// The account in which the calls are made.
     pub account: AccountId,
-    /// The region of what names none.
+    /// The region of objects that name none.
     pub home: Region,
     /// The mark of the cluster that the resources are of. Without one, nothing that carries a mark is removed.
     pub owner: Option<OwnerMark>,
@@ -43,7 +44,7 @@ pub struct Scope {
     pub governance: Governance,
 }
 
-/// What is remembered between observations. Losing it costs time, never correctness.
+/// The memory between observations. Losing it costs time, never correctness.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
     /// The time, on a clock that only goes forward.
@@ -56,7 +57,7 @@ pub struct Memory {
     pub retained: BTreeSet<RoleName>,
     /// The names of apps that were seen: Lambda names the function that it made an interface for.
     pub names: BTreeSet<String>,
-    /// Networks whose groups carried our mark: once their groups are gone, nothing tells any more.
+    /// Networks whose groups carried our mark: the mark goes with the groups.
     pub ours: BTreeSet<NetworkKey>,
     /// Whether AWS shows by now what an operator may have created just before.
     pub settled: bool,
@@ -89,9 +90,9 @@ pub struct Unit {
     pub resources: BTreeSet<String>,
     /// The writes that can be made now, in this order. A write that fails ends those after it.
     pub steps: Vec<(Region, Removal)>,
-    /// What the writes or AWS are doing.
+    /// The work in progress, of the writes or of AWS.
     pub waits: Vec<Message>,
-    /// What only somebody else can do.
+    /// The problems that only a person can solve.
     pub problems: Vec<Message>,
 }
 
@@ -125,13 +126,13 @@ impl Unit {
         self.problems.push(message.into());
     }
 
-    /// Whether somebody must act before anything happens.
+    /// Whether a person must act before the removal goes on.
     fn is_stuck(&self) -> bool {
         self.steps.is_empty() && self.waits.is_empty()
     }
 }
 
-/// What to do, and what to report.
+/// The writes, and the report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// What to remove, or to tag first. Empty when nothing is left to remove.
@@ -142,7 +143,7 @@ pub struct Plan {
     pub foreign: BTreeSet<String>,
     /// The writes to Kubernetes.
     pub objects: Vec<ObjectStep>,
-    /// What keeps objects, and only somebody else can change.
+    /// The problems that keep objects and that only a person can solve.
     pub object_problems: Vec<Message>,
 }
 
@@ -152,7 +153,7 @@ impl Plan {
         self.units.iter().flat_map(|unit| &unit.resources).collect()
     }
 
-    /// What only somebody else can do.
+    /// The problems that only a person can solve.
     pub fn problems(&self) -> impl Iterator<Item = &Message> {
         self.units.iter().flat_map(|unit| &unit.problems).chain(&self.object_problems)
     }
@@ -175,7 +176,7 @@ pub fn plan(found: &SweepObservation, objects: &[ObjectFacts], scope: &Scope, me
     plan
 }
 
-/// What a plan is made from.
+/// The input of a plan.
 struct PlanInput<'a> {
     found: &'a SweepObservation,
     objects: &'a [ObjectFacts],
@@ -209,7 +210,7 @@ impl PlanInput<'_> {
         self.scope.owner.as_ref().is_none_or(|owner| owner.to_string() != mark)
     }
 
-    /// Whose a network is, by the marks on its groups. `None`: one that is not known.
+    /// The owner of a network, by the marks on its groups. `None` is an unknown network.
     fn whose(&self, key: Option<&NetworkKey>) -> Whose {
         let is_here = |keys: &BTreeSet<NetworkKey>| key.is_some_and(|key| keys.contains(key));
         let here: BTreeSet<&String> =
@@ -231,7 +232,7 @@ impl PlanInput<'_> {
     }
 }
 
-/// Whose a network is.
+/// The owner of a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Whose {
     /// This cluster's: it may be removed.

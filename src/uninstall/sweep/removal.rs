@@ -1,4 +1,4 @@
-//! The writes that a removal may make. A type that cannot hold any other: whatever is decided, nothing is created.
+//! The writes that a removal may make. The type holds no other writes: no decision can create a resource.
 
 use crate::{
     aws::{Ec2Write, Effect, IamWrite, Operation, Write},
@@ -16,7 +16,7 @@ pub struct Removal(Write);
 pub struct NoRemoval {
     /// The operation that would have been called.
     pub operation: &'static Operation,
-    /// What it was about.
+    /// The resource of the write.
     pub resource: String,
 }
 
@@ -68,7 +68,7 @@ mod tests {
         keys.iter().map(|key| ((*key).to_owned(), "true".to_owned())).collect()
     }
 
-    /// One of each write that makes something, or gives something more.
+    /// One of each write that creates a resource or adds a permission.
     fn creating() -> Vec<Write> {
         let vpc = "vpc-0abc1234".parse::<crate::aws::VpcId>().expect("a VPC");
         let group = "sg-0abc1234".parse::<crate::aws::SecurityGroupId>().expect("a group");
