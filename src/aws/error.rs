@@ -32,8 +32,7 @@ impl AwsError {
             .then(|| if says("memorysize") { Quota::FunctionMemory } else { Quota::Other })
     }
 
-    /// Whether the service is too busy or does not answer. Another call to that service would make matters worse, or take as long
-    /// again.
+    /// Whether the service is too busy or does not answer: another call would make matters worse, or take as long.
     pub fn silences_service(&self) -> bool {
         match self.failure {
             Failure::Throttled => true,
@@ -75,8 +74,7 @@ pub enum Failure {
     InUse,
     /// The call came too early: another update is under way, or EC2 throttles Lambda.
     NotYet,
-    /// Lambda cannot use the role of a function: the role is not known everywhere yet, or a policy denies it a permission that
-    /// Lambda needs.
+    /// Lambda cannot use the role of a function: the role is not known everywhere yet, or lacks a permission.
     RoleNotUsable,
     /// The client token was used with other parameters: the endpoint exists.
     TokenMismatch,

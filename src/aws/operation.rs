@@ -93,7 +93,7 @@ pub enum ResourceScope {
     RolesToRead,
     /// Roles below the installation's path.
     OurRoles,
-    /// The same. Where there is a permissions boundary, only roles under it: the operator writes permissions to no other
+    /// [`Self::OurRoles`]; where a permissions boundary is configured, only roles under it: the operator writes permissions to no other
     /// role, and puts no role under another boundary (IAM User Guide, "Permissions boundaries for IAM entities", on delegating
     /// responsibility). `iam:PermissionsBoundary` is the boundary in the call, and without one the boundary of the role.
     BoundRoles,

@@ -11,10 +11,10 @@ use super::{
     services::{Ec2Write, IamWrite, LambdaWrite, LogsWrite},
 };
 
-/// What a write tags, if that is all that it does. The role of an app is the last of its resources to be tagged.
+/// The resource that a write tags, if the write does nothing else. The role of an app is the last of its resources to be tagged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Tagging {
-    /// It does something else.
+    /// The write does something else.
     None,
     /// Something that is not a role.
     Other,
@@ -62,7 +62,7 @@ impl From<LambdaWrite> for Write {
     }
 }
 
-/// What AWS answered to a [`Write`] that succeeded.
+/// AWS's answer to a [`Write`] that succeeded.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Written {
     /// Nothing that is needed further.

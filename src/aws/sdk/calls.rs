@@ -37,7 +37,7 @@ pub struct CallRecord {
 /// Is told of every call; it must not block.
 pub type OnCall = Arc<dyn Fn(&CallRecord) + Send + Sync>;
 
-/// What all calls in one region have in common.
+/// The common parts of all calls in one region.
 #[derive(Clone)]
 pub(super) struct RegionCalls {
     pub(super) region: Region,
@@ -45,7 +45,7 @@ pub(super) struct RegionCalls {
     pub(super) on_call: OnCall,
 }
 
-/// What the calls of one service in one region have in common.
+/// The common parts of the calls of one service in one region.
 #[derive(Clone)]
 pub(super) struct Calls {
     service: &'static str,
@@ -135,7 +135,7 @@ impl Calls {
         facts.map_err(|malformed| self.malformed(operation, malformed))
     }
 
-    /// The same where the list has resources of others too: `None` of what cannot be read and is not ours.
+    /// Like [`Self::list`], for a list with foreign resources: `fact` returns `None` for an unreadable foreign one.
     pub(super) async fn list_readable<P: Page + RequestId, E: Error + ProvideErrorMetadata + 'static, S, T>(
         &self,
         operation: &'static str,

@@ -91,7 +91,7 @@ pub struct NewVpcEndpoint {
     pub tags: Tags,
 }
 
-/// What changes on an endpoint; empty members change nothing.
+/// A change of an endpoint; empty members change nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the names are those of the parameters of ModifyVpcEndpoint")]
 pub struct EndpointChange {

@@ -56,7 +56,7 @@ impl Snapshots {
         }
     }
 
-    /// The same, asked anew. Whoever was known to be the caller still is while STS gives no answer.
+    /// The caller, by a new call to STS. Without an answer, the known caller stays.
     ///
     /// # Errors
     /// As `sts:GetCallerIdentity`; and when the credentials are of another account than they were.

@@ -49,19 +49,19 @@ impl Rows {
     }
 }
 
-/// What there is under the names of an app.
+/// The resources under the names of an app.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AppRows {
     /// The role.
     pub role: Option<Role>,
-    /// There is such a function.
+    /// Whether the function exists.
     pub has_function: bool,
-    /// There is such a log group.
+    /// Whether the log group exists.
     pub has_log_group: bool,
 }
 
 impl Snapshot {
-    /// What there is under the names of an app now: never cached, and asked for only of an app that is gone.
+    /// The resources under the names of an app, by calls that are never cached. Only for an app that is gone.
     ///
     /// # Errors
     /// As `GetRole` and its kin, `GetFunction` and `DescribeLogGroups`.
@@ -136,7 +136,7 @@ impl Snapshot {
         futures::join!(topology, self.reread_remains(vpc));
     }
 
-    /// The same of what may be left of a network: its endpoints and security groups.
+    /// Reads anew the possible remains of a network: its endpoints and security groups.
     pub async fn reread_remains(&self, vpc: &VpcId) {
         let (region, at, ids) = (&self.region, Instant::now(), BTreeSet::from([vpc.clone()]));
         let endpoints = self.endpoints.amend(
@@ -163,7 +163,7 @@ impl Snapshot {
         self.rows.bound(&Row::App(app.role_name()), max_age)
     }
 
-    /// The same of a network's VPC, endpoints and security groups.
+    /// The greatest age of the tables by which a network's VPC, endpoints and security groups are known as of that time.
     pub fn age_of_network(&self, vpc: &VpcId, max_age: MaxAge) -> MaxAge {
         self.rows.bound(&Row::Vpc(vpc.clone()), max_age)
     }

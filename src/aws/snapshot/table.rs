@@ -48,7 +48,7 @@ impl PartialOrd for MaxAge {
 /// that a call that goes on failing is made about twice a minute, however many objects wait for it.
 const ERROR_IS_SHARED_FOR: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(30));
 
-/// The same at most where AWS refuses until somebody acts. A resync, or a touch, asks again whatever was shared.
+/// The longest time for which a refusal that a person must correct is everybody's answer. A resync, or a touch, asks again at once.
 const REFUSAL_IS_SHARED_FOR: Duration = Duration::from_secs(256);
 
 /// A table goes on from what was kept elsewhere, if anything was.
@@ -99,7 +99,7 @@ impl<T> Table<T> {
         self.generation.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// What was answered may not be so any more. An answer that failed is asked for again in its own time.
+    /// Marks the answer as possibly out of date. A failed answer is retried in its own time.
     pub(super) fn mark_stale(&self) {
         let failed = |last: &Option<Answer<T>>| last.as_ref().is_some_and(|answer| answer.error.is_some());
         if !self.last.try_lock().is_ok_and(|last| failed(&last)) {
@@ -143,7 +143,7 @@ impl<T> Table<T> {
         self.answered.lock().unwrap_or_else(PoisonError::into_inner).map(|at| at.elapsed())
     }
 
-    /// What everybody is answered who takes an answer of any age; `None` where it would be read, or is being read.
+    /// The answer for a caller that takes any age; `None` where the table would be read, or is being read.
     pub(super) fn current(&self) -> Option<Arc<T>> {
         let last = self.last.try_lock().ok()?;
         let current = |answer: &&Answer<T>| answer.generation == self.generation.load(Ordering::SeqCst);

@@ -120,7 +120,7 @@ impl MemoryAws {
         lateness.take()
     }
 
-    /// The same account behind the operator's own pacer, which delays each call and each page.
+    /// A handle of this account behind the operator's own pacer, which delays each call and each page.
     pub fn paced(self) -> Self {
         Self { pacer: Some(Arc::default()), ..self }
     }

@@ -108,12 +108,12 @@ pub(super) fn vpc_endpoint(endpoint: &types::VpcEndpoint) -> Result<VpcEndpoint,
     })
 }
 
-/// It carries the tag of an installation: what cannot be read of it is not left out.
+/// Whether the endpoint carries the tag of an installation: an unreadable one then is an error, and not left out.
 pub(super) fn is_tagged_endpoint(endpoint: &types::VpcEndpoint) -> bool {
     endpoint.tags().iter().any(|tag| tag.key() == Some(TAG_INSTALLATION))
 }
 
-/// What an answer to `CreateVpcEndpoint` is read for.
+/// Reads the id and the state from an answer to `CreateVpcEndpoint`.
 pub(super) fn endpoint_state(endpoint: &types::VpcEndpoint) -> Result<(VpcEndpointId, EndpointState), Malformed> {
     Ok((
         parsed(endpoint.vpc_endpoint_id(), "VpcEndpoint.VpcEndpointId")?,
@@ -159,8 +159,8 @@ pub(super) fn network_interface(interface: &types::NetworkInterface) -> Result<N
     })
 }
 
-/// It is of an endpoint, or Lambda's: what cannot be read of it is not left out. What others attach keeps a group from being deleted
-/// whether it is seen or not.
+/// Whether the interface is an endpoint's or Lambda's: an unreadable one then is an error, and not left out. A foreign interface keeps a
+/// group from being deleted in any case.
 pub(super) fn is_of_a_path(interface: &types::NetworkInterface) -> bool {
     matches!(interface_holder(interface), InterfaceHolder::Lambda | InterfaceHolder::Endpoint)
 }
