@@ -135,7 +135,7 @@ impl Calls {
         facts.map_err(|malformed| self.malformed(operation, malformed))
     }
 
-    /// Like [`Self::list`], for a list with foreign resources: `fact` returns `None` for an unreadable foreign one.
+    /// Like [`Self::list`], for a list with foreign resources: an unreadable one that `could_be_ours` rejects is left out.
     pub(super) async fn list_readable<P: Page + RequestId, E: Error + ProvideErrorMetadata + 'static, S, T>(
         &self,
         operation: &'static str,
