@@ -87,8 +87,7 @@ pub struct PrivateGenAIAppSpec {
     /// The function. Without it, the built-in handler runs with defaults.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub function: Option<FunctionSpec>,
-    /// What happens to function, role and log group when this object is deleted. Delete (the default) deletes them. Retain keeps them,
-    /// and the network that they need.
+    /// About function, role and log group, and with Retain also the network that they need. The CRD shows the comment of the type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
     /// Whether the app is suspended; false by default. For a suspended app the operator changes nothing in AWS, and the status says what

@@ -67,8 +67,7 @@ pub struct PrivateGenAINetworkSpec {
         ))
     )]
     pub region: String,
-    /// What happens to endpoints and security groups when this object is deleted and no app uses them. Delete (the default) deletes
-    /// them. Retain keeps them.
+    /// About endpoints and security groups, once no app uses them. The CRD shows the comment of the type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
 }

@@ -147,8 +147,8 @@ impl RecordedOwner {
         };
         Some(format!(
             "{theirs}, and this is installation {ours}: nothing is done for the object, and the object is not let go. Give the \
-             operator the installation {id} again. To change the id on purpose, see InstallationChanged in \
-             docs/troubleshooting.md."
+             operator the installation {id} again. To change the id on purpose, see \"Changing the \
+             installation id on purpose\" in docs/troubleshooting.md."
         ))
     }
 }

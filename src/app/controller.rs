@@ -96,8 +96,8 @@ async fn reconcile_present(
             report.write().await?;
             return Ok(Pace::Rest.into());
         }
-        NetworkBinding::Unbound { app, mut leg, network_to_create: bring } => {
-            if let Some(name) = bring
+        NetworkBinding::Unbound { app, mut leg, network_to_create } => {
+            if let Some(name) = network_to_create
                 && let Err(refusal) = create_network(&app.network, &name, ctx).await?
             {
                 leg = network_refused(&name, &app.network, &refusal);
@@ -151,7 +151,7 @@ async fn reconcile_present(
             report.write().await?;
             return Ok(Pace::Blocked.into());
         }
-        // The network reads the same tables, and says that they cannot be read.
+        // The network's controller reads the same tables, and says that they cannot be read.
         Err(_) if held => None,
         Err(error) => {
             let pace = Pace::after(&error);
@@ -196,7 +196,7 @@ async fn reconcile_present(
         (Network::Unseen, Pace::Retry) => Pace::Rest,
         (_, pace) => pace,
     };
-    let news = pass.new_changes();
+    let new_changes = pass.new_changes();
     let Converged { observation, plan, errors, .. } = pass;
     let (first, observed) = match observation {
         Observation::Observed { first, last } => (first, last),
@@ -226,7 +226,7 @@ async fn reconcile_present(
     report.legs.extend(refused.iter().cloned());
     report.legs.extend(shown);
     report.facts.observe(&desired.identity, &observed, recorded);
-    report.done = news;
+    report.new_changes = new_changes;
     report.found = first.as_ref().unwrap_or(&observed).found();
     report.was_settled = ctx.settled.is_same(&uid, Part::Everything, &desired.lasting());
     let is_clean = errors.is_empty() && plan.steps.is_empty();
@@ -239,7 +239,7 @@ async fn reconcile_present(
     // What the app's own subnets lack, AWS shows at the next resync; what Kubernetes refuses, it may take then.
     let pace = if (refused.is_some() || refused_network) && pace == Pace::Rest { Pace::Blocked } else { pace };
     let subject = report.subject(&app.network.region);
-    let stage = if suspended {
+    let readiness = if suspended {
         ProbeReadiness::Suspended
     } else if !plan.unread.is_empty() {
         ProbeReadiness::Unseen
@@ -256,7 +256,7 @@ async fn reconcile_present(
         interval: app.probe_interval,
         before: object.status.as_ref(),
     };
-    let (leg, probe) = probe.leg(subject, stage, look).await;
+    let (leg, probe) = probe.leg(subject, readiness, look).await;
     report.legs.push(leg);
     let pace = report.paced(pace);
     report.write().await?;
@@ -336,8 +336,8 @@ async fn create_network(key: &NetworkKey, name: &str, ctx: &Context) -> Result<R
 /// The condition of an app whose network the Kubernetes API does not let the operator create.
 fn network_refused(name: &str, key: &NetworkKey, refused: &KubernetesRefusal) -> Leg {
     let message = format!(
-        "The Kubernetes API refuses that the operator creates PrivateGenAINetwork {name} for VPC {}: {refused} {} Or have a \
-         PrivateGenAINetwork written for the VPC.",
+        "The Kubernetes API does not let the operator create PrivateGenAINetwork {name} for VPC {}: {refused} {} Or create a \
+         PrivateGenAINetwork for the VPC yourself.",
         key.vpc,
         KubernetesRefusal::REMEDY
     );

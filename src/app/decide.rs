@@ -66,12 +66,12 @@ pub fn network_binding(object: &PrivateGenAIApp, index: &Index) -> NetworkBindin
     let Some(network) = index.accepted(&app.network) else {
         let name = implicit_name(&app.network);
         let found = index.network(&name).map(|network| network.decoded().is_some());
-        let (leg, bring) = match found {
+        let (leg, network_to_create) = match found {
             Some(true) => (name_conflict(&name, &app.network), None),
             Some(false) => (unreadable(&name), None),
             None => (waiting(format!("PrivateGenAINetwork {name} is being created.")), Some(name)),
         };
-        return NetworkBinding::Unbound { app, leg, network_to_create: bring };
+        return NetworkBinding::Unbound { app, leg, network_to_create };
     };
     let view = NetworkView::new(network, &app, &index.settings().installation);
     let network = AppNetworkStatus {
@@ -168,7 +168,7 @@ impl PassSubject for AppPass {
         }
         match &observed.ownership {
             VpcOwnership::Ours => {}
-            VpcOwnership::Unmarked => wait_for_claim(identity, observed, &mut plan),
+            VpcOwnership::Unmarked => wait_for_ownership(identity, observed, &mut plan),
             VpcOwnership::AnotherCluster(foreign) => return another_cluster(foreign),
         }
         if self.suspended {
@@ -198,7 +198,7 @@ pub(super) fn another_cluster(foreign: &ForeignMark) -> Plan {
 /// installation id may be about to build, and role, function and log group have the same names in both. An app without
 /// recorded resources waits with all steps; an app with recorded resources waits only with creations and the steps that
 /// stand on them.
-fn wait_for_claim(identity: &AppIdentity, observed: &Observed, plan: &mut Plan) {
+fn wait_for_ownership(identity: &AppIdentity, observed: &Observed, plan: &mut Plan) {
     let creates = |step: &Step| step.write.describe().effect == Effect::Creates;
     let is_recorded = observed.given_role_id.is_some();
     let first: Vec<Step> = plan.steps.iter().filter(|step| !is_recorded || creates(step)).cloned().collect();
@@ -210,7 +210,7 @@ fn wait_for_claim(identity: &AppIdentity, observed: &Observed, plan: &mut Plan) 
         plan.legs.retain(|leg| leg.kind != kind);
         let message = format!(
             "App {} waits for VPC {}: its resources are created and changed once both security groups of the VPC exist and carry this \
-             cluster's owner mark.",
+             cluster's owner mark (condition SecurityGroupsReady of its network).",
             identity.app(),
             identity.vpc
         );
@@ -271,7 +271,7 @@ mod tests {
         plan.step(ConditionType::FunctionReady, log_group);
         plan.step(ConditionType::ExecutionRoleReady, put_policy());
         let recorded = Observed { given_role_id: Some("AROAEXAMPLE".to_owned()), ..at_rest() };
-        wait_for_claim(&identity(), &recorded, &mut plan);
+        wait_for_ownership(&identity(), &recorded, &mut plan);
         assert_eq!(operations(&plan), ["PutRolePolicy"], "what this cluster made is kept exact");
         let kinds: BTreeSet<ConditionType> = plan.legs.iter().map(|leg| leg.kind).collect();
         assert_eq!(kinds, [ConditionType::FunctionReady, ConditionType::SecurityGroupsReady].into());

@@ -76,8 +76,8 @@ pub(super) fn desired() -> Desired {
 }
 
 /// The same while the network offers this.
-pub(super) fn desired_on(ground: &NetworkOffer) -> Desired {
-    Desired::new(&smallest(), identity(), &caller(), &Governance::default(), ground)
+pub(super) fn desired_on(offer: &NetworkOffer) -> Desired {
+    Desired::new(&smallest(), identity(), &caller(), &Governance::default(), offer)
 }
 
 pub(super) fn nothing() -> Observed {

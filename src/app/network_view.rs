@@ -32,7 +32,7 @@ pub(super) fn not_allowed(refusal: &Refusal) -> Leg {
         Refusal::Region(region) => (
             Reason::RegionNotAllowed,
             format!(
-                "spec.network.region: the operator does not let apps be in region {region}: use a VPC in another one, or ask \
+                "spec.network.region: the operator does not let apps be in region {region}: create the app in another one, or ask \
                  whoever runs the operator to add it to regions (--regions)."
             ),
         ),
@@ -137,30 +137,39 @@ impl NetworkView {
                     && let_through(endpoint).is_superset(&models)
             })
         });
+        let ids = listed(status.endpoints.iter().map(|endpoint| &endpoint.vpc_endpoint_id));
         let endpoint_leg = match missing {
-            None => {
-                Leg::met(ConditionType::EndpointReady, "The endpoint is available and lets the app's models through.")
-            }
-            Some(service) if is_true(&status.conditions, ConditionType::EndpointsReady) => {
-                no_room(*service, &app.network, status, &models, installation).unwrap_or_else(|| {
-                    Leg::progressing(
-                        ConditionType::EndpointReady,
-                        Reason::EndpointUpdating,
-                        "The endpoint does not let all of the app's models through yet; its policy is being changed.",
-                    )
-                })
-            }
+            None => Leg::met(
+                ConditionType::EndpointReady,
+                format!("Endpoint {ids} is available and lets the app's models through."),
+            ),
+            Some(service) if is_true(&status.conditions, ConditionType::EndpointsReady) => no_room(
+                *service,
+                &app.network,
+                status,
+                &models,
+                installation,
+            )
+            .unwrap_or_else(|| {
+                Leg::progressing(
+                    ConditionType::EndpointReady,
+                    Reason::EndpointUpdating,
+                    format!(
+                        "Endpoint {ids} does not let all of the app's models through yet; its policy is being changed."
+                    ),
+                )
+            }),
             Some(_) => {
                 inherited(ConditionType::EndpointReady, &name, &status.conditions, &[ConditionType::EndpointsReady])
             }
         };
         let is_met = network_leg.state == LegState::Met && endpoint_leg.state == LegState::Met;
-        let ground = match PrivatePath::new(status) {
+        let offer = match PrivatePath::new(status) {
             Some(path) if is_met => NetworkOffer::Ready(path),
             recorded if vpc_is_ready => NetworkOffer::Preparing(recorded),
             recorded => NetworkOffer::Unavailable(recorded),
         };
-        Self { legs: vec![network_leg, endpoint_leg], endpoints: status.endpoints.clone(), offer: ground }
+        Self { legs: vec![network_leg, endpoint_leg], endpoints: status.endpoints.clone(), offer }
     }
 }
 
@@ -187,7 +196,7 @@ fn no_room(
         ),
         CapacityRefusal::PolicyFull { missing: lacks, needed, left } => format!(
             "The policy of the {} endpoint of VPC {vpc} has no room for {}: they take {needed} characters, and {left} of the \
-             {ENDPOINT_POLICY_MAX} that AWS allows are left. Name fewer models here or in other apps of the VPC, or use another \
+             {ENDPOINT_POLICY_MAX} that AWS allows are left. Name fewer models here or in other apps of the VPC, or create the app in another \
              VPC, whose network has an endpoint of its own.",
             service.as_str(),
             listed(&lacks)
@@ -215,7 +224,9 @@ fn inherited(kind: ConditionType, network: &str, conditions: &[Condition], of: &
         return Leg::progressing(
             kind,
             Reason::WaitingForNetwork,
-            format!("PrivateGenAINetwork {network} is being built."),
+            format!(
+                "PrivateGenAINetwork {network} is being built; its conditions (kubectl describe pgain {network}) say more."
+            ),
         );
     };
     let unmet = of.iter().filter_map(|kind| find(conditions, *kind)).find(|condition| condition.status != "True");

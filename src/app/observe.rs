@@ -86,18 +86,9 @@ pub async fn observe(
         }
         group => group.map(|group| ObservedLogGroup { group, tags: None }),
     };
-    let claim = claim(snapshot, &desired.identity, Proof::Known, fresh, settings).await;
-    let claim = unread.take(Source::SecurityGroups, claim)?.unwrap_or_default();
-    Ok(Observed {
-        role,
-        given_role_id,
-        log_group,
-        listing,
-        detail,
-        interfaces: BTreeSet::new(),
-        ownership: claim,
-        unread,
-    })
+    let ownership = vpc_ownership(snapshot, &desired.identity, Proof::Known, fresh, settings).await;
+    let ownership = unread.take(Source::SecurityGroups, ownership)?.unwrap_or_default();
+    Ok(Observed { role, given_role_id, log_group, listing, detail, interfaces: BTreeSet::new(), ownership, unread })
 }
 
 /// Looks at what there is of an app that is to leave its resources: its role, and its function where the role tells that it
@@ -121,8 +112,8 @@ pub async fn observe_retained(
         Some(role) if needs_nothing(role) => None,
         _ => unread.take(Source::Functions, snapshot.function(&identity.function_name()).await)?.flatten(),
     };
-    let claim = claim(snapshot, identity, Proof::Read, fresh, settings).await?;
-    Ok(Observed { role, given_role_id, detail, ownership: claim, unread, ..Observed::default() })
+    let ownership = vpc_ownership(snapshot, identity, Proof::Read, fresh, settings).await?;
+    Ok(Observed { role, given_role_id, detail, ownership, unread, ..Observed::default() })
 }
 
 /// Looks at what there is of an app that is to go with its resources.
@@ -140,12 +131,12 @@ pub async fn observe_remains(
     let role_age = snapshot.age_of_app(identity, fresh.of(ConditionType::ExecutionRoleReady));
     let roles = unread.take(Source::Roles, snapshot.roles(role_age).await)?;
     let role = roles.as_ref().and_then(|roles| roles.get(&identity.role_name()).cloned());
-    let claim = claim(snapshot, identity, Proof::Read, fresh, settings).await?;
+    let ownership = vpc_ownership(snapshot, identity, Proof::Read, fresh, settings).await?;
     let detail = unread.take(Source::Functions, snapshot.function(&identity.function_name()).await)?.flatten();
     // Its log group and its interfaces are nobody's question before it is gone.
     if unread.lacks(Source::Functions) || detail.as_ref().is_some_and(|detail| identity.installation.owns(&detail.tags))
     {
-        return Ok(Observed { role, detail, ownership: claim, unread, ..Observed::default() });
+        return Ok(Observed { role, detail, ownership, unread, ..Observed::default() });
     }
     let log_groups = snapshot.log_groups(snapshot.age_of_app(identity, fresh.of(ConditionType::FunctionReady)));
     let log_groups = unread.take(Source::LogGroups, log_groups.await)?;
@@ -172,7 +163,7 @@ pub async fn observe_remains(
         remaining = functions.map_or(remaining, |functions| OtherFunctions::of(others, &functions));
     }
     let interfaces = released(remaining);
-    Ok(Observed { role, log_group, detail, interfaces, ownership: claim, unread, ..Observed::default() })
+    Ok(Observed { role, log_group, detail, interfaces, ownership, unread, ..Observed::default() })
 }
 
 /// The interfaces among which those are for whose release Lambda may need the app's role, once its function is gone: those of functions
@@ -210,7 +201,7 @@ pub(super) enum Proof {
 ///
 /// # Errors
 /// As `DescribeSecurityGroups`, where there is no such proof: nothing is written then.
-pub(super) async fn claim(
+pub(super) async fn vpc_ownership(
     snapshot: &Snapshot,
     identity: &AppIdentity,
     proof: Proof,
@@ -226,14 +217,14 @@ pub(super) async fn claim(
         Ok(VpcOwnership::of(&groups, &key, settings))
     };
     match seen(fresh.of(ConditionType::Accepted)).await? {
-        claim @ (VpcOwnership::Ours | VpcOwnership::AnotherCluster(_)) => Ok(claim),
+        ownership @ (VpcOwnership::Ours | VpcOwnership::AnotherCluster(_)) => Ok(ownership),
         // Another replica may have created the groups, or marked them.
-        VpcOwnership::Unmarked => seen(MaxAge::Under(CLAIM_MAX_AGE)).await,
+        VpcOwnership::Unmarked => seen(MaxAge::Under(OWNERSHIP_MAX_AGE)).await,
     }
 }
 
 /// How old the groups may be by which an app waits for its network to be this cluster's.
-const CLAIM_MAX_AGE: Duration = Duration::from_secs(10);
+const OWNERSHIP_MAX_AGE: Duration = Duration::from_secs(10);
 
 /// Why the app's own subnets cannot be used, if they cannot.
 pub(super) async fn subnets_refused(app: &App, snapshot: &Snapshot) -> Result<Option<Leg>, AwsError> {

@@ -26,7 +26,7 @@ pub(super) struct Report<'a> {
     pub(super) probes: &'a Probes,
     pub(super) legs: Vec<Leg>,
     pub(super) facts: StatusFacts,
-    pub(super) done: Vec<Write>,
+    pub(super) new_changes: Vec<Write>,
     /// The resources before the first write.
     pub(super) found: BeforeRepair,
     /// All was there before, and the same was wanted.
@@ -55,7 +55,7 @@ impl<'a> Report<'a> {
                 execution_role: before.execution_role,
                 function: before.function,
             },
-            done: Vec::new(),
+            new_changes: Vec::new(),
             found: BeforeRepair::default(),
             was_settled: false,
         }
@@ -134,9 +134,9 @@ impl<'a> Report<'a> {
         {
             self.ctx.written_apps.remember(written);
         }
-        let repairs = if self.was_settled { repairs(&self.done, &self.found) } else { Vec::new() };
+        let repairs = if self.was_settled { repairs(&self.new_changes, &self.found) } else { Vec::new() };
         observe_ready(self.ctx, ObjectKind::App, &self.object.metadata, (old, &after.conditions));
-        publish_events(self.ctx, self.object, (old, &after.conditions), &self.done, &repairs).await;
+        publish_events(self.ctx, self.object, (old, &after.conditions), &self.new_changes, &repairs).await;
         Ok(())
     }
 }

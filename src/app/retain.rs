@@ -60,7 +60,8 @@ pub fn retain(retention: &RetainedApp, observed: &Observed) -> Plan {
         if models.is_none() {
             leg.message
                 .text
-                .push_str(" Which models its function may call cannot be read from spec.models, or is not allowed.");
+                .push_str(" The models in spec.models cannot be read or are not allowed, so the role allows only models that it allowed \
+                 before and that are still allowed: correct spec.models, or have them allowed.");
         }
         plan.legs.push(leg);
         return plan;

@@ -140,7 +140,7 @@ impl Failure {
 
     /// Reads AWS's error code and message. `status` is the HTTP status of the answer.
     ///
-    /// Sources: the error code pages of the EC2, IAM, Lambda and CloudWatch Logs API references; DESIGN.md section 6.
+    /// Sources: the error code pages of the EC2, IAM, Lambda and CloudWatch Logs API references.
     pub fn classify(status: u16, code: &str, message: &str) -> Self {
         if let Some(failure) = by_message(code, message) {
             return failure;

@@ -121,7 +121,7 @@ impl<O> Converged<O> {
         }
     }
 
-    /// The writes that are news: they changed something, and no earlier pass made them without effect.
+    /// The writes that are new: they changed something, and no earlier pass made them without effect.
     pub fn new_changes(&self) -> Vec<Write> {
         self.changed.iter().filter(|write| !self.repeated.contains(write)).cloned().collect()
     }

@@ -39,6 +39,7 @@ pub const TAG_APP_NAMESPACE: &str = "privategenai.dev/app-namespace";
 pub const TAG_APP_NAME: &str = "privategenai.dev/app-name";
 
 /// The tag on the role of an app that is gone. Its value names the interfaces for whose release Lambda may still need the role.
+/// The key keeps the word of earlier versions, because roles in AWS carry it.
 pub const TAG_HANDED_OVER: &str = "privategenai.dev/retired";
 
 /// The tag on the role of an app that was deleted with `deletionPolicy: Retain`: the role and its function stay on purpose.

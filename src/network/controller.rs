@@ -23,7 +23,7 @@ use super::{
 use crate::{
     api::{
         DeletionPolicy, ObjectKind, ObjectName, PrivateGenAINetwork, PrivateGenAINetworkStatus,
-        condition::{ConditionType, Leg, LegState as LegStanding, Reason, is_true, wait_state},
+        condition::{ConditionType, Leg, LegState, Reason, is_true, wait_state},
         network::NetworkKey,
     },
     aws::{AwsError, BeforeRepair, Failure, SecurityGroupId, Snapshot, Write},
@@ -35,7 +35,7 @@ use crate::{
     },
     identity::NetworkIdentity,
     index::is_implicit,
-    plan::{MissedObservations, Plan, Source, unobserved as unseen_legs},
+    plan::{MissedObservations, Plan, Source, unobserved},
 };
 
 /// Reconciles one network.
@@ -231,7 +231,7 @@ async fn reconcile_accepted(
         group_in_use: None,
     };
     let mut pass = converge(&mut subject, &snapshot, ctx).await;
-    let news = pass.new_changes();
+    let new_changes = pass.new_changes();
     let (first, observed) = match pass.observation.clone() {
         Observation::Observed { first, last } => (first, last),
         Observation::Unobserved(error) => return report_unobserved(api, network, ctx, &error).await,
@@ -286,19 +286,19 @@ async fn reconcile_accepted(
         // follows its VPC into a zone, where nobody changed the endpoint's own subnets.
         let is_as_it_was = ctx.settled.is_same(&uid, Part::EndpointSubnets, &found);
         let is_repair = |write: &&Write| write.operation().service == "ec2" && !(is_as_it_was && moves(write));
-        repairs(&news.iter().filter(is_repair).cloned().collect::<Vec<_>>(), &BeforeRepair::default())
+        repairs(&new_changes.iter().filter(is_repair).cloned().collect::<Vec<_>>(), &BeforeRepair::default())
     } else {
         Vec::new()
     };
     if let Some(desired) = desired.filter(|_| {
-        errors.is_empty() && plan.steps.is_empty() && plan.legs.iter().all(|leg| leg.state == LegStanding::Met)
+        errors.is_empty() && plan.steps.is_empty() && plan.legs.iter().all(|leg| leg.state == LegState::Met)
     }) {
         ctx.settled.record(&uid, Part::Everything, &desired);
         ctx.settled.record(&uid, Part::EndpointSubnets, &observed.endpoint_subnets());
     }
     write_status(api, network, &status, ctx).await?;
     observe_ready(ctx, ObjectKind::Network, &network.metadata, (conditions(network), &status.conditions));
-    publish_events(ctx, network, (conditions(network), &status.conditions), &news, &repairs).await;
+    publish_events(ctx, network, (conditions(network), &status.conditions), &new_changes, &repairs).await;
     Ok(pace.with(wait_state(&legs, conditions(network), network.metadata.generation, ctx.time())))
 }
 
@@ -342,7 +342,7 @@ async fn report_unobserved(
     let kinds = [ConditionType::VpcReady, ConditionType::SecurityGroupsReady, ConditionType::EndpointsReady];
     let mut legs =
         vec![Leg::met(ConditionType::Accepted, format!("This network stands for VPC {}.", network.spec.vpc_id))];
-    legs.extend(unseen_legs(&kinds, &network.spec.vpc_id, error));
+    legs.extend(unobserved(&kinds, &network.spec.vpc_id, error));
     let status = status(network.status.as_ref(), network.metadata.generation, None, None, &legs, ctx.time());
     write_status(api, network, &status, ctx).await?;
     publish_events(ctx, network, (conditions(network), &status.conditions), &[], &[]).await;

@@ -136,12 +136,18 @@ impl PassSubject for NetworkPass {
                 plan.legs.push(Leg::progressing(
                     ConditionType::EndpointsReady,
                     Reason::EndpointPending,
-                    "AWS does not yet list the endpoints or security groups created a moment ago; the operator reads them again.",
+                    format!(
+                        "AWS does not list yet the endpoint created in VPC {} a moment ago; the operator looks again.",
+                        key.vpc
+                    ),
                 ));
                 plan.legs.push(Leg::progressing(
                     ConditionType::SecurityGroupsReady,
                     Reason::Applying,
-                    "AWS does not yet list the endpoints or security groups created a moment ago; the operator reads them again.",
+                    format!(
+                        "AWS does not list yet the security groups created in VPC {} a moment ago; the operator looks again.",
+                        key.vpc
+                    ),
                 ));
             }
             return plan;
@@ -334,13 +340,17 @@ pub fn outcome(
         )
     };
     if deleting && is_used {
-        let message =
-            format!("The network is kept until its apps are gone: delete {} first.", listed(user_names(key, index)));
+        let message = format!(
+            "PrivateGenAINetwork {} is kept until its apps are gone: delete {} first.",
+            network.name_any(),
+            listed(user_names(key, index))
+        );
         legs[0] = Leg::progressing(ConditionType::Accepted, Reason::InUse, message);
     } else if !is_used && !lost.is_empty() {
         let message = format!(
-            "The network is kept for {}, which have a role in AWS and no object here that can be read and is accepted: \
-             apply them again, have them allowed, or delete their functions and roles.{}",
+            "PrivateGenAINetwork {} is kept for apps {}: each has a role in AWS, and no object here that can be read and is allowed. \
+             Apply them again, have them allowed, or delete their functions and roles.{}",
+            network.name_any(),
             names(&lost),
             revoked(&lost)
         );

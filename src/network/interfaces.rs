@@ -98,11 +98,19 @@ pub fn group_in_use(
     interfaces: &Interfaces,
     referring: &BTreeSet<SecurityGroupId>,
 ) -> Option<Leg> {
+    let go_by_themselves = interfaces.values().all(|interface| match interface.holder {
+        InterfaceHolder::Lambda | InterfaceHolder::Endpoint => true,
+        InterfaceHolder::Instance(_) | InterfaceHolder::Other(_) => false,
+    });
     let mut sentences = Vec::new();
     if !interfaces.is_empty() {
         let held = interfaces.values().map(|interface| format!("{} of {}", interface.id, interface.holder));
-        let held = listed(held);
-        sentences.push(format!("The group is attached to {held}: detach the group there, or delete the interface."));
+        let remedy = if go_by_themselves {
+            "AWS removes these interfaces by itself once their functions and endpoints are deleted."
+        } else {
+            "detach the group there, or delete the interface."
+        };
+        sentences.push(format!("The group is attached to {}: {remedy}", listed(held)));
     }
     if !referring.is_empty() {
         sentences.push(format!("Rules of {} refer to the group: remove those rules.", listed(referring)));
@@ -111,12 +119,8 @@ pub fn group_in_use(
         return None;
     }
     let message = format!("Security group {group} cannot be deleted. {}", sentences.join(" "));
-    let goes_by_itself = |interface: &NetworkInterface| match interface.holder {
-        InterfaceHolder::Lambda | InterfaceHolder::Endpoint => true,
-        InterfaceHolder::Instance(_) | InterfaceHolder::Other(_) => false,
-    };
     let kind = ConditionType::SecurityGroupsReady;
-    Some(if referring.is_empty() && interfaces.values().all(goes_by_itself) {
+    Some(if referring.is_empty() && go_by_themselves {
         Leg::progressing(kind, Reason::ResourceInUse, message)
     } else {
         Leg::blocked(kind, Reason::ResourceInUse, message)
@@ -257,6 +261,9 @@ mod tests {
         );
         assert!(message.text.contains("Rules of sg-000000aa refer to the group: remove those rules"), "{message}");
         assert_eq!(held(&BTreeMap::new(), &other).0, LegState::Blocked);
-        assert_eq!(held(&ended, &BTreeSet::new()).0, LegState::Progressing, "they go with their endpoint");
+        let (standing, message) = held(&ended, &BTreeSet::new());
+        assert_eq!(standing, LegState::Progressing, "they go with their endpoint");
+        assert!(message.text.contains("AWS removes these interfaces by itself"), "{message}");
+        assert!(!message.text.contains("detach the group"), "{message}");
     }
 }

@@ -72,17 +72,18 @@ pub async fn observe(
     };
     let known = Observed::new(identity, &topology, &endpoints, &known).security_groups;
     let observed = Observed::new(identity, &topology, &endpoints, &groups).known_by(known);
-    let (retired, live): (Vec<Role>, Vec<Role>) = roles
+    let (handed_over, live): (Vec<Role>, Vec<Role>) = roles
         .values()
         .filter(|role| is_role_of(identity, role))
         .cloned()
         .partition(|role| HandOver::from_tags(&role.tags).is_some());
     // Only what is to go must know what is still in its way.
-    let interfaces = if !retired.is_empty() || (ends && !observed.security_groups.is_empty()) {
+    let interfaces = if !handed_over.is_empty() || (ends && !observed.security_groups.is_empty()) {
         let group = observed.group(FUNCTIONS_GROUP).map(|group| &group.id);
         // The role and the function of an app have one name.
-        let is_ours =
-            |function: &FunctionName| live.iter().chain(&retired).any(|role| role.name.as_str() == function.as_str());
+        let is_ours = |function: &FunctionName| {
+            live.iter().chain(&handed_over).any(|role| role.name.as_str() == function.as_str())
+        };
         let interfaces = unread.take(Source::Interfaces, snapshot.vpc_interfaces(&identity.vpc).await)?;
         // Without the groups nobody knows which of them carry the functions' one.
         if let (Some(_), Some(error)) = (&interfaces, unread.of(Source::SecurityGroups).cloned()) {
@@ -101,7 +102,7 @@ pub async fn observe(
         let attachments = unread.take(Source::Functions, attachments.await)?;
         attachments.map(|attachments| left_behind(&interfaces, &long_available, &attachments)).unwrap_or_default()
     };
-    let remaining = if !live.is_empty() && depend_on_other_functions(&retired, &interfaces) {
+    let remaining = if !live.is_empty() && depend_on_other_functions(&handed_over, &interfaces) {
         // By this a role is deleted: what is gone by now is not to count.
         let functions = unread.take(Source::Functions, snapshot.functions(MaxAge::Under(FRESH)).await)?;
         functions.map_or(OtherFunctions::Absent, |functions| OtherFunctions::of(&live, &functions))
@@ -112,7 +113,7 @@ pub async fn observe(
         left_interfaces: left,
         other_functions: remaining,
         unread,
-        ..observed.with_roles(live, retired, interfaces)
+        ..observed.with_roles(live, handed_over, interfaces)
     })
 }
 

@@ -211,8 +211,8 @@ mod tests {
             ([another, another], "another"),
         ];
         for (marks, expected) in table {
-            let claim = VpcOwnership::of(&marked(marks), &key(), &settings());
-            let found = match claim {
+            let ownership = VpcOwnership::of(&marked(marks), &key(), &settings());
+            let found = match ownership {
                 VpcOwnership::Ours => "ours",
                 VpcOwnership::Unmarked => "open",
                 VpcOwnership::AnotherCluster(_) => "another",

@@ -92,7 +92,7 @@ fn place(desired: &Desired, observed: &Observed, service: Service) -> Result<Pla
             Reason::VpcNotOwned,
             format!(
                 "VPC {id} belongs to account {}, and the operator works in account {account}: AWS lets only the owner of a VPC \
-                 create endpoints there. Use a VPC that account {account} owns, or run an operator in account {}.",
+                 create endpoints there. Create the app in a VPC that account {account} owns, or run an operator in account {}.",
                 vpc.owner, vpc.owner
             ),
         ));
@@ -101,8 +101,8 @@ fn place(desired: &Desired, observed: &Observed, service: Service) -> Result<Pla
         return Err(PlacementRefusal::new(
             Reason::DedicatedTenancy,
             format!(
-                "VPC {id} has {tenancy} instance tenancy, and Lambda does not attach functions to such a VPC: use a VPC of \
-                 default tenancy, or peer one with this VPC."
+                "VPC {id} has {tenancy} instance tenancy, and Lambda does not attach functions to such a VPC: create the app in \
+                 a VPC of default tenancy, which can be peered with this VPC."
             ),
         ));
     }
@@ -146,15 +146,16 @@ pub fn check_subnets(
             topology.subnets.iter().find(|subnet| &subnet.id == id && &subnet.vpc == vpc).ok_or_else(|| {
                 PlacementRefusal::new(
                     Reason::SubnetNotInVpc,
-                    format!("Subnet {id} is not in VPC {vpc}: name subnets of that VPC in network.subnetIds, or none."),
+                    format!("Subnet {id} is not in VPC {vpc}: create another app whose spec.network.subnetIds names subnets of that \
+                         VPC, or none."),
                 )
             })?;
         if is_public(subnet, &topology.route_tables) {
             return Err(PlacementRefusal::new(
                 Reason::SubnetNotPrivate,
                 format!(
-                    "Subnet {id} has a route to an internet gateway: remove the route, or name private subnets in \
-                     network.subnetIds, or none."
+                    "Subnet {id} has a route to an internet gateway: remove the route, or create another app whose \
+                     spec.network.subnetIds names private subnets, or none."
                 ),
             ));
         }
@@ -162,7 +163,8 @@ pub fn check_subnets(
             return Err(PlacementRefusal::new(
                 Reason::SubnetZoneNotOffered,
                 format!(
-                    "Subnet {id} is in {}, where {} has no endpoints: name subnets in {} in network.subnetIds, or none.",
+                    "Subnet {id} is in {}, where {} has no endpoints: create another app whose spec.network.subnetIds names subnets \
+                     in {}, or none.",
                     subnet.zone,
                     service.as_str(),
                     list(zones)
@@ -175,7 +177,8 @@ pub fn check_subnets(
         return Err(PlacementRefusal::new(
             Reason::TooFewZones,
             format!(
-                "The subnets in network.subnetIds are all in {}: name private subnets in at least two availability zones.",
+                "The subnets in spec.network.subnetIds are all in {}: create another app whose spec.network.subnetIds names private \
+                 subnets in at least two availability zones, or none.",
                 list(found)
             ),
         ));
@@ -193,7 +196,7 @@ fn offered_zones<'a>(
         PlacementRefusal::new(
             Reason::ServiceNotOffered,
             format!(
-                "Region {region} offers no interface endpoints for {}: use a VPC in a region that does.",
+                "Region {region} offers no interface endpoints for {}: create the app in a VPC of a region that does.",
                 service.as_str()
             ),
         )

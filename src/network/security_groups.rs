@@ -56,7 +56,8 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, creation: Creation, p
                 LEG,
                 Reason::WaitingForNetwork,
                 format!(
-                    "The missing security groups are created once it is known that VPC {vpc} can carry the private path."
+                    "The missing security groups are created once it is known that VPC {vpc} can carry the private path; the \
+                     condition VpcReady says what is missing."
                 ),
             ),
         });

@@ -58,14 +58,18 @@ fn reason_and_remedy(error: &AwsError) -> (Reason, String) {
             "An earlier call created the endpoint: the endpoint is looked for by its tags for a minute, and created anew if AWS \
              does not show it by then.",
         ),
-        Failure::InUse => (Reason::ResourceInUse, "The call is tried again until nothing uses the resource any more."),
+        Failure::InUse => {
+            (Reason::ResourceInUse, "Something still uses the resource: the call is tried again until nothing does.")
+        }
         Failure::NotYet => (Reason::Applying, "AWS is still at work on the resource: the call is tried again."),
         Failure::RoleNotUsable => {
             (Reason::RolePropagating, "A new role takes AWS some seconds: the call is tried again.")
         }
-        Failure::PrivateDnsConflict => {
-            (Reason::AwsRefused, "Another endpoint or hosted zone holds the service's name in this VPC.")
-        }
+        Failure::PrivateDnsConflict => (
+            Reason::AwsRefused,
+            "Another endpoint or hosted zone holds the service's name in this VPC: delete that one, or delete the operator's \
+             endpoint, which the operator then creates again without private DNS. The call is tried again.",
+        ),
         Failure::BoundaryMissing => (
             Reason::AwsRefused,
             "Create the managed policy that AWS's message names, or let --permissions-boundary-arn (permissionsBoundaryArn of \
@@ -92,8 +96,8 @@ fn reason_and_remedy(error: &AwsError) -> (Reason, String) {
             ),
             Some(Quota::Other) | None => (
                 Reason::QuotaReached,
-                "Raise the quota in Service Quotas, or remove resources that nobody needs (AWS takes fifty tags); the call is \
-                 tried again.",
+                "Raise the quota in Service Quotas, or remove resources that nobody needs. If it is the number of tags: AWS takes fifty \
+                 on a resource; name fewer in --tags. The call is tried again.",
             ),
         },
         Failure::Invalid => {
@@ -135,10 +139,10 @@ pub(super) mod tests {
             (F::AlreadyExists, Progressing, R::Applying, "looked for again for a minute"),
             (F::NameTaken, Blocked, R::NameTaken, "delete it, or tag it privategenai.dev/installation="),
             (F::TokenMismatch, Progressing, R::EndpointPending, "looked for by its tags"),
-            (F::InUse, Progressing, R::ResourceInUse, "until nothing uses the resource"),
+            (F::InUse, Progressing, R::ResourceInUse, "Something still uses the resource"),
             (F::NotYet, Progressing, R::Applying, "still at work on the resource"),
             (F::RoleNotUsable, Progressing, R::RolePropagating, "A new role takes AWS some seconds"),
-            (F::PrivateDnsConflict, Blocked, R::AwsRefused, "holds the service's name"),
+            (F::PrivateDnsConflict, Blocked, R::AwsRefused, "creates again without private DNS"),
             (F::BoundaryMissing, Blocked, R::AwsRefused, "Create the managed policy"),
             (F::AccessDenied, Blocked, R::AccessDenied, "Allow the operator's role ec2:CreateVpcEndpoint"),
             (F::KeyUnusable, Blocked, R::EnvironmentUnreadable, "enable the KMS key"),

@@ -147,7 +147,7 @@ async fn a_condition_explains_what_the_api_server_cannot_know() {
     let table = [
         ("not-allowed", "VpcNotAllowed", "implicitNetworks.vpcIds".to_owned()),
         ("not-found", "VpcNotFound", "delete the object, and create it anew with the right ones".to_owned()),
-        ("dedicated", "DedicatedTenancy", "use a VPC of default tenancy".to_owned()),
+        ("dedicated", "DedicatedTenancy", "a VPC of default tenancy".to_owned()),
         ("shared", "VpcNotOwned", format!("VPC {shared} belongs to account 999999999999")),
         ("one-zone", "TooFewZones", "add private subnets".to_owned()),
         ("foreign-subnet", "SubnetNotInVpc", foreign[1].clone()),

@@ -238,7 +238,7 @@ async fn a_vpc_that_cannot_carry_the_path_is_refused_with_what_to_do() {
         assert!(refused(&dedicated, "DedicatedTenancy").await.contains("default tenancy"));
         let shared = VpcShape { owner: "999999999999".parse().ok(), ..VpcShape::default() };
         let message = refused(&shared, "VpcNotOwned").await;
-        for part in ["account 999999999999", "account 123456789012", "Use a VPC that"] {
+        for part in ["account 999999999999", "account 123456789012", "Create the app in a VPC that"] {
             assert!(message.contains(part), "{part}: {message}");
         }
         let one_zone = VpcShape { zones: "a", ..VpcShape::default() };

@@ -96,7 +96,7 @@ async fn the_last_room_goes_to_who_came_first_and_what_is_given_back_to_who_wait
         apply(&scene, "late", &vpc, &long("late", 23));
         let message = scene.until_refused("late", "PolicyTooLong").await;
         let says = |what: &str| message.contains(what);
-        assert!(says("20480") && says("use another VPC") && says("late.0"), "{message}");
+        assert!(says("20480") && says("create the app in another VPC") && says("late.0"), "{message}");
         for name in ["bot", "a", "b", "c", "d"] {
             scene.until_ready(name).await;
         }

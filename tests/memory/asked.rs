@@ -15,7 +15,7 @@ use super::{
     judge::{installation, region},
 };
 
-/// What an app gets that does not say how much memory (the README's tables).
+/// What an app gets that does not say how much memory (docs/reference/fields.md).
 const MEMORY_MIB: u64 = 512;
 
 /// How many days its log is kept at least, where it does not say so.

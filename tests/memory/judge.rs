@@ -1,5 +1,5 @@
 //! What no write of the operator may do, whoever looks on: the simulation at each write as it happens, the model check at
-//! each transition (DESIGN.md section 5, invariants 3 to 5).
+//! each transition: nothing of anybody else changes, nothing opens, and there is never more than one endpoint.
 
 use std::collections::BTreeSet;
 

@@ -1,6 +1,6 @@
 //! The model checker visits every state that small worlds can reach under the operator's own decisions. Each call is done,
 //! refused, or done with its answer lost; operators crash, tables are stale, AWS is slow, and users change things
-//! meanwhile, in every order. The invariants of DESIGN.md section 5 hold in every state, and from every state the world
+//! meanwhile, in every order. The invariants (docs/reliability.md) hold in every state, and from every state the world
 //! comes to the desired rest when faults stop.
 //!
 //! ```text

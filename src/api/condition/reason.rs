@@ -134,7 +134,7 @@ reasons! {
     /// deleted: the network is kept exact; function, role and log group of an app stay as they are, and are not repaired until the
     /// region is allowed again. Nothing more is built.
     RegionNotAllowed: &[Accepted], Actor::OperatorAdministrator,
-        "Use a VPC in a region that is allowed, or have this region added to `regions`.", NO_WAIT;
+        "Create the app in a VPC of a region that is allowed, or have this region added to `regions`.", NO_WAIT;
 
     /// The operator's configuration does not let apps use this VPC. What the app has from before stays as it is, and the app gets
     /// no more.
@@ -163,31 +163,32 @@ reasons! {
     /// The VPC belongs to another account, which shares its subnets with the operator's account (AWS RAM). AWS lets only the owner of
     /// a VPC create endpoints there.
     VpcNotOwned: &[VpcReady], Actor::NetworkOwner,
-        "Use a VPC of the operator's account, or run an operator in the account that owns it. The message names both accounts.", NO_WAIT;
+        "Create the app in a VPC of the operator's account, or run an operator in the account that owns it. The message names both accounts.", NO_WAIT;
 
     /// Lambda attaches functions to VPCs of default tenancy only.
-    DedicatedTenancy: &[VpcReady], Actor::NetworkOwner, "Use another VPC.", NO_WAIT;
+    DedicatedTenancy: &[VpcReady], Actor::NetworkOwner, "Create the app in a VPC of default tenancy.", NO_WAIT;
 
     /// The region has no interface endpoints for Bedrock's runtime.
-    ServiceNotOffered: &[VpcReady, NetworkReady], Actor::NetworkOwner, "Use a VPC in a region that has them.", NO_WAIT;
+    ServiceNotOffered: &[VpcReady, NetworkReady], Actor::NetworkOwner, "Create the app in a VPC of a region that has them.", NO_WAIT;
 
     /// Fewer than two zones have a private subnet where the service is offered.
     TooFewZones: &[VpcReady, NetworkReady], Actor::VpcAdministrator,
-        "Add private subnets (without a route to an internet gateway), or name subnets in two zones.", NO_WAIT;
+        "Add private subnets (without a route to an internet gateway). If the message is about `subnetIds`: create another app that names \
+         subnets in two zones, or none.", NO_WAIT;
 
     /// Fewer than two zones have a private subnet with room for two interfaces.
     NoFreeAddresses: &[VpcReady], Actor::VpcAdministrator, "Free addresses, or add subnets.", NO_WAIT;
 
     /// A subnet in `subnetIds` is not in the VPC.
-    SubnetNotInVpc: &[NetworkReady], Actor::AppOwner, "Name subnets of the VPC, or none.", NO_WAIT;
+    SubnetNotInVpc: &[NetworkReady], Actor::AppOwner, "Create another app that names subnets of the VPC, or none.", NO_WAIT;
 
     /// A subnet in `subnetIds` has a route to an internet gateway. An app that has its function there already keeps it, and its
     /// condition says so at the next resync.
     SubnetNotPrivate: &[NetworkReady], Actor::VpcAdministrator,
-        "Remove the route; or create another app with private subnets, or with none.", NO_WAIT;
+        "Remove the route, or create another app that names private subnets, or none.", NO_WAIT;
 
     /// A subnet in `subnetIds` is in a zone without the service.
-    SubnetZoneNotOffered: &[NetworkReady], Actor::AppOwner, "Name subnets in the zones that the message lists, or none.", NO_WAIT;
+    SubnetZoneNotOffered: &[NetworkReady], Actor::AppOwner, "Create another app that names subnets in the zones that the message lists, or none.", NO_WAIT;
 
     /// The VPC resolves no names.
     DnsDisabled: &[VpcReady], Actor::VpcAdministrator, "Set its attribute `enableDnsSupport`.", NO_WAIT;
@@ -196,7 +197,7 @@ reasons! {
     /// than the 5,120 that one app gets. What the endpoint lets through already stays, and other apps are served. The app gets its
     /// models as soon as there is room, before the apps that came later.
     PolicyTooLong: &[EndpointReady], Actor::AppOwner,
-        "Name fewer models, here or in other apps of the VPC, or use another VPC. `implicitNetworks.allow.models` keeps invented models out.",
+        "Name fewer models, here or in other apps of the VPC, or create the app in another VPC. `implicitNetworks.allow.models` keeps invented models out.",
         NO_WAIT;
 
     /// The function's environment would be longer than the 4,096 bytes that Lambda allows. The operator's own variables, with the

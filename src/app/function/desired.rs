@@ -187,8 +187,7 @@ mod tests {
 
     #[test]
     fn a_function_is_moved_by_a_ready_network_and_brought_back_by_its_record() {
-        let on =
-            |ground: NetworkOffer| Desired::new(&smallest(), identity(), &caller(), &Governance::default(), &ground);
+        let on = |offer: NetworkOffer| Desired::new(&smallest(), identity(), &caller(), &Governance::default(), &offer);
         let (ready, recorded) =
             (on(NetworkOffer::Ready(path())).function, on(NetworkOffer::Unavailable(Some(path()))).function);
         let unknown = on(NetworkOffer::Unavailable(None)).function;

@@ -155,7 +155,10 @@ fn existing(desired: &Desired, observed: &Observed, listing: &FunctionListing, p
         Some(failure) => Leg::blocked(
             LEG,
             Reason::FunctionFailed,
-            format!("The last update of function {name} failed ({failure}): see the Lambda console."),
+            format!(
+                "The last update of function {name} failed ({failure}): correct what Lambda's reason names, then delete the function, \
+                 and the operator creates it again."
+            ),
         ),
         None if !is_attached => Leg::progressing(
             LEG,
@@ -186,7 +189,10 @@ fn missing(desired: &Desired, observed: &Observed, creation: Creation, plan: &mu
     if creation == Creation::Stopped || unread.lacks(Source::Roles) {
         // Only the unread sources make the app come back: no sooner than they are read again.
         plan.unread(LEG, unread.of(Source::Roles));
-        let message = format!("Function {name} is created once its role and its log group can be read.");
+        let message = format!(
+            "Function {name} is created once its role and its log group can be read; the \
+             condition ExecutionRoleReady, or this one, has the error."
+        );
         return Leg::unknown(LEG, Reason::ObservationFailed, message);
     }
     if let Some(leg) = too_long(desired, function) {

@@ -84,22 +84,22 @@ impl Probe<'_> {
     pub(super) async fn leg(
         &self,
         subject: Option<ProbeSubject>,
-        stage: ProbeReadiness,
+        readiness: ProbeReadiness,
         look: Option<DetailRead>,
     ) -> (Leg, Option<Duration>) {
-        if stage == ProbeReadiness::Building {
+        if readiness == ProbeReadiness::Building {
             self.probes.forget(self.uid);
         }
-        if stage == ProbeReadiness::Suspended {
+        if readiness == ProbeReadiness::Suspended {
             let last = subject.and_then(|subject| self.last(&subject, false));
             return (last.map_or_else(suspended, |(last, _)| last.leg), None);
         }
-        let Some(subject) = subject.filter(|_| stage != ProbeReadiness::Building) else {
+        let Some(subject) = subject.filter(|_| readiness != ProbeReadiness::Building) else {
             return (pending("The path is probed once the network is ready and the function active."), None);
         };
-        let asleep = stage == ProbeReadiness::Asleep;
+        let asleep = readiness == ProbeReadiness::Asleep;
         let last = self.last(&subject, asleep);
-        if matches!(stage, ProbeReadiness::Amiss | ProbeReadiness::Unseen) {
+        if matches!(readiness, ProbeReadiness::Amiss | ProbeReadiness::Unseen) {
             return (
                 last.map_or_else(
                     || pending("The path is probed once the other conditions of the app are met."),
@@ -118,11 +118,11 @@ impl Probe<'_> {
                 let next = last.due_in(age, self.interval);
                 (last.leg, next)
             }
-            None => (pending("The path is probed once an operator leads again."), None),
+            None => (pending("The path is probed once a replica holds the Lease again."), None),
         }
     }
 
-    /// The last verdict about just this; what is on record counts as one.
+    /// The last outcome about just this; what is on record counts as one.
     fn last(&self, subject: &ProbeSubject, asleep: bool) -> Option<(LastProbe, Duration)> {
         let probes = &self.probes;
         let same = |(last, _): &(LastProbe, Duration)| last.subject == *subject && last.asleep == asleep;
@@ -137,8 +137,8 @@ impl Probe<'_> {
     }
 
     /// Whether AWS shows these addresses, none of which is known as the endpoint's, as the endpoint's by now.
-    async fn are_the_endpoint_s(&self, subject: &ProbeSubject, strangers: &BTreeSet<IpAddr>) -> bool {
-        if strangers.is_empty() {
+    async fn belong_to_endpoint(&self, subject: &ProbeSubject, unknown: &BTreeSet<IpAddr>) -> bool {
+        if unknown.is_empty() {
             return false;
         }
         let Ok(seen) = self.snapshot.endpoints(MaxAge::Under(FRESH)).await else { return false };
@@ -149,39 +149,39 @@ impl Probe<'_> {
             .flat_map(|interface| interface.private_ip.iter().chain(&interface.ipv6))
             .filter_map(|address| address.parse().ok())
             .collect();
-        strangers.is_subset(&addresses)
+        unknown.is_subset(&addresses)
     }
 
     async fn invoke(&self, subject: ProbeSubject, asleep: bool, before: Option<LastProbe>) -> LastProbe {
         let failures = before.as_ref().map_or(0, |before| before.failures);
         let began = Instant::now();
         let result = self.snapshot.probe(self.function).await;
-        let mut verdict = subject.judge(&result, failures);
-        if verdict.result == ProbeResult::NotPrivate
-            && self.are_the_endpoint_s(&subject, &subject.unknown_addresses(&result)).await
+        let mut outcome = subject.judge(&result, failures);
+        if outcome.result == ProbeResult::NotPrivate
+            && self.belong_to_endpoint(&subject, &subject.unknown_addresses(&result)).await
         {
-            verdict = subject.endpoint_changes(failures);
+            outcome = subject.endpoint_changes(failures);
         }
-        self.ctx.metrics.probed(verdict.result, began.elapsed());
+        self.ctx.metrics.probed(outcome.result, began.elapsed());
         let request_id = match &result {
             Ok(invocation) => invocation.request_id.as_deref(),
             Err(error) => error.request_id.as_deref(),
         };
-        tracing::info!(function = %self.function, result = verdict.result.as_str(), request_id, "probed");
-        let proven = verdict.result == ProbeResult::Proven;
+        tracing::info!(function = %self.function, result = outcome.result.as_str(), request_id, "probed");
+        let proven = outcome.result == ProbeResult::Proven;
         if let Some(before) = before {
-            verdict.leg = before.leg_after(&result, verdict.leg);
+            outcome.leg = before.leg_after(&result, outcome.leg);
         }
-        if asleep && verdict.leg.state != LegState::Blocked {
-            verdict.leg = pending("The path is probed once the function is awake.");
+        if asleep && outcome.leg.state != LegState::Blocked {
+            outcome.leg = pending("The path is probed once the function is awake.");
             // One call wakes it. If that got lost, the next one is not needed soon.
-            verdict.retry = Some((crate::engine::Pace::Blocked, failures));
+            outcome.retry = Some((crate::engine::Pace::Blocked, failures));
         }
         let last = LastProbe {
             asleep,
             failures: if proven && !asleep { 0 } else { failures.saturating_add(1) },
-            leg: verdict.leg,
-            wait: verdict.retry.and_then(|(pace, attempt)| pace.delay(attempt, self.function.as_str())),
+            leg: outcome.leg,
+            wait: outcome.retry.and_then(|(pace, attempt)| pace.delay(attempt, self.function.as_str())),
             subject,
         };
         self.probes.remember(self.uid, last.clone());

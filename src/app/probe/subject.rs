@@ -282,11 +282,11 @@ impl ProbeSubject {
             ),
             UnreachableCause::Refused => (
                 format!("{host} takes no connections on port 443"),
-                format!("Check what answers at the addresses of endpoint {endpoint}."),
+                format!("Check which appliance or proxy answers at the addresses of endpoint {endpoint}."),
             ),
             UnreachableCause::Tls => (
                 format!("the connection to {host} cannot be trusted"),
-                "Check that nothing on the way replaces the certificate.".to_owned(),
+                "Check that nothing on the way replaces the certificate, such as a proxy or firewall that inspects TLS.".to_owned(),
             ),
             UnreachableCause::Lost => (
                 format!("the connection to {host} breaks off"),

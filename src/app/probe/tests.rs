@@ -132,14 +132,14 @@ fn each_way_of_failing_has_its_reason_and_names_log_group_request_and_remedy() {
         (Answer::Unreadable, ProbeResult::Unreadable, Reason::FunctionError, "no answer to a probe"),
         (unfinished, ProbeResult::Unreadable, Reason::FunctionError, "no answer to a probe"),
     ] {
-        let verdict = judged(answer.clone());
-        assert_eq!((verdict.result, verdict.leg.reason), (found, reason), "{answer:?}");
+        let outcome = judged(answer.clone());
+        assert_eq!((outcome.result, outcome.leg.reason), (found, reason), "{answer:?}");
         let log_group = identity().log_group_name();
-        let message = verdict.leg.message.to_string();
+        let message = outcome.leg.message.to_string();
         for part in [says, " Request id 4f7-9a.", log_group.as_str(), identity().function_name().as_str()] {
             assert!(message.contains(part), "{part} is missing in {message}");
         }
-        assert!(!verdict.leg.message.text.contains("192.0.2.1") && !verdict.leg.message.text.contains("other.example"));
+        assert!(!outcome.leg.message.text.contains("192.0.2.1") && !outcome.leg.message.text.contains("other.example"));
     }
 }
 
@@ -182,9 +182,9 @@ fn what_keeps_lambda_from_invoking_is_told_apart() {
         (Failure::Credentials, Blocked, Reason::CredentialsInvalid, "credentials"),
         (Failure::NotFound, Progressing, Reason::Applying, "looked for again"),
     ] {
-        let verdict = subject().judge(&Err(refused(failure)), 0);
-        assert_eq!((verdict.leg.state, verdict.leg.reason), (standing, reason), "{failure:?}");
-        let message = verdict.leg.message.to_string();
+        let outcome = subject().judge(&Err(refused(failure)), 0);
+        assert_eq!((outcome.leg.state, outcome.leg.reason), (standing, reason), "{failure:?}");
+        let message = outcome.leg.message.to_string();
         for part in [says, " Request id 4f7-9a.", identity().function_name().as_str()] {
             assert!(message.contains(part), "{part} is missing in {message}");
         }
@@ -195,9 +195,9 @@ fn what_keeps_lambda_from_invoking_is_told_apart() {
 fn an_hour_of(result: &Result<Invocation, AwsError>) -> Vec<(Duration, LegState)> {
     let (mut at, mut probes) = (Duration::ZERO, Vec::new());
     for failures in 0.. {
-        let verdict = subject().judge(result, failures);
-        probes.push((at, verdict.leg.state));
-        let (pace, attempt) = verdict.retry.expect("the probe failed");
+        let outcome = subject().judge(result, failures);
+        probes.push((at, outcome.leg.state));
+        let (pace, attempt) = outcome.retry.expect("the probe failed");
         at += pace.delay(attempt, "pgai-x").expect("a delay");
         if at > Duration::from_hours(1) {
             break;

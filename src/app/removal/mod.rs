@@ -78,7 +78,7 @@ pub(super) async fn remove(
                 let after = pass.pace();
                 pace = Pace::soonest([pace, after]);
                 if let Some(report) = &mut report {
-                    report.done.extend(pass.new_changes());
+                    report.new_changes.extend(pass.new_changes());
                     if let Some(function) = report.facts.function.as_mut().filter(|_| given.is_some()) {
                         function.execution_role_id = given;
                     }

@@ -143,7 +143,7 @@ fn a_role_put_back_without_a_readable_spec_allows_no_model_and_says_so() {
     let unread = RetainedApp { models: None, ..retention() };
     let plan = retain(&unread, &left(None, Some(detail())));
     let message = &leg(&plan, ConditionType::ExecutionRoleReady).message.text;
-    assert!(message.contains("cannot be read from spec.models"), "{message}");
+    assert!(message.contains("spec.models cannot be read or are not allowed"), "{message}");
     let document = unread.role(None).policy;
     let put =
         Write::Iam(IamWrite::PutRolePolicy { role: identity().role_name(), policy: POLICY_NAME.to_owned(), document });

@@ -96,7 +96,8 @@ fn existing(
             );
             if placement.is_none() {
                 let message = format!(
-                    "{failure}; it is deleted and created again once it is known that VPC {} can carry the private path.",
+                    "{failure}; it is deleted and created again once it is known that VPC {} can carry the private path; the \
+                     condition VpcReady says what is missing.",
                     desired.identity.vpc
                 );
                 return Leg::progressing(LEG, Reason::WaitingForNetwork, message);
@@ -160,8 +161,10 @@ fn missing(
     }
     let (name, vpc) = (service.as_str(), &desired.identity.vpc);
     let Some(placement) = placement else {
-        let message =
-            format!("The {name} endpoint is created once it is known that VPC {vpc} can carry the private path.");
+        let message = format!(
+            "The {name} endpoint is created once it is known that VPC {vpc} can carry the private path; the condition VpcReady says \
+             what is missing."
+        );
         return Leg::progressing(LEG, Reason::WaitingForNetwork, message);
     };
     let private_dns = placement.private_dns_is_safe && !history.private_dns_conflict.contains(&service);

@@ -35,16 +35,16 @@ fn a_vpc_that_cannot_carry_the_path_is_refused_with_the_resource_and_the_remedy(
         (
             Reason::VpcNotOwned,
             "VPC vpc-0abc1234 belongs to account 999999999999, and the operator works in account 123456789012",
-            "Use a VPC that account 123456789012 owns",
+            "Create the app in a VPC that account 123456789012 owns",
             |observed| change_vpc(observed, |vpc| vpc.owner = "999999999999".parse().expect("an account")),
         ),
-        (Reason::DedicatedTenancy, "VPC vpc-0abc1234 has dedicated", "use a VPC of default tenancy", |observed| {
+        (Reason::DedicatedTenancy, "VPC vpc-0abc1234 has dedicated", "a VPC of default tenancy", |observed| {
             change_vpc(observed, |vpc| vpc.tenancy = Tenancy::Other("dedicated".into()));
         }),
         (Reason::DnsDisabled, "VPC vpc-0abc1234", "set its attribute enableDnsSupport to true", |observed| {
             change_vpc(observed, |vpc| vpc.dns.support = false);
         }),
-        (Reason::ServiceNotOffered, "Region us-east-1", "use a VPC in a region that does", |observed| {
+        (Reason::ServiceNotOffered, "Region us-east-1", "create the app in a VPC of a region that does", |observed| {
             observed.topology.services.clear();
         }),
         (
@@ -104,13 +104,13 @@ fn subnets_that_an_app_cannot_have_are_refused_by_their_id_and_with_a_remedy() {
     assert_eq!(check(&[]), Ok(()), "an app that names none leaves the choice to the network");
     assert_eq!(check(&[0xa1, 0xb1]), Ok(()));
     assert_eq!(check(&[0xa1, 0xa2, 0xb1]), Ok(()), "a function may be in two subnets of one zone");
-    let remedy = "in network.subnetIds, or none";
+    let remedy = "create another app whose spec.network.subnetIds names";
     for (numbers, reason, what, remedy) in [
         (&[0xa1, 0xc1][..], Reason::SubnetNotInVpc, "Subnet subnet-000000c1 is not in VPC vpc-0abc1234", remedy),
         (&[0xa1, 0xee], Reason::SubnetNotInVpc, "Subnet subnet-000000ee is not in VPC vpc-0abc1234", remedy),
         (&[0xa1, 0xb2], Reason::SubnetNotPrivate, "Subnet subnet-000000b2 has a route to an internet gateway", remedy),
         (&[0xa1, 0xd1], Reason::SubnetZoneNotOffered, "Subnet subnet-000000d1 is in us-east-1d", remedy),
-        (&[0xa1, 0xa2], Reason::TooFewZones, "all in us-east-1a", "name private subnets in at least two"),
+        (&[0xa1, 0xa2], Reason::TooFewZones, "all in us-east-1a", remedy),
     ] {
         let refusal = check(numbers).expect_err(what);
         assert_eq!(refusal.reason, reason, "{}", refusal.message);

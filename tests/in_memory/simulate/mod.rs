@@ -1,5 +1,5 @@
 //! Random histories of apps, edits, drift, faults, restarts and clocks, each from one seed, and what holds through all of
-//! them (DESIGN.md section 5): everything converges and then rests, there is never more than one endpoint, nothing opens, nothing of
+//! them (docs/reliability.md): everything converges and then rests, there is never more than one endpoint, nothing opens, nothing of
 //! anybody else is touched, nothing sensitive is told, and when all is deleted nothing is left.
 //!
 //! ```text

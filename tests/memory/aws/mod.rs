@@ -1,6 +1,6 @@
 //! AWS in memory: one pure [`step`] over plain data, and a handle around it that implements the operator's trait.
 //!
-//! The in-memory AWS is as strict as AWS where DESIGN.md section 6 demands it, and answers with AWS's own error codes, so that
+//! The in-memory AWS is as strict as AWS where the operator relies on AWS's refusals, and answers with AWS's own error codes, so that
 //! tests exercise the operator's classification too. Work that AWS does in its own time happens after [`Delays`] on tokio's
 //! clock, which tests pause: no code here sleeps.
 //!

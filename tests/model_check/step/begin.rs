@@ -156,8 +156,8 @@ impl Scenario {
                 next.tell_app(&object, facts, &[leg]);
                 Ok(())
             }
-            NetworkBinding::Unbound { app: wanted, leg, network_to_create: bring } => {
-                if let Some(name) = bring {
+            NetworkBinding::Unbound { app: wanted, leg, network_to_create } => {
+                if let Some(name) = network_to_create {
                     next.create_network(&name, &wanted.network, true, false);
                 }
                 let view = NetworkView {

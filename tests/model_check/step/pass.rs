@@ -243,7 +243,7 @@ impl Scenario {
     }
 }
 
-/// The only endpoint of a VPC is not deleted while a function there is active (DESIGN.md section 5, invariant 6).
+/// The only endpoint of a VPC is not deleted while a function there is active.
 fn nobody_before(state: &State, plan: &Plan) -> Result<(), Wrong> {
     let here = &state.world.regions[&region()];
     let live = live_endpoints(here);
@@ -263,7 +263,7 @@ fn nobody_before(state: &State, plan: &Plan) -> Result<(), Wrong> {
     Ok(())
 }
 
-/// A resource without our tag never changes (DESIGN.md section 5, invariant 3).
+/// A resource without our tag never changes.
 fn others_stay(write: &Write, before: &aws::World, after: &aws::World) -> Result<(), Wrong> {
     fn stay<K: Ord + fmt::Debug, V: PartialEq>(
         before: &BTreeMap<K, V>,
