@@ -7,7 +7,7 @@ use kube::ResourceExt as _;
 
 use super::{
     Demand, Desired, Interfaces, Observed, Requester, Service, observe,
-    ownership::{mark_groups, refusal_by_aws},
+    ownership::{plan_marks, refusal_by_aws},
     plan, teardown,
     users::{AppWithoutObject, apps_without_object, demands, has_object, user_names},
 };
@@ -153,7 +153,7 @@ impl PassSubject for NetworkPass {
             return plan;
         };
         let mut plan = plan(&desired, &observed, &memory.hints(key));
-        mark_groups(&observed, &desired.owner, &mut plan);
+        plan_marks(&observed, &desired.owner, &mut plan);
         tag_roles(key, &observed, index, &mut plan);
         if plan.legs.iter().any(|leg| leg.reason == Reason::EndpointFailed)
             && !memory.may_replace(Replaceable::Endpoints(key.clone()))

@@ -158,7 +158,7 @@ fn another_installation(key: &NetworkKey, observed: &Observed, index: &Index) ->
 
 /// Marks the groups without a mark: an older version created them, or somebody removed the tag. A mark of another cluster stays:
 /// only people know whether that cluster is gone. Tags are written last, after the writes that keep the path private.
-pub fn mark_groups(observed: &Observed, owner: &OwnerMark, plan: &mut Plan) {
+pub fn plan_marks(observed: &Observed, owner: &OwnerMark, plan: &mut Plan) {
     for group in &observed.security_groups {
         match owner.on(&group.tags) {
             Marked::Ours | Marked::Another(_) => {}
@@ -264,7 +264,7 @@ mod tests {
             let mut observed = crate::network::fixtures::bare();
             observed.security_groups = marked(marks);
             let mut plan = Plan::default();
-            mark_groups(&observed, &settings().owner, &mut plan);
+            plan_marks(&observed, &settings().owner, &mut plan);
             plan.steps
                 .iter()
                 .filter_map(|step| resource_marked_by(&step.write).map(ToOwned::to_owned))

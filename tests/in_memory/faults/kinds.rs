@@ -139,8 +139,8 @@ fn not_found((service, operation): Call<'_>) -> Result<&'static str, &'static st
         "CreateVpcEndpoint" => Ok("InvalidSecurityGroupID.NotFound"),
         "ModifyVpcEndpoint" | "DeleteVpcEndpoints" => Ok("InvalidVpcEndpointId.NotFound"),
         "DeleteNetworkInterface" => Ok("InvalidNetworkInterfaceID.NotFound"),
-        "CreateTags" => Ok("InvalidID.NotFound"),
         _ if operation.contains("SecurityGroup") => Ok("InvalidGroup.NotFound"),
+        _ if service == "ec2" => Ok("InvalidID.NotFound"),
         _ if service == "iam" => Ok("NoSuchEntity"),
         _ => Ok("ResourceNotFoundException"),
     }

@@ -14,6 +14,7 @@ use super::{
     invoke::Behaviour,
     lambda, logs,
     step::{Answer, refuse},
+    tags,
     world::{Delays, Holder, RegionState, Releaser, World},
 };
 
@@ -296,21 +297,21 @@ fn delete_group(world: &mut World, region: &Region, id: &SecurityGroupId) -> Ans
 }
 
 fn remove_tags(world: &mut World, region: &Region, from: &Tagged, keys: Option<&BTreeSet<String>>) -> Answer {
-    let without = |tags: &mut Tags| tags.retain(|key, _| keys.is_some_and(|keys| !keys.contains(key)));
-    if let Tagged::Role(name) = from {
-        let mut record = iam::found(world, name)?;
-        without(&mut record.role.tags);
-        iam::write(world, name, Some(record));
-        return Ok(Written::Done);
+    let goes = |key: &str| keys.is_none_or(|keys| keys.contains(key));
+    let without = |tags: &mut Tags| tags.retain(|key, _| !goes(key));
+    match from {
+        Tagged::Group(id) => return tags::untag_ec2(world, region, id.as_str(), goes),
+        Tagged::Endpoint(id) => return tags::untag_ec2(world, region, id.as_str(), goes),
+        Tagged::Role(name) => {
+            let mut record = iam::found(world, name)?;
+            without(&mut record.role.tags);
+            iam::write(world, name, Some(record));
+        }
+        Tagged::Function(name) => {
+            without(&mut known(world.region_mut(region).functions.get_mut(name), name)?.detail.tags);
+        }
+        Tagged::LogGroup(name) => without(&mut known(world.region_mut(region).log_groups.get_mut(name), name)?.tags),
     }
-    let state = world.region_mut(region);
-    without(match from {
-        Tagged::Group(id) => &mut known(state.groups.get_mut(id), id)?.tags,
-        Tagged::Endpoint(id) => &mut known(state.endpoints.get_mut(id), id)?.tags,
-        Tagged::Function(name) => &mut known(state.functions.get_mut(name), name)?.detail.tags,
-        Tagged::LogGroup(name) => &mut known(state.log_groups.get_mut(name), name)?.tags,
-        Tagged::Role(_) => unreachable!("roles have no region"),
-    });
     Ok(Written::Done)
 }
 

@@ -41,6 +41,12 @@ pub(super) fn tag_ec2(world: &mut World, region: &Region, resource: &str, new: &
     Ok(Written::Done)
 }
 
+/// `ec2:DeleteTags`: removes the tags with these keys, as far as there are any.
+pub(super) fn untag_ec2(world: &mut World, region: &Region, resource: &str, goes: impl Fn(&str) -> bool) -> Answer {
+    find(world.region_mut(region), resource)?.retain(|key, _| !goes(key));
+    Ok(Written::Done)
+}
+
 fn find<'a>(state: &'a mut RegionState, resource: &str) -> Answer<&'a mut Tags> {
     let (group, endpoint) = (resource.parse::<SecurityGroupId>(), resource.parse::<VpcEndpointId>());
     let (found, code) = match (group, endpoint) {
