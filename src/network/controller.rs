@@ -10,12 +10,13 @@ use kube::{
 };
 
 use super::{
-    Observed,
+    Acceptance, Observed, acceptance,
     decide::{
-        Acceptance, NetworkPass, Outcome, acceptance, ends, is_refused, is_to_be_held, is_to_be_recorded, not_allowed,
-        observe_place, outcome, retains_everything, wanted,
+        NetworkPass, Outcome, ends, is_refused, is_to_be_held, is_to_be_recorded, observe_place, outcome,
+        retains_everything, wanted,
     },
     interfaces::group_in_use,
+    not_allowed,
     ownership::{refusal_by_aws, refusal_by_objects},
     status,
     undecodable::{not_ours, recover, vpc_unknown},

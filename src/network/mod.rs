@@ -7,6 +7,7 @@
 //! [`handed_over_roles`] is a room that is never built: it only goes, after the endpoints and before the security groups.
 //! [`ownership`] says whose the network is, before anything is written.
 
+mod acceptance;
 pub mod controller;
 pub mod decide;
 mod desired;
@@ -38,6 +39,7 @@ use crate::{
 };
 
 pub use crate::aws::Service;
+pub use acceptance::{Acceptance, acceptance, not_allowed};
 pub use desired::{Demand, Desired};
 pub use handed_over_roles::{OtherFunctions, can_be_deleted, depend_on_other_functions, interfaces_that_need};
 pub use interfaces::{Interfaces, group_in_use, held_by_lambda, interfaces_of_functions, left_behind};

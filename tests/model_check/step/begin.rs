@@ -19,11 +19,7 @@ use private_genai_operator::{
     engine::{Freshness, Pass, Released, is_held},
     identity::is_retained,
     index::is_implicit,
-    network::{
-        self,
-        decide::{Acceptance, NetworkPass},
-        late_writes::LateWritePass,
-    },
+    network::{self, Acceptance, decide::NetworkPass, late_writes::LateWritePass},
 };
 
 use super::{
@@ -86,7 +82,7 @@ impl Scenario {
             next.tell_network(&object, None, &[leg]);
             return Ok(());
         }
-        match network::decide::acceptance(network, &key, index) {
+        match network::acceptance(network, &key, index) {
             Acceptance::Superseded { .. } if deleting => next.release_network(&object),
             Acceptance::Superseded { .. } if is_implicit(network) => next.delete_network(&object.get().name_any()),
             Acceptance::Superseded { by: to } => {
