@@ -184,12 +184,14 @@ async fn an_explicit_network_that_is_deleted_while_in_use_is_held_and_its_path_k
 #[tokio::test(start_paused = true)]
 async fn a_network_that_cannot_be_read_can_still_be_deleted() {
     scene(async {
-        let (scene, _) = on_an_explicit_network().await;
+        let (scene, vpc) = on_an_explicit_network().await;
         scene.kubernetes.overwrite("privategenainetworks/prod", |network| network["status"]["subnetIds"] = json!("x"));
         scene.kubernetes.delete(&app("bot"));
         scene.until_gone("bot").await;
         scene.kubernetes.delete("privategenainetworks/prod");
         scene.kubernetes.until_gone("privategenainetworks/prod", Duration::from_mins(1)).await;
+        // The app may have brought up an implicit network before its own deletion was seen.
+        scene.until_network_gone(&vpc).await;
         scene.assert_aws_is_empty();
     })
     .await;
@@ -203,13 +205,15 @@ fn of_a_later_version(network: &mut Value) {
 #[tokio::test(start_paused = true)]
 async fn a_network_with_a_later_version_s_spec_is_deleted_by_what_its_status_recorded() {
     scene(async {
-        let (scene, _) = on_an_explicit_network().await;
+        let (scene, vpc) = on_an_explicit_network().await;
         scene.pass(Duration::from_secs(10)).await;
         scene.kubernetes.overwrite("privategenainetworks/prod", of_a_later_version);
         scene.kubernetes.delete(&app("bot"));
         scene.until_gone("bot").await;
         scene.kubernetes.delete("privategenainetworks/prod");
         scene.kubernetes.until_gone("privategenainetworks/prod", Duration::from_mins(1)).await;
+        // The app may have brought up an implicit network before its own deletion was seen.
+        scene.until_network_gone(&vpc).await;
         scene.assert_aws_is_empty();
     })
     .await;
