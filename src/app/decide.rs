@@ -156,9 +156,7 @@ impl PassSubject for AppPass {
         let identity = &self.desired.identity;
         // An app that is not being deleted has no retained role.
         memory.seen(&Unseen::RetainedRole(identity.clone()));
-        if observed.role.is_some() {
-            memory.seen(&Unseen::Role(identity.clone()));
-        }
+        note_role(identity, observed, memory);
         self.principal.found = observed.role.as_ref().map(|role| role.id.clone());
         let mut plan = plan(&self.desired, observed);
         // The owner of the VPC decides only whether the pass writes.
@@ -215,6 +213,13 @@ fn wait_for_ownership(identity: &AppIdentity, observed: &Observed, plan: &mut Pl
             identity.vpc
         );
         plan.legs.push(Leg::progressing(kind, Reason::WaitingForNetwork, message));
+    }
+}
+
+/// A role that AWS shows is no longer one that AWS may not show yet.
+pub(super) fn note_role(identity: &AppIdentity, observed: &Observed, memory: &mut Memory) {
+    if observed.role.is_some() {
+        memory.seen(&Unseen::Role(identity.clone()));
     }
 }
 

@@ -12,7 +12,7 @@ use kube::{
 use super::{
     Acceptance, Observed, acceptance,
     decide::{
-        NetworkPass, Outcome, ends, is_refused, is_to_be_held, is_to_be_recorded, observe_place, outcome,
+        NetworkPass, Outcome, ends, identity, is_refused, is_to_be_held, is_to_be_recorded, observe_place, outcome,
         retains_everything, wanted,
     },
     interfaces::group_in_use,
@@ -34,7 +34,6 @@ use crate::{
         drift::{moves, repairs},
         explain_undecoded, full_name, is_held, observe_ready, publish_events, remove_finalizer, report_refusal, stored,
     },
-    identity::NetworkIdentity,
     index::is_implicit,
     plan::{MissedObservations, Plan, Source, unobserved},
 };
@@ -188,12 +187,7 @@ async fn reconcile_accepted(
         Ok(caller) => caller,
         Err(error) => return report_unobserved(api, network, ctx, &error).await,
     };
-    let identity = NetworkIdentity {
-        installation: ctx.settings.installation.clone(),
-        account: caller.account.clone(),
-        region: key.region.clone(),
-        vpc: key.vpc.clone(),
-    };
+    let identity = identity(key, &caller, &ctx.settings);
     let recorded;
     let mut network = network;
     let to_be_held = is_to_be_held(network, key, &ctx.index());

@@ -144,6 +144,16 @@ pub async fn observe_place(
     observe(snapshot, identity, ends, fresh, long_available).await
 }
 
+/// The identity of the network of a VPC.
+pub fn identity(key: &NetworkKey, caller: &Caller, settings: &Settings) -> NetworkIdentity {
+    NetworkIdentity {
+        installation: settings.installation.clone(),
+        account: caller.account.clone(),
+        region: key.region.clone(),
+        vpc: key.vpc.clone(),
+    }
+}
+
 /// Puts back missing tags on handed-over and retained roles. Roles are found by their tags, and no app object repairs the
 /// tags of these roles.
 fn tag_roles(key: &NetworkKey, observed: &Observed, index: &Index, plan: &mut Plan) {

@@ -2,7 +2,7 @@
 
 use super::{
     Observed,
-    decide::{is_taken, observe_place},
+    decide::{identity, is_taken, observe_place},
     ownership::refusal_by_aws,
     teardown,
 };
@@ -25,12 +25,7 @@ pub async fn check_late_writes(key: &NetworkKey, ctx: &Context) -> LateWriteChec
         Ok(caller) => caller,
         Err(error) => return LateWriteCheck::Unknown(error),
     };
-    let identity = NetworkIdentity {
-        installation: ctx.settings.installation.clone(),
-        account: caller.account.clone(),
-        region: key.region.clone(),
-        vpc: key.vpc.clone(),
-    };
+    let identity = identity(key, &caller, &ctx.settings);
     let snapshot = ctx.snapshots.region(&key.region);
     let mut subject = LateWritePass { key: key.clone(), identity };
     let pass = converge(&mut subject, &snapshot, ctx).await;

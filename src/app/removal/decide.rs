@@ -6,7 +6,7 @@ use kube::{Resource as _, ResourceExt as _};
 
 use super::super::{
     AppDeletion, Observed, RetainedApp,
-    decide::{Principal, another_cluster, identity, learn},
+    decide::{Principal, another_cluster, identity, learn, note_role},
     observe::{observe_remains, observe_retained},
     retain, teardown,
 };
@@ -74,10 +74,7 @@ impl PassSubject for RemovalPass {
     }
 
     fn decide(&mut self, observed: &Observed, index: &Index, memory: &mut Memory) -> Plan {
-        let role = Unseen::Role(self.identity.clone());
-        if observed.role.is_some() {
-            memory.seen(&role);
-        }
+        note_role(&self.identity, observed, memory);
         match self.cause {
             RemovalCause::LateWrite if is_taken_up(&self.identity, index, memory) => return Plan::default(),
             RemovalCause::Deleted | RemovalCause::LateWrite => {}
@@ -86,7 +83,7 @@ impl PassSubject for RemovalPass {
             return another_cluster(foreign);
         }
         let mut plan = teardown(&self.identity, observed, &index.settings().governance);
-        if plan.is_nothing() && memory.may_be_invisible(&role) {
+        if plan.is_nothing() && memory.may_be_invisible(&Unseen::Role(self.identity.clone())) {
             plan.legs.push(not_listed_yet(&self.identity));
         }
         plan
@@ -130,10 +127,7 @@ impl PassSubject for RetentionPass {
 
     fn decide(&mut self, observed: &Observed, _: &Index, memory: &mut Memory) -> Plan {
         let identity = &self.app.identity;
-        let unseen = Unseen::Role(identity.clone());
-        if observed.role.is_some() {
-            memory.seen(&unseen);
-        }
+        note_role(identity, observed, memory);
         self.principal.found = observed.role.as_ref().map(|role| role.id.clone());
         if let VpcOwnership::AnotherCluster(foreign) = &observed.ownership {
             return another_cluster(foreign);
@@ -141,7 +135,7 @@ impl PassSubject for RetentionPass {
         if memory.may_be_invisible(&Unseen::RetainedRole(identity.clone())) {
             return Plan::default();
         }
-        if observed.role.is_none() && memory.may_be_invisible(&unseen) {
+        if observed.role.is_none() && memory.may_be_invisible(&Unseen::Role(identity.clone())) {
             return Plan { legs: vec![not_listed_yet(identity)], ..Plan::default() };
         }
         retain(&self.app, observed)
