@@ -165,7 +165,7 @@ async fn reconcile_present(
         report.record().await?;
     }
     let identity = identity(object, &app.network, &ctx.settings);
-    let desired = Desired::new(&app, identity, &caller, &ctx.settings.governance, &view.offer);
+    let desired = Arc::new(Desired::new(&app, identity, &caller, &ctx.settings.governance, &view.offer));
     let recorded = object.status.as_ref().and_then(|status| status.function.as_ref());
     let look = ctx.requests.take_detail(&AppName::from(&desired.identity));
     let closely = look.is_some() || is_in_doubt(object);
@@ -175,7 +175,7 @@ async fn reconcile_present(
     let uid = object.uid().unwrap_or_default();
     let mut subject = AppPass {
         uid: uid.clone(),
-        desired: Arc::new(desired.clone()),
+        desired: Arc::clone(&desired),
         recorded: recorded.cloned(),
         suspended,
         read_detail: closely,
@@ -196,8 +196,8 @@ async fn reconcile_present(
         (Network::Unseen, Pace::Retry) => Pace::Rest,
         (_, pace) => pace,
     };
-    let new_changes = pass.new_changes();
-    let Converged { observation, plan, errors, .. } = pass;
+    let (new_changes, is_clean) = (pass.new_changes(), pass.is_clean());
+    let Converged { observation, plan, .. } = pass;
     let (first, observed) = match observation {
         Observation::Observed { first, last } => (first, last),
         Observation::Unobserved(error) => {
@@ -229,7 +229,6 @@ async fn reconcile_present(
     report.new_changes = new_changes;
     report.found = first.as_ref().unwrap_or(&observed).found();
     report.was_settled = ctx.settled.is_same(&uid, Part::Everything, &desired.lasting());
-    let is_clean = errors.is_empty() && plan.steps.is_empty();
     if is_clean && report.legs.iter().all(|leg| leg.state == LegState::Met) {
         ctx.settled.record(&uid, Part::Everything, &desired.lasting());
     }
