@@ -6,7 +6,8 @@
 //!  watch ──► shared reflectors ──► desired ──┐
 //!            (operator)                      ├──► plan: steps + legs ──► writes ──────────────► aws::Aws
 //!            aws::Snapshot ──────► observed ─┘         │            (engine::converge)            │
-//!                 ▲                                    └──► status ──► patch, only if it differs  │
+//!                 ▲                                    └──► effects ──► Kubernetes                │
+//!                 │                                            (engine::carry_out)                │
 //!                 └──────────── batched reads, invalidated by our own writes ◄────────────────────┘
 //!
 //!  apps make demands ──► a network is their union ──► its status ──► each app's role and function ──► app status
@@ -69,7 +70,7 @@ pub mod metrics;
 // `/healthz`, `/readyz` and `/metrics`.
 pub mod server;
 
-// One pass of reading, deciding and writing; pace, status, Events.
+// One pass of reading, deciding and writing; effects, pace, Events.
 pub mod engine;
 
 // A network: its VPC, security groups and endpoints.

@@ -256,7 +256,7 @@ impl PrivateGenAIAppStatus {
 }
 
 /// The network that an app is on.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AppNetworkStatus {
     /// The name of the PrivateGenAINetwork.
@@ -268,7 +268,7 @@ pub struct AppNetworkStatus {
 }
 
 /// The execution role of an app's function.
-#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(KubeSchema, Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ExecutionRoleStatus {
     /// The ARN of the role.

@@ -1,6 +1,9 @@
 //! The app that the tests of this folder speak about, on a network with private DNS.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use super::{Desired, NetworkOffer, Observed, ObservedLogGroup, PrivatePath, plan};
 use crate::{
@@ -13,7 +16,9 @@ use crate::{
         AwsError, Caller, Failure, FunctionDetail, FunctionListing, FunctionState, IamWrite, LambdaWrite, LogGroup,
         Partition, Role, Tags, UpdateStatus, Write,
     },
+    engine::Settings,
     governance::Governance,
+    guard::{Globs, ImplicitNetworks},
     identity::AppIdentity,
     network::VpcOwnership,
     plan::{Plan, Unread},
@@ -32,6 +37,20 @@ pub(super) fn identity() -> AppIdentity {
 
 pub(super) fn caller() -> Caller {
     Caller { account: "123456789012".parse().expect("an account"), partition: Partition::Aws }
+}
+
+pub(super) fn settings() -> Settings {
+    Settings {
+        installation: identity().installation,
+        owner: "0b7d1f9e-2c3a-4d5e-8f60-718293a4b5c6".parse().expect("an owner mark"),
+        region: identity().region,
+        regions: Globs::only(&identity().region),
+        implicit_networks: ImplicitNetworks::in_vpcs(Globs::all()),
+        resync: Duration::from_mins(5),
+        concurrency: 1,
+        governance: Governance::default(),
+        clock: k8s_openapi::jiff::Timestamp::now,
+    }
 }
 
 /// The app of this spec, as YAML would say it.

@@ -21,8 +21,8 @@ mod network_view;
 mod observe;
 mod observed;
 mod probe;
+pub mod reconcile;
 pub mod removal;
-mod report;
 mod retain;
 mod status;
 #[cfg(test)]
@@ -46,9 +46,10 @@ pub use network_view::NetworkView;
 pub use observe::{observe, observe_remains, observe_retained};
 pub use observed::Observed;
 pub use probe::{LastProbe, ProbeOutcome, ProbeSubject, Probes};
+pub use reconcile::AppReconcile;
 pub use removal::check_late_writes;
 pub use retain::retain;
-pub use status::{StatusFacts, status};
+pub use status::StatusFacts;
 
 /// The rooms of an app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -14,9 +14,10 @@ use crate::{
         network::NetworkKey,
     },
     aws::{Caller, EndpointState},
+    engine::KubernetesRefusal,
     guard::Refusal,
     identity::InstallationId,
-    index::is_implicit,
+    index::{implicit_name, is_implicit},
     network::{APP_SHARE_MAX, CapacityRefusal, PolicyCapacity, Service},
     plan::listed,
     policy::{ENDPOINT_POLICY_MAX, ModelId},
@@ -85,7 +86,20 @@ pub(super) fn unreadable(name: &str) -> Leg {
     )
 }
 
+/// The condition of an app whose network the Kubernetes API does not let the operator create.
+pub(super) fn network_refused(key: &NetworkKey, refusal: &KubernetesRefusal) -> Leg {
+    let message = format!(
+        "The Kubernetes API does not let the operator create PrivateGenAINetwork {} for VPC {}: {refusal} {} Or create a \
+         PrivateGenAINetwork for the VPC yourself.",
+        implicit_name(key),
+        key.vpc,
+        KubernetesRefusal::REMEDY
+    );
+    Leg::blocked(ConditionType::NetworkReady, Reason::KubernetesRefused, message)
+}
+
 /// The network of an app as the app sees it: by the network's status alone.
+#[derive(Clone, Debug, Hash)]
 pub struct NetworkView {
     /// The app's conditions about the network and the endpoint.
     pub legs: Vec<Leg>,
@@ -96,6 +110,11 @@ pub struct NetworkView {
 }
 
 impl NetworkView {
+    /// The view of an app without a network, for this reason.
+    pub(super) fn missing(leg: Leg) -> Self {
+        Self { legs: vec![leg], endpoints: Vec::new(), offer: NetworkOffer::Unavailable(None) }
+    }
+
     /// Reads the status of a network for an app.
     pub fn new(network: &PrivateGenAINetwork, app: &App, installation: &InstallationId) -> Self {
         let name = network.name_any();

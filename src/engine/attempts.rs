@@ -21,10 +21,11 @@ pub enum Attempt {
 
 /// The counts of attempts since the last success.
 #[derive(Default)]
-pub struct Attempts(Mutex<BTreeMap<Attempt, Counts>>);
+pub struct Attempts(Mutex<BTreeMap<Attempt, AttemptCounts>>);
 
-#[derive(Clone, Copy, Debug, Default)]
-struct Counts {
+/// The counts of one kind of attempt of one object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AttemptCounts {
     /// The pace of the attempts that `count` counts.
     pace: Option<Pace>,
     count: u32,
@@ -33,7 +34,21 @@ struct Counts {
     retries: u32,
 }
 
-impl Counts {
+impl AttemptCounts {
+    /// How many attempts there were at the pace.
+    #[must_use]
+    pub fn at(mut self, pace: Pace) -> u32 {
+        self.count(pace)
+    }
+
+    /// The counts after one more attempt at the pace.
+    #[cfg(test)]
+    #[must_use]
+    pub fn after(mut self, pace: Pace) -> Self {
+        self.count(pace);
+        self
+    }
+
     /// Counts an attempt; gives how many there were before at the same pace.
     fn count(&mut self, pace: Pace) -> u32 {
         if pace == Pace::Retry {
@@ -51,6 +66,11 @@ impl Attempts {
     /// Counts an attempt that did not come to rest; gives how many there were before at the same pace.
     pub fn count(&self, attempt: Attempt, pace: Pace) -> u32 {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(attempt).or_default().count(pace)
+    }
+
+    /// The counts of an attempt.
+    pub fn of(&self, attempt: &Attempt) -> AttemptCounts {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(attempt).copied().unwrap_or_default()
     }
 
     /// The attempt succeeded.
@@ -76,7 +96,7 @@ mod tests {
     #[test]
     fn what_is_blocked_stays_so_although_a_call_is_throttled_now_and_then() {
         use Pace::{Blocked, Retry, Wait};
-        let mut attempts = Counts::default();
+        let mut attempts = AttemptCounts::default();
         let table = [
             (Blocked, 0),
             (Blocked, 1),

@@ -4,13 +4,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use k8s_openapi::jiff::Timestamp;
 use kube::{
-    Client,
+    Client, ResourceExt as _,
     runtime::events::{Recorder, Reporter},
 };
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::{Attempts, AwsRefusals, LastWritten, LateWrites, Memory, ReadRequests, Settled};
+use super::{
+    Attempt, Attempts, AwsRefusals, Circumstances, Kind, LastWritten, LateWrites, Memory, ReadRequests, Settled,
+};
 use crate::{
     api::{ObjectName, PrivateGenAIApp, PrivateGenAINetwork},
     aws::{Aws, Snapshots},
@@ -96,6 +98,15 @@ impl Context {
     /// The time that conditions show.
     pub fn time(&self) -> Timestamp {
         (self.settings.clock)()
+    }
+
+    /// What a decision about an object may know besides the object, the index and AWS.
+    pub fn circumstances<K: Kind>(&self, object: &K) -> Circumstances {
+        Circumstances {
+            now: self.time(),
+            observations: self.attempts.of(&Attempt::Observation(ObjectName::of(K::KIND, object))),
+            settled: self.settled.of(&object.uid().unwrap_or_default()),
+        }
     }
 
     /// The objects as of now. Whoever keeps the answer for long makes the next change copy the index.

@@ -85,6 +85,16 @@ pub enum Observation<O> {
     Unobserved(AwsError),
 }
 
+impl<O> Observation<O> {
+    /// The last observation; `None` where AWS could not be observed.
+    pub fn last(&self) -> Option<&O> {
+        match self {
+            Self::Observed { last, .. } => Some(last),
+            Self::Unobserved(_) => None,
+        }
+    }
+}
+
 /// The end of a pass.
 #[derive(Clone, Debug)]
 pub struct Converged<O> {

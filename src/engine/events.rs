@@ -21,7 +21,7 @@ const NOTE_MAX: usize = 1_000;
 
 /// Publishes an Event. A failure (in a namespace that is being deleted, for example) is logged and not returned: nothing
 /// depends on the Event.
-async fn publish<K>(ctx: &Context, object: &K, NewEvent { type_, reason, note }: NewEvent)
+pub(super) async fn publish<K>(ctx: &Context, object: &K, NewEvent { type_, reason, note }: NewEvent)
 where
     K: Resource<DynamicType = ()>,
 {
@@ -50,7 +50,7 @@ pub const INSTALLATION_MARKED: &str = "InstallationMarked";
 
 /// One Event.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct NewEvent {
+pub struct NewEvent {
     type_: EventType,
     reason: &'static str,
     note: String,
@@ -65,25 +65,14 @@ where
         .await;
 }
 
-/// Publishes the Events of a pass: its changes in AWS and a turn of the condition `Ready`. Counts the repairs of drift.
-pub async fn publish_events<K>(
-    ctx: &Context,
-    object: &K,
-    (before, after): (&[Condition], &[Condition]),
-    done: &[Write],
-    repairs: &[Repair],
-) where
-    K: Resource<DynamicType = ()>,
-{
-    for news in events_of_pass(before, after, done, repairs) {
-        publish(ctx, object, news).await;
-    }
-    repairs.iter().flat_map(|repair| &repair.kinds).for_each(|kind| ctx.metrics.drift_repaired(*kind));
-}
-
 /// The Events of a pass: one for all changes in AWS, or one for each repaired resource; one for new owner marks; one when
 /// `Ready` turns.
-fn events_of_pass(before: &[Condition], after: &[Condition], done: &[Write], repairs: &[Repair]) -> Vec<NewEvent> {
+pub(super) fn events_of_pass(
+    before: &[Condition],
+    after: &[Condition],
+    done: &[Write],
+    repairs: &[Repair],
+) -> Vec<NewEvent> {
     let mut news = match (repairs, done) {
         ([], []) => Vec::new(),
         ([], done) => {

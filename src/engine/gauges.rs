@@ -5,12 +5,6 @@ use std::{
     time::Duration,
 };
 
-use k8s_openapi::{
-    apimachinery::pkg::apis::meta::v1::{Condition, Time},
-    jiff::Timestamp,
-};
-use kube::core::ObjectMeta;
-
 use super::Context;
 use crate::{
     api::{
@@ -18,6 +12,10 @@ use crate::{
         condition::{ConditionType, find, is_true},
     },
     metrics::Metrics,
+};
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::{Condition, Time},
+    jiff::Timestamp,
 };
 
 /// From now on each scrape shows the objects and snapshots of this context, until the context is dropped: a replica that does not lead
@@ -62,20 +60,13 @@ fn count_conditions(metrics: &Metrics, kind: ObjectKind, conditions: &[Condition
     }
 }
 
-/// Observes the time to ready of an object that has become ready just now.
-pub fn observe_ready(
-    context: &Context,
-    kind: ObjectKind,
-    meta: &ObjectMeta,
-    (before, after): (&[Condition], &[Condition]),
-) {
-    if let Some(waited) = became_ready(meta.creation_timestamp.as_ref(), before, after, Timestamp::now()) {
-        context.metrics.ready_after(kind, waited);
-    }
-}
-
 /// How long an object that became ready was not ready: since its creation, or since it was ready last.
-fn became_ready(created: Option<&Time>, before: &[Condition], after: &[Condition], now: Timestamp) -> Option<Duration> {
+pub(super) fn became_ready(
+    created: Option<&Time>,
+    before: &[Condition],
+    after: &[Condition],
+    now: Timestamp,
+) -> Option<Duration> {
     if is_true(before, ConditionType::Ready) || !is_true(after, ConditionType::Ready) {
         return None;
     }

@@ -1,19 +1,19 @@
 //! Lasting refusals of the Kubernetes API, by an admission policy or for lack of permissions. A refusal becomes a condition
 //! of the object that the operator reconciles.
 
-use std::{fmt, fmt::Debug};
+use std::fmt;
 
-use kube::{Resource, core::Status, runtime::controller::Action};
+use kube::{Resource as _, core::Status, runtime::controller::Action};
 
-use super::{Attempt, Context, Error, Guarded, Pace, events::publish_refusal, objects::explain_undecoded};
+use super::{Attempt, Context, Error, Guarded, Kind, Pace, events::publish_refusal, objects::explain_undecoded};
 use crate::api::{
-    ObjectKind, ObjectName,
+    ObjectName,
     condition::{ConditionType, Leg, Reason},
 };
 
 /// A refusal that lasts until a user changes a policy, a permission or the request. `Display` gives the message of the API
 /// server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KubernetesRefusal(String);
 
 impl KubernetesRefusal {
@@ -50,23 +50,9 @@ impl fmt::Display for KubernetesRefusal {
 ///
 /// # Errors
 /// Every other error of the reconcile.
-pub async fn report_refusal<K>(
-    kind: ObjectKind,
-    result: Result<Action, Error>,
-    object: &Guarded<K>,
-    ctx: &Context,
-) -> Result<Action, Error>
-where
-    K: Resource<DynamicType = ()> + Clone + Debug,
-{
-    let (error, refused) = match result {
-        Ok(action) => return Ok(action),
-        Err(error) => match KubernetesRefusal::of(&error) {
-            None => return Err(error),
-            Some(refused) => (error, refused),
-        },
-    };
-    let name = ObjectName::of(kind, object);
+pub async fn report_refusal<K: Kind>(error: Error, object: &Guarded<K>, ctx: &Context) -> Result<Action, Error> {
+    let Some(refused) = KubernetesRefusal::of(&error) else { return Err(error) };
+    let name = ObjectName::of(K::KIND, object);
     tracing::warn!(object = %name, %error, "the Kubernetes API refuses a request");
     let message = format!(
         "The Kubernetes API refuses a request of the operator: {refused} {} Nothing new is done for the object until then.",

@@ -1,7 +1,5 @@
 //! The few ways in which the operator writes to its objects. `spec` is not among them.
 
-use std::fmt::Debug;
-
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{
     Api, Client, Resource,
@@ -50,46 +48,47 @@ fn name(meta: &ObjectMeta) -> &str {
 ///
 /// # Errors
 /// [`Error::Finalizers`]; a conflict when the object changed meanwhile.
-pub async fn add_finalizer<K>(api: &Api<K>, meta: &ObjectMeta) -> Result<(), Error>
+pub async fn add_finalizer<K>(client: &Client, meta: &ObjectMeta) -> Result<(), Error>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    K: Resource<DynamicType = ()>,
 {
     if is_held(meta) {
         return Ok(());
     }
     let mut finalizers = meta.finalizers.clone().unwrap_or_default();
     finalizers.push(FINALIZER.to_owned());
-    set_finalizers(api, meta, &finalizers).await
+    set_finalizers::<K>(client, meta, &finalizers).await
 }
 
 /// Releases an object. An object that is gone already is released.
 ///
 /// # Errors
 /// [`Error::Finalizers`]; a conflict when the object changed meanwhile.
-pub async fn remove_finalizer<K>(api: &Api<K>, meta: &ObjectMeta) -> Result<(), Error>
+pub async fn remove_finalizer<K>(client: &Client, meta: &ObjectMeta) -> Result<(), Error>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    K: Resource<DynamicType = ()>,
 {
     if !is_held(meta) {
         return Ok(());
     }
     let mut finalizers = meta.finalizers.clone().unwrap_or_default();
     finalizers.retain(|finalizer| finalizer != FINALIZER);
-    match set_finalizers(api, meta, &finalizers).await {
+    match set_finalizers::<K>(client, meta, &finalizers).await {
         Err(error) if error.status().is_some_and(Status::is_not_found) => Ok(()),
         result => result,
     }
 }
 
 /// The patch carries the resource version, so that a finalizer which somebody else adds meanwhile is not lost.
-async fn set_finalizers<K>(api: &Api<K>, meta: &ObjectMeta, finalizers: &[String]) -> Result<(), Error>
+async fn set_finalizers<K>(client: &Client, meta: &ObjectMeta, finalizers: &[String]) -> Result<(), Error>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    K: Resource<DynamicType = ()>,
 {
     let patch = json!({
         "metadata": {"resourceVersion": meta.resource_version, "uid": meta.uid, "finalizers": finalizers}
     });
     let parameters = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+    let api = raw::<K>(client, meta.namespace.as_deref());
     match api.patch_metadata(name(meta), &parameters, &Patch::Merge(patch)).await {
         Ok(_) => Ok(()),
         Err(cause) => Err(Error::Finalizers { object: full_name::<K>(meta), cause }),
@@ -101,11 +100,11 @@ where
 ///
 /// # Errors
 /// [`Error::Status`].
-pub async fn apply_status<K>(api: &Api<K>, meta: &ObjectMeta, status: &impl Serialize) -> Result<Option<K>, Error>
+pub async fn apply_status<K>(client: &Client, meta: &ObjectMeta, status: &impl Serialize) -> Result<Option<K>, Error>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    K: Resource<DynamicType = ()> + DeserializeOwned,
 {
-    let written = patch_status::<K>(&api.clone().into_client(), meta, status).await?;
+    let written = patch_status::<K>(client, meta, status).await?;
     Ok(written.and_then(|object| object.try_parse().ok()))
 }
 
@@ -152,20 +151,14 @@ where
     }
 }
 
-/// Shows on an object that this version cannot decode the object. The object keeps its resources and the rest of its status.
-///
-/// # Errors
-/// As [`explain_undecoded`].
-pub async fn explain_unreadable<K>(client: &Client, meta: &ObjectMeta, problem: &str) -> Result<(), Error>
-where
-    K: Resource<DynamicType = ()>,
-{
+/// The condition of an object that this version cannot decode. The object keeps its resources and the rest of its status.
+pub fn unreadable(problem: &str) -> Leg {
     let problem = without_values(problem);
     let message = format!(
         "This version of the operator cannot read the object ({problem}): correct it; or, where the field cannot be changed, \
          delete the object and create it anew. Its resources in AWS stay as they are until it is deleted."
     );
-    explain_undecoded::<K>(client, meta, &[Leg::blocked(ConditionType::Accepted, Reason::InvalidSpec, message)]).await
+    Leg::blocked(ConditionType::Accepted, Reason::InvalidSpec, message)
 }
 
 /// Shows conditions on an object that is not decoded. The object keeps the rest of its status.

@@ -15,33 +15,49 @@ pub enum Part {
     EndpointSubnets,
 }
 
-/// Fingerprints of the desired resources, by the uid of the object.
-#[derive(Default)]
-pub struct Settled(Mutex<BTreeMap<(String, Part), u64>>);
+/// Fingerprints of the desired resources of one object, by part.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SettledParts(BTreeMap<Part, u64>);
 
-impl Settled {
-    /// Records that all desired resources of the part exist.
-    pub fn record(&self, uid: &str, part: Part, wanted: &impl Hash) {
-        let mut settled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        settled.insert((uid.to_owned(), part), fingerprint(wanted));
+impl SettledParts {
+    /// All desired resources of the part exist.
+    #[must_use]
+    pub fn with(mut self, part: Part, desired: &impl Hash) -> Self {
+        self.0.insert(part, fingerprint(desired));
+        self
     }
 
     /// The desired resources are those of the last complete observation, so a difference is a change from outside. `false`
     /// if there was no complete observation since the operator started: a new version of the operator may desire something
     /// else.
-    pub fn is_same(&self, uid: &str, part: Part, wanted: &impl Hash) -> bool {
-        let settled = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        settled.get(&(uid.to_owned(), part)) == Some(&fingerprint(wanted))
+    pub fn is_same(&self, part: Part, desired: &impl Hash) -> bool {
+        self.0.get(&part) == Some(&fingerprint(desired))
+    }
+}
+
+/// The settled parts of all objects, by uid.
+#[derive(Default)]
+pub struct Settled(Mutex<BTreeMap<String, SettledParts>>);
+
+impl Settled {
+    /// Records the settled parts of an object.
+    pub fn record(&self, uid: &str, parts: SettledParts) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned(), parts);
+    }
+
+    /// The settled parts of an object.
+    pub fn of(&self, uid: &str) -> SettledParts {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(uid).cloned().unwrap_or_default()
     }
 
     /// Forgets an object.
     pub fn forget(&self, uid: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|(of, _), _| of != uid);
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
 }
 
-fn fingerprint(wanted: &impl Hash) -> u64 {
+fn fingerprint(desired: &impl Hash) -> u64 {
     let mut hasher = DefaultHasher::new();
-    wanted.hash(&mut hasher);
+    desired.hash(&mut hasher);
     hasher.finish()
 }

@@ -22,6 +22,7 @@ mod observed;
 pub mod ownership;
 mod placement;
 mod policy_capacity;
+pub mod reconcile;
 mod security_groups;
 mod status;
 #[cfg(test)]
@@ -48,7 +49,8 @@ pub use observed::Observed;
 pub use ownership::VpcOwnership;
 pub use placement::{PlacementRefusal, check_subnets};
 pub use policy_capacity::{APP_SHARE_MAX, AdmittedDemands, CapacityRefusal, PolicyCapacity, Requester};
-pub use status::status;
+pub use reconcile::NetworkReconcile;
+use status::status;
 
 /// The rooms of a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,48 +1,59 @@
 //! Networks that this version of the operator cannot decode.
 
 use kube::{
-    Api, ResourceExt as _,
+    ResourceExt as _,
     api::{DynamicObject, ObjectMeta},
-    runtime::controller::Action,
 };
 
 use crate::{
     api::{
-        DeletionPolicy, PrivateGenAINetwork, PrivateGenAINetworkSpec, RecordedOwner,
+        DeletionPolicy, PrivateGenAINetwork, PrivateGenAINetworkSpec, PrivateGenAINetworkStatus, RecordedOwner,
         condition::{ConditionType, Leg, Reason},
         network::NetworkKey,
     },
-    engine::{Context, Error, explain_undecoded, explain_unreadable, remove_finalizer, without_values},
+    engine::{Decision, Effect, unreadable, without_values},
+    identity::InstallationId,
 };
 
-/// Why an object that cannot be read is not let go, by what its status says of whose it is.
-pub(super) fn not_ours(stored: &DynamicObject, ctx: &Context) -> Option<Leg> {
-    let (name, ours) = (stored.name_any(), &ctx.settings.installation);
-    let recorded = RecordedOwner::of_raw(&stored.data, None, &name, None, ours);
-    recorded.leg(&format!("PrivateGenAINetwork {name}"), ours)
-}
+type NetworkEffect = Effect<PrivateGenAINetworkStatus>;
 
-/// What deletion needs of an object that cannot be read: which VPC it stands for, or else what is to become of what is there.
-pub(super) fn recover(stored: DynamicObject) -> Result<PrivateGenAINetwork, DeletionPolicy> {
+/// Reads what deletion needs of an object that cannot be decoded. `stored` is the object as JSON, which is read only for an object that
+/// is being deleted; `None` if the object is gone.
+///
+/// # Errors
+/// The decision about an object that is not being deleted, is gone, belongs to another installation, or does not say for which VPC it
+/// stands.
+pub(super) fn recover(
+    meta: &ObjectMeta,
+    problem: &str,
+    stored: Option<DynamicObject>,
+    ours: &InstallationId,
+) -> Result<PrivateGenAINetwork, Decision<PrivateGenAINetworkStatus>> {
+    if meta.deletion_timestamp.is_none() {
+        return Err(Decision::rest(vec![vpc_unknown(meta, DeletionPolicy::Delete, problem)]));
+    }
+    let stored = stored.ok_or(Decision::rest(Vec::new()))?;
+    let name = stored.name_any();
+    let recorded = RecordedOwner::of_raw(&stored.data, None, &name, None, ours);
+    if let Some(leg) = recorded.leg(&format!("PrivateGenAINetwork {name}"), ours) {
+        return Err(Decision::rest(vec![Effect::ShowConditions(vec![leg])]));
+    }
     let policy = DeletionPolicy::of_raw(&stored.data);
-    let key = NetworkKey::of_raw_network(&stored).ok_or(policy)?;
+    let Some(key) = NetworkKey::of_raw_network(&stored) else {
+        return Err(Decision::rest(vec![vpc_unknown(meta, policy, problem)]));
+    };
     let spec = PrivateGenAINetworkSpec { deletion_policy: Some(policy), ..PrivateGenAINetworkSpec::of(&key) };
-    // What was told before is told on. A status that cannot be read either is written anew.
+    // The recorded status stays. A status that cannot be decoded either is written anew.
     let status = serde_json::from_value(stored.data["status"].clone()).unwrap_or_default();
     Ok(PrivateGenAINetwork { metadata: stored.metadata, spec, status })
 }
 
-/// Nobody can tell which VPC an object stands for. It goes where nothing there is to be touched, and is told otherwise.
-pub(super) async fn vpc_unknown(
-    api: &Api<PrivateGenAINetwork>,
-    meta: &ObjectMeta,
-    policy: DeletionPolicy,
-    problem: &str,
-    ctx: &Context,
-) -> Result<Action, Error> {
+/// The effect on an object that does not say for which VPC it stands. The object is released where nothing in AWS is to be touched,
+/// and shows the problem otherwise.
+pub(super) fn vpc_unknown(meta: &ObjectMeta, policy: DeletionPolicy, problem: &str) -> NetworkEffect {
     match (&meta.deletion_timestamp, policy) {
-        (None, _) => explain_unreadable::<PrivateGenAINetwork>(&ctx.client, meta, problem).await?,
-        (Some(_), DeletionPolicy::Retain) => remove_finalizer(api, meta).await?,
+        (None, _) => Effect::ShowConditions(vec![unreadable(problem)]),
+        (Some(_), DeletionPolicy::Retain) => Effect::Release,
         (Some(_), DeletionPolicy::Delete) => {
             let message = format!(
                 "The object is being deleted, and this version of the operator cannot tell which VPC it stands for ({}): neither spec nor \
@@ -51,8 +62,7 @@ pub(super) async fn vpc_unknown(
                 without_values(problem)
             );
             let leg = Leg::blocked(ConditionType::Accepted, Reason::InvalidSpec, message);
-            explain_undecoded::<PrivateGenAINetwork>(&ctx.client, meta, &[leg]).await?;
+            Effect::ShowConditions(vec![leg])
         }
     }
-    Ok(Action::await_change())
 }

@@ -2,7 +2,6 @@
 
 use std::fmt::Debug;
 
-use k8s_openapi::NamespaceResourceScope;
 use kube::{
     Api, Client, Resource, ResourceExt as _,
     api::{ListParams, PartialObjectMeta},
@@ -66,20 +65,13 @@ async fn release_all(client: &Client, installation: &InstallationId) -> Result<V
         for app in apps {
             let namespace = app.namespace().unwrap_or_default();
             let name = format!("app {namespace}/{}", app.name_any());
-            released.extend(release(&namespaced::<PrivateGenAIApp>(client, &namespace), &app).await?.then_some(name));
+            released.extend(release(client, &app).await?.then_some(name));
         }
         for network in networks {
             let name = format!("network {}", network.name_any());
-            released.extend(release(&Api::<PrivateGenAINetwork>::all(client.clone()), &network).await?.then_some(name));
+            released.extend(release(client, &network).await?.then_some(name));
         }
     }
-}
-
-fn namespaced<K: Resource<DynamicType = (), Scope = NamespaceResourceScope>>(
-    client: &Client,
-    namespace: &str,
-) -> Api<K> {
-    Api::namespaced(client.clone(), namespace)
 }
 
 /// The metadata of all objects of a kind that carry the operator's finalizer. Metadata can always be read.
@@ -95,11 +87,11 @@ where
 }
 
 /// `false` when the object changed meanwhile: the caller lists it again.
-async fn release<K>(api: &Api<K>, object: &PartialObjectMeta<K>) -> Result<bool, Failure>
+async fn release<K>(client: &Client, object: &PartialObjectMeta<K>) -> Result<bool, Failure>
 where
-    K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
+    K: Resource<DynamicType = ()>,
 {
-    match remove_finalizer(api, &object.metadata).await {
+    match remove_finalizer::<K>(client, &object.metadata).await {
         Ok(()) => Ok(true),
         Err(error) if error.is_conflict() => Ok(false),
         Err(error) => Err(error.into()),

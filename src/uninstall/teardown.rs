@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use kube::{
-    Api, Client,
+    Client,
     api::{DeleteParams, Preconditions},
     core::ObjectMeta,
 };
@@ -371,11 +371,9 @@ async fn release(client: &Client, object: &ObjectFacts) -> Result<bool, Failure>
         ..ObjectMeta::default()
     };
     let result = match (object.kind, &object.namespace) {
-        (Kind::App, Some(namespace)) => {
-            remove_finalizer(&Api::<PrivateGenAIApp>::namespaced(client.clone(), namespace), &meta).await
-        }
+        (Kind::App, Some(_)) => remove_finalizer::<PrivateGenAIApp>(client, &meta).await,
         (Kind::App, None) => return Ok(false),
-        (Kind::Network, _) => remove_finalizer(&Api::<PrivateGenAINetwork>::all(client.clone()), &meta).await,
+        (Kind::Network, _) => remove_finalizer::<PrivateGenAINetwork>(client, &meta).await,
     };
     match result {
         Ok(()) => Ok(true),

@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
     hash::{Hash, Hasher},
+    mem,
     sync::Arc,
     time::Duration,
 };
@@ -13,15 +14,17 @@ use kube::{Resource, ResourceExt as _, core::DeserializeGuard};
 use private_genai_operator::{
     api::{PrivateGenAIApp, PrivateGenAINetwork},
     app::{
-        self,
+        self, AppReconcile,
         decide::AppPass,
-        removal::decide::{DeletionPass, RemovalPass},
+        removal::{
+            decide::{DeletionPass, RemovalPass},
+            reconcile::Removal,
+        },
     },
     aws::{SnapshotState, TopologyState, VpcId},
     engine::{Guarded, Memory, Pass, Released, Settings},
-    identity::AppIdentity,
     index::Index,
-    network::{self, decide::NetworkPass, late_writes::LateWritePass},
+    network::{self, NetworkReconcile, decide::NetworkPass, late_writes::LateWritePass},
 };
 use serde::Serialize;
 
@@ -150,41 +153,45 @@ impl Hash for Seen {
     }
 }
 
-/// The network of an app when its pass began.
-#[derive(Clone, Hash)]
-pub enum Network {
-    Found(Object<PrivateGenAINetwork>),
-    /// No network is accepted for the VPC; the app's condition.
-    Missing(private_genai_operator::api::condition::Leg),
-}
-
-/// The subject of a pass.
-#[derive(Clone, Hash)]
+/// The subject of a pass, and the reconcile that the pass belongs to.
+#[derive(Clone)]
 pub enum Subject {
     Network {
         object: Object<PrivateGenAINetwork>,
+        reconcile: Arc<NetworkReconcile>,
         pass: NetworkPass,
         observed: Option<Seen>,
     },
     Keep {
         object: Object<PrivateGenAIApp>,
-        /// The network as it was when the pass began.
-        network: Network,
+        reconcile: Arc<AppReconcile>,
         pass: AppPass,
         observed: Option<Arc<app::Observed>>,
     },
     Remove {
         object: Object<PrivateGenAIApp>,
-        deletion: Arc<app::AppDeletion>,
+        removal: Arc<Removal>,
         pass: Option<DeletionPass>,
-        /// All places of the app.
-        places: Arc<BTreeSet<AppIdentity>>,
-        /// The remaining places; the pass is over the first.
-        rest: Vec<AppIdentity>,
-        legs: Vec<private_genai_operator::api::condition::Leg>,
     },
     AfterApp(RemovalPass),
     AfterNetwork(LateWritePass),
+}
+
+impl Hash for Subject {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        mem::discriminant(self).hash(state);
+        match self {
+            Self::Network { object, reconcile, pass, observed } => {
+                // The rest of the reconcile is the object.
+                let recorded = reconcile.object.status.as_ref().map(|status| &status.installation_id);
+                (object, reconcile.missing, recorded, pass, observed).hash(state);
+            }
+            Self::Keep { object, reconcile, pass, observed } => (object, reconcile, pass, observed).hash(state),
+            Self::Remove { object, removal, pass } => (object, removal, pass).hash(state),
+            Self::AfterApp(pass) => pass.hash(state),
+            Self::AfterNetwork(pass) => pass.hash(state),
+        }
+    }
 }
 
 /// An operator's memory, which a crash loses.

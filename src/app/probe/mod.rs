@@ -19,12 +19,13 @@ pub use last::LastProbe;
 pub(super) use subject::pending;
 pub use subject::{ProbeOutcome, ProbeSubject};
 
+use super::reconcile::ProbeReadiness;
 use crate::{
     api::{
         PrivateGenAIAppStatus,
-        condition::{Leg, LegState},
+        condition::{ConditionType, Leg, LegState, find},
     },
-    aws::{FunctionName, MaxAge, Region, Snapshot},
+    aws::{FunctionName, MaxAge, Snapshot},
     engine::{Context, DetailRead, FRESH},
     metrics::ProbeResult,
 };
@@ -49,29 +50,11 @@ impl Probes {
     }
 }
 
-/// Whether the rest of the path is ready for a probe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ProbeReadiness {
-    /// The app is suspended: its function is neither woken nor probed, and a proof of the same subject holds.
-    Suspended,
-    /// The network cannot be observed: a proof holds.
-    Unseen,
-    /// The network or the function is not ready: the path must be proven anew afterwards.
-    Building,
-    /// The function sleeps: an invocation wakes it.
-    Asleep,
-    /// The function is ready, and another part of the app is not.
-    Amiss,
-    /// All of the path is ready.
-    Built,
-}
-
 /// The shell of one app's probe.
 pub(super) struct Probe<'a> {
     pub(super) ctx: &'a Context,
     pub(super) probes: &'a Probes,
     pub(super) snapshot: &'a Snapshot,
-    pub(super) region: &'a Region,
     pub(super) uid: &'a str,
     pub(super) function: &'a FunctionName,
     pub(super) interval: Option<Duration>,
@@ -126,8 +109,11 @@ impl Probe<'_> {
     fn last(&self, subject: &ProbeSubject, asleep: bool) -> Option<(LastProbe, Duration)> {
         let probes = &self.probes;
         let same = |(last, _): &(LastProbe, Duration)| last.subject == *subject && last.asleep == asleep;
-        probes.last(self.uid).filter(same).or_else(|| {
-            let on_record = !asleep && self.before.is_some_and(|status| subject.is_proven_by(self.region, status));
+        // A status that claims nothing of the path ended the proof: the path is proven anew.
+        let is_claimed = self.before.is_some_and(|status| find(&status.conditions, ConditionType::Healthy).is_some());
+        probes.last(self.uid).filter(|last| is_claimed && same(last)).or_else(|| {
+            let region = self.snapshot.region();
+            let on_record = !asleep && self.before.is_some_and(|status| subject.is_proven_by(region, status));
             on_record.then(|| {
                 let last = LastProbe::on_record(subject.clone(), self.interval);
                 probes.remember(self.uid, last.clone());

@@ -2,39 +2,32 @@
 
 use std::sync::Arc;
 
-use kube::ResourceExt as _;
 use private_genai_operator::{
-    api::{
-        PrivateGenAIApp, PrivateGenAINetwork,
-        app::App,
-        condition::{ConditionType, Leg, Reason},
-        network::NetworkKey,
-    },
+    api::{PrivateGenAIApp, PrivateGenAINetwork},
     app::{
-        self, NetworkOffer, NetworkView, StatusFacts,
-        decide::{AppPass, NetworkBinding},
-        removal::decide::{DeletionPass, RemovalCause, RemovalPass},
+        self, AppReconcile,
+        removal::{
+            decide::{RemovalCause, RemovalPass},
+            reconcile::Removal,
+        },
     },
     aws::{MaxAge, SnapshotState},
     engine::{Freshness, Pass, Released, is_held},
     identity::is_retained,
-    index::is_implicit,
-    network::{self, Acceptance, decide::NetworkPass, late_writes::LateWritePass},
+    network::{self, NetworkReconcile, late_writes::LateWritePass, reconcile::Missing},
 };
 
 use super::{
     super::{
         scenario::Scenario,
-        state::{Network, Object, Run, State, Subject, Worker},
+        state::{Object, Run, State, Subject, Worker},
     },
-    How, Wrong, caller,
+    How, Wrong, caller, circumstances,
+    effect::CarriedOut,
+    fixed,
     look::with_snapshot,
     network_identity,
 };
-
-fn key_of(network: &PrivateGenAINetwork) -> NetworkKey {
-    NetworkKey::try_from(&network.spec).expect("a network that can be read")
-}
 
 impl Scenario {
     /// A worker begins a pass. `None` if the worker has no reason for a pass.
@@ -74,58 +67,37 @@ impl Scenario {
         worker: &Worker,
         object: Object<PrivateGenAINetwork>,
     ) -> Result<(), Wrong> {
-        let network = object.get();
-        let (key, deleting) = (key_of(network), network.metadata.deletion_timestamp.is_some());
-        let objects = Arc::clone(&next.objects);
-        let index = &objects.index;
-        if let Some(leg) = network::ownership::refusal_by_objects(network, Some(&key), index) {
-            next.tell_network(&object, None, &[leg]);
-            return Ok(());
-        }
-        match network::acceptance(network, &key, index) {
-            Acceptance::Superseded { .. } if deleting => next.release_network(&object),
-            Acceptance::Superseded { .. } if is_implicit(network) => next.delete_network(&object.get().name_any()),
-            Acceptance::Superseded { by: to } => {
-                let message = format!("PrivateGenAINetwork {to} stands for VPC {} already.", key.vpc);
-                next.tell_network(
-                    &object,
-                    None,
-                    &[Leg::blocked(ConditionType::Accepted, Reason::VpcConflict, message)],
-                );
+        let index = Arc::clone(&next.objects.index);
+        let memory = &mut next.operators[number].memory;
+        let (effects, mut reconcile) = match NetworkReconcile::begin(object.get(), &index, memory, fixed()) {
+            Ok(begun) => begun,
+            Err(decision) => {
+                self.carry_out(next, number, &object, decision.effects);
+                return Ok(());
             }
-            Acceptance::Released => next.release_network(&object),
-            Acceptance::Accepted if network::decide::retains_everything(network, &key, index) => {
-                next.operators[number].covered.remove(&key.vpc);
-                next.operators[number].memory.forget(&key);
-                next.operators[number].departures.remove(&Released::Network(key));
-                next.release_network(&object);
-            }
-            Acceptance::Accepted => {
-                let pass = NetworkPass {
-                    uid: network.metadata.uid.clone().unwrap_or_default(),
-                    identity: network_identity(&key),
-                    key: key.clone(),
-                    caller: caller(),
-                    retry_refused: false,
-                    group_in_use: None,
-                };
-                let to_be_held = network::decide::is_to_be_held(network, &key, index);
-                if to_be_held || network::decide::is_to_be_recorded(network, &self.settings) {
-                    let seen = self.observe(next, number, Some(&key), async |snapshot, known| {
-                        let place = (&key, &pass.identity);
-                        network::decide::observe_place(snapshot, place, false, &Freshness::default(), known).await
-                    });
-                    if network::ownership::refusal_by_aws(&key, &seen, index).is_none() {
-                        if to_be_held && !next.hold_network(&object) {
-                            return Ok(());
-                        }
-                        next.record_network(&object, &self.settings.installation);
-                    }
+        };
+        self.carry_out(next, number, &object, effects);
+        if reconcile.missing != Missing::Nothing {
+            let (key, identity) = (reconcile.key.clone(), network_identity(&reconcile.key));
+            let seen = self.observe(next, number, Some(&key), async |snapshot, known| {
+                let place = (&key, &identity);
+                network::decide::observe_place(snapshot, place, false, &Freshness::default(), known).await
+            });
+            let effects = match reconcile.hold(&seen, &index, &circumstances()) {
+                Ok(effects) => effects,
+                Err(decision) => {
+                    self.carry_out(next, number, &object, decision.effects);
+                    return Ok(());
                 }
-                return self.start(next, number, worker, Subject::Network { object, pass, observed: None });
+            };
+            match self.carry_out(next, number, &object, effects) {
+                CarriedOut::All => {}
+                CarriedOut::Conflict => return Ok(()),
             }
         }
-        Ok(())
+        let pass = reconcile.pass(&caller(), false, &self.settings);
+        let reconcile = Arc::new(reconcile);
+        self.start(next, number, worker, Subject::Network { object, reconcile, pass, observed: None })
     }
 
     fn begin_app(
@@ -136,77 +108,27 @@ impl Scenario {
         object: Object<PrivateGenAIApp>,
         closely: bool,
     ) -> Result<(), Wrong> {
+        let index = Arc::clone(&next.objects.index);
         let app = object.get();
-        let objects = Arc::clone(&next.objects);
-        let index = &objects.index;
-        let before = app.status.clone().unwrap_or_default();
-        let mut facts = StatusFacts {
-            installation_id: before.installation_id,
-            network: before.network,
-            endpoints: before.endpoints,
-            execution_role: before.execution_role,
-            function: before.function,
+        let held = AppReconcile::begin(app, &index, fixed()).and_then(|(effects, reconcile)| {
+            self.carry_out(next, number, &object, effects);
+            let reconcile = reconcile.network_created(app, None, fixed())?;
+            reconcile.hold(app, Ok(&caller()), Ok(None), &self.settings, &circumstances())
+        });
+        let (effects, reconcile, mut pass) = match held {
+            Ok(held) => held,
+            Err(decision) => {
+                self.carry_out(next, number, &object, decision.effects);
+                return Ok(());
+            }
         };
-        match app::decide::network_binding(app, index) {
-            NetworkBinding::Refused(leg) => {
-                next.tell_app(&object, facts, &[leg]);
-                Ok(())
-            }
-            NetworkBinding::Unbound { app: wanted, leg, network_to_create } => {
-                if let Some(name) = network_to_create {
-                    next.create_network(&name, &wanted.network, true, false);
-                }
-                let view = NetworkView {
-                    legs: vec![leg.clone()],
-                    endpoints: facts.endpoints.clone(),
-                    offer: NetworkOffer::Unavailable(None),
-                };
-                self.keep(next, number, worker, object, (wanted, facts, view, Network::Missing(leg)), closely)
-            }
-            NetworkBinding::Bound { app: wanted, network, view } => {
-                let by = Network::Found(objects.networks[&network.name].clone());
-                facts.network = Some(network);
-                facts.endpoints.clone_from(&view.endpoints);
-                self.keep(next, number, worker, object, (wanted, facts, view, by), closely)
-            }
+        match self.carry_out(next, number, &object, effects) {
+            CarriedOut::All => {}
+            CarriedOut::Conflict => return Ok(()),
         }
-    }
-
-    fn keep(
-        &self,
-        next: &mut State,
-        number: usize,
-        worker: &Worker,
-        object: Object<PrivateGenAIApp>,
-        (wanted, facts, view, network): (App, StatusFacts, NetworkView, Network),
-        closely: bool,
-    ) -> Result<(), Wrong> {
-        let app = object.get();
-        if !is_held(&app.metadata) && matches!(view.offer, NetworkOffer::Unavailable(_)) {
-            let mut legs = vec![app::decide::accepted_leg(&wanted)];
-            legs.extend(view.legs);
-            next.tell_app(&object, facts, &legs);
-            return Ok(());
-        }
-        let suspended = app.spec.suspend.unwrap_or_default();
-        if !suspended && !next.hold_app(&object) {
-            return Ok(());
-        }
-        if !suspended {
-            next.record_app(&object, &self.settings.installation);
-        }
-        let identity = app::decide::identity(app, &wanted.network, &self.settings);
-        let desired = app::Desired::new(&wanted, identity, &caller(), &self.settings.governance, &view.offer);
-        let recorded = app.status.as_ref().and_then(|status| status.function.clone());
-        let pass = AppPass {
-            uid: app.metadata.uid.clone().unwrap_or_default(),
-            desired: Arc::new(desired),
-            principal: app::decide::Principal::of(recorded.as_ref()),
-            recorded,
-            suspended,
-            read_detail: closely || app::decide::is_in_doubt(app),
-        };
-        self.start(next, number, worker, Subject::Keep { object, network, pass, observed: None })
+        pass.read_detail |= closely;
+        let reconcile = Arc::new(reconcile);
+        self.start(next, number, worker, Subject::Keep { object, reconcile, pass, observed: None })
     }
 
     fn begin_removal(
@@ -216,17 +138,20 @@ impl Scenario {
         worker: &Worker,
         object: Object<PrivateGenAIApp>,
     ) -> Result<(), Wrong> {
+        let mut removal = match Removal::begin(&object.guarded, None, &self.settings, fixed()) {
+            Ok(removal) => removal,
+            Err(decision) => {
+                self.carry_out(next, number, &object, decision.effects);
+                return Ok(());
+            }
+        };
         let world = Arc::clone(&next.world);
         let roles = with_snapshot(&mut next.operators[number], &world, None, async |snapshot| {
             snapshot.roles(MaxAge::Any).await
         });
-        let deletion = app::AppDeletion::of(object.get(), &self.settings.region);
-        let places = app::removal::decide::places(&object.guarded, &deletion, &roles, &self.settings);
-        let rest: Vec<_> = places.iter().cloned().collect();
-        let pass = rest.first().map(|identity| DeletionPass::new(identity, &deletion, &caller(), &self.settings));
-        let (deletion, places) = (Arc::new(deletion), Arc::new(places));
-        let subject = Subject::Remove { object, deletion, pass, places, rest, legs: Vec::new() };
-        self.start(next, number, worker, subject)
+        removal.in_places(&object.guarded, &caller(), Ok(&roles), &self.settings);
+        let pass = removal.next(&self.settings);
+        self.start(next, number, worker, Subject::Remove { object, removal: Arc::new(removal), pass })
     }
 
     fn begin_after(&self, next: &mut State, number: usize, worker: &Worker, departed: &Released) -> Result<(), Wrong> {

@@ -1,15 +1,17 @@
-//! The possible next steps and their results. Every decision is the operator's own code; this module mirrors the
-//! controllers' actions between two decisions: read, write, report.
+//! The possible next steps and their results. Every decision is the operator's own code: the stages of its reconciles and the
+//! decisions of its passes. This module reads for them, and interprets their effects.
 //!
 //! ```text
-//! begin       the begin of a pass
-//! pass        the actions of a pass, and the report at its end
+//! begin       the stages before a pass
+//! pass        the actions of a pass, and the stages after it
+//! effect      the effects of a decision
 //! look        reads of AWS through the operator's own tables
 //! kubernetes  the actions of the API server
 //! time        the steps that happen without an actor
 //! ```
 
 mod begin;
+mod effect;
 mod kubernetes;
 mod look;
 mod pass;
@@ -21,7 +23,7 @@ use k8s_openapi::{apimachinery::pkg::apis::meta::v1::Time, jiff::Timestamp};
 use private_genai_operator::{
     api::network::NetworkKey,
     aws::{Caller, SnapshotState},
-    engine::{PassAction, Settings},
+    engine::{AttemptCounts, Circumstances, PassAction, Settings, SettledParts},
     governance::Governance,
     guard::{Globs, ImplicitNetworks},
     identity::NetworkIdentity,
@@ -64,6 +66,11 @@ pub type Wrong = String;
 
 fn fixed() -> Timestamp {
     Timestamp::from_second(1_000_000).expect("a time")
+}
+
+/// Every read succeeds, and nobody watches for drift.
+fn circumstances() -> Circumstances {
+    Circumstances { now: fixed(), observations: AttemptCounts::default(), settled: SettledParts::default() }
 }
 
 /// The time of creation of young objects.

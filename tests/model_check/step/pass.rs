@@ -1,30 +1,26 @@
 //! The actions of a pass, and the report at its end.
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
 
-use kube::ResourceExt as _;
 use private_genai_operator::{
-    api::{
-        DeletionPolicy,
-        app::{App, FunctionStatus},
-    },
-    app::{self, NetworkView, StatusFacts, decide::AppPass, removal::decide::DeletionPass},
+    api::condition::{ConditionType, Leg, Reason},
+    app::{self, reconcile::ProbeReadiness},
     aws::{AwsError, Ec2Write, Failure, FunctionState, Operation, SecurityGroupId, SubnetId, Write, Written},
-    engine::{Freshness, Pass, PassAction, PassSubject, Reaction, Released},
-    network::{
-        self,
-        decide::{NetworkPass, Outcome},
-        late_writes::LateWritePass,
-    },
+    engine::{Converged, Freshness, Observation, Pass, PassAction, PassSubject, Reaction, Released},
+    network::{self, late_writes::LateWritePass},
     plan::Plan,
 };
 
 use super::{
     super::{
         scenario::Scenario,
-        state::{Network, Run, Seen, State, Subject, Worker},
+        state::{Run, Seen, State, Subject, Worker},
     },
-    How, Wrong, caller, fixed,
+    How, Wrong, circumstances, fixed,
     look::forget,
 };
 use crate::memory::{
@@ -131,115 +127,70 @@ impl Scenario {
         }
     }
 
-    /// Writes the report of an ended pass. Returns the pass that follows at once, if there is one.
+    /// Carries out the decision after an ended pass. Returns the pass that follows at once, if there is one.
     fn conclude(&self, next: &mut State, number: usize, run: Run) -> Option<Run> {
-        let objects = Arc::clone(&next.objects);
-        let index = &objects.index;
+        let index = Arc::clone(&next.objects.index);
         let Run { pass, subject } = run;
         match subject {
-            Subject::Network { object, pass: NetworkPass { key, .. }, observed } => {
-                let (network, Seen(observed)) = (object.get(), observed.expect("a pass that ends has looked"));
-                let operator = &mut next.operators[number];
-                match network::decide::outcome(network, &key, &observed, &pass.plan, index, &mut operator.memory) {
-                    Outcome::Gone => {
-                        operator.covered.remove(&key.vpc);
-                        operator.memory.forget(&key);
-                        if self.looks_after {
-                            operator.departures.insert(Released::Network(key), false);
-                        }
-                        if network.metadata.deletion_timestamp.is_some() {
-                            next.release_network(&object);
-                        } else if next.is_there(&object) {
-                            next.delete_network(&network.name_any());
-                        }
-                    }
-                    Outcome::Kept(legs) => {
-                        let shown = Some(&*observed).filter(|_| !network::decide::is_refused(&pass.plan));
-                        next.tell_network(&object, shown, &legs);
-                    }
-                }
+            Subject::Network { object, reconcile, pass: subject, observed } => {
+                let Seen(observed) = observed.expect("a pass that ends has looked");
+                let (reconcile, converged) = (Arc::unwrap_or_clone(reconcile), converged(pass, (*observed).clone()));
+                let memory = &mut next.operators[number].memory;
+                let decision = reconcile.decision(&subject, converged, None, &index, memory, &circumstances());
+                self.carry_out(next, number, &object, decision.effects);
             }
-            Subject::Keep { object, network, pass: AppPass { desired, suspended, .. }, observed } => {
-                let (app, observed) = (object.get(), observed.expect("a pass that ends has looked"));
-                if suspended && (observed.role.is_some() || observed.listing.is_some()) {
-                    next.hold_app(&object);
-                }
-                let wanted = App::new(&app.spec, &self.settings.region).expect("an app that can be read");
-                let before = app.status.clone().unwrap_or_default();
-                let mut facts = StatusFacts {
-                    installation_id: before.installation_id,
-                    network: before.network,
-                    endpoints: before.endpoints,
-                    execution_role: before.execution_role,
-                    function: before.function.clone(),
-                };
-                let network_legs = match network {
-                    Network::Missing(leg) => vec![leg],
-                    Network::Found(network) => {
-                        let view = NetworkView::new(network.get(), &wanted, &self.settings.installation);
-                        facts.endpoints = view.endpoints;
-                        facts.network = Some(private_genai_operator::api::app::AppNetworkStatus {
-                            name: network.get().name_any(),
-                            vpc_id: wanted.network.vpc.to_string(),
-                            region: wanted.network.region.to_string(),
-                        });
-                        view.legs
+            Subject::Keep { object, reconcile, pass: subject, observed } => {
+                let observed = observed.expect("a pass that ends has looked");
+                let (reconcile, converged) = (Arc::unwrap_or_clone(reconcile), converged(pass, (*observed).clone()));
+                let (app, settings) = (object.get(), &self.settings);
+                let decision = match reconcile.conclude(app, &subject, converged, None, settings, &circumstances()) {
+                    Ok(concluded) => {
+                        let probed = probed(concluded.readiness);
+                        concluded.decision(app, (probed, None), fixed())
                     }
+                    Err(decision) => decision,
                 };
-                facts.observe(&desired.identity, &observed, before.function.as_ref());
-                let mut legs = vec![app::decide::accepted_leg(&wanted)];
-                legs.extend(network_legs);
-                legs.extend(pass.plan.legs);
-                next.tell_app(&object, facts, &legs);
+                self.carry_out(next, number, &object, decision.effects);
             }
-            Subject::Remove { object, deletion, pass: subject, places, mut rest, mut legs } => {
-                legs.extend(pass.plan.legs);
-                let identity = rest.first().cloned();
-                let is_about = identity.is_some_and(|identity| deletion.is_about(&identity));
-                let given = subject.and_then(DeletionPass::given_role_id).filter(|_| is_about);
-                if rest.len() > 1 {
-                    rest.remove(0);
-                    let pass = Some(DeletionPass::new(&rest[0], &deletion, &caller(), &self.settings));
-                    let subject = Subject::Remove { object, deletion, pass, places, rest, legs };
+            Subject::Remove { object, removal, pass: subject } => {
+                let mut removal = Arc::unwrap_or_clone(removal);
+                if let Some(subject) = subject {
+                    removal.ended(subject, &converged(pass, app::Observed::default()));
+                }
+                if let Some(pass) = removal.next(&self.settings) {
+                    let subject = Subject::Remove { object, removal: Arc::new(removal), pass: Some(pass) };
                     return Some(Run { pass: Pass::default(), subject });
                 }
-                if legs.is_empty() && app::removal::decide::is_young_and_unseen(&object.guarded, fixed().as_second()) {
-                    legs.push(app::removal::decide::too_young());
-                }
-                if legs.is_empty() {
-                    next.release_app(&object);
-                    for place in places.iter().filter(|_| self.looks_after) {
-                        let departed = Released::App(place.clone());
-                        let departures = &mut next.operators[number].departures;
-                        match deletion.policy {
-                            DeletionPolicy::Retain => departures.remove(&departed),
-                            DeletionPolicy::Delete => departures.insert(departed, false),
-                        };
-                    }
-                } else {
-                    let before = object.get().status.clone().unwrap_or_default();
-                    let facts = StatusFacts {
-                        installation_id: before.installation_id,
-                        network: before.network,
-                        endpoints: before.endpoints,
-                        execution_role: before.execution_role,
-                        function: before.function.map(|function| {
-                            let execution_role_id = given.or(function.execution_role_id.clone());
-                            FunctionStatus { execution_role_id, ..function }
-                        }),
-                    };
-                    next.tell_app(&object, facts, &legs);
-                }
+                let decision = removal.decision(&object.guarded, fixed());
+                self.carry_out(next, number, &object, decision.effects);
             }
-            Subject::AfterApp(subject) => next.looked_after(number, Released::App(subject.identity), &pass),
+            Subject::AfterApp(subject) => {
+                next.looked_after(number, Released::App(subject.identity), &converged(pass, ()).into());
+            }
             Subject::AfterNetwork(LateWritePass { key, .. }) => {
-                if !network::decide::is_taken(&key, index) {
+                if !network::decide::is_taken(&key, &index) {
                     next.operators[number].covered.remove(&key.vpc);
                 }
-                next.looked_after(number, Released::Network(key), &pass);
+                next.looked_after(number, Released::Network(key), &converged(pass, ()).into());
             }
         }
         None
+    }
+}
+
+fn converged<O>(pass: Pass, last: O) -> Converged<O> {
+    Converged::of(pass, Observation::Observed { first: None, last }, BTreeSet::new())
+}
+
+/// The model has no probe: a path that is built is proven.
+fn probed(readiness: ProbeReadiness) -> Leg {
+    match readiness {
+        ProbeReadiness::Built => Leg::met(ConditionType::Healthy, ""),
+        ProbeReadiness::Suspended
+        | ProbeReadiness::Unseen
+        | ProbeReadiness::Building
+        | ProbeReadiness::Asleep
+        | ProbeReadiness::Amiss => Leg::progressing(ConditionType::Healthy, Reason::ProbePending, ""),
     }
 }
 
