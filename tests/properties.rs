@@ -124,6 +124,7 @@ fn demands() -> impl Strategy<Value = Vec<Demand>> {
             } else {
                 Requester::WithoutObject(format!("{namespace}/{name}"))
             },
+            apps: 1,
             models,
             subnets: BTreeSet::new(),
         }),

@@ -24,7 +24,7 @@ pub struct EndpointStatus {
     /// The network interfaces of the endpoint, one in each availability zone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<InterfaceStatus>,
-    /// The models that the endpoint's policy lets through.
+    /// The models that the policy of the endpoint lets through; in the status of an app, those of the app.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
 }

@@ -188,8 +188,15 @@ impl NetworkView {
             recorded if vpc_is_ready => NetworkOffer::Preparing(recorded),
             recorded => NetworkOffer::Unavailable(recorded),
         };
-        Self { legs: vec![network_leg, endpoint_leg], endpoints: status.endpoints.clone(), offer }
+        let endpoints = status.endpoints.iter().map(|endpoint| of_app(endpoint, app)).collect();
+        Self { legs: vec![network_leg, endpoint_leg], endpoints, offer }
     }
+}
+
+/// The endpoint in the status of an app: with the app's own models alone, so that the models of one app change the status of no other.
+fn of_app(endpoint: &EndpointStatus, app: &App) -> EndpointStatus {
+    let own = |model: &&String| app.models.iter().any(|own| own.as_str() == model.as_str());
+    EndpointStatus { models: endpoint.models.iter().filter(own).cloned().collect(), ..endpoint.clone() }
 }
 
 fn let_through(endpoint: &EndpointStatus) -> BTreeSet<ModelId> {

@@ -5,7 +5,13 @@ use std::{collections::BTreeSet, sync::Arc};
 use kube::core::ObjectMeta;
 
 use super::Index;
-use crate::api::{AppName, Guarded, ObjectName, PrivateGenAIApp, PrivateGenAINetwork, is_held, network::NetworkKey};
+use crate::{
+    api::{
+        AppName, EndpointStatus, Guarded, ObjectName, PrivateGenAIApp, PrivateGenAINetwork, PrivateGenAINetworkStatus,
+        is_held, network::NetworkKey,
+    },
+    policy::ModelId,
+};
 
 /// Whom a change concerns.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +53,61 @@ impl Difference {
     }
 }
 
+/// What is new in the status of a network for the apps on the network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum StatusNews {
+    /// Nothing.
+    Nothing,
+    /// The endpoints let other models through.
+    Models {
+        /// The models that one of the statuses names, and the other does not.
+        changed: BTreeSet<String>,
+        /// The models that every endpoint lets through now.
+        let_through: BTreeSet<String>,
+    },
+    /// Something that each app shows.
+    Anything,
+}
+
+impl StatusNews {
+    pub(super) fn between(before: Option<&PrivateGenAINetworkStatus>, now: Option<&PrivateGenAINetworkStatus>) -> Self {
+        let (Some(before), Some(now)) = (before, now) else {
+            return if before == now { Self::Nothing } else { Self::Anything };
+        };
+        if before == now {
+            return Self::Nothing;
+        }
+        let without_models = |status: &PrivateGenAINetworkStatus| {
+            let endpoints = status.endpoints.iter();
+            let endpoints = endpoints.map(|endpoint| EndpointStatus { models: Vec::new(), ..endpoint.clone() });
+            PrivateGenAINetworkStatus { endpoints: endpoints.collect(), ..status.clone() }.sorted()
+        };
+        if without_models(before) != without_models(now) {
+            return Self::Anything;
+        }
+        let models = |status: &PrivateGenAINetworkStatus| -> BTreeSet<String> {
+            status.endpoints.iter().flat_map(|endpoint| endpoint.models.iter().cloned()).collect()
+        };
+        let (old, new) = (models(before), models(now));
+        let everywhere = |model: &&String| now.endpoints.iter().all(|endpoint| endpoint.models.contains(model));
+        Self::Models {
+            changed: old.symmetric_difference(&new).cloned().collect(),
+            let_through: new.iter().filter(everywhere).cloned().collect(),
+        }
+    }
+
+    /// Whether the news concern an app that calls these models.
+    fn concern(&self, models: &BTreeSet<ModelId>) -> bool {
+        match self {
+            Self::Nothing => false,
+            Self::Models { changed, let_through } => {
+                models.iter().any(|model| changed.contains(model.as_str()) || !let_through.contains(model.as_str()))
+            }
+            Self::Anything => true,
+        }
+    }
+}
+
 impl Index {
     /// An app appeared or changed. An app that changed concerns itself and its network.
     pub fn apply_app(&mut self, object: Arc<Guarded<PrivateGenAIApp>>) -> Concerned {
@@ -69,14 +130,25 @@ impl Index {
         Concerned::Woken(gone.map(|app| self.networks_concerned_by_app_on(app.network.as_ref())).unwrap_or_default())
     }
 
-    /// A network appeared or changed, in its status too. That concerns the apps on it; a change of more than its status also
-    /// concerns the networks of the same VPC.
+    /// A network appeared or changed, in its status too. A new status concerns the apps on the network that show what is new in it; a
+    /// change of more than the status also concerns all apps and the networks of the same VPC.
     pub fn apply_network(&mut self, object: Arc<Guarded<PrivateGenAINetwork>>) -> Concerned {
         let name = kube::ResourceExt::name_any(&*object);
+        let before = self.network(&name).map(|network| Arc::clone(&network.object));
         let difference = self.put_network(object);
-        let key = self.network(&name).and_then(|network| network.key.clone());
+        let network = self.network(&name);
+        let key = network.and_then(|network| network.key.clone());
         match difference {
-            Difference::Nothing => Concerned::Woken(self.apps_concerned_by(key.as_ref())),
+            Difference::Nothing => {
+                let before = before.as_ref().and_then(|before| before.0.as_ref().ok()?.status.as_ref());
+                let now = network.and_then(|network| network.decoded()?.status.as_ref());
+                let news = StatusNews::between(before, now);
+                Concerned::Woken(match (&news, key) {
+                    (StatusNews::Nothing, _) => BTreeSet::new(),
+                    (StatusNews::Models { .. }, Some(key)) => self.apps_that_show(&key, &news),
+                    (StatusNews::Models { .. } | StatusNews::Anything, key) => self.apps_concerned_by(key.as_ref()),
+                })
+            }
             Difference::Touched => Concerned::Touched(ObjectName::Network(name)),
             Difference::Changed => Concerned::Woken(self.concerned_around(key.as_ref())),
         }
@@ -114,6 +186,13 @@ impl Index {
             }
             None => self.apps.keys().cloned().map(ObjectName::App).collect(),
         }
+    }
+
+    /// The apps that use a network and show what is new in its status.
+    fn apps_that_show(&self, key: &NetworkKey, news: &StatusNews) -> BTreeSet<ObjectName> {
+        let demands = self.demands_on.get(key).into_iter().flatten();
+        let concerned = demands.filter(|(demand, _)| news.concern(&demand.models));
+        concerned.flat_map(|(_, apps)| apps.iter().map(|app| ObjectName::App(app.name.clone()))).collect()
     }
 
     /// The apps on a network, and the networks of its VPC.

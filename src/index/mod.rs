@@ -6,6 +6,7 @@
 mod acceptance;
 mod admission;
 mod concerned;
+mod demand;
 #[cfg(test)]
 mod tests;
 
@@ -16,11 +17,12 @@ use std::{
 
 use kube::{Resource as _, ResourceExt as _};
 
-use self::{acceptance::Rank, concerned::Difference};
+use self::{acceptance::Rank, concerned::Difference, demand::CountedDemands};
 pub use self::{
     acceptance::{implicit_name, is_implicit},
     admission::Admission,
     concerned::Concerned,
+    demand::AppDemand,
 };
 use crate::{
     api::{AppName, Guarded, ObjectName, PrivateGenAIApp, PrivateGenAINetwork, app::App, is_held, network::NetworkKey},
@@ -136,6 +138,10 @@ pub struct Index {
     networks: BTreeMap<String, Arc<IndexedNetwork>>,
     /// The apps that name each network, the oldest first.
     apps_on: BTreeMap<NetworkKey, BTreeSet<Seniority>>,
+    /// Those of them that use the network.
+    users_of: BTreeMap<NetworkKey, BTreeSet<Seniority>>,
+    /// What they demand.
+    demands_on: CountedDemands,
     /// The networks of each VPC, the accepted one first.
     networks_of: BTreeMap<NetworkKey, BTreeSet<Rank>>,
 }
@@ -148,6 +154,8 @@ impl Index {
             apps: BTreeMap::new(),
             networks: BTreeMap::new(),
             apps_on: BTreeMap::new(),
+            users_of: BTreeMap::new(),
+            demands_on: BTreeMap::new(),
             networks_of: BTreeMap::new(),
         }
     }
@@ -207,7 +215,7 @@ impl Index {
     /// The apps that use a network, the oldest first: those that have resources there, and those that may come. An app that is
     /// deleted and not held has nothing in AWS any more. Another installation's app uses a network of that installation.
     pub fn users(&self, key: &NetworkKey) -> impl Iterator<Item = &IndexedApp> {
-        self.apps_on(key).filter(|app| app.uses_network)
+        self.users_of.get(key).into_iter().flatten().filter_map(|app| self.app(&app.name))
     }
 
     /// An app uses the network.
@@ -241,7 +249,15 @@ impl Index {
         let difference = Difference::between(before.as_ref().map(|app| app.object.meta()), object.meta());
         let app = IndexedApp::new(object, &self.settings);
         if let Some(key) = &app.network {
-            self.apps_on.entry(key.clone()).or_default().insert(Seniority::of(&app.object));
+            let seniority = Seniority::of(&app.object);
+            if let Some(demand) = AppDemand::of(&app) {
+                let demands = self.demands_on.entry(key.clone()).or_default();
+                demands.entry(demand).or_default().insert(seniority.clone());
+            }
+            if app.uses_network {
+                self.users_of.entry(key.clone()).or_default().insert(seniority.clone());
+            }
+            self.apps_on.entry(key.clone()).or_default().insert(seniority);
         }
         self.apps.insert(name, Arc::new(app));
         difference
@@ -250,7 +266,15 @@ impl Index {
     fn take_app(&mut self, name: &AppName) -> Option<Arc<IndexedApp>> {
         let app = self.apps.remove(name)?;
         if let Some(key) = &app.network {
-            take(&mut self.apps_on, key, &Seniority::of(&app.object));
+            let seniority = Seniority::of(&app.object);
+            take(&mut self.apps_on, key, &seniority);
+            take(&mut self.users_of, key, &seniority);
+            if let (Some(demand), Some(demands)) = (AppDemand::of(&app), self.demands_on.get_mut(key)) {
+                take(demands, &demand, &seniority);
+                if demands.is_empty() {
+                    self.demands_on.remove(key);
+                }
+            }
         }
         Some(app)
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    api::{FINALIZER, IMPLICIT_LABEL, PrivateGenAINetworkSpec},
+    api::{EndpointStatus, FINALIZER, IMPLICIT_LABEL, PrivateGenAINetworkSpec, PrivateGenAINetworkStatus},
     governance::Governance,
     guard::{Globs, ImplicitNetworks},
 };
@@ -236,7 +236,16 @@ fn a_change_wakes_its_own_vpc_and_an_unreadable_object_whoever_it_could_concern(
     let woken = |names: &[&ObjectName]| Concerned::Woken(names.iter().map(|name| (*name).clone()).collect());
 
     assert_eq!(index.apply_app(in_1.app()), woken(&[]), "its status");
-    assert_eq!(index.apply_network(of_1.network()), woken(&[&app_1]), "its status tells the apps");
+    assert_eq!(index.apply_network(of_1.network()), woken(&[]), "nothing is new in it");
+    let with_status = |vpc: &str| {
+        let mut network = (*of_1.network()).clone();
+        let status = PrivateGenAINetworkStatus { vpc_id: Some(vpc.to_owned()), ..PrivateGenAINetworkStatus::default() };
+        network.0.as_mut().expect("a network").status = Some(status);
+        Arc::new(network)
+    };
+    assert_eq!(index.apply_network(with_status("a")), woken(&[&app_1]), "a new status concerns the apps");
+    assert_eq!(index.apply_network(with_status("a")), woken(&[]));
+    assert_eq!(index.apply_network(of_1.network()), woken(&[&app_1]));
     let labelled = |shape: &Shape| Shape { label: true, ..shape.clone() };
     assert_eq!(index.apply_app(labelled(&in_1).app()), Concerned::Touched(app_1.clone()));
     assert_eq!(index.apply_network(labelled(&of_1).network()), Concerned::Touched(network_1.clone()));
@@ -255,4 +264,60 @@ fn a_change_wakes_its_own_vpc_and_an_unreadable_object_whoever_it_could_concern(
     assert_eq!(index.remove_network("object-2"), woken(&[&app_2]));
     assert_eq!(index.remove_app(&name(1)), woken(&[&network_1]));
     assert_eq!(index.remove_app(&name(1)), woken(&[]), "it is gone already");
+}
+
+/// An app that names the model, on the network of VPC 1.
+fn calling(n: u8, model: &str) -> Arc<Guarded<PrivateGenAIApp>> {
+    let mut app = (*Shape::new(n, 1).app()).clone();
+    app.0.as_mut().expect("an app").spec.models = vec![model.to_owned()];
+    Arc::new(app)
+}
+
+/// The network of VPC 1, whose endpoint lets these models through.
+fn letting_through(models: &[&str]) -> Arc<Guarded<PrivateGenAINetwork>> {
+    let mut network = (*Shape::new(9, 1).network()).clone();
+    let endpoint = serde_json::from_value::<EndpointStatus>(json!({
+        "service": "bedrock-runtime", "vpcEndpointId": "vpce-1", "state": "available", "privateDnsEnabled": false,
+        "models": models,
+    }));
+    let endpoints = vec![endpoint.expect("an endpoint")];
+    network.0.as_mut().expect("a network").status =
+        Some(PrivateGenAINetworkStatus { endpoints, ..PrivateGenAINetworkStatus::default() });
+    Arc::new(network)
+}
+
+#[test]
+fn a_model_that_comes_or_goes_wakes_only_the_apps_that_call_it_or_wait_for_room() {
+    let models = ["a.served", "b.served", "c.waiting"];
+    let apps = models.iter().zip(0..).map(|(model, n)| calling(n, model));
+    let mut index = Index::of(settings(), apps, [letting_through(&["a.served"])]);
+    let mut woken = |models: &[&str]| match index.apply_network(letting_through(models)) {
+        Concerned::Woken(woken) => woken,
+        other @ Concerned::Touched(_) => panic!("{other:?}"),
+    };
+    let apps = |numbers: &[u8]| numbers.iter().map(|n| ObjectName::App(name(*n))).collect::<BTreeSet<_>>();
+    assert_eq!(woken(&["a.served", "b.served"]), apps(&[1, 2]), "the app that is served now, and the one that waits");
+    assert_eq!(woken(&["b.served", "a.served"]), apps(&[2]), "another order is no change for those who are served");
+    assert_eq!(woken(&["b.served"]), apps(&[0, 2]), "the app that lost its model");
+}
+
+#[test]
+fn apps_that_demand_the_same_are_one_demand_of_the_oldest() {
+    let app = |n: u8, created: i64, held: bool| Shape { created, held, ..Shape::new(n, 1) }.app();
+    let mut index = Index::of(settings(), [app(0, 5, true), app(1, 3, true), app(2, 4, false), app(3, 1, false)], []);
+    let demands = |index: &Index| -> Vec<(bool, String, usize)> {
+        let key = key(1);
+        let demands = index.demands(&key);
+        demands.map(|(demand, oldest, apps)| (demand.held, oldest.object.name_any(), apps)).collect()
+    };
+    let object = |n: u8| format!("object-{n}");
+    assert_eq!(demands(&index), [(false, object(3), 2), (true, object(1), 2)]);
+    index.remove_app(&name(1));
+    index.apply_app(app(2, 4, true));
+    assert_eq!(demands(&index), [(false, object(3), 1), (true, object(2), 2)]);
+    for n in [0, 2, 3] {
+        index.remove_app(&name(n));
+    }
+    assert_eq!(demands(&index), []);
+    assert!(!index.is_used(&key(1)));
 }

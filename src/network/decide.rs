@@ -183,6 +183,7 @@ pub fn wanted(
     let mut demands = demands(key, observed, identity, index);
     demands.extend(apps_without_object(key, observed, index, memory).into_iter().map(|(name, app)| Demand {
         requester: Requester::WithoutObject(name),
+        apps: 1,
         models: app.models,
         subnets: BTreeSet::new(),
     }));
@@ -192,6 +193,7 @@ pub fn wanted(
         let (turn, models) = (Requester::WithoutObject(String::new()), recorded.clone());
         demands.push(Demand {
             requester: turn,
+            apps: 1,
             models: implicit_networks.allow.narrowed_anywhere(models),
             subnets: BTreeSet::new(),
         });

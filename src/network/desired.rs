@@ -10,15 +10,28 @@ use crate::{
     policy::{ModelId, bedrock_runtime_endpoint_policy},
 };
 
-/// The demand of one app. Demands are ordered by their requester.
+/// The demand of one app, or of several apps that demand the same. Demands are ordered by their requester.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Demand {
-    /// The app that demands.
+    /// The app that demands, or the oldest of the apps.
     pub requester: Requester,
+    /// The number of apps that demand the same: at least 1.
+    pub apps: usize,
     /// The models that the app calls.
     pub models: BTreeSet<ModelId>,
     /// The subnets that the app names; empty if the app leaves the choice to the network.
     pub subnets: BTreeSet<SubnetId>,
+}
+
+impl Demand {
+    /// The apps that demand, for people.
+    pub(super) fn named(&self) -> String {
+        let app = self.requester.app();
+        match self.apps.saturating_sub(1) {
+            0 => app,
+            others => format!("{app} (and {others} more with the same models)"),
+        }
+    }
 }
 
 /// The desired network while there is demand.
@@ -32,7 +45,7 @@ pub struct Desired {
     pub caller: Caller,
     /// The demanded models that fit into the endpoint's policy.
     pub models: BTreeSet<ModelId>,
-    /// The apps, as `namespace/name`, with models that do not fit.
+    /// The apps with models that do not fit, as [`Demand::named`] gives them.
     pub waiting_apps: BTreeSet<String>,
     /// The subnets that apps name.
     pub subnets: BTreeSet<SubnetId>,

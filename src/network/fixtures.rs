@@ -82,12 +82,13 @@ pub(super) fn caller() -> Caller {
 /// What an app of this age and name demands.
 pub(super) fn demand_of(created: i64, name: &str, models: BTreeSet<ModelId>) -> Demand {
     let turn = Requester::Object { created, namespace: "team-a".to_owned(), name: name.to_owned() };
-    Demand { requester: turn, models, subnets: BTreeSet::new() }
+    Demand { requester: turn, apps: 1, models, subnets: BTreeSet::new() }
 }
 
 pub(super) fn demand(models: &[&str], subnets: &[u32]) -> Demand {
     Demand {
         requester: Requester::WithoutObject("team-a/bot".to_owned()),
+        apps: 1,
         models: models.iter().map(|model| model.parse().expect("a model")).collect(),
         subnets: subnet_ids(subnets),
     }

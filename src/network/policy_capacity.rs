@@ -75,7 +75,8 @@ pub enum CapacityRefusal {
 pub struct AdmittedDemands {
     /// The models that the endpoint lets through.
     pub models: BTreeSet<ModelId>,
-    /// The apps, as `namespace/name`, some of whose models do not fit.
+    /// The apps, as `namespace/name`, some of whose models do not fit: of apps with the same models the oldest, with the number of the
+    /// others.
     pub waiting_apps: BTreeSet<String>,
 }
 
@@ -109,7 +110,7 @@ impl PolicyCapacity {
         for demand in by_age {
             match self.refusal(&models, &demand.models) {
                 None => models.extend(demand.models.iter().cloned()),
-                Some(_) => drop(waiting_apps.insert(demand.requester.app())),
+                Some(_) => drop(waiting_apps.insert(demand.named())),
             }
         }
         AdmittedDemands { models, waiting_apps }

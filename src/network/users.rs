@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Demand, Observed, Requester, Service, check_subnets};
 use crate::{
     api::{AppName, Guarded, PrivateGenAIApp, network::NetworkKey},
-    aws::Role,
+    aws::{Role, SubnetId},
     engine::{Memory, Unseen},
     identity::{AppIdentity, NetworkIdentity, TAG_APP_NAME, TAG_APP_NAMESPACE, app_of_role, is_retained},
-    index::{Admission, Index, IndexedApp, created_seconds},
+    index::{Admission, AppDemand, Index, IndexedApp, created_seconds},
     plan::Source,
     policy::{ModelId, models_of_role},
 };
@@ -58,22 +58,25 @@ pub(super) fn apps_without_object(
         .live_roles
         .iter()
         .filter_map(|role| {
+            let identity = app_of_tags(role, key, index);
+            let object = identity.as_ref().and_then(|identity| index.app(&AppName::from(identity)));
+            if object.and_then(IndexedApp::accepted).is_some_and(|app| app.network == *key) {
+                // The object demands. The policy of the role need not be read.
+                return None;
+            }
             let (given, allow) = (models_of_role(role, &key.region), &index.settings().implicit_networks.allow);
             let without_object = |models: BTreeSet<ModelId>, retained| {
                 let revoked = given.difference(&models).cloned().collect();
                 AppWithoutObject { models, revoked, retained }
             };
-            let Some(identity) = app_of_tags(role, key, index) else {
+            let Some(identity) = identity else {
                 // The role lost the tags that name its app, and that app may still exist.
                 let models = allow.narrowed_anywhere(given.clone());
                 return Some((app_of_role(&role.name), without_object(models, is_retained(&role.tags))));
             };
             let retained = is_retained(&role.tags) || memory.may_be_invisible(&Unseen::RetainedRole(identity.clone()));
-            let app = identity.app();
             let models = allow.narrowed(&identity.namespace, given.clone());
-            let object = index.app(&AppName::from(&identity));
-            let demands_itself = object.and_then(IndexedApp::accepted).is_some_and(|app| app.network == *key);
-            (!demands_itself).then(|| (app, without_object(models, retained)))
+            Some((identity.app(), without_object(models, retained)))
         })
         .collect()
 }
@@ -83,34 +86,29 @@ pub(super) fn user_names(key: &NetworkKey, index: &Index) -> BTreeSet<String> {
     index.users(key).map(|app| AppName::of(&*app.object).to_string()).collect()
 }
 
-/// The demands of the apps with an object. An app with resources demands until it is gone, also with an invalid spec or
-/// unusable subnets; an app without resources demands only if its subnets are usable.
+/// The demands of the apps with an object: one for all apps that demand the same. An app with resources demands until it is gone, also
+/// with an invalid spec or unusable subnets; an app without resources demands only if its subnets are usable.
 pub(super) fn demands(key: &NetworkKey, observed: &Observed, identity: &NetworkIdentity, index: &Index) -> Vec<Demand> {
-    let demand = |user: &IndexedApp| {
-        let held = user.is_held();
-        let requester = requester(&user.object);
-        // A refused app gets no models by its spec. The policy of its role, if there is one, counts as the demand of an
-        // app without an object.
-        let (models, subnets) = match user.admission.as_ref()? {
-            Admission::Accepted(app) => (app.models.iter().cloned().collect(), &app.subnets),
-            Admission::Refused(app, _) => (BTreeSet::new(), &app.subnets),
-            Admission::Unreadable(_) => {
-                return held.then(|| Demand { requester, models: BTreeSet::new(), subnets: BTreeSet::new() });
-            }
-        };
-        // While the topology cannot be read, named subnets count as unusable: no app moves to them or begins with them.
+    // While the topology cannot be read, named subnets count as unusable: no app moves to them or begins with them.
+    let usable = |subnets: &BTreeSet<SubnetId>| {
         let unknown = observed.unread.lacks(Source::Topology) && !subnets.is_empty();
         let fits = |service: &Service| {
             let (vpc, region) = (&identity.vpc, identity.region.as_str());
             check_subnets(vpc, region, &observed.topology, *service, subnets).is_ok()
         };
-        let usable = !unknown && (observed.vpc().is_none() || Service::ALL.iter().all(fits));
-        if !held && !usable {
-            return None;
-        }
-        Some(Demand { requester, models, subnets: if usable { subnets.clone() } else { BTreeSet::new() } })
+        !unknown && (observed.vpc().is_none() || Service::ALL.iter().all(fits))
     };
-    index.users(key).filter_map(demand).collect()
+    let mut known: BTreeMap<&BTreeSet<SubnetId>, bool> = BTreeMap::new();
+    let demands = index.demands(key).filter_map(|(AppDemand { held, models, subnets }, oldest, apps)| {
+        let usable = *known.entry(subnets).or_insert_with(|| usable(subnets));
+        (*held || usable).then(|| Demand {
+            requester: requester(&oldest.object),
+            apps,
+            models: models.clone(),
+            subnets: if usable { subnets.clone() } else { BTreeSet::new() },
+        })
+    });
+    demands.collect()
 }
 
 /// The app as the requester of a demand, with the time of creation that orders demands.

@@ -72,10 +72,12 @@ async fn the_endpoint_lets_through_the_models_of_all_apps_and_no_others() {
         let other = "anthropic.claude-3-haiku-20240307-v1:0";
         scene.apply("second", json!({"network": {"vpcId": vpc.as_str()}, "models": [other]}));
         let second = scene.until_ready("second").await;
-        assert_eq!(second["status"]["endpoints"][0]["models"], json!([MODEL, other]));
+        let models = |object: &serde_json::Value| object["status"]["endpoints"][0]["models"].clone();
+        assert_eq!(models(&second), json!([other]), "an app shows its own");
+        let both = |network: &serde_json::Value| models(network) == json!([MODEL, other]);
+        scene.kubernetes.until(&network(&vpc), Duration::from_mins(1), both).await;
         scene.kubernetes.delete(&app("first"));
         scene.until_gone("first").await;
-        let models = |network: &serde_json::Value| network["status"]["endpoints"][0]["models"].clone();
         scene
             .kubernetes
             .until(&network(&vpc), Duration::from_mins(1), |network| models(network) == json!([other]))
