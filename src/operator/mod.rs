@@ -6,6 +6,7 @@
 mod control;
 mod credentials;
 mod late_writes;
+mod network_wakes;
 mod queues;
 mod resync;
 mod touches;
@@ -61,11 +62,18 @@ pub async fn run(
     let (networks, network_writer) = store();
     let (app_queue, app_requests) = unbounded();
     let (network_queue, network_requests) = unbounded();
+    let (asked_network_queue, asked_networks) = unbounded();
     let (touch_queue, touch_requests) = unbounded();
     let concurrency = settings.concurrency;
     let context = Arc::new(Context::new(client.clone(), aws, settings, metrics, leadership, stop.clone()));
     let probes = Arc::new(Probes::default());
-    let queues = Queues { context: &context, apps: app_queue, networks: network_queue, touched: touch_queue };
+    let queues = Queues {
+        context: &context,
+        apps: app_queue,
+        networks: network_queue,
+        asked_networks: asked_network_queue,
+        touched: touch_queue,
+    };
 
     context.metrics.forget_queue();
     show_gauges(&context);
@@ -124,6 +132,7 @@ pub async fn run(
         never = watch_apps => match never {},
         never = watch_networks => match never {},
         never = resync => match never {},
+        never = network_wakes::run(&queues, asked_networks) => match never {},
         never = touches::run(&context, &queues, touch_requests) => match never {},
         never = credentials::run(&context, &ready, || queues.everything()) => match never {},
     }

@@ -15,11 +15,12 @@ use crate::{
 type AppRef = ObjectRef<Guarded<PrivateGenAIApp>>;
 type NetworkRef = ObjectRef<Guarded<PrivateGenAINetwork>>;
 
-/// The queues of both controllers, and that of objects that were touched.
+/// The queues of both controllers, that of networks which apps ask for, and that of objects that were touched.
 pub(super) struct Queues<'a> {
     pub(super) context: &'a Context,
     pub(super) apps: UnboundedSender<AppRef>,
     pub(super) networks: UnboundedSender<NetworkRef>,
+    pub(super) asked_networks: UnboundedSender<String>,
     pub(super) touched: UnboundedSender<ObjectName>,
 }
 
@@ -49,9 +50,9 @@ impl Queues<'_> {
     pub(super) fn app_changed(&self, change: Change<PrivateGenAIApp>) {
         match change {
             Change::Listed(apps) => self.listed(apps, Index::apply_app),
-            Change::One(app) => self.concern(self.context.change_index(|index| index.apply_app(app))),
+            Change::One(app) => self.concern_by_app(self.context.change_index(|index| index.apply_app(app))),
             Change::Gone(app) => {
-                self.concern(self.context.change_index(|index| index.remove_app(&AppName::of(&*app))));
+                self.concern_by_app(self.context.change_index(|index| index.remove_app(&AppName::of(&*app))));
             }
         }
     }
@@ -75,6 +76,17 @@ impl Queues<'_> {
             }
         });
         self.everything();
+    }
+
+    /// The networks that a change of an app concerns are woken at most once a second.
+    fn concern_by_app(&self, concerned: Concerned) {
+        match concerned {
+            Concerned::Touched(object) => drop(self.touched.unbounded_send(object)),
+            Concerned::Woken(objects) => objects.into_iter().for_each(|object| match object {
+                ObjectName::App(_) => self.wake(&object),
+                ObjectName::Network(name) => drop(self.asked_networks.unbounded_send(name)),
+            }),
+        }
     }
 
     fn concern(&self, concerned: Concerned) {
