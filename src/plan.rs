@@ -77,12 +77,11 @@ impl Plan {
         self.steps.sort_by_key(|step| step.write.tagging());
     }
 
-    /// Whether a fresh observation may find a leg met that is not. It cannot where the leg waits for an object, where the facts
-    /// were read just now and failed, or where a resource is in use (interfaces are always read afresh).
+    /// Whether a fresh observation may find a leg met that is not met now. A leg that waits for an event stays as it is, and so does a
+    /// leg whose facts could not be read just now.
     pub fn needs_fresh_look(&self) -> bool {
-        let settled = [Reason::WaitingForNetwork, Reason::DependencyNotReady, Reason::ResourceInUse, Reason::Suspended];
         self.legs.iter().any(|leg| {
-            leg.state != LegState::Met && !settled.contains(&leg.reason) && !self.unread.contains_key(&leg.kind)
+            leg.state != LegState::Met && !leg.reason.waits_for_event() && !self.unread.contains_key(&leg.kind)
         })
     }
 

@@ -42,13 +42,13 @@ async fn reconcile_present(
     let name = AppName::of(object);
     let (effects, reconcile) = AppReconcile::begin(object, &ctx.index(), ctx.time())?;
     let refusal = carry_out(effects, guarded, ctx).await?;
-    let reconcile = reconcile.network_created(object, refusal, ctx.time())?;
+    let reconcile = reconcile.with_network(object, refusal, ctx.time())?;
     let snapshot = ctx.snapshots.region(&reconcile.app.network.region);
     let caller = ctx.snapshots.caller().await;
     let subnets = if caller.is_ok() { own_subnets(object, &reconcile, &snapshot).await } else { Ok(None) };
     let circumstances = ctx.circumstances(object);
     let (effects, reconcile, mut pass) =
-        reconcile.hold(object, caller.as_deref(), subnets, &ctx.settings, &circumstances)?;
+        reconcile.prepare(object, caller.as_deref(), subnets, &ctx.settings, &circumstances)?;
     carry_out(effects, guarded, ctx).await?;
     let detail = ctx.requests.take_detail(&name);
     pass.read_detail |= detail.is_some();

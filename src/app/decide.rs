@@ -5,82 +5,21 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use kube::ResourceExt as _;
 
-use super::{
-    Desired, Observed,
-    network_view::{NetworkView, name_conflict, not_allowed, unreadable, waiting},
-    observe::observe,
-    plan,
-};
+use super::{Desired, Observed, observe::observe, plan};
 use crate::{
     api::{
         PrivateGenAIApp,
-        app::{App, AppNetworkStatus, FunctionStatus},
+        app::{App, FunctionStatus},
         condition::{ConditionType, Leg, Reason, find},
         network::NetworkKey,
     },
     aws::{AwsError, Effect, IamWrite, LambdaWrite, Snapshot, Write, Written},
     engine::{Freshness, Knowledge, Memory, PassSubject, Reaction, Replaceable, Settings, Unseen},
     identity::{AppIdentity, is_retained},
-    index::{Admission, Index, implicit_name},
+    index::Index,
     network::{VpcOwnership, ownership::ForeignMark},
     plan::{Plan, Source, Step, stands_on},
 };
-
-/// The relation of an app to the network of its VPC, by the objects in the cluster.
-pub enum NetworkBinding {
-    /// The operator does nothing for the app, for this reason.
-    Refused(Leg),
-    /// No network is accepted for the app's VPC.
-    Unbound {
-        /// The app.
-        app: App,
-        /// The app's condition without a network.
-        leg: Leg,
-        /// The name of the network to create for the app.
-        network_to_create: Option<String>,
-    },
-    /// The app uses a network.
-    Bound {
-        /// The app.
-        app: App,
-        /// The network.
-        network: AppNetworkStatus,
-        /// The network's status as the app reads it.
-        view: NetworkView,
-    },
-}
-
-/// Finds the network of an app that is not being deleted.
-pub fn network_binding(object: &PrivateGenAIApp, index: &Index) -> NetworkBinding {
-    if let Some(leg) = not_ours(object, index.settings()) {
-        return NetworkBinding::Refused(leg);
-    }
-    let app = match Admission::of(object, index.settings()) {
-        Admission::Accepted(app) => app,
-        Admission::Refused(_, refusal) => return NetworkBinding::Refused(not_allowed(&refusal)),
-        Admission::Unreadable(problem) => {
-            let message = format!("{problem}.");
-            return NetworkBinding::Refused(Leg::blocked(ConditionType::Accepted, Reason::InvalidSpec, message));
-        }
-    };
-    let Some(network) = index.accepted(&app.network) else {
-        let name = implicit_name(&app.network);
-        let found = index.network(&name).map(|network| network.decoded().is_some());
-        let (leg, network_to_create) = match found {
-            Some(true) => (name_conflict(&name, &app.network), None),
-            Some(false) => (unreadable(&name), None),
-            None => (waiting(format!("PrivateGenAINetwork {name} is being created.")), Some(name)),
-        };
-        return NetworkBinding::Unbound { app, leg, network_to_create };
-    };
-    let view = NetworkView::new(network, &app, &index.settings().installation);
-    let network = AppNetworkStatus {
-        name: network.name_any(),
-        vpc_id: app.network.vpc.to_string(),
-        region: app.network.region.to_string(),
-    };
-    NetworkBinding::Bound { app, network, view }
-}
 
 /// The reason why the operator neither changes nor releases an app whose status records another installation.
 pub fn not_ours(object: &PrivateGenAIApp, settings: &Settings) -> Option<Leg> {

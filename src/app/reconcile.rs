@@ -2,7 +2,7 @@
 //! their effects, and the model checker does the same in its own world.
 //!
 //! ```text
-//! begin ─► network_created ─► hold ─► (pass) ─► conclude ─► (probe) ─► decision
+//! begin ─► with_network ─► prepare ─► (pass) ─► conclude ─► (probe) ─► decision
 //! ```
 //!
 //! Each stage may end the reconcile with a [`Decision`].
@@ -132,11 +132,11 @@ impl AppReconcile {
         Ok((effects, Self { app, view, report, subnets_refused: None, network_refused: None }))
     }
 
-    /// Takes in whether the Kubernetes API refused to create the network.
+    /// Goes on with the network. `refusal` is the answer of the Kubernetes API where the operator was to create one.
     ///
     /// # Errors
     /// The decision about an app that has nothing in AWS and cannot get anything there now.
-    pub fn network_created(
+    pub fn with_network(
         mut self,
         object: &PrivateGenAIApp,
         refusal: Option<KubernetesRefusal>,
@@ -158,12 +158,12 @@ impl AppReconcile {
         Err(Decision { effects: report.effects(object, now), requeue: pace.into() })
     }
 
-    /// Holds the object and records the installation before anything is created, so that nothing created is ever forgotten. Returns the
-    /// effects and the pass that follows them. `subnets` is the reason why the app's own subnets cannot be used.
+    /// Prepares the pass: holds the object and records the installation before anything is created, so that nothing created is ever
+    /// forgotten, and decides the desired state. Returns the effects and the pass that follows them. `subnets` is the reason why the app's own subnets cannot be used.
     ///
     /// # Errors
     /// The decision about an app for which AWS could not be read, or whose own subnets cannot be used.
-    pub fn hold(
+    pub fn prepare(
         mut self,
         object: &PrivateGenAIApp,
         caller: Result<&Caller, &AwsError>,
@@ -221,7 +221,7 @@ impl AppReconcile {
         settings: &Settings,
         circumstances: &Circumstances,
     ) -> Result<Concluded, AppDecision> {
-        let Self { app, view, mut report, subnets_refused: refused, network_refused } = self;
+        let Self { app, view, mut report, subnets_refused, network_refused } = self;
         let desired = &pass.desired;
         let mut effects = Vec::new();
         // A detail that was not read is read by the next pass, or its failure would be forgotten.
@@ -266,9 +266,9 @@ impl AppReconcile {
         if shown.iter().any(|leg| leg.kind == ConditionType::Accepted) {
             report.legs.retain(|leg| leg.kind != ConditionType::Accepted);
         }
-        let is_refused = |leg: &Leg| refused.as_ref().is_some_and(|refused| refused.kind == leg.kind);
-        report.legs.extend(view.legs.into_iter().filter(|leg| !is_refused(leg)));
-        report.legs.extend(refused.iter().cloned());
+        let is_replaced = |leg: &Leg| subnets_refused.as_ref().is_some_and(|refused| refused.kind == leg.kind);
+        report.legs.extend(view.legs.into_iter().filter(|leg| !is_replaced(leg)));
+        report.legs.extend(subnets_refused.iter().cloned());
         report.legs.extend(shown);
         report.facts.observe(&desired.identity, &observed, pass.recorded.as_ref());
         if circumstances.settled.is_same(Part::Everything, &desired.lasting()) {
@@ -282,8 +282,8 @@ impl AppReconcile {
         let waits = plan.legs.iter().any(|leg| leg.reason == Reason::WaitingForNetwork);
         let pace = if waits && network == NetworkState::Ready && pace == Pace::Rest { Pace::Wait } else { pace };
         // What the app's own subnets lack, AWS shows at the next resync. What Kubernetes refuses, the API may accept then.
-        let is_refused = refused.is_some() || network_refused.is_some();
-        let pace = if is_refused && pace == Pace::Rest { Pace::Blocked } else { pace };
+        let has_refusal = subnets_refused.is_some() || network_refused.is_some();
+        let pace = if has_refusal && pace == Pace::Rest { Pace::Blocked } else { pace };
         let readiness = if pass.suspended {
             ProbeReadiness::Suspended
         } else if !plan.unread.is_empty() {

@@ -131,7 +131,9 @@ fn set_back(found: Option<&FunctionListing>, wanted: &FunctionConfiguration, res
     match (words.is_empty(), found) {
         (false, _) => format!("configuration set back: {}", words.join(", ")),
         // By its name the role is the same.
-        (true, Some(_)) => "configuration set back: the execution role is another one of its name".to_owned(),
+        (true, Some(_)) => {
+            "configuration set back: the role was created anew, and the function got the new role".to_owned()
+        }
         (true, None) => "configuration set back".to_owned(),
     }
 }

@@ -44,8 +44,7 @@ impl Pace {
     /// The pace of a plan whose steps are done. A plan that waits only for the network rests: a change of the network's
     /// status wakes the app. A suspended app rests too: the change of its spec wakes it.
     pub fn of(plan: &Plan) -> Self {
-        let calm = [Reason::WaitingForNetwork, Reason::DependencyNotReady, Reason::ResourceInUse, Reason::Suspended];
-        let stands = |standing| plan.legs.iter().any(|leg| leg.state == standing && !calm.contains(&leg.reason));
+        let stands = |standing| plan.legs.iter().any(|leg| leg.state == standing && !leg.reason.waits_for_event());
         let in_use =
             |standing| plan.legs.iter().any(|leg| leg.state == standing && leg.reason == Reason::ResourceInUse);
         if stands(LegState::Progressing) || stands(LegState::Unknown) {

@@ -62,8 +62,8 @@ pub enum WriteOutcome {
 /// - A failed write ends only the writes that [stand on](stands_on) it.
 /// - A pass makes a failed write once more only where a quota refused it and a later write [made room](makes_room).
 /// - A pass ends at once where AWS does not take the credentials.
-/// - A pass asks a service that throttles or does not answer for nothing more.
-/// - A pass does not repeat a write that AWS took and does not show yet, nor makes what stands on it.
+/// - A pass makes no further call to a service that throttles or does not answer.
+/// - A pass skips a write that AWS took and does not show yet, and every write that stands on that write.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Pass {
     /// The last decision. At the end of the pass, failed calls show on its conditions.

@@ -21,13 +21,13 @@ pub(super) fn remedy(denial: &Denial) -> String {
         DeniedBy::NoAllow(kind) => format!("Have {} allow {action} for the operator's role", of(kind)),
         DeniedBy::Deny(kind) => {
             format!(
-                "Have {} not deny {action} for the operator's role: whatever else allows it does not help",
+                "Have {} not deny {action} for the operator's role: no other policy can allow an action that this one denies",
                 of(kind)
             )
         }
         DeniedBy::DenySomewhere => format!(
             "Find the policy that denies {action} explicitly (of the role, its permissions boundary, the session, the organization, a \
-             VPC endpoint, or the resource), and exempt the operator's role there: whatever else allows it does not help"
+             VPC endpoint, or the resource), and exempt the operator's role there: no other policy can allow an action that one denies"
         ),
     };
     let decode = match denial.details {
@@ -57,10 +57,10 @@ fn of(kind: PolicyKind) -> &'static str {
             "the session policy of the operator's credentials (as of an EKS Pod Identity association)"
         }
         PolicyKind::ServiceControl => {
-            "the service control policy (SCP), which only who runs the AWS organization can change,"
+            "the service control policy (SCP), which only the administrator of the AWS organization can change,"
         }
         PolicyKind::ResourceControl => {
-            "the resource control policy (RCP), which only who runs the AWS organization can change,"
+            "the resource control policy (RCP), which only the administrator of the AWS organization can change,"
         }
         PolicyKind::VpcEndpoint => "the policy of the VPC endpoint through which the operator calls that service",
     }

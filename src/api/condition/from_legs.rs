@@ -11,8 +11,8 @@ use k8s_openapi::{
 
 use super::{ConditionType, Leg, LegState, Message, Reason, Wait, WaitState, WaitsFor, find, wait::says_nothing};
 
-/// Turns legs into conditions: one each, `Ready` from the first unmet leg, and `Reconciling` or `Stalled` while they are true
-/// (kstatus).
+/// Turns legs into conditions: one each, in the order of their types; `Ready` from the first unmet leg; and `Reconciling` or `Stalled`
+/// while they are true (kstatus).
 ///
 /// # Guarantees
 /// - A condition keeps its time while it keeps its status, and its message while only the request id differs. So the same legs
@@ -20,7 +20,8 @@ use super::{ConditionType, Leg, LegState, Message, Reason, Wait, WaitState, Wait
 /// - The message about a wait ends with the time since when its reason holds, which outlives the operator there.
 /// - A wait that is longer than its [bound](Wait) makes the object `Stalled`: a person must act.
 pub fn conditions_of(legs: &[Leg], before: &[Condition], generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
-    let legs = assess(legs, before, generation, now);
+    let mut legs = assess(legs, before, generation, now);
+    legs.sort_by_key(|assessed| assessed.leg.kind);
     let worst = legs.iter().find(|leg| leg.needs_somebody()).or_else(|| legs.iter().find(|leg| leg.is_unmet()));
     let ready = match worst {
         None => Leg::met(ConditionType::Ready, "Everything is as it should be."),

@@ -134,6 +134,12 @@ impl Reason {
         self.explanation().wait
     }
 
+    /// An event ends the wait, and no look at AWS does: a change of the network's status or of the spec, the end of another condition's
+    /// wait, or the interfaces of a resource in use, which are read afresh in any case.
+    pub fn waits_for_event(self) -> bool {
+        matches!(self, Self::WaitingForNetwork | Self::DependencyNotReady | Self::ResourceInUse | Self::Suspended)
+    }
+
     /// The message of a condition with this reason ends with the time since when the reason holds.
     pub(super) fn has_since(self) -> bool {
         !matches!(self, Self::Ready | Self::Accepted | Self::Pending)

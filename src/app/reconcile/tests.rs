@@ -83,7 +83,7 @@ fn an_app_without_a_network_has_one_created_and_is_not_held_for_it() {
     let object = smallest();
     let (effects, reconcile) = AppReconcile::begin(&object, &index([]), now()).expect("an app that may be there");
     assert_eq!(names(&effects), ["create network"]);
-    let decision = reconcile.network_created(&object, None, now()).expect_err("nothing to hold the object for");
+    let decision = reconcile.with_network(&object, None, now()).expect_err("nothing to hold the object for");
     assert_eq!((names(&decision.effects), reason(&decision)), (vec!["status"], Some("WaitingForNetwork".to_owned())));
     assert_eq!(decision.requeue, Pace::Rest.into(), "the event of the network wakes the app");
 }
@@ -95,7 +95,7 @@ fn an_app_whose_network_kubernetes_refuses_says_so_and_tries_again() {
     let refusal = KubernetesRefusal::of(&error);
     let object = smallest();
     let (_, reconcile) = AppReconcile::begin(&object, &index([]), now()).expect("an app that may be there");
-    let decision = reconcile.network_created(&object, refusal, now()).expect_err("nothing to hold the object for");
+    let decision = reconcile.with_network(&object, refusal, now()).expect_err("nothing to hold the object for");
     assert_eq!((reason(&decision), decision.requeue.pace), (Some("KubernetesRefused".to_owned()), Pace::Blocked));
 }
 
@@ -103,9 +103,9 @@ fn an_app_whose_network_kubernetes_refuses_says_so_and_tries_again() {
 fn the_object_is_held_and_records_the_installation_before_the_pass() {
     let held_first = |object: &PrivateGenAIApp| {
         let (_, reconcile) = AppReconcile::begin(object, &index([network()]), now()).expect("an app on a network");
-        let reconcile = reconcile.network_created(object, None, now()).expect("a network that is ready");
+        let reconcile = reconcile.with_network(object, None, now()).expect("a network that is ready");
         let (effects, _, pass) =
-            reconcile.hold(object, Ok(&caller()), Ok(None), &settings(), &circumstances()).expect("a pass");
+            reconcile.prepare(object, Ok(&caller()), Ok(None), &settings(), &circumstances()).expect("a pass");
         (names(&effects), pass.suspended)
     };
     assert_eq!(held_first(&smallest()), (vec!["hold", "status"], false));
@@ -123,8 +123,8 @@ fn subnets_that_cannot_be_used_stop_a_new_app_and_not_one_that_has_resources() {
     let refusal = || Leg::blocked(ConditionType::NetworkReady, Reason::SubnetNotInVpc, "No such subnet.");
     let entered = |object: &PrivateGenAIApp| {
         let (_, reconcile) = AppReconcile::begin(object, &index([network()]), now()).expect("an app on a network");
-        let reconcile = reconcile.network_created(object, None, now()).expect("a network that is ready");
-        reconcile.hold(object, Ok(&caller()), Ok(Some(refusal())), &settings(), &circumstances())
+        let reconcile = reconcile.with_network(object, None, now()).expect("a network that is ready");
+        reconcile.prepare(object, Ok(&caller()), Ok(Some(refusal())), &settings(), &circumstances())
     };
     let decision = entered(&smallest()).expect_err("an app without subnets");
     assert_eq!((reason(&decision), decision.requeue.pace), (Some("SubnetNotInVpc".to_owned()), Pace::Blocked));
@@ -142,7 +142,7 @@ fn an_app_that_cannot_be_observed_keeps_its_status_three_times() {
     for missed in 0..5 {
         let (_, reconcile) = AppReconcile::begin(&object, &index([network()]), now()).expect("an app on a network");
         let decision = reconcile
-            .hold(&object, Err(&denied()), Ok(None), &settings(), &circumstances)
+            .prepare(&object, Err(&denied()), Ok(None), &settings(), &circumstances)
             .expect_err("AWS cannot be read");
         let expected = if missed < 3 { vec!["missed"] } else { vec!["missed", "status", "event"] };
         assert_eq!(names(&decision.effects), expected, "after {missed}");
@@ -155,9 +155,9 @@ fn what_is_settled_is_recorded_only_when_all_is_met() {
     let object = held(smallest());
     let concluded = |network: PrivateGenAINetwork| {
         let (_, reconcile) = AppReconcile::begin(&object, &index([network]), now()).expect("an app on a network");
-        let reconcile = reconcile.network_created(&object, None, now()).expect("an app that has resources");
+        let reconcile = reconcile.with_network(&object, None, now()).expect("an app that has resources");
         let (_, reconcile, subject) =
-            reconcile.hold(&object, Ok(&caller()), Ok(None), &settings(), &circumstances()).expect("a pass");
+            reconcile.prepare(&object, Ok(&caller()), Ok(None), &settings(), &circumstances()).expect("a pass");
         let mut pass = Pass::default();
         pass.decided(crate::app::plan(&subject.desired, &at_rest()));
         let observation = Observation::Observed { first: None, last: at_rest() };

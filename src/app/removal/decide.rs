@@ -227,8 +227,8 @@ fn not_listed_yet(identity: &AppIdentity) -> Leg {
     )
 }
 
-/// Another object sees to the place of an app that is gone: an object of its name is there, whatever its state, or was meanwhile and
-/// left its resources.
+/// Another object of the same name owns the place of an app that is gone: the object exists, or existed meanwhile and retained its
+/// resources.
 pub fn is_taken_up(identity: &AppIdentity, index: &Index, memory: &mut Memory) -> bool {
     index.app(&AppName::from(identity)).is_some() || memory.may_be_invisible(&Unseen::RetainedRole(identity.clone()))
 }

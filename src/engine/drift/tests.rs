@@ -152,7 +152,7 @@ fn a_changed_function_is_told_from_what_to_what_and_of_variables_the_names_alone
     );
     assert!(!text.contains("secret"), "{text}");
     let same = listing(wanted.clone(), None);
-    assert!(set_back(Some(&same), &wanted, &BTreeSet::new()).contains("another one of its name"));
+    assert!(set_back(Some(&same), &wanted, &BTreeSet::new()).contains("the role was created anew"));
     let sealed = listing(found, Some("KMSDisabledException".to_owned()));
     let text = set_back(Some(&sealed), &wanted, &BTreeSet::new());
     assert!(text.contains("memory from 128 MiB to 512 MiB") && !text.contains("environment"), "{text}");

@@ -112,8 +112,8 @@ impl Scenario {
         let app = object.get();
         let held = AppReconcile::begin(app, &index, fixed()).and_then(|(effects, reconcile)| {
             self.carry_out(next, number, &object, effects);
-            let reconcile = reconcile.network_created(app, None, fixed())?;
-            reconcile.hold(app, Ok(&caller()), Ok(None), &self.settings, &circumstances())
+            let reconcile = reconcile.with_network(app, None, fixed())?;
+            reconcile.prepare(app, Ok(&caller()), Ok(None), &self.settings, &circumstances())
         });
         let (effects, reconcile, mut pass) = match held {
             Ok(held) => held,
