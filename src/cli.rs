@@ -1,4 +1,5 @@
-//! The command line: the only place that parses flags. One file a subcommand, each of which fills the settings of a module.
+//! The command line: the only place that parses flags. Each subcommand has a file, which makes the settings of a module from its
+//! flags.
 
 mod crd;
 mod flags;
@@ -18,10 +19,10 @@ use crate::{engine, takeover, uninstall};
 
 /// Keeps the path from applications to Amazon Bedrock private.
 ///
-/// Turns each `PrivateGenAIApp` into security groups, interface VPC endpoints, an execution role and a VPC-attached
-/// Lambda function, and keeps them true. Every flag can be given by the environment variable named beside it. AWS
-/// credentials come from the default chain (IRSA, EKS Pod Identity, environment, profile); the Kubernetes API from
-/// the cluster that the operator runs in, or from `KUBECONFIG`.
+/// Turns each `PrivateGenAIApp` into security groups, interface VPC endpoints, an execution role and a VPC-attached Lambda
+/// function, and keeps these exact. Every flag can also be set by the environment variable beside it. AWS credentials come from
+/// the default chain (IRSA, EKS Pod Identity, environment, profile). The Kubernetes API is that of the operator's cluster, or the
+/// one in `KUBECONFIG`.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 120)]
 pub struct Cli {
@@ -33,62 +34,56 @@ pub struct Cli {
 enum Command {
     /// Run the operator.
     Run(Box<Run>),
-    /// Uninstall with everything: delete all apps and networks, and wait until their resources in AWS are gone.
+    /// Uninstall and delete: delete all apps and networks, and wait until their resources in AWS are gone.
     Teardown(Box<Teardown>),
-    /// Uninstall without touching AWS: let all apps and networks go, so that deleting them deletes nothing there.
+    /// Uninstall without touching AWS: release all apps and networks, so that their deletion deletes nothing in AWS.
     Orphan(Box<Orphan>),
-    /// Take over the networks of a cluster that is gone: mark their security groups as this cluster's.
+    /// Take over the networks of a cluster that is gone: give their security groups this cluster's mark.
     TakeOver(Box<TakeOver>),
     /// Print the CustomResourceDefinitions, or write them to files.
     Crd(Crd),
-    /// Print the IAM policy that the operator needs: exactly what it calls, limited to its installation and VPCs.
+    /// Print the IAM policy that the operator needs: only the operator's own calls, limited to its installation and VPCs.
     IamPolicy(IamPolicy),
 }
 
-/// Why the program ends early. Each is a sentence for whoever started it.
+/// The reason why the program ended early, as a sentence for a person.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the names and messages say it")]
 pub enum Failure {
-    /// No Kubernetes API to talk to.
+    /// No Kubernetes API was found.
     #[error("no Kubernetes API: {0}. Run in a cluster, or set KUBECONFIG")]
     Kubernetes(#[from] kube::Error),
     /// The address for metrics cannot be used.
     #[error("cannot serve on {address}: {source}. Choose another --listen")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// The cause.
-        source: std::io::Error,
-    },
+    Listen { address: SocketAddr, source: std::io::Error },
+    /// The built-in handler cannot be packed.
+    #[error("cannot pack the built-in handler: {0}")]
+    Handler(#[from] zip::result::ZipError),
     /// The log directives cannot be read.
     #[error("--log: {0}. Write tracing directives, such as info or private_genai_operator=debug")]
     Log(#[from] tracing_subscriber::filter::ParseError),
-    /// The API server did not tell which cluster this is.
+    /// The API server did not identify the cluster.
     #[error("{0}")]
     Owner(#[from] engine::UnknownOwner),
-    /// No signal handler can be installed.
+    /// No signal handler could be installed.
     #[error("cannot listen to signals: {0}")]
     Signals(std::io::Error),
-    /// Uninstalling ended early.
+    /// The uninstall ended early.
     #[error("{0}")]
     Uninstall(#[from] uninstall::Failure),
-    /// Taking over ended early.
+    /// The take-over ended early.
     #[error("{0}")]
     TakeOver(#[from] takeover::Failure),
     /// Output cannot be written.
     #[error("cannot write {path}: {source}")]
-    Write {
-        /// The file or stream.
-        path: PathBuf,
-        /// The cause.
-        source: std::io::Error,
-    },
-    /// A definition cannot be turned into YAML.
+    Write { path: PathBuf, source: std::io::Error },
+    /// A definition could not be written as YAML.
     #[error("cannot write the definitions as YAML: {0}")]
     Yaml(#[from] serde_saphyr::ser::Error),
 }
 
 impl Failure {
-    /// The exit status of the program: 2 without consent, as for wrong arguments, else 1.
+    /// The exit status of the program: 2 without consent and for wrong arguments, else 1.
     pub fn exit_code(&self) -> ExitCode {
         match self {
             Self::Uninstall(uninstall::Failure::NotConfirmed) | Self::TakeOver(takeover::Failure::NotConfirmed) => {
@@ -100,7 +95,7 @@ impl Failure {
 }
 
 impl Cli {
-    /// Parses the arguments of this process. Arguments that cannot be read end the program with an explanation.
+    /// Parses the arguments of this process. Wrong arguments end the program with an explanation.
     pub fn from_arguments() -> Self {
         Self::parse()
     }
@@ -108,7 +103,7 @@ impl Cli {
     /// Runs the subcommand.
     ///
     /// # Errors
-    /// Why the subcommand ended early.
+    /// The reason why the subcommand ended early.
     pub async fn execute(self) -> Result<(), Failure> {
         match self.command {
             Command::Run(run) => Box::pin(run.execute()).await,
@@ -128,7 +123,7 @@ fn until_signal() -> Result<CancellationToken, Failure> {
     Ok(stop)
 }
 
-/// Cancels the token at the first signal. The token stops everything in order: no new work begins, calls under way end, then the
+/// Cancels the token at the first signal. The token stops the work in order: no new work begins, calls under way end, then the
 /// program ends.
 fn stop_on_signal(stop: CancellationToken) -> Result<impl Future<Output = ()>, Failure> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -144,7 +139,7 @@ fn stop_on_signal(stop: CancellationToken) -> Result<impl Future<Output = ()>, F
     })
 }
 
-/// Prints the output of a command. A reader that closed the pipe has seen enough, as in `crd | head`.
+/// Prints the output of a command. A closed pipe is no error, as in `crd | head`.
 fn print(text: &str) -> Result<(), Failure> {
     match std::io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
@@ -152,7 +147,7 @@ fn print(text: &str) -> Result<(), Failure> {
     }
 }
 
-/// Prints a line for people.
+/// Prints a line for a person.
 fn say(line: &str) -> std::io::Result<()> {
     writeln!(std::io::stdout(), "{line}")
 }

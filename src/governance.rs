@@ -11,7 +11,7 @@ use crate::{
 /// The common properties of all resources that the operator creates.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Governance {
-    /// Tags beside the operator's own.
+    /// Tags besides the operator's own.
     pub tags: PlatformTags,
     /// The limit of the permissions of every execution role, whatever its policies allow.
     pub permissions_boundary: Option<PolicyArn>,
@@ -25,8 +25,8 @@ impl Governance {
         tags
     }
 
-    /// The write that puts a role under the permissions boundary; `None` where it is. Without a configured boundary, a foreign
-    /// one stays: it can only take permissions away.
+    /// The write that puts a role under the permissions boundary. `None` if the role has the boundary. If no boundary is
+    /// configured, a foreign boundary stays: it can only take permissions away.
     pub fn bound(&self, role: &Role) -> Option<Write> {
         let boundary = self.permissions_boundary.clone()?;
         (role.permissions_boundary.as_deref() != Some(boundary.as_str()))
@@ -34,7 +34,7 @@ impl Governance {
     }
 }
 
-/// Tags that everything gets beside the operator's own.
+/// Tags of all resources besides the operator's own.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PlatformTags(Tags);
 
@@ -64,8 +64,8 @@ impl FromStr for PlatformTags {
 
     /// Reads `key=value,key2=value2`; an empty text gives no tags.
     ///
-    /// The limits are those that all services share ("Tag naming limits and requirements"), without letters beyond ASCII, which
-    /// not all of them take alike.
+    /// The limits are those that all services share ("Tag naming limits and requirements"). Letters beyond ASCII are left out,
+    /// because the services differ about them.
     fn from_str(text: &str) -> Result<Self, InvalidTag> {
         let mut tags = Tags::new();
         let mut seen = BTreeSet::new();
@@ -84,18 +84,18 @@ impl FromStr for PlatformTags {
                 return refuse("needs a value of at most 256 letters, digits, spaces and _ . : / + - @");
             }
             if [&folded, &value.to_ascii_lowercase()].iter().any(|text| text.starts_with("aws:")) {
-                return refuse("has a key or a value that begins with aws:, which AWS keeps for itself");
+                return refuse("has a key or a value that begins with aws:, which AWS reserves");
             }
             if folded.starts_with(TAG_PREFIX) || key == TAG_NAME {
                 return refuse("has a key that the operator sets itself; choose another one");
             }
             // IAM does not distinguish keys that differ in case only.
             if !seen.insert(folded) {
-                return refuse("has a key that is there twice; upper and lower case are the same to IAM");
+                return refuse("has the key of an earlier tag; IAM does not distinguish upper and lower case");
             }
             tags.insert(key.to_owned(), value.to_owned());
             if tags.len() > Self::MAX {
-                return refuse("is the 41st; at most 40 can be set");
+                return refuse("is the 41st; set at most 40 tags");
             }
         }
         Ok(Self(tags))
@@ -141,13 +141,13 @@ mod tests {
             (&format!("k={}", "v".repeat(257)), "value of at most 256"),
             ("a=b=c", "value of at most 256"),
             ("a=\"b\"", "value of at most 256"),
-            ("aws:x=1", "AWS keeps"),
-            ("AWS:x=1", "AWS keeps"),
-            ("source=aws:organizations", "AWS keeps"),
+            ("aws:x=1", "AWS reserves"),
+            ("AWS:x=1", "AWS reserves"),
+            ("source=aws:organizations", "AWS reserves"),
             ("privategenai.dev/vpc=x", "the operator sets itself"),
             ("PrivateGenAI.dev/vpc=x", "the operator sets itself"),
             ("Name=x", "the operator sets itself"),
-            ("team=a,Team=b", "there twice"),
+            ("team=a,Team=b", "of an earlier tag"),
             (&many.join(","), "at most 40"),
         ] {
             let error = read(wrong).expect_err(wrong);

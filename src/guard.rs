@@ -1,8 +1,8 @@
-//! The guard rails of networks that apps bring up by naming a VPC: the VPCs that apps may name, and the requests that the
-//! operator's configuration allows there. A writer of apps in a namespace must not thereby become an administrator of AWS. Pure.
+//! The guards of networks that apps create by naming a VPC: the VPCs that apps may name, and the requests that the operator's
+//! configuration allows there. A writer of apps in a namespace must not become an administrator of AWS. Pure.
 //!
-//! To add a guard, add a field of [`Allow`] and a variant of [`Refusal`]; callers that ask for admission
-//! ([`crate::index::Admission`]) stay unchanged.
+//! To add a guard, add a field of [`Allow`] and a variant of [`Refusal`]. The callers of [`crate::index::Admission`] stay
+//! unchanged.
 
 use std::{collections::BTreeSet, fmt, marker::PhantomData, str::FromStr};
 
@@ -15,10 +15,10 @@ use crate::{
 
 /// A text that a glob can match.
 pub trait Globbed {
-    /// A description of such a glob, as the end of a sentence.
+    /// A description of a valid glob, as the end of a sentence.
     const EXPECTED: &'static str;
 
-    /// Whether the text can be such a glob.
+    /// The text can be such a glob.
     fn is_glob(text: &str) -> bool;
 
     /// The text that a glob is compared with.
@@ -92,7 +92,7 @@ impl Globbed for ModelId {
 pub struct Glob<T>(String, PhantomData<T>);
 
 impl<T: Globbed> Glob<T> {
-    /// Whether the glob matches an id.
+    /// The glob matches the id.
     pub fn matches(&self, id: &T) -> bool {
         WildMatch::new(&self.0).matches(id.text())
     }
@@ -117,30 +117,30 @@ impl<T> fmt::Display for Glob<T> {
     }
 }
 
-/// A list of globs: an id is allowed when one of them matches; an empty list allows no id.
+/// A list of globs. An id is allowed when one of the globs matches; an empty list allows no id.
 ///
-/// The notation separates globs by commas. An empty text, or an empty part after the last comma, adds no glob: a variable that is
-/// set to nothing must not keep the operator from starting, and must not allow more than it says.
+/// Globs are separated by commas. An empty text, or an empty part after the last comma, adds no glob: an empty variable must not
+/// keep the operator from starting, and must not allow more.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Globs<T>(Vec<Glob<T>>);
 
 impl<T> Globs<T> {
-    /// The list that allows nothing.
+    /// The list that allows no id.
     pub fn none() -> Self {
         Self(Vec::new())
     }
 
-    /// The list that allows everything.
+    /// The list that allows all ids.
     pub fn all() -> Self {
         Self(vec![Glob("*".to_owned(), PhantomData)])
     }
 
-    /// Whether the list has no glob.
+    /// The list has no glob.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether one of the globs matches everything.
+    /// One of the globs matches all ids.
     pub fn allow_all(&self) -> bool {
         self.0.iter().any(|glob| glob.0.bytes().all(|byte| byte == b'*'))
     }
@@ -157,7 +157,7 @@ impl<T: Globbed> Globs<T> {
         Self(vec![Glob(id.text().to_owned(), PhantomData)])
     }
 
-    /// Whether one of the globs matches an id.
+    /// One of the globs matches the id.
     pub fn allows(&self, id: &T) -> bool {
         self.0.iter().any(|glob| glob.matches(id))
     }
@@ -178,7 +178,7 @@ impl<T> FromIterator<Self> for Globs<T> {
     }
 }
 
-/// The requests that apps may make: the block that an explicit network has too, by the design.
+/// The requests that apps may make. An explicit network is to have the same block.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Allow {
     /// The namespaces in which apps may be.
@@ -188,7 +188,7 @@ pub struct Allow {
 }
 
 impl Default for Allow {
-    /// All that v1alpha1 can ask for.
+    /// All requests of v1alpha1.
     fn default() -> Self {
         Self { namespaces: Globs::all(), models: Globs::all() }
     }
@@ -210,7 +210,7 @@ impl Allow {
         if self.namespaces.allows(&Namespace(namespace.to_owned())) { self.of_allowed(models) } else { BTreeSet::new() }
     }
 
-    /// The models among these that an app in an unknown namespace may call: the namespace may be one that is not allowed.
+    /// The models among these that an app in an unknown namespace may call: the namespace may be a refused one.
     pub fn narrowed_anywhere(&self, models: BTreeSet<ModelId>) -> BTreeSet<ModelId> {
         if self.namespaces.allow_all() { self.of_allowed(models) } else { BTreeSet::new() }
     }
@@ -230,7 +230,7 @@ pub struct ImplicitNetworks {
 }
 
 impl ImplicitNetworks {
-    /// Whatever apps can ask for is allowed in these VPCs.
+    /// All requests are allowed in these VPCs.
     pub fn in_vpcs(vpcs: Globs<VpcId>) -> Self {
         Self { vpcs, allow: Allow::default() }
     }
@@ -249,13 +249,13 @@ impl ImplicitNetworks {
 /// The part of an app that the operator's configuration does not allow.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Refusal {
-    /// The region of its VPC.
+    /// The region of the app's VPC.
     Region(Region),
-    /// Its VPC.
+    /// The app's VPC.
     Vpc(VpcId),
-    /// Its namespace.
+    /// The app's namespace.
     Namespace(Namespace),
-    /// Some of its models.
+    /// Some of the app's models.
     Models(Vec<ModelId>),
 }
 

@@ -1,5 +1,5 @@
-//! AWS identifiers as validated newtypes: a malformed id cannot travel past the place where it was read. Also the tags of AWS
-//! resources, and the account.
+//! AWS identifiers as validated newtypes: a malformed id is refused where it is read. Also the tags of AWS resources, and the
+//! account.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -85,7 +85,7 @@ identifier!(
     NetworkInterfaceId, "a network interface id such as eni-0123456789abcdef0", |t| is_ec2_id("eni-", t)
 );
 identifier!(
-    /// The name of an availability zone (`us-east-1a`), as this account sees it.
+    /// The name of an availability zone (`us-east-1a`) in this account.
     ZoneName, "an availability zone such as us-east-1a", |t| is_name(t, 64, "-")
 );
 identifier!(
@@ -112,12 +112,12 @@ identifier!(
     }
 );
 identifier!(
-    /// The name of an IAM role: at most 64 characters, unique in the account whatever its path.
+    /// The name of an IAM role: at most 64 characters, unique in the account, whatever its path.
     RoleName, "an IAM role name of at most 64 characters", |t| is_name(t, 64, "+=,.@_-")
 );
 identifier!(
-    /// The ARN of a managed IAM policy: a customer's, or AWS's own. IAM lets a path have any printable character; this type does
-    /// not, because the ARN goes into policies, where some characters have a meaning.
+    /// The ARN of a managed IAM policy: a customer's, or AWS's own. IAM allows any printable character in a path. This type
+    /// allows fewer, because the ARN goes into policies, where some characters have a meaning.
     PolicyArn, "the ARN of a managed IAM policy such as arn:aws:iam::123456789012:policy/private-genai-boundary", |t| {
         let parts: Vec<&str> = t.splitn(6, ':').collect();
         let ["arn", partition, "iam", "", account, resource] = parts.as_slice() else { return false };
@@ -142,8 +142,8 @@ identifier!(
 pub struct UniqueName(String);
 
 impl UniqueName {
-    /// A readable text and 64 bits of a hash. Characters other than ASCII letters and digits become hyphens; a text that is too long
-    /// loses its end.
+    /// A readable text and 64 bits of a hash. Characters other than ASCII letters and digits become hyphens. The end of a long
+    /// text is cut off.
     pub fn new(readable: &str, hash: u64) -> Self {
         const LONGEST: usize = 64 - "-0123456789abcdef".len();
         let readable: String =
@@ -167,7 +167,7 @@ impl UniqueName {
     }
 }
 
-/// The last word of every region's code, in all partitions. A list of regions would lack the regions that AWS opens next.
+/// The last word of every region's code, in all partitions. A list of regions would lack future ones.
 const DIRECTIONS: [&str; 9] =
     ["central", "east", "north", "northeast", "northwest", "south", "southeast", "southwest", "west"];
 
@@ -186,7 +186,7 @@ impl Region {
     }
 }
 
-/// The group of regions that an ARN lives in.
+/// The group of regions of an ARN.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Partition {
     /// The public regions.
@@ -210,7 +210,7 @@ impl fmt::Display for Partition {
 /// The tags of a resource.
 pub type Tags = BTreeMap<String, String>;
 
-/// The operator's identity in AWS (`sts:GetCallerIdentity`).
+/// The operator's own identity in AWS (`sts:GetCallerIdentity`).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Caller {
     /// The account in which the operator creates resources.

@@ -11,7 +11,7 @@ async fn main() -> ExitCode {
         Err(failure) => {
             #[expect(
                 clippy::print_stderr,
-                reason = "what keeps the program from starting is told to whoever started it"
+                reason = "the cause that keeps the program from starting is printed for the person who started it"
             )]
             {
                 eprintln!("private-genai-operator: {failure}.");

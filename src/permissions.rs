@@ -1,10 +1,11 @@
-//! What the operator may do in AWS: its own IAM policy, made from the tables of the operations that the code calls and of what AWS asks
-//! for besides. Limited to this installation by path (roles) and by tag (groups, endpoints, functions, log groups), and to the
-//! VPCs that apps may name.
+//! The operator's own IAM policy, made from the tables of operations and of the further permissions that AWS asks for. The policy
+//! is limited to this installation by path (roles) and by tag (groups, endpoints, functions, log groups), and to the VPCs that
+//! apps may name.
 //!
-//! Which resources and condition keys an action knows is from AWS's Service Authorization Reference (EC2, IAM, Lambda,
-//! CloudWatch Logs, Route 53). `tests/policies` judges the policy by that reference and by a linter. An end-to-end test has the
-//! simulated AWS refuse what this policy does not allow, and compares the table with what a whole life of apps used, both ways.
+//! The resources and condition keys of each action are those of AWS's Service Authorization Reference (EC2, IAM, Lambda,
+//! CloudWatch Logs, Route 53). `tests/policies` judges the policy by that reference and by a linter. In an end-to-end test, the
+//! simulated AWS refuses all that this policy does not allow, and the test compares the tables with the calls of a whole life of
+//! apps, in both directions.
 
 use std::collections::BTreeMap;
 
@@ -19,44 +20,45 @@ use crate::{
 /// The longest managed policy, in characters without white space (IAM quotas).
 pub const MANAGED_POLICY_MAX: usize = 6_144;
 
-/// The longest that all inline policies of a role may be together, counted likewise (IAM quotas).
+/// The largest size of all inline policies of a role together, counted likewise (IAM quotas).
 pub const INLINE_POLICIES_MAX: usize = 10_240;
 
-/// What whoever attaches this policy has to know of its length; `None` where it fits into a managed policy.
+/// Where a policy of this length can be put. `None` if the policy fits into a managed policy.
 pub fn too_long_for_a_managed_policy(document: &Value) -> Option<String> {
     let length = document.to_string().chars().filter(|character| !character.is_whitespace()).count();
     let shorter = "or name fewer VPCs, by globs";
     (length > MANAGED_POLICY_MAX).then(|| {
         if length <= INLINE_POLICIES_MAX {
             format!(
-                "The policy has {length} characters, and a managed policy takes {MANAGED_POLICY_MAX}: put it into the operator's role as an \
-                 inline policy (aws iam put-role-policy), which takes {INLINE_POLICIES_MAX}, {shorter}."
+                "The policy has {length} characters, and a managed policy takes {MANAGED_POLICY_MAX}: put the policy into the operator's role \
+                 as an inline policy (aws iam put-role-policy), which takes {INLINE_POLICIES_MAX}, {shorter}."
             )
         } else {
             format!(
                 "The policy has {length} characters, and neither a managed policy ({MANAGED_POLICY_MAX}) nor inline policies \
-                 ({INLINE_POLICIES_MAX}) take that: divide its statements among several managed policies, {shorter}."
+                 ({INLINE_POLICIES_MAX}) take so many: divide its statements among several managed policies, {shorter}."
             )
         }
     })
 }
 
-/// Whose policy it is.
+/// The operator that a policy is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Operator {
-    /// Its installation.
     pub installation: InstallationId,
-    /// Where it works.
     pub partition: Partition,
-    /// The account in which it works.
+    /// The account of the operator.
     pub account: AccountId,
-    /// The VPCs that apps may name, by globs that mean the same to the operator and to IAM. None: nothing can be created.
+    /// The VPCs that apps may name, as globs that mean the same to the operator and to IAM. Without a VPC, nothing can be
+    /// created.
     pub vpcs: Globs<VpcId>,
-    /// The permissions boundary of the roles that it creates. Without one, the roles can do whatever it writes into them.
+    /// The permissions boundary of the roles that the operator creates. Without a boundary, only the role's own policies limit a
+    /// role.
     pub boundary: Option<PolicyArn>,
 }
 
-/// Is not allowed where there is no boundary.
+/// The action that is left out of a policy without a boundary.
 const PUT_BOUNDARY: &str = "iam:PutRolePermissionsBoundary";
 
 /// An action that the policy allows.
@@ -64,13 +66,13 @@ const PUT_BOUNDARY: &str = "iam:PutRolePermissionsBoundary";
 pub struct AllowedAction {
     /// `SERVICE:ACTION`.
     pub action: String,
-    /// On what it is allowed.
+    /// The resources of the action.
     pub scope: ResourceScope,
-    /// For which operations, where AWS asks for the action besides that of the operation.
+    /// The operations that need this action besides their own.
     pub needed_by: Option<&'static str>,
 }
 
-/// Each action that the policy allows, from the tables of operations, in the order of the policy.
+/// All actions of the policy, from the tables of operations, in the order of the policy.
 pub fn allowed_actions() -> Vec<AllowedAction> {
     let of = |operation: &'static Operation| {
         operation.permissions.iter().map(|Permission { action, scope, needed_by }| AllowedAction {
@@ -85,19 +87,19 @@ pub fn allowed_actions() -> Vec<AllowedAction> {
 }
 
 impl Operator {
-    /// The policy. How many VPCs fit into it, docs/reference/iam-policy.md says.
-    /// `sts:GetCallerIdentity` needs no permission.
+    /// The policy. `sts:GetCallerIdentity` needs no permission. docs/reference/iam-policy.md has the number of VPCs that fit into
+    /// the policy.
     pub fn policy(&self) -> PolicyDocument {
         PolicyDocument::new(&self.document())
     }
 
-    /// The same for people: one statement for each [`ResourceScope`], in order.
+    /// The policy in readable form: one statement for each [`ResourceScope`], in order.
     pub fn document(&self) -> Value {
         let mut statements: BTreeMap<ResourceScope, Vec<String>> = BTreeMap::new();
         for AllowedAction { action, scope, .. } in allowed_actions() {
             let scope = match (scope, &self.boundary) {
                 (ResourceScope::BoundRoles, None) if action == PUT_BOUNDARY => continue,
-                // Without a boundary, nothing distinguishes the two.
+                // Without a boundary, the two scopes are the same.
                 (ResourceScope::BoundRoles, None) => ResourceScope::OurRoles,
                 (scope, _) => scope,
             };
@@ -131,12 +133,12 @@ impl Operator {
         let vpcs: Vec<String> = vpcs.iter().map(|vpc| format!("arn:{partition}:ec2:*:{account}:vpc/{vpc}")).collect();
         let functions = format!("arn:{partition}:lambda:*:{account}:function:{FUNCTION_PREFIX}*");
         let roles = || vec![role_arn_pattern(installation, *partition, account)];
-        // `:*` behind the name, which some actions want and others do not (see `LogGroup` of the CloudWatch Logs API), is in the
-        // wildcard.
+        // The wildcard includes the `:*` behind the name, which some actions want and others do not (see `LogGroup` of the
+        // CloudWatch Logs API).
         let log_groups = format!("arn:{partition}:logs:*:{account}:log-group:{LOG_GROUP_PREFIX}*");
         let ours = |key: &str| json!({format!("{key}/{TAG_INSTALLATION}"): installation.to_string()});
         let tagged = |key: &str| Some(json!({"StringEquals": ours(key)}));
-        // Another installation's functions and log groups have names that begin so too.
+        // Functions and log groups of other installations have the same prefix.
         let not_of_others = || json!({"StringEqualsIfExists": ours("aws:ResourceTag")});
         match scope {
             ResourceScope::Look => (vec!["*".to_owned()], None),
@@ -182,7 +184,7 @@ impl Operator {
     }
 }
 
-/// A list of one is as good without brackets, and each character counts.
+/// A list of one element is written without brackets, because each character counts.
 fn one_or_many<T: AsRef<str>>(all: &[T]) -> Value {
     match all {
         [one] => one.as_ref().into(),
@@ -275,11 +277,11 @@ mod tests {
                 continue;
             }
             let resources = statement["Resource"].to_string();
-            // Names begin the same in each installation, so no name is a limit.
+            // Names of all installations have one prefix: a name is no limit.
             let limited = [":role/private-genai/prod/", ":vpc/vpc-0abc*"].iter().any(|path| resources.contains(path))
                 || statement["Condition"].to_string().contains("privategenai.dev/installation\":\"prod\"")
                 || statement["Condition"].to_string().contains(":vpc/vpc-0abc*")
-                // What limits these calls is asked about another resource of theirs.
+                // The limit of these calls is a condition on another resource of the call.
                 || ["AroundNewEndpoint", "TagsOfNew"].contains(&statement["Sid"].as_str().expect("a sid"));
             assert!(limited, "{statement}");
         }

@@ -19,19 +19,19 @@ pub use read_back::{app_of_role, is_role_of, models_of_endpoint, models_of_role,
 /// The name of the one inline policy of each role.
 pub const POLICY_NAME: &str = "private-genai";
 
-/// The statement of a role that allows its models, by which they are read back.
+/// The statement of a role with its models, which are read back from here.
 const CALL_MODELS: &str = "CallModels";
 
-/// The statement of a role that names its function, by which the region is read back.
+/// The statement of a role with its function, from which the region is read back.
 const LEAVE_INTERFACES_ALONE: &str = "CodeLeavesInterfacesAlone";
 
-/// The statement of an endpoint that lets models through, by which they are read back.
+/// The statement of an endpoint with its models, which are read back from here.
 const OUR_ROLES_CALL_THEIR_MODELS: &str = "OurRolesCallTheirModels";
 
-/// The longest policy that an endpoint takes, in characters (VPC endpoint quotas of the PrivateLink guide).
+/// The longest policy of an endpoint, in characters (VPC endpoint quotas of the PrivateLink guide).
 pub const ENDPOINT_POLICY_MAX: usize = 20_480;
 
-/// Both ways to call a model. Converse and ConverseStream need the same two (Bedrock user guide, Converse API).
+/// The actions of both ways to call a model. Converse and ConverseStream need the same two (Bedrock user guide, Converse API).
 const INVOKE_MODEL: [&str; 2] = ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"];
 
 /// The actions that Lambda needs to attach a function to a VPC (Lambda developer guide, "Giving Lambda functions access to
@@ -49,9 +49,8 @@ const INTERFACE_ACTIONS: [&str; 6] = [
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ModelId(String);
 
-/// The first parts of the ids of inference profiles, where ids of foundation models have the provider. A profile is another kind
-/// of resource with another ARN, and lets calls go to other regions. The CustomResourceDefinition of apps refuses the same
-/// prefixes.
+/// The prefixes of ids of inference profiles. Ids of foundation models have the provider there. A profile is another kind of
+/// resource with another ARN, and routes calls to other regions. The CustomResourceDefinition of apps refuses the same prefixes.
 const PROFILES: [&str; 13] = ["us", "us-gov", "eu", "apac", "au", "ca", "jp", "sa", "me", "af", "in", "uk", "global"];
 
 impl FromStr for ModelId {
@@ -97,7 +96,7 @@ impl ModelId {
     }
 }
 
-/// Who may assume an execution role: Lambda.
+/// The trust policy of an execution role: Lambda may assume the role.
 pub fn trust_policy() -> PolicyDocument {
     PolicyDocument::new(&document(&[json!({
         "Effect": "Allow",
@@ -106,20 +105,20 @@ pub fn trust_policy() -> PolicyDocument {
     })]))
 }
 
-/// The permissions of an app's function, and the denials that hold whatever else is attached to its role.
+/// The permissions of an app's function, and denials that overrule any other policy of its role.
 pub fn execution_policy(app: &AppIdentity, caller: &Caller, models: &BTreeSet<ModelId>) -> PolicyDocument {
     let region = &app.region;
     let mut statements = vec![
         json!({
             "Sid": "WriteOwnLog",
             "Effect": "Allow",
-            // CreateLogGroup is left out: a role with that permission would recreate the group that was deleted with the app.
+            // CreateLogGroup is left out: a role with that permission would recreate the log group of a deleted app.
             "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
             "Resource": log_streams_arn(region, caller, &app.log_group_name()),
         }),
         attach_to_vpc(),
         json!({
-            // Lambda itself attaches the function; the function's code has no business with interfaces.
+            // Lambda itself attaches the function. The function's code must not use interfaces.
             "Sid": LEAVE_INTERFACES_ALONE,
             "Effect": "Deny",
             "Action": INTERFACE_ACTIONS,
@@ -148,8 +147,8 @@ fn arns(models: &BTreeSet<ModelId>, region: &Region) -> BTreeSet<String> {
     models.iter().map(|model| model.arn(region)).collect()
 }
 
-/// The permissions of the role of an app that is gone: Lambda may release the interfaces that the app caused. No function calls a
-/// model with this role any more, so model calls are denied whatever else is attached to the role.
+/// The permissions of the role of a deleted app: Lambda may release the interfaces of the app. No function calls a model with
+/// this role any more, so model calls are denied whatever other policies the role has.
 pub fn handed_over_policy() -> PolicyDocument {
     PolicyDocument::new(&document(&[attach_to_vpc(), prompts::nothing()]))
 }
@@ -165,9 +164,9 @@ fn attach_to_vpc() -> Value {
 
 /// The policy of an endpoint for Bedrock's runtime: our roles may call the models of the apps on the network.
 ///
-/// All roles of the installation at once, by their path: a further app whose model is allowed already changes nothing
-/// here, and which role may call which model is decided by the roles. No model at all (the only app is one without an
-/// object here, whose role allows none) lets nothing through.
+/// The policy names all roles of the installation by their path. So a further app with an allowed model does not change the
+/// policy, and the roles decide which role may call which model. Without a model (the only app has no object here, and its role
+/// allows none), the policy allows no call.
 pub fn bedrock_runtime_endpoint_policy(
     installation: &InstallationId,
     caller: &Caller,
@@ -183,8 +182,8 @@ pub fn bedrock_runtime_endpoint_policy(
     PolicyDocument::new(&document(&[through_endpoint(models, region, &principals)]))
 }
 
-/// The number of characters for models in the policy of an endpoint for Bedrock's runtime, as [`length_of_model`] counts them:
-/// AWS's limit less the rest of the policy.
+/// The number of characters for models in the policy of an endpoint for Bedrock's runtime, counted as in [`length_of_model`]:
+/// AWS's limit minus the rest of the policy.
 pub fn capacity_for_models(installation: &InstallationId, caller: &Caller, region: &Region) -> usize {
     let principals = role_arn_pattern(installation, caller.partition, &caller.account);
     let without = PolicyDocument::new(&document(&[through_endpoint(&BTreeSet::new(), region, &principals)]));

@@ -21,10 +21,10 @@ use crate::metrics::Metrics;
 /// The state of the operator's access to AWS.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum AwsAccess {
-    /// AWS was not asked yet.
+    /// AWS was not called yet.
     #[default]
     NotAsked,
-    /// AWS takes them.
+    /// AWS accepts the credentials.
     AcceptsCredentials,
     /// AWS never answered.
     DoesNotAnswer,
@@ -38,7 +38,7 @@ pub struct Readiness(Mutex<ReadinessState>);
 
 #[derive(Debug, Default)]
 struct ReadinessState {
-    /// Another replica leads, or has until just now.
+    /// Another replica leads, or led until a moment ago.
     is_standby: bool,
     is_listed: bool,
     aws: AwsAccess,
@@ -51,22 +51,22 @@ impl Readiness {
             ReadinessState { is_standby: true, ..ReadinessState::default() };
     }
 
-    /// Both kinds are listed: this replica is at work.
+    /// Records that both kinds are listed: this replica is at work.
     pub fn set_listed(&self) {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         known.is_listed = true;
         known.is_standby = false;
     }
 
-    /// AWS gave another answer.
+    /// Records another answer of AWS.
     pub fn set_aws_access(&self, aws: AwsAccess) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).aws = aws;
     }
 
-    /// Whether the operator can do its work.
+    /// Whether the operator can work.
     ///
     /// # Errors
-    /// The reason why it cannot, for the people who run the operator.
+    /// The reason why the operator cannot work, for the people who run it.
     pub fn verdict(&self) -> Result<(), String> {
         let known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &known.aws {
@@ -89,8 +89,8 @@ struct ServerState {
     stop: CancellationToken,
 }
 
-/// Listens on `address`. `[::]` is every address of either family, unless Linux has `net.ipv6.bindv6only` set; on a host without
-/// IPv6 it is every address of IPv4.
+/// Listens on `address`. `[::]` means every address of both families, unless Linux has `net.ipv6.bindv6only` set; on a host
+/// without IPv6, every address of IPv4.
 ///
 /// # Errors
 /// The errors of bind(2): the port is taken, the process may not use it, or the host lacks the address.
@@ -104,7 +104,7 @@ pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     }
 }
 
-/// The address to listen on instead, when `address` is every address of a family that the host may lack.
+/// The replacement for an `address` that means every address of a family which the host may lack.
 fn without_ipv6(address: SocketAddr, error: &io::Error) -> Option<SocketAddr> {
     let everywhere = address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED);
     let of_the_port = matches!(error.kind(), ErrorKind::AddrInUse | ErrorKind::PermissionDenied);
@@ -119,12 +119,12 @@ pub async fn serve(listener: TcpListener, metrics: Arc<Metrics>, ready: Arc<Read
         .route("/metrics", get(metrics_text))
         .with_state(ServerState { metrics, ready, stop: stop.clone() });
     if let Err(error) = axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).await {
-        tracing::error!(%error, "the server for metrics ended");
+        tracing::error!(%error, "the server of metrics ended");
     }
 }
 
-/// Ready once both kinds are listed and AWS was asked, or while another replica leads. Not ready while AWS refuses the
-/// credentials, and from the stop signal on.
+/// Ready once both kinds are listed and AWS has answered, or while another replica leads. Not ready while AWS refuses the
+/// credentials, and after the stop signal.
 async fn readyz(State(state): State<ServerState>) -> impl IntoResponse {
     if state.stop.is_cancelled() {
         return (StatusCode::SERVICE_UNAVAILABLE, "stopping\n".to_owned());

@@ -5,7 +5,7 @@ use std::time::Duration;
 use k8s_openapi::jiff::Timestamp;
 
 use crate::{
-    aws::Region,
+    aws::{Package, Region},
     governance::Governance,
     guard::{Globs, ImplicitNetworks},
     identity::{InstallationId, OwnerMark},
@@ -30,6 +30,8 @@ pub struct Settings {
     pub concurrency: u16,
     /// What everything that is created has in common.
     pub governance: Governance,
+    /// The deployment package of the built-in handler.
+    pub handler: Package,
     /// The time that conditions show.
     pub clock: fn() -> Timestamp,
 }

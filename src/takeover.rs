@@ -1,7 +1,8 @@
-//! Takes over the networks of a cluster that is gone: marks their security groups as this cluster's.
+//! Takes over the networks of a cluster that is gone: gives their security groups this cluster's mark.
 //!
-//! The mark keeps two clusters with one installation id apart. So only this command replaces the mark of another cluster, and only
-//! where a person names that mark. Everything that the command must know is in the tags: it can be interrupted anywhere and run again.
+//! The owner mark keeps two clusters with one installation id apart. Only this command replaces the mark of another cluster, and
+//! only if a person names that mark. The tags hold all facts that the command needs: it can be interrupted anywhere and run
+//! again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -24,36 +25,36 @@ use crate::{
     },
 };
 
-/// Why nothing, or not everything, is taken over. Each is a sentence for whoever asked for it.
+/// The reason why the take-over is not complete, as a sentence for a person.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the names and messages say it")]
 pub enum Failure {
     /// Nobody gave consent.
     #[error("nothing was changed: add --yes to mark these security groups as this cluster's")]
     NotConfirmed,
-    /// Groups carry another mark than the one that was named.
+    /// Groups carry a third mark.
     #[error(
-        "nothing was changed: {groups}, which is neither {from} nor this cluster's mark. Name by --from the mark of a cluster that is \
-         gone, or give one of the clusters another installation id"
+        "nothing was changed: {groups}, which is neither {from} nor this cluster's mark. Name the mark of a cluster that is gone by \
+         --from, or give one of the clusters another installation id"
     )]
     AnotherOwner {
-        /// The mark that was named.
         from: OwnerMark,
         /// The groups with their marks, as a sentence.
         groups: String,
     },
-    /// The mark that was named is this cluster's.
+    /// The named mark is this cluster's own.
     #[error("--from names this cluster's own mark: name the mark of the cluster that is gone")]
     OwnMark,
     /// AWS refused a call.
-    #[error("{0}. Run the command again when that is corrected: it goes on from here")]
+    #[error("{0}. Correct the cause, then run the command again to go on from here")]
     Aws(#[from] AwsError),
     /// The Lease was lost before the end.
-    #[error("the Lease was lost before the end: run the command again, it goes on from here")]
+    #[error("the Lease was lost before the end; run the command again to go on from here")]
     NotLeading,
     /// The API server did not tell which cluster this is.
     #[error("nothing was changed: {0}")]
     Owner(#[from] UnknownOwner),
-    /// The objects are another installation's, an operator runs or may run, or Kubernetes did not answer.
+    /// The objects belong to another installation, an operator runs or may run, or Kubernetes did not answer.
     #[error("{0}")]
     Uninstall(#[from] uninstall::Failure),
 }
@@ -70,7 +71,7 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-/// What to take over.
+/// The request for a take-over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TakeOverRequest {
     /// The installation whose resources are taken over.
@@ -81,9 +82,9 @@ pub struct TakeOverRequest {
     pub from: OwnerMark,
     /// The region of VPCs for which an object names none.
     pub home: Region,
-    /// Further regions to look in.
+    /// Further regions to read.
     pub also: BTreeSet<Region>,
-    /// Whether anything is changed.
+    /// Whether the changes are made.
     pub consent: Consent,
 }
 
@@ -92,9 +93,9 @@ pub struct TakeOverRequest {
 pub struct Inventory {
     /// The groups that carry the mark of the cluster that is gone, by region.
     pub theirs: BTreeMap<Region, Vec<SecurityGroup>>,
-    /// How many groups are this cluster's already.
+    /// The number of groups that carry this cluster's mark.
     pub ours: usize,
-    /// How many groups carry no mark: the operator marks them by itself.
+    /// The number of groups without a mark, which the operator marks by itself.
     pub unmarked: usize,
     /// A line for each group with the mark of a third cluster.
     pub others: BTreeSet<String>,
@@ -123,13 +124,13 @@ impl Inventory {
     }
 }
 
-/// Marks the groups of the installation that carry the mark of a cluster that is gone as this cluster's.
+/// Gives the groups of a cluster that is gone this cluster's mark.
 ///
 /// # Guarantees
 /// No operator of this cluster acts meanwhile. Nothing is changed when a group carries the mark of a third cluster.
 ///
 /// # Errors
-/// When not everything is taken over, and why.
+/// The reason why the take-over is not complete.
 pub async fn take_over(
     client: Client,
     aws: Arc<dyn Aws>,
@@ -154,20 +155,20 @@ pub async fn take_over(
         return Err(Failure::NotConfirmed);
     }
     let work = async |leadership: Leadership| {
-        // Whoever had the Lease may have changed something.
+        // The last holder of the Lease may have changed something.
         let inventory = take_inventory(&aws, &regions, request).await?;
         mark_all(&aws, &inventory, request, &leadership, print).await
     };
     holding_the_lease(&client, &election, wait, &stop, print, work).await?;
     print(&format!(
-        "Taken over. An operator of the other cluster that still runs does nothing there any more, and says InstallationInUse: remove \
-         that operator. This cluster's operator goes on with installation {}.",
+        "The networks are taken over. If an operator of the other cluster still runs, it does nothing for these networks any more, and \
+         its objects show InstallationInUse: remove that operator. This cluster's operator continues with installation {}.",
         request.installation
     ))?;
     Ok(())
 }
 
-/// Marks each group, and prints those that are marked.
+/// Marks each group, and prints the marked groups.
 async fn mark_all(
     aws: &Arc<dyn Aws>,
     inventory: &Inventory,
@@ -189,8 +190,8 @@ async fn mark_all(
     Ok(())
 }
 
-/// Where there may be groups of the installation: the regions that were named, those of the objects here for which something was
-/// made, and those that the tags of roles name, which have no region themselves.
+/// The regions that may have groups of the installation: the named regions, the regions of objects with resources, and the
+/// regions in the tags of roles.
 async fn regions(client: &Client, aws: &Arc<dyn Aws>, request: &TakeOverRequest) -> Result<BTreeSet<Region>, Failure> {
     let TakeOverRequest { installation, home, also, .. } = request;
     let objects = list_objects(client, Some(home), installation).await?;
@@ -221,7 +222,7 @@ async fn take_inventory(
     }
 }
 
-/// The lines about what there is.
+/// The lines about the inventory.
 fn summary(inventory: &Inventory, regions: &BTreeSet<Region>, request: &TakeOverRequest) -> Vec<String> {
     let Inventory { theirs, ours, unmarked, others: _ } = inventory;
     let mut lines = Vec::new();

@@ -1,4 +1,4 @@
-//! `PrivateGenAIApp`: what an app team writes, and all that it needs.
+//! `PrivateGenAIApp`: the object that an app team writes.
 
 mod validated;
 
@@ -90,8 +90,8 @@ pub struct PrivateGenAIAppSpec {
     /// About function, role and log group, and with Retain also the network that they need. The CRD shows the comment of the type.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletion_policy: Option<DeletionPolicy>,
-    /// Whether the app is suspended; false by default. For a suspended app the operator changes nothing in AWS, and the status says what
-    /// it would change. The app keeps its place on its network, and deletion proceeds.
+    /// Whether the app is suspended; false by default. For a suspended app the operator changes nothing in AWS, and the status names
+    /// the changes that it would make. The app keeps its place on its network, and deletion proceeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
     /// How the operator probes the path again after the first successful probe.
@@ -246,7 +246,7 @@ pub struct PrivateGenAIAppStatus {
 }
 
 impl PrivateGenAIAppStatus {
-    /// The same status with its lists in one order: the API server keeps the order in which members came to be.
+    /// The same status with sorted lists. The API server keeps the order in which members were added.
     #[must_use]
     pub fn sorted(mut self) -> Self {
         self.conditions.sort_by(|left, right| left.type_.cmp(&right.type_));

@@ -1,7 +1,7 @@
-//! Conditions: their types, their reasons, and how they come from the legs of a path.
+//! Conditions: their types, their reasons, and how the legs of a path become conditions.
 //!
 //! Where to add something:
-//! - a reason: a row in [`reason`](Reason), which says when it appears and what helps;
+//! - a reason: a row in [`reason`](Reason), with its meaning and remedy;
 //! - a type: a variant of [`ConditionType`], and legs of that kind.
 
 mod from_legs;
@@ -38,7 +38,7 @@ macro_rules! condition_types {
                 }
             }
 
-            /// What the condition says while it is `True`.
+            /// The meaning of the condition while it is `True`.
             pub const fn meaning(self) -> &'static str {
                 match self {
                     $(Self::$name => concat!($($meaning),+).trim_ascii(),)+
@@ -57,7 +57,7 @@ condition_types! {
     VpcReady,
     /// The two security groups have exactly their rules (network).
     SecurityGroupsReady,
-    /// Every endpoint is available and as it should be (network).
+    /// Every endpoint is available and has its desired configuration (network).
     EndpointsReady,
     /// The network of the app is ready (app).
     NetworkReady,
@@ -75,16 +75,16 @@ condition_types! {
     Stalled,
 }
 
-/// How a leg stands.
+/// The state of a leg.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LegState {
-    /// What the leg is about is as it should be.
+    /// The subject of the leg has its desired state.
     Met,
     /// The operator or AWS is at work.
     Progressing,
-    /// Nothing changes until somebody else acts.
+    /// Nothing changes until a person acts.
     Blocked,
-    /// What the leg is about could not be read.
+    /// The subject of the leg could not be read.
     Unknown,
 }
 
@@ -93,16 +93,16 @@ pub enum LegState {
 pub struct Leg {
     /// The condition that the leg becomes.
     pub kind: ConditionType,
-    /// How the leg stands.
+    /// The state of the subject.
     pub state: LegState,
-    /// Why the leg stands so.
+    /// The reason of the state.
     pub reason: Reason,
-    /// Names the resource, what is wrong or waited for, and the remedy.
+    /// The message, which names the resource, the problem or the wait, and the remedy.
     pub message: Message,
 }
 
 impl Leg {
-    /// A leg of which everything is as it should be.
+    /// A leg whose subject has its desired state.
     pub fn met(kind: ConditionType, message: impl Into<Message>) -> Self {
         let reason = if kind == ConditionType::Accepted { Reason::Accepted } else { Reason::Ready };
         Self { kind, state: LegState::Met, reason, message: message.into() }
@@ -113,12 +113,12 @@ impl Leg {
         Self { kind, state: LegState::Progressing, reason, message: message.into() }
     }
 
-    /// A leg that needs somebody to act.
+    /// A leg that needs a person.
     pub fn blocked(kind: ConditionType, reason: Reason, message: impl Into<Message>) -> Self {
         Self { kind, state: LegState::Blocked, reason, message: message.into() }
     }
 
-    /// A leg about something that could not be read.
+    /// A leg whose subject could not be read.
     pub fn unknown(kind: ConditionType, reason: Reason, message: impl Into<Message>) -> Self {
         Self { kind, state: LegState::Unknown, reason, message: message.into() }
     }
@@ -129,7 +129,7 @@ pub fn find(conditions: &[Condition], kind: ConditionType) -> Option<&Condition>
     conditions.iter().find(|condition| condition.type_ == kind.as_str())
 }
 
-/// Whether the condition exists and is `True`.
+/// The condition exists and is `True`.
 pub fn is_true(conditions: &[Condition], kind: ConditionType) -> bool {
     find(conditions, kind).is_some_and(|condition| condition.status == "True")
 }

@@ -1,4 +1,4 @@
-//! The CustomResourceDefinitions, generated from the types. `crds/` holds what [`manifests`] gives; a test compares.
+//! The CustomResourceDefinitions, generated from the types. `crds/` has the result of [`manifests`]; a test compares the two.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSON};
 use kube::CustomResourceExt as _;
@@ -14,7 +14,7 @@ pub fn definitions() -> [CustomResourceDefinition; 2] {
 /// File names and YAML of both definitions, as they are in `crds/`.
 ///
 /// # Errors
-/// When a definition has no YAML, which would be a bug of the serialiser.
+/// A definition without YAML, which would be a bug of the serialiser.
 pub fn manifests() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
     definitions()
         .iter()
@@ -25,8 +25,8 @@ pub fn manifests() -> Result<Vec<(String, String)>, serde_saphyr::ser::Error> {
         .collect()
 }
 
-/// A new object says by itself that nobody has looked at it yet: `kubectl wait` and Argo CD then wait, where an object
-/// without conditions would look healthy to them. The Gateway API does the same.
+/// A new object has a condition from the start: no operator has seen the object yet. So `kubectl wait` and Argo CD wait. An
+/// object without conditions would look healthy to them. The Gateway API does the same.
 fn with_pending_status(mut definition: CustomResourceDefinition) -> CustomResourceDefinition {
     let pending = json!({
         "conditions": [{

@@ -1,4 +1,4 @@
-//! What happens to resources in AWS when their object is deleted.
+//! The deletion policy of an object's resources in AWS.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -15,8 +15,8 @@ pub enum DeletionPolicy {
 }
 
 impl DeletionPolicy {
-    /// Reads the policy of an object that cannot be decoded. Where nothing is written, the policy is `Delete`. Any other value than
-    /// `Delete`, such as one of a later version, retains the resources.
+    /// Reads the policy of an object that cannot be decoded. A missing value is `Delete`. Any other value, such as one of a later
+    /// version, retains the resources.
     pub fn of_raw(object: &Value) -> Self {
         match &object["spec"]["deletionPolicy"] {
             Value::Null => Self::Delete,

@@ -1,4 +1,4 @@
-//! The two kinds as they stand on the wire, their conditions, and the way from the wire into domain types.
+//! The two kinds on the wire, their conditions, and the conversion into domain types.
 
 pub mod app;
 pub mod condition;
@@ -19,20 +19,20 @@ pub use status::{EndpointStatus, InterfaceStatus, SecurityGroupsStatus};
 /// The API group of both kinds.
 pub const GROUP: &str = "privategenai.dev";
 
-/// Holds an object until what it stands for in AWS is gone.
+/// The finalizer of an object until its resources in AWS are gone.
 pub const FINALIZER: &str = "privategenai.dev/aws-resources";
 
-/// The label of a network that the operator created for apps that name its VPC. Taking the label away makes the network
-/// an explicit one, which stays when the last app goes.
+/// The label of a network that the operator created for apps. Without the label, the network is an explicit one, which stays when
+/// the last app is deleted.
 pub const IMPLICIT_LABEL: &str = "privategenai.dev/implicit";
 
-/// A spec that this version cannot work with although the API server stored it.
+/// A stored spec that this version does not support.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {problem}")]
 pub struct InvalidSpec {
     /// The field, from `spec` on.
     pub field: &'static str,
-    /// What is wrong and what to write instead.
+    /// The problem, and the value to write instead.
     pub problem: String,
 }
 

@@ -115,7 +115,7 @@ pub struct PrivateGenAINetworkStatus {
 }
 
 impl PrivateGenAINetworkStatus {
-    /// The same status with its lists in one order: the API server keeps the order in which members came to be.
+    /// The same status with sorted lists. The API server keeps the order in which members were added.
     #[must_use]
     pub fn sorted(mut self) -> Self {
         self.conditions.sort_by(|left, right| left.type_.cmp(&right.type_));
@@ -124,7 +124,7 @@ impl PrivateGenAINetworkStatus {
     }
 }
 
-/// Which VPC a network stands for.
+/// The VPC of a network.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NetworkKey {
     /// The region of the VPC.
@@ -134,8 +134,8 @@ pub struct NetworkKey {
 }
 
 impl NetworkKey {
-    /// Reads the key from a part of an object that cannot be decoded. `home` is the region where the part names none, if it may
-    /// name none.
+    /// Reads the key from a part of an object that cannot be decoded. `home` is the default region; `None` where the region is
+    /// required.
     pub fn of_raw(part: &Value, home: Option<&Region>) -> Option<Self> {
         let region = match &part["region"] {
             Value::Null => home?.clone(),
@@ -144,8 +144,8 @@ impl NetworkKey {
         Some(Self { region, vpc: part["vpcId"].as_str()?.parse().ok()? })
     }
 
-    /// Reads the key of a `PrivateGenAINetwork` that cannot be decoded: from its spec, else from its status, else from the name that the
-    /// operator gave it.
+    /// Reads the key of a `PrivateGenAINetwork` that cannot be decoded: from its spec, else from its status, else from the name
+    /// that the operator gave to the object.
     pub fn of_raw_network(network: &DynamicObject) -> Option<Self> {
         let (spec, status) = (&network.data["spec"], &network.data["status"]);
         Self::of_raw(spec, None).or_else(|| Self::of_raw(status, None)).or_else(|| {
@@ -196,7 +196,7 @@ mod tests {
         let named = "vpc-0123456789abcdef0-us-gov-west-1";
         let key_of_name = Some("vpc-0123456789abcdef0 us-gov-west-1");
         assert_eq!(key(json!({"vpcId": a}), json!(7), named, true).as_deref(), key_of_name);
-        assert_eq!(key(json!({}), json!({}), named, false), None, "people may call theirs as they like");
+        assert_eq!(key(json!({}), json!({}), named, false), None, "people choose the names of their own networks");
         for other in ["", "vpc", "vpc-0000000a", "vpc-0000000a-", "prod-eu-west-1"] {
             assert_eq!(key(json!({}), json!({}), other, true), None, "{other}");
         }

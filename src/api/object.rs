@@ -1,4 +1,4 @@
-//! How objects are named, and what their metadata says.
+//! Names and metadata of objects.
 
 use std::fmt;
 
@@ -13,12 +13,12 @@ use crate::identity::AppIdentity;
 /// An object that may be unreadable. Such an object keeps its metadata and does not stop the watch.
 pub type Guarded<K> = DeserializeGuard<K>;
 
-/// The operator holds the object: resources in AWS may belong to it.
+/// The operator holds the object: resources in AWS may belong to the object.
 pub fn is_held(meta: &ObjectMeta) -> bool {
     meta.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
 }
 
-/// Which of the two kinds an object is of.
+/// One of the two kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "each is what its name says")]
 pub enum ObjectKind {
@@ -76,7 +76,7 @@ pub enum ObjectName {
 }
 
 impl ObjectName {
-    /// The name of this object, which is of that kind.
+    /// The name of this object, which has that kind.
     pub fn of(kind: ObjectKind, object: &impl ResourceExt) -> Self {
         match kind {
             ObjectKind::App => Self::App(AppName::of(object)),
@@ -84,7 +84,7 @@ impl ObjectName {
         }
     }
 
-    /// Which kind it names.
+    /// The kind of the object.
     pub fn kind(&self) -> ObjectKind {
         match self {
             Self::App(_) => ObjectKind::App,

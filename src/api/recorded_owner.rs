@@ -1,6 +1,6 @@
-//! The owner of an object's resources in AWS, as the object's status records it. Another installation id gives other names and
-//! tags: an operator whose id was changed would not find its resources, would build all of them a second time, and would leave
-//! the first without an owner.
+//! The owner of an object's resources in AWS, as recorded in the object's status. Another installation id gives other names and
+//! tags: an operator with a changed id would not find the resources, would build all of them a second time, and would leave the
+//! first ones without an owner.
 
 use kube::ResourceExt as _;
 use serde_json::Value;
@@ -27,7 +27,7 @@ pub enum RecordedOwner {
         /// The evidence in the status, such as `function pgai-a-b-0123456789abcdef`.
         evidence: String,
     },
-    /// The status records no owner: the first installation to come may work for the object.
+    /// The status records no owner: any installation may work for the object.
     Nobody,
 }
 
@@ -70,8 +70,8 @@ impl RecordedOwner {
         Self::of(&nothing_else, ours)
     }
 
-    /// The owner in the status of an object of either kind that is not decoded. Each part is read alone, so that a malformed part
-    /// affects no other. `home` is the region of a VPC for which the object names none, where that is known; networks have no
+    /// The owner in the status of an object of either kind that is not decoded. Each part is read alone, so a malformed part
+    /// affects no other part. `home` is the region of a VPC for which the object names none, if known. Networks have no
     /// namespace.
     pub fn of_raw(
         object: &Value,
@@ -118,7 +118,7 @@ impl RecordedOwner {
         }
     }
 
-    /// Whether the installation may work for the object.
+    /// The installation may work for the object.
     pub fn may_be_ours(&self) -> bool {
         match self {
             Self::Ours | Self::Nobody => true,
@@ -134,8 +134,8 @@ impl RecordedOwner {
         Some(Leg::blocked(ConditionType::Accepted, Reason::InstallationChanged, message))
     }
 
-    /// The reason why the installation `ours` does nothing for the object, with the remedy: sentences that follow the name of the
-    /// object. `None` where `ours` may work for the object.
+    /// The reason why the installation `ours` does nothing for the object, with the remedy, as sentences that follow the name of
+    /// the object. `None` where `ours` may work for the object.
     pub fn refusal(&self, ours: &InstallationId) -> Option<String> {
         let (theirs, id) = match self {
             Self::Ours | Self::Nobody => return None,
@@ -146,7 +146,7 @@ impl RecordedOwner {
             ),
         };
         Some(format!(
-            "{theirs}, and this is installation {ours}: nothing is done for the object, and the object is not let go. Give the \
+            "{theirs}, and this is installation {ours}: the operator does nothing for the object, and keeps its finalizer. Give the \
              operator the installation {id} again. To change the id on purpose, see \"Changing the \
              installation id on purpose\" in docs/troubleshooting.md."
         ))
@@ -189,7 +189,7 @@ mod tests {
         let raw = RecordedOwner::of_raw(&object, Some("team-a"), "support-bot", Some(&home()), &id("prod"));
         if let Ok(status) = serde_json::from_value::<PrivateGenAIAppStatus>(status.clone()) {
             let read = RecordedOwner::of_app(Some(&status), "team-a", "support-bot", &id("prod"));
-            assert_eq!(read, raw, "decoded or not, the status says the same: {status:?}");
+            assert_eq!(read, raw, "decoded or not, the owner is the same: {status:?}");
         }
         raw
     }

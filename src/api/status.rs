@@ -24,7 +24,7 @@ pub struct EndpointStatus {
     /// The network interfaces of the endpoint, one in each availability zone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub interfaces: Vec<InterfaceStatus>,
-    /// The models that the policy of the endpoint lets through; in the status of an app, those of the app.
+    /// The models that the endpoint's policy allows; in the status of an app, only the app's models.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub models: Vec<String>,
 }
@@ -47,8 +47,8 @@ pub struct InterfaceStatus {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecurityGroupsStatus {
-    /// The group that functions carry: nothing in, HTTPS to the endpoints out.
+    /// The group of the functions: nothing in, HTTPS to the endpoints out.
     pub functions: String,
-    /// The group that endpoints carry: HTTPS from functions in, nothing out.
+    /// The group of the endpoints: HTTPS from functions in, nothing out.
     pub endpoints: String,
 }

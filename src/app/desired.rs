@@ -6,10 +6,10 @@ use super::{AttachmentSource, DesiredFunction, DesiredRole, NetworkOffer};
 use crate::{
     api::app::{App, LogRetention},
     aws::{Caller, Tags},
-    governance::Governance,
     identity::AppIdentity,
     plan::Creation,
     policy::ModelId,
+    settings::Settings,
 };
 
 /// The desired resources of an app.
@@ -31,19 +31,14 @@ pub struct Desired {
 
 impl Desired {
     /// Decides the desired state.
-    pub fn new(
-        app: &App,
-        identity: AppIdentity,
-        caller: &Caller,
-        governance: &Governance,
-        offer: &NetworkOffer,
-    ) -> Self {
+    pub fn new(app: &App, identity: AppIdentity, caller: &Caller, settings: &Settings, offer: &NetworkOffer) -> Self {
+        let Settings { governance, handler, .. } = settings;
         let models: BTreeSet<ModelId> = app.models.iter().cloned().collect();
         Self {
             tags: governance.tagged(identity.tags()),
             role: DesiredRole::new(&identity, caller, &models, governance),
             log_retention: app.function.log_retention,
-            function: DesiredFunction::new(app, &identity, caller, offer),
+            function: DesiredFunction::new(app, &identity, caller, handler, offer),
             creation: match offer {
                 NetworkOffer::Ready(_) | NetworkOffer::Preparing(_) => Creation::Allowed,
                 NetworkOffer::Unavailable(_) => Creation::Stopped,
@@ -63,11 +58,11 @@ impl Desired {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::app::fixtures::{caller, identity, path, smallest};
+    use crate::app::fixtures::{caller, identity, path, settings, smallest};
 
     #[test]
     fn a_role_and_a_log_group_need_no_path_and_a_function_does() {
-        let on = |offer: NetworkOffer| Desired::new(&smallest(), identity(), &caller(), &Governance::default(), &offer);
+        let on = |offer: NetworkOffer| Desired::new(&smallest(), identity(), &caller(), &settings(), &offer);
         let (rising, ready) = (on(NetworkOffer::Preparing(None)), on(NetworkOffer::Ready(path())));
         assert_eq!((rising.creation, rising.function.attachment), (Creation::Allowed, AttachmentSource::Unknown));
         assert_eq!(Desired { function: rising.function.clone(), ..ready }, rising);

@@ -1,4 +1,4 @@
-//! The app that the tests of this folder speak about, on a network with private DNS.
+//! The app of the tests in this folder, on a network with private DNS.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,13 +16,14 @@ use crate::{
         AwsError, Caller, Failure, FunctionDetail, FunctionListing, FunctionState, IamWrite, LambdaWrite, LogGroup,
         Partition, Role, Tags, UpdateStatus, Write,
     },
-    engine::Settings,
+    function,
     governance::Governance,
     guard::{Globs, ImplicitNetworks},
     identity::AppIdentity,
     network::VpcOwnership,
     plan::{Plan, Unread},
     policy::POLICY_NAME,
+    settings::Settings,
 };
 
 pub(super) fn identity() -> AppIdentity {
@@ -39,6 +40,7 @@ pub(super) fn caller() -> Caller {
     Caller { account: "123456789012".parse().expect("an account"), partition: Partition::Aws }
 }
 
+/// The settings of the operator.
 pub(super) fn settings() -> Settings {
     Settings {
         installation: identity().installation,
@@ -49,11 +51,12 @@ pub(super) fn settings() -> Settings {
         resync: Duration::from_mins(5),
         concurrency: 1,
         governance: Governance::default(),
+        handler: function::built_in().expect("a package"),
         clock: k8s_openapi::jiff::Timestamp::now,
     }
 }
 
-/// The app of this spec, as YAML would say it.
+/// The app of this spec.
 pub(super) fn app(spec: serde_json::Value) -> App {
     let spec: PrivateGenAIAppSpec = serde_json::from_value(spec).expect("a spec");
     App::new(&spec, &identity().region).expect("an app")
@@ -63,7 +66,7 @@ pub(super) fn smallest() -> App {
     app(serde_json::json!({"network": {"vpcId": "vpc-0abc1234"}, "models": ["amazon.nova-lite-v1:0"]}))
 }
 
-/// What a network that is ready shows in its status.
+/// The status of a network that is ready.
 pub(super) fn network_status(private_dns: bool) -> PrivateGenAINetworkStatus {
     PrivateGenAINetworkStatus {
         subnet_ids: vec!["subnet-000000a1".to_owned(), "subnet-000000b1".to_owned()],
@@ -91,12 +94,12 @@ pub(super) fn path() -> PrivatePath {
 
 /// The smallest app on a network that is ready.
 pub(super) fn desired() -> Desired {
-    Desired::new(&smallest(), identity(), &caller(), &Governance::default(), &NetworkOffer::Ready(path()))
+    Desired::new(&smallest(), identity(), &caller(), &settings(), &NetworkOffer::Ready(path()))
 }
 
-/// The same while the network offers this.
+/// The desired state of the smallest app, with this offer of its network.
 pub(super) fn desired_on(offer: &NetworkOffer) -> Desired {
-    Desired::new(&smallest(), identity(), &caller(), &Governance::default(), offer)
+    Desired::new(&smallest(), identity(), &caller(), &settings(), offer)
 }
 
 pub(super) fn nothing() -> Observed {
@@ -160,7 +163,7 @@ pub(super) fn detail() -> FunctionDetail {
     }
 }
 
-/// Everything is as [`desired`] wants it, and the function was asked for.
+/// All resources are as [`desired`] wants them, and the function has details.
 pub(super) fn at_rest() -> Observed {
     Observed {
         role: Some(role()),
@@ -174,12 +177,12 @@ pub(super) fn at_rest() -> Observed {
     }
 }
 
-/// The function is there like this.
+/// The function has these details.
 pub(super) fn with_function(detail: FunctionDetail) -> Observed {
     Observed { listing: Some(detail.listing.clone()), detail: Some(detail), ..at_rest() }
 }
 
-/// What status recorded of the function when it was last asked for.
+/// The record of the function in the status, from its last details.
 pub(super) fn recorded() -> FunctionStatus {
     let detail = detail();
     FunctionStatus {
@@ -243,7 +246,7 @@ pub(super) fn delete_function() -> Write {
     Write::Lambda(LambdaWrite::DeleteFunction { name: identity().function_name() })
 }
 
-/// The tags of somebody else's resource.
+/// The tags of a foreign resource.
 pub(super) fn foreign() -> Tags {
     [("Name".to_owned(), "theirs".to_owned())].into()
 }
@@ -252,7 +255,7 @@ pub(super) fn operations(plan: &Plan) -> Vec<&'static str> {
     plan.steps.iter().map(|step| step.write.operation().name).collect()
 }
 
-/// A call that AWS refuses until somebody acts.
+/// A call that AWS refuses until a person acts.
 pub(super) fn denied() -> AwsError {
     AwsError {
         service: "iam",

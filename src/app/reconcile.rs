@@ -195,7 +195,7 @@ impl AppReconcile {
         let suspended = object.spec.suspend.unwrap_or_default();
         let effects = if suspended { Vec::new() } else { self.report.hold(object, settings) };
         let identity = identity(object, &self.app.network, settings);
-        let desired = Desired::new(&self.app, identity, caller, &settings.governance, &self.view.offer);
+        let desired = Desired::new(&self.app, identity, caller, settings, &self.view.offer);
         let recorded = object.status.as_ref().and_then(|status| status.function.as_ref());
         let pass = AppPass {
             uid: object.uid().unwrap_or_default(),

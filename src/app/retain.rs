@@ -1,4 +1,4 @@
-//! The plan for an app whose object goes and whose resources stay in AWS.
+//! The plan for an app whose object is deleted and whose resources stay in AWS.
 
 use std::collections::BTreeSet;
 
@@ -10,21 +10,19 @@ use crate::{
     plan::{Plan, Source},
 };
 
-/// The role can be left as it is, without a look at the function: it is the one that the function was given, and still
-/// the app's.
+/// The role needs no read of the function: the role is still the app's, and is the one that the function was given.
 pub(super) fn is_as_given(identity: &AppIdentity, role: &Role, given_role_id: Option<&str>) -> bool {
     given_role_id == Some(role.id.as_str())
         && identity.installation.owns(&role.tags)
         && HandOver::from_tags(&role.tags).is_none()
 }
 
-/// Decides about an app that is to be forgotten here and left in AWS: its role says that this is on purpose, and
-/// everything else stays as it is.
+/// Plans for an app that the operator forgets and leaves in AWS: the tag of its role marks the app as retained, and all other
+/// resources stay unchanged.
 ///
-/// The role is all that tells of a retained app. Where somebody deleted or replaced it, it is put back for the function
-/// that is there, as for an app that stays: nobody does that afterwards, and Lambda knows a role by its unique id. Only then
-/// it is tagged, so that an interrupted pass is taken up again. A role that was handed to the network is nothing of the app's
-/// any more, unless there is a function again.
+/// Only the role shows that an app is retained. If somebody deleted or replaced the role, the plan puts the role back for the
+/// existing function: no later pass would, and Lambda knows a role by its unique id. The tag comes last, so that an interrupted
+/// pass is taken up again. A role that was handed over to the network is not the app's any more, unless a function exists again.
 pub fn retain(retention: &RetainedApp, observed: &Observed) -> Plan {
     let mut plan = Plan::default();
     let RetainedApp { identity, caller, models, allow: _, governance: _ } = retention;
@@ -60,8 +58,8 @@ pub fn retain(retention: &RetainedApp, observed: &Observed) -> Plan {
         if models.is_none() {
             leg.message
                 .text
-                .push_str(" The models in spec.models cannot be read or are not allowed, so the role allows only models that it allowed \
-                 before and that are still allowed: correct spec.models, or have them allowed.");
+                .push_str(" The models in spec.models cannot be read or are not allowed, so the role keeps only those of its earlier \
+                 models that are still allowed: correct spec.models, or have these models allowed.");
         }
         plan.legs.push(leg);
         return plan;
@@ -77,8 +75,9 @@ pub fn retain(retention: &RetainedApp, observed: &Observed) -> Plan {
     plan
 }
 
-/// Lets the function run as its role as that is now, and leaves its configuration as it is. A leg where it has to wait; a
-/// function that cannot be changed is left as it is, and so is one whose environment nobody can read: an update would empty it.
+/// Makes the function run as the current role, and leaves its configuration unchanged. Returns a leg while the function has to
+/// wait. A function that cannot be changed stays unchanged, and so does a function with an unreadable environment: an update
+/// would empty the environment.
 fn give(retention: &RetainedApp, function: &FunctionDetail, plan: &mut Plan) -> Option<Leg> {
     let kind = ConditionType::FunctionReady;
     let name = &function.listing.name;
@@ -107,7 +106,7 @@ fn give(retention: &RetainedApp, function: &FunctionDetail, plan: &mut Plan) -> 
 
 fn tag(retention: &RetainedApp, role: &Role, plan: &mut Plan) {
     let kind = ConditionType::ExecutionRoleReady;
-    // The network finds the role by its tags: those that were lost are put back. Others might be refused.
+    // The network finds the role by its tags, so lost tags are put back. AWS may refuse other tags.
     let mut tags = missing_tags(&retention.identity.tags(), &role.tags);
     tags.insert(TAG_RETAINED.to_owned(), "true".to_owned());
     plan.step(kind, Write::Iam(IamWrite::TagRole { role: role.name.clone(), tags }));

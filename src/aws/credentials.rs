@@ -43,14 +43,14 @@ impl CredentialsState {
 /// The state of the credentials, shared by all callers of AWS.
 #[derive(Default)]
 pub struct Credentials {
-    standing: Mutex<CredentialsState>,
+    state: Mutex<CredentialsState>,
     suspicion: Notify,
 }
 
 impl Credentials {
     /// The error that makes every call pointless.
     pub(super) fn refusal(&self) -> Option<AwsError> {
-        match &*self.standing.lock().unwrap_or_else(PoisonError::into_inner) {
+        match &*self.state.lock().unwrap_or_else(PoisonError::into_inner) {
             CredentialsState::Refused(error) => Some(error.clone()),
             CredentialsState::NotAsked | CredentialsState::Accepted | CredentialsState::NotAnswered => None,
         }
@@ -70,14 +70,14 @@ impl Credentials {
 
     /// Learns STS's answer; returns the state before and the state now.
     pub fn learn(&self, answer: &Result<Arc<Caller>, AwsError>) -> (CredentialsState, CredentialsState) {
-        let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = standing.clone();
-        *standing = before.clone().after(answer);
-        if *standing == CredentialsState::Accepted {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = state.clone();
+        *state = before.clone().after(answer);
+        if *state == CredentialsState::Accepted {
             // STS's answer settles every suspicion that is older.
             let _ = self.suspicion.notified().now_or_never();
         }
-        (before, standing.clone())
+        (before, state.clone())
     }
 }
 

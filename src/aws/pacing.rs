@@ -1,9 +1,10 @@
-//! The pace of AWS calls: token buckets at the rates that AWS publishes. A bucket slows down when AWS throttles calls at that
+//! The pace of AWS calls: token buckets at the rates in the tables of operations (`src/aws/services`). These are the rates that
+//! AWS publishes, and for IAM, for which AWS publishes none, careful guesses. A bucket slows down when AWS throttles calls at its
 //! rate.
 //!
-//! All callers in the account share these rates. The operator therefore takes at most the published rate, or the configured
-//! [`Share`] of that rate. Each throttled answer halves the rate; other answers raise it again, step by step. A call waits for
-//! its token in [`Pacer`]; everything else here is pure, and takes the time as an argument.
+//! All callers in the account share AWS's rates. The operator therefore takes at most the rate of the table, or the configured
+//! [`Share`] of that rate. Each throttled answer halves the rate; other answers raise the rate again, step by step. A call waits
+//! for its token in [`Pacer`]; everything else here is pure, and takes the time as an argument.
 
 mod pacer;
 
@@ -13,17 +14,16 @@ pub use pacer::{Held, OnHold, Pacer};
 
 use super::{InvalidId, Operation, RateLimit, SharedLimit};
 
-/// The longest time for which a call is held back. A call whose token would come later fails instead, and its caller retries at
-/// its own pace.
+/// The longest wait of a call. A call whose token would come later fails instead, and its caller retries at its own pace.
 pub const LONGEST_HOLD: Duration = Duration::from_secs(5);
 
-/// The shortest time between two changes of a rate: calls that were under way together are throttled together, and count once.
+/// The shortest time between two changes of a rate. Calls that are under way together are throttled together, and count once.
 const CHANGES_APART: Duration = Duration::from_secs(1);
 
-/// The slowest rate, as a divisor of the published rate.
+/// The slowest rate, as a divisor of the full rate.
 const SLOWEST: u64 = 8;
 
-/// The step by which a slowed rate rises, as a divisor of the published rate.
+/// The step by which a slowed rate rises, as a divisor of the full rate.
 const RAISED_BY: u64 = 16;
 
 /// One token. Levels count billionths of a token: a rate in thousandths of a token for each second yields billionths in a
@@ -33,9 +33,9 @@ const TOKEN: i64 = 1_000_000_000;
 /// A rate of calls, as a token bucket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rate {
-    /// At once, after a while without any.
+    /// The calls that can be made at once after a pause.
     burst: u32,
-    /// Calls in a thousand seconds.
+    /// The calls in a thousand seconds.
     sustained: u64,
 }
 
@@ -55,7 +55,7 @@ impl Rate {
         Self::per_second(sustained, sustained)
     }
 
-    /// A share of this rate: at least one call at once, and one in a thousand seconds, so that every call gets its turn.
+    /// A share of this rate: at least one call at once, and one in a thousand seconds, so that every call can be made.
     fn scaled(self, share: Share) -> Self {
         let percent = u64::from(share.0);
         let burst = u64::from(self.burst) * percent / 100;
@@ -66,7 +66,7 @@ impl Rate {
     }
 }
 
-/// The largest part of AWS's published rates that the operator takes, in percent: 1 to 100.
+/// The largest share of AWS's rates that the operator takes, in percent: 1 to 100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Share(u8);
 
@@ -95,11 +95,11 @@ impl fmt::Display for Share {
 pub struct Family {
     /// The service prefix, as IAM names it.
     service: &'static str,
-    /// The calls, by a name: an operation, or a group of operations that share a limit.
+    /// The name of the calls: an operation, or a group of operations that share a limit.
     calls: &'static str,
-    /// The bucket is one for all regions.
+    /// One bucket serves all regions.
     global: bool,
-    /// The published rate.
+    /// The full rate.
     rate: Rate,
 }
 
@@ -117,7 +117,7 @@ impl Family {
 }
 
 /// A token bucket that can run into debt: a caller that takes a token from an empty bucket waits for the token, and later callers
-/// wait longer. So tokens are given out in the order of asking.
+/// wait longer. So the callers get their tokens in the order of asking.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bucket {
     published: Rate,
@@ -125,9 +125,9 @@ pub struct Bucket {
     sustained: u64,
     /// The current level, in billionths of a token; negative while tokens are promised.
     level: i64,
-    /// When that was so.
+    /// The time of that level.
     at: Duration,
-    /// When the rate was changed last.
+    /// The time of the last change of the rate.
     changed: Option<Duration>,
 }
 
@@ -163,7 +163,7 @@ impl Bucket {
         }
     }
 
-    /// AWS took a call.
+    /// Records a call that AWS accepted.
     pub fn accepted(&mut self, now: Duration) {
         self.fill(now);
         let raised = self.sustained + (self.published.sustained / RAISED_BY).max(1);
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn every_call_has_the_rate_that_aws_publishes_for_it() {
+    fn every_call_has_the_rate_of_its_table_of_operations() {
         let table = [
             ("ec2", "CreateVpcEndpoint", Some((4, 300))),
             ("ec2", "ModifyVpcEndpoint", Some((4, 300))),

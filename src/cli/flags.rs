@@ -1,4 +1,4 @@
-//! Flags that several subcommands take. Each group turns into a plain settings type of the module that it is about.
+//! Flags of several subcommands. Each group becomes a plain settings type of the module that reads its values.
 
 mod governance;
 mod guards;

@@ -1,4 +1,4 @@
-//! `iam-policy`: the IAM policy of the operator itself.
+//! `iam-policy`: the operator's own IAM policy.
 
 use std::io::Write as _;
 
@@ -14,19 +14,20 @@ use crate::{
 
 #[derive(Args, Debug)]
 pub struct IamPolicy {
-    /// Whose resources these are: what the operator is given.
+    /// The operator's installation id.
     #[arg(long, env = "PGAI_INSTALLATION_ID")]
     installation_id: InstallationId,
 
-    /// The operator's region, which tells the partition of ARNs. The policy holds for all regions of that partition.
+    /// The operator's region, which has the partition of the ARNs. The policy is valid in all regions of that partition.
     #[arg(long, env = "AWS_REGION")]
     region: Region,
 
-    /// The account in which the operator works.
+    /// The operator's account.
     #[arg(long)]
     account_id: AccountId,
 
-    /// The VPCs that apps may name, as globs separated by commas: what the operator is given. IAM reads them as it does.
+    /// The VPCs that apps may name, as globs separated by commas, with the value of the operator. IAM reads the globs in the same
+    /// way.
     #[arg(long, env = "PGAI_IMPLICIT_NETWORK_VPC_IDS", required = true)]
     implicit_network_vpc_ids: Vec<Globs<VpcId>>,
 
@@ -45,7 +46,7 @@ impl IamPolicy {
         };
         let document = operator.document();
         if let Some(notice) = permissions::too_long_for_a_managed_policy(&document) {
-            // Standard output goes into a file.
+            // Standard output may go into a file.
             let written = writeln!(std::io::stderr(), "{notice}");
             written.map_err(|source| Failure::Write { path: "standard error".into(), source })?;
         }

@@ -10,10 +10,10 @@ use super::{
 };
 use crate::{engine::with_timeout, identity::InstallationId, uninstall::orphan};
 
-/// Lets the objects go, and leaves AWS as it is.
+/// Releases the objects, and leaves AWS unchanged.
 #[derive(Args, Debug)]
 pub struct Orphan {
-    /// Whose resources these are: what the operator was given, and is to be given again to take them over.
+    /// The operator's installation id. An operator with the same id can take the resources over again.
     #[arg(long, env = "PGAI_INSTALLATION_ID")]
     installation_id: InstallationId,
 
@@ -28,7 +28,7 @@ impl Orphan {
     /// Releases all objects.
     ///
     /// # Errors
-    /// When an operator runs or may run, or when an object could not be released.
+    /// An operator runs or may run, or an object could not be released.
     pub async fn execute(self, stop: CancellationToken) -> Result<(), Failure> {
         self.log.start()?;
         let client = with_timeout(&kube::Client::try_default().await?);

@@ -1,4 +1,5 @@
-//! The pages of docs/reference, written from the types that decide. `make reference` writes the files, and a test compares them.
+//! The pages of docs/reference, written from the types that the operator decides by. `make reference` writes the files, and a
+//! test compares them.
 
 use std::{env, fs, path::Path};
 

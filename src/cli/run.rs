@@ -18,7 +18,7 @@ use crate::{
         pacing::{Pacer, Share},
         sdk::{CallRecord, SdkAws},
     },
-    engine,
+    engine, function,
     identity::{InstallationId, OwnerMark},
     leadership::{CandidateState, Leadership},
     metrics::Metrics,
@@ -29,11 +29,11 @@ use crate::{
 
 #[derive(Args, Debug)]
 pub struct Run {
-    /// Whose resources these are, in tags, names and role paths: 1 to 32 lower-case letters, digits and inner hyphens.
+    /// The installation id in tags, names and role paths of all resources: 1 to 32 lower-case letters, digits and inner hyphens.
     ///
-    /// Choose it once, and another one for each cluster of an account: the operator does nothing for objects that were built
-    /// with another id, and changes nothing in a VPC where another cluster uses this one. A cluster that is built anew takes over
-    /// by take-over.
+    /// Choose the id once, and another one for each cluster of an account: the operator does nothing for objects that were built
+    /// with another id, and changes nothing in a VPC where another cluster uses the same id. A rebuilt cluster takes the networks
+    /// over by take-over.
     #[arg(long, env = "PGAI_INSTALLATION_ID")]
     installation_id: InstallationId,
 
@@ -47,24 +47,25 @@ pub struct Run {
     #[command(flatten)]
     pub(super) governance: GovernanceFlags,
 
-    /// How often AWS is looked at although nothing happened, in seconds, 10 to 86400.
+    /// The time between two complete reads of AWS when nothing happens, in seconds, 10 to 86400.
     #[arg(long, env = "PGAI_RESYNC_SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(10..=86_400))]
     resync_seconds: u64,
 
-    /// How many objects of each kind are worked on at once, 1 to 1000.
+    /// The number of objects of each kind that are reconciled at once, 1 to 1000.
     #[arg(long, env = "PGAI_CONCURRENCY", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1000))]
     concurrency: u16,
 
-    /// Which share of the rates that AWS publishes for the account is taken at most, in percent, 1 to 100. Whoever else calls
-    /// AWS from the account has the rest.
+    /// The largest share of AWS's rates that the operator takes, in percent, 1 to 100. Other callers in the account have the
+    /// rest. The rates are those that AWS publishes for the account; AWS publishes none for IAM, so the rates of IAM are careful
+    /// guesses.
     #[arg(long, env = "PGAI_AWS_RATE_PERCENT", default_value_t = Share::ALL)]
     pub(super) aws_rate_percent: Share,
 
-    /// Where `/healthz`, `/readyz` and `/metrics` are served. Port 0 takes a free one, which the log tells.
+    /// The address that serves `/healthz`, `/readyz` and `/metrics`. Port 0 takes a free port, which the log shows.
     #[arg(long, env = "PGAI_LISTEN", default_value = "[::]:8080")]
     listen: SocketAddr,
 
-    /// Act only while holding a Lease, so that of several replicas one acts. Without it, run one.
+    /// Act only while holding a Lease, so that one of several replicas acts. Without the Lease, run one replica only.
     #[arg(long, env = "PGAI_LEADER_ELECT", default_value_t = true, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
     leader_elect: bool,
 
@@ -75,7 +76,7 @@ pub struct Run {
     #[arg(long, env = "PGAI_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
     log_format: LogFormat,
 
-    /// What is logged, as `tracing` directives, such as `info` or `private_genai_operator=debug`.
+    /// The filter of the log, as `tracing` directives, such as `info` or `private_genai_operator=debug`.
     #[arg(long, env = "PGAI_LOG", default_value = "info")]
     log: String,
 }
@@ -116,6 +117,7 @@ impl Run {
             resync: Duration::from_secs(self.resync_seconds),
             concurrency: self.concurrency,
             governance: self.governance.governance(),
+            handler: function::built_in()?,
             clock: Timestamp::now,
         };
         let aws: Arc<dyn Aws> = Arc::new(aws);
@@ -131,19 +133,20 @@ impl Run {
             metrics.leads(true);
             work(Leadership::always(), stop.clone()).await;
         }
-        tracing::info!("stopped: nothing is under way any more");
+        tracing::info!("stopped: all work has ended");
         stop.cancel();
         if let Err(error) = server.await {
-            tracing::warn!(%error, "the server for metrics did not end in order");
+            tracing::warn!(%error, "the server of metrics ended with an error");
         }
         Ok(())
     }
 }
 
-/// The pause between two attempts to read which cluster this is.
+/// The pause between two attempts to identify the cluster.
 const CLUSTER_RETRY: Duration = Duration::from_secs(2);
 
-/// Which cluster this is. An API server that is out of reach or busy is asked again. `None` when a signal came before the answer.
+/// Identifies the cluster. When the API server is busy or out of reach, the operator tries again. `None` when a signal came
+/// first.
 async fn which_cluster(client: &kube::Client, stop: &CancellationToken) -> Result<Option<OwnerMark>, Failure> {
     let client = engine::with_timeout(client);
     loop {
@@ -153,7 +156,7 @@ async fn which_cluster(client: &kube::Client, stop: &CancellationToken) -> Resul
         match answer {
             Ok(owner) => return Ok(Some(owner)),
             Err(unknown) if unknown.passes() => {
-                tracing::warn!(%unknown, "the API server did not say which cluster this is: it is asked again");
+                tracing::warn!(%unknown, "the API server did not identify the cluster: the operator tries again");
             }
             Err(unknown) => return Err(unknown.into()),
         }
@@ -163,8 +166,8 @@ async fn which_cluster(client: &kube::Client, stop: &CancellationToken) -> Resul
     }
 }
 
-/// Reports the state of this replica to metrics and readiness. A standby is ready: it has seen the Lease, and has nothing more to do.
-/// So a rolling update goes on, although the new replica does not lead before the old one has ended.
+/// Reports the state of this replica to metrics and readiness. A standby that knows the holder of the Lease is ready, so that a
+/// rolling update goes on although the new replica leads only after the old one has ended.
 async fn report_state(
     mut states: watch::Receiver<CandidateState>,
     metrics: Arc<Metrics>,

@@ -1,4 +1,4 @@
-//! `take-over`: the networks of a cluster that is gone become this cluster's.
+//! `take-over`: this cluster takes over the networks of a cluster that is gone.
 
 use std::sync::Arc;
 
@@ -18,26 +18,27 @@ use crate::{
     uninstall::Consent,
 };
 
-/// Marks the security groups of a cluster that is gone as this cluster's.
+/// Gives the security groups of a cluster that is gone this cluster's mark.
 #[derive(Args, Debug)]
 pub struct TakeOver {
-    /// Whose resources these are: what the operator of the cluster that is gone was given, and this cluster's is.
+    /// The installation id of the cluster that is gone, which this cluster's operator has too.
     #[arg(long, env = "PGAI_INSTALLATION_ID")]
     installation_id: InstallationId,
 
-    /// The region of VPCs for which an app names none: what the operator is given.
+    /// The region of VPCs for which an app names none, as the operator has it.
     #[arg(long, env = "AWS_REGION")]
     region: Region,
 
-    /// A further region to look in. Those that the objects here and the roles of the installation name are looked in anyway.
+    /// A further region to read; can be repeated. The regions of the objects here and of the installation's roles are always
+    /// read.
     #[arg(long = "also-region")]
     also_regions: Vec<Region>,
 
-    /// The owner mark of the cluster that is gone, as the condition InstallationInUse names it.
+    /// The owner mark of the cluster that is gone, from the message of the reason InstallationInUse.
     #[arg(long)]
     from: OwnerMark,
 
-    /// Do it. Without this, what would be changed is told, and the status is 2.
+    /// Make the changes. Without this flag, the command only lists them and ends with status 2.
     #[arg(long)]
     yes: bool,
 
@@ -52,7 +53,7 @@ impl TakeOver {
     /// Marks the groups.
     ///
     /// # Errors
-    /// When not everything is taken over, and why.
+    /// The reason why the take-over is not complete.
     pub async fn execute(self, stop: CancellationToken) -> Result<(), Failure> {
         self.log.start()?;
         let client = with_timeout(&kube::Client::try_default().await?);

@@ -1,4 +1,4 @@
-//! `teardown`: uninstall with everything.
+//! `teardown`: uninstall and delete the resources in AWS.
 
 use std::sync::Arc;
 
@@ -21,35 +21,36 @@ use crate::{
     uninstall::{self, Cluster, Consent, TeardownRequest, teardown},
 };
 
-/// Removes everything, objects and AWS.
+/// Deletes the objects, and all resources in AWS.
 #[derive(Args, Debug)]
 pub struct Teardown {
-    /// Whose resources these are: what the operator was given.
+    /// The operator's installation id.
     #[arg(long, env = "PGAI_INSTALLATION_ID")]
     installation_id: InstallationId,
 
-    /// The region of VPCs for which an app names none: what the operator was given.
+    /// The region of VPCs for which an app names none, as the operator has it.
     #[arg(long, env = "AWS_REGION")]
     region: Region,
 
-    /// A further region to look at; can be repeated. Those that objects name, and that roles are tagged with, are looked at anyway.
+    /// A further region to read; can be repeated. The regions of the objects and of the installation's roles are always read.
     #[arg(long)]
     also_region: Vec<Region>,
 
-    // The policies of a role are deleted under the permissions boundary only.
+    // The policies of a role can be deleted only under the permissions boundary.
     #[command(flatten)]
     governance: GovernanceFlags,
 
-    /// Do it. Without this, what would be deleted is told, and the status is 2.
+    /// Make the deletions. Without this flag, the command only lists them and ends with status 2.
     #[arg(long)]
     yes: bool,
 
-    /// The cluster is gone: remove what is in AWS by tag alone, without a Kubernetes API. Make sure that no operator runs.
+    /// The cluster is gone: delete the resources in AWS by tag alone, without a Kubernetes API. Make sure that no operator runs.
     #[arg(long)]
     without_cluster: bool,
 
-    /// The mark of the cluster whose resources are to go: what the tag privategenai.dev/owner of its security groups says. Needed
-    /// without a cluster where there are marks; with one, it is that cluster's, and others' networks are left alone.
+    /// The owner mark of the cluster whose resources are to be deleted: the value of the tag privategenai.dev/owner of its
+    /// security groups. Required with --without-cluster if there are marks. With a cluster, this is the mark of that cluster, and
+    /// the networks of other clusters are left alone.
     #[arg(long)]
     owner: Option<OwnerMark>,
 
@@ -61,10 +62,10 @@ pub struct Teardown {
 }
 
 impl Teardown {
-    /// Removes everything.
+    /// Deletes the objects and the resources.
     ///
     /// # Errors
-    /// When not everything is gone, and why.
+    /// The reason why something is left.
     pub async fn execute(self, stop: CancellationToken) -> Result<(), Failure> {
         self.log.start()?;
         let request = TeardownRequest {

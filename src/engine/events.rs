@@ -94,11 +94,11 @@ pub(super) fn events_of_pass(
         );
         news.push(NewEvent { type_: EventType::Normal, reason: INSTALLATION_MARKED, note });
     }
-    let told = |conditions: &[Condition]| {
+    let shown = |conditions: &[Condition]| {
         let stalled = find(conditions, ConditionType::Stalled).is_some();
         find(conditions, ConditionType::Ready).map(|ready| (ready.status.clone(), ready.reason.clone(), stalled))
     };
-    let turned = told(before) != told(after);
+    let turned = shown(before) != shown(after);
     if let Some(ready) = find(after, ConditionType::Ready).filter(|_| turned) {
         let stalled = find(after, ConditionType::Stalled).is_some();
         if let Some(reason) = Reason::from_wire(&ready.reason).filter(|_| stalled || ready.status == "True") {

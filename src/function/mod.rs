@@ -1,9 +1,6 @@
 //! The built-in handler, and its packaging.
 
-use std::{
-    io::{Cursor, Write as _},
-    sync::LazyLock,
-};
+use std::io::{Cursor, Write as _};
 
 use zip::{CompressionMethod, DateTime, ZipWriter, result::ZipError, write::SimpleFileOptions};
 
@@ -15,12 +12,11 @@ pub const RUNTIME: &str = "nodejs24.x";
 pub const HANDLER: &str = "index.handler";
 
 /// The built-in handler as a deployment package: the same bytes at every start, so that a restart changes no function.
-pub fn built_in() -> &'static Package {
-    static PACKAGE: LazyLock<Package> = LazyLock::new(|| {
-        package(&[("index.mjs", include_bytes!("handler/index.mjs"))])
-            .unwrap_or_else(|error| unreachable!("a zip of one small file in memory: {error}"))
-    });
-    &PACKAGE
+///
+/// # Errors
+/// The zip library's.
+pub fn built_in() -> Result<Package, ZipError> {
+    package(&[("index.mjs", include_bytes!("handler/index.mjs"))])
 }
 
 /// A deterministic zip: files in the given order, without compression (compressed bytes would differ between versions of the
@@ -41,8 +37,8 @@ pub fn package(files: &[(&str, &[u8])]) -> Result<Package, ZipError> {
     Ok(Package::new(zip.finish()?.into_inner()))
 }
 
-/// The processor for functions in a region: arm64, which costs less, in the public regions; x86_64 in the partitions
-/// of China and of GovCloud, where not every region offers arm64.
+/// The processor of functions in a region: arm64, which costs less, in the public regions; x86_64 in the partitions of China and
+/// of GovCloud, where some regions do not offer arm64.
 ///
 /// Source: Lambda developer guide, "Selecting and configuring an instruction set architecture".
 pub fn architecture(region: &Region) -> Architecture {
@@ -71,10 +67,11 @@ mod tests {
     #[test]
     fn the_package_of_the_built_in_handler_unpacks_to_its_source() {
         use std::io::Read as _;
-        let mut archive = zip::ZipArchive::new(Cursor::new(built_in().zip())).expect("a zip");
+        let package = built_in().expect("a package");
+        let mut archive = zip::ZipArchive::new(Cursor::new(package.zip())).expect("a zip");
         let mut source = String::new();
         archive.by_name("index.mjs").expect("the handler").read_to_string(&mut source).expect("text");
         assert_eq!(source, include_str!("handler/index.mjs"));
-        assert!(built_in().zip().len() < 50 * 1024 * 1024, "Lambda takes 50 MB in a call");
+        assert!(package.zip().len() < 50 * 1024 * 1024, "Lambda takes 50 MB in a call");
     }
 }

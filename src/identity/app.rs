@@ -5,7 +5,7 @@ use super::{
 };
 use crate::ids::{Caller, FunctionName, LogGroupName, Region, RoleName, Tags, UniqueName, VpcId};
 
-/// An app in one VPC. An app that is deleted and created again under its name finds the resources of its predecessor.
+/// An app in one VPC. A recreated app of the same name finds the resources of its predecessor.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct AppIdentity {
     /// The installation that owns the app.
@@ -21,7 +21,7 @@ pub struct AppIdentity {
 }
 
 impl AppIdentity {
-    /// The tags of everything that belongs to the app.
+    /// The tags of all resources of the app.
     pub fn tags(&self) -> Tags {
         [
             (TAG_INSTALLATION, self.installation.to_string()),
@@ -34,12 +34,12 @@ impl AppIdentity {
         .into()
     }
 
-    /// Whether the tags say that the resource belongs to this app.
+    /// The tags name this app.
     pub fn owns(&self, tags: &Tags) -> bool {
         self.tags().iter().all(|(key, value)| tags.get(key) == Some(value))
     }
 
-    /// Reads back the identity that [`tags`](Self::tags) wrote; `None` for tags of anything else.
+    /// Reads back the identity that [`tags`](Self::tags) wrote. `None` for all other tags.
     pub fn from_tags(installation: &InstallationId, tags: &Tags) -> Option<Self> {
         let (region, vpc) = installation.place_of(tags)?;
         Some(Self {
@@ -66,7 +66,7 @@ impl AppIdentity {
         self.unique_name().role()
     }
 
-    /// The name of the log group: where Lambda writes by default.
+    /// The name of the log group, which is Lambda's default.
     pub fn log_group_name(&self) -> LogGroupName {
         self.unique_name().log_group()
     }
@@ -83,7 +83,7 @@ impl AppIdentity {
         format!("arn:{partition}:lambda:{}:{account}:function:{}", self.region, self.function_name())
     }
 
-    /// Different for every identity.
+    /// The name, different for every identity.
     fn unique_name(&self) -> UniqueName {
         let parts = [&self.installation.0, self.region.as_str(), self.vpc.as_str(), &self.namespace, &self.name];
         let hash = digest(&parts).iter().take(8).fold(0, |hash, byte| hash << 8 | u64::from(*byte));
@@ -92,7 +92,7 @@ impl AppIdentity {
     }
 }
 
-/// The words for an app whose role lost the tags that name the app, with the remedy.
+/// The text for an app whose role lost the tags that name the app, with the remedy.
 pub fn app_of_role(role: &RoleName) -> String {
     format!("the app of role {role} (put back its tags {TAG_APP_NAMESPACE} and {TAG_APP_NAME})")
 }

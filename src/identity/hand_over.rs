@@ -1,22 +1,22 @@
-//! Roles of apps that are gone, which Lambda may still need.
+//! Roles of deleted apps that Lambda may still need.
 
 use std::collections::BTreeSet;
 
 use super::TAG_HANDED_OVER;
 use crate::ids::{InvalidId, NetworkInterfaceId, Tags};
 
-/// The interfaces for which the role of an app that is gone is kept. Lambda releases interfaces with the role of the function
-/// that caused them, and shares them between functions, so it may still need that role.
+/// The interfaces for which the role of a deleted app is kept. Lambda releases interfaces with the role of the function that
+/// caused them, and shares interfaces between functions, so Lambda may still need that role.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum HandOver {
-    /// These interfaces, which existed when the app went.
+    /// These interfaces, which existed at the deletion of the app.
     Interfaces(BTreeSet<NetworkInterfaceId>),
-    /// More than a tag holds: until no function's interface is left.
+    /// More interfaces than a tag can hold: the role is kept until no function's interface is left.
     Any,
 }
 
 impl HandOver {
-    /// The longest value that a tag takes.
+    /// The longest value of a tag.
     const LONGEST: usize = 256;
 
     /// Writes the value of [`TAG_HANDED_OVER`].
@@ -26,14 +26,14 @@ impl HandOver {
         if text.len() <= Self::LONGEST { text } else { "any".to_owned() }
     }
 
-    /// Reads the tags of a role; `None` for a role in use. An unreadable value counts as [`Self::Any`].
+    /// Reads the tags of a role. `None` for a role in use. An unreadable value counts as [`Self::Any`].
     pub fn from_tags(tags: &Tags) -> Option<Self> {
         let text = tags.get(TAG_HANDED_OVER)?;
         let ids: Result<BTreeSet<NetworkInterfaceId>, InvalidId> = text.split_whitespace().map(str::parse).collect();
         Some(ids.map_or(Self::Any, Self::Interfaces))
     }
 
-    /// Whether the role is needed no longer, given the existing interfaces.
+    /// The role is not needed any more, for these existing interfaces.
     pub fn is_over(&self, interfaces: &BTreeSet<NetworkInterfaceId>) -> bool {
         match self {
             Self::Interfaces(needed) => needed.is_disjoint(interfaces),

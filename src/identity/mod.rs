@@ -38,14 +38,14 @@ pub const TAG_APP_NAMESPACE: &str = "privategenai.dev/app-namespace";
 /// The name of the app that a resource belongs to.
 pub const TAG_APP_NAME: &str = "privategenai.dev/app-name";
 
-/// The tag on the role of an app that is gone. Its value names the interfaces for whose release Lambda may still need the role.
-/// The key keeps the word of earlier versions, because roles in AWS carry it.
+/// The tag on the role of a deleted app. The value names the interfaces for whose release Lambda may still need the role. The key
+/// keeps the word of earlier versions, because roles in AWS carry it.
 pub const TAG_HANDED_OVER: &str = "privategenai.dev/retired";
 
 /// The tag on the role of an app that was deleted with `deletionPolicy: Retain`: the role and its function stay on purpose.
 pub const TAG_RETAINED: &str = "privategenai.dev/retained";
 
-/// Whether the role that carries these tags was retained: see [`TAG_RETAINED`].
+/// The role with these tags was retained: see [`TAG_RETAINED`].
 pub fn is_retained(tags: &Tags) -> bool {
     tags.contains_key(TAG_RETAINED)
 }
@@ -91,7 +91,7 @@ impl fmt::Display for InstallationId {
 }
 
 impl InstallationId {
-    /// The installation whose path a role is in, as the ARN of the role says; `None` for a role in any other path.
+    /// The installation in whose path a role is, by the role's ARN. `None` for a role in any other path.
     pub fn of_role_arn(arn: &str) -> Option<Self> {
         let (_, path) = arn.split_once(":role/private-genai/")?;
         let (installation, _) = path.split_once('/')?;
@@ -108,32 +108,32 @@ impl InstallationId {
         format!("/private-genai/{self}/")
     }
 
-    /// The tag that everything of this installation carries.
+    /// The tag of all resources of this installation.
     pub fn tag(&self) -> (&'static str, &str) {
         (TAG_INSTALLATION, &self.0)
     }
 
-    /// Whether the tags say that the resource is this installation's. This one tag decides the owner of a resource. The other tags
-    /// name its purpose, which follows from other facts too (a unique name, the service); the operator restores lost ones.
+    /// The tags name this installation. This one tag decides the owner of a resource. The other tags name the purpose, which
+    /// follows from other facts too (a unique name, the service); the operator restores lost ones.
     pub fn owns(&self, tags: &Tags) -> bool {
         tags.get(TAG_INSTALLATION) == Some(&self.0)
     }
 
-    /// The network of a resource of this installation; `None` when its tags name no network or another owner.
+    /// The network of a resource of this installation. `None` if its tags name no network or another owner.
     pub fn place_of(&self, tags: &Tags) -> Option<(Region, VpcId)> {
         let tag = |key: &str| tags.get(key).filter(|_| self.owns(tags));
         Some((tag(TAG_REGION)?.parse().ok()?, tag(TAG_VPC)?.parse().ok()?))
     }
 
-    /// The remedy for a resource that seems to be this installation's and lacks its tag.
+    /// The remedy for a resource without the installation's tag that seems to be this installation's.
     pub fn how_to_tag(&self) -> String {
         format!("tag it {TAG_INSTALLATION}={self}")
     }
 }
 
-/// The cluster of an operator: the UID of its namespace `kube-system`, which Kubernetes creates with the cluster, and only once.
-/// The mark distinguishes two clusters that have the same installation id by mistake. An etcd that is restored keeps its UIDs; a
-/// cluster that is built anew has others.
+/// The cluster of an operator: the UID of its namespace `kube-system`, which Kubernetes creates once with the cluster. The mark
+/// distinguishes two clusters that have the same installation id by mistake. A restored etcd keeps its UIDs; a rebuilt cluster
+/// has others.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OwnerMark(String);
 
@@ -160,24 +160,24 @@ impl fmt::Display for OwnerMark {
     }
 }
 
-/// The cluster that the tags of a security group name.
+/// The cluster in the tags of a security group.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Marked {
-    /// This cluster's.
+    /// This cluster.
     Ours,
-    /// No cluster: an older version created the group, or the tag was removed.
+    /// No cluster: an older version created the group, or somebody removed the tag.
     Nobody,
-    /// Another cluster's. The value of the tag may be any text.
+    /// Another cluster. The value of the tag may be any text.
     Another(String),
 }
 
 impl OwnerMark {
-    /// The tag of this cluster.
+    /// The tag with this mark.
     pub fn tag(&self) -> (&'static str, &str) {
         (TAG_OWNER, &self.0)
     }
 
-    /// The cluster that these tags name, seen from the cluster of this mark.
+    /// The cluster in these tags, seen from the cluster with this mark.
     pub fn on(&self, tags: &Tags) -> Marked {
         match tags.get(TAG_OWNER) {
             None => Marked::Nobody,
@@ -187,7 +187,7 @@ impl OwnerMark {
     }
 }
 
-/// The wanted tags that a resource lacks or has with another value. A `Name` with another value stays.
+/// The desired tags that a resource lacks or has with another value. A `Name` with another value stays.
 pub fn missing_tags(wanted: &Tags, found: &Tags) -> Tags {
     let as_wanted = |key: &String, value: &String| match found.get(key) {
         Some(_) if key == TAG_NAME => true,
@@ -205,7 +205,7 @@ pub fn role_arn_pattern(installation: &InstallationId, partition: Partition, acc
     format!("arn:{partition}:iam::{account}:role{}*", installation.role_path())
 }
 
-/// The SHA-256 of parts that cannot run into one another: each goes in after its length.
+/// The SHA-256 of several parts. Each part follows its length, so that parts cannot run into one another.
 fn digest(parts: &[&str]) -> [u8; 32] {
     let mut sha = Sha256::new();
     for part in parts {

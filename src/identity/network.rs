@@ -17,7 +17,7 @@ pub struct NetworkIdentity {
 }
 
 impl NetworkIdentity {
-    /// The tags of everything that belongs to the network.
+    /// The tags of all resources of the network.
     pub fn tags(&self) -> Tags {
         [
             (TAG_INSTALLATION, self.installation.to_string()),
@@ -28,7 +28,7 @@ impl NetworkIdentity {
         .into()
     }
 
-    /// Whether the tags say that the resource belongs to this network.
+    /// The tags name this network.
     pub fn owns(&self, tags: &Tags) -> bool {
         self.tags().iter().all(|(key, value)| tags.get(key) == Some(value))
     }
@@ -38,11 +38,11 @@ impl NetworkIdentity {
         self.installation.group_name(component)
     }
 
-    /// The client token for the creation of an endpoint: equal for the same purpose, so that a repeated call finds the endpoint
-    /// of the first call. AWS remembers a token for longer than it shows the endpoint, so each token is used once. A network that
-    /// was removed and is built again has another `group` (the endpoints' one, whose id AWS never gives twice), and thereby other
-    /// tokens. With the same group, `after` makes the difference: the id of the endpoint that is deleted, or the used token where
-    /// that id is not known any more.
+    /// The client token for the creation of an endpoint. The same purpose gives the same token, so that a repeated call finds the
+    /// endpoint of the first call. AWS remembers a token for longer than it shows the endpoint, so each token is used once. A
+    /// network that was removed and is built again has another `group` (that of the endpoints, whose id AWS never uses twice),
+    /// and thereby other tokens. With the same group, `after` makes the difference: the id of the deleted endpoint, or the used
+    /// token if that id is not known any more.
     pub fn endpoint_token(&self, service: &str, group: &SecurityGroupId, after: Option<&str>) -> String {
         hash(&[
             &self.installation.0,

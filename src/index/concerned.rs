@@ -1,4 +1,4 @@
-//! Whom a change of one object concerns.
+//! The objects that a change of one object concerns.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -13,24 +13,24 @@ use crate::{
     policy::ModelId,
 };
 
-/// Whom a change concerns.
+/// The objects that a change concerns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Concerned {
-    /// Only labels or annotations of this object changed: somebody asks to have AWS read for the object.
+    /// Only labels or annotations of this object changed: a person asks for a new read of AWS.
     Touched(ObjectName),
     /// These objects are to be reconciled.
     Woken(BTreeSet<ObjectName>),
 }
 
-/// How an object differs from what was known of it. Status and finalizers do not count: what the operator itself writes wakes
-/// nobody.
+/// The difference between an object and its earlier state. Changes of status and finalizers are ignored, because the operator
+/// itself makes them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Difference {
-    /// In nothing that matters.
+    /// No difference that matters.
     Nothing,
-    /// In its labels or annotations only.
+    /// Only labels or annotations differ.
     Touched,
-    /// The object is new, has another spec, is to be deleted, or is held by others only, so that what it demanded is free.
+    /// The object is new, has another spec, is to be deleted, or is held only by others, so that its demands are free.
     Changed,
 }
 
@@ -53,19 +53,19 @@ impl Difference {
     }
 }
 
-/// What is new in the status of a network for the apps on the network.
+/// The difference between two statuses of a network, for the apps on the network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum StatusNews {
-    /// Nothing.
+    /// The statuses are equal.
     Nothing,
-    /// The endpoints let other models through.
+    /// The endpoints allow other models.
     Models {
-        /// The models that one of the statuses names, and the other does not.
+        /// The models in only one of the statuses.
         changed: BTreeSet<String>,
-        /// The models that every endpoint lets through now.
+        /// The models that every endpoint allows now.
         let_through: BTreeSet<String>,
     },
-    /// Something that each app shows.
+    /// A difference that each app shows.
     Anything,
 }
 
@@ -96,7 +96,7 @@ impl StatusNews {
         }
     }
 
-    /// Whether the news concern an app that calls these models.
+    /// The difference concerns an app that calls these models.
     fn concern(&self, models: &BTreeSet<ModelId>) -> bool {
         match self {
             Self::Nothing => false,
@@ -109,7 +109,7 @@ impl StatusNews {
 }
 
 impl Index {
-    /// An app appeared or changed. An app that changed concerns itself and its network.
+    /// Applies a new or changed app. A changed app concerns itself and its network.
     pub fn apply_app(&mut self, object: Arc<Guarded<PrivateGenAIApp>>) -> Concerned {
         let name = AppName::of(&*object);
         match self.put_app(object) {
@@ -124,14 +124,14 @@ impl Index {
         }
     }
 
-    /// An app is gone: its network may be too.
+    /// Removes an app. That concerns its network, which may have to be deleted.
     pub fn remove_app(&mut self, name: &AppName) -> Concerned {
         let gone = self.take_app(name);
         Concerned::Woken(gone.map(|app| self.networks_concerned_by_app_on(app.network.as_ref())).unwrap_or_default())
     }
 
-    /// A network appeared or changed, in its status too. A new status concerns the apps on the network that show what is new in it; a
-    /// change of more than the status also concerns all apps and the networks of the same VPC.
+    /// Applies a new or changed network. A new status concerns the apps on the network that show the difference; any other change
+    /// concerns all apps on the network and the networks of the same VPC.
     pub fn apply_network(&mut self, object: Arc<Guarded<PrivateGenAINetwork>>) -> Concerned {
         let name = kube::ResourceExt::name_any(&*object);
         let before = self.network(&name).map(|network| Arc::clone(&network.object));
@@ -154,13 +154,13 @@ impl Index {
         }
     }
 
-    /// A network is gone. Its VPC is free for another network.
+    /// Removes a network. Its VPC is free for another network.
     pub fn remove_network(&mut self, name: &str) -> Concerned {
         let gone = self.take_network(name);
         Concerned::Woken(gone.map(|network| self.concerned_around(network.key.as_ref())).unwrap_or_default())
     }
 
-    /// An object that was touched, with the network that it rests on.
+    /// The touched object and its network.
     pub fn with_network(&self, touched: ObjectName) -> BTreeSet<ObjectName> {
         let key = match &touched {
             ObjectName::App(name) => self.app(name).and_then(|app| app.network.clone()),
@@ -169,7 +169,7 @@ impl Index {
         key.iter().flat_map(|key| self.network_names(key)).chain([touched]).collect()
     }
 
-    /// An app that cannot be read could be on any network.
+    /// An app with an unreadable network may be on any network.
     fn networks_concerned_by_app_on(&self, key: Option<&NetworkKey>) -> BTreeSet<ObjectName> {
         match key {
             Some(key) => self.network_names(key).collect(),
@@ -177,7 +177,7 @@ impl Index {
         }
     }
 
-    /// The apps on a network. A network that cannot be read could be any app's.
+    /// The apps on a network. An unreadable network may be that of any app.
     fn apps_concerned_by(&self, key: Option<&NetworkKey>) -> BTreeSet<ObjectName> {
         match key {
             Some(key) => {

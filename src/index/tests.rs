@@ -8,6 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::{
     api::{EndpointStatus, FINALIZER, IMPLICIT_LABEL, PrivateGenAINetworkSpec, PrivateGenAINetworkStatus},
+    function,
     governance::Governance,
     guard::{Globs, ImplicitNetworks},
 };
@@ -23,6 +24,7 @@ fn settings() -> Arc<Settings> {
         resync: Duration::from_mins(5),
         concurrency: 1,
         governance: Governance::default(),
+        handler: function::built_in().expect("a package"),
         clock: || Timestamp::UNIX_EPOCH,
     })
 }

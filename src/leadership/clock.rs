@@ -1,20 +1,20 @@
-//! The time for which the machine was suspended. tokio's clock, `CLOCK_MONOTONIC`, stands still during suspension; the Lease does
-//! not, and other candidates take it.
+//! The time for which the machine was suspended. tokio's clock, `CLOCK_MONOTONIC`, stops during suspension. The Lease does not,
+//! and other candidates take it.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Less than this may be the time between two readings of clocks.
+/// The limit below which a difference between two clocks is no suspension.
 const SUSPENSION: Duration = Duration::from_secs(1);
 
-/// Returns the total time for which the machine was suspended since its start.
+/// Returns the total time of suspension since the start of the machine.
 pub(super) type Suspended = fn() -> Duration;
 
-/// A moment, and how long the machine had been suspended by then.
+/// A moment, with the total time of suspension until then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
-    /// When, by tokio's clock.
+    /// The moment by tokio's clock.
     pub at: Instant,
     pub(super) suspended: Duration,
 }
@@ -25,7 +25,7 @@ impl Moment {
         Self { at: Instant::now(), suspended: suspended() }
     }
 
-    /// The moment, by tokio's clock, at which this time has passed since, suspension included.
+    /// The moment, by tokio's clock, at which this time has passed, suspension included.
     pub(super) fn after(self, time: Duration, suspended: Suspended) -> Instant {
         let slept = suspended().saturating_sub(self.suspended);
         let time = if slept < SUSPENSION { time } else { time.saturating_sub(slept) };
@@ -33,7 +33,7 @@ impl Moment {
     }
 }
 
-/// Reads `CLOCK_BOOTTIME`, which goes on during suspension. Only Linux has that clock: other systems report no suspension.
+/// Reads `CLOCK_BOOTTIME`, which counts suspension. Only Linux has that clock: on other systems the time of suspension is zero.
 pub(super) fn suspended() -> Duration {
     #[cfg(target_os = "linux")]
     {

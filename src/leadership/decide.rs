@@ -1,10 +1,10 @@
-//! The decision about the Lease, from its content and the time since it last changed. The semantics are those of client-go's
-//! `leaderelection`: a Lease has run out when it has not changed for its duration *by the observer's own clock*. Times that other
-//! candidates wrote into the Lease are for people; the clocks of two machines are never compared.
+//! The decision about the Lease, from its content and the time since its last change. The semantics are those of client-go's
+//! `leaderelection`: a Lease has run out when it has not changed for its duration *by the observer's own clock*. The times that
+//! other candidates wrote into the Lease are for people. The clocks of two machines are never compared.
 
 use std::time::Duration;
 
-/// A moment of this process's own clock, which never jumps: the time since some moment of the process.
+/// A moment of this process's own clock, which never jumps: the time since a fixed moment of the process.
 pub type Moment = Duration;
 
 /// The content of a Lease.
@@ -12,7 +12,7 @@ pub type Moment = Duration;
 pub struct Record {
     /// The holder; empty after a release.
     pub holder: String,
-    /// The time for which the Lease holds after a renewal.
+    /// The time for which the Lease is valid after a renewal.
     pub duration: Duration,
     /// The time of acquisition, by the holder's wall clock, in microseconds since the epoch.
     pub acquired: Option<i64>,
@@ -32,7 +32,7 @@ pub struct Sighting {
 }
 
 impl Sighting {
-    /// The sighting after the Lease was read again.
+    /// The sighting after another read of the Lease.
     #[must_use]
     pub fn of(record: Record, now: Moment, before: Option<Self>) -> Self {
         match before {
@@ -58,7 +58,7 @@ pub enum LeaseAction {
     },
 }
 
-/// Decides the next action of `me`, from the Lease as last seen.
+/// Decides the next action of `me`, from the last read of the Lease.
 pub fn decide(now: Moment, me: &str, seen: Option<&Sighting>) -> LeaseAction {
     let Some(Sighting { record, since }) = seen else {
         return LeaseAction::Create;
@@ -90,7 +90,7 @@ pub fn held(before: Option<&Record>, me: &str, duration: Duration, wall: i64) ->
     }
 }
 
-/// The content of the Lease after its holder releases it. The short duration is for candidates that read only the duration.
+/// The content of the Lease after its release. The short duration is for candidates that read only the duration.
 #[must_use]
 pub fn released(before: &Record, wall: i64) -> Record {
     Record {
@@ -102,13 +102,13 @@ pub fn released(before: &Record, wall: i64) -> Record {
     }
 }
 
-/// The time until a candidate reads the Lease again, after this many reads: spread by its name, so that candidates do not collide
-/// each time.
+/// The time until a candidate reads the Lease again, after this number of reads. The candidate's name varies the time, so that
+/// candidates do not collide each time.
 pub fn look_again(every: Duration, candidate: &str, looks: u64) -> Duration {
     use std::hash::{DefaultHasher, Hash as _, Hasher as _};
     let mut hasher = DefaultHasher::new();
     (candidate, looks).hash(&mut hasher);
-    // Up to a quarter more.
+    // The addition is at most a quarter.
     every + every / 256 * u32::try_from(hasher.finish() % 64).unwrap_or_default()
 }
 
@@ -156,7 +156,7 @@ mod tests {
             let renewed = Sighting::of(record("other", 8), at(69), Some(again));
             assert_eq!(decide(at(70), "me", Some(&renewed)), LeaseAction::Wait { until: at(129) });
         }
-        // A clock that is set back writes an older time, which is still a renewal.
+        // A clock that is set back writes an older time. That is still a renewal.
         let set_back = Sighting::of(record("other", -5), at(40), Some(seen("other", 0)));
         assert_eq!(set_back.since, at(40));
     }

@@ -1,4 +1,4 @@
-//! Carries out what [`decide`](super::decide) returns: get, create, and replace of the version that was read.
+//! Carries out the decisions of [`decide`](super::decide): get, create, and replace of the version that was read.
 
 use std::{
     fmt,
@@ -30,21 +30,18 @@ use super::{
 
 /// The Lease, the candidate, and the times of the election.
 #[derive(Clone)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Election {
-    /// The Kubernetes API.
     pub client: Client,
-    /// The Lease's namespace.
     pub namespace: String,
-    /// The Lease's name.
     pub name: String,
-    /// This candidate's identity: new at each start of a process.
+    /// The identity of this candidate: new at each start of a process.
     pub identity: String,
-    /// The times.
     pub timing: Timing,
 }
 
 impl Election {
-    /// An election with this process as a candidate. A container that is started again in the same pod is another candidate.
+    /// An election with this process as a candidate. A restarted container in the same pod is another candidate.
     pub fn of_this_process(client: Client, namespace: String, name: String, timing: Timing) -> Self {
         let variable = |name: &&str| std::env::var(name).ok().filter(|pod| !pod.is_empty());
         let pod = ["POD_NAME", "HOSTNAME"].iter().find_map(variable);
@@ -60,9 +57,9 @@ pub enum CandidateState {
     /// The candidate has not read the Lease yet, or cannot read it.
     #[default]
     Unknown,
-    /// Another holds the Lease.
+    /// Another candidate holds the Lease.
     Standby {
-        /// Who.
+        /// The holder.
         leader: String,
     },
     /// The candidate holds the Lease.
@@ -94,7 +91,7 @@ enum LeaseObservation {
 
 /// The end of renewing.
 enum Renewal {
-    /// The work was over.
+    /// The work ended.
     Whole(Box<Candidate>),
     /// Another candidate holds the Lease, or no renewal succeeded in time.
     Lost,
@@ -108,32 +105,32 @@ impl fmt::Display for Election {
 
 impl Election {
     /// Waits for the Lease, and does the work while this candidate holds it. The work receives the right to write, and a token
-    /// that asks it to end in order: at `stop`, or when the Lease is lost. At `stop`, or when the work ends by itself, this
-    /// function releases the Lease and returns. After a lost Lease it starts the work anew, from nothing, once it holds the Lease
+    /// that asks the work to end in order: at `stop`, or when the Lease is lost. At `stop`, or when the work ends by itself, this
+    /// function releases the Lease and returns. After a lost Lease, this function starts the work anew once it holds the Lease
     /// again.
     pub async fn campaign(
         &self,
-        standing: &watch::Sender<CandidateState>,
+        states: &watch::Sender<CandidateState>,
         stop: &CancellationToken,
         mut work: impl AsyncFnMut(Leadership, CancellationToken),
     ) {
         while !stop.is_cancelled() {
             let mut candidate = Candidate::new(self.clone());
-            let Some(acquired) = candidate.acquire(standing, stop).await else {
+            let Some(acquired) = candidate.acquire(states, stop).await else {
                 return;
             };
             tracing::info!(lease = %self, identity = self.identity, "leading");
-            standing.send_replace(CandidateState::Leader);
+            states.send_replace(CandidateState::Leader);
             let kept = self.lead(candidate, Leadership::since(acquired, self.timing), stop, &mut work).await;
-            standing.send_replace(CandidateState::Unknown);
+            states.send_replace(CandidateState::Unknown);
             match kept {
                 Renewal::Whole(candidate) => return candidate.release().await,
-                Renewal::Lost => tracing::warn!(lease = %self, "not leading any more; a candidate again"),
+                Renewal::Lost => tracing::warn!(lease = %self, "lost the Lease: this replica is a candidate again"),
             }
         }
     }
 
-    /// One term.
+    /// Works for one term.
     async fn lead(
         &self,
         candidate: Candidate,
@@ -142,7 +139,7 @@ impl Election {
         work: &mut impl AsyncFnMut(Leadership, CancellationToken),
     ) -> Renewal {
         let (over, done) = (stop.child_token(), CancellationToken::new());
-        // Renewals run in a separate task, so that busy work delays none. The task ends with this function.
+        // Renewals run in a separate task, so that busy work does not delay them. The task ends with this function.
         let mut renewing = JoinSet::new();
         renewing.spawn(candidate.keep(leadership.clone(), done.clone()));
         let mut working = pin!(work(leadership.clone(), over.clone()));
@@ -150,7 +147,7 @@ impl Election {
             () = &mut working => {}
             _ = renewing.join_next() => {
                 over.cancel();
-                // Writes that began in time are over at that moment, and no further write begins. Pending reads are dropped.
+                // Writes that began in time have ended by now, and no further write begins. Pending reads are dropped.
                 if let Some(ends) = leadership.ends() {
                     drop(timeout_at(ends, working).await);
                 }
@@ -166,9 +163,9 @@ impl Election {
 struct Candidate {
     election: Election,
     api: Api<Lease>,
-    /// The beginning of its clock.
+    /// The start of the candidate's clock.
     started: Instant,
-    /// The Lease as last read: a write is conditional on its version.
+    /// The Lease as last read. A write is conditional on the version of that read.
     lease: Option<Lease>,
     seen: Option<Sighting>,
 }
@@ -179,13 +176,13 @@ impl Candidate {
         Self { election, api, started: Instant::now(), lease: None, seen: None }
     }
 
-    /// Waits until this candidate holds the Lease; returns the moment at which the successful request began. `None` at `stop`.
-    async fn acquire(&mut self, standing: &watch::Sender<CandidateState>, stop: &CancellationToken) -> Option<Moment> {
+    /// Waits until this candidate holds the Lease. Returns the start of the successful request. `None` at `stop`.
+    async fn acquire(&mut self, states: &watch::Sender<CandidateState>, stop: &CancellationToken) -> Option<Moment> {
         let Election { timing, identity, .. } = self.election.clone();
         for looks in 0.. {
             let mut again = Instant::now() + look_again(timing.look_every(), &identity, looks);
             let look = tokio::select! {
-                // A request that is dropped here may still take effect: then the Lease runs out by itself.
+                // A request that is dropped here may still succeed. Then the Lease runs out by itself.
                 () = stop.cancelled() => return None,
                 look = self.look() => look,
             };
@@ -194,7 +191,7 @@ impl Candidate {
                 Ok(LeaseObservation::Theirs { leader, until }) => {
                     again = again.min(until);
                     let stands_by = CandidateState::Standby { leader };
-                    let before = standing.send_replace(stands_by.clone());
+                    let before = states.send_replace(stands_by.clone());
                     if let CandidateState::Standby { leader } = &stands_by
                         && before != stands_by
                     {
@@ -203,7 +200,7 @@ impl Candidate {
                 }
                 Ok(LeaseObservation::Overtaken) => {}
                 Err(error) => {
-                    tracing::warn!(lease = %self.election, %error, "the Lease cannot be looked at; it is tried again");
+                    tracing::warn!(lease = %self.election, %error, "the Lease cannot be read; the next attempt follows");
                 }
             }
             tokio::select! {
@@ -214,12 +211,12 @@ impl Candidate {
         None
     }
 
-    /// Renews until the work is done, or until writing certainly has to end.
+    /// Renews until the work is done, or until the end of writing.
     async fn keep(mut self, leadership: Leadership, done: CancellationToken) -> Renewal {
         let timing = self.election.timing;
         let mut wait = timing.renew_every();
         loop {
-            // The deadline is at most the end of writing, which must be noticed when it comes.
+            // The deadline is the end of writing at the latest.
             let deadline = leadership.writes_until().unwrap_or_else(Instant::now);
             tokio::select! {
                 () = done.cancelled() => return Renewal::Whole(Box::new(self)),
@@ -233,7 +230,7 @@ impl Candidate {
                     wait = timing.renew_every();
                 }
                 Ok(LeaseObservation::Theirs { leader, .. }) => {
-                    tracing::warn!(lease = %self.election, leader, "another holds the Lease");
+                    tracing::warn!(lease = %self.election, leader, "another replica holds the Lease");
                     leadership.revoke();
                 }
                 Ok(LeaseObservation::Overtaken) => {}
@@ -245,7 +242,7 @@ impl Candidate {
         }
     }
 
-    /// Renews from the known content of the Lease; reads the Lease only after another candidate changed it.
+    /// Renews by the known content of the Lease. Reads the Lease only after another candidate changed it.
     async fn renew(&mut self) -> Result<LeaseObservation, Trouble> {
         if let Some(lease) = self.lease.clone()
             && let LeaseObservation::Ours(since) = self.write(lease).await?
@@ -255,7 +252,7 @@ impl Candidate {
         self.look().await
     }
 
-    /// Reads the Lease, and takes or renews it if [`decide`](super::decide) says so.
+    /// Reads the Lease, and takes or renews it by the answer of [`decide`](super::decide).
     async fn look(&mut self) -> Result<LeaseObservation, Trouble> {
         let timing = self.election.timing;
         let lease = within(timing, self.api.get_opt(&self.election.name)).await?;
@@ -273,7 +270,7 @@ impl Candidate {
         }
     }
 
-    /// Takes the Lease, if it is unchanged since it was read. A Lease without a version is created.
+    /// Takes the Lease if its version is still the one that was read. A Lease without a version is created.
     async fn write(&mut self, mut lease: Lease) -> Result<LeaseObservation, Trouble> {
         let Election { name, identity, timing, .. } = &self.election;
         let begun = Moment::now();
@@ -290,7 +287,7 @@ impl Candidate {
                 self.lease = Some(lease);
                 Ok(LeaseObservation::Ours(begun))
             }
-            // The Lease was changed, created or deleted since it was read.
+            // The Lease was changed, created or deleted after the read.
             Err(Trouble::Kubernetes(kube::Error::Api(status)))
                 if status.is_conflict()
                     || status.is_already_exists()
@@ -303,7 +300,7 @@ impl Candidate {
         }
     }
 
-    /// Lets the next candidate take over at once. If the release fails, the Lease runs out by itself.
+    /// Releases the Lease, so that the next candidate takes over at once. If the release fails, the Lease runs out by itself.
     async fn release(mut self) {
         let Election { name, identity, timing, .. } = self.election.clone();
         let result = async {
@@ -318,7 +315,9 @@ impl Candidate {
         };
         match result.await {
             Ok(()) => tracing::info!(lease = %self.election, "released"),
-            Err(error) => tracing::warn!(lease = %self.election, %error, "not released: it runs out"),
+            Err(error) => {
+                tracing::warn!(lease = %self.election, %error, "the Lease was not released: it runs out by itself");
+            }
         }
     }
 }
@@ -327,7 +326,7 @@ async fn within<T>(timing: Timing, call: impl Future<Output = Result<T, kube::Er
     Ok(timeout(timing.call(), call).await.map_err(|_| Trouble::Slow(timing.call()))??)
 }
 
-/// The content of a Lease; a missing duration counts as this candidate's own.
+/// The content of a Lease. A missing duration counts as this candidate's own.
 fn record(lease: &Lease, timing: Timing) -> Record {
     let spec = lease.spec.clone().unwrap_or_default();
     let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok());

@@ -1,8 +1,8 @@
 //! Leader election: of several replicas, the holder of the Lease acts.
 //!
-//! A Lease does not fence: AWS and Kubernetes accept a write of a replica that has lost the Lease meanwhile. So this module makes
-//! two promises, each tested. First, a leader begins a write only while no other replica can take the Lease before the write is
-//! over ([`Leadership`]). Second, where two replicas act at once all the same (a process was frozen in the middle of a call),
+//! A Lease does not fence: AWS and Kubernetes accept a write of a replica that has lost the Lease meanwhile. So this module has
+//! two guarantees, each tested. First, a leader begins a write only while no other replica can take the Lease before the end of
+//! the write ([`Leadership`]). Second, if two replicas act at once all the same (a process was frozen in the middle of a call),
 //! their overlap leaves no duplicate and no orphan: names, tags and client tokens do not depend on the writer.
 //!
 //! ```text
@@ -13,12 +13,12 @@
 //!                                                                                         when they saw the renewal
 //! ```
 //!
-//! The knowledge of a term (stores, snapshots, hints) is made when the term begins and dropped when it ends: a replica that loses
-//! the Lease becomes a candidate again, like a new process. The process does not exit: after an outage of the API server it would
-//! wait for minutes in the kubelet's back-off.
+//! The knowledge of a term (stores, snapshots, hints) is made at the start of the term and dropped at its end: a replica that
+//! loses the Lease becomes a candidate again, like a new process. The process does not exit: after an outage of the API server,
+//! the kubelet's back-off would delay its restart for minutes.
 //!
-//! [`decide`] is pure; [`election`] carries out its decisions. Crates for this exist, but do not fit: `kube-lease-manager` (0.13)
-//! and `kube-leader-election` compare wall clocks of different machines, and report leadership as a flag without an end.
+//! [`decide`] is pure; [`election`] carries out its decisions. The existing crates do not fit: `kube-lease-manager` (0.13) and
+//! `kube-leader-election` compare wall clocks of different machines, and report leadership as a flag without an end.
 
 mod clock;
 pub mod decide;
@@ -44,17 +44,17 @@ use crate::aws::sdk::WRITE_TIMEOUT;
 /// The default duration of a Lease.
 pub const LEASE_SECONDS: u16 = 60;
 
-/// By default, a call that began in time is never cut off: it ends by itself before the Lease can run out.
+/// By default, a call that began in time is never interrupted: the call ends by itself before the Lease can run out.
 const _: () = assert!(WRITE_TIMEOUT.as_secs() <= Timing::of(LEASE_SECONDS).grace().as_secs());
 
-/// The times of an election. All follow from the duration of the Lease, so that they always fit together.
+/// The times of an election. All follow from the duration of the Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timing {
     lease: Duration,
 }
 
 impl Timing {
-    /// The times for a Lease of so many seconds.
+    /// The times for a Lease of this number of seconds.
     pub const fn of(seconds: u16) -> Self {
         Self { lease: Duration::from_secs(seconds as u64) }
     }
@@ -64,7 +64,7 @@ impl Timing {
         self.lease
     }
 
-    /// Within so long before the end of its Lease, a leader begins no write: 35 seconds of 60.
+    /// The time before the end of the Lease in which a leader begins no write: 35 seconds of 60.
     pub const fn grace(self) -> Duration {
         Duration::from_millis(self.millis() * 35 / 60)
     }
@@ -90,7 +90,7 @@ impl Timing {
     }
 }
 
-/// The right to write, and until when. Checked before every write, to AWS and to Kubernetes.
+/// The right to write, with its end. The right is checked before every write, to AWS and to Kubernetes.
 #[derive(Clone, Debug)]
 pub struct Leadership(Option<Arc<Term>>);
 
@@ -98,22 +98,22 @@ pub struct Leadership(Option<Arc<Term>>);
 struct Term {
     timing: Timing,
     suspended: Suspended,
-    /// When the last renewal that succeeded was begun; `None` once another was seen to hold the Lease.
+    /// The start of the last successful renewal. `None` once another candidate holds the Lease.
     renewed: Mutex<Option<Moment>>,
 }
 
-/// This replica does not lead any more: the call was not made, or was abandoned.
+/// This replica does not lead any more: the call was not made, or was interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this replica does not lead any more: the next leader goes on from here")]
+#[error("this replica does not lead any more: the next leader continues its work")]
 pub struct NotLeading;
 
 impl Leadership {
-    /// The right to write without an election: a second operator that is started acts at the same time.
+    /// The right to write without an election: a second operator would act at the same time.
     pub fn always() -> Self {
         Self(None)
     }
 
-    /// Leads since a Lease was acquired by a request that was begun at that moment.
+    /// The right after an acquisition of the Lease by a request that began at this moment.
     pub fn since(acquired: Moment, timing: Timing) -> Self {
         Self::by(acquired, timing, suspended)
     }
@@ -122,7 +122,7 @@ impl Leadership {
         Self(Some(Arc::new(Term { timing, suspended, renewed: Mutex::new(Some(acquired)) })))
     }
 
-    /// The Lease was renewed by a request that was begun at that moment.
+    /// Records a renewal of the Lease by a request that began at this moment.
     pub fn renewed(&self, at: Moment) {
         if let Some(term) = &self.0 {
             let mut renewed = term.renewed.lock().unwrap_or_else(PoisonError::into_inner);
@@ -130,19 +130,19 @@ impl Leadership {
         }
     }
 
-    /// Another holds the Lease: nothing is written any more, and this is for good.
+    /// Records that another candidate holds the Lease: the right to write ends for good.
     pub fn revoke(&self) {
         if let Some(term) = &self.0 {
             *term.renewed.lock().unwrap_or_else(PoisonError::into_inner) = None;
         }
     }
 
-    /// A write may be begun now.
+    /// A write may begin now.
     pub fn may_write(&self) -> bool {
         self.0.is_none() || self.writes_until().is_some_and(|until| Instant::now() < until)
     }
 
-    /// The end of the time in which writes may begin, unless the Lease is renewed; `None` when that time is over for good, or has
+    /// The end of the time in which writes may begin, unless the Lease is renewed. `None` if that time is over for good, or has
     /// no end.
     fn writes_until(&self) -> Option<Instant> {
         let term = self.0.as_ref()?;
@@ -150,18 +150,18 @@ impl Leadership {
         renewed.map(|renewed| renewed.after(term.timing.lease().saturating_sub(term.timing.grace()), term.suspended))
     }
 
-    /// The end of the Lease, unless it is renewed: now, when another candidate holds it.
+    /// The end of the Lease, unless the Lease is renewed: now, if another candidate holds it.
     fn ends(&self) -> Option<Instant> {
         let term = self.0.as_ref()?;
         Some(self.writes_until().map_or_else(Instant::now, |until| until + term.timing.grace()))
     }
 
-    /// Makes a call that writes. The call begins only with the right to write, and is abandoned once the Lease may have run out:
-    /// it has the whole grace, which by default is longer than any call. After a suspension of that length, the call sends no
-    /// further byte.
+    /// Makes a writing call. The call begins only with the right to write, and is interrupted once the Lease may have run out:
+    /// the call has the whole grace, which by default is longer than any call. After a suspension of that length, the call sends
+    /// no further byte.
     ///
     /// # Errors
-    /// [`NotLeading`] when this replica does not lead. The next leader then observes whether the call had an effect.
+    /// [`NotLeading`] if this replica does not lead. The next leader then observes the effect of the call.
     pub async fn write<T>(&self, call: impl Future<Output = T>) -> Result<T, NotLeading> {
         let (Some(term), Some(ends)) = (self.0.as_ref(), self.ends()) else {
             return Ok(call.await);
@@ -182,7 +182,7 @@ impl Leadership {
     }
 
     /// A client that makes writing requests only with the right to write. So a replica that does not lead writes no status,
-    /// finalizer, network or Event, whichever code asks for it.
+    /// finalizer, network or Event, in any part of the code.
     pub fn fence(&self, client: &Client) -> Client {
         if self.0.is_none() {
             return client.clone();
@@ -261,7 +261,7 @@ mod tests {
         pass(24).await;
         let within_grace = async { tokio::time::sleep(T.grace()).await };
         assert_eq!(leadership.write(within_grace).await, Ok(()));
-        assert_eq!(leadership.write(async {}).await, Err(NotLeading), "nor is another begun");
+        assert_eq!(leadership.write(async {}).await, Err(NotLeading), "no other call begins");
         let leadership = Leadership::since(Moment::now(), T);
         let begun = Instant::now();
         assert_eq!(leadership.write(std::future::pending::<()>()).await, Err(NotLeading));
@@ -272,7 +272,7 @@ mod tests {
         static SUSPENDED: std::cell::Cell<Duration> = const { std::cell::Cell::new(Duration::ZERO) };
     }
 
-    /// A leader on a machine that the test suspends, by seconds that tokio's clock does not see.
+    /// A leader on a machine that the test suspends, for seconds that tokio's clock does not count.
     fn leader() -> Leadership {
         SUSPENDED.set(Duration::ZERO);
         Leadership::by(Moment { at: Instant::now(), suspended: Duration::ZERO }, T, || SUSPENDED.get())

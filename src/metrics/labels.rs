@@ -1,30 +1,30 @@
-//! Values of labels: bounded, so that a metric has a known number of series.
+//! Values of labels: bounded, so that each metric has a known number of series.
 
 /// The result of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ProbeResult {
-    /// The path is private, and there.
+    /// The path works and is private.
     Proven,
-    /// The name leads past the endpoint.
+    /// The name leads to other addresses than the endpoint's.
     NotPrivate,
-    /// The way ends before the endpoint.
+    /// The path ends before the endpoint.
     Unreachable,
     /// The function failed.
     FunctionError,
-    /// The function ran into its time limit.
+    /// The function exceeded its time limit.
     TimedOut,
-    /// The function answered something else.
+    /// The function gave another answer.
     Unreadable,
-    /// The function sleeps, or changes.
+    /// The function sleeps, or is changing.
     NotReady,
     /// Lambda throttled the invocation.
     Throttled,
-    /// Lambda refused the invocation otherwise, or did not answer.
+    /// Lambda refused the invocation for another reason, or did not answer.
     Refused,
 }
 
 impl ProbeResult {
-    /// Every one.
+    /// Every result.
     pub const ALL: &[Self] = &[
         Self::Proven,
         Self::NotPrivate,

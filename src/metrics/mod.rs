@@ -1,4 +1,4 @@
-//! The metrics, under the names that Prometheus reads.
+//! The metrics, by their names in Prometheus.
 
 mod labels;
 #[cfg(test)]
@@ -55,7 +55,7 @@ pub const STABILITY: &[(&str, Stability)] = &[
     ("probe_duration_seconds", Stability::Alpha),
 ];
 
-/// Sets the gauges that are not kept up to date.
+/// Sets the gauges that are not updated continuously.
 type LookUp = Box<dyn Fn(&Metrics) + Send + Sync>;
 
 /// All metrics of the operator. Labels are bounded: operations and codes of AWS, the two kinds, never a name.
@@ -122,7 +122,7 @@ struct Table {
     table: &'static str,
 }
 
-/// From half a second, which the local stack takes, to a quarter of a day.
+/// From half a second, the wait on the local stack, to a quarter of a day.
 fn waits() -> Histogram {
     Histogram::new(exponential_buckets(0.5, 2.0, 16))
 }
@@ -163,14 +163,14 @@ impl Default for Metrics {
         registry.register("aws_calls", "AWS API calls, by their error code or \"OK\"", metrics.aws_calls.clone());
         registry.register_with_unit(
             "aws_call_duration",
-            "How long AWS API calls take",
+            "Duration of AWS API calls",
             Unit::Seconds,
             metrics.aws_latency.clone(),
         );
         registry.register("aws_throttles", "AWS API calls that AWS throttled", metrics.aws_throttles.clone());
         registry.register_with_unit(
             "aws_held_back",
-            "How long AWS API calls waited for their turn, to keep to AWS's rates; calls that did not wait are left out",
+            "Waits of AWS API calls for their turn, to stay below AWS's rates; calls without a wait are left out",
             Unit::Seconds,
             metrics.aws_held_back.clone(),
         );
@@ -179,40 +179,36 @@ impl Default for Metrics {
             "AWS API calls that were not made because their turn would have come too late",
             metrics.aws_put_off.clone(),
         );
-        registry.register("reconciles", "Reconciles, by how they ended", metrics.reconciles.clone());
+        registry.register("reconciles", "Reconciles, by their results", metrics.reconciles.clone());
         registry.register_with_unit(
             "reconcile_duration",
-            "How long reconciles take",
+            "Duration of reconciles",
             Unit::Seconds,
             metrics.reconcile_duration.clone(),
         );
         registry.register(
             "drift_repaired",
-            "Changes that somebody made in AWS and the operator put right, by what was changed",
+            "Changes by others in AWS that the operator repaired, by the kind of the change",
             metrics.drift_repaired.clone(),
         );
         registry.register_with_unit(
             "ready_after",
-            "From the creation of an object, or from when it stopped being ready, until it was ready",
+            "Time from the creation of an object, or from the end of its readiness, until it was ready",
             Unit::Seconds,
             metrics.ready_after.clone(),
         );
-        registry.register("queue", "Objects that wait to be looked at", metrics.queue.clone());
+        registry.register("queue", "Objects that wait for a reconcile", metrics.queue.clone());
         registry.register("objects", "Objects by the status of each of their conditions", metrics.objects.clone());
         registry.register_with_unit(
             "snapshot_age",
-            "How old the last good answer of AWS is, by what was asked for",
+            "Age of the last good answer of AWS, by table",
             Unit::Seconds,
             metrics.snapshot_age.clone(),
         );
-        registry.register(
-            "probes",
-            "Invocations of functions that probe their path, by what came of them",
-            metrics.probes.clone(),
-        );
+        registry.register("probes", "Invocations of functions to probe their path, by result", metrics.probes.clone());
         registry.register_with_unit(
             "probe_duration",
-            "How long invocations of functions that probe their path take",
+            "Duration of invocations of functions to probe their path",
             Unit::Seconds,
             metrics.probe_duration.clone(),
         );
@@ -223,7 +219,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Shows counters from zero: to Prometheus, a counter that begins with one has not increased, so no alert would fire for the first
+    /// Counts from zero: to Prometheus, a counter that begins with one has not increased, so no alert would fire for the first
     /// probe that finds a path which is not private.
     fn count_from_zero(&self) {
         for kind in ObjectKind::ALL.iter().map(|kind| kind.as_str()) {
@@ -276,7 +272,7 @@ impl Metrics {
         self.ready_after.get_or_create(&Kind { kind: kind.as_str() }).observe(waited.as_secs_f64());
     }
 
-    /// An object waits for its reconcile. An object waits once at most.
+    /// An object waits for its reconcile. Each object waits once at most.
     pub fn woken(&self, object: &ObjectName) {
         if self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(object.clone()) {
             self.queue.get_or_create(&Kind { kind: object.kind().as_str() }).inc();
@@ -290,18 +286,18 @@ impl Metrics {
         }
     }
 
-    /// Calls `look_up` at each scrape, to set the gauges that are not kept up to date. Replaces the earlier function.
+    /// Calls `look_up` at each scrape, to set the gauges that are not updated continuously. Replaces the earlier function.
     pub fn before_scrape(&self, look_up: impl Fn(&Self) + Send + Sync + 'static) {
         *self.before_scrape.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(look_up));
     }
 
-    /// Forgets the gauges of objects and of the age of snapshots.
+    /// Forgets the gauges of objects and of the ages of tables.
     pub fn forget_objects(&self) {
         self.objects.clear();
         self.snapshot_age.clear();
     }
 
-    /// Empties the queue: objects that wait now wait for another replica.
+    /// Empties the queue: another replica takes the waiting objects over.
     pub fn forget_queue(&self) {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.queue.clear();
@@ -313,7 +309,7 @@ impl Metrics {
         self.objects.get_or_create(&ConditionLabels { kind, condition, status }).inc();
     }
 
-    /// How old the last good answer for a table is.
+    /// The age of the last good answer for a table.
     pub fn snapshot_is(&self, region: &str, table: &'static str, age: Duration) {
         self.snapshot_age.get_or_create(&Table { region: region.to_owned(), table }).set(age.as_secs_f64());
     }
@@ -324,7 +320,7 @@ impl Metrics {
         self.probe_duration.observe(took.as_secs_f64());
     }
 
-    /// Whether this replica acts.
+    /// This replica acts.
     pub fn leads(&self, leads: bool) {
         self.leader.set(i64::from(leads));
     }
@@ -332,7 +328,7 @@ impl Metrics {
     /// All metrics in the OpenMetrics text format.
     ///
     /// # Errors
-    /// When a metric cannot be written, which would be a bug of the library.
+    /// A metric cannot be written, which would be a bug of the library.
     pub fn text(&self) -> Result<String, std::fmt::Error> {
         if let Some(look_up) = &*self.before_scrape.lock().unwrap_or_else(PoisonError::into_inner) {
             look_up(self);

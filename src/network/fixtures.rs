@@ -15,6 +15,7 @@ use crate::{
         ZoneName,
     },
     engine::{EndpointHistory, Settings},
+    function,
     governance::Governance,
     guard::{Globs, ImplicitNetworks},
     identity::{
@@ -71,6 +72,7 @@ pub(super) fn settings() -> Settings {
         resync: Duration::from_mins(5),
         concurrency: 1,
         governance: Governance::default(),
+        handler: function::built_in().expect("a package"),
         clock: k8s_openapi::jiff::Timestamp::now,
     }
 }

@@ -1,5 +1,5 @@
-//! Roles that apps handed over to the network when they went, and interfaces that Lambda left behind. Lambda may need such a role to
-//! release network interfaces.
+//! The roles that deleted apps handed over to the network, and the interfaces that Lambda left behind. Lambda may need such a
+//! role to release network interfaces.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,7 +13,7 @@ use crate::{
     plan::{Plan, Source},
 };
 
-/// Whether other functions are on a network when a function goes.
+/// Whether other functions are on a network when a function is deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum OtherFunctions {
@@ -22,8 +22,8 @@ pub enum OtherFunctions {
 }
 
 impl OtherFunctions {
-    /// Judges by the roles of other apps. A role counts if its function is among `functions`, all those of the region: the role of
-    /// an app that goes at the same time outlives the function.
+    /// Judges by the roles of other apps. A role counts if its function is among `functions`, which are all functions of the
+    /// region: the role of an app that is deleted at the same time outlives its function.
     pub fn of<'a, Listing>(
         other_roles: impl IntoIterator<Item = &'a Role>,
         functions: &BTreeMap<FunctionName, Listing>,
@@ -35,7 +35,7 @@ impl OtherFunctions {
     }
 }
 
-/// Whether [`OtherFunctions`] decides if one of these roles can be deleted.
+/// Whether [`OtherFunctions`] decides about one of these roles.
 pub fn depend_on_other_functions(handed_over: &[Role], interfaces: &Interfaces) -> bool {
     handed_over.iter().any(|role| {
         HandOver::from_tags(&role.tags).is_some_and(|kept_for| {
@@ -45,15 +45,15 @@ pub fn depend_on_other_functions(handed_over: &[Role], interfaces: &Interfaces) 
     })
 }
 
-/// The interfaces, of all that Lambda holds for functions on a network, that may need this role for their release. `role` is the
-/// role of a deleted function; role and function have one name.
+/// The interfaces that may need this role for their release, among all interfaces that Lambda holds for functions on a network.
+/// `role` is the role of a deleted function, and has the name of the function.
 ///
 /// "Lambda relies on permissions in the function execution role to delete the Hyperplane ENI", and "only deletes the ENI if no
 /// other function (or published function version) is using" it (Lambda developer guide, "Understanding Hyperplane Elastic Network
-/// Interfaces"). AWS does not say which role counts where several functions share an interface. Two functions come into question:
-/// the one that the interface's description names, and the last one that used the interface. So a role is kept if an interface
-/// names its function, or if its function was the last one on the network; several functions that went together may all have been
-/// the last one. If another role counts after all, Lambda leaves the interface `available`, and the operator deletes it
+/// Interfaces"). AWS does not document which role counts when several functions share an interface. Two functions are candidates:
+/// the one in the interface's description, and the last one that used the interface. So a role is kept if an interface names its
+/// function, or if its function was the last one on the network; of several functions that were deleted together, each may have
+/// been the last one. If another role counts after all, Lambda leaves the interface `available`, and the operator deletes it
 /// ([`left_behind`](super::interfaces::left_behind)).
 pub fn interfaces_that_need(
     role: &RoleName,
@@ -72,8 +72,8 @@ pub fn interfaces_that_need(
         .collect()
 }
 
-/// A role that was kept for interfaces can go: no interface names its function; and its function was not the last one on the
-/// network, or the interfaces that the role was kept for are gone.
+/// A kept role can be deleted: no interface names its function; and its function was not the last one on the network, or the
+/// interfaces for which the role was kept are gone.
 pub fn can_be_deleted(
     role: &Role,
     kept_for: &HandOver,
@@ -84,8 +84,8 @@ pub fn can_be_deleted(
     named.is_empty() && (other_functions == OtherFunctions::Present || kept_for.is_over(&held_by_lambda(interfaces)))
 }
 
-/// Plans what apps that are gone left to the network. Interfaces that Lambda left behind are deleted. A role is deleted with the last
-/// interface that needs it, and restricted to interfaces until then. Nothing is ever built here, so the room stands on nothing.
+/// Plans for the roles and interfaces of deleted apps. Interfaces that Lambda left behind are deleted. A role is deleted with the
+/// last interface that needs it, and restricted to interfaces until then. This room creates nothing, so it stands on nothing.
 pub(super) fn plan(observed: &Observed, governance: &Governance, plan: &mut Plan) {
     let (leg, interfaces) = (ConditionType::SecurityGroupsReady, &observed.function_interfaces);
     for interface in &observed.left_interfaces {

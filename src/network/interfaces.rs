@@ -1,5 +1,5 @@
-//! Network interfaces of functions: those that Lambda has not released, those that Lambda left behind, and those that keep a
-//! security group from being deleted.
+//! Network interfaces of functions: interfaces that Lambda has not released, interfaces that Lambda left behind, and interfaces
+//! that keep a security group from being deleted.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,9 +15,9 @@ use crate::{
 /// Interfaces, by their ids.
 pub type Interfaces = BTreeMap<NetworkInterfaceId, NetworkInterface>;
 
-/// The interfaces of a VPC that functions of ours may have caused: those that carry the functions' group, whoever holds them, and
-/// those that Lambda created for a function that `is_ours`, whatever group they carry now. Lambda shares an interface between
-/// functions and names only the first one, so neither criterion finds all.
+/// The interfaces of a VPC that may be those of our functions: interfaces with the functions' group, whoever holds them, and
+/// interfaces that Lambda created for a function that `is_ours`, with any group. Functions share an interface, and Lambda names
+/// only the first one, so neither criterion finds all.
 pub fn interfaces_of_functions(
     mut interfaces: Interfaces,
     group: Option<&SecurityGroupId>,
@@ -29,8 +29,8 @@ pub fn interfaces_of_functions(
     interfaces
 }
 
-/// The interfaces that Lambda could not delete (its role was gone, for example) and that no function needs: Lambda's, `available`
-/// for long, and without a function that has both their set of groups and their subnet.
+/// The interfaces that Lambda could not delete (because the role was gone, for example) and that no function needs: Lambda's,
+/// `available` for long, and without a function that has both their groups and their subnet.
 pub fn left_behind(
     interfaces: &Interfaces,
     long_available: &BTreeSet<NetworkInterfaceId>,
@@ -55,7 +55,7 @@ pub fn held_by_lambda(interfaces: &Interfaces) -> BTreeSet<NetworkInterfaceId> {
     of_lambda.map(|interface| interface.id.clone()).collect()
 }
 
-/// The leg of security groups that wait for these interfaces, which carry the functions' group.
+/// The leg of security groups that wait for these interfaces with the functions' group.
 pub fn waiting_for_release(interfaces: &Interfaces) -> Leg {
     let (left, in_use): (Vec<_>, Vec<_>) = interfaces
         .values()
@@ -72,7 +72,7 @@ pub fn waiting_for_release(interfaces: &Interfaces) -> Leg {
     }
     if !left.is_empty() {
         sentences.push(format!(
-            "Network interfaces {} were left behind by Lambda: the operator deletes each of them after ten minutes.",
+            "Lambda left behind network interfaces {}: the operator deletes each of them after ten minutes.",
             ids(left)
         ));
     }
@@ -85,14 +85,14 @@ pub fn waiting_for_release(interfaces: &Interfaces) -> Leg {
         return Leg::progressing(ConditionType::SecurityGroupsReady, Reason::ResourceInUse, sentences.join(" "));
     }
     sentences.push(format!(
-        "The functions' security group is attached to {}: detach the group there, and the operator deletes it.",
+        "The functions' security group is attached to {}: detach the group there, and the operator deletes the group.",
         listed(foreign)
     ));
     Leg::blocked(ConditionType::SecurityGroupsReady, Reason::ResourceInUse, sentences.join(" "))
 }
 
-/// The leg of a group that AWS refused to delete: the interfaces that carry it, and the groups with rules that refer to it. `None`
-/// where AWS shows neither, because AWS is behind.
+/// The leg of a group that AWS refused to delete: the interfaces with the group, and the groups with rules that refer to it.
+/// `None` if AWS shows neither (yet).
 pub fn group_in_use(
     group: &SecurityGroupId,
     interfaces: &Interfaces,
@@ -229,7 +229,11 @@ mod tests {
         let waiting = waiting_for_release(&all(&[interface(1), available(2)]));
         assert_eq!((waiting.state, waiting.reason), (LegState::Progressing, Reason::ResourceInUse));
         assert!(waiting.message.text.contains("eni-00000001 of deleted functions"), "{}", waiting.message);
-        assert!(waiting.message.text.contains("eni-00000002 were left behind"), "{}", waiting.message);
+        assert!(
+            waiting.message.text.contains("Lambda left behind network interfaces eni-00000002"),
+            "{}",
+            waiting.message
+        );
         let blocked = waiting_for_release(&all(&[interface(1), instance]));
         assert_eq!((blocked.state, blocked.reason), (LegState::Blocked, Reason::ResourceInUse));
         assert!(
@@ -253,16 +257,16 @@ mod tests {
             assert!(leg.message.text.starts_with("Security group sg-0000000e cannot be deleted. "), "{}", leg.message);
             (leg.state, leg.message)
         };
-        let (standing, message) = held(&instance, &other);
-        assert_eq!(standing, LegState::Blocked);
+        let (state, message) = held(&instance, &other);
+        assert_eq!(state, LegState::Blocked);
         assert!(
             message.text.contains("The group is attached to eni-00000003 of instance i-7: detach the group there"),
             "{message}"
         );
         assert!(message.text.contains("Rules of sg-000000aa refer to the group: remove those rules"), "{message}");
         assert_eq!(held(&BTreeMap::new(), &other).0, LegState::Blocked);
-        let (standing, message) = held(&ended, &BTreeSet::new());
-        assert_eq!(standing, LegState::Progressing, "they go with their endpoint");
+        let (state, message) = held(&ended, &BTreeSet::new());
+        assert_eq!(state, LegState::Progressing, "they go with their endpoint");
         assert!(message.text.contains("AWS removes these interfaces by itself"), "{message}");
         assert!(!message.text.contains("detach the group"), "{message}");
     }

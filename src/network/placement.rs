@@ -14,14 +14,14 @@ use crate::{
 
 const LEG: ConditionType = ConditionType::VpcReady;
 
-/// The free addresses that a subnet needs before its first interface of ours: one for the endpoint's interface, one for the
-/// interface that functions share.
+/// The free addresses that a subnet needs before our first interface: one for the endpoint's interface, one for the interface
+/// that functions share.
 const ADDRESSES_NEEDED: u32 = 2;
 
-/// Functions and endpoints survive the loss of one zone.
+/// The zones of functions and endpoints, which survive the loss of one zone.
 const ZONES_NEEDED: usize = 2;
 
-/// Why a VPC, or a subnet of a VPC, cannot be used.
+/// The reason why a VPC, or a subnet of a VPC, cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PlacementRefusal {
     /// The condition's reason.
@@ -36,16 +36,17 @@ impl PlacementRefusal {
     }
 }
 
-/// Where an endpoint is placed.
+/// The placement of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Placement {
     /// One subnet in each zone.
     pub subnets: BTreeSet<SubnetId>,
-    /// Private DNS can cut off no workload: the VPC has no other way to the service.
+    /// Private DNS cuts off no workload: the VPC has no other way to the service.
     pub private_dns_is_safe: bool,
 }
 
-/// Plans nothing: reports whether the VPC can carry the path. Rooms that stand on the placement are created where every service has one.
+/// Adds no step: reports whether the VPC can carry the path. Rooms that stand on the placement are created once every service has
+/// a placement.
 pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) -> Creation {
     if let Some(error) = observed.unread.of(Source::Topology) {
         plan.unread(LEG, Some(error));
@@ -60,8 +61,8 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, plan: &mut Plan) -> C
     if is_placed { Creation::Allowed } else { Creation::Stopped }
 }
 
-/// The placement of the endpoint of a service; `None` where it is refused or cannot be decided. Without the roles nobody knows who
-/// demands the network, and where.
+/// The placement of the endpoint of a service. `None` if the placement is refused or cannot be decided: without the roles, the
+/// demands on the network and their subnets are unknown.
 pub(super) fn of(desired: &Desired, observed: &Observed, service: Service) -> Option<Placement> {
     let is_read = [Source::Topology, Source::Roles].iter().all(|source| !observed.unread.lacks(*source));
     if is_read { place(desired, observed, service).ok() } else { None }
@@ -79,7 +80,7 @@ fn place(desired: &Desired, observed: &Observed, service: Service) -> Result<Pla
             Reason::VpcNotFound,
             format!(
                 "There is no VPC {id} in account {} and region {region}. The VPC and the region of an object cannot be changed: delete the \
-                 object, and create it anew with the right ones.",
+                 object, and create it again with the right values.",
                 desired.caller.account
             ),
         )
@@ -109,7 +110,7 @@ fn place(desired: &Desired, observed: &Observed, service: Service) -> Result<Pla
     if !vpc.dns.support {
         return Err(PlacementRefusal::new(
             Reason::DnsDisabled,
-            format!("VPC {id} resolves no names: set its attribute enableDnsSupport to true."),
+            format!("VPC {id} has no DNS resolution: set the VPC attribute enableDnsSupport to true."),
         ));
     }
     let zones = offered_zones(&observed.topology.services, service, region.as_str())?;
@@ -128,10 +129,10 @@ fn place(desired: &Desired, observed: &Observed, service: Service) -> Result<Pla
     })
 }
 
-/// Checks the subnets that an app names.
+/// Checks the subnets of an app.
 ///
 /// # Errors
-/// The first subnet that cannot be used.
+/// The first unusable subnet.
 pub fn check_subnets(
     vpc: &VpcId,
     region: &str,
@@ -203,7 +204,7 @@ fn offered_zones<'a>(
     })
 }
 
-/// One subnet in each zone: the endpoint's own, else one that an app names, else the first private one with free addresses.
+/// One subnet in each zone: the endpoint's own, else one that an app names, else the first private subnet with free addresses.
 fn choose(
     desired: &Desired,
     observed: &Observed,
@@ -261,7 +262,7 @@ fn choose(
     Ok(chosen.into_values().map(|subnet| subnet.id.clone()).collect())
 }
 
-/// A subnet is public when its route table leads to an internet gateway (VPC user guide, "Subnet types").
+/// A subnet is public if its route table leads to an internet gateway (VPC user guide, "Subnet types").
 fn is_public(subnet: &Subnet, tables: &[RouteTable]) -> bool {
     tables
         .iter()
@@ -270,7 +271,7 @@ fn is_public(subnet: &Subnet, tables: &[RouteTable]) -> bool {
         .is_some_and(|table| table.targets.contains(&RouteTarget::InternetGateway))
 }
 
-/// Whether a route leads out of the VPC. Gateway endpoints do not count: they lead to S3 and DynamoDB only.
+/// A route leads out of the VPC. Gateway endpoints do not count: they lead only to S3 and DynamoDB.
 fn has_way_out(tables: &[RouteTable]) -> bool {
     tables.iter().flat_map(|table| &table.targets).any(|target| match target {
         RouteTarget::Local | RouteTarget::GatewayEndpoint => false,

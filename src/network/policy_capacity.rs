@@ -1,4 +1,4 @@
-//! Which demands the policy of an endpoint has capacity for. AWS limits the length of that policy.
+//! The demands for which the policy of an endpoint has capacity. AWS limits the length of that policy.
 //!
 //! # Guarantees
 //! - Served models stay while an app demands them.
@@ -14,22 +14,21 @@ use crate::{
     policy::{ENDPOINT_POLICY_MAX, ModelId, capacity_for_models, length_of_model},
 };
 
-/// The most characters of the policy that the models of one app may take: a quarter. That is more than 32 of Bedrock's longest
-/// IDs need, and too little for one app to take all of the policy.
+/// The largest part of the policy for the models of one app: a quarter. That is more than 32 of Bedrock's longest IDs need, and
+/// keeps one app from taking the whole policy.
 pub const APP_SHARE_MAX: usize = ENDPOINT_POLICY_MAX / 4;
 
-/// The app behind a demand. Requesters are served in their order.
+/// The app behind a demand. Requesters are served in order.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names of the fields say it")]
 pub enum Requester {
-    /// An app with resources in AWS and without an object in Kubernetes that tells its age: `namespace/name`.
+    /// An app with resources in AWS and without an object in Kubernetes, so of unknown age: `namespace/name`.
     WithoutObject(String),
     /// An app with an object.
     Object {
-        /// When the object was created, in seconds since 1970.
+        /// The creation time of the object, in seconds since 1970.
         created: i64,
-        /// The namespace of the object.
         namespace: String,
-        /// The name of the object.
         name: String,
     },
 }
@@ -44,17 +43,17 @@ impl Requester {
     }
 }
 
-/// How many characters the policy of one endpoint has for models.
+/// The characters for models in the policy of one endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PolicyCapacity {
     region: Region,
     total: usize,
 }
 
-/// Why models do not fit into a policy. All lengths are in characters.
+/// The reason why models do not fit into a policy. All lengths are in characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CapacityRefusal {
-    /// The app names more than one app may.
+    /// The app's models exceed the share of one app.
     ShareExceeded {
         /// The length of all models of the app.
         models: usize,
@@ -73,10 +72,10 @@ pub enum CapacityRefusal {
 /// The result of [`PolicyCapacity::admit`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AdmittedDemands {
-    /// The models that the endpoint lets through.
+    /// The models that the endpoint allows.
     pub models: BTreeSet<ModelId>,
-    /// The apps, as `namespace/name`, some of whose models do not fit: of apps with the same models the oldest, with the number of the
-    /// others.
+    /// The apps, as `namespace/name`, with models that do not fit. Of apps with the same models this is the oldest, with the number
+    /// of the others.
     pub waiting_apps: BTreeSet<String>,
 }
 
@@ -116,7 +115,7 @@ impl PolicyCapacity {
         AdmittedDemands { models, waiting_apps }
     }
 
-    /// Why the `models` of an app do not fit into a policy that has the `served` ones; `None` where they fit.
+    /// The reason why the `models` of an app do not fit into a policy that has the `served` ones. `None` if the models fit.
     pub fn refusal(&self, served: &BTreeSet<ModelId>, models: &BTreeSet<ModelId>) -> Option<CapacityRefusal> {
         let missing: BTreeSet<ModelId> = models.difference(served).cloned().collect();
         if missing.is_empty() {
@@ -195,7 +194,7 @@ mod tests {
         assert!(admitted.models.is_superset(&older.models) && admitted.models.is_superset(&small.models));
         // The result is stable.
         assert_eq!(capacity().admit(std::slice::from_ref(&admitted.models), &demands), admitted);
-        // The first app that goes makes room.
+        // The deletion of the first app makes room.
         let admitted = capacity().admit(&[admitted.models], &demands[1..]);
         assert!(admitted.waiting_apps.is_empty() && admitted.models.is_superset(&old.models));
     }
@@ -207,7 +206,7 @@ mod tests {
         assert_eq!((admitted.models.len(), waiting(&admitted)), (0, vec!["team-a/greedy"]));
         let refusal = capacity().refusal(&BTreeSet::new(), &greedy.models);
         assert_eq!(refusal, Some(CapacityRefusal::ShareExceeded { models: 30 * 175 }));
-        // Another app had its models admitted.
+        // The models of another app were admitted.
         assert_eq!(
             capacity().admit(std::slice::from_ref(&greedy.models), std::slice::from_ref(&greedy)).models,
             greedy.models

@@ -1,22 +1,22 @@
-//! What stands on what: which write of a plan waits for another, and which leaves room for one that a quota refused. A write
-//! that fails ends only those that stand on it.
+//! The order of writes: which write of a plan waits for another one, and which makes room for a write that a quota refused. A
+//! failed write ends only the writes that stand on it.
 
 use crate::{
     aws::{Ec2Write, IamWrite, LambdaWrite, LogsWrite, Peer, Tagging, Write},
     identity::{TAG_HANDED_OVER, is_retained},
 };
 
-/// Whether the write can be made, or makes sense, only after another write of the same plan is done.
+/// The write can be made only after the earlier write of the same plan is done.
 ///
 /// # Guarantees
-/// A write that takes something away waits only for what AWS asks to be gone before: access that somebody opened is closed even if
-/// every other write fails.
+/// A write that takes something away waits only for removals that AWS requires: foreign access is closed even if every other
+/// write fails.
 pub fn stands_on(write: &Write, earlier: &Write) -> bool {
     write.describe().is_of_what_is_created_by(&earlier.describe())
         || match write {
             Write::Ec2(write) => matches!(earlier, Write::Ec2(earlier) if ec2_stands_on(write, earlier)),
             Write::Iam(write) => role_stands_on(write, earlier),
-            // The tags of an app's role say where the app's other resources are: the role is created first.
+            // The tags of an app's role name the network of the app's other resources, so the role is created first.
             Write::Logs(LogsWrite::CreateLogGroup { .. }) => matches!(earlier, Write::Iam(IamWrite::CreateRole { .. })),
             Write::Lambda(write) => function_stands_on(write, earlier),
             Write::Logs(_) => false,
@@ -29,12 +29,12 @@ fn ec2_stands_on(write: &Ec2Write, earlier: &Ec2Write) -> bool {
         DeleteSecurityGroup, ModifyVpcEndpoint, RevokeSecurityGroupEgress, RevokeSecurityGroupIngress,
     };
     match (write, earlier) {
-        // An endpoint gets a group only after the group is without the rules of AWS and of others.
+        // An endpoint gets a group only after the rules of AWS and of others were removed from the group.
         (
             ModifyVpcEndpoint { change, .. },
             RevokeSecurityGroupIngress { group, .. } | RevokeSecurityGroupEgress { group, .. },
         ) => change.add_security_groups.contains(group),
-        // An endpoint never has no group: its last foreign group is removed by the write that adds ours.
+        // An endpoint always has a group: its last foreign group is removed by the write that adds ours.
         (ModifyVpcEndpoint { change, .. }, ModifyVpcEndpoint { change: first, .. }) => {
             !change.add_security_groups.is_empty() && !first.remove_security_groups.is_empty()
         }
@@ -50,7 +50,7 @@ fn ec2_stands_on(write: &Ec2Write, earlier: &Ec2Write) -> bool {
             DeleteSecurityGroup { group },
             RevokeSecurityGroupIngress { rules, .. } | RevokeSecurityGroupEgress { rules, .. },
         ) => rules.iter().any(|rule| rule.peer == Peer::Group(group.clone())),
-        // Of two clusters with one installation id, the one that creates the first group creates the second, too.
+        // Of two clusters with one installation id, the cluster that creates the first group also creates the second.
         (CreateSecurityGroup { vpc, .. }, CreateSecurityGroup { vpc: first, .. }) => vpc == first,
         _ => false,
     }
@@ -68,8 +68,8 @@ fn role_stands_on(write: &IamWrite, earlier: &Write) -> bool {
             IamWrite::DeleteRole { role },
             Write::Iam(IamWrite::DeleteRolePolicy { role: of, .. } | IamWrite::DetachRolePolicy { role: of, .. }),
         ) => role == of,
-        // The role's tags say that every other resource of the app has its tags, and of a role that is handed over that
-        // everything else is done.
+        // The tags of a role record that every other resource of the app has its tags; the tags of a handed-over role record that
+        // all other steps are done.
         (IamWrite::TagRole { tags, .. }, earlier) => match earlier.tagging() {
             Tagging::Other => true,
             Tagging::Role => false,
@@ -81,7 +81,7 @@ fn role_stands_on(write: &IamWrite, earlier: &Write) -> bool {
 
 fn function_stands_on(write: &LambdaWrite, earlier: &Write) -> bool {
     match (write, earlier) {
-        // A function never runs with a role that allows more than it should, and never without its log group.
+        // A function never runs with a role that has excess permissions, and never without its log group.
         (
             LambdaWrite::CreateFunction(_),
             Write::Logs(LogsWrite::CreateLogGroup { .. } | LogsWrite::PutRetentionPolicy { .. }),
@@ -106,7 +106,7 @@ fn function_stands_on(write: &LambdaWrite, earlier: &Write) -> bool {
     }
 }
 
-/// Whether the write, once done, leaves room for another that a quota kept from being made.
+/// The write makes room for a write that a quota refused.
 pub fn makes_room(done: &Write, refused: &Write) -> bool {
     match (done, refused) {
         (
@@ -130,8 +130,8 @@ pub fn makes_room(done: &Write, refused: &Write) -> bool {
     }
 }
 
-/// Whether AWS would refuse the write for now, because it is at work on the same resource since the other was done: it is made
-/// once AWS has finished.
+/// AWS would refuse the write for now, because AWS still works on the same resource after the other write. The write is made once
+/// AWS has finished.
 pub fn gives_way(write: &Write, done: &Write) -> bool {
     match (write, done) {
         (

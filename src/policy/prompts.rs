@@ -1,5 +1,5 @@
-//! The denials of every app's role, which hold whatever else is attached to the role: no access to prompts and answers from
-//! outside the VPC.
+//! The denials of every app's role, which overrule all other policies of the role: no access to prompts and answers from outside
+//! the VPC.
 //!
 //! `tests/reference/prompts.json` decides each action of Bedrock individually. `tests/role_policy` compares these decisions with
 //! AWS's reference and with the statements below, judged by an independent evaluator.
@@ -8,11 +8,11 @@ use serde_json::{Value, json};
 
 use crate::aws::{Caller, VpcId};
 
-/// A call of these is authorized on several resources at once, of which some may be asked about without `aws:SourceVpc`.
+/// Each of these calls is authorized on several resources, and the request for some of them may lack `aws:SourceVpc`.
 const IN_LEGS: [&str; 2] = ["bedrock:ApplyGuardrail", "bedrock:InvokeModel*"];
 
-/// All other actions that read or write prompts, answers, or their ingredients, or that manage such actions. A wildcard covers
-/// only actions that are meant, and includes future actions of a family.
+/// All other actions that read or write prompts, answers or their ingredients, or that manage such actions. A wildcard covers
+/// only such actions, and includes future actions of a family.
 const OTHERS: [&str; 26] = [
     "bedrock:*Agent*",
     "bedrock:*AsyncInvoke*",
@@ -42,19 +42,19 @@ const OTHERS: [&str; 26] = [
     "bedrock:Retrieve*",
 ];
 
-/// Actions of features that do not exist yet: the other engine, and bearer tokens that stand for the role.
+/// Actions of features that the operator does not support: the other engine, and bearer tokens that stand for the role.
 const NEVER: [&str; 2] = ["bedrock-mantle:*", "bedrock:CallWithBearerToken"];
 
-/// The statement of a role about all prompts, by which the VPC is read back.
+/// The statement of a role about all prompts, from which the VPC is read back.
 pub(super) const THROUGH_THE_VPC_ONLY: &str = "PromptsThroughTheVpcOnly";
 
 /// The statements that keep prompts in the VPC of an app.
 ///
-/// The VPC and not the endpoint: replacing an endpoint must not rewrite every role. A call over the internet has no
-/// `aws:SourceVpc` at all, and `StringNotEquals` holds for a key that is missing (IAM User Guide, "String condition operators").
+/// The condition is on the VPC and not on the endpoint: a new endpoint must not change every role. A call over the internet has
+/// no `aws:SourceVpc` at all, and `StringNotEquals` is true for a missing key (IAM User Guide, "String condition operators").
 ///
-/// Three legs of a call may lack the key although the call came through the endpoint, because Bedrock makes them itself. Each
-/// is exempt only for the actions that ask about a further resource besides, which is denied:
+/// Three legs of a call may lack the key although the call came through the endpoint, because Bedrock makes them itself. Each is
+/// exempt only for actions that also need a further resource, which is denied:
 /// - a foundation model that Bedrock routes to for an inference profile (`bedrock:InferenceProfileArn` is there): the profile;
 /// - `project/*`, on which `InvokeModel*` asks about the target too (Bedrock API, "Converse"). `GetInvoke` and its kin ask about the
 ///   project alone: they are not exempt;

@@ -1,8 +1,8 @@
-//! Models out of documents that AWS shows.
+//! Models, read back from documents in AWS.
 //!
-//! A document is read back for its meaning only where the operator wrote it: the name of the policy, the id of the statement, and
-//! everything in the statement except the models are the operator's own. Every other document may have another meaning (a denial,
-//! a condition, another resource), and yields no models.
+//! A document is read back only if the operator wrote it: the name of the policy, the id of the statement, and all other parts of
+//! the statement except the models are the operator's own. Every other document may have another meaning (a denial, a condition,
+//! another resource), and yields no models.
 
 use std::collections::BTreeSet;
 
@@ -17,8 +17,8 @@ use crate::{
     identity::{AppIdentity, InstallationId, NetworkIdentity, TAG_APP_NAME, TAG_APP_NAMESPACE},
 };
 
-/// The network of a role of an installation; `None` for another owner's role, and for a role without evidence. The tags decide.
-/// Where they are missing, or contradict the role's own name, its policy decides alone.
+/// The network of a role of an installation. `None` for another owner's role, and for a role without evidence. The tags decide.
+/// If tags are missing or contradict the role's name, the policy alone decides.
 pub fn place_of_role(installation: &InstallationId, role: &Role) -> Option<(Region, VpcId)> {
     if !installation.owns(&role.tags) {
         return None;
@@ -35,7 +35,7 @@ pub fn app_of_role(installation: &InstallationId, role: &Role) -> Option<AppIden
     named(installation, role, &(region, vpc))
 }
 
-/// Whether the role belongs to an app on the network: by its name, which depends on the VPC and the region too, or else by
+/// The role belongs to an app on the network: by its name, which depends on the VPC and the region too, or else by
 /// [`place_of_role`].
 pub fn is_role_of(network: &NetworkIdentity, role: &Role) -> bool {
     let NetworkIdentity { installation, region, vpc, .. } = network;
@@ -47,7 +47,7 @@ pub fn is_role_of(network: &NetworkIdentity, role: &Role) -> bool {
         })
 }
 
-/// The app that the tags of a role name, placed on this network.
+/// The app in the tags of a role, on this network.
 fn named(installation: &InstallationId, role: &Role, (region, vpc): &(Region, VpcId)) -> Option<AppIdentity> {
     Some(AppIdentity {
         installation: installation.clone(),
@@ -58,12 +58,12 @@ fn named(installation: &InstallationId, role: &Role, (region, vpc): &(Region, Vp
     })
 }
 
-/// Whether the role's name is that of its tags' app on this network; `None` where the tags name no app.
+/// The role's name is that of the app in its tags, on this network. `None` if the tags name no app.
 fn is_named_for(installation: &InstallationId, role: &Role, place: &(Region, VpcId)) -> Option<bool> {
     named(installation, role, place).map(|app| app.role_name() == role.name)
 }
 
-/// The region and the VPC in the role's policy, where the operator wrote that policy.
+/// The region and the VPC in the role's policy, if the operator wrote that policy.
 fn written_place(role: &Role) -> Option<(Region, VpcId)> {
     let statements = statements(role.inline_policies.get(POLICY_NAME)?);
     let statement = |sid: &str| only(statements.iter().filter(|statement| statement["Sid"] == sid));
@@ -76,7 +76,7 @@ fn written_place(role: &Role) -> Option<(Region, VpcId)> {
     Some((region, vpc.as_str()?.parse().ok()?))
 }
 
-/// The models that the operator itself let a role call, in the region of its app.
+/// The models that the operator allowed to a role, in the region of its app.
 pub fn models_of_role(role: &Role, region: &Region) -> BTreeSet<ModelId> {
     let policy = role.inline_policies.get(POLICY_NAME);
     let statements = policy.map(statements).unwrap_or_default();
@@ -85,8 +85,8 @@ pub fn models_of_role(role: &Role, region: &Region) -> BTreeSet<ModelId> {
         .unwrap_or_default()
 }
 
-/// The models that an endpoint in a region lets through, where its policy is the operator's own. Its principals may be any: they
-/// do not affect the models.
+/// The models that an endpoint in a region allows, if its policy is the operator's own. The principals may differ: they do not
+/// affect the models.
 pub fn models_of_endpoint(policy: &PolicyDocument, region: &Region) -> BTreeSet<ModelId> {
     let statements = statements(policy);
     only(statements.iter())
@@ -108,13 +108,13 @@ fn statements(policy: &PolicyDocument) -> Vec<Value> {
     }
 }
 
-/// The only element; `None` when several claim to be the same.
+/// The only element. `None` for several.
 fn only<'a>(mut found: impl Iterator<Item = &'a Value>) -> Option<&'a Value> {
     let first = found.next()?;
     found.next().is_none().then_some(first)
 }
 
-/// The models that `found` names, if `written` makes `found` of them.
+/// The models in `found`, if `written` gives `found` for these models.
 fn models(found: &Value, region: &Region, written: impl Fn(&BTreeSet<ModelId>) -> Value) -> Option<BTreeSet<ModelId>> {
     let prefix = ModelId::arn_prefix(region);
     let named = found["Resource"].as_array()?.iter();
@@ -158,7 +158,7 @@ mod tests {
         execution_policy(&fixtures::app(), &fixtures::caller(), &nova())
     }
 
-    /// The document with the statement of that id changed.
+    /// The document, with a change of the statement of that id.
     fn changed(policy: &PolicyDocument, sid: &str, change: &dyn Fn(&mut Value)) -> PolicyDocument {
         let mut statements = super::statements(policy);
         change(statements.iter_mut().find(|statement| statement["Sid"] == sid).expect("the statement"));
@@ -168,7 +168,7 @@ mod tests {
     /// A change of a statement, with its name.
     type Change = (&'static str, Box<dyn Fn(&mut Value)>);
 
-    /// Changes that each give a statement another meaning.
+    /// Changes that give a statement another meaning.
     fn changes() -> Vec<Change> {
         let other = "arn:aws:bedrock:us-east-1::foundation-model/anthropic.claude-3-haiku-20240307-v1:0";
         vec![

@@ -1,4 +1,4 @@
-//! Holds the Lease of the operator, so that no operator of this cluster acts meanwhile.
+//! Holds the operator's Lease, so that no operator of this cluster acts meanwhile.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use tokio_util::sync::CancellationToken;
 use super::Failure;
 use crate::leadership::{CandidateState, Election, Leadership};
 
-/// What a command does where there is no Lease.
+/// The reaction of a command to a missing Lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MissingLease {
-    /// Ends: without a Lease nobody knows whether an operator runs.
+    /// The command ends: without a Lease, an operator may run.
     Refused,
-    /// Goes on: somebody has made sure that no operator runs.
+    /// The command goes on: a person has made sure that no operator runs.
     Accepted,
 }
 
@@ -25,17 +25,17 @@ pub enum MissingLease {
 pub struct LeaseWait {
     /// How long the command waits for an operator that holds the Lease.
     pub timeout: Duration,
-    /// What the command does where there is no Lease.
+    /// The reaction to a missing Lease.
     pub missing: MissingLease,
 }
 
-/// Where the lines for people go.
+/// Prints a line for a person.
 pub type Print<'a> = &'a dyn Fn(&str) -> std::io::Result<()>;
 
 /// Does the work while holding the Lease, and returns its result.
 ///
 /// # Errors
-/// When an operator runs or may run, and those of the work.
+/// An operator runs or may run, or the work failed.
 pub async fn holding_the_lease<T, E: From<Failure>>(
     client: &Client,
     election: &Election,

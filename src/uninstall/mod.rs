@@ -1,5 +1,5 @@
-//! Uninstalling: [`teardown`] removes everything, [`orphan`] releases the objects and leaves AWS as it is. Both can be
-//! interrupted anywhere and run again, because all that they must know is in AWS and in the objects.
+//! Uninstalling: [`teardown`] removes all resources, [`orphan`] releases the objects and leaves AWS unchanged. Both can be
+//! interrupted anywhere and run again: AWS and the objects have all facts that the commands need.
 
 pub mod lease;
 mod objects;
@@ -27,15 +27,14 @@ use crate::{
     identity::{InstallationId, OwnerMark},
 };
 
-/// Why uninstalling ends early. Each is a sentence for whoever asked for it.
+/// The reason why uninstalling ended early, as a sentence for a person.
 #[derive(Debug, thiserror::Error)]
+#[expect(missing_docs, reason = "the names and messages say it")]
 pub enum Failure {
-    /// Nobody gave consent.
-    #[error("nothing was deleted: add --yes to delete all of this, and its resources in AWS")]
+    #[error("nothing was deleted: add --yes to delete the objects above, and their resources in AWS")]
     NotConfirmed,
 
-    /// Interrupted before the end.
-    #[error("interrupted before the end: run it again, it goes on from here")]
+    #[error("interrupted before the end; run the command again to go on from here")]
     Interrupted,
     /// Objects belong to another installation than the named one.
     #[error(
@@ -43,9 +42,8 @@ pub enum Failure {
          command the installation id that the operator has"
     )]
     AnotherInstallation {
-        /// The named installation.
         ours: InstallationId,
-        /// What the statuses say, such as `installation try`.
+        /// The words of the statuses, such as `installation try`.
         recorded: String,
         /// The objects, the first of them by name.
         objects: String,
@@ -56,14 +54,13 @@ pub enum Failure {
     /// Another process holds the Lease.
     #[error("{leader} still holds Lease {lease}: scale the operator to zero, then run this again")]
     Led {
-        /// The holder; empty when nobody could tell.
+        /// The holder. Empty when the holder is unknown.
         leader: String,
-        /// The Lease.
         lease: String,
     },
     /// There is no Lease, so that nobody knows whether an operator runs.
     #[error(
-        "there is no Lease {0}, so it cannot be known that no operator runs: name the operator's by --lease-namespace and \
+        "there is no Lease {0}, so an operator may run: name the operator's Lease by --lease-namespace and \
          --lease-name, or add --no-lease if you have made sure that none runs"
     )]
     NoLease(String),
@@ -78,85 +75,66 @@ pub enum Failure {
         "nothing more was done: the status of {object} says that its resources are in AWS account {recorded}, and the credentials \
          are of account {here}: give this command credentials of {recorded}"
     )]
-    AnotherAccount {
-        /// The object.
-        object: String,
-        /// The account that its status names.
-        recorded: String,
-        /// The account of the credentials.
-        here: AccountId,
-    },
+    AnotherAccount { object: String, recorded: String, here: AccountId },
     /// `--owner` names another cluster than the one that the kubeconfig leads to.
     #[error(
-        "nothing was done: --owner is {named}, and the mark of the cluster of this kubeconfig is {here}: take the kubeconfig of the \
-         cluster that is meant; or, if that cluster is gone, add --without-cluster"
+        "nothing was done: --owner is {named}, and the mark of the cluster of this kubeconfig is {here}: use the kubeconfig of the \
+         cluster with the mark {named}; or, if that cluster is gone, add --without-cluster"
     )]
-    NotThisCluster {
-        /// As it was named.
-        named: OwnerMark,
-        /// The cluster's.
-        here: OwnerMark,
-    },
+    NotThisCluster { named: OwnerMark, here: OwnerMark },
     /// The objects name no installation, AWS has nothing of the named one, and other installations have roles.
     #[error(
-        "nothing was done: AWS has nothing of installation {installation}, the objects do not say whose they are, and these installations \
-         have roles in this account: {others}. Name the installation that is meant by --installation-id; if it is {installation}, \
-         delete the objects with kubectl, for nothing was ever made for them"
+        "nothing was done: AWS has nothing of installation {installation}, the objects record no installation, and these installations \
+         have roles in this account: {others}. Name the right installation by --installation-id. If {installation} is the right one, \
+         delete the objects with kubectl: they have no resources in AWS"
     )]
-    NothingOfThis {
-        /// As it was named.
-        installation: InstallationId,
-        /// Those that have something.
-        others: String,
-    },
+    NothingOfThis { installation: InstallationId, others: String },
     /// Another cluster has the same installation id in the account.
     #[error(
         "nothing more was done: this cluster's mark is {here}, and security groups of installation {installation} carry another \
-         cluster's: {marks}. If that cluster is this one before it was rebuilt, take its networks over with take-over, then run this \
-         again. If it is another one, add --owner {here} to remove only what carries this cluster's mark"
+         cluster's: {marks}. If this cluster was rebuilt and that mark is its earlier one, take the networks over with take-over, then \
+         run this command again. If that cluster is another one, add --owner {here} to remove only resources with this cluster's mark"
     )]
     InstallationInUse {
-        /// The installation.
         installation: InstallationId,
-        /// This cluster's mark.
         here: String,
-        /// The others' marks, and where they are.
+        /// The marks of the other clusters, and the VPCs that have them.
         marks: String,
     },
-    /// Nobody named the cluster whose resources to remove.
+    /// Nobody named the cluster whose resources are to be removed.
     #[error(
-        "nothing was deleted: security groups of the installation carry marks of clusters: {marks}. Add --owner MARK with the mark of \
-         the cluster that is gone"
+        "nothing was deleted: security groups of the installation carry marks of clusters: {marks}. Name the mark of the cluster that \
+         is gone by --owner MARK"
     )]
     OwnerUnnamed {
-        /// The marks, and where they are.
+        /// The marks, and the VPCs that have them.
         marks: String,
     },
-    /// Something is left that only somebody else can change.
+    /// Only a person can remove the rest.
     #[error(
-        "not everything is gone: the lines printed last wait for somebody to act; run this again then, it goes on from here"
+        "something is left that needs a person: act on the lines printed last, then run the command again to go on from here"
     )]
     Left,
-    /// Everything that may be removed is gone, and something of the installation is left.
+    /// All that may be removed is gone, and other resources of the installation are left.
     #[error(
-        "all that this cluster may remove is gone, and what is listed above is left of the installation: it carries another value of \
-         the tag {tag}, or none while another cluster has the installation id"
+        "all that this cluster may remove is gone, and the resources listed above are left: they carry another value of the tag {tag}, \
+         or none while another cluster has the installation id"
     )]
     Others {
-        /// The tag of the mark.
+        /// The key of the tag with the owner mark.
         tag: &'static str,
     },
     /// AWS could not be read.
-    #[error("AWS could not be read, so that nothing is known to be gone: {0}")]
+    #[error("AWS could not be read, so that the state of the resources is unknown: {0}")]
     Look(AwsError),
     /// A line could not be written.
     #[error("cannot write to standard output: {0}")]
     Output(#[from] std::io::Error),
 }
 
-/// Lists the objects of both kinds. They are not decoded: one that cannot be read is uninstalled like any other. A kind that is not
-/// installed has none. `home` is the region of VPCs for which an object names none, where that is known. The statuses are compared
-/// with the installation `ours`.
+/// Lists the objects of both kinds without decoding them: an object that cannot be read is uninstalled like any other. A kind
+/// that is not installed has no objects. `home` is the region of VPCs for which an object names none, if known. The statuses are
+/// compared with the installation `ours`.
 ///
 /// # Errors
 /// The Kubernetes API's.

@@ -15,39 +15,33 @@ use crate::{
 
 /// The two kinds, in the order in which their objects are deleted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Kind {
-    /// A `PrivateGenAIApp`.
     App,
-    /// A `PrivateGenAINetwork`.
     Network,
 }
 
-/// What uninstalling needs to know of an object.
+/// The facts about an object that uninstalling needs.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct ObjectFacts {
-    /// Its kind.
     pub kind: Kind,
-    /// Its namespace; networks have none.
+    /// The namespace of an app. Networks have none.
     pub namespace: Option<String>,
-    /// Its name.
     pub name: String,
-    /// Its UID.
     pub uid: String,
-    /// Whether it is being deleted.
     pub deleting: bool,
-    /// Whether its resources in AWS are retained.
+    /// The deletion policy is `Retain`: the resources in AWS stay.
     pub retained: bool,
-    /// Whether it carries the operator's finalizer: then something in AWS may belong to it.
+    /// The object carries the operator's finalizer: resources in AWS may belong to the object.
     pub held: bool,
-    /// Its resource version.
     pub version: Option<String>,
-    /// All its finalizers.
     pub finalizers: Vec<String>,
-    /// The AWS account that its status names.
+    /// The AWS account in the status.
     pub account: Option<AccountId>,
-    /// The network that it is, or is on; `None` where that cannot be read.
+    /// The network that the object stands for, or the network of the app. `None` where the spec cannot be read.
     pub network: Option<NetworkKey>,
-    /// The installation that its status names.
+    /// The installation in the status.
     pub recorded: RecordedOwner,
 }
 
@@ -62,14 +56,14 @@ impl fmt::Display for ObjectFacts {
 }
 
 impl ObjectFacts {
-    /// The region in which the object may have resources. `None` for an object for which nothing was ever created: its author can name
+    /// The region in which the object may have resources. `None` if nothing was ever created for the object: its author can name
     /// any region, also one that does not exist.
     pub fn region(&self) -> Option<&Region> {
         let has_record = self.recorded != RecordedOwner::Nobody || self.account.is_some();
         self.network.as_ref().filter(|_| self.held || has_record).map(|network| &network.region)
     }
 
-    /// The identity of the app, as far as it can be read.
+    /// The identity of an app, if name and network can be read.
     pub fn identity(&self, installation: &InstallationId) -> Option<AppIdentity> {
         let NetworkKey { region, vpc } = self.network.clone().filter(|_| self.kind == Kind::App)?;
         let (namespace, name) = (self.namespace.clone()?, self.name.clone());
@@ -77,10 +71,10 @@ impl ObjectFacts {
     }
 }
 
-/// Compares all objects with the named installation.
+/// Compares all objects with the installation `ours`.
 ///
 /// # Errors
-/// When the status of an object names another installation.
+/// The status of an object names another installation.
 pub fn of_this_installation(objects: &[ObjectFacts], ours: &InstallationId) -> Result<(), Failure> {
     let theirs: BTreeMap<&ObjectFacts, String> = objects
         .iter()
@@ -97,7 +91,7 @@ pub fn of_this_installation(objects: &[ObjectFacts], ours: &InstallationId) -> R
     Err(Failure::AnotherInstallation { ours: ours.clone(), recorded: listed(recorded), objects: listed(theirs.keys()) })
 }
 
-/// The lines about what would be deleted.
+/// The lines about the objects that would be deleted.
 pub fn plan(objects: &[ObjectFacts]) -> Vec<String> {
     let mut lines = vec![format!("{} would be deleted:", both(objects))];
     lines.extend(sorted(objects).map(|object| {
@@ -110,7 +104,7 @@ pub fn plan(objects: &[ObjectFacts]) -> Vec<String> {
     lines
 }
 
-/// The line about what is left.
+/// The line about the objects that are left.
 pub fn left(objects: &[ObjectFacts]) -> String {
     format!("{} left.", both(objects))
 }

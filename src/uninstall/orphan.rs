@@ -21,14 +21,14 @@ use crate::{
     leadership::{Election, Leadership},
 };
 
-/// Releases all objects: takes the operator's finalizer off, also off objects that cannot be read.
+/// Releases all objects: removes the operator's finalizer, also from objects that cannot be read.
 ///
 /// # Guarantees
 /// No operator acts meanwhile. No object is deleted, and AWS is not called. Nothing is released when an object belongs to another
-/// installation than the named one: nobody would take over its resources.
+/// installation than the named one: no operator would take over the resources of that object.
 ///
 /// # Errors
-/// When the objects are another installation's, an operator runs or may run, or an object cannot be released.
+/// The objects belong to another installation, an operator runs or may run, or an object cannot be released.
 pub async fn orphan(
     client: Client,
     election: Election,
@@ -44,9 +44,9 @@ pub async fn orphan(
         print(&format!("Released {object}."))?;
     }
     print(&format!(
-        "{} objects are released, and nothing in AWS was touched: deleting them now deletes nothing there. What is in AWS \
-         stays tagged; an operator of this cluster with the installation id {installation} and the same manifests takes it over \
-         again, and one of another cluster after take-over.",
+        "{} objects are released, and nothing in AWS was touched: a deletion of these objects now deletes nothing in AWS. The resources \
+         in AWS keep their tags: an operator of this cluster with the installation id {installation} and the same manifests takes them \
+         over again, and an operator of another cluster after take-over.",
         released.len()
     ))?;
     Ok(())
@@ -54,7 +54,7 @@ pub async fn orphan(
 
 /// Returns the objects that were released.
 async fn release_all(client: &Client, installation: &InstallationId) -> Result<Vec<String>, Failure> {
-    // An operator may have recorded something until it released the Lease.
+    // An operator may have recorded an installation until the release of the Lease.
     of_this_installation(&list_objects(client, None, installation).await?, installation)?;
     let mut released = Vec::new();
     loop {
@@ -74,7 +74,7 @@ async fn release_all(client: &Client, installation: &InstallationId) -> Result<V
     }
 }
 
-/// The metadata of all objects of a kind that carry the operator's finalizer. Metadata can always be read.
+/// The metadata of all objects of a kind that carry the operator's finalizer. Metadata of any object can be read.
 async fn held<K>(client: &Client) -> Result<Vec<PartialObjectMeta<K>>, Failure>
 where
     K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned,
@@ -86,7 +86,7 @@ where
     }
 }
 
-/// `false` when the object changed meanwhile: the caller lists it again.
+/// `false` when the object changed meanwhile: the caller lists the object again.
 async fn release<K>(client: &Client, object: &PartialObjectMeta<K>) -> Result<bool, Failure>
 where
     K: Resource<DynamicType = ()>,

@@ -1,4 +1,4 @@
-//! Removes everything: what AWS has of the installation, and the objects of both kinds, if there is a cluster.
+//! Removes all resources of the installation in AWS, and the objects of both kinds, if there is a cluster.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -44,16 +44,16 @@ pub struct Cluster {
     pub wait: LeaseWait,
 }
 
-/// Removes everything of an installation in AWS that is not retained, and its objects.
+/// Removes all resources of an installation in AWS that are not retained, and its objects.
 ///
 /// # Guarantees
-/// Nothing is created. Nothing is removed when objects or marks belong to another cluster or installation.
+/// No resource is created. Nothing is removed when objects or marks belong to another cluster or installation.
 ///
 /// # Assumptions
 /// Without `cluster`, the caller has made sure that no operator runs.
 ///
 /// # Errors
-/// When not everything is gone, and why.
+/// The reason why something is left.
 pub async fn teardown(
     cluster: Option<Cluster>,
     aws: Arc<dyn Aws>,
@@ -69,7 +69,7 @@ pub async fn teardown(
         (None, named) => named.clone(),
     };
     let client = cluster.as_ref().map(|cluster| &cluster.client);
-    // The ids are compared before the first call to AWS.
+    // The installation ids are compared before the first call to AWS.
     let objects = objects_of(client, &request).await?;
     let sweep = Sweep::new(aws, &request, owner).await.map_err(Failure::Look)?;
     let mut teardown = Teardown { client: client.cloned(), request: &request, sweep, printed: BTreeSet::new(), print };
@@ -80,7 +80,7 @@ pub async fn teardown(
         teardown.list(&objects, &plan)?;
     }
     teardown.check_marks(&found)?;
-    // Objects that name no installation do not disprove a typing error. Resources of other installations in AWS do.
+    // Objects without a recorded installation do not exclude a typing error. Resources of other installations in AWS suggest one.
     let says_nothing = |object: &ObjectFacts| object.recorded == RecordedOwner::Nobody;
     if !objects.is_empty() && objects.iter().all(says_nothing) && plan.units.is_empty() && found.roles.is_empty() {
         let others = teardown.sweep.other_installations().await.map_err(Failure::Look)?;
@@ -126,13 +126,14 @@ struct Teardown<'a> {
     client: Option<Client>,
     request: &'a TeardownRequest,
     sweep: Sweep,
-    /// The lines that were printed already, without request ids.
+    /// The printed lines, without request ids.
     printed: BTreeSet<String>,
     print: Print<'a>,
 }
 
 impl Teardown<'_> {
-    /// Passes until nothing is left. This may take an hour: an API server or AWS that is out of reach or busy for a while does not end it.
+    /// Makes passes until nothing is left, for an hour or longer. The removal goes on when the API server or AWS is busy or out
+    /// of reach for a while.
     async fn finish(&mut self, leadership: &Leadership, stop: &CancellationToken) -> Result<(), Failure> {
         self.sweep.begin();
         let (mut idle, mut stuck) = (0_u32, None);
@@ -140,7 +141,9 @@ impl Teardown<'_> {
             let passed = match self.pass(leadership, stop).await {
                 Ok(PassResult::Done(last)) if self.sweep.is_settled() => return self.summarize(&last.0, &last.1),
                 Ok(PassResult::Done(_)) => {
-                    self.print_once(&"Nothing more shows in AWS. What was created just before may show within a minute: AWS is read again.".into())?;
+                    let text = "Nothing more shows in AWS. A resource that was created a moment ago may show within a minute: AWS \
+                                is read again.";
+                    self.print_once(&text.into())?;
                     Progress::Awaited
                 }
                 Ok(PassResult::Left(progress)) => progress,
@@ -173,7 +176,7 @@ impl Teardown<'_> {
         }
     }
 
-    /// Reading an installation with a thousand apps takes minutes, and can be interrupted at any point.
+    /// Reads AWS. For an installation with a thousand apps that takes minutes, and can be interrupted at any point.
     async fn observe(
         &mut self,
         objects: &[ObjectFacts],
@@ -183,7 +186,7 @@ impl Teardown<'_> {
         looked.ok_or(Failure::Interrupted)?.map_err(Failure::Look)
     }
 
-    /// Names other installations where this one has nothing: the id may have a typing error.
+    /// Names other installations if this one has no resources: the id may have a typing error.
     async fn hint(&self, found: &SweepObservation) -> Result<(), Failure> {
         if !found.roles.is_empty() {
             return Ok(());
@@ -216,7 +219,7 @@ impl Teardown<'_> {
         Ok(PassResult::Left(if made { Progress::Made } else { progress }))
     }
 
-    /// `false` where the object changed meanwhile: the next pass lists it again.
+    /// `false` where the object changed meanwhile: the next pass lists the object again.
     async fn object(&self, step: &ObjectStep) -> Result<bool, Failure> {
         let Some(client) = &self.client else { return Ok(false) };
         match step {
@@ -228,7 +231,7 @@ impl Teardown<'_> {
         }
     }
 
-    /// Refuses credentials of another account, which would show nothing of what exists.
+    /// Refuses credentials of another account, which would show none of the resources.
     fn check_account(&self, objects: &[ObjectFacts]) -> Result<(), Failure> {
         let here = &self.sweep.scope().account;
         match objects.iter().find(|object| object.account.as_ref().is_some_and(|account| account != here)) {
@@ -241,7 +244,7 @@ impl Teardown<'_> {
         }
     }
 
-    /// Refuses the marks of another cluster: two clusters may have been given one installation id.
+    /// Refuses the marks of another cluster: two clusters may have one installation id.
     fn check_marks(&self, found: &SweepObservation) -> Result<(), Failure> {
         let marks = found.marks();
         let foreign = || {
@@ -262,7 +265,7 @@ impl Teardown<'_> {
         }
     }
 
-    /// Prints what would be removed, and what would stay.
+    /// Prints the resources that would be removed, and those that would stay.
     fn list(&self, objects: &[ObjectFacts], plan: &Plan) -> Result<(), Failure> {
         if self.client.is_some() {
             super::plan(objects).into_iter().try_for_each(|line| (self.print)(&line))?;
@@ -273,17 +276,20 @@ impl Teardown<'_> {
         resources.into_iter().try_for_each(|what| (self.print)(&format!("  {what}")))?;
         self.list_kept(plan)?;
         if plan.problems().next().is_some() {
-            (self.print)("Before all is gone, somebody has to act:")?;
+            (self.print)("A person has to solve these problems first:")?;
             plan.problems().try_for_each(|problem| (self.print)(&format!("  {problem}")))?;
         }
         Ok(())
     }
 
-    /// Prints what stays: what is retained, and what is another cluster's.
+    /// Prints the resources that stay: retained ones, and those of other clusters.
     fn list_kept(&self, plan: &Plan) -> Result<(), Failure> {
         for (heading, lines) in [
-            ("In AWS these stay, because they are retained:", &plan.retained),
-            ("In AWS these are not touched, because they are another cluster's or may be:", &plan.foreign),
+            ("These resources in AWS stay, because they are retained:", &plan.retained),
+            (
+                "These resources in AWS are not touched, because another cluster owns them or may own them:",
+                &plan.foreign,
+            ),
         ] {
             if !lines.is_empty() {
                 (self.print)(heading)?;
@@ -293,7 +299,7 @@ impl Teardown<'_> {
         Ok(())
     }
 
-    /// Prints what is left, and what that waits for.
+    /// Prints the objects that are left, the waits and the problems.
     fn report(&mut self, objects: &[ObjectFacts], plan: &Plan) -> Result<(), Failure> {
         if self.client.is_some() {
             self.print_once(&super::left(objects).into())?;
@@ -322,7 +328,7 @@ impl Teardown<'_> {
         for (region, state) in &found.regions {
             state.denied.iter().try_for_each(|what| {
                 (self.print)(&format!(
-                    "{region}: the tags of {what} could not be read: it counts as another installation's."
+                    "{region}: the tags of {what} could not be read: the teardown counts it as another installation's."
                 ))
             })?;
         }
@@ -331,13 +337,13 @@ impl Teardown<'_> {
         }
         let (tag, id) = installation.tag();
         let regions = listed(found.regions.keys());
-        let but = if plan.retained.is_empty() { "" } else { " but what is retained" };
-        (self.print)(&format!("Nothing in AWS carries the tag {tag}={id}{but}. Looked at: {regions}."))?;
+        let but = if plan.retained.is_empty() { "" } else { " apart from retained resources" };
+        (self.print)(&format!("Nothing in AWS carries the tag {tag}={id}{but}. Regions that were read: {regions}."))?;
         Ok(())
     }
 }
 
-/// Whether the same request may succeed later: nobody answered, or the API server is busy or unwell.
+/// Whether the same request may succeed later: no answer came, or the API server is busy or unwell.
 fn is_transient_in_kubernetes(error: &kube::Error) -> bool {
     match error {
         kube::Error::Api(status) => status.code == 429 || status.code >= 500,
@@ -345,13 +351,13 @@ fn is_transient_in_kubernetes(error: &kube::Error) -> bool {
     }
 }
 
-/// Deletes an object. One that is gone, or another one of its name, is left alone.
+/// Deletes an object. An object that is gone, or a new object of the same name, is left alone.
 async fn delete(client: &Client, object: &ObjectFacts) -> Result<bool, Failure> {
     let api = match object.kind {
         Kind::App => raw::<PrivateGenAIApp>(client, object.namespace.as_deref()),
         Kind::Network => raw::<PrivateGenAINetwork>(client, None),
     };
-    // An object that changed since it was listed is listed again.
+    // An object that changed since the list is listed again.
     let same = Preconditions { uid: Some(object.uid.clone()), resource_version: object.version.clone() };
     match api.delete(&object.name, &DeleteParams::default().preconditions(same)).await {
         Ok(_) => Ok(true),
@@ -360,7 +366,7 @@ async fn delete(client: &Client, object: &ObjectFacts) -> Result<bool, Failure> 
     }
 }
 
-/// Releases an object that did not change since it was listed.
+/// Releases an object that did not change since the list.
 async fn release(client: &Client, object: &ObjectFacts) -> Result<bool, Failure> {
     let meta = ObjectMeta {
         name: Some(object.name.clone()),
@@ -378,7 +384,7 @@ async fn release(client: &Client, object: &ObjectFacts) -> Result<bool, Failure>
     match result {
         Ok(()) => Ok(true),
         Err(error) if error.is_conflict() => Ok(false),
-        // A transient failure is retried, as that of every other call.
+        // A transient failure is retried, like that of every other call.
         Err(Error::Finalizers { cause, .. }) => Err(cause.into()),
         Err(error) => Err(error.into()),
     }

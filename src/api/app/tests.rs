@@ -20,7 +20,7 @@ fn smallest() -> Value {
     json!({"network": {"vpcId": "vpc-0abc1234"}, "models": ["amazon.nova-lite-v1:0"]})
 }
 
-/// The smallest app, and one more thing in it.
+/// The smallest app with one more value.
 fn with(pointer: &str, value: Value) -> Value {
     let mut spec = smallest();
     let mut place = &mut spec;

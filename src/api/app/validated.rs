@@ -1,4 +1,4 @@
-//! The spec of an app as domain types, which hold only what is valid.
+//! The spec of an app as domain types, which hold only valid values.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -14,7 +14,7 @@ use crate::{
 pub struct App {
     /// The network of the app.
     pub network: NetworkKey,
-    /// The app's own subnets. Where there are none, the function uses the network's.
+    /// The app's own subnets. If there are none, the function uses the network's.
     pub subnets: BTreeSet<SubnetId>,
     /// The models, in the order of the spec; never empty.
     pub models: Vec<ModelId>,
@@ -40,24 +40,24 @@ pub struct Function {
 /// The retention of a log in days.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LogRetention {
-    /// The app names it.
+    /// The app names the retention.
     Exactly(u32),
-    /// The app names none: a longer retention that somebody else set is kept.
+    /// The app names no retention: a longer retention that somebody else set is kept.
     AtLeast(u32),
 }
 
 impl LogRetention {
-    /// The retention of a log group whose own is not accepted.
+    /// The retention for a log group whose own is not accepted.
     pub fn days(self) -> u32 {
         match self {
             Self::Exactly(days) | Self::AtLeast(days) => days,
         }
     }
 
-    /// Whether a log group may stay as it is.
+    /// The retention of this log group is accepted.
     ///
-    /// A group without a retention keeps its events for ever, which is longer than any number of days. A group that the operator created
-    /// before it stopped has no retention either. Nothing is stored in such a group, so that setting a retention deletes nothing.
+    /// A group without a retention keeps its events for ever, which is longer than any number of days. A group that the operator
+    /// created just before it stopped has no retention either; such a group is empty, so a retention deletes nothing.
     pub fn is_met_by(self, group: &LogGroup) -> bool {
         match (self, group.retention_days) {
             (Self::Exactly(days), kept) => kept == Some(days),
@@ -73,10 +73,10 @@ impl App {
     const RETENTION_DAYS: u32 = 30;
     const SHORTEST_INTERVAL: Duration = Duration::from_mins(1);
 
-    /// Validates a spec. `home` is the region where the spec names none.
+    /// Validates a spec. `home` is the default region.
     ///
     /// # Errors
-    /// The first field that this version cannot work with.
+    /// The first field that this version does not support.
     pub fn new(spec: &PrivateGenAIAppSpec, home: &Region) -> Result<Self, InvalidSpec> {
         let function = spec.function.clone().unwrap_or_default();
         let interval = spec.health_check.as_ref().and_then(|check| check.interval_seconds);
@@ -118,10 +118,10 @@ impl App {
         Ok(app)
     }
 
-    /// Validates only the network of a spec. Deletion needs nothing else, so that it never depends on the rest.
+    /// Validates only the network of a spec. Deletion needs only the network, so it does not depend on the other fields.
     ///
     /// # Errors
-    /// A network that this version cannot work with.
+    /// A network that this version does not support.
     pub fn network(spec: &PrivateGenAIAppSpec, home: &Region) -> Result<NetworkKey, InvalidSpec> {
         let network = spec.network.as_ref();
         let vpc = network.and_then(|network| network.vpc_id.as_ref()).ok_or_else(|| {

@@ -1,7 +1,7 @@
 //! Legs become conditions. Pure.
 //!
 //! ```text
-//! legs + conditions before ──► assess: since when, overdue? ──► compare with the conditions before, by their text ──► render
+//! legs + conditions before ──► assess: start, overdue? ──► compare with the conditions before, by their text ──► render
 //! ```
 
 use k8s_openapi::{
@@ -17,7 +17,7 @@ use super::{ConditionType, Leg, LegState, Message, Reason, Wait, WaitState, Wait
 /// # Guarantees
 /// - A condition keeps its time while it keeps its status, and its message while only the request id differs. So the same legs
 ///   give the same conditions, and no status is written for an attempt that failed like the one before.
-/// - The message about a wait ends with the time since when its reason holds, which outlives the operator there.
+/// - The message about a wait ends with its start, which outlives the operator there.
 /// - A wait that is longer than its [bound](Wait) makes the object `Stalled`: a person must act.
 pub fn conditions_of(legs: &[Leg], before: &[Condition], generation: Option<i64>, now: Timestamp) -> Vec<Condition> {
     let mut legs = assess(legs, before, generation, now);
@@ -60,7 +60,7 @@ pub fn conditions_of(legs: &[Leg], before: &[Condition], generation: Option<i64>
         .collect()
 }
 
-/// Whether all waits of these legs are overdue.
+/// All waits of these legs are overdue.
 pub fn wait_state(legs: &[Leg], before: &[Condition], generation: Option<i64>, now: Timestamp) -> WaitState {
     let legs = assess(legs, before, generation, now);
     let waits_for_others =
@@ -70,13 +70,13 @@ pub fn wait_state(legs: &[Leg], before: &[Condition], generation: Option<i64>, n
     if within.is_empty() && !overdue.is_empty() { WaitState::Overdue } else { WaitState::WithinBounds }
 }
 
-/// A leg, assessed by the time.
+/// A leg with its times.
 struct AssessedLeg {
     /// The leg, with its final message.
     leg: Leg,
-    /// Since when its reason holds.
+    /// The start of its reason.
     since: Timestamp,
-    /// Whether the leg waits for longer than its bound.
+    /// The leg waits for longer than its bound.
     is_overdue: bool,
 }
 
@@ -97,8 +97,8 @@ impl AssessedLeg {
         self.leg.state != LegState::Met
     }
 
-    /// Completes the message: the words about an overdue wait, and the time since when the reason holds. A message repeated from
-    /// a network, or from an earlier condition, may contain both already.
+    /// Completes the message: adds the words about an overdue wait, and the start of the wait. A message that is repeated from a
+    /// network, or from an earlier condition, may have both already.
     fn complete_message(&mut self) {
         let wait = self.wait().filter(|_| self.is_overdue);
         let message = &mut self.leg.message;
@@ -111,7 +111,7 @@ impl AssessedLeg {
     }
 }
 
-/// Finds since when the reason of each leg holds, and which waits are overdue.
+/// Finds the start of each leg's reason, and the waits that are overdue.
 fn assess(legs: &[Leg], before: &[Condition], generation: Option<i64>, now: Timestamp) -> Vec<AssessedLeg> {
     let mut assessed: Vec<AssessedLeg> = legs
         .iter()
@@ -124,8 +124,8 @@ fn assess(legs: &[Leg], before: &[Condition], generation: Option<i64>, now: Time
             AssessedLeg { leg, since, is_overdue: false }
         })
         .collect();
-    // A wait for other conditions is overdue only where none of them explains the wait. Its time counts from the moment when the
-    // last of them was met.
+    // A wait for other conditions is overdue only if none of them explains the wait. Its time counts from the moment when the
+    // last of these conditions was met.
     let waits_for_conditions =
         |leg: &AssessedLeg| leg.wait().is_some_and(|wait| wait.waits_for == WaitsFor::OtherConditions);
     let is_explained = assessed.iter().any(|leg| leg.is_unmet() && !waits_for_conditions(leg));
@@ -146,7 +146,7 @@ fn assess(legs: &[Leg], before: &[Condition], generation: Option<i64>, now: Time
     assessed
 }
 
-/// Since when the reason of a leg holds. A wait begins anew when the object asks for something else.
+/// The start of a leg's reason. A wait begins anew when the spec changes.
 fn since_when(leg: &Leg, before: &[Condition], generation: Option<i64>, now: Timestamp) -> Timestamp {
     if let Some(since) = leg.message.since {
         return since;
@@ -158,12 +158,12 @@ fn since_when(leg: &Leg, before: &[Condition], generation: Option<i64>, now: Tim
     same.map_or(now, began)
 }
 
-/// Since when a condition waits.
+/// The start of a condition's wait.
 fn began(condition: &Condition) -> Timestamp {
     Message::of(condition).since.unwrap_or(condition.last_transition_time.0)
 }
 
-/// The earlier leg, where its wait was overdue and AWS did not answer now: such a failure is no news about the wait, and the
+/// The earlier leg, if its wait was overdue and AWS does not answer now. Such a failure is no news about the wait, and the
 /// condition must not flap.
 fn still_overdue(leg: &Leg, before: &[Condition], generation: Option<i64>, now: Timestamp) -> Option<Leg> {
     if !says_nothing(leg.reason) || leg.state == LegState::Blocked {
@@ -175,14 +175,14 @@ fn still_overdue(leg: &Leg, before: &[Condition], generation: Option<i64>, now: 
     was_overdue.then(|| Leg::progressing(leg.kind, reason, Message::of(old)))
 }
 
-/// The condition of a leg that was not met, when the object asked for the same.
+/// The condition of a leg that was not met, for the same spec.
 fn unmet_before(kind: ConditionType, before: &[Condition], generation: Option<i64>) -> Option<(&Condition, Reason)> {
     let old = find(before, kind).filter(|old| old.status == "False" && old.observed_generation == generation)?;
     Some((old, Reason::from_wire(&old.reason)?))
 }
 
-/// The earlier leg, where a failed resource is being created again: until the new resource is right, the condition keeps the
-/// reason of the failure. So repeated failures have one bound, and the condition does not flap.
+/// The earlier leg, while a failed resource is created again: until the new resource is complete, the condition keeps the reason
+/// of the failure. So repeated failures share one bound, and the condition does not flap.
 fn replaces_what_failed(leg: &Leg, before: &[Condition], generation: Option<i64>) -> Option<Leg> {
     let is_made = matches!(leg.reason, Reason::Applying | Reason::FunctionPending | Reason::EndpointPending);
     if leg.state != LegState::Progressing || !is_made {

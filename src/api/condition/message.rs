@@ -1,4 +1,4 @@
-//! The message of a condition, in fields: one that is the same at each attempt, and those that are not.
+//! The message of a condition in parts: a text that is the same at each attempt, and parts that vary.
 
 use std::fmt;
 
@@ -17,16 +17,16 @@ const SINCE: &str = " Since ";
 /// Rendering and reading back gives an equal message. So two attempts are compared by `text` alone, without their request ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Message {
-    /// Sentences that are the same at each attempt.
+    /// Sentences that do not vary from attempt to attempt.
     pub text: String,
-    /// The request id of the call that the text is about.
+    /// The request id of the failed call.
     pub request_id: Option<String>,
-    /// Since when the reason of the condition holds, in whole seconds.
+    /// The start of the wait, in whole seconds.
     pub since: Option<Timestamp>,
 }
 
 impl Message {
-    /// A message about a failed call. The text has the error without its request id.
+    /// A message about a failed call. The text has the error without the request id.
     pub fn of_call(text: impl Into<String>, error: &AwsError) -> Self {
         Self { text: text.into(), request_id: error.request_id.clone(), since: None }
     }

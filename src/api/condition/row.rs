@@ -1,24 +1,24 @@
-//! What the table of reasons has for each reason. See [`Reason`].
+//! The columns of the table of reasons. See [`Reason`].
 
 use std::{fmt, time::Duration};
 
 use super::{ConditionType, Reason, Wait, WaitsFor};
 
-/// All that is written down about one reason.
+/// The facts about one reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Explanation {
     /// The reason.
     pub reason: Reason,
-    /// What the reason says of an object.
+    /// The meaning of the reason.
     pub meaning: &'static str,
-    /// The conditions of which the operator gives this reason at first hand. Besides, `Ready`, `Stalled` and `Reconciling` repeat the
-    /// reason of another condition, and the `NetworkReady` and `EndpointReady` of an app any reason of its network.
+    /// The conditions that the operator gives this reason directly. Besides, `Ready`, `Stalled` and `Reconciling` repeat the
+    /// reason of another condition, and `NetworkReady` and `EndpointReady` of an app any reason of its network.
     pub conditions: &'static [ConditionType],
-    /// Who acts while the reason holds. Of a wait that is overdue, `wait` tells who can act then.
+    /// The party that acts while the reason holds. For an overdue wait, `wait` has who can act.
     pub actor: Actor,
-    /// What the reader can do, in Markdown. Links are relative to `docs/reference/`.
+    /// The action of the reader, in Markdown. Links are relative to `docs/reference/`.
     pub remedy: &'static str,
-    /// How long the reason may hold before the object is `Stalled`; `None` where that does not depend on time.
+    /// The bound of the wait. `None` for a reason that does not depend on time.
     pub wait: Option<Wait>,
 }
 
@@ -61,10 +61,10 @@ impl fmt::Display for Actor {
     }
 }
 
-/// The remedy of a reason that needs none.
+/// The remedy of a reason that needs no action.
 pub(super) const NOTHING: &str = "nothing";
 
-/// Time changes nothing about the reason.
+/// The reason does not depend on time.
 pub(super) const NO_WAIT: Option<Wait> = None;
 
 pub(super) const fn minutes(count: u64) -> Duration {
@@ -129,18 +129,18 @@ impl Reason {
         Self::ALL.iter().copied().find(|reason| reason.as_str() == name)
     }
 
-    /// How long the reason may hold; `None` for one that does not depend on time: somebody must act at once, or nobody.
+    /// The bound of the reason. `None` for a reason that does not depend on time: a person must act at once, or nobody.
     pub fn wait(self) -> Option<Wait> {
         self.explanation().wait
     }
 
-    /// An event ends the wait, and no look at AWS does: a change of the network's status or of the spec, the end of another condition's
+    /// An event ends the wait, and not a read of AWS: a change of the network's status or of the spec, the end of another condition's
     /// wait, or the interfaces of a resource in use, which are read afresh in any case.
     pub fn waits_for_event(self) -> bool {
         matches!(self, Self::WaitingForNetwork | Self::DependencyNotReady | Self::ResourceInUse | Self::Suspended)
     }
 
-    /// The message of a condition with this reason ends with the time since when the reason holds.
+    /// The message of a condition with this reason ends with the start of the wait.
     pub(super) fn has_since(self) -> bool {
         !matches!(self, Self::Ready | Self::Accepted | Self::Pending)
     }

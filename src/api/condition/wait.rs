@@ -1,4 +1,4 @@
-//! The bounds of waits. After its bound the object is `Stalled`, and the message says what still holds and who can act.
+//! The bounds of waits. After the bound the object is `Stalled`, and the message names what is still true and who can act.
 
 use std::time::Duration;
 
@@ -11,40 +11,41 @@ use super::Reason;
 pub enum WaitsFor {
     /// AWS, or people.
     Others,
-    /// Another condition of the same object, or the network. While another condition explains the wait, this one is never
+    /// Another condition of the same object, or the network. While another condition explains the wait, the wait is never
     /// overdue.
     OtherConditions,
 }
 
-/// The bound of a reason, and the words about a wait beyond it.
+/// The bound of a reason, and the words about an overdue wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait {
-    /// Whom the reason waits for.
+    /// The party that the reason waits for.
     pub waits_for: WaitsFor,
     /// After this time the object is `Stalled`.
     pub bound: Duration,
-    /// The fact that still holds then. Follows a colon.
+    /// The fact that is still true then. Follows a colon.
     pub still: &'static str,
     /// Who can act, and how. Follows a colon.
     pub who: &'static str,
 }
 
-/// Whether an object will go on by itself.
+/// Whether an object makes progress by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WaitState {
     /// The object does not wait, or one of its waits is not overdue.
     WithinBounds,
-    /// All waits of the object are overdue: the operator looks at the object as rarely as at one for which a person must act.
+    /// All waits of the object are overdue: the operator reads the object's resources as rarely as those of an object that needs
+    /// a person.
     Overdue,
 }
 
-/// Whether a reason means only that AWS did not answer, and is no news about the earlier wait.
+/// A reason that means only that AWS did not answer. Such a reason is no news about the earlier wait.
 pub(super) fn says_nothing(reason: Reason) -> bool {
     matches!(reason, Reason::Throttled | Reason::AwsUnavailable | Reason::ObservationFailed)
 }
 
 impl Wait {
-    /// Whether a wait since that time is overdue.
+    /// A wait since that time is overdue.
     pub fn is_over(&self, since: Timestamp, now: Timestamp) -> bool {
         u64::try_from(now.as_second().saturating_sub(since.as_second()))
             .is_ok_and(|waited| waited >= self.bound.as_secs())
@@ -60,11 +61,11 @@ impl Wait {
         }
     }
 
-    /// What the object becomes after the bound, in Markdown.
+    /// The state of the object after the bound, in Markdown.
     pub fn becomes(&self) -> &'static str {
         match self.waits_for {
             WaitsFor::Others => "`Stalled`",
-            WaitsFor::OtherConditions => "`Stalled`, if no other condition says what is waited for",
+            WaitsFor::OtherConditions => "`Stalled`, if no other condition explains the wait",
         }
     }
 

@@ -37,8 +37,14 @@ pub enum AttachmentSource {
 }
 
 impl DesiredFunction {
-    /// The function of an app on a network with this offer.
-    pub(in crate::app) fn new(app: &App, identity: &AppIdentity, caller: &Caller, offer: &NetworkOffer) -> Self {
+    /// The function of an app on a network with this offer, with this package of the built-in handler.
+    pub(in crate::app) fn new(
+        app: &App,
+        identity: &AppIdentity,
+        caller: &Caller,
+        handler: &Package,
+        offer: &NetworkOffer,
+    ) -> Self {
         let path = offer.path();
         let subnets = match path {
             Some(path) if app.subnets.is_empty() => path.subnets.clone(),
@@ -57,7 +63,7 @@ impl DesiredFunction {
                 security_groups: path.map(|path| path.security_group.clone()).into_iter().collect(),
             },
             architecture: function::architecture(&identity.region),
-            package: function::built_in().clone(),
+            package: handler.clone(),
             attachment: match (offer, path) {
                 (NetworkOffer::Ready(_), _) => AttachmentSource::Network,
                 (NetworkOffer::Preparing(_) | NetworkOffer::Unavailable(_), Some(_)) => AttachmentSource::Recorded,
@@ -116,16 +122,15 @@ mod tests {
         api::app::LogRetention,
         app::{
             Desired,
-            fixtures::{app, caller, identity, listing, network_status, path, smallest},
+            fixtures::{app, caller, identity, listing, network_status, path, settings, smallest},
         },
         aws::SubnetId,
-        governance::Governance,
     };
 
     const URL_VARIABLE: &str = "AWS_ENDPOINT_URL_BEDROCK_RUNTIME";
 
     fn function(app: &App, path: &PrivatePath) -> DesiredFunction {
-        Desired::new(app, identity(), &caller(), &Governance::default(), &NetworkOffer::Ready(path.clone())).function
+        Desired::new(app, identity(), &caller(), &settings(), &NetworkOffer::Ready(path.clone())).function
     }
 
     fn environment_of(app: &App, path: &PrivatePath) -> BTreeMap<String, String> {
@@ -175,19 +180,19 @@ mod tests {
             "models": ["a.model"],
             "function": {"memoryMiB": 256, "timeoutSeconds": 30, "logging": {"retentionDays": 7}},
         }));
-        let desired = Desired::new(&app, identity(), &caller(), &Governance::default(), &NetworkOffer::Ready(path()));
+        let desired = Desired::new(&app, identity(), &caller(), &settings(), &NetworkOffer::Ready(path()));
         let DesiredFunction { configuration, architecture, package, .. } = desired.function;
         assert_eq!((configuration.memory_mib, configuration.timeout_seconds), (256, 30));
         assert_eq!(desired.log_retention, LogRetention::Exactly(7));
         assert_eq!(configuration.role_arn, identity().role_arn(&caller()));
         assert_eq!((configuration.runtime.as_str(), configuration.handler.as_str()), ("nodejs24.x", "index.handler"));
         assert_eq!(architecture, Architecture::Arm64);
-        assert_eq!(package, *function::built_in());
+        assert_eq!(package, settings().handler);
     }
 
     #[test]
     fn a_function_is_moved_by_a_ready_network_and_brought_back_by_its_record() {
-        let on = |offer: NetworkOffer| Desired::new(&smallest(), identity(), &caller(), &Governance::default(), &offer);
+        let on = |offer: NetworkOffer| Desired::new(&smallest(), identity(), &caller(), &settings(), &offer);
         let (ready, recorded) =
             (on(NetworkOffer::Ready(path())).function, on(NetworkOffer::Unavailable(Some(path()))).function);
         let unknown = on(NetworkOffer::Unavailable(None)).function;
@@ -213,7 +218,7 @@ mod tests {
         let mut variables = at_rest.environment.variables().clone();
         variables.insert(URL_VARIABLE.to_owned(), "https://vpce-1.example".to_owned());
         let own = FunctionConfiguration { environment: Environment::new(variables), ..at_rest.clone() };
-        assert_eq!(unknown.configuration_of(&own), own, "the address that it was told stays");
+        assert_eq!(unknown.configuration_of(&own), own, "the known address stays");
         assert_eq!(ready.configuration_of(&own), at_rest);
     }
 }

@@ -1,4 +1,4 @@
-//! The last probe of an app, and when the next one is due.
+//! The last probe of an app, and the time of the next one.
 
 use std::{
     hash::{DefaultHasher, Hash as _, Hasher as _},
@@ -12,7 +12,7 @@ use crate::{
     engine::DetailRead,
 };
 
-/// A proof outlives this many invocations in a row that could not be made.
+/// The number of failed invocations in a row that a proof outlives.
 const MISSED: u32 = 3;
 
 /// The last outcome of an app's probes, in memory.
@@ -20,18 +20,18 @@ const MISSED: u32 = 3;
 pub struct LastProbe {
     /// The subject of the probe.
     pub subject: ProbeSubject,
-    /// The function slept, and was invoked to wake it.
+    /// The function slept, and was invoked in order to wake it.
     pub asleep: bool,
-    /// How many invocations in a row proved nothing.
+    /// The number of invocations in a row without a proof.
     pub failures: u32,
     /// The leg in the status.
     pub leg: Leg,
-    /// The time until the next probe; `None`: at the app's own interval, or in its turn of the rotation.
+    /// The time until the next probe. `None`: at the app's own interval, or in its turn of the rotation.
     pub wait: Option<Duration>,
 }
 
 impl LastProbe {
-    /// The outcome of a proof that the status records. Apps with an interval of their own are spread over the interval.
+    /// The outcome of a proof in the status. Apps with their own interval are spread over that interval.
     pub fn on_record(subject: ProbeSubject, interval: Option<Duration>) -> Self {
         let mut hasher = DefaultHasher::new();
         subject.arn.hash(&mut hasher);
@@ -40,8 +40,8 @@ impl LastProbe {
         Self { leg: subject.proven(), subject, asleep: false, failures: 0, wait }
     }
 
-    /// The leg after one more invocation, whose own leg is `new`. An invocation that failed for a passing cause says nothing about the
-    /// path: a proof holds for a few of them, and then nothing is claimed.
+    /// The leg after one more invocation, whose own leg is `new`. An invocation that failed for a passing cause is no news about
+    /// the path: a proof stays valid for a few of these, and then the path is unproven.
     pub fn leg_after(&self, result: &Result<Invocation, AwsError>, new: Leg) -> Leg {
         let Err(AwsError { failure, .. }) = result else { return new };
         match (failure.class(), self.leg.state) {
@@ -53,13 +53,13 @@ impl LastProbe {
         }
     }
 
-    /// The time until the next probe, at this `age` of the last one; `None`: when something changes, or in the app's turn.
+    /// The time until the next probe, at this `age` of the last one. `None`: after a change, or in the app's turn.
     pub fn due_in(&self, age: Duration, interval: Option<Duration>) -> Option<Duration> {
         let interval = interval.filter(|_| self.leg.state == LegState::Met);
         self.wait.or(interval).map(|wait| wait.saturating_sub(age))
     }
 
-    /// Whether a probe is due, at this `age` of the last one. A failed probe keeps its pace whatever the rotation says.
+    /// A probe is due, at this `age` of the last one. A failed probe keeps its pace, whatever the rotation.
     pub fn is_due(&self, age: Duration, interval: Option<Duration>, look: Option<DetailRead>) -> bool {
         let due = self.due_in(age, interval).is_some_and(|left| left.is_zero());
         match look {

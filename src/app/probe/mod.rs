@@ -1,5 +1,5 @@
-//! The probe of an app's path: the function is invoked when a probe is due, and the outcome is remembered. The probe stands on all
-//! rooms of the app, and on the network.
+//! The probe of an app's path: invokes the function when a probe is due, and keeps the outcome. The probe stands on all rooms of
+//! the app, and on the network.
 
 mod last;
 mod subject;
@@ -30,7 +30,7 @@ use crate::{
     metrics::ProbeResult,
 };
 
-/// The last probes, by the uid of the app. They are lost with the operator; the status records a proof.
+/// The last probes, by the uid of the app. They are lost when the operator stops; the status records a proof.
 #[derive(Default)]
 pub struct Probes(Mutex<BTreeMap<String, (LastProbe, Instant)>>);
 
@@ -44,7 +44,7 @@ impl Probes {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned(), (last, Instant::now()));
     }
 
-    /// Forgets an app that is gone, or whose path must be proven anew.
+    /// Forgets a deleted app, or an app whose path must be proven anew.
     pub fn forget(&self, uid: &str) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(uid);
     }
@@ -62,8 +62,8 @@ pub(super) struct Probe<'a> {
 }
 
 impl Probe<'_> {
-    /// The leg, and the time until the next probe. Invokes the function only if a probe is due, and never while the operator stops or
-    /// does not lead.
+    /// The leg, and the time until the next probe. Invokes the function only if a probe is due and the operator leads and does
+    /// not stop.
     pub(super) async fn leg(
         &self,
         subject: Option<ProbeSubject>,
@@ -105,7 +105,7 @@ impl Probe<'_> {
         }
     }
 
-    /// The last outcome about just this; what is on record counts as one.
+    /// The last outcome for exactly this subject. A recorded proof counts as an outcome.
     fn last(&self, subject: &ProbeSubject, asleep: bool) -> Option<(LastProbe, Duration)> {
         let probes = &self.probes;
         let same = |(last, _): &(LastProbe, Duration)| last.subject == *subject && last.asleep == asleep;
@@ -122,7 +122,7 @@ impl Probe<'_> {
         })
     }
 
-    /// Whether AWS shows these addresses, none of which is known as the endpoint's, as the endpoint's by now.
+    /// AWS shows by now that all these unknown addresses belong to the endpoint.
     async fn belong_to_endpoint(&self, subject: &ProbeSubject, unknown: &BTreeSet<IpAddr>) -> bool {
         if unknown.is_empty() {
             return false;
@@ -160,7 +160,7 @@ impl Probe<'_> {
         }
         if asleep && outcome.leg.state != LegState::Blocked {
             outcome.leg = pending("The path is probed once the function is awake.");
-            // One call wakes it. If that got lost, the next one is not needed soon.
+            // One call wakes the function. If the call was lost, the next one can wait.
             outcome.retry = Some((crate::engine::Pace::Blocked, failures));
         }
         let last = LastProbe {

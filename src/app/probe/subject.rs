@@ -1,4 +1,4 @@
-//! What a probe must prove, and what an invocation means.
+//! The proof that a probe must give, and the meaning of an invocation.
 
 use std::{
     collections::BTreeSet,
@@ -18,17 +18,17 @@ use crate::{
     plan::explain_failure,
 };
 
-/// This many unreachable or misdirected probes, about two minutes, may come from DNS and routes that AWS still propagates. After
-/// them, somebody must act.
+/// The number of failed probes, about two minutes, that DNS and routes may cause while AWS still propagates them. After these, a
+/// person must act.
 const PATIENCE: u32 = 7;
 
-/// What can override AWS's own resolver (Amazon VPC user guide, "DNS attributes"; Route 53 developer guide,
-/// "VPC Resolver").
+/// The settings that can override AWS's own resolver (Amazon VPC user guide, "DNS attributes"; Route 53 developer guide, "VPC
+/// Resolver").
 const NAME_SERVICE: &str = "the DHCP option set of the VPC (domain-name-servers other than AmazonProvidedDNS), Route 53 Resolver rules \
                             and private hosted zones that are associated with it, and rule groups of DNS Firewall";
 
-/// The function and the endpoint that a probe is about. A proof holds while the subject stays the same. The status has all of the
-/// subject, so a proof outlives the operator.
+/// The function and the endpoint of a probe. A proof is valid while the subject is unchanged. The status has the whole subject,
+/// so a proof outlives the operator.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProbeSubject {
     pub(super) function: String,
@@ -37,13 +37,13 @@ pub struct ProbeSubject {
     pub(super) code_sha256: String,
     pub(super) log_group: String,
     pub(super) endpoint: String,
-    /// The name under which the function finds the service.
+    /// The name by which the function finds the service.
     pub(super) host: String,
     pub(super) addresses: BTreeSet<IpAddr>,
 }
 
 impl ProbeSubject {
-    /// The subject by the function and the endpoints in status; `None` while no endpoint has addresses.
+    /// The subject, from the function and the endpoints in the status. `None` while no endpoint has addresses.
     pub fn new(region: &Region, endpoints: &[EndpointStatus], function: &FunctionStatus) -> Option<Self> {
         let service = Service::BedrockRuntime;
         let endpoint = endpoints.iter().find(|endpoint| endpoint.service == service.as_str())?;
@@ -69,7 +69,7 @@ impl ProbeSubject {
         })
     }
 
-    /// Whether this status records a proof of the same subject.
+    /// The status records a proof of the same subject.
     pub fn is_proven_by(&self, region: &Region, status: &PrivateGenAIAppStatus) -> bool {
         is_true(&status.conditions, ConditionType::Healthy)
             && status
@@ -79,7 +79,7 @@ impl ProbeSubject {
                 .is_some_and(|recorded| recorded == *self)
     }
 
-    /// The leg of a proof. It has nothing that differs from probe to probe.
+    /// The leg of a proof. The leg has no text that varies from probe to probe.
     pub fn proven(&self) -> Leg {
         let addresses: Vec<String> = self.addresses.iter().map(ToString::to_string).collect();
         Leg::met(
@@ -95,19 +95,19 @@ impl ProbeSubject {
         )
     }
 
-    /// The endpoint that the probe must meet.
+    /// The endpoint that the probe must reach.
     pub fn endpoint(&self) -> &str {
         &self.endpoint
     }
 
-    /// The addresses that the probe met and that the subject does not know as the endpoint's.
+    /// The addresses that the probe reached and that are not recorded as the endpoint's.
     pub fn unknown_addresses(&self, result: &Result<Invocation, AwsError>) -> BTreeSet<IpAddr> {
         let Ok(Invocation { answer: Answer::Evidence(evidence), .. }) = result else { return BTreeSet::new() };
         let met = evidence.addresses.iter().chain(&evidence.connected_to);
         met.filter(|address| !self.addresses.contains(*address)).copied().collect()
     }
 
-    /// The unknown addresses turned out to be new ones of the endpoint, which its network has not observed yet.
+    /// The unknown addresses are new ones of the endpoint, which its network has not observed yet.
     pub fn endpoint_changes(&self, failures: u32) -> ProbeOutcome {
         let message = format!(
             "The addresses of endpoint {} have changed: the path is probed once the network of the app has recorded them.",
@@ -116,7 +116,7 @@ impl ProbeSubject {
         ProbeOutcome { result: ProbeResult::NotReady, leg: pending(message), retry: Some((Pace::Retry, failures)) }
     }
 
-    /// What an invocation means, after this many in a row that proved nothing.
+    /// The meaning of an invocation, after this number of failed ones in a row.
     pub fn judge(&self, result: &Result<Invocation, AwsError>, failures: u32) -> ProbeOutcome {
         let (finding, request_id) = match result {
             Err(error) => return self.not_invoked(error, failures),
@@ -137,7 +137,7 @@ impl ProbeSubject {
                     if public { "public addresses" } else { "private addresses" },
                     self.endpoint
                 ),
-                format!("Check who answers for that name in the VPC: {NAME_SERVICE}."),
+                format!("Check which server answers for that name in the VPC: {NAME_SERVICE}."),
             ),
             Finding::OtherName => (
                 ProbeResult::NotPrivate,
@@ -151,19 +151,19 @@ impl ProbeSubject {
             Finding::TimedOut => (
                 ProbeResult::TimedOut,
                 Reason::FunctionTimedOut,
-                "the function ran into its time limit".to_owned(),
-                "Raise spec.function.timeoutSeconds if that is short; the function's log tells how far the function came.".to_owned(),
+                "the function exceeded its time limit".to_owned(),
+                "Raise spec.function.timeoutSeconds if the limit is short; the function's log shows its last step.".to_owned(),
             ),
             Finding::Failed(type_) => (
                 ProbeResult::FunctionError,
                 Reason::FunctionError,
                 type_.map_or_else(|| "the probe failed".to_owned(), |type_| format!("the probe failed with {type_}")),
-                "The function's log tells where: correct the function's code or configuration.".to_owned(),
+                "See the function's log for the place, and correct the function's code or configuration.".to_owned(),
             ),
             Finding::Unreadable => (
                 ProbeResult::Unreadable,
                 Reason::FunctionError,
-                "the answer is no answer to a probe".to_owned(),
+                "the function's answer is no answer to a probe".to_owned(),
                 "Check whether the function's code is the built-in handler; the operator puts the code back at the next resync."
                     .to_owned(),
             ),
@@ -179,7 +179,7 @@ impl ProbeSubject {
         ProbeOutcome { result: found, leg, retry: Some(again) }
     }
 
-    /// The function was not invoked: Lambda refused the call, or did not answer.
+    /// Judges an invocation that did not happen: Lambda refused the call, or did not answer.
     fn not_invoked(&self, error: &AwsError, failures: u32) -> ProbeOutcome {
         let (kind, name) = (ConditionType::Healthy, &self.function);
         let (found, leg, pace) = match error.failure {
@@ -191,7 +191,7 @@ impl ProbeSubject {
                 let message = Message::of_call(text, error);
                 (ProbeResult::NotReady, Leg::progressing(kind, Reason::ProbePending, message), Pace::Retry)
             }
-            // Each further attempt would add to what throttles.
+            // Each further attempt would add to the throttling.
             Failure::Throttled => {
                 let text = format!(
                     "{name}: {}. The path is probed again, less often each time. If Lambda keeps throttling, check the concurrency that is \
@@ -236,7 +236,7 @@ impl ProbeSubject {
         }
     }
 
-    /// A wrong destination takes precedence over a connection that failed.
+    /// A wrong destination takes precedence over a failed connection.
     fn judge_evidence(&self, evidence: &Evidence) -> Finding {
         if evidence.host.as_ref().is_some_and(|host| !host.eq_ignore_ascii_case(&self.host)) {
             return Finding::OtherName;
@@ -271,7 +271,7 @@ impl ProbeSubject {
             ),
             UnreachableCause::NoLookup => (
                 format!("the name {host} could not be looked up"),
-                format!("Check who answers for names in the VPC: {NAME_SERVICE}."),
+                format!("Check which server answers for names in the VPC: {NAME_SERVICE}."),
             ),
             UnreachableCause::Silence => (
                 format!("{host} does not answer on port 443"),
@@ -281,7 +281,7 @@ impl ProbeSubject {
                 ),
             ),
             UnreachableCause::Refused => (
-                format!("{host} takes no connections on port 443"),
+                format!("{host} refuses connections on port 443"),
                 format!("Check which appliance or proxy answers at the addresses of endpoint {endpoint}."),
             ),
             UnreachableCause::Tls => (
@@ -307,23 +307,23 @@ pub fn suspended() -> Leg {
     Leg::blocked(ConditionType::Healthy, Reason::Suspended, message)
 }
 
-/// What a probe showed.
+/// The finding of a probe.
 enum Finding {
     Proven,
     Unreachable(UnreachableCause),
-    /// The name leads to addresses that are not the endpoint's.
+    /// The name leads to addresses of others.
     NotPrivate {
         public: bool,
     },
     /// The function looks for the service under another name.
     OtherName,
     TimedOut,
-    /// The function failed, with an error of this type.
+    /// The function failed with an error of this type.
     Failed(Option<String>),
     Unreadable,
 }
 
-/// Why the function does not reach the endpoint.
+/// The reason why the function does not reach the endpoint.
 #[derive(Clone, Copy)]
 enum UnreachableCause {
     NoName,
@@ -348,7 +348,7 @@ fn ended_by(error: ProbeError) -> Finding {
     }
 }
 
-/// 100.64.0.0/10, which VPCs may have (RFC 6598; Amazon VPC user guide, "VPC CIDR blocks").
+/// 100.64.0.0/10, which VPCs can have (RFC 6598; Amazon VPC user guide, "VPC CIDR blocks").
 fn is_shared(address: Ipv4Addr) -> bool {
     let [first, second, ..] = address.octets();
     first == 100 && second & 0b1100_0000 == 64
@@ -363,7 +363,7 @@ pub(super) fn is_public(address: &IpAddr) -> bool {
     }
 }
 
-/// The meaning of an invocation.
+/// The outcome of an invocation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ProbeOutcome {
     /// The value of the metric.

@@ -68,7 +68,7 @@ fn the_path_is_proven_by_a_name_of_the_endpoint_alone_and_a_verified_connection(
         assert!(proven.leg.message.text.contains(part), "{part} is missing in {}", proven.leg.message);
     }
     let elsewhere = Evidence { addresses: addresses(&OURS[..1]), connected_to: OURS[0].parse().ok(), ..evidence() };
-    assert_eq!(judged(Answer::Evidence(elsewhere)), proven, "nothing that may differ from probe to probe is told");
+    assert_eq!(judged(Answer::Evidence(elsewhere)), proven, "the leg has no text that varies from probe to probe");
     let shouting = Evidence { host: Some(HOST.to_uppercase()), ..evidence() };
     assert_eq!(judged(Answer::Evidence(shouting)), proven);
 }
@@ -104,7 +104,7 @@ fn each_way_of_failing_has_its_reason_and_names_log_group_request_and_remedy() {
         (ended(ProbeError::DnsNotFound), ProbeResult::Unreachable, Reason::ProbeFailed, "does not exist in the VPC"),
         (ended(ProbeError::DnsFailed), ProbeResult::Unreachable, Reason::ProbeFailed, "could not be looked up"),
         (ended(ProbeError::ConnectTimeout), ProbeResult::Unreachable, Reason::ProbeFailed, "network ACLs"),
-        (ended(ProbeError::ConnectionRefused), ProbeResult::Unreachable, Reason::ProbeFailed, "takes no connections"),
+        (ended(ProbeError::ConnectionRefused), ProbeResult::Unreachable, Reason::ProbeFailed, "refuses connections"),
         (ended(ProbeError::TlsFailed), ProbeResult::Unreachable, Reason::ProbeFailed, "cannot be trusted"),
         (ended(ProbeError::ConnectionLost), ProbeResult::Unreachable, Reason::ProbeFailed, "breaks off"),
         (unverified, ProbeResult::Unreachable, Reason::ProbeFailed, "cannot be trusted"),
@@ -172,7 +172,7 @@ fn a_name_that_leads_elsewhere_is_told_with_all_that_answers_for_names_in_a_vpc(
 #[test]
 fn what_keeps_lambda_from_invoking_is_told_apart() {
     use LegState::{Blocked, Progressing};
-    for (failure, standing, reason, says) in [
+    for (failure, state, reason, says) in [
         (Failure::NotYet, Progressing, Reason::ProbePending, "probed again"),
         (Failure::Throttled, Progressing, Reason::Throttled, "concurrency"),
         (Failure::AccessDenied, Blocked, Reason::AccessDenied, "lambda:InvokeFunction"),
@@ -183,7 +183,7 @@ fn what_keeps_lambda_from_invoking_is_told_apart() {
         (Failure::NotFound, Progressing, Reason::Applying, "looked for again"),
     ] {
         let outcome = subject().judge(&Err(refused(failure)), 0);
-        assert_eq!((outcome.leg.state, outcome.leg.reason), (standing, reason), "{failure:?}");
+        assert_eq!((outcome.leg.state, outcome.leg.reason), (state, reason), "{failure:?}");
         let message = outcome.leg.message.to_string();
         for part in [says, " Request id 4f7-9a.", identity().function_name().as_str()] {
             assert!(message.contains(part), "{part} is missing in {message}");
@@ -210,14 +210,14 @@ fn an_hour_of(result: &Result<Invocation, AwsError>) -> Vec<(Duration, LegState)
 fn what_may_be_on_its_way_is_waited_for_two_minutes_and_then_somebody_must_act() {
     for answer in [ended(ProbeError::DnsNotFound), ended(ProbeError::ConnectTimeout)] {
         let probes = an_hour_of(&Ok(answered(answer)));
-        let waits = probes.iter().take_while(|(_, standing)| *standing == LegState::Progressing).count();
-        assert!(probes[waits..].iter().all(|(_, standing)| *standing == LegState::Blocked), "{probes:?}");
+        let waits = probes.iter().take_while(|(_, state)| *state == LegState::Progressing).count();
+        assert!(probes[waits..].iter().all(|(_, state)| *state == LegState::Blocked), "{probes:?}");
         assert_eq!(waits, 7);
         let patience = probes[waits].0;
         assert!((Duration::from_mins(2)..Duration::from_mins(3)).contains(&patience), "{patience:?}");
     }
     let broken = an_hour_of(&Ok(answered(Answer::Failed(FunctionError::Unnamed))));
-    assert!(broken.iter().all(|(_, standing)| *standing == LegState::Blocked), "code does not come right by itself");
+    assert!(broken.iter().all(|(_, state)| *state == LegState::Blocked), "code does not come right by itself");
 }
 
 #[test]

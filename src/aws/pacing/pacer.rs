@@ -1,4 +1,4 @@
-//! The place where calls wait for their tokens.
+//! Where calls wait for their tokens.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::{Bucket, Family, LONGEST_HOLD, Share};
 use crate::aws::{AwsError, Failure, Region};
 
-/// A call that had to wait for its token, or was not made because the token would have come too late.
+/// A call that had to wait for its token, or that was not made because its token would have come too late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
     /// The service prefix, as IAM names it.
@@ -25,7 +25,7 @@ pub struct Held {
 /// Called with every call that is held back; must not block.
 pub type OnHold = Arc<dyn Fn(Held) + Send + Sync>;
 
-/// The buckets of all regions: one for a whole process, because they are AWS's for the whole account.
+/// The buckets of all regions. A process has one pacer, because AWS has one set of buckets for the whole account.
 pub struct Pacer {
     started: Instant,
     buckets: Mutex<BTreeMap<(Option<Region>, Family), Bucket>>,
@@ -34,16 +34,16 @@ pub struct Pacer {
 }
 
 impl Pacer {
-    /// A pacer with full buckets, at this share of the published rates.
+    /// A pacer with full buckets, at this share of the rates.
     pub fn new(share: Share, on_hold: OnHold) -> Self {
         Self { started: Instant::now(), buckets: Mutex::default(), share, on_hold }
     }
 
-    /// Waits until a call may be made, for at most [`LONGEST_HOLD`]. Calls of a family go in the order of asking, whoever their
-    /// caller is.
+    /// Waits until a call may be made, for at most [`LONGEST_HOLD`]. The calls of a family go in the order of asking, for all
+    /// callers.
     ///
     /// # Errors
-    /// [`Failure::Throttled`] when the wait would be longer: then the caller must not make the call.
+    /// [`Failure::Throttled`] when the wait would be longer. The caller must not make the call then.
     pub async fn turn(&self, region: &Region, service: &'static str, operation: &'static str) -> Result<(), AwsError> {
         let take = |bucket: &mut Bucket, now| bucket.take(now, LONGEST_HOLD);
         match self.with_bucket(region, service, operation, take) {
@@ -55,15 +55,14 @@ impl Pacer {
             }
             Some(Err(_)) => {
                 (self.on_hold)(Held { service, operation, wait: None });
-                // The message leaves out the wait: it goes into a status, which must not change at each attempt.
+                // The message leaves out the wait: a status shows the message, and must not change at each attempt.
                 Err(AwsError {
                     service,
                     operation,
                     failure: Failure::Throttled,
                     code: None,
                     message: format!(
-                        "the operator itself holds the call back, to keep to the rate of {service}:{operation} that AWS \
-                         allows the account"
+                        "the operator itself holds the call back, to stay below the account's rate of {service}:{operation}"
                     ),
                     request_id: None,
                 })
@@ -71,7 +70,7 @@ impl Pacer {
         }
     }
 
-    /// Forgets how calls in other regions than these were paced.
+    /// Forgets the pace of calls in all other regions.
     pub fn keep_regions(&self, used: &BTreeSet<Region>) {
         let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
         buckets.retain(|(region, _), _| region.as_ref().is_none_or(|region| used.contains(region)));
@@ -120,7 +119,7 @@ impl Pacer {
 }
 
 impl Default for Pacer {
-    /// A pacer that takes the whole published rates and reports no held call.
+    /// A pacer that takes the whole rates and reports no held call.
     fn default() -> Self {
         Self::new(Share::ALL, Arc::new(|_| ()))
     }

@@ -1,7 +1,7 @@
-//! The one place that every AWS call passes: it lets the call wait for its turn, times it, tells whoever counts calls, and
-//! turns an SDK error into an [`AwsError`].
+//! The one place that every AWS call passes. The call waits for its turn, is timed and counted, and an SDK error becomes an
+//! [`AwsError`].
 //!
-//! Neither requests nor answers are ever printed: they hold environment values of functions.
+//! Requests and answers are never printed: they hold environment values of functions.
 
 use std::{
     error::Error,
@@ -19,22 +19,22 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 use super::error::{self, Malformed};
 use crate::aws::{AwsError, Failure, Region, pacing::Pacer};
 
-/// One call that was made, its transport retries included. Each page of a list is a call.
+/// A call, with its transport retries. Each page of a list is a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallRecord {
     /// The service prefix, as IAM names it.
     pub service: &'static str,
     /// The operation, as AWS's API reference names it.
     pub operation: &'static str,
-    /// `OK`, AWS's error code, or the name of the [`Failure`](crate::aws::Failure) when AWS gave none.
+    /// `OK`, AWS's error code, or the name of the [`Failure`](crate::aws::Failure) if AWS gave no code.
     pub code: String,
-    /// AWS answered that there are too many calls.
+    /// AWS throttled the call.
     pub throttled: bool,
-    /// From the first attempt to the end of the last one. Waiting for the call's turn is not in it.
+    /// The time from the first attempt to the end of the last one, without the wait for the call's turn.
     pub duration: Duration,
 }
 
-/// Is told of every call; it must not block.
+/// Receives every call; must not block.
 pub type OnCall = Arc<dyn Fn(&CallRecord) + Send + Sync>;
 
 /// The common parts of all calls in one region.
@@ -52,9 +52,9 @@ pub(super) struct Calls {
     line: RegionCalls,
 }
 
-/// One answer of several that make up a list.
+/// One page of a list.
 pub(super) trait Page {
-    /// There is another page after it.
+    /// Another page follows.
     fn has_next(&self) -> bool;
 }
 
@@ -112,7 +112,7 @@ impl Calls {
         mut pages: PaginationStream<Result<T, SdkError<E, HttpResponse>>>,
     ) -> Result<Vec<T>, AwsError> {
         let mut all: Vec<T> = Vec::new();
-        // Nothing is asked of AWS to find out that a page was the last one: it says so itself.
+        // The last page says that it is the last: no further call is needed.
         while all.last().is_none_or(Page::has_next) {
             self.turn(operation).await?;
             let begun = Instant::now();
@@ -122,7 +122,7 @@ impl Calls {
         Ok(all)
     }
 
-    /// Reads all pages of a list into facts: `items` takes them from a page, `fact` reads one.
+    /// Reads all pages of a list into facts: `items` takes the items from a page, `fact` reads one item.
     pub(super) async fn list<P: Page + RequestId, E: Error + ProvideErrorMetadata + 'static, S, T>(
         &self,
         operation: &'static str,
@@ -135,7 +135,7 @@ impl Calls {
         facts.map_err(|malformed| self.malformed(operation, malformed))
     }
 
-    /// Like [`Self::list`], for a list with foreign resources: an unreadable one that `could_be_ours` rejects is left out.
+    /// Like [`Self::list`], for a list with foreign resources: an unreadable resource that `could_be_ours` rejects is left out.
     pub(super) async fn list_readable<P: Page + RequestId, E: Error + ProvideErrorMetadata + 'static, S, T>(
         &self,
         operation: &'static str,
@@ -156,17 +156,17 @@ impl Calls {
         facts.map_err(|malformed| self.malformed(operation, malformed))
     }
 
-    /// The answer to a call lacks something.
+    /// The error for an answer that lacks something.
     pub(super) fn malformed(&self, operation: &'static str, malformed: Malformed) -> AwsError {
         malformed.in_answer_to(self.service, operation)
     }
 
-    /// The call could not be made as it was asked for.
+    /// The error for a call that could not be built.
     pub(super) fn invalid(&self, operation: &'static str, why: &dyn Display) -> AwsError {
         error::invalid(self.service, operation, why)
     }
 
-    /// AWS answered the call, and the answer holds an error.
+    /// The error for an error inside a successful answer.
     pub(super) fn refused(
         &self,
         operation: &'static str,
@@ -192,7 +192,7 @@ impl Calls {
             }
         };
         if let Some(request_id) = request_id {
-            // Of the step that the call is for, if it is for one: the last of several calls.
+            // The error is about the step of the call: the last of several calls.
             tracing::Span::current().record("request_id", request_id);
         }
         tracing::debug!(

@@ -14,12 +14,13 @@ use aws_smithy_types::error::metadata::ProvideErrorMetadata;
 
 use crate::aws::{AwsError, ENCODED, Failure};
 
-/// The longest text of causes in a condition; the log has all of them. The chain of credentials names each of its links.
+/// The longest text of causes in a condition. The log has the whole text, because the chain of credentials names each of its
+/// links.
 const CAUSES_MAX: usize = 300;
 
-/// The meaning of an SDK error.
+/// Converts an SDK error.
 ///
-/// The message is built from the errors' `Display` only: their `Debug` holds whole answers.
+/// The message is made from `Display` only: the `Debug` of SDK errors holds whole answers.
 pub(super) fn from_sdk<E: Error + ProvideErrorMetadata + 'static>(
     service: &'static str,
     operation: &'static str,
@@ -35,7 +36,7 @@ pub(super) fn from_sdk<E: Error + ProvideErrorMetadata + 'static>(
     let steady = without_times(&causes);
     let message: String = steady.chars().take(CAUSES_MAX).collect();
     if message.len() < steady.len() {
-        tracing::warn!(service, operation, causes, "all that kept a call from being answered");
+        tracing::warn!(service, operation, causes, "all causes for which a call got no answer");
     }
     AwsError {
         service,
@@ -47,12 +48,12 @@ pub(super) fn from_sdk<E: Error + ProvideErrorMetadata + 'static>(
     }
 }
 
-/// The chain of credentials lists its links on lines of their own.
+/// The text in one line. The chain of credentials writes each link on its own line.
 fn in_one_line(text: &str) -> String {
     text.lines().map(str::trim).collect::<Vec<_>>().join("; ")
 }
 
-/// AWS answered with an error.
+/// The error for an error response of AWS.
 pub(super) fn answered(
     service: &'static str,
     operation: &'static str,
@@ -62,7 +63,7 @@ pub(super) fn answered(
     request_id: Option<&str>,
 ) -> AwsError {
     if let Some(encoded) = message.and_then(encoded) {
-        // The blob is long and differs each time: no condition shows it.
+        // The blob is long and differs each time, so no condition shows the blob.
         tracing::warn!(
             service,
             operation,
@@ -81,14 +82,14 @@ pub(super) fn answered(
     }
 }
 
-/// AWS's words, for a condition. The blob that EC2 appends to a refusal differs each time: an ellipsis stands for it.
+/// AWS's message for a condition. An ellipsis replaces the blob that EC2 appends to a refusal and that differs each time.
 fn shown_message(message: &str) -> String {
     let (words, encoded) = message.split_once(ENCODED).unwrap_or((message, ""));
     let shown: String = without_times(words.trim_end()).chars().take(1_000).collect();
     if encoded.is_empty() { shown } else { format!("{shown} {ENCODED}: …") }
 }
 
-/// The blob that EC2 appends to a refusal.
+/// The blob at the end of EC2's refusal.
 fn encoded(message: &str) -> Option<&str> {
     message.split_once(ENCODED).map(|(_, encoded)| encoded.trim_start_matches([':', ' ']).trim_end())
 }
@@ -125,7 +126,7 @@ pub(super) fn invalid(service: &'static str, operation: &'static str, why: &dyn 
     AwsError { service, operation, failure: Failure::Invalid, code: None, message: why.to_string(), request_id: None }
 }
 
-/// An error for a missing or unreadable answer: the call may have had its effect or not.
+/// The failure of a call without a readable answer: the call may have succeeded.
 fn unanswered<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Failure {
     if let Some(credentials) = sources(error).find(|source| source.is::<CredentialsError>()) {
         return without_credentials(credentials);
@@ -136,7 +137,7 @@ fn unanswered<E: Error + 'static>(error: &SdkError<E, HttpResponse>) -> Failure 
     }
 }
 
-/// A source of credentials may be unreachable or unwell for a while. Every other cause needs a person to correct it.
+/// A source of credentials may be out of reach or fail for a while. Every other cause needs a person.
 fn without_credentials(error: &(dyn Error + 'static)) -> Failure {
     let timed_out = matches!(error.downcast_ref(), Some(CredentialsError::ProviderTimedOut(_)));
     let passes = |source: &(dyn Error + 'static)| {
@@ -148,7 +149,7 @@ fn without_credentials(error: &(dyn Error + 'static)) -> Failure {
     if timed_out || sources(error).any(passes) { Failure::Unavailable } else { Failure::Credentials }
 }
 
-/// Whether STS, asked for credentials, reports that it or its identity provider cannot serve now.
+/// STS, asked for credentials, reports a temporary failure of its own or of its identity provider.
 fn is_unwell<E: Error + ProvideErrorMetadata + 'static>(error: &(dyn Error + 'static)) -> bool {
     let Some(SdkError::ServiceError(refused)) = error.downcast_ref::<SdkError<E, HttpResponse>>() else {
         return false;
@@ -159,8 +160,8 @@ fn is_unwell<E: Error + ProvideErrorMetadata + 'static>(error: &(dyn Error + 'st
     code == "IDPCommunicationError" || matches!(failure, Failure::Throttled | Failure::Unavailable)
 }
 
-/// Whether the agent of EKS Pod Identity, asked for credentials, reports that it cannot serve now. The SDK keeps only the status
-/// of that answer, in words.
+/// The agent of EKS Pod Identity, asked for credentials, reports a temporary failure. The SDK keeps only the status of that
+/// answer, as text.
 fn agent_is_unwell(text: &str) -> bool {
     let status = text.strip_prefix("Non-success status from HTTP credential provider: StatusCode(");
     status.is_some_and(|status| status.starts_with('5') || status.starts_with("429"))
@@ -186,13 +187,13 @@ impl Malformed {
         Self(format!("the answer's {member} cannot be read: {why}"))
     }
 
-    /// The error of the call that was answered so.
+    /// The error of the call with this answer.
     pub(super) fn in_answer_to(self, service: &'static str, operation: &'static str) -> AwsError {
         AwsError { service, operation, failure: Failure::Malformed, code: None, message: self.0, request_id: None }
     }
 }
 
-/// A member that must be there.
+/// A required member.
 pub(super) fn needed<T>(value: Option<T>, member: &str) -> Result<T, Malformed> {
     value.ok_or_else(|| Malformed::missing(member))
 }
@@ -210,7 +211,7 @@ pub(super) fn all_parsed<T: FromStr<Err: Display>, C: FromIterator<T>>(
     values.iter().map(|value| parsed(Some(value), member)).collect()
 }
 
-/// A count that must be there and not be negative.
+/// A count that is required and is not negative.
 pub(super) fn counted(value: Option<i32>, member: &str) -> Result<u32, Malformed> {
     u32::try_from(needed(value, member)?).map_err(|error| Malformed::wrong(member, &error))
 }

@@ -1,4 +1,4 @@
-//! IAM: the roles below one path. IAM has no region; the client's region chooses the partition.
+//! IAM: the roles below one path. IAM is global; the region of the client selects the partition.
 
 mod one_by_one;
 
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::aws::{AwsError, IamWrite, PolicyArn, PolicyDocument, Role, RoleName, Tags, Written};
 
-/// `GetAccountAuthorizationDetails` gives at most 1,000 roles a page.
+/// A page of `GetAccountAuthorizationDetails` has at most 1,000 roles.
 const PAGE: i32 = 1_000;
 
 /// The calls to IAM.
@@ -31,7 +31,7 @@ impl Iam {
         Self { client, calls: Calls::of("iam", line) }
     }
 
-    /// One paginated call for roles with all their policies and tags, where `ListRoles` needs three more for each role.
+    /// Reads roles with all their policies and tags by one paginated call. `ListRoles` needs three more calls for each role.
     pub(super) async fn roles(&self, path: &str) -> Result<Vec<Role>, AwsError> {
         const OPERATION: &str = "GetAccountAuthorizationDetails";
         let call = self.client.get_account_authorization_details().filter(EntityType::Role);
@@ -164,12 +164,12 @@ fn role(role: &RoleDetail) -> Result<Role, Malformed> {
     })
 }
 
-/// A boundary is a managed policy, whose ARN is all that is told of it besides.
+/// A boundary is a managed policy. The answer has its ARN.
 fn boundary(attached: Option<&AttachedPermissionsBoundary>) -> Option<String> {
     attached.and_then(AttachedPermissionsBoundary::permissions_boundary_arn).map(ToOwned::to_owned)
 }
 
-/// IAM returns policies URL-encoded by RFC 3986, where a plus is a plus; the SDK leaves them so.
+/// IAM returns policies URL-encoded by RFC 3986 (a plus is a plus). The SDK does not decode them.
 fn document(encoded: Option<&str>, member: &str) -> Result<PolicyDocument, Malformed> {
     let text = percent_decode_str(needed(encoded, member)?).decode_utf8();
     text.map(|text| PolicyDocument::from_wire(&text)).map_err(|error| Malformed::wrong(member, &error))

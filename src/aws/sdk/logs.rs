@@ -1,4 +1,4 @@
-//! Amazon's logs service: the functions' log groups.
+//! CloudWatch Logs: the functions' log groups.
 
 use std::collections::HashMap;
 
@@ -10,10 +10,10 @@ use super::{
 };
 use crate::aws::{AwsError, Failure, LogGroup, LogGroupName, LogsWrite, Tags, Written};
 
-/// `DescribeLogGroups` gives at most 50 groups a page.
+/// A page of `DescribeLogGroups` has at most 50 groups.
 const PAGE: i32 = 50;
 
-/// The calls to the logs service in one region.
+/// The calls to CloudWatch Logs in one region.
 pub(super) struct Logs {
     client: Client,
     calls: Calls,
@@ -77,14 +77,14 @@ impl Logs {
     }
 }
 
-/// `None` for a group of others whose name is none that we could give.
+/// `None` for a group with a name that we never give.
 fn group(group: &types::LogGroup) -> Result<Option<LogGroup>, Malformed> {
     let Ok(name) = needed(group.log_group_name(), "LogGroup.LogGroupName")?.parse() else { return Ok(None) };
     let retention_days = group.retention_in_days().map(u32::try_from).transpose();
     let retention_days = retention_days.map_err(|error| Malformed::wrong("LogGroup.RetentionInDays", &error))?;
-    // `logGroupArn` is the ARN that tagging takes; `arn` has `:*` behind it.
+    // `logGroupArn` is the ARN for tagging; `arn` ends in `:*`.
     let arn = needed(group.log_group_arn(), "LogGroup.LogGroupArn")?.to_owned();
-    // AWS shows none of a group in which nothing was ever stored.
+    // A group in which nothing was ever stored has no number of bytes.
     let stored_bytes = u64::try_from(group.stored_bytes().unwrap_or_default());
     let stored_bytes = stored_bytes.map_err(|error| Malformed::wrong("LogGroup.StoredBytes", &error))?;
     Ok(Some(LogGroup { name, arn, retention_days, stored_bytes }))

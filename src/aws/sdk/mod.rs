@@ -1,7 +1,7 @@
-//! [`Aws`] by means of the AWS SDK. Nothing outside this folder imports `aws_sdk_*`.
+//! The implementation of [`Aws`] by the AWS SDK. Nothing outside this folder imports `aws_sdk_*`.
 //!
-//! At TRACE level the SDK logs whole answers, and with them the environment of functions; at DEBUG level it does not.
-//! Whoever sets up the logs must therefore never let TRACE through, whatever the settings ask for.
+//! At TRACE level the SDK logs whole answers, and with them the environment of functions; at DEBUG level it does not. So the log
+//! must never include TRACE, for any setting.
 
 mod calls;
 mod ec2;
@@ -35,25 +35,25 @@ use super::{
     pacing::{LONGEST_HOLD, Pacer},
 };
 
-/// To open a connection.
+/// The time to open a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-/// For one attempt at a call.
+/// The time for one attempt at a call.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
-/// For a whole call, all attempts and the pauses between them included.
+/// The time for a whole call, with all attempts and the pauses between them.
 pub const CALL_TIMEOUT: Duration = Duration::from_secs(25);
-/// For the one attempt at a probe: a cold start (Lambda gives it ten seconds) and the five seconds that a probe looks, and
-/// less than [`CALL_TIMEOUT`].
+/// The time for the one attempt at a probe: a cold start (up to ten seconds in Lambda) and the five seconds of a probe, and less
+/// than [`CALL_TIMEOUT`].
 const PROBE_TIMEOUT: Duration = Duration::from_secs(20);
-/// From the moment at which a write is asked for to its end: its turn comes first. A leader holds its Lease for longer than
-/// that, so that no write of an old leader arrives after the new one has begun.
+/// The time from the request of a write to its end, with the wait for its turn. A leader holds its Lease for longer, so that no
+/// write of an old leader arrives after the new leader has begun.
 pub const WRITE_TIMEOUT: Duration = LONGEST_HOLD.saturating_add(CALL_TIMEOUT);
-/// The first attempt and two more, after 5xx answers and broken connections.
+/// The first attempt, and two more after 5xx answers and broken connections.
 const ATTEMPTS: u32 = 3;
 
-/// AWS, by its SDK.
+/// AWS by the SDK.
 ///
-/// Writes are retried like reads after a time-out or a broken connection, although the first attempt may have done the
-/// work: each [`Write`] is idempotent, or AWS refuses it the second time with an error that says that it is done.
+/// Like reads, writes are retried after a time-out or a broken connection, although the first attempt may have succeeded: each
+/// [`Write`] is idempotent, or AWS refuses the second attempt with an error that shows the success of the first.
 pub struct SdkAws {
     config: SdkConfig,
     on_call: OnCall,
@@ -62,27 +62,27 @@ pub struct SdkAws {
 }
 
 impl SdkAws {
-    /// Uses the default chain of credentials, and honours `AWS_ENDPOINT_URL` and its kin, as every AWS SDK does. `home`
-    /// is where credentials are asked for.
+    /// A client with the default chain of credentials. `AWS_ENDPOINT_URL` and the related variables work as in every AWS SDK.
+    /// Credentials are requested in the region `home`.
     pub async fn load(home: &Region, on_call: OnCall) -> Self {
         let region = aws_config::Region::new(home.as_str().to_owned());
         let config = aws_config::defaults(BehaviorVersion::latest()).region(region);
         Self::new(&config.load().await, on_call)
     }
 
-    /// Uses this configuration, with our time-outs and retries, and for each call with the region of that call.
+    /// A client with this configuration, with our time-outs and retries, and with the region of each call.
     pub fn new(config: &SdkConfig, on_call: OnCall) -> Self {
         let config = config.to_builder().timeout_config(timeouts()).retry_config(retries()).build();
         Self { config, on_call, pacer: Arc::default(), services: Mutex::default() }
     }
 
-    /// With a pacer that tells somebody what it holds back. Before the first call: later it changes nothing.
+    /// Paces the calls. Must come before the first call: a later pacer has no effect.
     #[must_use]
     pub fn paced_by(self, pacer: Arc<Pacer>) -> Self {
         Self { pacer, ..self }
     }
 
-    /// The clients of a region, made when it is first needed.
+    /// The clients of a region, made on first use.
     fn services(&self, region: &Region) -> Arc<Services> {
         let mut services = self.services.lock().unwrap_or_else(PoisonError::into_inner);
         let of_region = services.entry(region.clone()).or_insert_with(|| {

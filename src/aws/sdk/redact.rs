@@ -1,11 +1,11 @@
-//! Lambda quotes what it refuses: "… exceeded the 4KB limit. String measured: {…}" holds all environment variables. No
-//! value of theirs may reach a log, an event or a status.
+//! Lambda quotes the refused input: "… exceeded the 4KB limit. String measured: {…}" holds all environment variables. No value of
+//! these may reach a log, an Event or a status.
 
 use std::cmp::Reverse;
 
 use crate::aws::{AwsError, Environment};
 
-/// From this length on a value is taken out of the middle of words too. Shorter ones would tear ordinary words apart.
+/// Values of this length are also redacted inside words. Shorter values would destroy ordinary words.
 const TELLING: usize = 6;
 
 /// The error without the values of this environment.
@@ -16,7 +16,7 @@ pub(super) fn redacted(error: AwsError, environment: &Environment) -> AwsError {
     AwsError { message, ..error }
 }
 
-/// A value as it is, and as JSON writes it.
+/// A value, unquoted and as JSON.
 fn spellings(value: &str) -> [String; 2] {
     let json = serde_json::Value::from(value).to_string();
     [value.to_owned(), json.trim_matches('"').to_owned()]

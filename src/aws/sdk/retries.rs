@@ -1,4 +1,4 @@
-//! What the SDK repeats by itself.
+//! The retries of the SDK.
 
 use aws_smithy_runtime_api::client::{
     interceptors::context::InterceptorContext,
@@ -8,10 +8,9 @@ use aws_smithy_runtime_api::client::{
     },
 };
 
-/// Within a call the SDK tries again after a broken connection or a 5xx answer, which says nothing about the rate. A
-/// throttled answer it hands back at once: the [`Pacer`](crate::aws::pacing::Pacer) must learn of it before anything else
-/// is asked, and whoever made the call comes back by its own pace. So no attempt that AWS counts as one too many is
-/// repeated without its turn.
+/// Within a call, the SDK tries again after a broken connection or a 5xx answer. It returns a throttled answer at once: the
+/// [`Pacer`](crate::aws::pacing::Pacer) must learn of the throttling before the next call, and the caller retries at its own
+/// pace. So every attempt that counts against AWS's rate has waited for its turn.
 #[derive(Debug)]
 pub(super) struct ThrottlesAreNotRepeated;
 
@@ -33,7 +32,7 @@ impl ClassifyRetry for ThrottlesAreNotRepeated {
         "throttles are not repeated"
     }
 
-    /// After all others have said what they take the answer for.
+    /// Runs after all other classifiers.
     fn priority(&self) -> RetryClassifierPriority {
         RetryClassifierPriority::run_after(RetryClassifierPriority::transient_error_classifier())
     }

@@ -1,4 +1,4 @@
-//! STS: who the operator is to AWS.
+//! STS: the operator's own identity.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -14,7 +14,7 @@ use crate::aws::{AwsError, Caller, Partition};
 pub(super) struct Sts {
     client: Client,
     calls: Calls,
-    /// The ARN in the last line of the log.
+    /// The ARN that was logged last.
     logged: Mutex<Option<String>>,
 }
 
@@ -30,11 +30,11 @@ impl Sts {
         caller(&answer).map_err(|malformed| self.calls.malformed(OPERATION, malformed))
     }
 
-    /// Logs the principal whose policies decide what AWS allows: once, and again when the principal changes.
+    /// Logs the principal of the operator, whose policies decide what AWS allows: once, and again when the principal changes.
     fn log_principal(&self, arn: &str) {
         let mut logged = self.logged.lock().unwrap_or_else(PoisonError::into_inner);
         if logged.as_deref() != Some(arn) {
-            tracing::info!(arn, "AWS knows the operator as this principal");
+            tracing::info!(arn, "the operator calls AWS as this principal");
             *logged = Some(arn.to_owned());
         }
     }

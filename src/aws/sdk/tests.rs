@@ -1,4 +1,4 @@
-//! What goes over the wire, and when: the SDK against answers that a test makes up, under a virtual clock.
+//! The requests of the SDK and their times, against the answers of a test, under a virtual clock.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -24,7 +24,7 @@ use crate::aws::{Ec2Write, Failure, NewVpcEndpoint, Peer, Rule};
 /// Answers the nth request.
 type Answer = fn(usize) -> (u16, String);
 
-/// AWS, as far as a test makes it up.
+/// AWS, with the answers of a test.
 #[derive(Clone, Debug)]
 struct Wire {
     answer: Answer,
@@ -45,7 +45,7 @@ impl HttpClient for Wire {
     }
 }
 
-/// The calls that were made, and how many requests went over the wire.
+/// The calls, and the number of requests on the wire.
 struct Seen {
     records: Arc<Mutex<Vec<CallRecord>>>,
     requests: Arc<AtomicUsize>,
@@ -76,7 +76,7 @@ fn aws(answer: Answer) -> (SdkAws, Seen) {
     (SdkAws::new(&config, Arc::new(record)), seen)
 }
 
-/// What is logged in a test.
+/// The log of a test.
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
 

@@ -55,7 +55,7 @@ pub enum Ec2Write {
     DeleteNetworkInterface {
         interface: NetworkInterfaceId,
     },
-    /// Of type Interface.
+    /// The type is Interface.
     CreateVpcEndpoint(NewVpcEndpoint),
     ModifyVpcEndpoint {
         endpoint: VpcEndpointId,
@@ -72,7 +72,7 @@ pub enum Ec2Write {
     },
 }
 
-/// An interface endpoint to create. Nothing is left to AWS's defaults, which are a Gateway endpoint, the VPC's default
+/// An interface endpoint to create. All parameters are set, because the defaults of AWS are a Gateway endpoint, the VPC's default
 /// group and a policy that allows everything.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the names are those of the parameters of CreateVpcEndpoint")]
@@ -104,8 +104,8 @@ pub struct EndpointChange {
     pub address_families: Option<AddressFamilies>,
 }
 
-/// "Request throttling for the Amazon EC2 API", `ec2/latest/devguide/ec2-api-throttling.html`: each action has a bucket of its own,
-/// for each account and region. All describes here are filtered or paginated, and take from the larger buckets.
+/// "Request throttling for the Amazon EC2 API", `ec2/latest/devguide/ec2-api-throttling.html`: each action has its own bucket for
+/// each account and region. All describes here have a filter or pages, and take from the larger buckets.
 const READS: RateLimit = RateLimit::Own(Rate::per_second(100, 20));
 const WRITES: RateLimit = RateLimit::Own(Rate::per_second(50, 5));
 const ENDPOINTS: RateLimit = RateLimit::Own(Rate::per_thousand_seconds(4, 300));
@@ -146,7 +146,7 @@ operations! { "ec2", Ec2Write:
 }
 
 impl Ec2Write {
-    /// The facts by which everything else decides about the change.
+    /// The facts about the change on which all other modules rest.
     pub(in crate::aws) fn describe(&self) -> Description<'_> {
         let group = |group, effect, repair| Description {
             repair,
@@ -176,7 +176,7 @@ impl Ec2Write {
             Self::RevokeSecurityGroupIngress { group, rules } => revoked(group, rules, "revoked from ingress"),
             Self::RevokeSecurityGroupEgress { group, rules } => revoked(group, rules, "revoked from egress"),
             Self::DeleteSecurityGroup { group: id } => group(id, Effect::TakesAway, Repair::Never),
-            // Nothing keeps the list of interfaces.
+            // No snapshot keeps the list of interfaces.
             Self::DeleteNetworkInterface { interface } => Description::new(
                 ResourceKind::NetworkInterface,
                 interface.as_str(),
@@ -207,7 +207,7 @@ impl Ec2Write {
         }
     }
 
-    /// The change, where only these of its rules were there to be revoked.
+    /// The change, limited to those of its rules that existed.
     pub(in crate::aws) fn with_rules(&self, there: &BTreeSet<Rule>) -> Self {
         let mut write = self.clone();
         if let Self::RevokeSecurityGroupIngress { rules, .. } | Self::RevokeSecurityGroupEgress { rules, .. } =

@@ -26,7 +26,7 @@ pub enum IamWrite {
         path: String,
         trust_policy: PolicyDocument,
         description: String,
-        /// The managed policy that limits what the role may do, from its creation on.
+        /// The managed policy that limits the role's permissions from its creation on.
         permissions_boundary: Option<PolicyArn>,
         tags: Tags,
     },
@@ -67,14 +67,14 @@ pub enum IamWrite {
     },
 }
 
-/// AWS publishes no rates for IAM. These are guesses, on the low side of what other operators report to get through.
+/// AWS publishes no rates for IAM. These rates are guesses, on the low side of the rates that other operators report as accepted.
 const READS: RateLimit = RateLimit::Shared(SharedLimit { name: "reads", global: true, rate: Rate::per_second(20, 10) });
 const WRITES: RateLimit =
     RateLimit::Shared(SharedLimit { name: "writes", global: true, rate: Rate::per_second(10, 5) });
 
 operations! { "iam", IamWrite:
     GetAccountAuthorizationDetails, READS, [Permission::on(Look)];
-    // Where that is denied, the roles below our path are listed, and read one by one.
+    // If AWS denies this call, the roles below our path are listed, and read one by one.
     ListRoles, READS, [Permission::on(Look)];
     GetRole, READS, [Permission::on(RolesToRead)];
     GetRolePolicy, READS, [Permission::on(RolesToRead)];
@@ -92,7 +92,7 @@ operations! { "iam", IamWrite:
 }
 
 impl IamWrite {
-    /// The facts by which everything else decides about the change.
+    /// The facts about the change on which all other modules rest.
     pub(in crate::aws) fn describe(&self) -> Description<'_> {
         let of = |role, effect, repair| Description {
             is_judged_by_role: effect != Effect::Creates,

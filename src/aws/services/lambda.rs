@@ -16,7 +16,7 @@ use super::super::{
 
 /// One mutating call of Lambda. Each variant has the name of its operation.
 ///
-/// After an update the function is updating until its last update status says otherwise.
+/// After an update, the function is updating until its last update status changes.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the names are those of the operation and of its parameters")]
 pub enum LambdaWrite {
@@ -90,7 +90,8 @@ impl fmt::Debug for Package {
     }
 }
 
-/// "Lambda quotas", `lambda/latest/dg/gettingstarted-limits.html`: all calls of the control plane together, but `GetFunction`.
+/// "Lambda quotas", `lambda/latest/dg/gettingstarted-limits.html`: one limit for all calls of the control plane except
+/// `GetFunction`.
 const CONTROL_PLANE: RateLimit =
     RateLimit::Shared(SharedLimit { name: "control plane", global: false, rate: Rate::even(15) });
 
@@ -103,17 +104,18 @@ operations! { "lambda", LambdaWrite:
         Permission::on(FunctionsToRead),
         Permission::of("lambda:ListTags", FunctionsToRead).needed_by("lambda:GetFunction, for the tags in its answer"),
     ];
-    // Who attaches a function to a VPC also needs ec2:DescribeSecurityGroups, ec2:DescribeSubnets and ec2:DescribeVpcs, says the
-    // Lambda developer guide; and ec2:GetSecurityGroupsForVpc, which only Lambda's console may need: this is not known.
+    // The Lambda developer guide says: whoever attaches a function to a VPC also needs ec2:DescribeSecurityGroups,
+    // ec2:DescribeSubnets and ec2:DescribeVpcs; and ec2:GetSecurityGroupsForVpc, which perhaps only Lambda's console needs
+    // (unknown).
     CreateFunction: LambdaWrite, CONTROL_PLANE, [
         Permission::on(New),
         Permission::of("ec2:GetSecurityGroupsForVpc", Vpcs).needed_by(ATTACHING),
         Permission::of("iam:PassRole", OurRolesForLambda).needed_by(ATTACHING),
     ];
     DeleteFunction: LambdaWrite, CONTROL_PLANE, [Permission::on(Ours)];
-    // Counts against concurrency.
+    // The call counts against the function's concurrency.
     Invoke, RateLimit::None, [Permission::of("lambda:InvokeFunction", Ours)];
-    // Tags that somebody took away are put back, on what still has the installation's.
+    // Tags that somebody removed are put back on a resource that still has the installation's tag.
     TagResource: LambdaWrite, CONTROL_PLANE, [
         Permission::on(New).needed_by("lambda:CreateFunction"),
         Permission::on(Ours),
@@ -123,7 +125,7 @@ operations! { "lambda", LambdaWrite:
 }
 
 impl LambdaWrite {
-    /// The facts by which everything else decides about the change.
+    /// The facts about the change on which all other modules rest.
     pub(in crate::aws) fn describe(&self) -> Description<'_> {
         let function = |name, effect| Description::new(ResourceKind::Function, name, effect, Invalidates::Functions);
         match self {

@@ -35,9 +35,9 @@ pub enum LogsWrite {
     },
 }
 
-/// "CloudWatch Logs quotas", `AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html`: each action has a limit of its own.
+/// "CloudWatch Logs quotas", `AmazonCloudWatch/latest/logs/cloudwatch_limits_cwl.html`: each action has its own limit.
 const LOG_GROUPS: RateLimit = RateLimit::Own(Rate::even(10));
-/// For the actions that AWS does not list: the smallest limit that it lists.
+/// The smallest limit in AWS's list, for the actions that are not in the list.
 const OTHERS: RateLimit = RateLimit::Own(Rate::even(5));
 
 operations! { "logs", LogsWrite:
@@ -50,7 +50,7 @@ operations! { "logs", LogsWrite:
 }
 
 impl LogsWrite {
-    /// The facts by which everything else decides about the change.
+    /// The facts about the change on which all other modules rest.
     pub(in crate::aws) fn describe(&self) -> Description<'_> {
         let group = |name, effect| Description::new(ResourceKind::LogGroup, name, effect, Invalidates::LogGroups);
         match self {
@@ -69,7 +69,7 @@ impl LogsWrite {
                 },
                 ..group(name.as_str(), Effect::Changes)
             },
-            // The table of log groups shows no tags.
+            // The table of log groups has no tags.
             Self::TagResource { arn, tags } => Description {
                 invalidates: Invalidates::Nothing,
                 repair: Repair::Tags(tags),

@@ -1,11 +1,12 @@
-//! STS: who the operator is to AWS.
+//! STS: the operator's own identity.
 
 use super::super::{
     operation::{Operation, RateLimit, SharedLimit},
     pacing::Rate,
 };
 
-/// "IAM and AWS STS quotas", `IAM/latest/UserGuide/reference_iam-quotas.html`: all calls together. The call needs no permission.
+/// "IAM and AWS STS quotas", `IAM/latest/UserGuide/reference_iam-quotas.html`: one limit for all calls. The call needs no
+/// permission.
 pub(in crate::aws) const OPERATIONS: &[Operation] = &[Operation {
     service: "sts",
     name: "GetCallerIdentity",

@@ -9,7 +9,7 @@ use crate::{
     governance::{Governance, PlatformTags},
 };
 
-/// A value that is none where it is empty, as a chart renders what is not set.
+/// An optional value. The empty text, which a chart renders for a missing value, is none.
 #[derive(Clone, Debug)]
 struct MayBeEmpty<T>(Option<T>);
 
@@ -26,32 +26,32 @@ impl<T: FromStr> FromStr for MayBeEmpty<T> {
 #[derive(Args, Clone, Debug)]
 pub struct BoundaryFlag {
     /// The ARN of a managed IAM policy, such as `arn:aws:iam::123456789012:policy/private-genai-boundary`. Every execution role
-    /// gets it as its permissions boundary, and may do no more than it allows. Nothing by default.
+    /// gets this policy as its permissions boundary, which limits the role's permissions. No boundary by default.
     #[arg(long, env = "PGAI_PERMISSIONS_BOUNDARY_ARN", value_name = "ARN")]
     permissions_boundary_arn: Option<MayBeEmpty<PolicyArn>>,
 }
 
 impl BoundaryFlag {
-    /// The boundary, if there is to be one.
+    /// The boundary, if one is set.
     pub fn boundary(self) -> Option<PolicyArn> {
         self.permissions_boundary_arn.and_then(|arn| arn.0)
     }
 }
 
-/// What everything has in common, on the command line.
+/// Tags and boundary on the command line.
 #[derive(Args, Clone, Debug)]
 pub struct GovernanceFlags {
     #[command(flatten)]
     boundary: BoundaryFlag,
 
-    /// Tags for everything that the operator creates, beside its own, such as `team=ai,cost-center=4711`; at most 40. A tag that
-    /// is named no more stays on what is there.
+    /// Tags for all resources that the operator creates, besides its own tags, such as `team=ai,cost-center=4711`; at most 40. A
+    /// tag that is removed here stays on existing resources.
     #[arg(long, env = "PGAI_TAGS", default_value = "", hide_default_value = true, value_name = "KEY=VALUE,…")]
     tags: PlatformTags,
 }
 
 impl GovernanceFlags {
-    /// What they say.
+    /// The tags and the boundary of the flags.
     pub fn governance(self) -> Governance {
         Governance { tags: self.tags, permissions_boundary: self.boundary.boundary() }
     }

@@ -1,4 +1,4 @@
-//! The flags about what apps may ask for.
+//! The flags that limit apps.
 
 use clap::Args;
 
@@ -8,16 +8,16 @@ use crate::{
     policy::ModelId,
 };
 
-/// What apps may ask for.
+/// The limits of apps.
 #[derive(Args, Debug)]
 pub struct GuardFlags {
-    /// The regions in which apps and networks may be, as globs separated by commas, such as `us-east-1,eu-*`. The operator's own
-    /// by default, or when it is empty. Elsewhere nothing is created, and AWS is not asked.
+    /// The regions in which apps and networks may be, as globs separated by commas, such as `us-east-1,eu-*`. By default, or when
+    /// empty, only the operator's own region. In other regions the operator creates nothing and does not call AWS.
     #[arg(long, env = "PGAI_REGIONS")]
     regions: Vec<Globs<Region>>,
 
-    /// The VPCs that apps may name, as globs separated by commas, such as `vpc-0abc1234,vpc-0def*`. None by default, or
-    /// when it is empty: then every app is refused.
+    /// The VPCs that apps may name, as globs separated by commas, such as `vpc-0abc1234,vpc-0def*`. By default, or when empty,
+    /// none: every app is refused.
     #[arg(long = "implicit-network-vpc-ids", env = "PGAI_IMPLICIT_NETWORK_VPC_IDS")]
     vpc_ids: Vec<Globs<VpcId>>,
 
@@ -26,7 +26,7 @@ pub struct GuardFlags {
 }
 
 impl GuardFlags {
-    /// In which regions apps and networks may be, of an operator in this one, and what apps may ask for there.
+    /// The regions in which apps and networks may be, for an operator in the region `home`, and the limits of apps there.
     pub fn of_operator_in(self, home: &Region) -> (Globs<Region>, ImplicitNetworks) {
         let named: Globs<Region> = self.regions.into_iter().collect();
         let regions = if named.is_empty() { Globs::only(home) } else { named };
@@ -37,8 +37,7 @@ impl GuardFlags {
 /// [`Allow`] on the command line.
 #[derive(Args, Debug)]
 pub struct AllowFlags {
-    /// The namespaces in which apps may be, as globs separated by commas, such as `prod,team-*`. All by default, none when
-    /// it is empty.
+    /// The namespaces in which apps may be, as globs separated by commas, such as `prod,team-*`. All by default; none when empty.
     #[arg(
         long = "implicit-network-allow-namespaces",
         env = "PGAI_IMPLICIT_NETWORK_ALLOW_NAMESPACES",
@@ -46,8 +45,7 @@ pub struct AllowFlags {
     )]
     allow_namespaces: Vec<Globs<Namespace>>,
 
-    /// The models that apps may call, as globs separated by commas, such as `amazon.nova-*`. All by default, none when it
-    /// is empty.
+    /// The models that apps may call, as globs separated by commas, such as `amazon.nova-*`. All by default; none when empty.
     #[arg(long = "implicit-network-allow-models", env = "PGAI_IMPLICIT_NETWORK_ALLOW_MODELS", default_value = "*")]
     allow_models: Vec<Globs<ModelId>>,
 }

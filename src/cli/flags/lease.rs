@@ -14,21 +14,21 @@ use crate::{
 #[derive(Args, Clone, Debug)]
 #[expect(clippy::struct_field_names, reason = "the names of the fields are those of the flags")]
 pub struct LeaseFlags {
-    /// The Lease that replicas of one operator share: who holds it acts.
+    /// The Lease that the replicas of one operator share: its holder acts.
     #[arg(long, env = "PGAI_LEASE_NAME", default_value = "private-genai-operator")]
     lease_name: String,
 
-    /// The namespace of the Lease. By default that of the pod, or of the kubeconfig's context.
+    /// The namespace of the Lease. By default the namespace of the pod, or of the kubeconfig's context.
     #[arg(long, env = "PGAI_LEASE_NAMESPACE")]
     lease_namespace: Option<String>,
 
-    /// How long the Lease holds when its holder dies. For tests: below 60 seconds a slow call to AWS may be cut off.
+    /// The duration of the Lease after its holder dies. For tests: below 60 seconds a slow call to AWS may be interrupted.
     #[arg(long, env = "PGAI_LEASE_SECONDS", hide = true, default_value_t = LEASE_SECONDS, value_parser = clap::value_parser!(u16).range(3..=3600))]
     lease_seconds: u16,
 }
 
 impl LeaseFlags {
-    /// The election that the flags name, with this process as a candidate.
+    /// The election of the flags, with this process as a candidate.
     pub fn election(self, client: &Client) -> Election {
         let Self { lease_name, lease_namespace, lease_seconds } = self;
         let namespace = lease_namespace.unwrap_or_else(|| client.default_namespace().to_owned());
@@ -39,11 +39,12 @@ impl LeaseFlags {
 /// The flags of a command that holds the Lease, so that no operator acts meanwhile.
 #[derive(Args, Debug)]
 pub struct HoldLeaseFlags {
-    /// How long an operator that holds the Lease is waited for, in seconds. One that was killed holds it for a minute.
+    /// How long the command waits for an operator that holds the Lease, in seconds. A killed operator holds the Lease for a
+    /// minute.
     #[arg(long, default_value_t = 90, value_parser = clap::value_parser!(u64).range(1..=3600))]
     timeout: u64,
 
-    /// Go on although there is no Lease, because you have made sure that no operator runs.
+    /// Go on without a Lease, because you have made sure that no operator runs.
     #[arg(long)]
     no_lease: bool,
 
@@ -52,7 +53,7 @@ pub struct HoldLeaseFlags {
 }
 
 impl HoldLeaseFlags {
-    /// The election that the flags name, and how the command waits for the Lease.
+    /// The election of the flags, and how the command waits for the Lease.
     pub fn election(self, client: &Client) -> (Election, LeaseWait) {
         let missing = if self.no_lease { MissingLease::Accepted } else { MissingLease::Refused };
         let wait = LeaseWait { timeout: Duration::from_secs(self.timeout), missing };

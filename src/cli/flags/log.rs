@@ -10,7 +10,7 @@ use crate::telemetry;
 pub enum LogFormat {
     /// One JSON object a line.
     Json,
-    /// For people.
+    /// Lines of text for people.
     Text,
 }
 
@@ -23,14 +23,14 @@ impl From<LogFormat> for telemetry::LogFormat {
     }
 }
 
-/// The flags about the log of a command for people, whose own lines go to standard output.
+/// The flags about the log of a command for people. The command's own lines go to standard output.
 #[derive(Args, Debug)]
 pub struct LogFlags {
     /// The form of the log on standard error.
     #[arg(long, env = "PGAI_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
 
-    /// What is logged, as `tracing` directives, such as `info` or `private_genai_operator=debug`.
+    /// The filter of the log, as `tracing` directives, such as `info` or `private_genai_operator=debug`.
     #[arg(long, env = "PGAI_LOG", default_value = "warn")]
     log: String,
 }
@@ -39,7 +39,7 @@ impl LogFlags {
     /// Starts logging.
     ///
     /// # Errors
-    /// Directives that cannot be read.
+    /// The directives are not valid.
     pub fn start(&self) -> Result<(), Failure> {
         telemetry::start(&self.log, self.log_format.into()).map_err(Failure::Log)
     }

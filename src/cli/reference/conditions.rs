@@ -6,8 +6,8 @@ use crate::api::condition::{ConditionType, Reason};
 /// The page.
 pub fn page() -> String {
     let introduction = "`kubectl describe pgai NAME` shows the conditions and Events of an app. The reason of `Ready` is that of the first \
-                        condition which needs somebody, or else waits; `Reconciling` and `Stalled` repeat that reason. The message names \
-                        the resource, since when it waits, and AWS's words with the request id. \
+                        condition that needs a person, or else of the first that waits; `Reconciling` and `Stalled` repeat that \
+                        reason. The message names the resource, the start of the wait, and AWS's message with the request id. \
                         [Troubleshooting](../troubleshooting.md) explains what AWS does not allow, and how a wait is counted.";
     let types = ConditionType::ALL.iter().map(|kind| [code(kind.as_str()), kind.meaning().to_owned()]);
     let rows = Reason::ALL.iter().map(|reason| reason.explanation());

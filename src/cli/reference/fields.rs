@@ -11,8 +11,8 @@ use crate::api::{
 
 /// The page.
 pub fn page() -> String {
-    let introduction = "`apiVersion: privategenai.dev/v1alpha1`. The schema has no defaults: what is not written is not stored, and the \
-                        operator fills in what the column *default* says. The API server checks bounds and rules when an object is written. \
+    let introduction = "`apiVersion: privategenai.dev/v1alpha1`. The schema has no defaults: a missing value is not stored, and the \
+                        operator uses the value in the column *default*. The API server checks bounds and rules when an object is written. \
                         [Apps and their status](../concepts/apps.md) explains the fields.";
     let sections = crd::definitions().map(|definition| {
         let definition = serde_json::to_value(definition).expect("JSON");
@@ -47,7 +47,9 @@ pub fn page() -> String {
                     }),
                 ),
                 "### Rules of ".to_owned() + &kind,
-                "What breaks a rule is refused with its sentence. A sentence in CEL names the wrong value.".to_owned(),
+                "The API server refuses an object that breaks a rule, with the sentence of the rule. A sentence in CEL names the wrong \
+                 value."
+                    .to_owned(),
                 table(["at", "rule (CEL)", "sentence"], spec.iter().flat_map(rules)),
                 "### status of ".to_owned() + &kind,
                 table(
@@ -68,9 +70,9 @@ struct Field<'a> {
     is_immutable: bool,
 }
 
-/// Adds the field, and then those below it.
+/// Adds the field, then the fields below it.
 fn collect<'a>(schema: &'a Value, path: &str, is_immutable: bool, fields: &mut Vec<Field<'a>>) {
-    // Kubernetes' own conditions: docs/reference/conditions.md explains ours.
+    // docs/reference/conditions.md explains the conditions.
     let is_condition = path.ends_with("conditions");
     fields.push(Field { path: path.to_owned(), schema, is_required: false, is_immutable });
     let below = if schema["items"].is_object() { &schema["items"] } else { schema };
@@ -138,7 +140,7 @@ fn about(schema: &Value) -> String {
     schema["description"].as_str().unwrap_or_default().to_owned()
 }
 
-/// What the operator fills in, read from an app that says no more than it must.
+/// The value that the operator fills in, read from an app with the required fields alone.
 fn default_of(field: &Field<'_>) -> String {
     let least = json!({"network": {"vpcId": "vpc-0abc1234"}, "models": ["amazon.nova-lite-v1:0"]});
     let spec: PrivateGenAIAppSpec = serde_json::from_value(least).expect("a spec");

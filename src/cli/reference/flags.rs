@@ -24,7 +24,7 @@ pub fn page() -> String {
             )
         })
         .collect();
-    let introduction = "`--help` of each subcommand says the same. A flag wins over its variable.";
+    let introduction = "`--help` of each subcommand has the same text. A flag wins over its variable.";
     document("Flags", introduction, &sections)
 }
 
@@ -60,7 +60,7 @@ fn row(flag: &Arg) -> [String; 4] {
     [code(&format!("--{}", flag.get_long().expect("a long flag"))), variable.unwrap_or_default(), default, about]
 }
 
-/// The default of a flag that has no fixed one: the operator derives the value when it starts.
+/// The default of a flag without a fixed default: the operator derives the value at its start.
 fn derived_default(flag: &Arg) -> Option<&'static str> {
     match flag.get_long()? {
         "regions" => Some("the operator's own"),

@@ -1,4 +1,4 @@
-//! Metrics, from the text that a scrape gets after everything has been counted once.
+//! Metrics, from the text of a scrape after every metric has been counted once.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -52,7 +52,7 @@ pub fn page() -> String {
 
 const PREFIX: &str = "private_genai_operator_";
 
-/// What a scrape tells of a metric.
+/// The parts of a scrape about one metric.
 #[derive(Default)]
 struct Described {
     kind: String,
@@ -99,7 +99,7 @@ fn short(name: &str) -> &str {
     name.strip_prefix(PREFIX).expect("the prefix")
 }
 
-/// A scrape after everything has been counted once.
+/// A scrape after every metric has been counted once.
 fn counted() -> String {
     let (metrics, took) = (Metrics::default(), Duration::from_secs(1));
     metrics.aws_called("ec2", "CreateVpcEndpoint", "OK", took);

@@ -10,14 +10,16 @@ use crate::{
 
 /// The page.
 pub fn page() -> String {
-    let introduction = "Each action that the operator's policy allows, and why. `iam-policy` prints the policy of your installation \
+    let introduction = "Each action that the operator's policy allows, with the reason. `iam-policy` prints the policy of your installation \
                         ([permissions of the operator](../concepts/permissions.md)); here the installation is `prod`, the account \
                         `123456789012`, and apps may name `vpc-0abc1234`. `sts:GetCallerIdentity` needs no permission.";
     let mut allowed = allowed_actions();
     allowed.sort_by(|left, right| left.action.cmp(&right.action));
     let actions = allowed.into_iter().map(|AllowedAction { action, scope, needed_by }| {
-        let why = needed_by
-            .map_or_else(|| "The operator makes this call.".to_owned(), |cause| format!("AWS asks for it in {cause}."));
+        let why = needed_by.map_or_else(
+            || "The operator makes this call.".to_owned(),
+            |cause| format!("AWS asks for this action in {cause}."),
+        );
         [code(&action), format!("[{scope:?}](#{})", format!("{scope:?}").to_lowercase()), why]
     });
     let document_of_operator = operator().document();
@@ -38,7 +40,7 @@ pub fn page() -> String {
         &[
             section("By action", &[table(["action", "on", "why"], actions)]),
             section("How many VPCs fit", &[introduction_of_room(), rooms()]),
-            section("On what, and under which condition", &of_statement.collect::<Vec<_>>()),
+            section("Resources and conditions", &of_statement.collect::<Vec<_>>()),
         ],
     )
 }
@@ -67,7 +69,7 @@ fn rooms() -> String {
     )
 }
 
-/// How many VPCs, each named by its whole id, fit into one managed policy.
+/// The number of VPCs, each by its whole id, that fit into one managed policy.
 fn room(operator: &Operator) -> usize {
     let fits = |count: &usize| {
         let vpcs = (0..*count).map(|n| format!("vpc-{n:017x}")).collect::<Vec<_>>().join(",");
@@ -97,41 +99,41 @@ fn resources(resources: &Value) -> String {
     all.iter().map(|resource| format!("- {}", code(resource))).collect::<Vec<_>>().join("\n")
 }
 
-/// What the resources of a statement are, and why the limit is the one that it is.
+/// The resources of a statement, and the reason for their limit.
 fn meaning(scope: ResourceScope) -> &'static str {
     match scope {
-        ResourceScope::Look => "Everything: these actions only list, and IAM knows no limit for them.",
+        ResourceScope::Look => "All resources: these actions only list, and IAM has no limit for them.",
         ResourceScope::Vpcs => "The VPCs that apps may name.",
         ResourceScope::AroundNewEndpoint => {
-            "The subnets of an endpoint that is created, and with private DNS a hosted zone of AWS's own. IAM has no key there that names \
-             the subnets' VPC. The statement Vpcs limits the call, and EC2 takes no subnet of another VPC."
+            "The subnets of a new endpoint, and with private DNS a hosted zone of AWS's own. IAM has no key for the VPC of these subnets. \
+             The statement Vpcs limits the call, and EC2 takes no subnet of another VPC."
         }
         ResourceScope::InVpcs => {
-            "Subnets in those VPCs, and network interfaces there: those that Lambda leaves behind carry no tag."
+            "Subnets and network interfaces in those VPCs: the interfaces that Lambda leaves behind carry no tag."
         }
         ResourceScope::NewGroup => "A security group that carries the installation's tag from its first moment on.",
         ResourceScope::NewEndpoint => "An endpoint that carries the installation's tag from its first moment on.",
-        ResourceScope::TagsOfNew => "Tags of a group or an endpoint, in the call that creates it.",
+        ResourceScope::TagsOfNew => "Tags of a group or an endpoint, in the call that creates the resource.",
         ResourceScope::RolesToRead => {
-            "Roles below the installation's path; and by name without a path, which IAM no longer knows of a role that is gone."
+            "Roles below the installation's path; and roles by name without a path, because IAM knows no path of a deleted role."
         }
         ResourceScope::OurRoles => "Roles below the installation's path.",
         ResourceScope::BoundRoles => {
-            "Roles below the installation's path that are under the permissions boundary. Without a boundary these actions are part of \
+            "Roles below the installation's path that have the permissions boundary. Without a boundary these actions are part of \
              OurRoles, without the condition, and `iam:PutRolePermissionsBoundary` is not allowed."
         }
         ResourceScope::OurRolesForLambda => {
-            "Roles below the installation's path, to be handed to Lambda and to no other service."
+            "Roles below the installation's path, passed to Lambda and to no other service."
         }
         ResourceScope::FunctionsToRead => {
-            "Functions whose names begin as the operator's do. Those with another installation's tag are left out."
+            "Functions with the operator's prefix, except those with another installation's tag."
         }
         ResourceScope::LogGroupsToRead => {
-            "Log groups whose names begin as the operator's do. Only their tags say whose they are, so the tags can be read."
+            "Log groups with the operator's prefix. Only the tags name the owner, so the operator may read the tags."
         }
         ResourceScope::New => {
-            "A function or log group that gets the installation's tag. One that carries another installation's tag cannot get this one. One \
-             that carries no installation's tag can: nothing tells it from what is being created."
+            "A function or log group that gets the installation's tag. A resource with another installation's tag cannot get this tag. A \
+             resource without any installation's tag can: IAM cannot distinguish it from a new resource."
         }
         ResourceScope::Ours => {
             "Security groups, endpoints, functions and log groups with the installation's tag. Each action acts on its own kind only."

@@ -31,7 +31,7 @@ fn the_role_of_an_app_that_is_gone_goes_with_the_last_interface_that_it_is_kept_
         )
     };
     let operations = |plan: &Plan| plan.steps.iter().map(|step| step.write.operation().name).collect::<Vec<_>>();
-    assert_eq!(operations(&decided(&with(at_rest(), &[1, 2]))), Vec::<&str>::new(), "kept, and nobody is told to wait");
+    assert_eq!(operations(&decided(&with(at_rest(), &[1, 2]))), Vec::<&str>::new(), "kept, and no leg waits");
     assert!(!decided(&with(at_rest(), &[1, 2])).needs_fresh_look());
     assert_eq!(operations(&decided(&with(at_rest(), &[2]))), ["DeleteRolePolicy", "DeleteRole"]);
 
@@ -44,7 +44,7 @@ fn the_role_of_an_app_that_is_gone_goes_with_the_last_interface_that_it_is_kept_
     let kept = with(at_rest(), &[1]);
     let kept = Observed { handed_over_roles: vec![opened], ..kept };
     let repairs = ["DeleteRolePolicy", "DetachRolePolicy", "UpdateAssumeRolePolicy", "PutRolePolicy"];
-    assert_eq!(operations(&decided(&kept)), repairs, "one that is kept does no more than Lambda needs");
+    assert_eq!(operations(&decided(&kept)), repairs, "a kept role has only the permissions that Lambda needs");
 
     let boundary = Some("arn:aws:iam::123456789012:policy/boundary".parse().expect("an ARN"));
     let under = Governance { permissions_boundary: boundary, ..Governance::default() };
@@ -52,7 +52,7 @@ fn the_role_of_an_app_that_is_gone_goes_with_the_last_interface_that_it_is_kept_
         network::plan(&Desired { governance: under.clone(), ..desired() }, &observed, &EndpointHistory::default())
     };
     let put = "PutRolePermissionsBoundary";
-    assert_eq!(operations(&bound(with(at_rest(), &[1]))), [put], "one that is kept follows the setting too");
+    assert_eq!(operations(&bound(with(at_rest(), &[1]))), [put], "a kept role follows the setting too");
     assert_eq!(operations(&bound(with(at_rest(), &[2]))), [put, "DeleteRolePolicy", "DeleteRole"]);
 
     let groups = Observed { security_groups: exact_groups(), ..bare() };

@@ -11,7 +11,7 @@ fn change_vpc(observed: &mut Observed, change: impl FnOnce(&mut crate::aws::Vpc)
     change(observed.topology.vpcs.get_mut(&vpc_id()).expect("the VPC"));
 }
 
-/// Where the endpoint goes, by the numbers of the subnets.
+/// The subnets of the endpoint, by their numbers.
 fn chosen(desired: &Desired, observed: &Observed) -> BTreeSet<SubnetId> {
     place(desired, observed, RUNTIME).expect("a placement").subnets
 }
@@ -27,7 +27,7 @@ fn a_vpc_that_cannot_carry_the_path_is_refused_with_the_resource_and_the_remedy(
         (
             Reason::VpcNotFound,
             "VPC vpc-0abc1234 in account 123456789012",
-            "delete the object, and create it anew",
+            "delete the object, and create it again",
             |observed| {
                 observed.topology.vpcs.clear();
             },
@@ -41,7 +41,7 @@ fn a_vpc_that_cannot_carry_the_path_is_refused_with_the_resource_and_the_remedy(
         (Reason::DedicatedTenancy, "VPC vpc-0abc1234 has dedicated", "a VPC of default tenancy", |observed| {
             change_vpc(observed, |vpc| vpc.tenancy = Tenancy::Other("dedicated".into()));
         }),
-        (Reason::DnsDisabled, "VPC vpc-0abc1234", "set its attribute enableDnsSupport to true", |observed| {
+        (Reason::DnsDisabled, "VPC vpc-0abc1234", "set the VPC attribute enableDnsSupport to true", |observed| {
             change_vpc(observed, |vpc| vpc.dns.support = false);
         }),
         (Reason::ServiceNotOffered, "Region us-east-1", "create the app in a VPC of a region that does", |observed| {

@@ -1,10 +1,10 @@
-//! Removes what an installation has in AWS, found by path and tag alone, without any Kubernetes object.
+//! Removes the resources of an installation in AWS, found by path and tag alone, without any Kubernetes object.
 //!
 //! ```text
 //! Observer ──► SweepObservation ──► plan ──► Removals (which can create nothing) ──► observe again, until nothing is left to remove
 //! ```
 //!
-//! Everything that a removal must know is in AWS, so that it can be interrupted anywhere and begun again.
+//! A removal can be interrupted anywhere and run again, because AWS has all facts that a removal needs.
 
 pub mod observation;
 mod observer;
@@ -37,7 +37,7 @@ use crate::{
     plan::explain_failure,
 };
 
-/// After this time AWS shows everywhere what was written.
+/// After this time, AWS shows each write everywhere.
 pub const SETTLED_AFTER: Duration = Duration::from_mins(1);
 
 /// Whether the person who runs a command has agreed to its changes.
@@ -56,16 +56,16 @@ impl Consent {
     }
 }
 
-/// What a teardown is asked to remove.
+/// The request for a teardown.
 #[derive(Clone, Debug)]
 pub struct TeardownRequest {
     /// The installation whose resources are removed.
     pub installation: InstallationId,
-    /// The region of calls that have none, and of VPCs for which an app names none.
+    /// The region of calls without a region, and of VPCs for which an app names none.
     pub home: Region,
     /// Further regions to look at.
     pub regions: BTreeSet<Region>,
-    /// The mark of the cluster whose resources are removed, where somebody named it.
+    /// The mark of the cluster whose resources are removed, if a person named the mark.
     pub owner: Option<OwnerMark>,
     /// The permissions boundary of the installation's roles.
     pub governance: Governance,
@@ -78,9 +78,9 @@ pub struct TeardownRequest {
 pub enum Progress {
     /// A write was made.
     Made,
-    /// No write was possible: AWS is at work.
+    /// No write was possible: AWS is still at work.
     Awaited,
-    /// Somebody must act before anything goes on.
+    /// A person must act first.
     Stuck,
 }
 
@@ -91,15 +91,15 @@ pub struct Sweep {
     regions: BTreeSet<Region>,
     memory: Memory,
     started: Instant,
-    /// When each write was made: one that does not show yet is not repeated at once.
+    /// The time of each write. A write that does not show yet is not repeated at once.
     done: BTreeMap<Removal, Instant>,
 }
 
 impl Sweep {
-    /// Starts with asking AWS for the caller's account. Resources with the mark `owner` may be removed.
+    /// Asks AWS for the caller's account. Resources with the mark `owner` may be removed.
     ///
     /// # Errors
-    /// AWS's.
+    /// The error of `sts:GetCallerIdentity`.
     pub async fn new(aws: Arc<dyn Aws>, request: &TeardownRequest, owner: Option<OwnerMark>) -> Result<Self, AwsError> {
         let TeardownRequest { installation, home, regions, governance, .. } = request.clone();
         let observer = Observer::new(aws, installation.clone(), home.clone());
@@ -114,14 +114,14 @@ impl Sweep {
         &self.scope
     }
 
-    /// Notes that from now on nobody else creates anything: AWS shows within a minute what was created before.
+    /// Notes that from now on nobody else creates resources: within a minute AWS shows all that exist.
     pub fn begin(&mut self) {
         self.started = Instant::now();
         self.memory = Memory::default();
         self.done.clear();
     }
 
-    /// Whether AWS shows by now everything that existed when the removal began.
+    /// AWS shows by now all resources that existed when the removal began.
     pub fn is_settled(&self) -> bool {
         self.memory.settled
     }
@@ -129,7 +129,7 @@ impl Sweep {
     /// Observes everything, and plans.
     ///
     /// # Errors
-    /// AWS's: what cannot be read is not known to be gone.
+    /// A read that failed: only a complete observation shows that a resource is gone.
     pub async fn observe(&mut self, objects: &[ObjectFacts]) -> Result<(SweepObservation, Plan), AwsError> {
         let regions = self.regions.iter().chain(objects.iter().filter_map(ObjectFacts::region)).cloned().collect();
         let settled = self.started.elapsed() >= SETTLED_AFTER;
@@ -140,7 +140,7 @@ impl Sweep {
         Ok((observation, plan))
     }
 
-    /// Which other installations have roles in the account, by the paths of the roles.
+    /// The other installations that have roles in the account, by the paths of the roles.
     ///
     /// # Errors
     /// As `iam:ListRoles`.
@@ -148,10 +148,10 @@ impl Sweep {
         self.observer.installations().await
     }
 
-    /// Makes the writes of a plan. A write that fails ends the writes after it in its unit, which records the failure.
+    /// Makes the writes of a plan. A failed write ends the later writes of its unit, and the unit records the failure.
     ///
     /// # Errors
-    /// When the removal is interrupted, when the Lease is lost, and when AWS refuses the credentials.
+    /// The removal was interrupted, the Lease was lost, or AWS refused the credentials.
     pub async fn carry_out(
         &mut self,
         plan: &mut Plan,
@@ -173,7 +173,7 @@ impl Sweep {
                 };
                 match result {
                     Ok(_) => self.remember(removal),
-                    // The resource existed: somebody else removed it, or an answer was lost.
+                    // The resource existed: somebody else removed the resource, or an answer was lost.
                     Err(error) if error.failure == AwsFailure::NotFound => self.remember(removal),
                     Err(error) if error.failure == AwsFailure::Credentials => return Err(Failure::Look(error)),
                     Err(error) => {
@@ -201,7 +201,7 @@ impl Sweep {
         self.done.insert(removal, Instant::now());
     }
 
-    /// Records in the unit what failed. A failure that only somebody can correct ends its waits.
+    /// Records a failure in the unit. A failure that only a person can correct ends the waits of the unit.
     async fn record_failure(&self, unit: &mut Unit, region: &Region, write: &Write, error: &AwsError) {
         let leg = match (write, error.failure) {
             (Write::Ec2(Ec2Write::DeleteSecurityGroup { group }), AwsFailure::InUse) => {
@@ -210,8 +210,8 @@ impl Sweep {
             _ => None,
         };
         let leg = leg.unwrap_or_else(|| explain_failure(ConditionType::Ready, &write.resource(), error));
-        let Leg { state: standing, message, .. } = leg;
-        match standing {
+        let Leg { state, message, .. } = leg;
+        match state {
             LegState::Blocked => {
                 unit.waits.clear();
                 unit.problem(message);
@@ -220,7 +220,7 @@ impl Sweep {
         }
     }
 
-    /// What uses a security group that AWS refused to delete, if AWS tells.
+    /// The uses of a security group that AWS refused to delete, if AWS shows them.
     async fn what_keeps(&self, region: &Region, group: &crate::aws::SecurityGroupId) -> Option<Leg> {
         let snapshot = self.observer.region(region);
         let interfaces = snapshot.group_interfaces(group).await.ok()?;
@@ -229,7 +229,7 @@ impl Sweep {
     }
 }
 
-/// Whether the failure of an observation can pass by itself.
+/// Whether a failed observation may succeed later.
 pub(super) fn is_transient(error: &AwsError) -> bool {
     match error.failure.class() {
         Class::Retry | Class::Wait => true,

@@ -1,4 +1,4 @@
-//! The resources of an installation in AWS, found without any object of Kubernetes: by path, by tag, and by name with tag.
+//! The resources of an installation in AWS, found by path, by tag, and by name with tag, without any Kubernetes object.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +14,7 @@ use crate::{
     policy::place_of_role,
 };
 
-/// The result of a complete observation. A part that cannot be read is an error of the observation, and never missing here.
+/// A complete observation. A failed read makes the whole observation fail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SweepObservation {
     /// The roles below the installation's path, whatever their tags.
@@ -30,23 +30,23 @@ pub struct InRegion {
     pub groups: Vec<SecurityGroup>,
     /// The endpoints with the installation's tag that are not deleted.
     pub endpoints: Vec<VpcEndpoint>,
-    /// The functions with the installation's tag; and those with no installation's tag that run as a role of the
-    /// installation, or have the name of one.
+    /// The functions with the installation's tag; and the functions without any installation's tag that run as a role of the
+    /// installation, or have the name of such a role.
     pub functions: BTreeMap<FunctionName, FunctionDetail>,
-    /// The log groups with the installation's tag; and those with no installation's tag that have the name of a role of the
-    /// installation.
+    /// The log groups with the installation's tag; and the log groups without any installation's tag that have the name of a role
+    /// of the installation.
     pub log_groups: BTreeMap<LogGroupName, ObservedLogGroup>,
-    /// All interfaces of the VPCs that anything of these is in.
+    /// All interfaces of the VPCs with a resource of the installation.
     pub interfaces: BTreeMap<VpcId, Interfaces>,
-    /// The attachments of all functions in the account, foreign ones included: Lambda keeps interfaces for them.
+    /// The attachments of all functions in the account, also of foreign ones: Lambda keeps interfaces for them.
     pub attachments: BTreeSet<Attachment>,
-    /// Functions and log groups whose names begin as the installation's do, and whose tags AWS did not let us see: another
-    /// installation's, if the operator's own policy is in force.
+    /// The functions and log groups with names like the installation's and with tags that AWS denied to read. If the operator's
+    /// own policy is in force, another installation owns them.
     pub denied: BTreeSet<String>,
 }
 
 impl SweepObservation {
-    /// The owner marks, each with its networks. A mark may be any text.
+    /// The owner marks, each with its networks. Any text can be a mark.
     pub fn marks(&self) -> BTreeMap<String, BTreeSet<NetworkKey>> {
         let mut marks = BTreeMap::<_, BTreeSet<NetworkKey>>::new();
         for (region, state) in &self.regions {
@@ -60,14 +60,14 @@ impl SweepObservation {
         marks
     }
 
-    /// The VPC of a function: by its groups, for Lambda does not tell the tags' truth where somebody changed them.
+    /// The VPC of a function, by its groups: somebody may have changed the tags.
     pub fn vpc_of(&self, region: &Region, function: &FunctionDetail) -> Option<NetworkKey> {
         let groups = &function.listing.configuration.security_groups;
         let group = self.regions.get(region)?.groups.iter().find(|group| groups.contains(&group.id))?;
         Some(NetworkKey { region: region.clone(), vpc: group.vpc.clone() })
     }
 
-    /// The VPCs, by region, that anything of the installation is in.
+    /// The VPCs, with their regions, that have a resource of the installation.
     pub fn places(&self, installation: &InstallationId) -> BTreeSet<NetworkKey> {
         let mut places = BTreeSet::new();
         let mut add = |region: &Region, vpc: &VpcId| {

@@ -1,4 +1,4 @@
-//! Reads everything that an operator creates, in every region where the installation has been.
+//! Reads all resources that an operator creates, in every region of the installation.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,31 +16,31 @@ use crate::{
     identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX, TAG_INSTALLATION},
 };
 
-/// Roles that are older than this are read anew.
+/// Older facts about roles are read anew.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// The path that the roles of all installations are below ([`InstallationId::role_path`]).
+/// The path above the roles of all installations ([`InstallationId::role_path`]).
 const ROLES_OF_ALL: &str = "/private-genai/";
 
-/// Reads AWS again and again. It remembers tags of others' resources and tags that do not change, which spares calls.
+/// Reads AWS repeatedly. The observer keeps the tags of foreign resources and the tags that do not change, which spares calls.
 pub struct Observer {
     aws: Arc<dyn Aws>,
     snapshots: Snapshots,
     installation: InstallationId,
     home: Region,
-    /// Functions that are not the installation's, and when they were last changed.
+    /// The functions of others, each with its last change.
     foreign_functions: BTreeMap<(Region, FunctionName), String>,
     /// The tags of log groups.
     log_group_tags: BTreeMap<(Region, LogGroupName), Tags>,
 }
 
-/// Whether a resource may be the installation's by its tags, or by its name (`named`) where no tag says otherwise.
+/// Whether a resource may belong to the installation: by its tags, or by its name (`named`) if no tag names another installation.
 fn is_candidate(installation: &InstallationId, tags: &Tags, named: bool) -> bool {
     installation.owns(tags) || (named && !tags.contains_key(TAG_INSTALLATION))
 }
 
 impl Observer {
-    /// An observer that has read nothing yet. Calls that have no region are made in `home`.
+    /// An observer that has read nothing yet. Calls without a region are made in `home`.
     pub fn new(aws: Arc<dyn Aws>, installation: InstallationId, home: Region) -> Self {
         let snapshots = Snapshots::new(Arc::clone(&aws), installation.clone(), home.clone());
         let (foreign_functions, log_group_tags) = (BTreeMap::new(), BTreeMap::new());
@@ -55,7 +55,7 @@ impl Observer {
         self.snapshots.caller().await
     }
 
-    /// The snapshot of a region, which also writes.
+    /// The snapshot of a region. Writes go through the snapshot too.
     pub fn region(&self, region: &Region) -> Arc<Snapshot> {
         self.snapshots.region(region)
     }
@@ -69,10 +69,10 @@ impl Observer {
         Ok(listed.iter().filter_map(|listing| InstallationId::of_role_arn(&listing.arn)).collect())
     }
 
-    /// Reads the home region, these regions, and all that the tags of roles name.
+    /// Reads the home region, these regions, and all regions in the tags of roles.
     ///
     /// # Errors
-    /// AWS's: what cannot be read is not known to be gone.
+    /// A read that failed: only a complete observation shows that a resource is gone.
     pub async fn observe(&mut self, regions: &BTreeSet<Region>) -> Result<SweepObservation, AwsError> {
         let roles = self.snapshots.region(&self.home).roles(MaxAge::Under(FRESH)).await?;
         let mut found = SweepObservation { roles: (*roles).clone(), regions: BTreeMap::new() };
@@ -115,8 +115,8 @@ impl Observer {
         Ok(state)
     }
 
-    /// `named`: its name or its role says that it is the installation's. Of any other one, AWS may deny the tags: the
-    /// operator's own policy allows it to read no other installation's.
+    /// `named`: the name or the role of the function is the installation's. AWS may deny the tags of any other function: the
+    /// operator's own policy allows no reads of another installation's functions.
     async fn function(
         &mut self,
         region: &Region,

@@ -1,6 +1,6 @@
-//! Plans a removal: the next writes, the resources that stay, and the cases that a person must decide. Pure. The order is the
-//! operator's: functions, log groups, endpoints, interfaces that Lambda left behind, roles that Lambda needs no longer, security
-//! groups.
+//! Plans a removal: the next writes, the resources that stay, and the cases for a person to decide. Pure. The order is the
+//! operator's: functions, log groups, endpoints, interfaces that Lambda left behind, roles that Lambda does not need any more,
+//! security groups.
 
 mod apps;
 mod networks;
@@ -34,37 +34,37 @@ use crate::{
 pub struct Scope {
     /// The installation.
     pub installation: InstallationId,
-    /// The account in which the calls are made.
+    /// The account of the credentials.
     pub account: AccountId,
     /// The region of objects that name none.
     pub home: Region,
-    /// The mark of the cluster that the resources are of. Without one, nothing that carries a mark is removed.
+    /// The mark of the cluster whose resources are removed. Without a mark here, no marked resource is removed.
     pub owner: Option<OwnerMark>,
-    /// The permissions boundary under which policies of roles are deleted.
+    /// The permissions boundary of roles whose policies are deleted.
     pub governance: Governance,
 }
 
-/// The memory between observations. Losing it costs time, never correctness.
+/// The memory between observations. A loss of the memory costs only time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// The time, on a clock that only goes forward.
+    /// The time on a clock that only goes forward.
     pub now: Duration,
-    /// Since when interfaces were seen `available`, for each network.
+    /// Since when interfaces have been `available`, for each network.
     pub available: BTreeMap<NetworkKey, AvailableSince>,
-    /// The interfaces that were `available` for long, by the last observation.
+    /// The interfaces that have been `available` for long, by the last observation.
     pub long_available: BTreeMap<NetworkKey, BTreeSet<NetworkInterfaceId>>,
-    /// Roles that were tagged as retained: IAM may be late to show it.
+    /// The roles that were tagged as retained. IAM may show the tag late.
     pub retained: BTreeSet<RoleName>,
-    /// The names of apps that were seen: Lambda names the function that it made an interface for.
+    /// The names of observed apps. Lambda writes the name of the function into its interfaces.
     pub names: BTreeSet<String>,
-    /// Networks whose groups carried our mark: the mark goes with the groups.
+    /// The networks whose groups carried our mark. The mark goes with the groups.
     pub ours: BTreeSet<NetworkKey>,
-    /// Whether AWS shows by now what an operator may have created just before.
+    /// AWS shows by now all that an operator may have created a moment ago.
     pub settled: bool,
 }
 
 impl Memory {
-    /// Takes note of an observation at a moment.
+    /// Records an observation at this time.
     pub fn note(&mut self, found: &SweepObservation, scope: &Scope, now: Duration) {
         self.now = now;
         self.names.extend(found.roles.keys().map(|role| role.as_str().to_owned()));
@@ -88,9 +88,9 @@ impl Memory {
 pub struct Unit {
     /// A line for each resource in AWS.
     pub resources: BTreeSet<String>,
-    /// The writes that can be made now, in this order. A write that fails ends those after it.
+    /// The writes that can be made now, in order. A failed write ends the later ones.
     pub steps: Vec<(Region, Removal)>,
-    /// The work in progress, of the writes or of AWS.
+    /// The removals that AWS has still to finish.
     pub waits: Vec<Message>,
     /// The problems that only a person can solve.
     pub problems: Vec<Message>,
@@ -102,8 +102,8 @@ impl Unit {
         for step in plan.steps {
             self.step(region, step.write);
         }
-        for Leg { state: standing, message, .. } in plan.legs {
-            match standing {
+        for Leg { state, message, .. } in plan.legs {
+            match state {
                 LegState::Met => {}
                 LegState::Progressing | LegState::Unknown => self.wait(message),
                 LegState::Blocked => self.problem(message),
@@ -126,7 +126,7 @@ impl Unit {
         self.problems.push(message.into());
     }
 
-    /// Whether a person must act before the removal goes on.
+    /// A person must act before the removal goes on.
     fn is_stuck(&self) -> bool {
         self.steps.is_empty() && self.waits.is_empty()
     }
@@ -135,15 +135,15 @@ impl Unit {
 /// The writes, and the report.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
-    /// What to remove, or to tag first. Empty when nothing is left to remove.
+    /// The resources to remove or to tag first. Empty when nothing is left to remove.
     pub units: Vec<Unit>,
     /// A line for each resource that is retained.
     pub retained: BTreeSet<String>,
-    /// A line for each resource of another cluster, or of a cluster that nobody can tell.
+    /// A line for each resource of another cluster or of an unknown cluster.
     pub foreign: BTreeSet<String>,
     /// The writes to Kubernetes.
     pub objects: Vec<ObjectStep>,
-    /// The problems that keep objects and that only a person can solve.
+    /// The problems that keep objects. Only a person can solve them.
     pub object_problems: Vec<Message>,
 }
 
@@ -158,13 +158,13 @@ impl Plan {
         self.units.iter().flat_map(|unit| &unit.problems).chain(&self.object_problems)
     }
 
-    /// Whether something is left, and neither a write nor a wait leads on.
+    /// Something is left, and neither a write nor a wait makes progress.
     pub fn is_stuck(&self) -> bool {
         self.objects.is_empty() && self.units.iter().all(Unit::is_stuck)
     }
 }
 
-/// Plans for everything that was found, and for the objects, if there is a cluster.
+/// Plans for all observed resources, and for the objects, if there is a cluster.
 pub fn plan(found: &SweepObservation, objects: &[ObjectFacts], scope: &Scope, memory: &Memory) -> Plan {
     let input = PlanInput { found, objects, scope, memory, marks: found.marks() };
     let mut plan = Plan::default();
@@ -186,7 +186,7 @@ struct PlanInput<'a> {
 }
 
 impl PlanInput<'_> {
-    /// Whether the tags make a resource the installation's.
+    /// The tags name the installation.
     fn owns(&self, tags: &Tags) -> bool {
         self.scope.installation.owns(tags)
     }
@@ -201,7 +201,7 @@ impl PlanInput<'_> {
         place_of_role(&self.scope.installation, role).map(|(region, vpc)| NetworkKey { region, vpc })
     }
 
-    /// The networks that anything of the installation is on.
+    /// The networks on which the installation has a resource.
     fn places(&self) -> BTreeSet<NetworkKey> {
         self.found.places(&self.scope.installation)
     }
@@ -210,7 +210,7 @@ impl PlanInput<'_> {
         self.scope.owner.as_ref().is_none_or(|owner| owner.to_string() != mark)
     }
 
-    /// The owner of a network, by the marks on its groups. `None` is an unknown network.
+    /// The owner of a network, by the marks on the groups. `None` stands for an unknown network.
     fn whose(&self, key: Option<&NetworkKey>) -> Whose {
         let is_here = |keys: &BTreeSet<NetworkKey>| key.is_some_and(|key| keys.contains(key));
         let here: BTreeSet<&String> =
@@ -226,7 +226,7 @@ impl PlanInput<'_> {
         if foreign.is_empty() { Whose::Ours } else { Whose::Another(foreign) }
     }
 
-    /// The interfaces of a VPC that functions of the installation may have caused.
+    /// The interfaces of a VPC that may be those of the installation's functions.
     fn function_interfaces(&self, key: &NetworkKey) -> Interfaces {
         function_interfaces(self.found, self.scope, &self.memory.names, key)
     }
@@ -235,16 +235,16 @@ impl PlanInput<'_> {
 /// The owner of a network.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Whose {
-    /// This cluster's: it may be removed.
+    /// This cluster: the network may be removed.
     Ours,
-    /// Another cluster has marked it.
+    /// Other clusters, by their marks on the network.
     Another(BTreeSet<String>),
-    /// It carries no mark, and other networks of the installation carry another cluster's.
+    /// The network has no mark, and other networks of the installation have the mark of another cluster.
     Unclear,
 }
 
 impl Whose {
-    /// The line about a resource that is left alone; `None` for one that may be removed.
+    /// The line about a resource that stays because of its owner. `None` for a resource that may be removed.
     fn reason_to_leave(&self, resource: &str) -> Option<String> {
         match self {
             Self::Ours => None,
@@ -256,7 +256,7 @@ impl Whose {
     }
 }
 
-/// The interfaces of a VPC that functions of the installation may have caused.
+/// The interfaces of a VPC that may be those of the installation's functions.
 fn function_interfaces(
     found: &SweepObservation,
     scope: &Scope,

@@ -6,22 +6,22 @@ use crate::{
     policy::{handed_over_policy, trust_policy},
 };
 
-/// A write that deletes something, takes something away from it, or marks it as retained or retired.
+/// A write that deletes a resource, takes something away from a resource, or tags a resource as retained or retired.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Removal(Write);
 
-/// A write that is no [`Removal`], as a sentence.
+/// The error for a write that is no [`Removal`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{operation} {resource} is not made: a removal creates and widens nothing")]
 pub struct NoRemoval {
-    /// The operation that would have been called.
+    /// The operation of the write.
     pub operation: &'static Operation,
     /// The resource of the write.
     pub resource: String,
 }
 
 impl Removal {
-    /// The call to make.
+    /// The write.
     pub fn write(&self) -> &Write {
         &self.0
     }
@@ -34,10 +34,10 @@ impl TryFrom<Write> for Removal {
         let removes = match &write {
             _ if write.describe().effect == Effect::TakesAway => true,
             Write::Iam(IamWrite::PutRolePermissionsBoundary { .. }) => true,
-            // A retired role is left with what Lambda needs to release interfaces.
+            // A retired role keeps only what Lambda needs to release interfaces.
             Write::Iam(IamWrite::PutRolePolicy { document, .. }) => *document == handed_over_policy(),
             Write::Iam(IamWrite::UpdateAssumeRolePolicy { trust_policy: document, .. }) => *document == trust_policy(),
-            // The identity's tags may have to be put back with it, by which the operator finds the role.
+            // The same call may put back the identity's tags, by which the operator finds the role.
             Write::Iam(IamWrite::TagRole { tags, .. }) => {
                 tags.contains_key(TAG_RETAINED) || tags.contains_key(TAG_HANDED_OVER)
             }
@@ -152,7 +152,7 @@ mod tests {
     #[test]
     fn no_removal_makes_anything_or_gives_anything_more() {
         for write in creating() {
-            let refused = Removal::try_from(write.clone()).expect_err("it is no removal").to_string();
+            let refused = Removal::try_from(write.clone()).expect_err("no removal").to_string();
             assert!(refused.contains(write.operation().name), "{refused}");
         }
     }

@@ -43,9 +43,12 @@ fn an_overdue_wait_needs_somebody_and_says_what_is_still_true_and_who_can_act() 
     for kind in [KIND, ConditionType::Ready] {
         let text = shown(&over, kind);
         assert!(text.starts_with("False/RolePropagating: pgai-bot: AWS refuses"), "{text}");
-        for part in
-            ["overdue after 15 minutes", "Still true: what is there", "Who can act: whoever", "service control policy"]
-        {
+        for part in [
+            "overdue after 15 minutes",
+            "Still true: existing resources",
+            "Who can act: whoever",
+            "service control policy",
+        ] {
             assert!(text.contains(part), "{part}: {text}");
         }
         assert!(text.ends_with(" Since 1970-01-01T00:01:40Z."), "{text}");
@@ -53,18 +56,17 @@ fn an_overdue_wait_needs_somebody_and_says_what_is_still_true_and_who_can_act() 
     assert_eq!(
         conditions_of(&refused(), &over, Some(1), at(100 + 100 * bound)),
         over,
-        "told once, by an operator that started since too"
+        "the conditions stay, also for an operator that started since"
     );
 }
 
 #[test]
 fn what_fails_each_time_it_is_created_again_stays_failed_and_has_one_bound() {
-    let failed =
-        |standing| [Leg { state: standing, ..Leg::progressing(KIND, Reason::FunctionFailed, "f failed: no memory.") }];
+    let failed = |state| [Leg { state, ..Leg::progressing(KIND, Reason::FunctionFailed, "f failed: no memory.") }];
     let anew = [Leg::progressing(KIND, Reason::FunctionPending, "f is being created.")];
     let first = conditions_of(&failed(LegState::Progressing), &[], Some(1), at(0));
     let again = conditions_of(&anew, &first, Some(1), at(60));
-    assert_eq!(again, first, "it is not said to be well");
+    assert_eq!(again, first, "the condition does not turn True");
     let held = conditions_of(&failed(LegState::Blocked), &again, Some(1), at(120));
     assert!(is_stalled(&held));
     assert_eq!(conditions_of(&anew, &held, Some(1), at(300)), held, "it does not flap");
@@ -113,7 +115,7 @@ fn a_call_that_is_throttled_now_and_then_does_not_make_what_is_overdue_flap() {
     ] {
         assert_eq!(conditions_of(std::slice::from_ref(&leg), &over, Some(1), at(3700)), over, "{leg:?}");
         let soon = conditions_of(std::slice::from_ref(&leg), &first, Some(1), at(30));
-        assert!(!shown(&soon, KIND).contains("RolePropagating"), "within its bound it is told: {soon:?}");
+        assert!(!shown(&soon, KIND).contains("RolePropagating"), "within its bound, the other leg is shown: {soon:?}");
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     identity::TAG_INSTALLATION,
 };
 
-/// A VPC without its DNS attributes, which only `DescribeVpcAttribute` tells.
+/// A VPC without its DNS attributes, which only `DescribeVpcAttribute` has.
 pub(super) fn vpc(vpc: &types::Vpc) -> Result<VpcListing, Malformed> {
     let tenancy = match needed(vpc.instance_tenancy(), "Vpc.InstanceTenancy")? {
         types::Tenancy::Default => Tenancy::Default,
@@ -36,7 +36,7 @@ pub(super) fn route_table(table: &types::RouteTable) -> Result<RouteTable, Malfo
     Ok(RouteTable {
         vpc: parsed(table.vpc_id(), "RouteTable.VpcId")?,
         main: associations.iter().any(|association| association.main() == Some(true)),
-        // A subnet whose id cannot be read is nobody's whom this concerns.
+        // Every subnet of ours has an id that can be read.
         subnets: associations
             .iter()
             .filter_map(types::RouteTableAssociation::subnet_id)
@@ -46,10 +46,10 @@ pub(super) fn route_table(table: &types::RouteTable) -> Result<RouteTable, Malfo
     })
 }
 
-/// A blackhole counts as what it was: it leads there again as soon as its target is back.
+/// A blackhole counts as a route to its old target: the route works again as soon as the target is back.
 ///
-/// A Gateway Load Balancer endpoint is a `vpce-` gateway too, but not behind a prefix list: the appliance behind it can
-/// lead anywhere.
+/// A Gateway Load Balancer endpoint is a `vpce-` gateway too, but without a prefix list: the appliance behind the endpoint can
+/// lead to any address.
 fn route_target(route: &types::Route) -> RouteTarget {
     match route.gateway_id() {
         Some("local") => RouteTarget::Local,
@@ -61,7 +61,7 @@ fn route_target(route: &types::Route) -> RouteTarget {
     }
 }
 
-/// `None` for what is not an interface endpoint: S3 offers a gateway under the same name.
+/// `None` for another type of endpoint: S3 offers a gateway under the same name.
 pub(super) fn endpoint_service(service: &types::ServiceDetail) -> Result<Option<EndpointService>, Malformed> {
     let is_interface = service.service_type().iter().any(|kind| is(kind.service_type(), types::ServiceType::as_str));
     if !is_interface {
@@ -75,7 +75,7 @@ pub(super) fn endpoint_service(service: &types::ServiceDetail) -> Result<Option<
     }))
 }
 
-/// The type is Interface, in whatever case.
+/// Compares the type, in any case of letters.
 fn is<T>(kind: Option<&T>, as_str: fn(&T) -> &str) -> bool {
     kind.is_some_and(|kind| as_str(kind).eq_ignore_ascii_case("Interface"))
 }
@@ -108,12 +108,12 @@ pub(super) fn vpc_endpoint(endpoint: &types::VpcEndpoint) -> Result<VpcEndpoint,
     })
 }
 
-/// Whether the endpoint carries the tag of an installation: an unreadable one then is an error, and not left out.
+/// The endpoint has the tag of an installation. If such an endpoint cannot be read, the whole answer is an error.
 pub(super) fn is_tagged_endpoint(endpoint: &types::VpcEndpoint) -> bool {
     endpoint.tags().iter().any(|tag| tag.key() == Some(TAG_INSTALLATION))
 }
 
-/// Reads the id and the state from an answer to `CreateVpcEndpoint`.
+/// Reads id and state from an answer to `CreateVpcEndpoint`.
 pub(super) fn endpoint_state(endpoint: &types::VpcEndpoint) -> Result<(VpcEndpointId, EndpointState), Malformed> {
     Ok((
         parsed(endpoint.vpc_endpoint_id(), "VpcEndpoint.VpcEndpointId")?,
@@ -121,7 +121,7 @@ pub(super) fn endpoint_state(endpoint: &types::VpcEndpoint) -> Result<(VpcEndpoi
     ))
 }
 
-/// Endpoints of the types `Resource` and `ServiceNetwork`, which others may have in the VPC, have no service.
+/// Endpoints of the types `Resource` and `ServiceNetwork`, which other people may have in the VPC, have no service.
 fn endpoint_service_name(endpoint: &types::VpcEndpoint, interface: bool) -> Result<String, Malformed> {
     match endpoint.service_name() {
         Some(name) => Ok(name.to_owned()),
@@ -159,13 +159,13 @@ pub(super) fn network_interface(interface: &types::NetworkInterface) -> Result<N
     })
 }
 
-/// Whether the interface is an endpoint's or Lambda's: an unreadable one then is an error, and not left out. A foreign interface keeps a
-/// group from being deleted in any case.
+/// The interface is an endpoint's or Lambda's. If such an interface cannot be read, the whole answer is an error. A foreign
+/// interface keeps its group from being deleted in any case.
 pub(super) fn is_of_a_path(interface: &types::NetworkInterface) -> bool {
     matches!(interface_holder(interface), InterfaceHolder::Lambda | InterfaceHolder::Endpoint)
 }
 
-/// The function that Lambda made an interface for, as its description tells:
+/// The function for which Lambda made an interface, from the description:
 /// `AWS Lambda VPC ENI-my-function-01234567-89ab-cdef-0123-456789abcdef`.
 fn made_for(description: &str) -> Option<FunctionName> {
     const UUID: usize = 36;
@@ -178,8 +178,8 @@ fn made_for(description: &str) -> Option<FunctionName> {
     name.strip_suffix('-').filter(|_| is_uuid)?.parse().ok()
 }
 
-/// Lambda's interfaces are of a type of their own. Those that it made before that type came say so in their
-/// description; what somebody has attached to an instance is not one of them, whatever it says.
+/// Lambda's interfaces have their own type. The older ones have only the description. An interface that is attached to an
+/// instance is never Lambda's, whatever its description.
 ///
 /// Source: Lambda developer guide, "Giving Lambda functions access to resources in an Amazon VPC": "AWS Lambda VPC ENI".
 fn interface_holder(interface: &types::NetworkInterface) -> InterfaceHolder {
@@ -210,7 +210,7 @@ pub(super) fn security_group(group: &types::SecurityGroup) -> Result<SecurityGro
     })
 }
 
-/// A tag without a value has an empty one.
+/// A tag without a value has the empty value.
 fn tags(tags: &[types::Tag]) -> Tags {
     tags.iter().filter_map(|tag| Some((tag.key()?.to_owned(), tag.value().unwrap_or_default().to_owned()))).collect()
 }

@@ -1,4 +1,4 @@
-//! EC2: what a VPC looks like, security groups, VPC endpoints.
+//! EC2: the topology of a VPC, security groups, VPC endpoints.
 
 mod facts;
 mod rules;
@@ -25,9 +25,9 @@ use crate::aws::{
     SecurityGroupId, Subnet, VpcDns, VpcEndpoint, VpcId, VpcListing,
 };
 
-/// EC2 pages describes at 1,000.
+/// EC2's pages of describes have at most 1,000 items.
 const PAGE: i32 = 1_000;
-/// But route tables at 100.
+/// Pages of route tables have at most 100.
 const ROUTE_TABLE_PAGE: i32 = 100;
 /// A filter has at most 200 values.
 const FILTER_VALUES: usize = 200;
@@ -38,7 +38,7 @@ pub(super) struct Ec2 {
     calls: Calls,
 }
 
-/// Reads. Ids are always filters, because a describe by id fails as a whole when one of them does not exist.
+/// Reads. Ids are always filters: a describe by id fails as a whole when one of the ids does not exist.
 impl Ec2 {
     pub(super) fn new(client: Client, line: &RegionCalls) -> Self {
         Self { client, calls: Calls::of("ec2", line) }
@@ -54,7 +54,7 @@ impl Ec2 {
         Ok(found)
     }
 
-    /// `None` when the VPC has gone since it was listed.
+    /// `None` when the VPC was deleted after the list.
     pub(super) async fn vpc_dns(&self, vpc: &VpcId) -> Result<Option<VpcDns>, AwsError> {
         let both = futures::try_join!(
             self.attribute(vpc, VpcAttributeName::EnableDnsSupport),
@@ -67,7 +67,7 @@ impl Ec2 {
         }
     }
 
-    /// One attribute: the call takes no more.
+    /// Reads one attribute: the call takes one only.
     async fn attribute(&self, vpc: &VpcId, name: VpcAttributeName) -> Result<bool, AwsError> {
         const OPERATION: &str = "DescribeVpcAttribute";
         let hostnames = name == VpcAttributeName::EnableDnsHostnames;
@@ -102,7 +102,7 @@ impl Ec2 {
         Ok(found)
     }
 
-    /// EC2 refuses the whole question when it does not know one of the names: only then they are asked one by one.
+    /// EC2 refuses the whole request if one of the names is unknown. Then each name is requested alone.
     pub(super) async fn endpoint_services(&self, names: &BTreeSet<String>) -> Result<Vec<EndpointService>, AwsError> {
         if names.is_empty() {
             return Ok(Vec::new());
@@ -198,7 +198,7 @@ impl Ec2 {
         self.calls.list_readable(OPERATION, pages, interfaces, facts::network_interface, facts::is_of_a_path).await
     }
 
-    /// Filters are combined by "and", so that each direction is a question of its own.
+    /// EC2 combines filters by "and", so each direction needs its own request.
     pub(super) async fn referring_groups(&self, group: &SecurityGroupId) -> Result<Vec<SecurityGroup>, AwsError> {
         const OPERATION: &str = "DescribeSecurityGroups";
         let groups = DescribeSecurityGroupsOutput::security_groups;
@@ -212,7 +212,7 @@ impl Ec2 {
         Ok(found)
     }
 
-    /// Those with this tag, in a VPC or wherever they are.
+    /// The groups with this tag, in one VPC or in the region.
     pub(super) async fn security_groups(
         &self,
         (key, value): (&str, &str),
@@ -233,7 +233,7 @@ fn is_unknown_service(error: &AwsError) -> bool {
     error.code.as_deref() == Some("InvalidServiceName")
 }
 
-/// Filters that together match all of these ids; none for no ids.
+/// Filters that together match all of these ids. Without ids there is no filter.
 fn filters<T: ToString + Ord>(name: &str, ids: &BTreeSet<T>) -> Vec<Filter> {
     strings(ids)
         .chunks(FILTER_VALUES)

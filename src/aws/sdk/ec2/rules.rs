@@ -24,7 +24,7 @@ pub(super) fn flatten(permissions: &[IpPermission]) -> Result<BTreeSet<Rule>, Ma
     Ok(rules)
 }
 
-/// `-1` is "all types" of ICMP and takes the place of ports where a protocol has none.
+/// `-1` means all types of ICMP, and stands for missing ports of other protocols.
 fn ports(protocol: &Protocol, permission: &IpPermission) -> Option<(i32, i32)> {
     if *protocol == Protocol::All {
         return None;
@@ -50,7 +50,7 @@ fn peers(permission: &IpPermission) -> Result<Vec<Peer>, Malformed> {
     Ok(peers)
 }
 
-/// Permissions that say the same as these rules, one for each protocol and range of ports.
+/// Permissions with the meaning of these rules, one for each protocol and range of ports.
 pub(super) fn group(rules: &BTreeSet<Rule>) -> Vec<IpPermission> {
     let mut groups: BTreeMap<_, Vec<&Peer>> = BTreeMap::new();
     for rule in rules {
@@ -82,8 +82,7 @@ fn permission(protocol: &Protocol, ports: Option<(i32, i32)>, peers: Vec<&Peer>)
         .build()
 }
 
-/// ICMP has no ports, yet EC2 wants types and codes; other protocols without ports go without. TCP and UDP without
-/// ports are refused by EC2 rather than read as "all".
+/// EC2 wants types and codes for ICMP, and ports for TCP and UDP (EC2 refuses those without). Other protocols have no ports.
 fn is_icmp(protocol: &Protocol) -> bool {
     matches!(protocol.as_str(), "icmp" | "1" | "icmpv6" | "58")
 }

@@ -86,7 +86,7 @@ impl Ec2 {
         self.revoked(OPERATION, rules, answer.unknown_ip_permissions())
     }
 
-    /// In a default VPC, EC2 answers with the rules that it did not find; in every other VPC it refuses the call, and revokes none.
+    /// In a default VPC, EC2 answers with the rules that do not exist. In every other VPC, EC2 refuses the whole call.
     ///
     /// Source: EC2 API reference, "`RevokeSecurityGroupIngress`".
     fn revoked(
@@ -109,7 +109,7 @@ impl Ec2 {
         self.calls.observed("DeleteNetworkInterface", call).await.map(|_| Written::Done)
     }
 
-    /// Leaves nothing to EC2's defaults: a Gateway endpoint, the VPC's default group, a policy that allows everything.
+    /// Sets all parameters. EC2's defaults are a Gateway endpoint, the VPC's default group, and a policy that allows everything.
     async fn create_vpc_endpoint(&self, new: &NewVpcEndpoint) -> Result<Written, AwsError> {
         const OPERATION: &str = "CreateVpcEndpoint";
         let call = self
@@ -149,7 +149,7 @@ impl Ec2 {
             .set_policy_document(change.policy.as_ref().map(|policy| policy.as_str().to_owned()))
             .set_private_dns_enabled(change.private_dns)
             .set_ip_address_type(change.address_families.as_ref().map(|families| families.as_str().into()))
-            // The records follow the addresses: those of another family would be refused.
+            // The record types follow the address types: EC2 refuses records of another family.
             .set_dns_options(change.address_families.as_ref().map(|families| {
                 DnsOptionsSpecification::builder().dns_record_ip_type(families.as_str().into()).build()
             }))
@@ -157,7 +157,7 @@ impl Ec2 {
         self.calls.observed("ModifyVpcEndpoint", call).await.map(|_| Written::Done)
     }
 
-    /// EC2 answers 200 whether the endpoint is deleted or not.
+    /// EC2 answers 200 also when the endpoint was not deleted.
     async fn delete_vpc_endpoint(&self, endpoint: &VpcEndpointId) -> Result<Written, AwsError> {
         const OPERATION: &str = "DeleteVpcEndpoints";
         let call = self.client.delete_vpc_endpoints().vpc_endpoint_ids(endpoint.as_str()).send();

@@ -1,4 +1,4 @@
-//! Roles one by one, for operators that may not read all of the account's at once.
+//! Reads roles one by one, for operators that may not read all roles of the account at once.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,14 +17,14 @@ use crate::aws::{
 };
 
 impl Iam {
-    /// `ListRoles` filters by the path, where `GetAccountAuthorizationDetails` shows all roles of the account.
+    /// `ListRoles` filters by path. `GetAccountAuthorizationDetails` shows all roles of the account.
     pub(in crate::aws::sdk) async fn role_listings(&self, path: &str) -> Result<Vec<RoleListing>, AwsError> {
         const OPERATION: &str = "ListRoles";
         let pages = self.client.list_roles().path_prefix(path).into_paginator().page_size(PAGE).send();
         self.calls.list(OPERATION, pages, ListRolesOutput::roles, listing).await
     }
 
-    /// A role that goes while it is read is `None`.
+    /// `None` when the role is deleted while its parts are read.
     pub(in crate::aws::sdk) async fn role(&self, name: &RoleName) -> Result<Option<Role>, AwsError> {
         match self.found_role(name).await {
             Err(error) if error.failure == Failure::NotFound => Ok(None),
@@ -54,7 +54,7 @@ impl Iam {
         let attached = ListAttachedRolePoliciesOutput::attached_policies;
         let attached: Vec<String> = self.calls.list("ListAttachedRolePolicies", pages, attached, policy_arn).await?;
         let attached_policies = attached.into_iter().collect::<BTreeSet<_>>();
-        // Of all lists, `ListRoles` shows no boundary.
+        // `ListRoles` does not show the boundary.
         let permissions_boundary = boundary(shown.permissions_boundary());
         Ok(Role { name, id, arn, trust_policy, inline_policies, attached_policies, permissions_boundary, tags })
     }

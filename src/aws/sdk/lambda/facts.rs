@@ -1,4 +1,4 @@
-//! What Lambda answers, as plain facts.
+//! Lambda's answers as facts.
 
 use std::collections::BTreeSet;
 
@@ -16,13 +16,13 @@ use crate::{
     identity::FUNCTION_PREFIX,
 };
 
-/// A function with a name that we could not give, or on a processor that we do not know, is somebody else's: it must
+/// The function may be ours. A function with a name that we never give, or on an unknown processor, is somebody else's, and does
 /// not keep ours from being listed.
 pub(super) fn could_be_ours(function: &types::FunctionConfiguration) -> bool {
     function.function_name().is_none_or(|name| name.parse::<FunctionName>().is_ok()) && architecture(function).is_ok()
 }
 
-/// `None` of what cannot be read of a function whose name none of ours has.
+/// `None` for an unreadable function with a name that we never give.
 pub(super) fn readable(function: &types::FunctionConfiguration) -> Option<Result<FunctionListing, Malformed>> {
     let is_ours = function.function_name().is_none_or(|name| name.starts_with(FUNCTION_PREFIX));
     Some(listing(function)).filter(|listing| listing.is_ok() || is_ours)
@@ -42,14 +42,13 @@ fn listing(function: &types::FunctionConfiguration) -> Result<FunctionListing, M
     })
 }
 
-/// The code alone: Lambda's words for it are marked as sensitive.
+/// The code alone: Lambda's message is marked as sensitive.
 fn unreadable_environment(function: &types::FunctionConfiguration) -> Option<String> {
     let error = function.environment()?.error()?;
     Some(error.error_code().unwrap_or("no code").to_owned())
 }
 
-/// Functions that are images have neither runtime nor handler; those outside VPCs have no VPC configuration or an empty
-/// one.
+/// Functions from images have neither runtime nor handler. Functions outside VPCs have no VPC configuration or an empty one.
 fn configuration(function: &types::FunctionConfiguration) -> Result<FunctionConfiguration, Malformed> {
     let vpc = function.vpc_config();
     let subnets = vpc.map(types::VpcConfigResponse::subnet_ids).unwrap_or_default();
@@ -67,7 +66,7 @@ fn configuration(function: &types::FunctionConfiguration) -> Result<FunctionConf
     })
 }
 
-/// Whether a setting is another one than in a new function. What an answer leaves out is as in a new one.
+/// The setting differs from that of a new function. A setting that is missing in an answer is that of a new function.
 fn is_altered(function: &types::FunctionConfiguration, setting: Setting) -> bool {
     let says = |text: Option<&str>| text.is_some_and(|text| !text.is_empty());
     match setting {
@@ -81,7 +80,7 @@ fn is_altered(function: &types::FunctionConfiguration, setting: Setting) -> bool
         }
         Setting::Key => says(function.kms_key_arn()),
         Setting::Layers => !function.layers().is_empty(),
-        // Levels are for JSON only.
+        // Only JSON logs have levels.
         Setting::Logging => function.logging_config().is_some_and(|logging| {
             let own = function.function_name().map(|name| format!("{LOG_GROUP_OF_LAMBDA}{name}"));
             logging.log_format().is_some_and(|format| *format != types::LogFormat::Text)
@@ -98,7 +97,7 @@ fn is_altered(function: &types::FunctionConfiguration, setting: Setting) -> bool
     }
 }
 
-/// Lambda's own name for the group of a function's log ("Sending Lambda function logs to CloudWatch Logs").
+/// Lambda's prefix for the log group of a function ("Sending Lambda function logs to CloudWatch Logs").
 pub(super) const LOG_GROUP_OF_LAMBDA: &str = "/aws/lambda/";
 
 fn fixed(function: &types::FunctionConfiguration) -> BTreeSet<Fixed> {
@@ -136,8 +135,8 @@ pub(super) fn detail(answer: &GetFunctionOutput) -> Result<FunctionDetail, Malfo
     })
 }
 
-/// The status "is first set to Successful after function creation completes" (Lambda API reference): until then there
-/// is none.
+/// The status "is first set to Successful after function creation completes" (Lambda API reference). Until then there is no
+/// status.
 fn last_update(status: Option<&types::LastUpdateStatus>) -> UpdateStatus {
     status.map_or(UpdateStatus::InProgress, |status| UpdateStatus::from_wire(status.as_str()))
 }
@@ -214,7 +213,7 @@ mod tests {
         assert_eq!(found.as_deref(), Some("AccessDeniedException"));
     }
 
-    /// As `ListFunctions` shows a function for which nobody set anything.
+    /// A function in `ListFunctions` for which nobody set anything.
     fn plain() -> types::builders::FunctionConfigurationBuilder {
         let logging = types::LoggingConfig::builder().log_format(types::LogFormat::Text);
         wire()

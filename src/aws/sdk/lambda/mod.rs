@@ -26,7 +26,7 @@ use crate::aws::{
     Invocation, LambdaWrite, NewFunction, PROBE, Package, Setting, Tags, Written,
 };
 
-/// `ListFunctions` gives at most 50 functions a page.
+/// A page of `ListFunctions` has at most 50 functions.
 const PAGE: i32 = 50;
 
 /// The calls to Lambda in one region.
@@ -58,7 +58,7 @@ impl Lambda {
             Err(error) if error.failure == Failure::NotFound => return Ok(None),
             answer => answer?,
         };
-        // Without lambda:ListTags the answer has no tags: that must not read as "not ours".
+        // Without lambda:ListTags, the answer has no tags. That must not mean "not ours".
         if let Some(error) = answer.tags_error() {
             return Err(self.calls.refused("ListTags", error.error_code(), error.message(), answer.request_id()));
         }
@@ -68,7 +68,7 @@ impl Lambda {
 
 /// Invocations.
 impl Lambda {
-    /// Never repeated by the SDK: each attempt runs the function, and how often that happens is for the caller to decide.
+    /// The SDK never repeats the call: each attempt runs the function, and the caller decides how often.
     pub(super) async fn probe(&self, name: &FunctionName) -> Result<Invocation, AwsError> {
         let timeouts = TimeoutConfig::builder()
             .connect_timeout(CONNECT_TIMEOUT)
@@ -193,13 +193,13 @@ fn runtime(configuration: &FunctionConfiguration) -> Option<Runtime> {
     (!configuration.runtime.is_empty()).then(|| Runtime::from(configuration.runtime.as_str()))
 }
 
-/// Sent even when empty: what is not sent stays as it was.
+/// An empty environment is sent too: Lambda keeps a member that is not sent.
 fn environment(environment: &Environment) -> types::Environment {
     let variables = environment.variables().clone().into_iter().collect();
     types::Environment::builder().set_variables(Some(variables)).build()
 }
 
-/// Sent even when empty, which detaches the function.
+/// Empty lists are sent too: they detach the function.
 fn vpc_config(configuration: &FunctionConfiguration) -> VpcConfig {
     VpcConfig::builder()
         .set_subnet_ids(Some(configuration.subnets.iter().map(ToString::to_string).collect()))
@@ -207,8 +207,8 @@ fn vpc_config(configuration: &FunctionConfiguration) -> VpcConfig {
         .build()
 }
 
-/// Puts back one setting. An update takes an empty list, or an empty ARN, for none (as Terraform and `node-lambda` send them;
-/// `CreateFunction` does not take an empty ARN).
+/// Puts back one setting. An update takes an empty list, or an empty ARN, for none (Terraform and `node-lambda` send these).
+/// `CreateFunction` takes no empty ARN.
 fn with_reset(
     call: UpdateFunctionConfigurationFluentBuilder,
     setting: Setting,

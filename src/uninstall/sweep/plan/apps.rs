@@ -16,13 +16,13 @@ use crate::{
     uninstall::{Kind, ObjectFacts},
 };
 
-/// What AWS has of one app. All its resources have one name, which is unique in the account and region.
+/// The resources of one app in AWS. All of them have one name, which is unique in the account and region.
 pub(super) struct App<'a> {
     pub(super) region: Region,
     pub(super) name: RoleName,
-    /// The app's identity; `None` where the tags that say so were lost.
+    /// The app's identity. `None` where the tags that name the app were lost.
     pub(super) identity: Option<AppIdentity>,
-    /// The app's network, as far as tags or security groups tell.
+    /// The app's network, if tags or security groups show the network.
     pub(super) place: Option<NetworkKey>,
     /// The app's role, unless it was handed over to the network.
     pub(super) role: Option<&'a Role>,
@@ -40,7 +40,7 @@ impl App<'_> {
         [role, function, log_group].into_iter().flatten().collect()
     }
 
-    /// Whether the app is the object's, in the VPC that the object names or in another one.
+    /// The app belongs to the object, in the VPC of the object or in another VPC.
     pub(super) fn is_of(&self, object: &ObjectFacts) -> bool {
         object.kind == Kind::App
             && self.identity.as_ref().is_some_and(|identity| {
@@ -48,7 +48,7 @@ impl App<'_> {
             })
     }
 
-    /// Whether the app is the object's, in the VPC that the object names.
+    /// The app belongs to the object, in the VPC of the object.
     fn is_in_place_of(&self, object: &ObjectFacts) -> bool {
         self.is_of(object) && self.place.is_some() && self.place == object.network
     }
@@ -58,7 +58,7 @@ impl App<'_> {
     }
 }
 
-/// All apps of which anything was found, by region and name.
+/// All apps that have a resource, by region and name.
 pub(super) fn of<'a>(input: &PlanInput<'a>) -> Vec<App<'a>> {
     let found = input.found;
     let mut names: BTreeSet<(Region, RoleName)> = BTreeSet::new();
@@ -95,7 +95,7 @@ fn app<'a>(region: Region, name: RoleName, input: &PlanInput<'a>) -> App<'a> {
         log_group.and_then(|facts| facts.tags.as_ref()),
     ];
     let tags = || tags.into_iter().flatten();
-    // Tags that name another app than the name does were changed by somebody, and say nothing.
+    // If the tags name another app than the name does, somebody changed the tags.
     let tagged = tags().filter_map(|tags| AppIdentity::from_tags(&input.scope.installation, tags));
     let named = input.objects.iter().filter_map(|object| object.identity(&input.scope.installation));
     let identity = tagged.chain(named).find(|identity| identity.role_name() == name);
@@ -109,18 +109,18 @@ fn app<'a>(region: Region, name: RoleName, input: &PlanInput<'a>) -> App<'a> {
     App { region, name, identity, place, role, function, log_group }
 }
 
-/// What stays with the apps that are retained.
+/// The apps that are retained, and the networks that stay with them.
 #[derive(Default)]
 pub(super) struct RetainedApps {
     /// The apps, by name.
     pub(super) names: BTreeSet<RoleName>,
-    /// The networks that they use, and who uses them.
+    /// The networks of the apps, each with its apps.
     pub(super) networks: BTreeMap<NetworkKey, BTreeSet<String>>,
-    /// Apps that use a network which nobody can tell: all networks stay.
+    /// The apps whose network is unknown: because of them all networks stay.
     pub(super) anywhere: BTreeSet<String>,
 }
 
-/// Which apps are retained: those whose role or whose object says so. An object that exists and says otherwise wins over the role.
+/// The apps that are retained, by the tag of the role or by the object. If an object exists, the object decides.
 pub(super) fn retained(apps: &[App<'_>], input: &PlanInput<'_>) -> RetainedApps {
     let PlanInput { found, objects, memory, .. } = input;
     let mut retained = RetainedApps::default();
@@ -162,13 +162,13 @@ pub(super) fn plan(apps: &[App<'_>], retained: &RetainedApps, input: &PlanInput<
     }
 }
 
-/// Tags the role as retained, before the object that says so is deleted.
+/// Tags the role as retained, before the object is deleted.
 fn retain(app: &App<'_>, input: &PlanInput<'_>) -> Unit {
     let mut unit = Unit::default();
     match app.role {
         Some(role) if is_retained(&role.tags) => {}
         Some(role) if input.owns(&role.tags) => {
-            let message = format!("Role {} is tagged as retained; AWS takes seconds to show it.", role.name);
+            let message = format!("Role {} is tagged as retained; AWS shows the tag within seconds.", role.name);
             unit.wait(message);
             if !input.memory.retained.contains(&role.name) {
                 let mut tags = app.identity.as_ref().map(|identity| missing_tags(&identity.tags(), &role.tags)).unwrap_or_default();
@@ -178,8 +178,8 @@ fn retain(app: &App<'_>, input: &PlanInput<'_>) -> Unit {
         }
         Some(role) => unit.problem(untagged("Role", role.name.as_str(), input)),
         None => unit.problem(format!(
-            "App {} is to be retained, but its role {} is gone, and the role is what would say so in AWS: let the operator run \
-             until the app is ready, which puts the role back, or set spec.deletionPolicy to Delete.",
+            "App {} is to be retained, but its role {} is gone, and only the tags of the role can retain the app in AWS: let the \
+             operator run until the app is ready, which puts the role back, or set spec.deletionPolicy to Delete.",
             app.identity.as_ref().map_or_else(|| app.name.to_string(), AppIdentity::app),
             app.name
         )),
@@ -196,7 +196,7 @@ fn remove(app: &App<'_>, input: &PlanInput<'_>) -> Unit {
                 role: app.role.cloned(),
                 log_group: app.log_group.cloned(),
                 detail: app.function.cloned(),
-                // Without its role, nothing is put back: what Lambda leaves behind is deleted as the network's.
+                // Without the app's role, nothing is put back: Lambda's interfaces are deleted with the network.
                 interfaces: app.role.map(|_| interfaces).unwrap_or_default(),
                 ..Observed::default()
             };
@@ -219,7 +219,7 @@ fn remove(app: &App<'_>, input: &PlanInput<'_>) -> Unit {
     unit
 }
 
-/// The interfaces that Lambda may need the app's role for.
+/// The interfaces for whose release Lambda may need the app's role.
 fn interfaces(app: &App<'_>, input: &PlanInput<'_>) -> BTreeSet<NetworkInterfaceId> {
     if let Some(key) = &app.place {
         let state = input.found.regions.get(&key.region);
@@ -227,11 +227,11 @@ fn interfaces(app: &App<'_>, input: &PlanInput<'_>) -> BTreeSet<NetworkInterface
         let all = input.function_interfaces(key);
         return held_by_lambda(&interfaces_of_functions(all, group, |function| function.as_str() == app.name.as_str()));
     }
-    // Nobody can tell the app's network: it may be any.
+    // The app's network is unknown: any network may be the app's.
     input.places().iter().flat_map(|key| held_by_lambda(&input.function_interfaces(key))).collect()
 }
 
-/// Removes resources that lost the tags which name their app, in the operator's order.
+/// Removes resources without the tags that name their app, in the operator's order.
 fn by_name(app: &App<'_>, interfaces: &BTreeSet<NetworkInterfaceId>, input: &PlanInput<'_>, unit: &mut Unit) {
     let owned = |tags| input.owns(tags);
     if let Some(function) = app.function {
@@ -266,7 +266,8 @@ fn by_name(app: &App<'_>, interfaces: &BTreeSet<NetworkInterfaceId>, input: &Pla
 pub(super) fn untagged(what: &str, name: &str, input: &PlanInput<'_>) -> String {
     let installation = &input.scope.installation;
     format!(
-        "{what} {name} has a name of installation {installation} and does not carry its tag: {}, or remove it by hand.",
+        "{what} {name} has a name of installation {installation}, and lacks the tag of that installation: {}, or remove the resource by \
+         hand.",
         installation.how_to_tag()
     )
 }

@@ -21,12 +21,12 @@ use crate::{
     },
 };
 
-/// How a network stands, for the objects that stand for it.
+/// The state of a network, for the objects of this network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// Something of it is still to go, or to be marked.
+    /// A resource is still to be removed or to be tagged.
     Left,
-    /// It stays, and says so in AWS.
+    /// The network stays, and its tags in AWS show that.
     Stays,
 }
 
@@ -39,21 +39,21 @@ fn identity(scope: &Scope, key: &NetworkKey) -> NetworkIdentity {
     }
 }
 
-/// The group that functions on a network carry.
+/// The security group of the functions on a network.
 pub(super) fn functions_group<'a>(state: &'a InRegion, scope: &Scope, key: &NetworkKey) -> Option<&'a SecurityGroupId> {
     let identity = identity(scope, key);
     state.groups.iter().find(|group| identity.is_group(group, FUNCTIONS_GROUP)).map(|group| &group.id)
 }
 
-/// What there is of one network.
+/// The resources of one network.
 struct Network {
     key: NetworkKey,
     observed: Observed,
-    /// Its endpoints and groups, each in a line.
+    /// A line for each endpoint and each group.
     path: BTreeSet<String>,
-    /// Somebody has marked it as retained.
+    /// A tag marks the network as retained.
     is_marked: bool,
-    /// Groups with the installation's tag and a name of somebody else's.
+    /// Groups with the installation's tag and a foreign name.
     foreign_groups: Vec<String>,
 }
 
@@ -91,20 +91,20 @@ impl Network {
         Self { key, observed, path, is_marked, foreign_groups }
     }
 
-    /// Tags endpoints and groups as retained, before the object that says so is deleted.
+    /// Tags endpoints and groups as retained, before the object is deleted.
     fn mark(&self, unit: &mut Unit) {
         let groups = self.observed.security_groups.iter().map(|group| (group.id.to_string(), &group.tags));
         let endpoints = self.observed.endpoints.iter().filter(|endpoint| !endpoint.state.is_ending());
         let endpoints = endpoints.map(|endpoint| (endpoint.id.to_string(), &endpoint.tags));
         for (resource, _) in groups.chain(endpoints).filter(|(_, tags)| !is_retained(tags)) {
-            unit.wait(format!("{resource} is tagged as retained; AWS takes seconds to show it."));
+            unit.wait(format!("{resource} is tagged as retained; AWS shows the tag within seconds."));
             let tags = [(TAG_RETAINED.to_owned(), "true".to_owned())].into();
             unit.step(&self.key.region, Write::Ec2(Ec2Write::CreateTags { resource, tags }));
         }
     }
 
-    /// Deletes the roles that were handed over to a network which stays, where Lambda needs them no longer. Returns those that Lambda
-    /// needs as long as a retained function is attached.
+    /// Deletes the roles that were handed over to a retained network and that Lambda does not need any more. Returns the roles
+    /// that Lambda needs while a retained function is attached.
     fn handed_over(&self, input: &PlanInput<'_>, unit: &mut Unit) -> BTreeSet<String> {
         let mut stays = BTreeSet::new();
         let interfaces = held_by_lambda(&self.observed.function_interfaces);
@@ -117,7 +117,10 @@ impl Network {
                 unit.take(&self.key.region, steps);
                 unit.wait(format!("Role {} is being deleted.", role.name));
             } else if self.is_needed(&hand_over, input.found) {
-                stays.insert(format!("role {} (Lambda releases interfaces of functions that stay with it)", role.name));
+                stays.insert(format!(
+                    "role {} (Lambda needs it to release interfaces of retained functions)",
+                    role.name
+                ));
                 continue;
             } else {
                 unit.wait(waits_for(role, &interfaces));
@@ -127,7 +130,7 @@ impl Network {
         stays
     }
 
-    /// Functions that carry the network's group are left.
+    /// Whether functions with the network's group are left.
     fn remaining(&self, input: &PlanInput<'_>) -> OtherFunctions {
         let group = self.observed.group(FUNCTIONS_GROUP).map(|group| &group.id);
         let state = input.found.regions.get(&self.key.region);
@@ -136,7 +139,7 @@ impl Network {
         if is_left { OtherFunctions::Present } else { OtherFunctions::Absent }
     }
 
-    /// One of the interfaces that the role is kept for is that of a function.
+    /// A function still uses an interface for which the role is kept.
     fn is_needed(&self, hand_over: &HandOver, found: &SweepObservation) -> bool {
         let attachments = found.regions.get(&self.key.region).map(|state| &state.attachments);
         let is_attached = |id: &NetworkInterfaceId| {
@@ -159,7 +162,8 @@ fn waits_for(role: &Role, interfaces: &BTreeSet<NetworkInterfaceId>) -> String {
     )
 }
 
-/// Plans for the networks that were found. Returns the state of each; a network that is missing there has nothing left.
+/// Plans for the networks that were found. Returns the state of each network. A network that is not in the answer has no
+/// resources.
 pub(super) fn plan(
     apps: &[App<'_>],
     retained: &RetainedApps,
@@ -197,15 +201,15 @@ pub(super) fn plan(
             plan.retained.extend(network.handed_over(input, &mut unit));
         } else {
             unit.resources = resources;
-            // Functions first: while one is there, it needs the path, and Lambda its interfaces.
+            // Functions go first: a function needs the path, and Lambda needs the interfaces of the function.
             if !apps.iter().any(|app| app.place.as_ref() == Some(&key)) {
                 unit.take(&key.region, teardown(&network.observed, &input.scope.governance));
             }
         }
         unit.problems.extend(network.foreign_groups.iter().map(|group| {
             Message::from(format!(
-                "Security group {group} in {} carries the tag of installation {} and is none of its: take the tag off, or delete the \
-                 group by hand.",
+                "Security group {group} in {} carries the tag of installation {}, and no app or network of that installation uses it: \
+                 remove the tag, or delete the group by hand.",
                 key.vpc, scope.installation
             ))
         }));
@@ -217,7 +221,7 @@ pub(super) fn plan(
     states
 }
 
-/// Handed-over roles that lost the tags which name their network: they are deleted when no interface of Lambda is left anywhere.
+/// Deletes handed-over roles that lost the tags which name their network, when no interface of Lambda is left in any network.
 fn without_place(input: &PlanInput<'_>, plan: &mut Plan) {
     let is_lost = |role: &&Role| HandOver::from_tags(&role.tags).is_some() && input.place_of_role(role).is_none();
     let everywhere = input.places().iter().flat_map(|key| held_by_lambda(&input.function_interfaces(key))).collect();

@@ -16,19 +16,19 @@ use crate::{
 /// A write about an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ObjectStep {
-    /// Delete the object. One with our finalizer stays until it is released.
+    /// Delete the object. An object with our finalizer stays until its release.
     Delete(ObjectFacts),
-    /// Release the object: take the operator's finalizer off.
+    /// Release the object: remove the operator's finalizer.
     Release(ObjectFacts),
 }
 
-/// How far the removal of an object's resources is.
+/// The progress of the removal of an object's resources.
 enum Removed {
     /// Nothing in AWS holds the object.
     Completely,
-    /// Something in AWS is still to be removed, or to be tagged.
+    /// A resource in AWS is still to be removed or to be tagged.
     NotYet,
-    /// The object stays until somebody acts, for this reason.
+    /// The object stays until a person acts, for this reason.
     Never(String),
 }
 
@@ -48,14 +48,14 @@ pub(super) fn plan(
         };
         match (removed, object.deleting, object.held) {
             (Removed::Never(problem), ..) => plan.object_problems.push(problem.into()),
-            // An object that is being deleted, and held, keeps an operator that starts now from building anything.
+            // While an object is held and is being deleted, an operator that starts now builds nothing for the object.
             (_, false, true) | (Removed::Completely, false, false) => {
                 plan.objects.push(ObjectStep::Delete(object.clone()));
             }
             (Removed::Completely, true, true) => plan.objects.push(ObjectStep::Release(object.clone())),
             (Removed::NotYet, ..) => {}
             (Removed::Completely, true, false) => plan.object_problems.push(Message::from(format!(
-                "The {object} is being deleted, and held by finalizers of others: {}. Remove what they stand for.",
+                "The {object} is being deleted, and finalizers of others hold it: {}. Remove the cause of each finalizer.",
                 listed(&object.finalizers)
             ))),
         }
@@ -65,19 +65,19 @@ pub(super) fn plan(
 fn of_app(object: &ObjectFacts, apps: &[App<'_>], retained: &RetainedApps, memory: &Memory) -> Removed {
     let mut mine = apps.iter().filter(|app| app.is_of(object)).peekable();
     if !object.retained {
-        // What was retained of an earlier app of the name, in another VPC, is not this one's to take along.
+        // The object does not take along what an earlier app of the same name, in another VPC, retained.
         let is_left = mine.any(|app| !retained.names.contains(&app.name));
         return if is_left { Removed::NotYet } else { Removed::Completely };
     }
     if mine.peek().is_none() {
-        // AWS may be late to show a role that an operator created just before: without the tag, it would be removed.
+        // AWS may show a role late that an operator created a moment ago. Without the tag, the role would be removed.
         return if memory.settled { Removed::Completely } else { Removed::NotYet };
     }
     let without_role: Vec<String> =
         mine.clone().filter(|app| app.role.is_none()).map(|app| app.name.to_string()).collect();
     if !without_role.is_empty() {
         return Removed::Never(format!(
-            "The {object} is to be retained, but its role {} is gone: see above.",
+            "The {object} is to be retained, but its role {} is gone, and only the role's tags can retain the app in AWS.",
             listed(without_role)
         ));
     }
@@ -89,11 +89,11 @@ fn of_network(object: &ObjectFacts, networks: &BTreeMap<NetworkKey, State>, unit
         Some(key) => networks.get(key).copied(),
         None if object.retained => {
             return Removed::Never(format!(
-                "The {object} is to be retained, and it cannot be read which VPC it stands for: set spec.vpcId and spec.region, or \
-                 set spec.deletionPolicy to Delete."
+                "The {object} is to be retained, and its VPC cannot be read: set spec.vpcId and spec.region, or set \
+                 spec.deletionPolicy to Delete."
             ));
         }
-        // It stands for a network that is not known: the last one to go may be it.
+        // The object's network is unknown: any network that is left may be this one.
         None => (!units.is_empty()).then_some(State::Left),
     };
     match state {
