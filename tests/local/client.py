@@ -21,7 +21,7 @@ SECONDS = 60
 
 
 class LocalStack:
-    """One that goes when it is left. Needs `make build` first."""
+    """A stack that ends with its context. Needs `make build` first."""
 
     def __enter__(self) -> LocalStack:
         with ExitStack() as stopped:
@@ -31,7 +31,7 @@ class LocalStack:
             stopped.callback(process.terminate)
             line = process.stdout.readline() if process.stdout else b""
             if not line:
-                raise AssertionError("the local stack did not start: python3 tests/local/stack.py run says why")
+                raise AssertionError("the local stack did not start: python3 tests/local/stack.py run shows the cause")
             self.facts: dict[str, str] = json.loads(line)
             self._stopped = stopped.pop_all()
         return self
@@ -68,7 +68,7 @@ class LocalStack:
 
     @contextmanager
     def operator(self, log: Path) -> Iterator[None]:
-        """Running, ready, with an end in order."""
+        """A running and ready operator, which ends in order."""
         command: list[str | Path] = [OPERATOR, "run", "--installation-id=prod", "--region=us-east-1",
             "--implicit-network-vpc-ids=vpc-*", "--resync-seconds=10", "--lease-namespace=default",
             "--listen=127.0.0.1:0", "--log-format=text"]
@@ -106,7 +106,7 @@ def eventually(look: Callable[[], bool], what: str = "") -> None:
 
 
 def names_of_conditions(section: str) -> list[str]:
-    """What docs/reference/conditions.md, which the code writes, has a row for: "Conditions" or "Reasons"."""
+    """The names in a table of docs/reference/conditions.md, which the code writes: "Conditions" or "Reasons"."""
     text = (REPOSITORY / "docs/reference/conditions.md").read_text()
     [rows] = re.findall(rf"^## {section}\n(.*?)(?=^## )", text, re.MULTILINE | re.DOTALL)
     return re.findall(r"^\| `([A-Z][A-Za-z]+)` \|", rows, re.MULTILINE)

@@ -37,12 +37,12 @@ _took: dict[str, float] = {}
 
 
 class Failed(Exception):
-    """What went wrong, in words for the person at the terminal."""
+    """A failure, in words for the person at the terminal."""
 
 
 def main() -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is stopped
-    sys.stdout.reconfigure(line_buffering=True)  # in order with what the programs say that it starts
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all processes are stopped
+    sys.stdout.reconfigure(line_buffering=True)  # in order with the output of the started programs
     LOG.parent.mkdir(parents=True, exist_ok=True)
     LOG.unlink(missing_ok=True)
     try:
@@ -65,7 +65,7 @@ def demonstrate(stopped_at_the_end: ExitStack) -> None:
         stack = stopped_at_the_end.enter_context(running_stack())
     kubectl, aws = Kubectl(stack), Aws(stack)
     vpc = aws.admin("POST", "vpc", {"route": "isolated", "azs": ["a", "b"]})
-    say(f"a VPC is there: {vpc['vpcId']} with two private subnets and no way out: {', '.join(vpc['subnetIds'])}")
+    say(f"the VPC {vpc['vpcId']} exists, with two private subnets and no way out: {', '.join(vpc['subnetIds'])}")
 
     with step("the operator starts"):
         kubectl.show("apply", "--server-side", "-f", REPOSITORY / "crds")
@@ -74,7 +74,7 @@ def demonstrate(stopped_at_the_end: ExitStack) -> None:
         kubectl.show("create", "namespace", NAMESPACE)
         operator = stopped_at_the_end.enter_context(running_operator(stack))
         kubectl.operator = operator
-        # The API server holds objects of a kind back that it has known for less than two seconds.
+        # The API server holds objects of a kind back in the first two seconds of that kind.
         time.sleep(max(0.0, established + CRD_SECONDS - time.monotonic()))
 
     manifest = EXAMPLE.read_text().replace(EXAMPLE_VPC, vpc["vpcId"])
@@ -86,7 +86,7 @@ def demonstrate(stopped_at_the_end: ExitStack) -> None:
 
     kubectl.show("-n", NAMESPACE, "get", "pgai", "-o", "wide")
     status = kubectl.get("-n", NAMESPACE, APP)["status"]
-    heading("the endpoint, as the app's status tells it")
+    heading("the endpoint in the app's status")
     print(json.dumps(status["endpoints"], indent=2))
     heading("the conditions")
     for condition in status["conditions"]:
@@ -100,13 +100,13 @@ def demonstrate(stopped_at_the_end: ExitStack) -> None:
         invoke(aws, function)
     with step("the function streams"):
         stream(aws, function)
-    with step("the probe looks along the private path"):
+    with step("the probe follows the private path"):
         probe(aws, function, status["endpoints"][0])
 
     with step("somebody deletes the endpoint and opens a group → all as it was"):
         repair(kubectl, aws, status)
 
-    heading("what the operator made in AWS")
+    heading("the operator's resources in AWS")
     print_inventory(aws.inventory())
     with step("delete → AWS empty again"):
         network = status["network"]["name"]
@@ -116,7 +116,7 @@ def demonstrate(stopped_at_the_end: ExitStack) -> None:
         left = aws.inventory()
         print_inventory(left)
         if any(left.values()):
-            raise Failed("something is left in AWS")
+            raise Failed("resources are left in AWS")
 
 
 def invoke(aws: Aws, function: str) -> None:
@@ -128,7 +128,7 @@ def invoke(aws: Aws, function: str) -> None:
 
 
 def stream(aws: Aws, function: str) -> None:
-    # The stand-in model takes a tenth of a second for each piece when it is asked to.
+    # On request, the stand-in model takes a tenth of a second for each piece.
     payload = json.dumps({"prompt": f"[[slow]] {PROMPT}"})
     began, pieces = time.monotonic(), []
     for event in aws.functions.invoke_with_response_stream(FunctionName=function, Payload=payload)["EventStream"]:
@@ -152,7 +152,7 @@ def probe(aws: Aws, function: str, endpoint: dict[str, Any]) -> None:
 
 
 def repair(kubectl: Kubectl, aws: Aws, status: dict[str, Any]) -> None:
-    """Two changes by hand, behind the operator's back; both are found by comparing AWS with what is wanted."""
+    """Two changes by hand, without the operator. The operator finds both by comparing AWS with the desired state."""
     network, endpoint = f"pgain/{status['network']['name']}", status["endpoints"][0]["vpcEndpointId"]
     group = kubectl.get(network)["status"]["securityGroups"]["functions"]
     everywhere = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
@@ -160,7 +160,7 @@ def repair(kubectl: Kubectl, aws: Aws, status: dict[str, Any]) -> None:
     aws.network.delete_vpc_endpoints(VpcEndpointIds=[endpoint])
     aws.network.authorize_security_group_egress(GroupId=group, IpPermissions=[everywhere])
     print_rules(aws, group)
-    print("Within five minutes the operator looks by itself. Touching an object makes it look now:")
+    print("Within five minutes the operator reads AWS by itself. A touched object makes it read AWS now:")
     kubectl.show("annotate", network, "look=now")
     kubectl.until("another endpoint, and the app ready with it", lambda: repaired(kubectl, aws, endpoint, group))
     print_rules(aws, group)
@@ -193,7 +193,7 @@ def print_inventory(inventory: dict[str, list[dict[str, Any]]]) -> None:
 
 
 class Aws:
-    """The simulated AWS: by its own SDK, and by what only a simulation has."""
+    """The simulated AWS, through the AWS SDK and through the simulation's own API."""
 
     def __init__(self, stack: dict[str, str]) -> None:
         self._admin_url = stack["adminUrl"]
@@ -206,7 +206,7 @@ class Aws:
     def admin(self, method: str, path: str, body: dict[str, Any] | None = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self._admin_url}/{path}", method=method, data=data)
-        # No proxy that the environment may name: it cannot reach this machine's loopback address.
+        # No proxy of the environment: a proxy cannot reach this machine's loopback address.
         with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
             return json.load(answer)
 
@@ -232,7 +232,7 @@ class Kubectl:
             raise Failed(f"kubectl {' '.join(shown)} failed")
 
     def wait(self, *arguments: str) -> None:
-        """kubectl wait, given up when the operator dies. What is gone already is as good as waited for."""
+        """kubectl wait, ended when the operator dies. A resource that is gone already counts as waited for."""
         heading(f"kubectl wait {' '.join(arguments)}")
         command = [self._program, "wait", *arguments]
         with subprocess.Popen(command, env=self._environment, stderr=subprocess.PIPE, text=True) as waiting:
@@ -241,10 +241,10 @@ class Kubectl:
                     waiting.kill()
                     raise Failed(f"the operator ended with status {self.operator.returncode}")
                 time.sleep(0.02)
-            said = waiting.stderr.read() if waiting.stderr else ""
-        if waiting.returncode != 0 and not ("--for=delete" in arguments and "NotFound" in said):
+            errors = waiting.stderr.read() if waiting.stderr else ""
+        if waiting.returncode != 0 and not ("--for=delete" in arguments and "NotFound" in errors):
             subprocess.run([self._program, "describe", "pgai,pgain", "-A"], env=self._environment, check=False)
-            raise Failed(said.strip())
+            raise Failed(errors.strip())
 
     def until(self, what: str, holds: Callable[[], bool]) -> None:
         deadline = time.monotonic() + READY_SECONDS
@@ -268,7 +268,7 @@ class Kubectl:
 def running_stack() -> Iterator[dict[str, str]]:
     with subprocess.Popen([sys.executable, STACK, "run"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         try:
-            line = process.stdout.readline() if process.stdout else b""  # empty when it exits, which it explains
+            line = process.stdout.readline() if process.stdout else b""  # empty when the stack exits, which explains why
             if not line:
                 raise Failed("the local stack did not start")
             yield json.loads(line)
@@ -293,7 +293,7 @@ def running_operator(stack: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]
             yield process
             process.terminate()
             if process.wait(timeout=10) != 0:
-                raise Failed(f"the operator was told to stop and ended with status {process.returncode}")
+                raise Failed(f"after the stop signal, the operator ended with status {process.returncode}")
         finally:
             process.kill()
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What the orchestrator of the local stack promises. Needs `stack.py build --only kubernetes --only tools` first."""
+"""The guarantees of the orchestrator of the local stack. Needs `stack.py build --only kubernetes --only tools` first."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ sys.exit(cli.main(sys.argv[1:]))
 
 
 class RunningStack:
-    """`stack.py run` as a test harness would use it."""
+    """`stack.py run`, used like by a test harness."""
 
     def __init__(self, *options: str, program: Sequence[str] = (str(STACK),)) -> None:
         self.errors = tempfile.TemporaryFile("w+")
@@ -58,7 +58,7 @@ class RunningStack:
         if self._description is None:
             line = self.process.stdout.readline()  # empty when it exits: `run` has deadlines of its own
             if not line:
-                raise AssertionError(f"the stack did not start:\n{self.said()}")
+                raise AssertionError(f"the stack did not start:\n{self.output()}")
             self._description = json.loads(line)
         return self._description
 
@@ -76,7 +76,7 @@ class RunningStack:
         return next(pid for pid in self.children() if program_of(pid) == name)
 
     def runs_child(self, name: str) -> bool:
-        """Whether it has that child. What it asks of other programs before (`go version`) comes and goes meanwhile."""
+        """Whether the stack has that child. Earlier short-lived children (`go version`) do not count."""
         for pid in self.children():
             try:
                 if program_of(pid) == name:
@@ -85,7 +85,7 @@ class RunningStack:
                 continue
         return False
 
-    def said(self) -> str:
+    def output(self) -> str:
         self.errors.seek(0)
         return self.errors.read()
 
@@ -102,7 +102,7 @@ def program_of(pid: int) -> str:
 
 
 def runs(pid: int) -> bool:
-    """Whether the process is there and no zombie that its parent has yet to bury."""
+    """Whether the process exists and is no zombie."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
     except FileNotFoundError:
@@ -119,7 +119,7 @@ def eventually(what: str, probe: Callable[[], bool]) -> None:
 
 
 class Kubernetes(unittest.TestCase):
-    """The control plane does what a cluster does, as far as an operator can tell."""
+    """To an operator, the control plane behaves like a cluster."""
 
     @classmethod
     def setUpClass(cls) -> None:
@@ -165,7 +165,7 @@ class Kubernetes(unittest.TestCase):
 
 
 class Lifetime(unittest.TestCase):
-    """A stack leaves nothing behind, however it ends, and does not get in another's way."""
+    """A stack leaves no files or processes behind, however it ends, and does not disturb another stack."""
 
     def start(self, *options: str) -> RunningStack:
         stack = RunningStack(*options)
@@ -202,7 +202,7 @@ class Lifetime(unittest.TestCase):
                     stack.process.stdin.close()
                 else:
                     stack.process.send_signal(how)
-                self.assertEqual(stack.process.wait(SECONDS), 0, stack.said())
+                self.assertEqual(stack.process.wait(SECONDS), 0, stack.output())
                 self.assert_nothing_left(children)
                 self.assertFalse(directory.exists())
 
@@ -210,7 +210,7 @@ class Lifetime(unittest.TestCase):
         stack = self.start()
         eventually("it has started etcd", lambda: stack.runs_child("etcd"))
         stack.process.terminate()
-        self.assertEqual(stack.process.wait(SECONDS), 0, stack.said())
+        self.assertEqual(stack.process.wait(SECONDS), 0, stack.output())
         self.assertEqual(stack.process.stdout.read(), "")
 
     def test_it_ends_with_a_child_and_says_which(self) -> None:
@@ -219,7 +219,7 @@ class Lifetime(unittest.TestCase):
         children = stack.children()
         os.kill(stack.child("kube-controller-manager"), signal.SIGKILL)
         self.assertEqual(stack.process.wait(SECONDS), 1)
-        self.assertIn("kube-controller-manager ended with status -9", stack.said())
+        self.assertIn("kube-controller-manager ended with status -9", stack.output())
         self.assert_nothing_left(children)
 
     def test_it_keeps_a_given_folder_and_starts_from_nothing(self) -> None:
@@ -231,11 +231,11 @@ class Lifetime(unittest.TestCase):
         self.assertTrue((Path(directory) / "logs" / "etcd.log").exists())
         again = self.start("--dir", directory)
         self.assertEqual(again.process.wait(SECONDS), 1)
-        self.assertIn("is not empty", again.said())
+        self.assertIn("is not empty", again.output())
 
 
 class PortRace(unittest.TestCase):
-    """Between finding a port free and listening on it, somebody else may take it."""
+    """Somebody else may take a free port before the stack listens on it."""
 
     def test_it_starts_with_other_ports(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as somebody:
@@ -246,7 +246,7 @@ class PortRace(unittest.TestCase):
                     stack = RunningStack(program=("-c", code))
                     self.addCleanup(stack.stop)
                     self.assertTrue(stack.description)
-                    self.assertIn(f"somebody took a port of ours; trying again ({victim})", stack.said())
+                    self.assertIn(f"somebody took a port of ours; trying again ({victim})", stack.output())
 
 
 class InTheBackground(unittest.TestCase):

@@ -1,4 +1,4 @@
-"""Builds, starts and stops the local stack, with nothing but Python's standard library.
+"""Builds, starts and stops the local stack, with Python's standard library only.
 
     cli          the commands
     places       where things lie: the repository, .local, the programs

@@ -15,7 +15,7 @@ ACCOUNT_ID = "123456789012"
 
 
 class Aws:
-    """The simulated AWS being started: `start` begins, `wait_ready` ends."""
+    """The starting simulated AWS: `start` begins, `wait_ready` ends."""
 
     def __init__(self, local: Local, folder: Path, logs: Path) -> None:
         self._local = local
@@ -33,7 +33,7 @@ class Aws:
                 "PYTHONDONTWRITEBYTECODE": "1",
                 "PGAI_NODE_MODULES": str(self._local.node / "node_modules"),
             },
-            stop_signal=signal.SIGTERM,  # so that it can end the functions that it is running
+            stop_signal=signal.SIGTERM,  # so that it can end its running functions
         )
 
     def wait_ready(self, supervisor: Supervisor) -> str:

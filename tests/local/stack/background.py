@@ -29,7 +29,7 @@ POLL_SECONDS = 0.05
 
 
 def up(local: Local, run_arguments: list[str]) -> None:
-    """Starts the stack unless it is up or starting, and waits until it is ready."""
+    """Starts the stack if none is up or starting, and waits until the stack is ready."""
     local.up.mkdir(parents=True, exist_ok=True)
     deadline = time.monotonic() + START_SECONDS
     started = False
@@ -46,7 +46,7 @@ def up(local: Local, run_arguments: list[str]) -> None:
 
 
 def down(local: Local) -> None:
-    """Stops the stack if it is up, and forgets it."""
+    """Stops the stack if one is up, and removes its record."""
     deadline = time.monotonic() + STOP_SECONDS
     asked = False
     while _is_up(local):
@@ -61,7 +61,7 @@ def down(local: Local) -> None:
 
 
 def clean(local: Local) -> None:
-    """Removes everything generated. Go's own caches are the user's: `go clean -cache -modcache` empties those."""
+    """Removes all generated files. Go's own caches belong to the user: `go clean -cache -modcache` empties them."""
     if folders := running(local):
         raise StackError(f"stop the stacks first that run in {', '.join(map(str, folders))}")
     down(local)
@@ -87,7 +87,7 @@ def exports(local: Local) -> str:
         variables |= {
             "AWS_ENDPOINT_URL": endpoint,
             "AWS_REGION": aws.REGION,
-            "AWS_DEFAULT_REGION": aws.REGION,  # what boto3 reads
+            "AWS_DEFAULT_REGION": aws.REGION,  # the variable of boto3
             "AWS_ACCESS_KEY_ID": "local",
             "AWS_SECRET_ACCESS_KEY": "local",
         }
@@ -113,7 +113,7 @@ def _start(local: Local, run_arguments: list[str], lock: BinaryIO) -> None:
 
 
 def _description(local: Local) -> dict[str, str | None] | None:
-    """What `run` printed, once it has."""
+    """The output of `run`, once printed."""
     if not _ready_file(local).exists():
         return None
     line, end, _ = _ready_file(local).read_text().partition("\n")

@@ -1,4 +1,4 @@
-"""Builds parts into `.local`. A part whose inputs have not changed is left alone."""
+"""Builds parts into `.local`. A part with unchanged inputs is not built again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .steps import Log
 
 
 def build(local: Local, names: list[str]) -> None:
-    """Builds the named parts, each once however many builds run at the same time."""
+    """Builds the named parts, each once, even when several builds run at the same time."""
     failures: list[str] = []
     # The Go parts fill every core, one after the other; the others wait for the network meanwhile.
     lanes = [[name for name in names if name in GO_PARTS], [name for name in names if name not in GO_PARTS]]
@@ -53,7 +53,7 @@ def _build_part(local: Local, part: Part) -> None:
             log.say("up to date")
             return
         stamp = _stamp_file(local, part)
-        stamp.unlink(missing_ok=True)  # half built is not built
+        stamp.unlink(missing_ok=True)  # a half-built part counts as not built
         log_file.unlink(missing_ok=True)
         fingerprint = _fingerprint(part)
         part.make(local, log)
@@ -75,7 +75,7 @@ def _stamp_file(local: Local, part: Part) -> Path:
 
 
 def _fingerprint(part: Part) -> str:
-    """Changes with anything that the result depends on: the tool chain, the recipe, the inputs."""
+    """A hash of all that the result depends on: the tool chain, the recipe, the inputs."""
     digest = hashlib.sha256((_version(part.toolchain) + inspect.getsource(part.make)).encode())
     for path in part.inputs:
         if not path.exists():

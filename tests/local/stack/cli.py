@@ -33,13 +33,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="stack.py", description="The local stack: Kubernetes and a simulated AWS.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
-    command = _command(commands, "build", _build, "build what is missing or out of date, into .local")
+    command = _command(commands, "build", _build, "build missing and outdated parts into .local")
     command.add_argument("--only", choices=list(PARTS), action="append", help="this part (repeatable; default: all)")
 
     command = _command(commands, "run", _run, "run a stack until SIGTERM, SIGINT or the end of standard input; "
         "a line there such as `restart kube-apiserver` kills that part and starts it again")
     _add_stack_options(command)
-    command.add_argument("--dir", type=Path, help="keep the stack's files there (default: a folder that goes with it)")
+    command.add_argument("--dir", type=Path, help="keep the stack's files there (default: a folder that is removed with the stack)")
     command.add_argument("--ignore-stdin", action="store_true", help="go on after the end of standard input")
 
     command = _command(commands, "up", _up, "build, run a stack in the background, print its exports")

@@ -1,4 +1,4 @@
-"""The folder in which a stack keeps its files. A given one stays; one of its own goes with the stack."""
+"""The folder of a stack's files. A given folder stays; the stack's own folder is removed with the stack."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def stack_directory(local: Local, given: Path | None) -> Iterator[Path]:
     if given:
         yield _prepare(given.resolve())
         return
-    # A folder just made is not locked yet: nobody may sweep in between.
+    # A new folder is not locked yet: no sweep may come in between.
     with locked(_gate(local)):
         _sweep(local)
         own = Path(tempfile.mkdtemp(dir=local.runs))
@@ -45,7 +45,7 @@ def _prepare(given: Path) -> Path:
 
 
 def _sweep(local: Local) -> None:
-    """Removes what stacks left behind that were killed."""
+    """Removes the files of killed stacks."""
     for path in _all(local):
         if not is_locked(path / LOCK):
             shutil.rmtree(path)

@@ -30,7 +30,7 @@ CONTROLLERS = (
     "clusterrole-aggregation-controller",  # a chart may add to the roles admin, edit and view
 )
 
-# Who did what to which object, once per request; no bodies, no reads by the control plane itself.
+# User, verb and object of each request; no bodies, no reads by the control plane itself.
 AUDIT_POLICY = """\
 apiVersion: audit.k8s.io/v1
 kind: Policy
@@ -73,7 +73,7 @@ class ControlPlane:
         self._logs = logs
         self._audit_log = logs / "audit.log" if audit else None
         self._token = secrets.token_urlsafe(24)
-        # kube-apiserver makes itself a certificate here when there is none. The file ends with the
+        # kube-apiserver makes a certificate here if none exists. The file ends with the
         # authority that signed it, and its key doubles as the one that signs service-account tokens.
         self._certificate = folder / "certificates" / "apiserver.crt"
         self._key = folder / "certificates" / "apiserver.key"
@@ -96,7 +96,7 @@ class ControlPlane:
         return Cluster(str(kubeconfig), self.url, program(self._local, "kubectl"), self._audit_log)
 
     def _start(self, supervisor: Supervisor, name: str, flags: list[str]) -> None:
-        # Killed when it is to stop: taking leave would take seconds, and what they store is thrown away.
+        # Killed at the end: a graceful stop would take seconds, and the data is deleted anyway.
         supervisor.start(name, [program(self._local, name), *flags], log=self._logs / f"{name}.log", cwd=self._folder,
             stop_signal=signal.SIGKILL)
 
@@ -106,8 +106,8 @@ class ControlPlane:
             "--name=local", f"--data-dir={self._folder / 'etcd'}",
             f"--listen-client-urls={here}", f"--advertise-client-urls={here}",
             f"--listen-peer-urls={me}", f"--initial-advertise-peer-urls={me}", f"--initial-cluster=local={me}",
-            "--heartbeat-interval=20", "--election-timeout=200",  # alone, it only waits for itself at the start
-            "--unsafe-no-fsync",  # nothing here has to survive a power cut
+            "--heartbeat-interval=20", "--election-timeout=200",  # a single member only waits for itself at the start
+            "--unsafe-no-fsync",  # no data has to survive a power cut
         ]
 
     def _apiserver(self, etcd: int) -> list[str]:
@@ -156,7 +156,7 @@ class ControlPlane:
         try:
             trust = ssl.create_default_context(cafile=self._certificate)
             request = urllib.request.Request(self.url + path, headers={"Authorization": f"Bearer {self._token}"})
-            # No proxy that the environment may name: it cannot reach this machine's loopback address.
+            # No proxy of the environment: a proxy cannot reach this machine's loopback address.
             opener = urllib.request.build_opener(
                 urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=trust))
             with opener.open(request, timeout=2) as answer:
@@ -166,15 +166,15 @@ class ControlPlane:
 
 
 def lost_port_race(died: ChildDied) -> bool:
-    """Whether somebody took a port between our finding it free and the child's listening on it."""
+    """Whether somebody took a free port before the child listened on it."""
     return "address already in use" in died.log
 
 
 def existing_cluster(local: Local) -> Cluster:
-    """The cluster that KUBECONFIG means, once it has answered."""
+    """The cluster of KUBECONFIG, once its API server has answered."""
     kubeconfig = os.environ.get("KUBECONFIG")
     if not kubeconfig:
-        raise StackError("--existing-cluster needs KUBECONFIG: say which cluster")
+        raise StackError("--existing-cluster needs KUBECONFIG, which names the cluster")
     found = shutil.which("kubectl")
     kubectl = Path(found) if found else program(local, "kubectl")
     if not kubectl.exists():

@@ -1,4 +1,4 @@
-"""Locks on files: held by an open file, so the kernel lets go of them whenever and however a process ends."""
+"""Locks on files: held by an open file, so the kernel releases them at any end of the process."""
 
 from __future__ import annotations
 

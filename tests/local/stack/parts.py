@@ -1,4 +1,4 @@
-"""What the stack is built of: which inputs, which tool chain, which results, and how."""
+"""The parts of the stack: their inputs, tool chains, results and recipes."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ TOOLS_BUILT = (
     Tool("helm", TOOLS, "helm.sh/helm/v4", "helm.sh/helm/v4/cmd/helm", "helm.sh/helm/v4/internal/version.version"),
     Tool("kubeconform", TOOLS, "github.com/yannh/kubeconform", "github.com/yannh/kubeconform/cmd/kubeconform", "main.version"),
 )
-# Without the clients of all that Prometheus can discover, which are most of it.
+# Without the clients of Prometheus's service discovery, which are most of its code.
 PROMTOOL_BUILT = (
     Tool(
         "promtool", PROMTOOL, "github.com/prometheus/prometheus", "github.com/prometheus/prometheus/cmd/promtool",
@@ -48,7 +48,7 @@ ACTIONLINT = Tool(
 
 @dataclass(frozen=True)
 class Part:
-    """Something to build: from which files, with which program (its version counts too), to which result."""
+    """A part to build: its files, its tool chain (the version counts too), its result."""
 
     name: str
     inputs: list[Path]
@@ -93,7 +93,7 @@ def _make_gitops(local: Local, log: Log) -> None:
 
 
 def _required(folder: Path, module: str) -> str:
-    """The version in go.mod, so that what a program says of itself is what was built."""
+    """The version in go.mod, which the built program reports as its own."""
     for line in (folder / "go.mod").read_text().splitlines():
         words = line.removeprefix("require").split()
         if words[:1] == [module]:
@@ -102,7 +102,7 @@ def _required(folder: Path, module: str) -> str:
 
 
 def _go_build(log: Log, folder: Path, package: str, output: Path, stamps: dict[str, str], tags: str = "") -> None:
-    # Nobody debugs these: without debugging information a first build takes a sixth less time and a fifth
+    # Without debugging information, a first build takes a sixth less time and a fifth
     # less disk. -trimpath lets a checkout elsewhere use the same compiled packages.
     lean = ["-trimpath", "-gcflags=all=-dwarf=false"]
     link = " ".join(["-s -w", *(f"-X {variable}={value}" for variable, value in stamps.items())])

@@ -1,4 +1,4 @@
-"""Where things lie. Everything generated is below one folder, `.local`."""
+"""The places of files. All generated files are below one folder, `.local`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ CONTROL_PLANE_PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "
 
 
 class StackError(Exception):
-    """What went wrong, and what to do about it, in words for the person at the terminal."""
+    """A failure with its remedy, in words for the person at the terminal."""
 
 
 @dataclass(frozen=True)
 class Local:
-    """The folder of generated things."""
+    """The folder of generated files."""
 
     root: Path
 
@@ -62,7 +62,7 @@ def given_assets() -> Path | None:
 
 
 def missing_from_assets() -> list[str]:
-    """The control-plane programs that have to be built: envtest's own set has no controller manager."""
+    """The control-plane programs to build: envtest's own set has no controller manager."""
     assets = given_assets()
     if assets is None:
         return list(CONTROL_PLANE_PROGRAMS)

@@ -1,4 +1,4 @@
-"""One stack in the foreground: start it, say where it is, keep it until told to stop."""
+"""One stack in the foreground: starts it, prints its addresses, and keeps it until a request to stop."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Options:
     ignore_stdin: bool = False
 
     def parts(self) -> list[str]:
-        """What has to be built for it."""
+        """The parts that the stack needs."""
         control_plane = ["kubernetes"] if self.kubernetes and not self.existing_cluster else []
         return control_plane + (["aws", "node"] if self.aws else [])
 
 
 def run(local: Local, options: Options) -> int:
-    """The status to exit with, once the stack has stopped."""
+    """The exit status, after the end of the stack."""
     build.require(local, options.parts())
     with stack_directory(local, options.directory) as directory, Supervisor(not options.ignore_stdin) as supervisor:
         try:
@@ -44,7 +44,7 @@ def run(local: Local, options: Options) -> int:
 
 
 def _start(local: Local, options: Options, directory: Path, supervisor: Supervisor) -> dict[str, str | None]:
-    """Starts everything; again, with other ports, when somebody was faster to take one of them."""
+    """Starts all parts; again, with other ports, if somebody else took one of the ports."""
     for attempt in range(1, kubernetes.ATTEMPTS + 1):
         try:
             return _start_once(local, options, directory, supervisor)
@@ -80,7 +80,7 @@ def _start_once(local: Local, options: Options, directory: Path, supervisor: Sup
 
 
 def _describe(cluster: kubernetes.Cluster | None, endpoint: str | None, directory: Path) -> dict[str, str | None]:
-    """What the tests and `up` need to know. A half that is not run is null."""
+    """The addresses for the tests and `up`. A half that does not run is null."""
     return {
         "kubeconfig": cluster.kubeconfig if cluster else None,
         "kubernetesUrl": cluster.url if cluster else None,

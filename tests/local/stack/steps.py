@@ -1,4 +1,4 @@
-"""What the recipes of the parts are made of: a command with its log, and replacing a file."""
+"""The steps of the parts' recipes: a command with its log, and the replacement of a file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ HEARTBEAT_SECONDS = 15
 
 
 class Log:
-    """Runs commands with their output in a file, and tells the terminal how long they are taking."""
+    """Runs commands with their output in a file, and shows their duration on the terminal."""
 
     def __init__(self, part: str, path: Path) -> None:
         self._part = part
@@ -39,7 +39,7 @@ class Log:
 
 
 def replace(path: Path, create: Callable[[Path], None]) -> None:
-    """Puts a new file in an old one's place at once: a running program's file cannot be written to."""
+    """Replaces a file at once: the file of a running program cannot be written."""
     new = path.with_name(f".{path.name}.new")
     new.unlink(missing_ok=True)
     create(new)

@@ -1,4 +1,4 @@
-"""Child processes that cannot outlive us, and waiting that notices what happens meanwhile."""
+"""Child processes that cannot outlive us, and waits that notice signals and ended children."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ _prctl = ctypes.CDLL(None).prctl if sys.platform == "linux" else None
 
 
 class Stopped(Exception):
-    """We were asked to stop: not an error."""
+    """A request to stop, which is no error."""
 
 
 class ChildDied(StackError):
-    """A child ended although nobody asked it to."""
+    """A child ended by itself."""
 
     def __init__(self, name: str, status: int, log: str) -> None:
         super().__init__(f"{name} ended with status {status}. The end of its log:\n{log}")
@@ -43,8 +43,8 @@ class Child:
     name: str
     process: subprocess.Popen[bytes]
     log: Path
-    stop_signal: signal.Signals  # also when we are killed
-    spawn: Callable[[], subprocess.Popen[bytes]]  # makes another one like it
+    stop_signal: signal.Signals  # also used when we are killed
+    spawn: Callable[[], subprocess.Popen[bytes]]  # starts the same child again
 
 
 class Supervisor:
@@ -70,7 +70,7 @@ class Supervisor:
         self, name: str, command: Sequence[str | Path], *, log: Path, cwd: Path, stop_signal: signal.Signals,
         env: dict[str, str] | None = None, stdout: Path | None = None,
     ) -> None:
-        """Starts a child. Its standard input is a pipe that closes when we end, however we end."""
+        """Starts a child. Its standard input is a pipe that closes at any end of this process."""
 
         def spawn() -> subprocess.Popen[bytes]:
             with open(log, "ab") as errors, open(stdout or log, "ab") as output:
@@ -85,7 +85,7 @@ class Supervisor:
         self._children.append(Child(name, spawn(), log, stop_signal, spawn))
 
     def restart(self, name: str) -> None:
-        """Kills a child, as a node that dies does, and starts it again with the same arguments and files."""
+        """Kills a child, like a dying node, and starts it again with the same arguments and files."""
         for place, child in enumerate(self._children):
             if child.name == name:
                 _signal_group(child, signal.SIGKILL)
@@ -97,7 +97,7 @@ class Supervisor:
         raise StackError(f"restart {name}: there is {', '.join(child.name for child in self._children)}")
 
     def wait_until(self, what: str, probe: Callable[[], bool], seconds: float) -> None:
-        """Returns once the probe says so; raises when we are to stop, a child died or time is up."""
+        """Returns once the probe is true. Raises at a request to stop, at the death of a child, and after the time."""
         deadline = time.monotonic() + seconds
         while not probe():
             self._check()
@@ -116,7 +116,7 @@ class Supervisor:
             self._rest(None)
 
     def stop_all(self) -> None:
-        """Stops all children, and the children that they left behind."""
+        """Stops all children, and the processes that they left behind."""
         for child in reversed(self._children):
             _signal_group(child, child.stop_signal)
         deadline = time.monotonic() + STOP_SECONDS
@@ -148,12 +148,12 @@ class Supervisor:
         awake, alarm = socket.socketpair()
         awake.setblocking(False)
         alarm.setblocking(False)
-        self._alarm = alarm  # kept open as long as we live
+        self._alarm = alarm  # kept open until the process ends
         signal.set_wakeup_fd(alarm.fileno())
         self._selector.register(awake, selectors.EVENT_READ, lambda: awake.recv(4096))
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             signal.signal(number, self._on_stop_signal)
-        signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler, so that it wakes the selector
+        signal.signal(signal.SIGCHLD, lambda *_: None)  # a handler, so that the signal wakes the selector
 
     def _on_stop_signal(self, number: int, _frame: object) -> None:
         self._stop_reason = signal.Signals(number).name
@@ -174,7 +174,7 @@ class Supervisor:
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that are free now. Somebody may take one before we do: whoever uses them has to retry."""
+    """Ports that are free now. Somebody may take a port before its user, who must then retry."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [each.getsockname()[1] for each in sockets]
     for each in sockets:
@@ -192,17 +192,17 @@ def _signal_group(child: Child, number: signal.Signals) -> None:
     try:
         os.killpg(child.process.pid, number)
     except ProcessLookupError:
-        pass  # the whole group has ended, which is what we want
+        pass  # the whole group has ended, as desired
 
 
 def _die_with_parent(parent: int, number: signal.Signals) -> Callable[[], None] | None:
-    """On Linux the kernel signals the child when we end, even when we are killed."""
+    """On Linux the kernel signals the child at any end of this process, even after a kill."""
     if _prctl is None:
         return None
 
     def ask_kernel() -> None:
         _prctl(PR_SET_PDEATHSIG, number)
-        if os.getppid() != parent:  # it died before we could ask
+        if os.getppid() != parent:  # the parent died before the request
             os._exit(1)
 
     return ask_kernel

@@ -1,4 +1,4 @@
-"""The admin API, /_local/…: what tests set up, turn and look at. Never in the journal, never failing by a fault."""
+"""The admin API, /_local/…: the settings and state for tests. Its calls are not in the journal, and no fault hits them."""
 
 import ipaddress
 import json
@@ -32,7 +32,7 @@ class Admin:
             ("GET", "faults"): lambda _: {"faults": faults.left()},
             ("POST", "faults"): self._add_fault,
             ("DELETE", "faults"): self._clear_faults,
-            ("GET", "policy"): lambda asked: authorization.told(asked["accessKeyId"]),
+            ("GET", "policy"): lambda asked: authorization.usage(asked["accessKeyId"]),
             ("PUT", "policy"): self._set_policy,
             ("GET", "settings"): lambda _: self._settings(),
             ("PUT", "settings"): self._set_settings,
@@ -82,9 +82,9 @@ class Admin:
         return {"faults": []}
 
     def _set_policy(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """{"accessKeyId", "document"}: who calls with this key may do what an IAM policy says, and no more"""
+        """{"accessKeyId", "document"}: limits the calls with this key by an IAM policy"""
         self._authorization.set(asked["accessKeyId"], asked["document"])
-        return self._authorization.told(asked["accessKeyId"])
+        return self._authorization.usage(asked["accessKeyId"])
 
     def _settings(self) -> dict[str, Any]:
         world = self._world
@@ -134,7 +134,7 @@ class Admin:
         return function.configuration()
 
     def _set_log_group(self, asked: dict[str, Any]) -> dict[str, Any]:
-        """{"name", "storedBytes"}: what DescribeLogGroups says is stored in a group"""
+        """{"name", "storedBytes"}: the stored bytes of a group in DescribeLogGroups"""
         region = self._region(asked)
         region.stored_bytes[region.logs.groups[asked["name"]].name] = int(asked["storedBytes"])
         return {"storedBytes": region.stored_bytes}
@@ -144,7 +144,7 @@ class Admin:
         return reachable(region, region.functions[asked["function"]])
 
     def _inventory(self, region: Region) -> dict[str, Any]:
-        """Everything that somebody has made and not removed: what must be empty again in the end."""
+        """All resources that were made and not removed. They must be gone in the end."""
         groups = [group for in_vpc in region.ec2.groups.values() for group in in_vpc.values()]
         tagger = region.logs.tagger
 
@@ -172,7 +172,7 @@ def _json(status: int, value: Any) -> Response:
 
 
 def make_vpc(region: Region, asked: dict[str, Any]) -> dict[str, Any]:
-    """A VPC as people have them: private subnets with or without a way out, or public ones."""
+    """A typical VPC: private subnets with or without a way out, or public subnets."""
     route = asked.get("route", "isolated")
     if route not in ROUTES:
         raise ValueError(f"route: one of {ROUTES}, not {route!r}")

@@ -21,12 +21,12 @@ from .world import Region, World
 
 _ACCESS_KEY = re.compile(r"Credential=([^/]+)/")
 _REFUSAL = {"ec2": "UnauthorizedOperation", "iam": "AccessDenied", "sts": "AccessDenied"}
-# What Lambda asks with the permissions of whoever attaches a function to a VPC, beside ec2:GetSecurityGroupsForVpc.
+# The actions that Lambda checks for whoever attaches a function to a VPC, besides ec2:GetSecurityGroupsForVpc.
 _ATTACHING = ("ec2:DescribeSecurityGroups", "ec2:DescribeSubnets", "ec2:DescribeVpcs")
 
 _ABOUT_TAGS_OF_LOGS = ("ListTagsForResource", "TagResource", "UntagResource")
 
-# The actions on a role that is there which know iam:PermissionsBoundary.
+# The actions on an existing role that have iam:PermissionsBoundary.
 _UNDER_THE_BOUNDARY = (
     "AttachRolePolicy",
     "DeleteRolePermissionsBoundary",
@@ -55,13 +55,13 @@ class Authorization:
         self._policies[access_key] = listed(document["Statement"])
         self._used[access_key], self._refused[access_key] = set(), []
 
-    def told(self, access_key: str) -> dict[str, Any]:
-        """Which action each statement was needed for, and what was refused."""
+    def usage(self, access_key: str) -> dict[str, Any]:
+        """The actions that needed each statement, and the refusals."""
         used = sorted(self._used[access_key])
         return {"used": [{"action": action, "sid": sid} for action, sid in used], "refused": self._refused[access_key]}
 
     def check(self, world: World, call: Call) -> None:
-        """Raises AWS's refusal where the policy of the caller does not allow all that the call needs."""
+        """Raises AWS's refusal if the policy of the caller does not allow the call."""
         key = _ACCESS_KEY.search(call.request.headers.get("authorization", ""))
         if key is None or key[1] not in self._policies:
             return
@@ -94,7 +94,7 @@ def _applies(statement: dict[str, Any], ask: Ask) -> bool:
 
 
 def _holds(operator: str, values: list[str], found: str | None) -> bool:
-    """A condition on a key that the call does not have does not hold, unless it says so."""
+    """A condition on a missing key is false, unless the operator ends in IfExists."""
     if found is None:
         return operator.endswith("IfExists")
     operator = operator.removesuffix("IfExists")
@@ -106,7 +106,7 @@ def _holds(operator: str, values: list[str], found: str | None) -> bool:
 
 
 def asks(world: World, call: Call) -> Iterator[Ask]:
-    """All that AWS asks the caller's policies about one call."""
+    """All checks of the caller's policies for one call."""
     region = world.region(call.region)
     if call.service == "ec2":
         yield from _Ec2(region, call).asks()
@@ -135,7 +135,7 @@ class _Ec2:
 
     def _group(self, group_id: str) -> Iterator[Ask]:
         group = self._region.group(group_id)
-        if group is not None:  # what does not exist is not found, whoever asks
+        if group is not None:  # a missing resource is not found, for any caller
             yield from self._existing("security-group", group_id, group.vpc_id)
 
     def _subnet(self, subnet_id: str) -> Iterator[Ask]:
@@ -185,7 +185,7 @@ class _Ec2:
                 yield from self._endpoint(resource_id) if resource_id.startswith("vpce-") else self._group(resource_id)
         elif "GroupId" in params:
             yield from self._group(params["GroupId"])
-        else:  # nothing that changes something is let through by oversight
+        else:  # no change passes by oversight
             yield Ask(self._action)
 
     def _parts(self, subnets: str, groups: str) -> Iterator[Ask]:
@@ -205,7 +205,7 @@ def _iam(world: World, call: Call) -> Iterator[Ask]:
     if call.operation == "CreateRole":
         arn = f"arn:aws:iam::{ACCOUNT}:role{params.get('Path', '/')}{name}"
     else:
-        # Of a role that is not there nobody knows the path, so a policy about a path does not allow to ask for it.
+        # IAM knows no path of a missing role, so a policy about a path does not allow to read that role.
         arn = existing.arn if existing else f"arn:aws:iam::{ACCOUNT}:role/{name}"
     yield Ask(action, arn, _boundary(call, existing))
     if call.operation == "CreateRole" and params.get("Tags"):
@@ -213,7 +213,7 @@ def _iam(world: World, call: Call) -> Iterator[Ask]:
 
 
 def _boundary(call: Call, existing: Role | None) -> dict[str, str]:
-    """iam:PermissionsBoundary: what the call gives the role, and else what the role has. Other actions do not know the key."""
+    """iam:PermissionsBoundary: the boundary in the call, or else that of the role. Other actions do not have the key."""
     if call.operation in ("CreateRole", "PutRolePermissionsBoundary"):
         boundary = call.params.get("PermissionsBoundary")
     elif call.operation in _UNDER_THE_BOUNDARY and existing is not None:

@@ -1,4 +1,4 @@
-"""Processes that this one starts, and takes along when it goes."""
+"""The child processes of the local AWS, which end with it."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ class Children:
         with self._lock:
             if self._closed:
                 raise RuntimeError("shutting down")
-            # A group of its own, so that what the child starts goes with it.
+            # A new process group, so that the child's own children end with it.
             process = subprocess.Popen(command, start_new_session=True, **options)
             self._running.add(process)
         return process
@@ -27,7 +27,7 @@ class Children:
             try:
                 os.killpg(process.pid, signal.SIGKILL)
             except ProcessLookupError:
-                pass  # it has just ended
+                pass  # the child has just ended
         process.wait()
         with self._lock:
             self._running.discard(process)

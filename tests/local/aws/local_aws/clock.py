@@ -1,4 +1,4 @@
-"""What happens later. Nothing runs by itself: due work is done before the next call is looked at, in order of time.
+"""Later changes. No change runs by itself: due changes are made before the next call, in order of time.
 
 So a delay of zero means: the call that starts something still answers `pending`, and the next call sees it done.
 """
@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 DELAYS = (
     "endpointAvailable",  # CreateVpcEndpoint: pending -> available
-    "endpointDeleted",  # DeleteVpcEndpoints: deleting -> deleted; its interfaces go
+    "endpointDeleted",  # DeleteVpcEndpoints: deleting -> deleted; its interfaces are deleted
     "endpointForgotten",  # deleted -> no longer listed
     "functionActive",  # CreateFunction: Pending -> Active
     "functionUpdated",  # updates: LastUpdateStatus InProgress -> Successful
-    "interfaceReleased",  # the last function of a (subnet, groups) left -> its interface goes
+    "interfaceReleased",  # the last function of a (subnet, groups) was detached -> its interface is deleted
     "roleUsable",  # CreateRole -> Lambda can assume it
 )
 

@@ -1,4 +1,4 @@
-"""One call from beginning to end: which one is it, does a fault hit it, who answers it, what the journal keeps."""
+"""One call from start to end: its operation, its fault, its handler, its entry in the journal."""
 
 import re
 import sys
@@ -34,11 +34,11 @@ _HANDLERS: dict[str, dict[str, Handler]] = {
     "logs": logs.HANDLERS,
     "lambda": operations.HANDLERS,
 }
-# moto has no part in these: what is not handled does not exist.
+# moto has no part in these: an operation without a handler does not exist.
 _OURS_ALONE = ("lambda", "logs")
 
 _ERROR_CODE = re.compile(rb"<Code>([^<]+)</Code>|\"__type\": ?\"(?:[^\"#]*#)?([^\"]+)\"")
-# moto says "request-id" for it.
+# moto's name is "request-id".
 _REQUEST_ID = re.compile(rb"(<requestId>|<RequestId>|<RequestID>)(request-id)(<)", re.IGNORECASE)
 
 
@@ -94,9 +94,9 @@ class Dispatcher:
                 return self._handled(call)
         except AwsError as error:
             return failure(call, error)
-        except ServiceException as error:  # a refusal by a backend of moto's that a handler called
+        except ServiceException as error:  # a refusal by moto's backend
             return failure(call, AwsError(error.code, error.message))
-        except Exception:  # a mistake in here: shown, and answered as AWS answers its own
+        except Exception:  # a mistake of the local AWS: shown, and answered like AWS's own failures
             traceback.print_exc(file=sys.stderr)
             return failure(call, AwsError("InternalFailure", traceback.format_exc(limit=-1), 500))
 

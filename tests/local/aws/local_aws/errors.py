@@ -1,4 +1,4 @@
-"""Errors as AWS words them. A handler raises one; `dispatch` writes it in the protocol of the service."""
+"""Errors in AWS's words. A handler raises one; `dispatch` writes it in the protocol of the service."""
 
 
 class AwsError(Exception):
@@ -9,7 +9,7 @@ class AwsError(Exception):
         self.status = status
 
 
-# What a missing EC2 resource is called, by the prefix of its id.
+# The error of a missing EC2 resource, by the prefix of its id.
 _NOT_FOUND = {
     "vpc": ("InvalidVpcID.NotFound", "The vpc ID '{}' does not exist"),
     "subnet": ("InvalidSubnetID.NotFound", "The subnet ID '{}' does not exist"),
@@ -27,10 +27,10 @@ def not_found(resource_id: str) -> AwsError:
 
 
 def invalid_parameter(message: str) -> AwsError:
-    """EC2's `InvalidParameter`: what PrivateLink answers."""
+    """EC2's `InvalidParameter`, the error of PrivateLink."""
     return AwsError("InvalidParameter", message)
 
 
 def invalid_value(message: str) -> AwsError:
-    """EC2's `InvalidParameterValue`: what the rest of EC2 answers."""
+    """EC2's `InvalidParameterValue`, the error of the rest of EC2."""
     return AwsError("InvalidParameterValue", message)

@@ -1,4 +1,4 @@
-"""Faults on demand: a call that fails before its work, or whose answer is lost after its work was done."""
+"""Faults on demand: a call fails before its work, or its answer is lost after its work."""
 
 import threading
 from dataclasses import asdict, dataclass
@@ -37,7 +37,7 @@ class Faults:
             self._faults.append(fault)
 
     def take(self, service: str, operation: str) -> Fault | None:
-        """The first fault for this call, used up by one."""
+        """Uses the first fault for this call once."""
         with self._lock:
             for fault in self._faults:
                 if fault.service in (service, "*") and fault.operation in (operation, "*"):

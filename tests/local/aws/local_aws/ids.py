@@ -1,4 +1,4 @@
-"""Names and numbers that AWS makes up."""
+"""Names and numbers that AWS generates."""
 
 import secrets
 import string

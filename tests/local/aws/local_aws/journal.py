@@ -11,7 +11,7 @@ _READS = ("Describe", "Get", "List", "Invoke")
 
 
 def without_secrets(value: Any, key: str = "") -> Any:
-    """Environment values, code and payloads are what invariant 7 keeps out of every record."""
+    """Invariant 7 keeps environment values, code and payloads out of every record."""
     if key in ("ZipFile", "Payload"):
         return HIDDEN
     if key == "Variables" and isinstance(value, dict):
@@ -44,7 +44,7 @@ class Journal:
             "region": region,
             "params": without_secrets(params),
         }
-        # Numbered when finished: whoever asks for "since next" misses no call that is still under way.
+        # Numbered at the end: a read "since next" misses no call that is still under way.
         with self._lock:
             self._calls.append({"seq": self._next, **entry})
             self._next += 1

@@ -109,7 +109,7 @@ def _tagged(world: World, call: Call) -> tuple[Region, Any]:
     for group in region.logs.groups.values():
         if arn == group.arn:
             return region, group
-    # With ":*" at the end, as DescribeLogGroups' `arn` has it, AWS refuses the ARN.
+    # AWS refuses an ARN with ":*" at the end, such as `arn` in DescribeLogGroups.
     raise AwsError("ResourceNotFoundException", "The specified resource does not exist.")
 
 

@@ -1,4 +1,4 @@
-"""What is not handled here goes to moto as it is: CreateVpc, CreateSubnet and the like."""
+"""Operations without a handler go to moto unchanged: CreateVpc, CreateSubnet and the like."""
 
 import io
 from typing import Any

@@ -1,4 +1,4 @@
-"""Policy documents: is the grammar right, and does a role allow an action. moto's validator does most of the grammar."""
+"""Policy documents: their grammar, and whether a role allows an action. moto's validator checks most of the grammar."""
 
 import json
 import re
@@ -14,10 +14,10 @@ _PRINCIPALS = ("Principal", "NotPrincipal")
 
 
 class _EndpointPolicy(BaseIAMPolicyValidator):
-    """A resource policy: every statement has a principal; the older version, AWS's own default, is fine as well."""
+    """A resource policy: every statement has a principal; the older version, AWS's own default, is valid too."""
 
     def _validate_version(self) -> None:
-        """Unlike for a role's policy, 2008-10-17 or none at all is accepted here."""
+        """Unlike in a role's policy, version 2008-10-17 or no version is valid."""
 
     def validate(self) -> None:
         super().validate()
@@ -71,7 +71,7 @@ def _check_for_iam(grammar: type[BaseIAMPolicyValidator], document: str) -> None
 
 
 def size_without_whitespace(document: str) -> int:
-    """What IAM counts against its limits."""
+    """The length that IAM counts."""
     return len(re.sub(r"\s", "", document))
 
 

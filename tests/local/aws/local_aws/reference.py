@@ -1,4 +1,4 @@
-"""AWS's Service Authorization Reference: which condition keys a policy sees of an action on a resource."""
+"""AWS's Service Authorization Reference: the condition keys of an action on a resource."""
 
 import json
 import re
@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 _FILE = Path(__file__).resolve().parents[3] / "reference" / "authorization.json"
-# A variable such as ${Account}, as re.escape leaves it.
+# A variable such as ${Account}, after re.escape.
 _VARIABLE = re.compile(r"\\\$\\\{[^}]*\\\}")
 
 
 class NotInReferenceError(Exception):
-    """The local AWS asks a policy what AWS never asks: a mistake in here, and not in the policy."""
+    """The local AWS checks a policy for something that AWS never checks: a mistake of the local AWS."""
 
 
 class Reference:
@@ -20,7 +20,7 @@ class Reference:
         self._services = services
 
     def known(self, action: str, resource: str, context: dict[str, str]) -> dict[str, str]:
-        """What is left of a context: the keys that the action has on a resource of that type."""
+        """The part of a context that the action has on a resource of that type."""
         patterns = [_pattern(key) for key in self._keys(action, resource)]
         return {key: value for key, value in context.items() if any(pattern.fullmatch(key) for pattern in patterns)}
 
@@ -35,7 +35,7 @@ class Reference:
         kinds = [kind for kind in row["resources"] if _pattern(service["resources"][kind]["arn"]).fullmatch(resource)]
         if not kinds:
             raise NotInReferenceError(f"{action} knows no resource such as {resource}")
-        # The keys of the pair; where it lists none, those of the type (aws:ResourceTag of lambda, logs and iam).
+        # The keys of the pair, or else those of the type (aws:ResourceTag of lambda, logs and iam).
         return {
             *row["keys"],
             *(key for kind in kinds for key in row["resources"][kind] or service["resources"][kind]["keys"]),

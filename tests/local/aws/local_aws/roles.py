@@ -15,7 +15,7 @@ from .policies import check_role_policy, check_trust_policy, size_without_whites
 from .wire import Call
 from .world import World
 
-INLINE_POLICIES_LIMIT = 10_240  # all inline policies of a role together, whitespace apart
+INLINE_POLICIES_LIMIT = 10_240  # all inline policies of a role together, without white space
 TRUST_POLICY_LIMIT = 2_048
 _NAME = re.compile(r"[\w+=,.@-]{1,64}", re.ASCII)
 _POLICY_NAME = re.compile(r"[\w+=,.@-]{1,128}", re.ASCII)
@@ -25,7 +25,7 @@ _PATH = re.compile(r"/|/[\x21-\x7e]{1,510}/")
 def _role(world: World, call: Call) -> Role:
     name = call.params.get("RoleName", "")
     for role in world.iam.roles.values():
-        if role.name.lower() == name.lower():  # names are unique whatever their case
+        if role.name.lower() == name.lower():  # names are unique, in any case of letters
             return role
     raise AwsError("NoSuchEntity", f"The role with name {name} cannot be found.", 404)
 
@@ -88,12 +88,12 @@ def create_role(world: World, call: Call) -> dict[str, Any]:
 
 
 def _checked_tags(new: list[dict[str, str]], now: list[dict[str, str]]) -> list[dict[str, str]]:
-    merged = {tag["Key"].lower(): tag for tag in now}  # IAM's tag keys are the same whatever their case
+    merged = {tag["Key"].lower(): tag for tag in now}  # IAM compares tag keys in any case of letters
     merged.update({tag["Key"].lower(): {"Key": tag["Key"], "Value": tag.get("Value", "")} for tag in new})
     for tag in new:
         _validate(1 <= len(tag["Key"]) <= 128, "tags.member.key", tag["Key"], "Member must have 1 to 128 characters")
         _validate(len(tag.get("Value", "")) <= 256, "tags.member.value", "", "Member must have up to 256 characters")
-        # IAM User Guide, "Rules for tagging in IAM and AWS STS": neither key nor value may begin so.
+        # IAM User Guide, "Rules for tagging in IAM and AWS STS": neither key nor value may have that prefix.
         if any(tag.get(part, "").lower().startswith("aws:") for part in ("Key", "Value")):
             raise AwsError("InvalidInput", "Tag keys and values that begin with aws: are reserved for AWS.")
     if len({tag["Key"].lower() for tag in new}) != len(new):
@@ -134,7 +134,7 @@ def document_of(policy: ManagedPolicy) -> str:
 
 
 def boundary_document(world: World, role: Role) -> str | None:
-    """What the permissions boundary of a role allows: nothing, where that is gone."""
+    """The actions that a role's permissions boundary allows: none if the policy was deleted."""
     arn = role.permissions_boundary_arn
     if arn is None:
         return None
@@ -252,7 +252,7 @@ def untag_role(world: World, call: Call) -> dict[str, Any]:
 
 
 def get_account_authorization_details(world: World, call: Call) -> dict[str, Any]:
-    """Users, groups and managed policies are left out: nobody here asks for them, and AWS's own are thousands."""
+    """Users, groups and managed policies are left out: no test reads them, and AWS has thousands of its own."""
     wanted = call.params.get("Filter", ["Role"])
     roles = sorted(world.iam.roles.values(), key=lambda role: role.name) if "Role" in wanted else []
     page, more = _page(call, roles)

@@ -1,4 +1,4 @@
-"""HTTP/1.1 on 127.0.0.1: one thread per connection, kept alive, answers streamed where they are iterators."""
+"""HTTP/1.1 on 127.0.0.1: one thread for each connection, kept alive; iterators are streamed."""
 
 import contextlib
 import socket
@@ -24,7 +24,7 @@ class Server(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        if not isinstance(sys.exc_info()[1], ConnectionError):  # clients may go away
+        if not isinstance(sys.exc_info()[1], ConnectionError):  # clients may disconnect
             super().handle_error(request, client_address)
 
 
@@ -59,7 +59,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("transfer-encoding", "chunked")
         self.end_headers()
         self.wfile.flush()
-        with contextlib.closing(response.body) as pieces:  # who goes away early stops the work
+        with contextlib.closing(response.body) as pieces:  # a client that disconnects stops the work
             for piece in pieces:
                 self.wfile.write(f"{len(piece):x}\r\n".encode() + piece + b"\r\n")
                 self.wfile.flush()  # live: the client sees each piece when it is made
@@ -67,7 +67,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.flush()
 
     def _reset(self) -> None:
-        """RST instead of an answer: the client cannot know whether its call was carried out."""
+        """RST instead of an answer: the client cannot know whether its call succeeded."""
         self.close_connection = True
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.connection.close()

@@ -1,4 +1,4 @@
-"""Requests in, responses out, in the protocol of each service. botocore's service models say how."""
+"""Requests in, responses out, in the protocol of each service, by botocore's service models."""
 
 import json
 import re
@@ -42,7 +42,7 @@ class Response:
 
 @dataclass
 class Call:
-    """One API call: what is asked, of which service, where."""
+    """One API call: its operation, service and region."""
 
     service: str
     operation: str
@@ -82,7 +82,7 @@ _LAMBDA_ROUTES = [
 
 
 def identify(request: Request) -> Call:
-    """Which call is this? The signature's scope names service and region; any credentials will do."""
+    """Reads a call. The signature's scope names service and region; any credentials are valid."""
     scope = _CREDENTIAL_SCOPE.search(request.headers.get("authorization", ""))
     region, service = scope.groups() if scope else ("us-east-1", _service_of_unsigned(request))
     if service in _QUERY_SERVICES:
@@ -145,7 +145,7 @@ def _json_body(request: Request) -> dict[str, Any]:
 
 
 def _lambda_route(request: Request) -> tuple[str, dict[str, str]]:
-    """The operation, and what its path says."""
+    """The operation, and the parameters of its path."""
     for method, pattern, operation in _LAMBDA_ROUTES:
         match = pattern.fullmatch(request.path)
         if match and method == request.method:

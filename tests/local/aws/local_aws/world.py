@@ -14,7 +14,7 @@ from moto.backends import get_backend
 from .clock import Clock
 from .ids import ACCOUNT
 
-# AWS's own managed policies (AWSLambdaVPCAccessExecutionRole, …); moto leaves them out unless told.
+# AWS's own managed policies (AWSLambdaVPCAccessExecutionRole, …); moto leaves them out by default.
 os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
 
 
@@ -53,10 +53,10 @@ class World:
         self.clock = Clock()
         self.regions: dict[str, Region] = {}
         self.unusable_roles: set[str] = set()  # ids of roles that Lambda cannot assume yet
-        # DescribeVpcEndpointServices: letters of the zones per short service name; the rest has DEFAULT_ZONES.
+        # DescribeVpcEndpointServices: letters of the zones per short service name; all others have DEFAULT_ZONES.
         self.service_zones: dict[str, list[str]] = {}
         self.services_without_policy: set[str] = set()
-        # The EC2 documents say camelCase, PrivateLink often sends PascalCase: a client must take both.
+        # The EC2 documents have camelCase, PrivateLink often sends PascalCase: a client must accept both.
         self.pascal_case_states = False
 
     def region(self, name: str) -> Region:

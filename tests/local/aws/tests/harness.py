@@ -1,4 +1,4 @@
-"""One local AWS for the whole test run, as its users start it; clients; waiting without sleeping for a state."""
+"""One local AWS for the whole test run, started like by its users; clients; waits for a state."""
 
 import atexit
 import json
@@ -19,7 +19,7 @@ from botocore.exceptions import ClientError
 
 PACKAGE = Path(__file__).resolve().parent.parent
 REGION = "us-east-1"
-# A delay: long enough to look at what is before it ends, on a busy machine too.
+# A delay: long enough to read the state before its end, on a busy machine too.
 SOON = 2
 T = TypeVar("T")
 _running: dict[str, Any] = {}
@@ -40,7 +40,7 @@ def url() -> str:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.stdin.close()  # the contract: it ends at the end of its input
+    process.stdin.close()  # the contract: the server ends at the end of its input
     process.wait(timeout=10)
     process.stdout.close()
 
@@ -69,7 +69,7 @@ def make_vpc(**options: Any) -> dict[str, Any]:
 
 
 def eventually(look: Callable[[], T], seconds: float = 10) -> T:
-    """The first true thing that `look` sees."""
+    """The first true result of `look`."""
     deadline = time.monotonic() + seconds
     while not (seen := look()):
         if time.monotonic() > deadline:
@@ -79,7 +79,7 @@ def eventually(look: Callable[[], T], seconds: float = 10) -> T:
 
 
 class Case(unittest.TestCase):
-    """Delays, faults and settings are as at the start for every test; names are the test's own."""
+    """Every test starts with the initial delays, faults and settings, and with its own names."""
 
     def setUp(self) -> None:
         self.reset()
@@ -93,7 +93,7 @@ class Case(unittest.TestCase):
         admin("PUT", "settings", {"pascalCaseStates": False, "serviceZones": {}, "servicesWithoutPolicy": []})
 
     def refused(self, code: str, call: Callable[..., Any], **params: Any) -> str:
-        """The message of the error that this call must end with."""
+        """The message of the error of this call."""
         with self.assertRaises(ClientError) as raised:
             call(**params)
         error = raised.exception.response["Error"]

@@ -137,7 +137,7 @@ class Wire(Case):
                 self.assertGreaterEqual(len(answer["ResponseMetadata"]["RequestId"]), 36)
 
     def test_fast_enough(self):
-        """The end-to-end tests count on 300 calls a second."""
+        """The end-to-end tests need 300 calls a second."""
         host = urllib.parse.urlsplit(url()).netloc
         scope = "AWS4-HMAC-SHA256 Credential=x/20260101/us-east-1/ec2/aws4_request, SignedHeaders=host, Signature=y"
         headers = {"Authorization": scope, "Content-Type": "application/x-www-form-urlencoded"}

@@ -27,7 +27,7 @@ class Granted:
 
 
 class Policies(Granted, Case):
-    """What a policy does not allow is refused to the access key that was given it, and to no other."""
+    """A policy limits only the access key that has it."""
 
     def make_group(self, ec2, vpc, tags):
         specification = {"ResourceType": "security-group", "Tags": tags}
@@ -40,9 +40,9 @@ class Policies(Granted, Case):
         ec2.describe_vpcs()
         self.refused("UnauthorizedOperation", ec2.describe_subnets)
         client("ec2").describe_subnets()
-        told = admin("GET", "policy?accessKeyId=operator")
-        self.assertEqual(told["used"], [{"action": "ec2:DescribeVpcs", "sid": "DescribeVpcs"}])
-        self.assertEqual(told["refused"], ["ec2:DescribeSubnets on * for DescribeSubnets"])
+        granted = admin("GET", "policy?accessKeyId=operator")
+        self.assertEqual(granted["used"], [{"action": "ec2:DescribeVpcs", "sid": "DescribeVpcs"}])
+        self.assertEqual(granted["refused"], ["ec2:DescribeSubnets on * for DescribeSubnets"])
         self.refused("AccessDenied", self.operator("iam").list_roles)
         self.refused("AccessDeniedException", self.operator("lambda").list_functions)
         self.refused("AccessDeniedException", self.operator("logs").describe_log_groups)
@@ -168,13 +168,13 @@ class Policies(Granted, Case):
         keyless = creating(allow("ec2:CreateVpcEndpoint", arn("subnet", "*"), in_vpc))
         message = self.refused("UnauthorizedOperation", keyless.create_vpc_endpoint, **create)
         self.assertIn(f"subnet/{subnets[0]}", message)
-        # The VPC, which the call names too, is what limits it.
+        # The limit is the VPC, which the call also names.
         creates = creating(allow("ec2:CreateVpcEndpoint", arn("subnet", "*")))
         endpoint = creates.create_vpc_endpoint(**create)["VpcEndpoint"]["VpcEndpointId"]
         elsewhere = make_vpc()
         there = {"VpcId": elsewhere["vpcId"], "SubnetIds": elsewhere["subnetIds"][:1], "SecurityGroupIds": []}
         self.refused("UnauthorizedOperation", creates.create_vpc_endpoint, **{**create, **there})
-        # Of the subnets of an endpoint that is there, EC2 does give their VPC.
+        # For the subnets of an existing endpoint, the request has the VPC.
         grow = {"VpcEndpointId": endpoint, "AddSubnetIds": subnets[1:]}
         whole = allow("ec2:ModifyVpcEndpoint", arn("vpc-endpoint", "*"))
         wrong = {"ArnLike": {"ec2:Vpc": [arn("vpc", elsewhere["vpcId"])]}}

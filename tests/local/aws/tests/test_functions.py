@@ -91,7 +91,7 @@ class FunctionCase(Case):
         return self.functions.get_function(FunctionName=name or self.name)
 
     def in_vpc(self, vpc):
-        """A security group of its own in this VPC, and the VpcConfig for it."""
+        """A new security group in this VPC, with its VpcConfig."""
         group = self.ec2.create_security_group(GroupName=self.name, Description="f", VpcId=vpc["vpcId"])["GroupId"]
         return group, {"SubnetIds": vpc["subnetIds"], "SecurityGroupIds": [group]}
 

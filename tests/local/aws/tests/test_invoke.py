@@ -20,7 +20,7 @@ STREAM = zipped(
       stream.end();
     });"""
 )
-# Reaches an address with TLS, as the SDK would, and says who answered.
+# Reaches an address with TLS, like the SDK, and returns who answered.
 REACH = zipped(
     index__mjs="""
     import tls from 'node:tls';

@@ -11,7 +11,7 @@ from harness import PACKAGE
 
 
 class Process(unittest.TestCase):
-    """The contract with whoever starts it."""
+    """The contract with the parent process."""
 
     def setUp(self):
         directory = tempfile.TemporaryDirectory()

@@ -1,4 +1,4 @@
-"""EC2: what the operator reads and writes of VPCs, security groups, interfaces and endpoints."""
+"""EC2: the operator's reads and writes of VPCs, security groups, interfaces and endpoints."""
 
 from . import endpoint_changes, endpoint_services, endpoints, interfaces, rules, security_groups, tags, vpcs
 

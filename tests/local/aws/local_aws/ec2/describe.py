@@ -1,4 +1,4 @@
-"""What all of EC2's Describe calls share: ids, filters with several values and wildcards, pages."""
+"""The common parts of EC2's Describe calls: ids, filters with several values and wildcards, pages."""
 
 import base64
 import re
@@ -9,7 +9,7 @@ from typing import Any
 from ..errors import AwsError, invalid_value, not_found
 
 Rendered = dict[str, Any]
-# The values of one filter for one rendered item: any of them may match.
+# The values of one filter for one rendered item. One match is enough.
 FilterValues = Callable[[Rendered], Iterable[Any]]
 
 
@@ -31,7 +31,7 @@ def describe(
     page: int = 1000,
     smallest_page: int = 5,
 ) -> tuple[list[Rendered], str | None]:
-    """The page of `items` that is asked for, and the token of the next."""
+    """The requested page of `items`, and the token of the next page."""
     ids = params.get(ids_param)
     if ids and params.get("MaxResults"):
         raise AwsError(

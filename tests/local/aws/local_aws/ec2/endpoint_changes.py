@@ -1,4 +1,4 @@
-"""CreateVpcEndpoint, ModifyVpcEndpoint, DeleteVpcEndpoints: what PrivateLink checks, and in which order things happen."""
+"""CreateVpcEndpoint, ModifyVpcEndpoint, DeleteVpcEndpoints: the checks of PrivateLink, and the order of changes."""
 
 import json
 from collections.abc import Iterable
@@ -61,7 +61,7 @@ def _become_available(endpoint: Endpoint) -> None:
 def _checked_new_endpoint(world: World, region: Region, params: dict[str, Any]) -> Endpoint:
     vpc = _vpc(region, params.get("VpcId"))
     if owner(region, vpc.id) != ACCOUNT:
-        # AWS PrivateLink guide, "Shared subnets": their owner alone creates endpoints in them.
+        # AWS PrivateLink guide, "Shared subnets": only their owner creates endpoints in them.
         raise AwsError("OperationNotPermitted", f"The vpc '{vpc.id}' belongs to another account")
     service_name = params.get("ServiceName", "")
     short = endpoint_services.short_name(region.name, service_name)
@@ -84,7 +84,7 @@ def _checked_new_endpoint(world: World, region: Region, params: dict[str, Any]) 
         label=short_label(),
         created=datetime.now(UTC),
         policy=_checked_policy(params.get("PolicyDocument")) or FULL_ACCESS,
-        # "Default: true" for interface endpoints: who does not want it must say so.
+        # "Default: true" for interface endpoints.
         private_dns=kind == "Interface" and params.get("PrivateDnsEnabled", True),
         group_ids=[],
         route_table_ids=params.get("RouteTableIds", []),
@@ -103,7 +103,7 @@ def _checked_new_endpoint(world: World, region: Region, params: dict[str, Any]) 
 
 
 def _vpc(region: Region, vpc_id: str | None) -> Any:
-    """PrivateLink spells ids in its own way: InvalidVpcId, where the rest of EC2 says InvalidVpcID (ec2-controller#66)."""
+    """PrivateLink spells InvalidVpcId, the rest of EC2 InvalidVpcID (ec2-controller#66)."""
     try:
         return vpc_of(region, vpc_id)
     except AwsError as error:
@@ -187,7 +187,7 @@ def _check_private_dns(region: Region, endpoint: Endpoint) -> None:
         )
     domain = endpoint_services.public_name(region.name, endpoint.short_service)
     for other in region.endpoints.values():
-        # An endpoint that is being deleted holds its domain until it is gone.
+        # An endpoint holds its domain until the end of its deletion.
         if (
             other is not endpoint
             and other.private_dns
@@ -217,7 +217,7 @@ def modify_vpc_endpoint(world: World, call: Call) -> dict[str, Any]:
     if endpoint.state != "available":
         raise AwsError("IncorrectState", f"{endpoint.id} is in state {endpoint.state}; it must be available.")
     policy = FULL_ACCESS if params.get("ResetPolicy") else _checked_policy(params.get("PolicyDocument"))
-    # Everything is checked before anything is changed.
+    # All checks come before the first change.
     groups = _changed(
         endpoint.group_ids, params, "AddSecurityGroupIds", "RemoveSecurityGroupIds", unknown="InvalidGroup.NotFound"
     )
@@ -280,12 +280,12 @@ def _check_subnets_after(
 
 
 def delete_vpc_endpoints(world: World, call: Call) -> dict[str, Any]:
-    """Answers 200 whatever happens; what did not work is in the body."""
+    """Always answers 200; the body has the failures."""
     region, unsuccessful = world.region(call.region), []
     for endpoint_id in call.params.get("VpcEndpointIds", []):
         endpoint = region.endpoints.get(endpoint_id)
         if endpoint is None or endpoint.state == "deleted":
-            # The EC2 reference of error codes has a code of its own for bulk requests.
+            # The EC2 reference of error codes has another code for bulk requests.
             error = {"Code": "InvalidVpcEndpoint.NotFound", "Message": f"The Vpc Endpoint Id '{endpoint_id}' does not exist"}
             unsuccessful.append({"ResourceId": endpoint_id, "Error": error})
         elif endpoint.alive:

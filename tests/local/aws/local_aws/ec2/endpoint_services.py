@@ -1,4 +1,4 @@
-"""DescribeVpcEndpointServices: what PrivateLink offers, in which zones, with which private name."""
+"""DescribeVpcEndpointServices: the services of PrivateLink, with their zones and private names."""
 
 import hashlib
 from typing import Any
@@ -90,5 +90,5 @@ def _service(world: World, region: str, short: str) -> dict[str, Any]:
 
 
 def _stable_number(*parts: str) -> int:
-    """The same id for the same service in every run."""
+    """An id that is the same in every run."""
     return int.from_bytes(hashlib.sha256("/".join(parts).encode()).digest()[:8], "big")

@@ -1,4 +1,4 @@
-"""VPC endpoints as they are: the record, its names and interfaces, DescribeVpcEndpoints."""
+"""VPC endpoints: the record, its names and interfaces, DescribeVpcEndpoints."""
 
 import json
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from . import endpoint_services, interfaces
 from .describe import describe, each, field
 from .tags import tag_list
 
-# What AWS puts in if no policy is sent.
+# AWS's default policy.
 FULL_ACCESS = json.dumps(
     {"Statement": [{"Action": "*", "Effect": "Allow", "Principal": "*", "Resource": "*"}]}, separators=(",", ":")
 )
@@ -88,7 +88,7 @@ def render(world: World, region: Region, endpoint: Endpoint) -> dict[str, Any]:
         "PolicyDocument": endpoint.policy,
         "RouteTableIds": endpoint.route_table_ids,
         "SubnetIds": list(endpoint.interface_of),
-        # A group may have gone while a deleted endpoint is still listed.
+        # A group may be deleted while a deleted endpoint is still listed.
         "Groups": [
             {"GroupId": group.id, "GroupName": group.name}
             for group in map(region.group, endpoint.group_ids)
@@ -122,7 +122,7 @@ def describe_vpc_endpoints(world: World, call: Call) -> dict[str, Any]:
             "vpc-endpoint-id": field("VpcEndpointId"),
             "service-name": field("ServiceName"),
             "vpc-endpoint-type": field("VpcEndpointType"),
-            # The filter takes camelCase whichever way the state is shown.
+            # The filter takes camelCase in either spelling of the state.
             "vpc-endpoint-state": lambda item: [item["State"], item["State"][:1].lower() + item["State"][1:]],
             "ip-address-type": field("IpAddressType"),
             "group-id": each("Groups", "GroupId"),

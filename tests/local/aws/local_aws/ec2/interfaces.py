@@ -1,4 +1,4 @@
-"""Network interfaces: moto's, plus who manages them and what for, as AWS shows it."""
+"""Network interfaces: moto's, with their manager and purpose as in AWS."""
 
 from collections.abc import Iterable
 from typing import Any

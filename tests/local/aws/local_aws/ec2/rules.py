@@ -51,7 +51,7 @@ def _authorize(world: World, call: Call, egress: bool) -> dict[str, Any]:
         if _key(rule) in known:
             raise AwsError("InvalidPermission.Duplicate", f'the specified rule "{_words(rule)}" already exists')
         known.add(_key(rule))
-    # The quota counts IPv4 and IPv6 rules apart; a reference to a group counts for both.
+    # The quota counts IPv4 and IPv6 rules separately; a reference to a group counts for both.
     for version in ("cidr_ipv4", "cidr_ipv6"):
         other = "cidr_ipv6" if version == "cidr_ipv4" else "cidr_ipv4"
         if sum(getattr(rule, other) is None for rule in [*rules, *new]) > RULES_PER_GROUP:
@@ -181,7 +181,7 @@ def _canonical(cidr: str, version: int) -> str:
 
 
 def _key(rule: SecurityGroupRule) -> tuple[Any, ...]:
-    """What makes a rule the same rule; its description does not count."""
+    """The identity of a rule, without its description."""
     target = (rule.cidr_ipv4, rule.cidr_ipv6, rule.source_group.get("GroupId"), rule.prefix_list_id)
     return (rule.ip_protocol, rule.from_port, rule.to_port, *target)
 
@@ -193,7 +193,7 @@ def _words(rule: SecurityGroupRule) -> str:
 
 
 def permissions(rules: Iterable[SecurityGroupRule]) -> list[dict[str, Any]]:
-    """Rules as DescribeSecurityGroups shows them: one permission per protocol and ports."""
+    """Rules in the form of DescribeSecurityGroups: one permission for each protocol and ports."""
     grouped: dict[tuple[Any, ...], dict[str, Any]] = {}
     for rule in rules:
         shown = grouped.setdefault(
@@ -240,7 +240,7 @@ def _rule(region: Region, rule: SecurityGroupRule) -> dict[str, Any]:
         "GroupOwnerId": ACCOUNT,
         "IsEgress": rule.is_egress,
         "IpProtocol": rule.ip_protocol,
-        # The rules list says -1 where DescribeSecurityGroups leaves the ports out.
+        # The list of rules has -1, and DescribeSecurityGroups no ports.
         "FromPort": -1 if rule.from_port is None else rule.from_port,
         "ToPort": -1 if rule.to_port is None else rule.to_port,
         "CidrIpv4": rule.cidr_ipv4,

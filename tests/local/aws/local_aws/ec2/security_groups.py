@@ -1,4 +1,4 @@
-"""Security groups themselves; their rules are in rules.py."""
+"""Security groups without their rules, which are in rules.py."""
 
 import re
 from typing import Any
@@ -80,7 +80,7 @@ def create_security_group(world: World, call: Call) -> dict[str, Any]:
     in_vpc = region.ec2.groups[vpc.id]
     if any(group.name == name for group in in_vpc.values()):
         raise AwsError("InvalidGroup.Duplicate", f"The security group '{name}' already exists for VPC '{vpc.id}'")
-    # moto adds the default egress rules as AWS does: IPv4, and IPv6 if the VPC has an IPv6 block.
+    # moto adds the default egress rules like AWS: IPv4, and IPv6 if the VPC has an IPv6 block.
     group = SecurityGroup(region.ec2, hex_id("sg"), name, description, vpc_id=vpc.id, tags=tags)
     in_vpc[group.id] = group
     return {"GroupId": group.id, "SecurityGroupArn": _arn(region, group.id), "Tags": tag_list(tags)}

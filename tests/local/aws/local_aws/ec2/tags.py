@@ -12,7 +12,7 @@ def tag_list(tags: dict[str, str]) -> list[dict[str, str]]:
 
 
 def tags_at_creation(params: dict[str, Any], resource_type: str) -> dict[str, str]:
-    """The tags of `TagSpecifications` for this type; checked, so that nothing is made if they are wrong."""
+    """The tags of `TagSpecifications` for this type; checked before any resource is made."""
     tags: dict[str, str] = {}
     for specification in params.get("TagSpecifications", []):
         named = specification.get("ResourceType")
@@ -81,7 +81,7 @@ def delete_tags(world: World, call: Call) -> dict[str, Any]:
             raise not_found(resource_id)
     for resource_id in call.params["Resources"]:
         tags = region.ec2.tags[resource_id]
-        # A value that is sent must match; a key alone removes the tag; no tags at all: all of them go.
+        # A sent value must match; a key alone removes the tag; a request without tags removes all.
         for tag in call.params.get("Tags") or tag_list(dict(tags)):
             if "Value" not in tag or tags.get(tag["Key"]) == tag["Value"]:
                 tags.pop(tag["Key"], None)

@@ -17,7 +17,7 @@ def vpc_of(region: Region, vpc_id: str | None) -> Any:
 
 
 def owner(region: Region, vpc_id: str) -> str:
-    """The account that owns a VPC, and with it its subnets and route tables."""
+    """The account that owns a VPC with its subnets and route tables."""
     return region.vpc_owners.get(vpc_id, ACCOUNT)
 
 

@@ -1,4 +1,4 @@
-"""What CreateFunction and the updates refuse, in Lambda's own words."""
+"""The refusals of CreateFunction and of updates, in Lambda's own words."""
 
 import json
 import re
@@ -24,7 +24,7 @@ CANNOT_BE_ASSUMED = "The role defined for the function cannot be assumed by Lamb
 ENVIRONMENT_LIMIT = 4096
 ZIP_LIMIT = 50 * 1024 * 1024
 SUBNETS_LIMIT, GROUPS_LIMIT = 16, 5
-# Lambda looks whether the role allows what it will do in its name.
+# Lambda checks that the role allows the actions that Lambda makes with it.
 INTERFACE_ACTIONS = ("CreateNetworkInterface", "DescribeNetworkInterfaces", "DeleteNetworkInterface")
 
 _NAME = re.compile(r"[a-zA-Z0-9-_]{1,64}")
@@ -94,7 +94,7 @@ def check_environment(variables: dict[str, str]) -> None:
         if not _VARIABLE.fullmatch(key):
             raise _validation("environment.variables", key, "Map keys must satisfy [a-zA-Z]([a-zA-Z0-9_])+")
     if len(json.dumps(variables, separators=(",", ":"), ensure_ascii=False).encode()) > ENVIRONMENT_LIMIT:
-        raise invalid(f"{refused} exceeded the 4KB limit.")  # AWS adds them, measured; a journal should not
+        raise invalid(f"{refused} exceeded the 4KB limit.")  # AWS adds the variables; a journal should not
 
 
 def check_logging(logging: dict[str, Any]) -> None:
@@ -104,7 +104,7 @@ def check_logging(logging: dict[str, Any]) -> None:
 
 
 def check_dead_letters(config: dict[str, Any]) -> None:
-    """An empty ARN is how an update says none; nothing else takes one (node-lambda#208)."""
+    """An empty ARN means none in an update, and is invalid everywhere else (node-lambda#208)."""
     target = config.get("DeadLetterConfig", {}).get("TargetArn")
     if target is not None and not target.startswith("arn:"):
         raise invalid("Invalid dead letter ARN: ARNs must start with 'arn:'")
@@ -129,7 +129,7 @@ def assumable(world: World, arn: str) -> Any | None:
 
 
 def role_allows(world: World, role: Any, action: str) -> bool:
-    """What its policies allow all together, and its permissions boundary too."""
+    """The actions that both the policies of the role and its permissions boundary allow."""
     documents = [*role.policies.values(), *map(document_of, role.managed_policies.values())]
     boundary = boundary_document(world, role)
     return policies.allowed(documents, action) and (boundary is None or policies.allowed([boundary], action))

@@ -1,4 +1,4 @@
-"""What a function can reach now: DNS of the VPC's interface endpoints, and the security groups on both ends."""
+"""The reach of a function: DNS of the VPC's interface endpoints, and the security groups on both ends."""
 
 import ipaddress
 from typing import Any
@@ -37,7 +37,7 @@ def _addresses_of_name(region: Region, endpoint: Endpoint, name: str) -> list[st
 
 
 def _passes(region: Region, function: Function, endpoint: Endpoint, address: str) -> bool:
-    """Out of one of the function's groups, and into one of the endpoint's. Answers come back: groups are stateful."""
+    """One of the function's groups allows the way out, and one of the endpoint's the way in. Groups are stateful."""
     if endpoint.vpc_id in region.closed_vpcs:
         return False
     function_groups = set(function.vpc["SecurityGroupIds"])

@@ -18,7 +18,7 @@ class SharedInterface:
     interface_id: str
     role_arn: str  # of the function that it was made for
     users: set[str] = field(default_factory=set)  # function names and published versions' ARNs
-    departures: int = 0  # how often the last user left: each starts the delay anew
+    departures: int = 0  # the departures of a last user: each starts the delay anew
 
 
 def _pairs(vpc: dict[str, Any] | None) -> list[Pair]:
@@ -59,11 +59,11 @@ def detach(world: World, region: Region, user: str, vpc: dict[str, Any] | None) 
 
 def _release(world: World, region: Region, pair: Pair, shared: SharedInterface, departure: int) -> None:
     if shared.users or shared.departures != departure or region.hyperplane.get(pair) is not shared:
-        return  # in use again, left again later, or gone already
+        return  # in use again, detached again later, or deleted already
     role = next((role for role in world.iam.roles.values() if role.arn == shared.role_arn), None)
     if role is not None and role_allows(world, role, "ec2:DeleteNetworkInterface"):
         interfaces.remove(region, shared.interface_id)
         del region.hyperplane[pair]
     else:
-        # Without the role Lambda cannot delete what it made: the interface is left behind, for somebody else to delete.
+        # Without the role, Lambda cannot delete the interface, which is left behind for somebody else to delete.
         region.ec2.enis[shared.interface_id].status = "available"

@@ -1,4 +1,4 @@
-"""Invoke and InvokeWithResponseStream: the state says whether, the data path says what the code can reach."""
+"""Invoke and InvokeWithResponseStream: the state decides whether the code runs, the data path what the code can reach."""
 
 import base64
 import contextlib
@@ -32,7 +32,7 @@ class Invoker:
         self._runtime = Runtime(directory, children)
 
     def handle(self, call: Call) -> Response:
-        """Called without the world's lock, which is held only to look; the code itself runs outside of it."""
+        """Called without the world's lock, which is held only for reads; the code runs without the lock."""
         with self._world.lock:
             region = self._world.region(call.region)
             function = find(region, call.params["FunctionName"])
@@ -58,7 +58,7 @@ class Invoker:
 
     def _check_state(self, function: Function) -> None:
         if function.state == "Inactive":
-            # "The function is idle": this call fails, and wakes it.
+            # "The function is idle": this call fails, and wakes the function.
             function.state = "Pending"
             function.state_reason = ("Restoring", "The function is being restored.")
             self._world.clock.after("functionActive", function.become_active)
@@ -81,7 +81,7 @@ class Invoker:
             raise AwsError("TooManyRequestsException", "Rate Exceeded.", 429)
 
     def _network(self, region: str, paths: dict[str, Any]) -> dict[str, Any]:
-        """Names and routes, as the runtime wants them; every open address leads to the stand-in model."""
+        """Names and routes for the runtime; every open address leads to the stand-in model."""
         routes = {}
         if paths["open"]:
             names = {wildcard(name) for name in paths["hosts"]} | {f"bedrock-runtime.{region}.amazonaws.com"}

@@ -1,4 +1,4 @@
-"""A function's record, and how the API shows it."""
+"""A function's record, and its form in the API."""
 
 import uuid
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from ..ids import ACCOUNT, lambda_time
 class Function:
     name: str
     region: str
-    # What the caller configures, in the API's own words: Role, Handler, Runtime, Timeout, MemorySize, …
+    # The caller's configuration, in the API's own words: Role, Handler, Runtime, Timeout, MemorySize, …
     config: dict[str, Any]
     code_sha256: str
     code_size: int
@@ -26,7 +26,7 @@ class Function:
     modified: str = field(default_factory=lambda_time)
     revision: str = field(default_factory=lambda: str(uuid.uuid4()))
     concurrency: int | None = None
-    published: list[dict[str, Any]] = field(default_factory=list)  # versions, as shown
+    published: list[dict[str, Any]] = field(default_factory=list)  # versions, in the form of the API
 
     @property
     def arn(self) -> str:

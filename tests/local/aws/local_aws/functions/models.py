@@ -1,4 +1,4 @@
-"""The stand-in model server, and the certificate that makes it bedrock-runtime for whoever trusts our CA."""
+"""The stand-in model server, and its certificate for bedrock-runtime, valid for clients that trust our CA."""
 
 import datetime
 import json
@@ -18,7 +18,7 @@ SERVER = LOCAL / "model" / "server.mjs"
 
 
 class ModelServer:
-    """Started by the first invocation that needs it; one for all regions and names."""
+    """The first invocation starts the server; one server serves all regions and names."""
 
     def __init__(self, directory: Path, children: Children):
         self._directory = directory / "model"

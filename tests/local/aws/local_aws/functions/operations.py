@@ -1,4 +1,4 @@
-"""Lambda's operations, invoking apart."""
+"""Lambda's operations, without invocations."""
 
 import base64
 import binascii
@@ -21,12 +21,12 @@ from .model import Function
 
 PAGE = 50
 
-# What the caller configures, and what Lambda fills in.
+# The caller's configuration, and Lambda's defaults.
 _SETTINGS = (
     "Role", "Handler", "Runtime", "Description", "Timeout", "MemorySize", "Environment", "KMSKeyArn", "TracingConfig",
     "DeadLetterConfig", "Layers", "EphemeralStorage", "LoggingConfig", "FileSystemConfigs", "ImageConfig", "SnapStart",
 )  # fmt: skip
-# What a function is created with and keeps.
+# Properties that a function keeps from its creation on.
 _FIXED = ("DurableConfig", "TenancyConfig", "CapacityProviderConfig")
 _DEFAULTS: dict[str, Any] = {
     "Description": "",
@@ -54,7 +54,7 @@ def list_functions(world: World, call: Call) -> dict[str, Any]:
     marker = call.params.get("Marker")
     if marker:
         names = [name for name in names if name > base64.b64decode(marker).decode()]
-    size = min(int(call.params.get("MaxItems", PAGE)), PAGE)  # more may be asked for; never more than 50 are sent
+    size = min(int(call.params.get("MaxItems", PAGE)), PAGE)  # a larger page may be requested; at most 50 are sent
     page = names[:size]
     functions = world.region(call.region).functions
     result: dict[str, Any] = {"Functions": [functions[name].configuration(with_state=False) for name in page]}
@@ -112,7 +112,7 @@ def _shown_layers(config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
-# How an update says none.
+# The values for none in an update.
 _NONE: dict[str, Any] = {
     "KMSKeyArn": "",
     "DeadLetterConfig": {"TargetArn": ""},
@@ -122,12 +122,12 @@ _NONE: dict[str, Any] = {
 
 
 def _without_none(config: dict[str, Any]) -> dict[str, Any]:
-    """Settings of which there is nothing are not shown."""
+    """Empty settings are not shown."""
     return {name: value for name, value in config.items() if name not in _NONE or value != _NONE[name]}
 
 
 def _code(code: dict[str, Any], package: str) -> tuple[str, int, bytes | None, str | None]:
-    """(CodeSha256, size, zip, image). The hash is over the uploaded bytes, as Lambda's is."""
+    """(CodeSha256, size, zip, image). The hash is over the uploaded bytes, like Lambda's."""
     if package == "Image":
         uri = code.get("ImageUri")
         if not uri:
@@ -165,7 +165,7 @@ def _s3_error(code: str, message: str) -> AwsError:
 
 
 def _begin_update(world: World, call: Call) -> Function:
-    """The function, if it may be updated now: updates go one at a time."""
+    """The function, if an update is allowed now: updates go one at a time."""
     function = find(world.region(call.region), call.params["FunctionName"])
     revision = call.params.get("RevisionId")
     if revision and revision != function.revision:
@@ -226,7 +226,7 @@ def update_function_configuration(world: World, call: Call) -> dict[str, Any]:
     role = usable_role(world, config["Role"])
     vpc = function.vpc
     if "VpcConfig" in params:
-        asked = {**(function.vpc or {}), **params["VpcConfig"]}  # what is not sent stays
+        asked = {**(function.vpc or {}), **params["VpcConfig"]}  # a missing member stays
         vpc = checked_vpc(world, region, role, asked)
     function.config = _shown_layers(config)
     if vpc != function.vpc:
@@ -240,7 +240,7 @@ def update_function_configuration(world: World, call: Call) -> dict[str, Any]:
 def _leave(
     world: World, region: Region, user: str, before: dict[str, Any] | None, after: dict[str, Any] | None
 ) -> None:
-    """Out of the pairs of `before` that `after` does not have."""
+    """Detaches from the pairs of `before` that `after` does not have."""
     if before and after and set(before["SecurityGroupIds"]) == set(after["SecurityGroupIds"]):
         left = [subnet_id for subnet_id in before["SubnetIds"] if subnet_id not in after["SubnetIds"]]
         before = {**before, "SubnetIds": left}
@@ -261,7 +261,7 @@ def _publish(region: Region, function: Function, role: Any) -> dict[str, Any]:
     number = str(len(function.published) + 1)
     version = {**function.configuration(), "Version": number, "FunctionArn": f"{function.arn}:{number}"}
     function.published.append(version)
-    hyperplane.attach(region, version["FunctionArn"], role, function.vpc)  # versions keep interfaces as well
+    hyperplane.attach(region, version["FunctionArn"], role, function.vpc)  # versions keep interfaces too
     return version
 
 

@@ -19,14 +19,14 @@ from ..children import Children
 from .models import LOCAL
 
 RUNTIME = LOCAL / "lambda" / "runtime.mjs"
-LOG_TAIL = 4096  # what X-Amz-Log-Result carries
-# runtime.mjs enforces the time-out itself, after an initialisation of up to ten seconds; this is for when it hangs.
+LOG_TAIL = 4096  # the size of X-Amz-Log-Result
+# runtime.mjs enforces the time-out itself, after an initialisation of up to ten seconds; this limit is for a runtime that hangs.
 GRACE = 15.0
 
 
 @dataclass
 class Outcome:
-    """How an invocation ended; complete once `chunks` is exhausted."""
+    """The end of an invocation, complete once `chunks` is exhausted."""
 
     error: dict[str, Any] | None = None
     log: bytes = b""
@@ -45,7 +45,7 @@ class Runtime:
         self._lock = threading.Lock()
 
     def unpacked(self, zip_bytes: bytes) -> Path:
-        """The task directory of this code. node_modules beside it is how ESM finds the SDK that Lambda brings along."""
+        """The task directory of this code. By node_modules beside it, ESM finds the SDK that Lambda includes."""
         root = self._directory / hashlib.sha256(zip_bytes).hexdigest()
         with self._lock:
             if not root.exists():
@@ -63,7 +63,7 @@ class Runtime:
         return root / "task"
 
     def run(self, document: dict[str, Any], timeout: float) -> Invocation:
-        """Starts when the first chunk is asked for."""
+        """Starts with the first chunk."""
         outcome = Outcome()
         return Invocation(self._run(document, timeout, outcome), outcome)
 
@@ -105,18 +105,18 @@ def _answer(process: subprocess.Popen[bytes], document: dict[str, Any], outcome:
         process.stdin.write(json.dumps(document).encode())
         process.stdin.close()
     except BrokenPipeError:
-        pass  # it ended without reading; its exit code says so
+        pass  # the runtime ended without reading; its exit code shows that
     for line in process.stdout:
-        said = json.loads(line)
-        if said["type"] == "chunk":
-            yield base64.b64decode(said["data"])
-        elif said["type"] == "error":
-            outcome.error = {name: said[name] for name in ("errorType", "errorMessage", "trace") if name in said}
+        event = json.loads(line)
+        if event["type"] == "chunk":
+            yield base64.b64decode(event["data"])
+        elif event["type"] == "error":
+            outcome.error = {name: event[name] for name in ("errorType", "errorMessage", "trace") if name in event}
             return
-        elif said["type"] == "end":
+        elif event["type"] == "end":
             return
         else:
-            raise RuntimeError(f"the runtime said {line!r}")
+            raise RuntimeError(f"the runtime printed {line!r}")
 
 
 def _timed_out(document: dict[str, Any], timeout: float) -> dict[str, Any]:
