@@ -16,6 +16,7 @@ use std::{
     collections::BTreeSet,
     panic::Location,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use private_genai_operator::{
@@ -24,11 +25,13 @@ use private_genai_operator::{
         AccountId, Caller, Failure, FunctionName, IamWrite, Invocation, LambdaWrite, LogGroupName, NetworkInterfaceId,
         PolicyArn, PolicyDocument, Region, RoleName, SecurityGroupId, SubnetId, Tags, VpcId, Write,
     },
+    function,
     governance::{Governance, PlatformTags},
-    guard::{Globs, Namespace},
+    guard::{Globs, ImplicitNetworks, Namespace},
     identity::{AppIdentity, HandOver, InstallationId, NetworkIdentity},
     network::{APP_SHARE_MAX, AdmittedDemands, Demand, PolicyCapacity, Requester, VpcOwnership},
     policy::{self, ModelId},
+    settings::Settings,
 };
 use proptest::{collection, prelude::*};
 use serde_json::{Value, json};
@@ -98,6 +101,21 @@ fn identity() -> impl Strategy<Value = AppIdentity> {
 
 fn caller(region: &Region) -> Caller {
     Caller { account: "123456789012".parse().expect("an account"), partition: region.partition() }
+}
+
+fn settings(app: &AppIdentity) -> Settings {
+    Settings {
+        installation: app.installation.clone(),
+        owner: "0b7d1f9e-2c3a-4d5e-8f60-718293a4b5c6".parse().expect("an owner mark"),
+        region: app.region.clone(),
+        regions: Globs::only(&app.region),
+        implicit_networks: ImplicitNetworks::in_vpcs(Globs::all()),
+        resync: Duration::from_mins(5),
+        concurrency: 1,
+        governance: Governance::default(),
+        handler: function::built_in().expect("a package"),
+        clock: jiff::Timestamp::now,
+    }
 }
 
 fn statements(policy: &PolicyDocument) -> Vec<Value> {
@@ -174,7 +192,7 @@ proptest! {
         let document = policy::execution_policy(&app, &caller, &models);
         prop_assert!(document.as_str().len() <= 10_240, "IAM takes no longer one: {}", document.as_str().len());
         let statements = statements(&document);
-        let kinds: Vec<_> = statements.iter().map(|it| (it["Sid"].as_str().unwrap(), it["Effect"].as_str().unwrap())).collect();
+        let kinds: Vec<_> = statements.iter().map(|statement| (statement["Sid"].as_str().unwrap(), statement["Effect"].as_str().unwrap())).collect();
         prop_assert_eq!(kinds, [
             ("WriteOwnLog", "Allow"), ("AttachToVpc", "Allow"), ("CallModels", "Allow"),
             ("CodeLeavesInterfacesAlone", "Deny"), ("ModelsThroughTheVpcOnly", "Deny"),
@@ -315,7 +333,7 @@ proptest! {
             "models": models.iter().map(ToString::to_string).collect::<Vec<_>>(),
         });
         let read = read(&spec).map_err(TestCaseError::fail)?;
-        let desired = Desired::new(&read, app.clone(), &caller(&app.region), &Governance::default(), &NetworkOffer::Preparing(None));
+        let desired = Desired::new(&read, app.clone(), &caller(&app.region), &settings(&app), &NetworkOffer::Preparing(None));
         let observed = Observed { ownership: VpcOwnership::Ours, ..Observed::default() };
         for step in plan(&desired, &observed).steps {
             match step.write {

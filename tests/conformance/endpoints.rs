@@ -76,9 +76,12 @@ async fn life(on: &Ground) {
     let suffix = format!(".bedrock-runtime.{}.vpce.amazonaws.com", on.region);
     assert!(endpoint.dns_names.iter().all(|name| name.ends_with(&suffix)), "{:?}", endpoint.dns_names);
     let interfaces = on.aws.network_interfaces(&on.region, &endpoint.interfaces).await.expect("interfaces");
-    assert_eq!(interfaces.iter().map(|it| it.subnet.clone()).collect::<std::collections::BTreeSet<_>>(), on.subnets);
+    assert_eq!(
+        interfaces.iter().map(|interface| interface.subnet.clone()).collect::<std::collections::BTreeSet<_>>(),
+        on.subnets
+    );
     assert!(
-        interfaces.iter().all(|it| it.groups == [group.clone()].into() && it.private_ip.is_some()),
+        interfaces.iter().all(|interface| interface.groups == [group.clone()].into() && interface.private_ip.is_some()),
         "{interfaces:?}"
     );
 }

@@ -338,11 +338,13 @@ impl Ground {
     /// Removes what was created, and what it has. Functions go first, and their roles last: Lambda releases interfaces with them.
     pub async fn clean(&self) {
         let made = std::mem::take(&mut *self.made.lock().unwrap_or_else(PoisonError::into_inner));
-        let functions = made.iter().filter_map(|it| if let Made::Function(name) = it { Some(name) } else { None });
+        let functions =
+            made.iter().filter_map(|resource| if let Made::Function(name) = resource { Some(name) } else { None });
         for name in functions {
             self.remove(LambdaWrite::DeleteFunction { name: name.clone() }).await;
         }
-        let endpoints = made.iter().filter_map(|it| if let Made::Endpoint(id) = it { Some(id) } else { None });
+        let endpoints =
+            made.iter().filter_map(|resource| if let Made::Endpoint(id) = resource { Some(id) } else { None });
         for endpoint in endpoints {
             self.remove(Ec2Write::DeleteVpcEndpoints { endpoint: endpoint.clone() }).await;
             self.until_deleted(endpoint).await;
@@ -356,11 +358,11 @@ impl Ground {
                 self.remove(Ec2Write::RevokeSecurityGroupEgress { group, rules: egress }).await;
             }
         }
-        let groups = made.iter().filter_map(|it| if let Made::Group(id) = it { Some(id) } else { None });
+        let groups = made.iter().filter_map(|resource| if let Made::Group(id) = resource { Some(id) } else { None });
         for group in groups {
             self.remove(Ec2Write::DeleteSecurityGroup { group: group.clone() }).await;
         }
-        let roles = made.iter().filter_map(|it| if let Made::Role(name) = it { Some(name) } else { None });
+        let roles = made.iter().filter_map(|resource| if let Made::Role(name) = resource { Some(name) } else { None });
         for role in roles {
             // What IAM shows may lag behind what was written.
             self.until(&format!("{role} is gone"), async || {
@@ -376,7 +378,8 @@ impl Ground {
             })
             .await;
         }
-        let logs = made.iter().filter_map(|it| if let Made::LogGroup(name) = it { Some(name) } else { None });
+        let logs =
+            made.iter().filter_map(|resource| if let Made::LogGroup(name) = resource { Some(name) } else { None });
         for name in logs {
             self.remove(LogsWrite::DeleteLogGroup { name: name.clone() }).await;
         }

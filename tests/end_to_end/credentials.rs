@@ -15,8 +15,8 @@ use crate::{
 async fn until_readyz(operator: &Operator, status: u16) -> String {
     let url = format!("{}/readyz", operator.address().await);
     eventually("/readyz answers so", async || {
-        let (answered, said) = http::request("GET", &url, None).await;
-        (answered == status && !said.contains("not listed")).then_some(said)
+        let (answered, body) = http::request("GET", &url, None).await;
+        (answered == status && !body.contains("not listed")).then_some(body)
     })
     .await
 }
@@ -28,8 +28,8 @@ async fn refused_credentials_show_in_readyz_and_on_the_app_and_heal_without_a_re
     let (vpc, _) = stack.vpc(json!({"azs": ["a", "b"], "route": "isolated"})).await;
 
     let operator = stack.operator_without_credentials("credentials");
-    let said = until_readyz(&operator, 503).await;
-    assert!(said.contains("does not take the operator's credentials") && said.contains("ServiceAccount"), "{said}");
+    let body = until_readyz(&operator, 503).await;
+    assert!(body.contains("does not take the operator's credentials") && body.contains("ServiceAccount"), "{body}");
     stack.apply(&app(&namespace, "bot", &vpc));
     let invalid = |app: Option<&PrivateGenAIApp>| condition(app, "Ready").1 == "CredentialsInvalid";
     let bot = stack.until(&namespace, "bot", "tells of the credentials", invalid).await;
@@ -44,14 +44,14 @@ async fn refused_credentials_show_in_readyz_and_on_the_app_and_heal_without_a_re
     stack.deny("*", "*", "ExpiredToken").await;
     let touched = stack.kubectl(&["annotate", "pgai", "bot", "-n", &namespace, "look=now"]);
     assert!(touched.status.success());
-    let said = until_readyz(&operator, 503).await;
-    assert!(said.contains("ExpiredToken"), "{said}");
+    let body = until_readyz(&operator, 503).await;
+    assert!(body.contains("ExpiredToken"), "{body}");
     stack.deny_nothing().await;
     until_readyz(&operator, 200).await;
     stack.until_ready(&namespace, "bot").await;
     let log = std::fs::read_to_string(&operator.log).expect("a log");
-    let told = log.lines().filter(|line| line.contains("does not take the operator's credentials")).count();
-    assert_eq!(told, 1, "once, and not for each call:\n{log}");
+    let count = log.lines().filter(|line| line.contains("does not take the operator's credentials")).count();
+    assert_eq!(count, 1, "once, and not for each call:\n{log}");
 }
 
 #[tokio::test]
@@ -65,8 +65,8 @@ async fn an_app_lives_where_iam_does_not_show_all_roles_at_once() {
     stack.apply(&app(&namespace, "bot", &vpc));
     let ready = stack.until_ready(&namespace, "bot").await;
     let function = ready.status.as_ref().and_then(|status| status.function.clone()).expect("a function");
-    let said = stack.invoke(&function.name, &json!({"prompt": "hello"})).await;
-    assert!(said["text"].is_string(), "{said}");
+    let answer = stack.invoke(&function.name, &json!({"prompt": "hello"})).await;
+    assert!(answer["text"].is_string(), "{answer}");
 
     let (sdk, region) = (stack.sdk().await, "us-east-1".parse::<Region>().expect("a region"));
     let listed = sdk.role_listings(&region, "/private-genai/one-by-one/").await.expect("a list");

@@ -324,10 +324,10 @@ async fn what_is_changed_by_hand_is_put_back_and_told() {
     let events =
         scene.stack.kubectl(&["get", "events", "-A", "-o", "json", "--field-selector", "reason=DriftRepaired"]);
     let events: Value = serde_json::from_slice(&events.stdout).expect("JSON");
-    let told: String =
+    let notes: String =
         events["items"].as_array().expect("events").iter().map(|event| event["message"].to_string()).collect();
     for words in ["revoked from egress: all protocols 0.0.0.0/0", "added to ingress again: tcp 443", "created again"] {
-        assert!(told.contains(words), "{words} is missing in {told}");
+        assert!(notes.contains(words), "{words} is missing in {notes}");
     }
 
     let kinds = ["endpoint_policy", "endpoint_groups", "private_dns", "foreign_policy", "function_code", "retention"];

@@ -16,8 +16,8 @@ fn touch(stack: &Stack, namespace: &str, why: &str) {
 
 fn healthy(is: &'static str, reason: &'static str) -> impl Fn(Option<&PrivateGenAIApp>) -> bool {
     move |app: Option<&PrivateGenAIApp>| {
-        let (status, told, _) = condition(app, "Healthy");
-        (status.as_str(), told.as_str()) == (is, reason)
+        let (status, found, _) = condition(app, "Healthy");
+        (status.as_str(), found.as_str()) == (is, reason)
     }
 }
 
@@ -39,8 +39,8 @@ async fn healthy_names_the_endpoint_s_addresses_and_each_failure_its_reason() {
     let mut addresses = endpoint.private_ip_addresses.clone();
     addresses.sort();
     let (_, _, proof) = condition(Some(&ready), "Healthy");
-    let told = format!("endpoint {} ({}) and to no others", endpoint.vpc_endpoint_id, addresses.join(", "));
-    assert!(proof.contains(&told), "{told} is missing in {proof}");
+    let sentence = format!("endpoint {} ({}) and to no others", endpoint.vpc_endpoint_id, addresses.join(", "));
+    assert!(proof.contains(&sentence), "{sentence} is missing in {proof}");
     let function = status.function.as_ref().expect("a function");
 
     // Asleep: the first call wakes it, the second one proves the path.

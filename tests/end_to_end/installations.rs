@@ -32,8 +32,8 @@ async fn an_operator_with_another_id_writes_nothing_names_both_ids_and_lets_noth
     let operator = stack.operator("wrong").await;
     let refused =
         |app: Option<&private_genai_operator::api::PrivateGenAIApp>| condition(app, "Ready").1 == "InstallationChanged";
-    let told = stack.until(&namespace, "bot", "is refused", refused).await;
-    let message = condition(Some(&told), "Ready").2;
+    let refused_app = stack.until(&namespace, "bot", "is refused", refused).await;
+    let message = condition(Some(&refused_app), "Ready").2;
     assert!(message.contains("installation right") && message.contains("installation wrong"), "{message}");
     stack.kubectl(&["delete", "pgai", "bot", "-n", &namespace, "--wait=false"]);
     let gone = |app: Option<&private_genai_operator::api::PrivateGenAIApp>| {
@@ -49,7 +49,7 @@ async fn an_operator_with_another_id_writes_nothing_names_both_ids_and_lets_noth
     assert_eq!(stack.inventory().await, before);
 
     let operator = stack.operator("right").await;
-    stack.until_gone(&namespace, &told).await;
+    stack.until_gone(&namespace, &refused_app).await;
     stack.until_network_gone(&vpc).await;
     stack.until_empty().await;
     assert!(operator.stop().await);
@@ -83,8 +83,8 @@ async fn groups_bear_the_cluster_s_uid_and_only_the_command_takes_others_over() 
     let operator = stack.operator("owner").await;
     let refused =
         |app: Option<&private_genai_operator::api::PrivateGenAIApp>| condition(app, "Ready").1 == "InstallationInUse";
-    let told = stack.until(&namespace, "bot", "is refused", refused).await;
-    let message = condition(Some(&told), "Ready").2;
+    let refused_app = stack.until(&namespace, "bot", "is refused", refused).await;
+    let message = condition(Some(&refused_app), "Ready").2;
     assert!(message.contains("--from another-cluster") && message.contains(&uid), "{message}");
     assert_eq!(stack.writes(position).await, Vec::<String>::new());
     assert_eq!(stack.inventory().await, before);

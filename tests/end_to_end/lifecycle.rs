@@ -53,8 +53,8 @@ async fn two_apps_share_and_the_last_one_out_turns_off_the_light() {
     let left = of_vpc(&stack.inventory().await, &vpc);
     assert_eq!((count(&left, "endpoints"), count(&left, "securityGroups"), count(&left, "functions")), (1, 2, 1));
     let function = second.status.as_ref().and_then(|status| status.function.clone()).expect("a function");
-    let said = stack.invoke(&function.name, &json!({"prompt": "still there?"})).await;
-    assert!(said["text"].is_string(), "the second app still works: {said}");
+    let answer = stack.invoke(&function.name, &json!({"prompt": "still there?"})).await;
+    assert!(answer["text"].is_string(), "the second app still works: {answer}");
     assert_eq!(endpoint(&stack.until_ready(&namespace, "second").await), endpoint(&second));
 
     assert!(stack.kubectl(&["delete", "pgai", "second", "-n", &namespace, "--wait=false"]).status.success());
@@ -110,13 +110,13 @@ async fn a_network_in_use_that_is_deleted_comes_anew_or_stays_and_its_path_is_no
     stack.apply(&network(&explicit, &vpc));
     stack.until_network_gone(&vpc).await;
     assert!(stack.kubectl(&["delete", "pgain", &explicit, "--wait=false"]).status.success());
-    let told = eventually("the explicit network tells who uses it", async || {
+    let message = eventually("the explicit network tells who uses it", async || {
         let conditions = networks.get(&explicit).await.expect("the network").status?.conditions;
         let accepted = find(&conditions, ConditionType::Accepted)?.clone();
         (accepted.reason == "InUse").then_some(accepted.message)
     })
     .await;
-    assert!(told.contains("in-use/bot") && told.contains(" Since "), "{told}");
+    assert!(message.contains("in-use/bot") && message.contains(" Since "), "{message}");
     assert_eq!(of_vpc(&stack.inventory().await, &vpc), before);
     assert!(stack.kubectl(&["delete", "pgai", "bot", "-n", &namespace, "--wait=false"]).status.success());
     stack.until_gone(&namespace, &ready).await;
@@ -152,8 +152,8 @@ async fn a_retained_app_outlives_its_object_and_a_suspended_one_waits() {
     let function = ready.status.as_ref().and_then(|status| status.function.clone()).expect("a function");
     assert!(stack.kubectl(&["delete", "pgai", "bot", "-n", &namespace, "--wait=false"]).status.success());
     stack.until_gone(&namespace, &ready).await;
-    let said = stack.invoke(&function.name, &json!({"prompt": "still there?"})).await;
-    assert!(said["text"].is_string(), "{said}");
+    let answer = stack.invoke(&function.name, &json!({"prompt": "still there?"})).await;
+    assert!(answer["text"].is_string(), "{answer}");
     let networks = Api::<PrivateGenAINetwork>::all(stack.client().await);
     eventually("the network says for whom it is kept", async || {
         let network = networks.get(&format!("{vpc}-us-east-1")).await.expect("the network");
@@ -188,7 +188,11 @@ async fn what_keeps_a_group_is_read_from_the_wire_and_told() {
     let (functions, endpoints) = (groups.functions.parse().expect("an id"), groups.endpoints.parse().expect("an id"));
 
     let interfaces = aws.group_interfaces(&region, &functions).await.expect("interfaces");
-    assert!(interfaces.iter().all(|it| it.holder == InterfaceHolder::Lambda && it.state == InterfaceState::InUse));
+    assert!(
+        interfaces
+            .iter()
+            .all(|interface| interface.holder == InterfaceHolder::Lambda && interface.state == InterfaceState::InUse)
+    );
     let delete = Write::Ec2(Ec2Write::DeleteNetworkInterface { interface: interfaces[0].id.clone() });
     let refused = aws.write(&region, &delete).await.expect_err("it is in use");
     assert_eq!(refused.failure, Failure::InUse, "{refused}");
@@ -217,8 +221,8 @@ async fn what_keeps_a_group_is_read_from_the_wire_and_told() {
     stack.until_gone(&namespace, &ready).await;
     eventually("the network names the group whose rule is in the way", async || {
         let conditions = networks.get(&name).await.expect("the network").status?.conditions;
-        let told = find(&conditions, ConditionType::Ready)?;
-        (told.reason == "ResourceInUse" && told.message.contains(theirs.as_str())).then_some(())
+        let ready = find(&conditions, ConditionType::Ready)?;
+        (ready.reason == "ResourceInUse" && ready.message.contains(theirs.as_str())).then_some(())
     })
     .await;
     aws.write(&region, &Write::Ec2(Ec2Write::RevokeSecurityGroupIngress { group: theirs.clone(), rules }))

@@ -33,10 +33,10 @@ async fn three_lines_become_a_function_that_reaches_the_model_over_the_endpoint_
     assert_eq!(endpoint.interfaces.len(), subnets.len());
 
     let function = status.function.as_ref().expect("a function");
-    let said = stack.invoke(&function.name, &json!({"prompt": "Is this private?"})).await;
-    assert!(said["text"].as_str().is_some_and(|text| !text.is_empty()), "{said}");
-    assert_eq!(said["modelId"], MODEL);
-    assert!(said["usage"]["totalTokens"].as_u64().is_some_and(|tokens| tokens > 0), "{said}");
+    let answer = stack.invoke(&function.name, &json!({"prompt": "Is this private?"})).await;
+    assert!(answer["text"].as_str().is_some_and(|text| !text.is_empty()), "{answer}");
+    assert_eq!(answer["modelId"], MODEL);
+    assert!(answer["usage"]["totalTokens"].as_u64().is_some_and(|tokens| tokens > 0), "{answer}");
 
     let probe = stack.invoke(&function.name, &json!({"probe": true})).await;
     let seen: BTreeSet<&str> =
@@ -74,8 +74,8 @@ async fn other_workloads_keep_their_way_to_bedrock_where_they_have_one() {
         let probe = stack.invoke(&function.name, &json!({"probe": true})).await;
         let host = probe["probe"]["host"].as_str().expect("a host");
         assert_eq!(host == "bedrock-runtime.us-east-1.amazonaws.com", private_dns, "{probe}");
-        let said = stack.invoke(&function.name, &json!({"prompt": "hello"})).await;
-        assert!(said["text"].is_string(), "{said}");
+        let answer = stack.invoke(&function.name, &json!({"prompt": "hello"})).await;
+        assert!(answer["text"].is_string(), "{answer}");
     }
 }
 

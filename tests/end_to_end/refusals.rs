@@ -93,11 +93,12 @@ async fn the_api_server_refuses_with_a_sentence_that_says_what_to_write() {
         ),
     ];
     for (what, spec, sentence) in table {
-        let said = stack.refused(&app_with(&namespace, "bad", spec));
-        assert!(said.contains(sentence), "{what}: {said}");
+        let refusal = stack.refused(&app_with(&namespace, "bad", spec));
+        assert!(refusal.contains(sentence), "{what}: {refusal}");
     }
-    let said = stack.refused(&app_with(&namespace, "bad", json!({"network": network, "models": models, "modles": []})));
-    assert!(said.contains("unknown field \"spec.modles\""), "strict validation: {said}");
+    let refusal =
+        stack.refused(&app_with(&namespace, "bad", json!({"network": network, "models": models, "modles": []})));
+    assert!(refusal.contains("unknown field \"spec.modles\""), "strict validation: {refusal}");
 }
 
 #[tokio::test]
@@ -105,8 +106,8 @@ async fn the_network_of_an_app_cannot_be_changed() {
     let stack = Stack::shared().await;
     let namespace = stack.namespace("immutable");
     stack.apply(&app(&namespace, "bot", "vpc-0abc1234"));
-    let said = stack.refused(&app(&namespace, "bot", "vpc-0abc5678"));
-    assert!(said.contains("create another PrivateGenAIApp for another network"), "{said}");
+    let refusal = stack.refused(&app(&namespace, "bot", "vpc-0abc5678"));
+    assert!(refusal.contains("create another PrivateGenAIApp for another network"), "{refusal}");
 }
 
 #[tokio::test]
@@ -123,8 +124,8 @@ async fn a_network_s_vpc_cannot_change_and_its_deletion_policy_can() {
     };
     stack.apply(&network("vpc-0abc1234", "Delete"));
     stack.apply(&network("vpc-0abc1234", "Retain"));
-    let said = stack.refused(&network("vpc-0abc5678", "Retain"));
-    assert!(said.contains("write a new PrivateGenAINetwork for another VPC"), "{said}");
+    let refusal = stack.refused(&network("vpc-0abc5678", "Retain"));
+    assert!(refusal.contains("write a new PrivateGenAINetwork for another VPC"), "{refusal}");
     assert!(stack.kubectl(&["delete", "pgain", "ruled", "--timeout=60s"]).status.success());
 }
 
@@ -146,7 +147,7 @@ async fn a_condition_explains_what_the_api_server_cannot_know() {
     stack.apply(&app_with(&namespace, "foreign-subnet", json!({"network": network, "models": [MODEL]})));
     let table = [
         ("not-allowed", "VpcNotAllowed", "implicitNetworks.vpcIds".to_owned()),
-        ("not-found", "VpcNotFound", "delete the object, and create it anew with the right ones".to_owned()),
+        ("not-found", "VpcNotFound", "delete the object, and create it again with the right values".to_owned()),
         ("dedicated", "DedicatedTenancy", "a VPC of default tenancy".to_owned()),
         ("shared", "VpcNotOwned", format!("VPC {shared} belongs to account 999999999999")),
         ("one-zone", "TooFewZones", "add private subnets".to_owned()),

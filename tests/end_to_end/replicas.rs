@@ -70,7 +70,7 @@ async fn a_leader_that_wakes_after_another_took_over_writes_nothing() {
     first.signal("CONT");
     eventually("the first has seen that another leads", async || {
         let log = std::fs::read_to_string(&first.log).expect("a log");
-        (log.contains("not leading any more") && !leads(&first).await).then_some(())
+        (log.contains("lost the Lease") && !leads(&first).await).then_some(())
     })
     .await;
     assert_eq!(stack.writes(position).await, Vec::<String>::new());

@@ -82,9 +82,9 @@ impl Stack {
             .expect("python3 is there");
         let mut line = String::new();
         BufReader::new(process.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
-        let told: Value = serde_json::from_str(&line)
+        let addresses: Value = serde_json::from_str(&line)
             .expect("the stack starts: is it built? Run `make test`, or `python3 tests/local/stack.py build`");
-        let text = |key: &str| told[key].as_str().expect(key).to_owned();
+        let text = |key: &str| addresses[key].as_str().expect(key).to_owned();
         let stack = Self {
             kubeconfig: text("kubeconfig").into(),
             kubectl: text("kubectl").into(),

@@ -8,7 +8,7 @@ use crate::stack::{Stack, app};
 
 const AS: [&str; 4] = ["--installation-id", "uninstall", "--region", "us-east-1"];
 
-fn said(output: &Output) -> (Option<i32>, String) {
+fn outcome(output: &Output) -> (Option<i32>, String) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     (output.status.code(), text(&output.stdout) + &text(&output.stderr))
 }
@@ -31,11 +31,11 @@ async fn teardown_removes_everything_but_not_of_another_installation_or_a_runnin
     stack.apply(&app(&namespace, "bot", &vpc));
     stack.until_ready(&namespace, "bot").await;
 
-    let (status, text) = said(&stack.run(&[&["teardown"], &AS[..]].concat()).await);
+    let (status, text) = outcome(&stack.run(&[&["teardown"], &AS[..]].concat()).await);
     assert_eq!(status, Some(2), "{text}");
     assert!(text.contains("1 app, 1 network would be deleted") && text.contains("app teardown/bot"), "{text}");
     assert!(text.contains("us-east-1: function pgai-teardown-bot"), "{text}");
-    let (status, text) = said(&stack.run(&[&["teardown", "--yes", "--timeout", "2"], &AS[..]].concat()).await);
+    let (status, text) = outcome(&stack.run(&[&["teardown", "--yes", "--timeout", "2"], &AS[..]].concat()).await);
     assert_eq!(status, Some(1), "{text}");
     assert!(text.contains("scale the operator to zero"), "{text}");
     stack.until_ready(&namespace, "bot").await;
@@ -43,13 +43,13 @@ async fn teardown_removes_everything_but_not_of_another_installation_or_a_runnin
 
     let (before, position) = (inventory(&stack).await, stack.journal_position().await);
     let typed = ["teardown", "--yes", "--installation-id", "uninstal", "--region", "us-east-1"];
-    let (status, text) = said(&stack.run(&typed).await);
+    let (status, text) = outcome(&stack.run(&typed).await);
     assert_eq!(status, Some(1), "{text}");
     assert!(text.contains("than uninstal,") && text.contains("installation uninstall"), "{text}");
     assert_eq!(stack.journal(position).await["calls"], json!([]), "AWS is not even asked");
     assert_eq!(inventory(&stack).await, before);
 
-    let (status, text) = said(&stack.run(&[&["teardown", "--yes"], &AS[..]].concat()).await);
+    let (status, text) = outcome(&stack.run(&[&["teardown", "--yes"], &AS[..]].concat()).await);
     assert_eq!(status, Some(0), "{text}");
     assert!(text.contains("Nothing in AWS carries the tag privategenai.dev/installation=uninstall"), "{text}");
     assert!(is_empty(&stack.inventory().await), "{}", inventory(&stack).await);
@@ -74,11 +74,11 @@ async fn what_a_cluster_has_left_is_removed_by_tag_alone() {
     };
     let run = async |more: &[&str]| {
         let arguments = without(more);
-        said(&stack.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await)
+        outcome(&stack.run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()).await)
     };
     let (status, text) = run(&["--yes"]).await;
     assert_eq!(status, Some(1), "{text}");
-    assert!(text.contains("Add --owner MARK") && text.contains(&owner), "{text}");
+    assert!(text.contains("by --owner MARK") && text.contains(&owner), "{text}");
     let (status, text) = run(&["--owner", &owner]).await;
     assert_eq!(status, Some(2), "{text}");
     assert!(text.contains("us-east-1: function pgai-gone-bot"), "{text}");
@@ -94,7 +94,7 @@ async fn orphaned_apps_go_at_once_and_the_same_installation_takes_their_aws_over
     let stack = Stack::start();
     let namespace = stack.namespace("orphan");
     let orphan = ["orphan", "--installation-id", "uninstall", "--timeout", "2"];
-    let (status, text) = said(&stack.run(&orphan).await);
+    let (status, text) = outcome(&stack.run(&orphan).await);
     assert_eq!(status, Some(1), "{text}");
     assert!(text.contains("there is no Lease default/private-genai-operator"), "{text}");
 
@@ -103,13 +103,13 @@ async fn orphaned_apps_go_at_once_and_the_same_installation_takes_their_aws_over
     let manifest = app(&namespace, "bot", &vpc);
     stack.apply(&manifest);
     stack.until_ready(&namespace, "bot").await;
-    let (status, text) = said(&stack.run(&orphan).await);
+    let (status, text) = outcome(&stack.run(&orphan).await);
     assert_eq!(status, Some(1), "{text}");
     assert!(text.contains("scale the operator to zero"), "{text}");
     assert!(operator.stop().await);
 
     let (before, position) = (inventory(&stack).await, stack.journal_position().await);
-    let (status, text) = said(&stack.run(&orphan).await);
+    let (status, text) = outcome(&stack.run(&orphan).await);
     assert_eq!(status, Some(0), "{text}");
     assert!(text.contains("Released app orphan/bot.") && text.contains(&format!("Released network {vpc}-us-east-1.")));
     for kind in ["pgai", "pgain"] {

@@ -29,7 +29,8 @@ pub fn results() -> PathBuf {
 pub fn tell(part: Part, tried: &str, how_many: &str, lost: usize) {
     let rows = results().join("tried");
     fs::create_dir_all(&rows).expect("a directory for rows");
-    let name: String = tried.chars().map(|it| if it.is_alphanumeric() { it } else { '-' }).collect();
+    let name: String =
+        tried.chars().map(|character| if character.is_alphanumeric() { character } else { '-' }).collect();
     let row = format!("{}\t{tried}\t{how_many}\t{lost}\n", part as u8);
     fs::write(rows.join(format!("{}-{name}", part as u8)), row).expect("a row is written");
 }

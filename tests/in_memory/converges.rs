@@ -125,9 +125,9 @@ async fn an_operator_that_kubernetes_never_answered_ends_at_once_when_stopped() 
             scene.kubernetes.inject(fault.clone().times(usize::MAX));
             scene.start();
             scene.pass(Duration::from_mins(1)).await;
-            let told = Instant::now();
+            let signalled = Instant::now();
             scene.stop().await;
-            assert!(told.elapsed() < Duration::from_secs(1), "{fault:?}: {:?}", told.elapsed());
+            assert!(signalled.elapsed() < Duration::from_secs(1), "{fault:?}: {:?}", signalled.elapsed());
         })
         .await;
     }

@@ -117,9 +117,9 @@ async fn credentials_of_another_account_are_refused_and_nothing_is_made_there() 
         scene.aws.clear_faults();
         scene.forget();
         scene.apply_app("other", &vpc);
-        let told = |app: &serde_json::Value| condition(app, "Ready").2;
-        let other = scene.kubernetes.until(&app("other"), LONG, |app| told(app).contains("999999999999")).await;
-        assert!(told(&other).contains("this operator works in account 123456789012"), "{other:#}");
+        let message = |app: &serde_json::Value| condition(app, "Ready").2;
+        let other = scene.kubernetes.until(&app("other"), LONG, |app| message(app).contains("999999999999")).await;
+        assert!(message(&other).contains("this operator works in account 123456789012"), "{other:#}");
         let why = scene.ready.verdict().expect_err("not ready");
         assert!(why.contains("999999999999") && why.contains("give it credentials of 123456789012"), "{why}");
         scene.pass(RESYNC).await;

@@ -47,8 +47,8 @@ async fn interfaces_that_linger_for_hours_are_waited_for_with_the_roles_that_rel
             scene.until_gone(name).await;
             assert!(deleted.elapsed() < Duration::from_secs(5), "the app goes in seconds: {:?}", deleted.elapsed());
         }
-        let told = |network: &Value| condition(network, "SecurityGroupsReady").1 == "ResourceInUse";
-        let waiting = scene.kubernetes.until(&network(&vpc), LONG, told).await;
+        let has_reason = |network: &Value| condition(network, "SecurityGroupsReady").1 == "ResourceInUse";
+        let waiting = scene.kubernetes.until(&network(&vpc), LONG, has_reason).await;
         assert!(condition(&waiting, "SecurityGroupsReady").2.contains("eni-"), "the blockers are named: {waiting:#}");
         let world = scene.aws.world();
         assert!(world.regions[&Scene::region()].endpoints.values().all(|endpoint| endpoint.state.is_ending()));
@@ -101,8 +101,8 @@ async fn an_app_that_cannot_be_read_keeps_its_path_and_can_still_be_deleted() {
         let (scene, vpc) = Scene::with_app("bot", Delays::default()).await;
         scene.forget();
         scene.kubernetes.overwrite(&app("bot"), |app| app["spec"]["models"] = json!({"not": "a list"}));
-        let told = |app: &Value| condition(app, "Accepted").1 == "InvalidSpec";
-        scene.kubernetes.until(&app("bot"), LONG, told).await;
+        let has_reason = |app: &Value| condition(app, "Accepted").1 == "InvalidSpec";
+        scene.kubernetes.until(&app("bot"), LONG, has_reason).await;
         scene.pass(Duration::from_secs(1000)).await;
         scene.kubernetes.edit_status(&network(&vpc), |status| *status = json!({}));
         scene.pass(Duration::from_secs(1000)).await;
@@ -120,12 +120,12 @@ async fn an_unreadable_app_that_is_deleted_says_that_its_resources_go() {
     scene(async {
         let (scene, vpc) = Scene::with_app("bot", Delays { function_deleted: 60, ..Delays::default() }).await;
         scene.kubernetes.overwrite(&app("bot"), |app| app["spec"]["models"] = json!({"not": "a list"}));
-        let told = |app: &Value| condition(app, "Accepted").1 == "InvalidSpec";
-        let unread = scene.kubernetes.until(&app("bot"), LONG, told).await;
+        let has_reason = |app: &Value| condition(app, "Accepted").1 == "InvalidSpec";
+        let unread = scene.kubernetes.until(&app("bot"), LONG, has_reason).await;
         assert!(condition(&unread, "Accepted").2.contains("Its resources in AWS stay as they are"), "{unread:#}");
         scene.kubernetes.delete(&app("bot"));
-        let told = |app: &Value| condition(app, "FunctionReady").1 == "Deleting";
-        let going = scene.kubernetes.until(&app("bot"), LONG, told).await;
+        let has_reason = |app: &Value| condition(app, "FunctionReady").1 == "Deleting";
+        let going = scene.kubernetes.until(&app("bot"), LONG, has_reason).await;
         let (_, reason, message) = condition(&going, "Accepted");
         assert_eq!(reason, "Deleting");
         assert!(message.contains("its function, role and log group in AWS are deleted"), "{message}");
@@ -208,8 +208,8 @@ async fn a_network_is_kept_for_functions_without_an_app_and_lets_their_models_th
         let endpoints = scene.aws.world().regions[&Scene::region()].endpoints.clone();
         let account = scene.aws.clone();
         let rebuilt = rebuilt(account, &vpc);
-        let told = |network: &Value| condition(network, "Accepted").1 == "InUse";
-        let kept = rebuilt.kubernetes.until("privategenainetworks/prod", LONG, told).await;
+        let has_reason = |network: &Value| condition(network, "Accepted").1 == "InUse";
+        let kept = rebuilt.kubernetes.until("privategenainetworks/prod", LONG, has_reason).await;
         assert!(condition(&kept, "Accepted").2.contains("team-a/bot"), "{kept:#}");
         rebuilt.pass(Duration::from_secs(1000)).await;
         assert_eq!(writes(&rebuilt.aws.take_journal()), Vec::<String>::new());
@@ -233,8 +233,8 @@ async fn a_role_that_lost_the_tags_that_name_its_app_still_keeps_the_network() {
             account.act(&Action::ByHand(Scene::region(), untagged)).expect("AWS lets it happen");
         }
         let rebuilt = rebuilt(account, &vpc);
-        let told = |network: &Value| condition(network, "Accepted").1 == "InUse";
-        let kept = rebuilt.kubernetes.until("privategenainetworks/prod", LONG, told).await;
+        let has_reason = |network: &Value| condition(network, "Accepted").1 == "InUse";
+        let kept = rebuilt.kubernetes.until("privategenainetworks/prod", LONG, has_reason).await;
         assert!(condition(&kept, "Accepted").2.contains("the app of role pgai-team-a-bot-"), "{kept:#}");
         assert_eq!(writes(&rebuilt.aws.take_journal()), Vec::<String>::new());
         rebuilt.apply_app("bot", &vpc);
@@ -472,11 +472,11 @@ async fn what_others_hang_on_a_group_is_named_and_the_network_goes_after_it() {
             };
             scene.kubernetes.delete(&app("bot"));
             scene.until_gone("bot").await;
-            let told = |network: &Value| {
+            let has_reason = |network: &Value| {
                 let (_, reason, message) = condition(network, "Ready");
                 reason == "ResourceInUse" && message.contains(&named)
             };
-            let waiting = scene.kubernetes.until(&network(&vpc), LONG, told).await;
+            let waiting = scene.kubernetes.until(&network(&vpc), LONG, has_reason).await;
             let (_, _, message) = condition(&waiting, "SecurityGroupsReady");
             assert!(message.contains(" Since 20"), "{message}");
             assert_eq!(condition(&waiting, "Stalled").0, "True", "somebody must act: {waiting:#}");

@@ -14,7 +14,7 @@ fn denied(why: &str) -> Fault {
     Fault::new(403, "UnauthorizedOperation", &words).times(u32::MAX)
 }
 
-async fn told(fault: Fault) -> String {
+async fn message(fault: Fault) -> String {
     let mut scene = Scene::new(Delays::default());
     let (vpc, _) = scene.vpc(&VpcShape::default());
     scene.aws.fail_next("CreateVpcEndpoint", fault);
@@ -36,9 +36,9 @@ async fn an_explicit_deny_is_told_by_whose_it_is_and_never_by_what_to_allow() {
             ("a VPC endpoint policy", "the policy of the VPC endpoint"),
             ("a session policy", "the session policy"),
         ] {
-            let told = told(denied(&format!("with an explicit deny in {kind}"))).await;
-            assert!(told.contains(remedy) && told.contains("not deny ec2:CreateTags"), "{kind}: {told}");
-            assert!(!told.contains("Allow the operator's role"), "{kind}: {told}");
+            let message = message(denied(&format!("with an explicit deny in {kind}"))).await;
+            assert!(message.contains(remedy) && message.contains("not deny ec2:CreateTags"), "{kind}: {message}");
+            assert!(!message.contains("Allow the operator's role"), "{kind}: {message}");
         }
     })
     .await;
@@ -48,15 +48,15 @@ async fn an_explicit_deny_is_told_by_whose_it_is_and_never_by_what_to_allow() {
 async fn a_denial_names_the_action_that_aws_named_and_how_an_encoded_message_is_read() {
     scene(async {
         let why = "because no identity-based policy allows the ec2:CreateTags action. Encoded authorization failure message: …";
-        let told = told(denied(why)).await;
+        let message = message(denied(why)).await;
         for words in [
             "Allow the operator's role ec2:CreateTags",
             "print its policy again by iam-policy",
             "aws sts decode-authorization-message",
         ] {
-            assert!(told.contains(words), "{words} is missing in {told}");
+            assert!(message.contains(words), "{words} is missing in {message}");
         }
-        assert!(!told.contains("role ec2:CreateVpcEndpoint"), "{told}");
+        assert!(!message.contains("role ec2:CreateVpcEndpoint"), "{message}");
     })
     .await;
 }

@@ -22,8 +22,9 @@ fn every_test_and_every_place_that_the_page_about_reliability_names_is_there() {
     let tests = sources(&repository.join("tests"));
     let makefile = fs::read_to_string(repository.join("Makefile")).expect("a Makefile");
     let code: Vec<&str> = page.split('`').skip(1).step_by(2).collect();
-    let is_test =
-        |name: &&&str| name.matches('_').count() > 3 && name.bytes().all(|it| it == b'_' || it.is_ascii_alphanumeric());
+    let is_test = |name: &&&str| {
+        name.matches('_').count() > 3 && name.bytes().all(|byte| byte == b'_' || byte.is_ascii_alphanumeric())
+    };
     let named: Vec<&&str> = code.iter().filter(is_test).collect();
     assert!(named.len() > 10, "the page names tests: {named:?}");
     for name in named {

@@ -27,7 +27,7 @@ enum Outcome {
     /// The same, where the writes depend on who of network and app looks first.
     RepairedTogether(&'static [&'static str]),
     /// Nobody can know whose the resource is: the app is not ready, for this reason, and nothing is created beside it.
-    Told(&'static str),
+    Reported(&'static str),
     /// No write: AWS itself changed it, and an invocation changes it back.
     Woken,
 }
@@ -45,7 +45,7 @@ const OUTCOMES: &[(&str, Outcome)] = &[
     ("endpoint vanished", Outcome::Repaired(&["ec2:CreateVpcEndpoint", "ec2:CreateVpcEndpoint"], &["endpoint"])),
     ("endpoint's groups swapped", Outcome::Repaired(&["ec2:ModifyVpcEndpoint"], &["endpoint_groups"])),
     ("endpoint's subnet removed", Outcome::Repaired(&["ec2:ModifyVpcEndpoint"], &["endpoint_subnets"])),
-    ("endpoint's tags removed", Outcome::Told("NameTaken")),
+    ("endpoint's tags removed", Outcome::Reported("NameTaken")),
     ("environment changed", Outcome::Repaired(&["lambda:UpdateFunctionConfiguration"], &["function_configuration"])),
     ("foreign denial added", Outcome::Repaired(&["iam:DeleteRolePolicy"], &["foreign_policy"])),
     ("foreign inline policy added", Outcome::Repaired(&["iam:DeleteRolePolicy"], &["foreign_policy"])),
@@ -54,13 +54,13 @@ const OUTCOMES: &[(&str, Outcome)] = &[
     ("function detached", Outcome::Repaired(&["lambda:UpdateFunctionConfiguration"], &["function_configuration"])),
     ("function idle", Outcome::Woken),
     ("function setting changed", Outcome::Repaired(&["lambda:UpdateFunctionConfiguration"], &["function_settings"])),
-    ("function's tags removed", Outcome::Told("NameTaken")),
+    ("function's tags removed", Outcome::Reported("NameTaken")),
     ("group deleted", Outcome::RepairedTogether(&["group"])),
-    ("group's tags removed", Outcome::Told("NameTaken")),
+    ("group's tags removed", Outcome::Reported("NameTaken")),
     ("ingress opened", Outcome::Repaired(&["ec2:RevokeSecurityGroupIngress"], &["rule"])),
     ("ingress rule deleted", Outcome::Repaired(&["ec2:AuthorizeSecurityGroupIngress"], &["rule"])),
     ("log group deleted", Outcome::Repaired(&["logs:CreateLogGroup", "logs:PutRetentionPolicy"], &["log_group"])),
-    ("log group's tags removed", Outcome::Told("NameTaken")),
+    ("log group's tags removed", Outcome::Reported("NameTaken")),
     ("owner mark removed", Outcome::Repaired(&["ec2:CreateTags"], &["tags"])),
     ("permissions boundary removed", Outcome::Repaired(&["iam:PutRolePermissionsBoundary"], &["permissions_boundary"])),
     ("permissions boundary swapped", Outcome::Repaired(&["iam:PutRolePermissionsBoundary"], &["permissions_boundary"])),
@@ -77,7 +77,7 @@ const OUTCOMES: &[(&str, Outcome)] = &[
     ("role replaced", Outcome::Repaired(&["lambda:UpdateFunctionConfiguration"], &["function_configuration"])),
     ("role policy deleted", Outcome::Repaired(&["iam:PutRolePolicy"], &["role_policy"])),
     ("role policy opened", Outcome::Repaired(&["iam:PutRolePolicy"], &["role_policy"])),
-    ("role's tags removed", Outcome::Told("NameTaken")),
+    ("role's tags removed", Outcome::Reported("NameTaken")),
     ("trust policy changed", Outcome::Repaired(&["iam:UpdateAssumeRolePolicy"], &["trust_policy"])),
 ];
 
@@ -88,14 +88,14 @@ pub fn writes_of(kind: &str) -> &'static [&'static str] {
         Some((_, Outcome::RepairedTogether(_))) => {
             &["ec2:CreateSecurityGroup", "ec2:AuthorizeSecurityGroupEgress", "ec2:RevokeSecurityGroupEgress"]
         }
-        Some((_, Outcome::Told(_) | Outcome::Woken)) | None => &[],
+        Some((_, Outcome::Reported(_) | Outcome::Woken)) | None => &[],
     }
 }
 
 /// The kinds of drift of which nobody can know whose the resource is.
-pub fn kinds_that_are_told() -> Vec<&'static str> {
-    let told = OUTCOMES.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Told(_)));
-    told.map(|(name, _)| *name).collect()
+pub fn unowned_kinds() -> Vec<&'static str> {
+    let kinds = OUTCOMES.iter().filter(|(_, outcome)| matches!(outcome, Outcome::Reported(_)));
+    kinds.map(|(name, _)| *name).collect()
 }
 
 /// A world without what AWS gives anew to what is made anew: ids, times, counters. Security groups go by their names.
@@ -164,7 +164,7 @@ fn kinds(scene: &Scene) -> Vec<String> {
 }
 
 /// The notes of Events that tell of drift.
-fn told(scene: &Scene) -> Vec<String> {
+fn notes(scene: &Scene) -> Vec<String> {
     let events = scene.kubernetes.list("events");
     let drift = events.iter().filter(|event| event["reason"] == "DriftRepaired");
     drift.map(|event| format!("{} {}", event["regarding"]["name"], event["note"])).collect()
@@ -217,13 +217,13 @@ async fn one_drift(name: &str, number: usize, outcome: &Outcome) {
             for kind in *expected {
                 assert!(kinds(&scene).iter().any(|counted| counted == kind), "{name}: {:?}", kinds(&scene));
             }
-            assert!(!told(&scene).is_empty(), "{name} is told in an Event");
+            assert!(!notes(&scene).is_empty(), "{name} is told in an Event");
         }
-        Outcome::Told(reason) => {
+        Outcome::Reported(reason) => {
             // A name that is taken may be our own for a minute.
             scene.pass(Duration::from_mins(2)).await;
-            let (status, told, message) = ready(&scene);
-            assert_eq!((status.as_str(), told.as_str()), ("False", *reason), "{name}: {message}");
+            let (status, found, message) = ready(&scene);
+            assert_eq!((status.as_str(), found.as_str()), ("False", *reason), "{name}: {message}");
             assert!(message.contains("tag it"), "{name}: the remedy is in {message}");
             assert!(kinds(&scene).is_empty(), "{name}: nothing was repaired");
             let region = &scene.aws.world().regions[&Scene::region()];
@@ -404,7 +404,7 @@ async fn an_event_names_the_resource_and_what_was_changed_about_it() {
         drift(&scene, "ingress rule deleted");
         drift(&scene, "endpoint policy opened");
         scene.pass(RESYNC + SOON).await;
-        let told = told(&scene);
+        let notes = notes(&scene);
         let network = network(&vpc).rsplit('/').next().expect("a name").to_owned();
         let role = world.roles.keys().next().expect("a role");
         let endpoints = region.groups.values().find(|group| group.name.contains("-endpoints-")).expect("a group");
@@ -418,7 +418,7 @@ async fn an_event_names_the_resource_and_what_was_changed_about_it() {
             format!("\"{network}\" \"Security group {}: revoked from egress: all protocols 0.0.0.0/0.\"", functions.id),
             format!("\"bot\" \"Role {role}: policy private-genai set back.\""),
         ];
-        assert_eq!(told.iter().cloned().collect::<BTreeSet<_>>(), expected.into(), "{told:#?}");
+        assert_eq!(notes.iter().cloned().collect::<BTreeSet<_>>(), expected.into(), "{notes:#?}");
     })
     .await;
 }
@@ -438,7 +438,7 @@ async fn what_people_ask_for_is_no_drift() {
         scene.kubernetes.delete(&app("another"));
         scene.until_gone("another").await;
         scene.pass(RESYNC + SOON).await;
-        assert_eq!((kinds(&scene), told(&scene)), (vec![], vec![]));
+        assert_eq!((kinds(&scene), notes(&scene)), (vec![], vec![]));
     })
     .await;
 }
@@ -522,8 +522,8 @@ async fn a_revoke_that_finds_no_such_rule_is_no_repair_and_raises_no_event() {
             Fault::new(400, "InvalidPermission.NotFound", "The specified rule does not exist in this security group.");
         scene.aws.fail_next("RevokeSecurityGroupIngress", gone);
         scene.pass(RESYNC + RESYNC).await;
-        let told = |event: &serde_json::Value| event["note"].to_string().contains("revoked from ingress");
-        let repairs = scene.kubernetes.list("events").into_iter().filter(told).count();
+        let is_revocation = |event: &serde_json::Value| event["note"].to_string().contains("revoked from ingress");
+        let repairs = scene.kubernetes.list("events").into_iter().filter(is_revocation).count();
         assert_eq!(repairs, 1, "the one that revoked it");
     })
     .await;
@@ -541,8 +541,8 @@ async fn a_rule_whose_peer_cannot_be_read_blinds_nobody_and_is_revoked_by_its_na
         scene.forget();
         scene.pass(RESYNC + SOON).await;
         assert_eq!(writes(&scene.aws.take_journal()), ["ec2:RevokeSecurityGroupIngress"]);
-        let told = |event: &serde_json::Value| event["note"].to_string().contains("tcp 443 a-group-of-others");
-        assert!(scene.kubernetes.list("events").iter().any(told));
+        let names_rule = |event: &serde_json::Value| event["note"].to_string().contains("tcp 443 a-group-of-others");
+        assert!(scene.kubernetes.list("events").iter().any(names_rule));
     })
     .await;
 }

@@ -41,8 +41,8 @@ async fn an_endpoint_that_is_switched_to_dual_stack_is_put_back_and_told() {
         assert!(addresses.iter().all(|address| !address.to_string().contains(':')), "{addresses:?}");
         let notes: Vec<Value> =
             scene.kubernetes.list("events").into_iter().map(|event| event["note"].clone()).collect();
-        let told = notes.iter().any(|note| note.to_string().contains("addresses set back to ipv4"));
-        assert!(told, "{notes:?}");
+        let is_noted = notes.iter().any(|note| note.to_string().contains("addresses set back to ipv4"));
+        assert!(is_noted, "{notes:?}");
     })
     .await;
 }
@@ -52,9 +52,9 @@ async fn the_ipv6_addresses_of_our_own_endpoint_are_never_told_as_not_private() 
     scene(async {
         let scene = switched().await;
         // The next probe comes before the network is looked at again.
-        let told = |object: &Value| condition(object, "Healthy").1;
-        let object = scene.kubernetes.until(&app("bot"), LONG, |object| told(object) != "Ready").await;
-        assert_eq!(told(&object), "ProbePending", "{object:#}");
+        let reason = |object: &Value| condition(object, "Healthy").1;
+        let object = scene.kubernetes.until(&app("bot"), LONG, |object| reason(object) != "Ready").await;
+        assert_eq!(reason(&object), "ProbePending", "{object:#}");
         assert!(condition(&object, "Healthy").2.contains("The addresses of endpoint"), "{object:#}");
         scene.until_ready("bot").await;
     })

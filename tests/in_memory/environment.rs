@@ -25,8 +25,8 @@ async fn an_environment_that_lambda_cannot_decrypt_has_its_own_reason_and_stays(
             |code: Option<&str>| ByHand::LockEnvironment { function: function.clone(), code: code.map(str::to_owned) };
         act(&scene, lock(Some("KMSDisabledException")));
         scene.forget();
-        let told = scene.until_refused("bot", "EnvironmentUnreadable").await;
-        assert!(told.contains("KMSDisabledException") && told.contains("Enable the KMS key"), "{told}");
+        let message = scene.until_refused("bot", "EnvironmentUnreadable").await;
+        assert!(message.contains("KMSDisabledException") && message.contains("Enable the KMS key"), "{message}");
         scene.pass(3 * RESYNC).await;
         assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new(), "nothing is rewritten blindly");
         let events = scene.kubernetes.list("events").into_iter().filter(|event| event["reason"] == "DriftRepaired");

@@ -231,17 +231,17 @@ async fn each_failure_has_its_reason_tells_no_content_and_heals_by_itself() {
             probe.as_object_mut().expect("an object").extend(path.as_object().expect("an object").clone());
             Behaviour::Answers(json!({"probe": probe}).to_string())
         };
-        let told = |type_: &str| json!({"type": type_, "message": SECRET});
+        let error = |type_: &str| json!({"type": type_, "message": SECRET});
         let fails = |error_type: &str| Behaviour::Fails { error_type: error_type.into(), message: SECRET.into() };
         let table = [
             (fails("Runtime.ImportModuleError"), "FunctionError", "failed with Runtime.ImportModuleError", "function_error"),
-            (fails(SECRET), "FunctionError", "the probe failed. The function's log tells where", "function_error"),
-            (Behaviour::TimesOut, "FunctionTimedOut", "ran into its time limit", "timed_out"),
+            (fails(SECRET), "FunctionError", "the probe failed. See the function's log", "function_error"),
+            (Behaviour::TimesOut, "FunctionTimedOut", "exceeded its time limit", "timed_out"),
             (Behaviour::Answers(json!({"text": SECRET}).to_string()), "FunctionError", "no answer to a probe", "unreadable"),
             (Behaviour::Answers(SECRET.into()), "FunctionError", "no answer to a probe", "unreadable"),
             (private(json!({"host": SECRET})), "FunctionError", "no answer to a probe", "unreadable"),
-            (private(json!({"error": told(SECRET)})), "FunctionError", "the probe failed", "function_error"),
-            (private(json!({"error": told("DnsNotFound")})), "ProbeFailed", "does not exist in the VPC", "unreachable"),
+            (private(json!({"error": error(SECRET)})), "FunctionError", "the probe failed", "function_error"),
+            (private(json!({"error": error("DnsNotFound")})), "ProbeFailed", "does not exist in the VPC", "unreachable"),
             (
                 private(json!({"addresses": ["192.0.2.7"], "connectedTo": "192.0.2.7", "tls": "TLSv1.3", "authorized": true})),
                 "NotPrivate",

@@ -38,13 +38,13 @@ fn id(id: &str) -> InstallationId {
 fn still(world: &World) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
     for region in world.regions.values() {
-        all.extend(region.groups.values().map(|it| format!("{it:?}")));
-        all.extend(region.endpoints.values().map(|it| format!("{it:?}")));
-        all.extend(region.functions.values().map(|it| format!("{it:?}")));
-        all.extend(region.log_groups.values().map(|it| format!("{it:?}")));
-        all.extend(region.interfaces.values().map(|it| format!("{it:?}")));
+        all.extend(region.groups.values().map(|resource| format!("{resource:?}")));
+        all.extend(region.endpoints.values().map(|resource| format!("{resource:?}")));
+        all.extend(region.functions.values().map(|resource| format!("{resource:?}")));
+        all.extend(region.log_groups.values().map(|resource| format!("{resource:?}")));
+        all.extend(region.interfaces.values().map(|resource| format!("{resource:?}")));
     }
-    all.extend(world.roles.values().map(|it| format!("{it:?}")));
+    all.extend(world.roles.values().map(|resource| format!("{resource:?}")));
     all
 }
 
@@ -117,9 +117,9 @@ async fn an_operator_with_another_id_does_nothing_for_what_is_there_and_names_bo
         assert_eq!(recorded["installationId"], "test");
         let before = scene.aws.world();
         changed(&mut scene, "tset").await;
-        let told = scene.until_refused("bot", "InstallationChanged").await;
+        let message = scene.until_refused("bot", "InstallationChanged").await;
         for part in ["PrivateGenAIApp team-a/bot", "installation test", "installation tset", "installation id test"] {
-            assert!(told.contains(part), "{part}: {told}");
+            assert!(message.contains(part), "{part}: {message}");
         }
         scene.apply_app("new", &vpc);
         scene.pass(A_WHILE).await;
@@ -331,9 +331,9 @@ async fn orphan_with_another_id_releases_nothing_and_names_both_ids() {
             let result = Box::pin(orphan(client, election, &id("tset"), wait, stop, &print)).await;
             let failure = result.expect_err("refused");
             assert!(matches!(failure, uninstall::Failure::AnotherInstallation { .. }), "{failure:?}");
-            let told = failure.to_string();
+            let message = failure.to_string();
             for part in ["app team-a/bot", "than tset", "installation test"] {
-                assert!(told.contains(part), "{part}: {told}");
+                assert!(message.contains(part), "{part}: {message}");
             }
             assert_eq!(scene.kubernetes.writes(), 0);
             let object = scene.kubernetes.get(&app("bot")).expect("the app");
@@ -367,11 +367,11 @@ async fn a_second_cluster_with_the_same_id_changes_and_deletes_nothing_of_the_fi
         // Others of the same name and none, the one implicitly, the other on a network that somebody wrote.
         second.apply_app("bot", &vpc);
         second.apply_app("another", &vpc);
-        let told = second.until_refused("bot", "InstallationInUse").await;
+        let message = second.until_refused("bot", "InstallationInUse").await;
         let group = &groups(&first)[0];
         let command = format!("take-over --installation-id test --region us-east-1 --from {}", first.owner);
         for part in [group.id.as_str(), &first.owner.to_string(), &second.owner.to_string(), &command] {
-            assert!(told.contains(part), "{part}: {told}");
+            assert!(message.contains(part), "{part}: {message}");
         }
         second.pass(A_WHILE).await;
         assert_eq!(ready(&second.kubernetes.get(&app("another")).expect("the app")).1, "InstallationInUse");
@@ -405,7 +405,8 @@ async fn a_second_cluster_with_the_same_id_changes_and_deletes_nothing_of_the_fi
 fn restore(from: &Scene, to: &Scene) {
     for plural in ["privategenainetworks", "privategenaiapps"] {
         for object in from.kubernetes.list(plural) {
-            let namespace = object["metadata"]["namespace"].as_str().map(|it| format!("{it}/")).unwrap_or_default();
+            let namespace =
+                object["metadata"]["namespace"].as_str().map(|namespace| format!("{namespace}/")).unwrap_or_default();
             let path = format!("{plural}/{namespace}{}", object["metadata"]["name"].as_str().expect("a name"));
             let mut bare = object.clone();
             bare["metadata"] = json!({
@@ -519,10 +520,10 @@ async fn groups_without_a_mark_are_marked_and_an_event_tells() {
             scene.pass(A_WHILE).await;
             assert_eq!(marks(&scene), all_marked(&scene.owner));
             assert_eq!(writes(&scene.aws.take_journal()), ["ec2:CreateTags", "ec2:CreateTags"]);
-            let told = events(&scene, "InstallationMarked");
-            let note = told[0]["note"].as_str().unwrap_or_default();
-            assert!(groups(&scene).iter().all(|group| note.contains(group.id.as_str())), "{told:#?}");
-            assert_eq!(told[0]["regarding"]["name"], network(&vpc).replace("privategenainetworks/", ""));
+            let marked = events(&scene, "InstallationMarked");
+            let note = marked[0]["note"].as_str().unwrap_or_default();
+            assert!(groups(&scene).iter().all(|group| note.contains(group.id.as_str())), "{marked:#?}");
+            assert_eq!(marked[0]["regarding"]["name"], network(&vpc).replace("privategenainetworks/", ""));
             assert_eq!(events(&scene, "DriftRepaired").is_empty(), !running, "an older version's are no drift");
             assert_eq!(ready(&scene.kubernetes.get(&app("bot")).expect("the app")).0, "True");
         }
@@ -537,7 +538,7 @@ async fn an_app_is_built_only_once_both_groups_are_this_cluster_s() {
         scene.pass(Duration::from_secs(30)).await;
         scene.stop().await;
         let name = Scene::installation().group_name(FUNCTIONS_GROUP);
-        let group = groups(&scene).into_iter().find(|it| it.name == name);
+        let group = groups(&scene).into_iter().find(|group| group.name == name);
         untag(&scene, &group.expect("the group"));
         // The network is ready as its status says, and cannot mark its group.
         scene.aws.fail_next("ec2:CreateTags", Fault::throttled().times(u32::MAX));
@@ -573,7 +574,7 @@ async fn what_this_cluster_made_is_kept_exact_while_a_group_of_its_network_is_mi
         scene.aws.fail_next("CreateSecurityGroup", Fault::access_denied().times(u32::MAX));
         scene.start();
         scene.pass(A_WHILE).await;
-        assert!(scene.aws.world().roles.values().all(|it| it.role.attached_policies.is_empty()));
+        assert!(scene.aws.world().roles.values().all(|record| record.role.attached_policies.is_empty()));
     })
     .await;
 }
@@ -629,7 +630,7 @@ async fn a_retained_network_is_taken_by_the_cluster_s_next_object_and_no_other_c
 
 /// Runs the command in a cluster; gives what it said.
 async fn takes_over(scene: &Scene, from: &str, consent: Consent) -> (Result<(), Failure>, Vec<String>) {
-    let said = RefCell::new(Vec::new());
+    let lines = RefCell::new(Vec::new());
     let client = scene.kubernetes.client();
     let request = TakeOverRequest {
         installation: scene.id.clone(),
@@ -642,12 +643,12 @@ async fn takes_over(scene: &Scene, from: &str, consent: Consent) -> (Result<(), 
     let wait = LeaseWait { timeout: Duration::from_secs(90), missing: MissingLease::Accepted };
     let (election, stop) = (election(&client, "take-over"), CancellationToken::new());
     let print = |line: &str| {
-        said.borrow_mut().push(line.to_owned());
+        lines.borrow_mut().push(line.to_owned());
         Ok(())
     };
     let aws = Arc::new(scene.aws.seen_by("take-over"));
     let result = Box::pin(take_over(client, aws, &request, election, wait, stop, &print)).await;
-    (result, said.into_inner())
+    (result, lines.into_inner())
 }
 
 #[tokio::test(start_paused = true)]
@@ -664,22 +665,22 @@ async fn a_rebuilt_cluster_takes_over_by_the_command_that_names_the_old_mark() {
         second.stop().await;
         first.forget();
 
-        let (result, said) = takes_over(&second, &old, Consent::Missing).await;
+        let (result, lines) = takes_over(&second, &old, Consent::Missing).await;
         assert!(matches!(result, Err(Failure::NotConfirmed)), "{result:?}");
         for group in groups(&first) {
-            assert!(said.iter().any(|line| line.contains(group.id.as_str())), "{said:#?}");
+            assert!(lines.iter().any(|line| line.contains(group.id.as_str())), "{lines:#?}");
         }
         assert_untouched(&first, &before);
 
-        let (result, said) = takes_over(&second, &old, Consent::Given).await;
+        let (result, lines) = takes_over(&second, &old, Consent::Given).await;
         result.expect("taken over");
         assert_eq!(writes(&first.aws.take_journal()), ["ec2:CreateTags", "ec2:CreateTags"]);
         assert_eq!(marks(&second), all_marked(&second.owner));
-        assert!(said.iter().any(|line| line.contains("is this cluster's now")), "{said:#?}");
+        assert!(lines.iter().any(|line| line.contains("is this cluster's now")), "{lines:#?}");
 
-        let (result, said) = takes_over(&second, &old, Consent::Given).await;
+        let (result, lines) = takes_over(&second, &old, Consent::Given).await;
         result.expect("once more changes nothing");
-        assert!(said[0].contains("nothing to take over"), "{said:#?}");
+        assert!(lines[0].contains("nothing to take over"), "{lines:#?}");
         second.start();
         second.until_ready("bot").await;
         second.pass(A_WHILE).await;
@@ -707,9 +708,13 @@ async fn a_take_over_that_was_interrupted_anywhere_is_finished_by_the_next_one()
                 let group = groups(&first)[nth].id.to_string();
                 first.aws.fail_next("ec2:CreateTags", fault.clone().only(group));
                 let old = first.owner.to_string();
-                let (result, said) = takes_over(&second, &old, Consent::Given).await;
+                let (result, lines) = takes_over(&second, &old, Consent::Given).await;
                 assert!(matches!(result, Err(Failure::Aws(_))), "{result:?}");
-                assert_eq!(said.iter().filter(|line| line.contains("is this cluster's now")).count(), nth, "{said:#?}");
+                assert_eq!(
+                    lines.iter().filter(|line| line.contains("is this cluster's now")).count(),
+                    nth,
+                    "{lines:#?}"
+                );
                 let (result, _) = takes_over(&second, &old, Consent::Given).await;
                 result.expect("it goes on");
                 assert_eq!(marks(&second), all_marked(&second.owner));
@@ -775,8 +780,8 @@ async fn a_cluster_s_mark_is_the_uid_of_kube_system_and_a_missing_permission_is_
         scene.kubernetes.inject(kubernetes::Fault::answer(403).times(1));
         let unknown = owner_mark(&client).await.expect_err("refused");
         assert!(!unknown.passes());
-        let told = unknown.to_string();
-        assert!(told.contains("resources [namespaces], resourceNames [kube-system], verbs [get]"), "{told}");
+        let message = unknown.to_string();
+        assert!(message.contains("resources [namespaces], resourceNames [kube-system], verbs [get]"), "{message}");
         for (fault, passes) in [(kubernetes::Fault::answer(503), true), (kubernetes::Fault::disconnect(), true)] {
             scene.kubernetes.inject(fault.times(1));
             assert_eq!(owner_mark(&client).await.expect_err("no answer").passes(), passes);

@@ -47,7 +47,7 @@ impl Replica {
         let election = election(&client, name);
         let (aws, settings, metrics) = (scene.aws.seen_by(name), scene.settings(), Arc::clone(&scene.metrics));
         let called = aws.clone();
-        let (standing, told) = watch::channel(CandidateState::default());
+        let (sender, states) = watch::channel(CandidateState::default());
         let stop = CancellationToken::new();
         let until = stop.clone();
         let task = tokio::task::spawn_local(async move {
@@ -56,9 +56,9 @@ impl Replica {
                 let (metrics, ready) = (Arc::clone(&metrics), Arc::default());
                 operator::run(client, aws, settings, metrics, leadership, ready, stop).await;
             };
-            election.campaign(&standing, &until, work).await;
+            election.campaign(&sender, &until, work).await;
         });
-        Self { name, aws: called, line, standing: told, stop, task }
+        Self { name, aws: called, line, standing: states, stop, task }
     }
 
     fn leads(&self) -> bool {
@@ -205,8 +205,8 @@ async fn a_stopped_leader_ends_what_is_under_way_and_the_other_takes_over_at_onc
         let (scene, first, mut second) = two(Delays { endpoint_available: 30, ..Delays::default() }).await;
         let (vpc, _) = scene.vpc(&VpcShape::default());
         scene.apply_app("bot", &vpc);
-        let told = |app: &Value| condition(app, "EndpointReady").1 == "EndpointPending";
-        scene.kubernetes.until(&app("bot"), LONG, told).await;
+        let has_reason = |app: &Value| condition(app, "EndpointReady").1 == "EndpointPending";
+        scene.kubernetes.until(&app("bot"), LONG, has_reason).await;
         first.stop().await;
         let stopped = Instant::now();
         assert_eq!(lease(&scene)["holderIdentity"], "", "released");

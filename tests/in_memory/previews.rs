@@ -136,7 +136,7 @@ async fn lambda_finds_the_role_of_the_last_function_of_apps_that_are_deleted_tog
 fn of_lambda(scene: &Scene) -> usize {
     let world = scene.aws.world();
     let interfaces = world.regions[&Scene::region()].interfaces.values();
-    interfaces.filter(|it| matches!(it.holder, Holder::Lambda { .. })).count()
+    interfaces.filter(|interface| matches!(interface.holder, Holder::Lambda { .. })).count()
 }
 
 fn function(vpc: &VpcId, name: &str) -> String {

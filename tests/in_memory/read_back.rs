@@ -47,7 +47,8 @@ fn let_through(scene: &Scene) -> Vec<String> {
     let region = scene.aws.world().regions.remove(&Scene::region()).expect("the region");
     let endpoint = region.endpoints.into_values().next().expect("an endpoint");
     let policy: Value = serde_json::from_str(endpoint.policy.expect("a policy").as_str()).expect("JSON");
-    let allowed = policy["Statement"].as_array().expect("statements").iter().filter(|it| it["Effect"] == "Allow");
+    let allowed =
+        policy["Statement"].as_array().expect("statements").iter().filter(|statement| statement["Effect"] == "Allow");
     let arns = allowed.flat_map(|statement| statement["Resource"].as_array().expect("models"));
     arns.map(|arn| arn.as_str().expect("an ARN").rsplit('/').next().expect("a model").to_owned()).collect()
 }
@@ -146,8 +147,8 @@ async fn a_model_that_is_no_longer_allowed_gets_through_no_endpoint_also_if_reta
         scene.pass(3 * RESYNC).await;
         assert_eq!(let_through(&scene), [MODEL], "the other is revoked");
         assert_eq!(writes(&scene.aws.take_journal()), ["ec2:ModifyVpcEndpoint"], "the role stays as it is");
-        let told = |it: &Value| it["status"]["endpoints"][0]["models"] == json!([MODEL]);
-        let object = scene.kubernetes.until(&network(&vpc), LONG, told).await;
+        let has_model = |object: &Value| object["status"]["endpoints"][0]["models"] == json!([MODEL]);
+        let object = scene.kubernetes.until(&network(&vpc), LONG, has_model).await;
         assert_eq!(condition(&object, "Ready").0, "True", "{object:#}");
 
         let replaced = Action::ByHand(Scene::region(), ByHand::ReplaceRole(role(&scene)));
@@ -172,9 +173,9 @@ async fn a_network_names_retained_models_that_no_longer_get_through_and_who_allo
         let says = |it: &Value| condition(it, "Accepted").2.contains(MODEL);
         let name = scene.kubernetes.list("privategenainetworks")[0]["metadata"]["name"].clone();
         let path = format!("privategenainetworks/{}", name.as_str().expect("a name"));
-        let told = condition(&scene.kubernetes.until(&path, LONG, says).await, "Accepted");
-        assert_eq!(told.0, "True");
-        let (_, end) = told.2.split_once("delete them.").expect("for whom it is kept");
+        let accepted = condition(&scene.kubernetes.until(&path, LONG, says).await, "Accepted");
+        assert_eq!(accepted.0, "True");
+        let (_, end) = accepted.2.split_once("delete them.").expect("for whom it is kept");
         assert_eq!(
             end,
             format!(

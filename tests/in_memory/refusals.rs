@@ -64,7 +64,7 @@ async fn what_is_not_allowed_is_refused_before_any_call_and_says_who_can_allow_i
             scene.start();
             scene.apply("bot", json!({"network": {"vpcId": vpc.as_str()}, "models": [OTHER, MODEL]}));
             let message = scene.until_refused("bot", reason).await;
-            assert!(says.iter().all(|it| message.contains(it)) && message.starts_with(&says[0]), "{message}");
+            assert!(says.iter().all(|part| message.contains(part)) && message.starts_with(&says[0]), "{message}");
             assert!(message.contains("ask whoever runs the operator"), "{message}");
             assert!(!message.contains(OTHER), "what is allowed is not complained about: {message}");
             let refused = scene.kubernetes.until(&app("bot"), LONG, |_| true).await;
@@ -205,8 +205,8 @@ async fn in_a_rebuilt_cluster_whose_operator_does_not_allow_an_app_yet_its_path_
             rebuilt.apply_app("bot", &vpc);
             rebuilt.start();
             rebuilt.until_refused("bot", reason).await;
-            let told = |network: &Value| condition(network, "Accepted").1 == "InUse";
-            let kept = rebuilt.kubernetes.until("privategenainetworks/prod", LONG, told).await;
+            let has_reason = |network: &Value| condition(network, "Accepted").1 == "InUse";
+            let kept = rebuilt.kubernetes.until("privategenainetworks/prod", LONG, has_reason).await;
             let message = condition(&kept, "Accepted").2;
             assert!(message.contains("team-a/bot") && message.contains("have them allowed"), "{message}");
             rebuilt.pass(3 * RESYNC).await;
@@ -330,8 +330,8 @@ async fn a_name_that_stays_taken_is_told_after_a_minute_with_the_remedy() {
         let waiting = scene.kubernetes.until(&network(&vpc), LONG, waits).await;
         assert_eq!(condition(&waiting, "Stalled").0, "", "it may be our own: {waiting:#}");
         let begun = tokio::time::Instant::now();
-        let told = |network: &Value| leg(network).1 == "NameTaken" && condition(network, "Stalled").0 == "True";
-        let stalled = scene.kubernetes.until(&network(&vpc), LONG, told).await;
+        let is_stalled = |network: &Value| leg(network).1 == "NameTaken" && condition(network, "Stalled").0 == "True";
+        let stalled = scene.kubernetes.until(&network(&vpc), LONG, is_stalled).await;
         let took = begun.elapsed();
         assert!((Duration::from_secs(55)..Duration::from_mins(3)).contains(&took), "{took:?}");
         let message = leg(&stalled).2;

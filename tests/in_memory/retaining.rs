@@ -51,7 +51,7 @@ async fn a_retained_app_whose_role_was_deleted_gets_it_back_and_keeps_its_networ
     let calls = ["CreateRole", "PutRolePolicy", "UpdateFunctionConfiguration", "TagRole"];
     let lost = calls.into_iter().flat_map(|call| [(Some(call), false), (Some(call), true)]);
     for (away, (lost, killed)) in
-        [(false, (None, false)), (true, (None, false))].into_iter().chain(lost.map(|it| (true, it)))
+        [(false, (None, false)), (true, (None, false))].into_iter().chain(lost.map(|answer| (true, answer)))
     {
         scene(retained_without_role(away, lost, killed)).await;
     }
@@ -312,9 +312,9 @@ async fn a_network_that_is_retained_goes_although_nobody_can_tell_its_vpc() {
             network["spec"]["deletionPolicy"] = json!("Retain");
             scene.kubernetes.apply(network);
             let path = "privategenainetworks/prod";
-            scene.kubernetes.overwrite(path, |it| {
-                it["metadata"]["finalizers"] = json!([FINALIZER]);
-                it["spec"]["vpcId"] = vpc_id.clone();
+            scene.kubernetes.overwrite(path, |network| {
+                network["metadata"]["finalizers"] = json!([FINALIZER]);
+                network["spec"]["vpcId"] = vpc_id.clone();
             });
             scene.pass(Duration::from_mins(1)).await;
             scene.forget();
@@ -386,9 +386,9 @@ async fn a_suspended_app_at_rest_stays_ready_and_its_drift_is_told_and_not_put_r
         let suspended = |app: &Value| {
             ["ExecutionRoleReady", "FunctionReady"].iter().all(|kind| condition(app, kind).1 == "Suspended")
         };
-        let told = scene.kubernetes.until(&app("bot"), LONG, suspended).await;
-        let (_, _, role) = condition(&told, "ExecutionRoleReady");
-        let (_, _, function) = condition(&told, "FunctionReady");
+        let shown = scene.kubernetes.until(&app("bot"), LONG, suspended).await;
+        let (_, _, role) = condition(&shown, "ExecutionRoleReady");
+        let (_, _, function) = condition(&shown, "FunctionReady");
         assert!(role.contains("iam:DeleteRolePolicy pgai-team-a-bot-"), "{role}");
         assert!(function.contains("lambda:UpdateFunctionConfiguration pgai-team-a-bot-"), "{function}");
         assert!(function.contains(" Since 20"), "{function}");
@@ -456,8 +456,8 @@ async fn an_app_that_is_suspended_from_the_first_has_a_network_and_nothing_of_it
         scene.apply("bot", spec(&vpc, &json!({"suspend": true})));
         let ready = |network: &Value| condition(network, "Ready").0 == "True";
         scene.kubernetes.until(&network(&vpc), LONG, ready).await;
-        let told = |app: &Value| condition(app, "FunctionReady").2.contains("lambda:CreateFunction");
-        let object = scene.kubernetes.until(&app("bot"), LONG, told).await;
+        let names_call = |app: &Value| condition(app, "FunctionReady").2.contains("lambda:CreateFunction");
+        let object = scene.kubernetes.until(&app("bot"), LONG, names_call).await;
         assert_eq!(object["metadata"]["finalizers"], Value::Null);
         assert_eq!(condition(&object, "Healthy").1, "Suspended");
         let world = scene.aws.world();

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use jiff::Timestamp;
 use private_genai_operator::{
     aws::{Region, SubnetId, VpcId},
+    function,
     governance::Governance,
     guard::{Globs, ImplicitNetworks},
     identity::{InstallationId, OwnerMark},
@@ -131,6 +132,7 @@ impl Scene {
             resync: self.resync,
             concurrency: 32,
             governance: self.governance.clone(),
+            handler: function::built_in().expect("a package"),
             clock: now,
         }
     }

@@ -148,8 +148,8 @@ async fn of_two_networks_for_a_vpc_the_older_stands_and_the_other_says_why_it_re
         scene.pass(Duration::from_secs(2)).await;
         scene.forget();
         scene.kubernetes.apply(explicit_network("another", &vpc));
-        let told = |network: &serde_json::Value| condition(network, "Accepted").1 == "VpcConflict";
-        let loser = scene.kubernetes.until("privategenainetworks/another", Duration::from_mins(1), told).await;
+        let has_reason = |network: &serde_json::Value| condition(network, "Accepted").1 == "VpcConflict";
+        let loser = scene.kubernetes.until("privategenainetworks/another", Duration::from_mins(1), has_reason).await;
         assert!(condition(&loser, "Accepted").2.contains("prod"), "{loser:#}");
         assert_eq!(condition(&loser, "Stalled").0, "True");
         // The winner goes: the other takes over, and AWS is not written to.
@@ -170,8 +170,8 @@ async fn an_explicit_network_that_is_deleted_while_in_use_is_held_and_its_path_k
         let (scene, _) = on_an_explicit_network().await;
         scene.forget();
         scene.kubernetes.delete("privategenainetworks/prod");
-        let told = |network: &serde_json::Value| condition(network, "Accepted").1 == "InUse";
-        scene.kubernetes.until("privategenainetworks/prod", Duration::from_mins(1), told).await;
+        let has_reason = |network: &serde_json::Value| condition(network, "Accepted").1 == "InUse";
+        scene.kubernetes.until("privategenainetworks/prod", Duration::from_mins(1), has_reason).await;
         scene.pass(Duration::from_mins(10)).await;
         assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
         scene.until_ready("bot").await;
@@ -248,8 +248,9 @@ async fn a_network_without_a_known_vpc_says_how_it_goes_and_an_unknown_policy_re
             network["status"] = json!({});
         });
         scene.kubernetes.delete("privategenainetworks/prod");
-        let told = |network: &Value| condition(network, "Accepted").2.contains("set spec.deletionPolicy to Retain");
-        let stays = scene.kubernetes.until("privategenainetworks/prod", LONG, told).await;
+        let names_remedy =
+            |network: &Value| condition(network, "Accepted").2.contains("set spec.deletionPolicy to Retain");
+        let stays = scene.kubernetes.until("privategenainetworks/prod", LONG, names_remedy).await;
         assert_eq!(condition(&stays, "Stalled").0, "True");
         assert!(!condition(&stays, "Accepted").2.contains("correct it"), "what is immutable cannot be corrected");
         scene.forget();
@@ -277,8 +278,8 @@ async fn one_that_waits_for_interfaces_meanwhile_is_told_once_and_asks_no_app_to
         scene.kubernetes.overwrite("privategenainetworks/prod", unreadable);
         scene.kubernetes.delete("privategenainetworks/prod");
         scene.pass(Duration::from_mins(10)).await;
-        let told = |network: &Value| condition(network, "SecurityGroupsReady").1 == "ResourceInUse";
-        scene.kubernetes.until("privategenainetworks/prod", LONG, told).await;
+        let has_reason = |network: &Value| condition(network, "SecurityGroupsReady").1 == "ResourceInUse";
+        scene.kubernetes.until("privategenainetworks/prod", LONG, has_reason).await;
         scene.forget();
         scene.pass(Duration::from_hours(1)).await;
         let journal = scene.kubernetes.take_journal();

@@ -54,8 +54,8 @@ fn mark(scene: &Scene, vpc: &VpcId, mark: &str) {
     }
 }
 
-fn says(said: &[String], text: &str) -> bool {
-    said.iter().any(|line| line.contains(text))
+fn says(lines: &[String], text: &str) -> bool {
+    lines.iter().any(|line| line.contains(text))
 }
 
 #[tokio::test(start_paused = true)]
@@ -70,20 +70,20 @@ async fn without_a_cluster_the_tagged_is_listed_then_removed_and_nothing_else_to
         scene.pass(Duration::from_mins(2)).await;
         scene.forget();
         let others = not_ours(&scene.aws.world());
-        let (result, said) = sweeps(&scene, Some(owner()), false, &CancellationToken::new()).await;
+        let (result, lines) = sweeps(&scene, Some(owner()), false, &CancellationToken::new()).await;
         assert!(matches!(result, Err(Failure::NotConfirmed)), "{result:?}");
-        assert!(says(&said, "12 resources in AWS account 123456789012 would be removed:"), "{said:#?}");
+        assert!(says(&lines, "12 resources in AWS account 123456789012 would be removed:"), "{lines:#?}");
         assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
-        let (result, said) = swept(&scene).await;
+        let (result, lines) = swept(&scene).await;
         result.expect("all is gone");
         scene.assert_aws_is_empty();
         assert_eq!(not_ours(&scene.aws.world()), others);
-        assert!(said.last().is_some_and(|line| line.starts_with("Nothing in AWS carries the tag")), "{said:#?}");
+        assert!(lines.last().is_some_and(|line| line.starts_with("Nothing in AWS carries the tag")), "{lines:#?}");
         assert_eq!((scene.kubernetes.writes(), count(&scene)), (0, 4), "no Kubernetes API is needed");
-        let (result, said) = swept(&scene).await;
+        let (result, lines) = swept(&scene).await;
         result.expect("nothing is left to do");
-        assert_eq!(said.len(), 2, "{said:#?}");
-        assert_eq!(said[1], "Other installations have roles in this account: somebody-else.");
+        assert_eq!(lines.len(), 2, "{lines:#?}");
+        assert_eq!(lines[1], "Other installations have roles in this account: somebody-else.");
     })
     .await;
 }
@@ -96,23 +96,23 @@ async fn a_removal_interrupted_after_any_write_comes_to_the_same_end_when_run_ag
             let (scene, operator) = two_apps(soon()).await;
             operator.stop().await;
             let stop = CancellationToken::new();
-            let (told, mut count) = (stop.clone(), 0);
+            let (stopped, mut count) = (stop.clone(), 0);
             scene.aws.watched_by(Box::new(move |_, write, _, _| {
                 assert!(!write.operation().name.starts_with("Create"), "{write:?}");
                 count += 1;
                 if count == interrupted_after {
-                    told.cancel();
+                    stopped.cancel();
                 }
             }));
-            let (result, said) =
+            let (result, lines) =
                 tokio::time::timeout(LONG, sweeps(&scene, Some(owner()), true, &stop)).await.expect("it ends");
             let interrupted = match result {
                 Ok(()) => false,
                 Err(Failure::Interrupted) => true,
-                Err(other) => panic!("{other}: {said:#?}"),
+                Err(other) => panic!("{other}: {lines:#?}"),
             };
-            let (result, said) = swept(&scene).await;
-            result.unwrap_or_else(|error| panic!("{error}: {said:#?}"));
+            let (result, lines) = swept(&scene).await;
+            result.unwrap_or_else(|error| panic!("{error}: {lines:#?}"));
             scene.assert_aws_is_empty();
             interrupted
         })
@@ -154,8 +154,8 @@ async fn a_removal_whose_answers_are_lost_or_whose_calls_fail_for_a_while_goes_o
                 };
                 let removing = tokio::time::timeout(LONG, sweeps(&scene, Some(owner()), true, &stop));
                 let (ended, ()) = futures::future::join(removing, failing).await;
-                let (result, said) = ended.expect("it ends");
-                result.unwrap_or_else(|error| panic!("{operation} {fault:?}: {error}: {said:#?}"));
+                let (result, lines) = ended.expect("it ends");
+                result.unwrap_or_else(|error| panic!("{operation} {fault:?}: {error}: {lines:#?}"));
                 scene.assert_aws_is_empty();
             })
             .await;
@@ -183,11 +183,11 @@ async fn what_may_not_be_looked_at_is_never_said_to_be_gone() {
                 scene.aws.fail_next(read, Fault::access_denied().times(u32::MAX));
             }
             scene.forget();
-            let (result, said) = swept(&scene).await;
-            assert!(matches!(result, Err(Failure::Look(_))), "{reads:?}: {result:?} {said:#?}");
+            let (result, lines) = swept(&scene).await;
+            assert!(matches!(result, Err(Failure::Look(_))), "{reads:?}: {result:?} {lines:#?}");
             let stop = CancellationToken::new();
-            let (result, said) = tears_down_as(&scene, order(&scene, true), MissingLease::Refused, &stop).await;
-            assert!(matches!(result, Err(Failure::Look(_))), "{reads:?}: {result:?} {said:#?}");
+            let (result, lines) = tears_down_as(&scene, order(&scene, true), MissingLease::Refused, &stop).await;
+            assert!(matches!(result, Err(Failure::Look(_))), "{reads:?}: {result:?} {lines:#?}");
             assert_eq!((count(&scene), scene.kubernetes.writes()), (4, 0));
             assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
         })
@@ -202,11 +202,11 @@ async fn a_denied_write_ends_the_removal_with_the_remedy_and_all_else_is_gone() 
         operator.stop().await;
         let function = scene.aws.world().regions[&Scene::region()].functions.keys().next().expect("one").to_string();
         scene.aws.fail_next("DeleteFunction", Fault::access_denied().times(u32::MAX).only(function));
-        let (result, said) = swept(&scene).await;
-        assert!(matches!(result, Err(Failure::Left)), "{result:?} {said:#?}");
-        assert!(says(&said, "lambda:DeleteFunction"), "{said:#?}");
+        let (result, lines) = swept(&scene).await;
+        assert!(matches!(result, Err(Failure::Left)), "{result:?} {lines:#?}");
+        assert!(says(&lines, "lambda:DeleteFunction"), "{lines:#?}");
         let region = scene.aws.world().regions.remove(&Scene::region()).expect("the region");
-        assert_eq!((region.functions.len(), region.endpoints.len()), (1, 1), "the other app is gone: {said:#?}");
+        assert_eq!((region.functions.len(), region.endpoints.len()), (1, 1), "the other app is gone: {lines:#?}");
         scene.aws.clear_faults();
         swept(&scene).await.0.expect("all is gone");
         scene.assert_aws_is_empty();
@@ -225,14 +225,14 @@ async fn interfaces_held_by_lambda_are_waited_for_and_those_left_behind_deleted(
                 scene.delete_roles();
             }
             let before = tokio::time::Instant::now();
-            let (result, said) = swept(&scene).await;
-            result.unwrap_or_else(|error| panic!("{error}: {said:#?}"));
+            let (result, lines) = swept(&scene).await;
+            result.unwrap_or_else(|error| panic!("{error}: {lines:#?}"));
             scene.assert_aws_is_empty();
             assert!(before.elapsed() >= Duration::from_mins(25), "{:?}", before.elapsed());
             // With their roles, Lambda releases them itself; what it leaves behind is deleted ten minutes later.
-            assert_eq!(before.elapsed() > Duration::from_secs(2000), orphaned, "{:?}: {said:#?}", before.elapsed());
-            assert!(says(&said, "eni-"), "{said:#?}");
-            assert!(said.len() < 60, "each thing is told once: {said:#?}");
+            assert_eq!(before.elapsed() > Duration::from_secs(2000), orphaned, "{:?}: {lines:#?}", before.elapsed());
+            assert!(says(&lines, "eni-"), "{lines:#?}");
+            assert!(lines.len() < 60, "each thing is told once: {lines:#?}");
         })
         .await;
     }
@@ -250,17 +250,17 @@ async fn one_of_two_retained() -> (Scene, Replica, VpcId) {
 }
 
 /// The function, role, log group and network of the retained app are there, and nothing else.
-fn assert_only_the_retained_is_left(scene: &Scene, vpc: &VpcId, said: &[String]) {
+fn assert_only_the_retained_is_left(scene: &Scene, vpc: &VpcId, lines: &[String]) {
     let world = scene.aws.world();
     let region = &world.regions[&Scene::region()];
     let functions: Vec<&FunctionName> = region.functions.keys().collect();
-    assert!(matches!(&functions[..], [one] if one.as_str().contains("team-a-two")), "{functions:?} {said:#?}");
-    assert_eq!((region.log_groups.len(), region.endpoints.len()), (1, 1), "{said:#?}");
-    assert!(region.endpoints.values().all(|endpoint| endpoint.vpc == *vpc), "{said:#?}");
+    assert!(matches!(&functions[..], [one] if one.as_str().contains("team-a-two")), "{functions:?} {lines:#?}");
+    assert_eq!((region.log_groups.len(), region.endpoints.len()), (1, 1), "{lines:#?}");
+    assert!(region.endpoints.values().all(|endpoint| endpoint.vpc == *vpc), "{lines:#?}");
     let groups = region.groups.values().filter(|group| Scene::installation().owns(&group.tags));
-    assert!(groups.clone().count() == 2 && groups.clone().all(|group| group.vpc == *vpc), "{said:#?}");
+    assert!(groups.clone().count() == 2 && groups.clone().all(|group| group.vpc == *vpc), "{lines:#?}");
     let retained = world.roles.values().filter(|record| record.role.tags.contains_key(TAG_RETAINED));
-    assert_eq!(retained.count(), 1, "{said:#?}");
+    assert_eq!(retained.count(), 1, "{lines:#?}");
 }
 
 #[tokio::test(start_paused = true)]
@@ -269,18 +269,18 @@ async fn what_is_retained_stays_with_its_network_with_a_cluster_and_without_one(
         let (scene, operator, vpc) = one_of_two_retained().await;
         operator.stop().await;
         let stop = CancellationToken::new();
-        let (result, said) = tears_down_as(&scene, order(&scene, true), MissingLease::Refused, &stop).await;
-        result.unwrap_or_else(|error| panic!("{error}: {said:#?}"));
+        let (result, lines) = tears_down_as(&scene, order(&scene, true), MissingLease::Refused, &stop).await;
+        result.unwrap_or_else(|error| panic!("{error}: {lines:#?}"));
         assert_eq!(count(&scene), 0);
-        assert_only_the_retained_is_left(&scene, &vpc, &said);
+        assert_only_the_retained_is_left(&scene, &vpc, &lines);
         for what in ["role pgai-team-a-two", "function pgai-team-a-two", "log group", "VPC endpoint", "security group"]
         {
-            assert!(says(&said, what), "{what} is told: {said:#?}");
+            assert!(says(&lines, what), "{what} is told: {lines:#?}");
         }
         let (before, since) = (scene.aws.world().regions, scene.aws.take_journal());
         drop(since);
-        let (result, said) = swept(&scene).await;
-        result.unwrap_or_else(|error| panic!("{error}: {said:#?}"));
+        let (result, lines) = swept(&scene).await;
+        result.unwrap_or_else(|error| panic!("{error}: {lines:#?}"));
         assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
         assert_eq!(scene.aws.world().regions, before);
     })
@@ -296,19 +296,24 @@ async fn a_network_that_is_retained_says_so_in_aws_before_its_object_goes() {
         scene.kubernetes.overwrite(&network, |network| network["spec"]["deletionPolicy"] = json!("Retain"));
         operator.stop().await;
         let stop = CancellationToken::new();
-        let (result, said) = tears_down_as(&scene, order(&scene, true), MissingLease::Refused, &stop).await;
-        result.unwrap_or_else(|error| panic!("{error}: {said:#?}"));
+        let (result, lines) = tears_down_as(&scene, order(&scene, true), MissingLease::Refused, &stop).await;
+        result.unwrap_or_else(|error| panic!("{error}: {lines:#?}"));
         assert_eq!(count(&scene), 0);
-        let left = |said: &[String]| {
+        let left = |lines: &[String]| {
             let region = scene.aws.world().regions.remove(&Scene::region()).expect("the region");
-            assert_eq!((region.functions.len(), region.endpoints.len()), (0, 1), "{said:#?}");
-            assert!(region.endpoints.values().all(|it| it.vpc == vpc && it.tags.contains_key(TAG_RETAINED)));
+            assert_eq!((region.functions.len(), region.endpoints.len()), (0, 1), "{lines:#?}");
+            assert!(
+                region
+                    .endpoints
+                    .values()
+                    .all(|endpoint| endpoint.vpc == vpc && endpoint.tags.contains_key(TAG_RETAINED))
+            );
         };
-        left(&said);
+        left(&lines);
         // Whoever runs it again without the objects knows by the tags.
-        let (result, said) = swept(&scene).await;
-        result.unwrap_or_else(|error| panic!("{error}: {said:#?}"));
-        left(&said);
+        let (result, lines) = swept(&scene).await;
+        result.unwrap_or_else(|error| panic!("{error}: {lines:#?}"));
+        left(&lines);
     })
     .await;
 }
@@ -321,25 +326,25 @@ async fn a_retained_app_whose_role_is_gone_is_not_let_go_and_gets_nothing_create
         scene.delete_roles();
         scene.forget();
         let stop = CancellationToken::new();
-        let (result, said) = tears_down_as(&scene, order(&scene, true), MissingLease::Refused, &stop).await;
-        assert!(matches!(result, Err(Failure::Left)), "{result:?} {said:#?}");
-        assert!(says(&said, "App team-a/two is to be retained, but its role pgai-team-a-two"), "{said:#?}");
+        let (result, lines) = tears_down_as(&scene, order(&scene, true), MissingLease::Refused, &stop).await;
+        assert!(matches!(result, Err(Failure::Left)), "{result:?} {lines:#?}");
+        assert!(says(&lines, "App team-a/two is to be retained, but its role pgai-team-a-two"), "{lines:#?}");
         let written = writes(&scene.aws.take_journal());
         assert!(written.iter().all(|call| !call.contains("Create") && !call.contains("Put")), "{written:?}");
         let object = scene.kubernetes.get(&app("two")).expect("the app is there");
         assert_eq!(object["metadata"]["deletionTimestamp"], json!(null), "the operator can put its role back");
         let region = scene.aws.world().regions.remove(&Scene::region()).expect("the region");
-        assert!(region.functions.keys().any(|name| name.as_str().contains("team-a-two")), "{said:#?}");
-        assert!(region.endpoints.values().any(|endpoint| endpoint.vpc == vpc), "{said:#?}");
+        assert!(region.functions.keys().any(|name| name.as_str().contains("team-a-two")), "{lines:#?}");
+        assert!(region.endpoints.values().any(|endpoint| endpoint.vpc == vpc), "{lines:#?}");
 
         let mut operator = Replica::start(&scene, "again");
         operator.until_leads().await;
         scene.until_ready("two").await;
         scene.pass(Duration::from_mins(1)).await;
         operator.stop().await;
-        let (result, said) = tears_down_as(&scene, order(&scene, true), MissingLease::Refused, &stop).await;
-        result.unwrap_or_else(|error| panic!("{error}: {said:#?}"));
-        assert_only_the_retained_is_left(&scene, &vpc, &said);
+        let (result, lines) = tears_down_as(&scene, order(&scene, true), MissingLease::Refused, &stop).await;
+        result.unwrap_or_else(|error| panic!("{error}: {lines:#?}"));
+        assert_only_the_retained_is_left(&scene, &vpc, &lines);
     })
     .await;
 }
@@ -360,22 +365,22 @@ async fn an_object_that_no_operator_saw_takes_its_resources_along_or_marks_them(
             let stop = CancellationToken::new();
             if policy == "Retain" {
                 scene.aws.fail_next("TagRole", Fault::access_denied().times(u32::MAX));
-                let (result, said) = tears_down_as(&scene, order(&scene, true), MissingLease::Accepted, &stop).await;
-                assert!(matches!(result, Err(Failure::Left)), "{result:?} {said:#?}");
-                assert_eq!(count(&scene), 2, "nothing in AWS would say that they are retained: {said:#?}");
+                let (result, lines) = tears_down_as(&scene, order(&scene, true), MissingLease::Accepted, &stop).await;
+                assert!(matches!(result, Err(Failure::Left)), "{result:?} {lines:#?}");
+                assert_eq!(count(&scene), 2, "nothing in AWS would say that they are retained: {lines:#?}");
                 scene.aws.clear_faults();
                 scene.forget();
             }
-            let (result, said) = tears_down_as(&scene, order(&scene, true), MissingLease::Accepted, &stop).await;
-            result.unwrap_or_else(|error| panic!("{policy}: {error}: {said:#?}"));
+            let (result, lines) = tears_down_as(&scene, order(&scene, true), MissingLease::Accepted, &stop).await;
+            result.unwrap_or_else(|error| panic!("{policy}: {error}: {lines:#?}"));
             assert_eq!(count(&scene), 0);
             if policy == "Delete" {
                 scene.assert_aws_is_empty();
             } else {
                 let world = scene.aws.world();
                 let region = &world.regions[&Scene::region()];
-                assert_eq!((region.functions.len(), region.endpoints.len()), (2, 2), "{said:#?}");
-                assert!(world.roles.values().all(|record| record.role.tags.contains_key(TAG_RETAINED)), "{said:#?}");
+                assert_eq!((region.functions.len(), region.endpoints.len()), (2, 2), "{lines:#?}");
+                assert!(world.roles.values().all(|record| record.role.tags.contains_key(TAG_RETAINED)), "{lines:#?}");
                 let written = writes(&scene.aws.take_journal());
                 assert_eq!(written.iter().filter(|call| *call != "iam:TagRole").count(), written.len() - 2);
             }
@@ -394,25 +399,31 @@ async fn of_two_clusters_with_one_id_only_the_one_that_is_named_loses_anything()
         scene.forget();
         let stop = CancellationToken::new();
         for confirmed in [false, true] {
-            let (result, said) = sweeps(&scene, None, confirmed, &stop).await;
-            let told = result.expect_err("nobody has said which").to_string();
-            assert!(told.contains("another-cluster") && told.contains(&owner().to_string()), "{told} {said:#?}");
-            let (result, said) = tears_down_as(&scene, order(&scene, confirmed), MissingLease::Refused, &stop).await;
-            let told = result.expect_err("another cluster has the id").to_string();
-            assert!(told.contains("another-cluster") && told.contains(&owner().to_string()), "{told} {said:#?}");
+            let (result, lines) = sweeps(&scene, None, confirmed, &stop).await;
+            let refusal = result.expect_err("nobody has said which").to_string();
+            assert!(
+                refusal.contains("another-cluster") && refusal.contains(&owner().to_string()),
+                "{refusal} {lines:#?}"
+            );
+            let (result, lines) = tears_down_as(&scene, order(&scene, confirmed), MissingLease::Refused, &stop).await;
+            let refusal = result.expect_err("another cluster has the id").to_string();
+            assert!(
+                refusal.contains("another-cluster") && refusal.contains(&owner().to_string()),
+                "{refusal} {lines:#?}"
+            );
         }
         assert_eq!((count(&scene), scene.kubernetes.writes()), (4, 0));
         assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
 
-        let (result, said) = sweeps(&scene, Some(owner()), true, &stop).await;
-        assert!(matches!(result, Err(Failure::Others { .. })), "{result:?} {said:#?}");
-        assert!(says(&said, "of the cluster with the mark another-cluster"), "{said:#?}");
+        let (result, lines) = sweeps(&scene, Some(owner()), true, &stop).await;
+        assert!(matches!(result, Err(Failure::Others { .. })), "{result:?} {lines:#?}");
+        assert!(says(&lines, "of the cluster with the mark another-cluster"), "{lines:#?}");
         let world = scene.aws.world();
         let region = &world.regions[&Scene::region()];
-        assert!(region.functions.len() == 1 && world.roles.len() == 1 && region.log_groups.len() == 1, "{said:#?}");
-        assert!(region.endpoints.values().all(|endpoint| endpoint.vpc == theirs), "{said:#?}");
-        let (result, said) = sweeps(&scene, Some("another-cluster".parse().expect("a mark")), true, &stop).await;
-        result.unwrap_or_else(|error| panic!("{error}: {said:#?}"));
+        assert!(region.functions.len() == 1 && world.roles.len() == 1 && region.log_groups.len() == 1, "{lines:#?}");
+        assert!(region.endpoints.values().all(|endpoint| endpoint.vpc == theirs), "{lines:#?}");
+        let (result, lines) = sweeps(&scene, Some("another-cluster".parse().expect("a mark")), true, &stop).await;
+        result.unwrap_or_else(|error| panic!("{error}: {lines:#?}"));
         scene.assert_aws_is_empty();
     })
     .await;
@@ -432,9 +443,9 @@ async fn what_carries_no_mark_stays_while_another_cluster_has_the_installation_i
             scene.aws.act(&Action::ByHand(Scene::region(), deed)).expect("AWS lets it happen");
         }
         scene.forget();
-        let (result, said) = sweeps(&scene, Some(owner()), true, &CancellationToken::new()).await;
-        assert!(matches!(result, Err(Failure::Others { .. })), "{result:?} {said:#?}");
-        assert!(says(&said, "carries no mark"), "{said:#?}");
+        let (result, lines) = sweeps(&scene, Some(owner()), true, &CancellationToken::new()).await;
+        assert!(matches!(result, Err(Failure::Others { .. })), "{result:?} {lines:#?}");
+        assert!(says(&lines, "carries no mark"), "{lines:#?}");
         assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
     })
     .await;
@@ -450,8 +461,8 @@ async fn credentials_of_another_account_find_nothing_and_let_nothing_go() {
         elsewhere.kubernetes = scene.kubernetes.clone();
         elsewhere.aws.become_account(&"999999999999".parse().expect("an account"));
         let stop = CancellationToken::new();
-        let (result, said) = tears_down_as(&elsewhere, order(&scene, true), MissingLease::Refused, &stop).await;
-        assert!(matches!(result, Err(Failure::AnotherAccount { .. })), "{result:?} {said:#?}");
+        let (result, lines) = tears_down_as(&elsewhere, order(&scene, true), MissingLease::Refused, &stop).await;
+        assert!(matches!(result, Err(Failure::AnotherAccount { .. })), "{result:?} {lines:#?}");
         assert_eq!((count(&scene), scene.kubernetes.writes()), (4, 0));
     })
     .await;
@@ -474,13 +485,13 @@ async fn what_lost_the_tags_that_name_its_app_goes_too_and_what_lost_all_of_them
         act(Tagged::Function(one.clone()), Some(&keys));
         act(Tagged::Role(one.as_str().parse().expect("a role")), Some(&keys));
         act(Tagged::Function(two.clone()), None);
-        let (result, said) = swept(&scene).await;
-        assert!(matches!(result, Err(Failure::Left)), "{result:?} {said:#?}");
-        assert!(says(&said, &format!("Function {two} has a name of installation test")), "{said:#?}");
+        let (result, lines) = swept(&scene).await;
+        assert!(matches!(result, Err(Failure::Left)), "{result:?} {lines:#?}");
+        assert!(says(&lines, &format!("Function {two} has a name of installation test")), "{lines:#?}");
         let left = scene.aws.world();
         let region = &left.regions[&Scene::region()];
-        assert_eq!(region.functions.keys().collect::<Vec<_>>(), [two], "{said:#?}");
-        assert_eq!((left.roles.len(), region.endpoints.len()), (1, 1), "what it needs stays: {said:#?}");
+        assert_eq!(region.functions.keys().collect::<Vec<_>>(), [two], "{lines:#?}");
+        assert_eq!((left.roles.len(), region.endpoints.len()), (1, 1), "what it needs stays: {lines:#?}");
     })
     .await;
 }
@@ -495,9 +506,9 @@ async fn an_object_that_others_hold_is_told_and_does_not_count_as_gone() {
         operator.stop().await;
         let stop = CancellationToken::new();
         let order: TeardownRequest = order(&scene, true);
-        let (result, said) = tears_down_as(&scene, order, MissingLease::Refused, &stop).await;
-        assert!(matches!(result, Err(Failure::Left)), "{result:?} {said:#?}");
-        assert!(says(&said, "example.com/hold"), "{said:#?}");
+        let (result, lines) = tears_down_as(&scene, order, MissingLease::Refused, &stop).await;
+        assert!(matches!(result, Err(Failure::Left)), "{result:?} {lines:#?}");
+        assert!(says(&lines, "example.com/hold"), "{lines:#?}");
         scene.kubernetes.drop_finalizers(&app("one"));
     })
     .await;

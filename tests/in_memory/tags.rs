@@ -28,11 +28,14 @@ fn all_tags(scene: &Scene) -> BTreeMap<String, Tags> {
             all.insert(what, tags.clone());
         }
     };
-    region.groups.values().for_each(|it| add(format!("group {}", it.name), &it.tags));
-    region.endpoints.values().for_each(|it| add(format!("endpoint {}", it.id), &it.tags));
-    world.roles.values().for_each(|it| add(format!("role {}", it.role.name), &it.role.tags));
-    region.functions.values().for_each(|it| add(format!("function {}", it.detail.listing.name), &it.detail.tags));
-    region.log_groups.values().for_each(|it| add(format!("log group {}", it.group.name), &it.tags));
+    region.groups.values().for_each(|group| add(format!("group {}", group.name), &group.tags));
+    region.endpoints.values().for_each(|endpoint| add(format!("endpoint {}", endpoint.id), &endpoint.tags));
+    world.roles.values().for_each(|record| add(format!("role {}", record.role.name), &record.role.tags));
+    region
+        .functions
+        .values()
+        .for_each(|function| add(format!("function {}", function.detail.listing.name), &function.detail.tags));
+    region.log_groups.values().for_each(|record| add(format!("log group {}", record.group.name), &record.tags));
     all
 }
 
@@ -126,8 +129,9 @@ async fn tags_that_aws_refuses_are_told_and_keep_nothing_from_being_private() {
             let ready = condition(&scene.kubernetes.get(&app("bot")).expect("the app"), "Ready");
             assert_eq!((ready.0.as_str(), ready.1.as_str()), ("False", "AccessDenied"), "{operation}: {ready:?}");
             let world = scene.aws.world();
-            assert!(world.roles.values().all(|it| it.role.attached_policies.is_empty()), "{operation}");
-            let groups = world.regions[&Scene::region()].groups.values().filter(|it| it.name.contains("functions"));
+            assert!(world.roles.values().all(|record| record.role.attached_policies.is_empty()), "{operation}");
+            let groups =
+                world.regions[&Scene::region()].groups.values().filter(|group| group.name.contains("functions"));
             assert!(groups.into_iter().all(|group| group.egress.len() == 1), "{operation}");
             scene.aws.clear_faults();
             scene.until_ready("bot").await;

@@ -132,7 +132,7 @@ async fn the_last_app_of_a_vpc_that_comes_again_gets_its_endpoint_at_once_howeve
             }
             let world = scene.aws.world();
             let endpoints = world.regions[&Scene::region()].endpoints.values();
-            assert_eq!(endpoints.filter(|it| !it.state.is_ending()).count(), 1);
+            assert_eq!(endpoints.filter(|endpoint| !endpoint.state.is_ending()).count(), 1);
         })
         .await;
     }
@@ -150,9 +150,9 @@ async fn a_restarted_operator_waits_a_minute_for_what_an_earlier_one_may_have_cr
         scene.kill().await;
         scene.start();
         scene.apply("bot", json!({"network": {"vpcId": vpc.as_str()}, "models": ["amazon.nova-other"]}));
-        let told =
+        let has_reason =
             |network: &Value| condition(network, "EndpointsReady").2.contains("looked for by its tags for a minute");
-        let waiting = scene.kubernetes.until(&network(&vpc), LONG, told).await;
+        let waiting = scene.kubernetes.until(&network(&vpc), LONG, has_reason).await;
         assert_eq!(condition(&waiting, "EndpointsReady").1, "EndpointPending");
         assert_eq!(condition(&waiting, "Stalled").0, "", "nobody has to act: {waiting:#}");
         let begun = tokio::time::Instant::now();
@@ -173,12 +173,12 @@ async fn an_app_that_comes_again_while_its_endpoint_goes_says_that_another_one_c
         scene.kubernetes.until(&network(&vpc), LONG, deleting).await;
         let begun = tokio::time::Instant::now();
         scene.apply_app("bot", &vpc);
-        let told = |app: &Value| {
+        let has_reason = |app: &Value| {
             let (_, reason, message) = condition(app, "Ready");
             let words = format!("is created once the earlier endpoint {earlier} is gone");
             reason == "EndpointPending" && message.contains(&words)
         };
-        let waiting = scene.kubernetes.until(&app("bot"), LONG, told).await;
+        let waiting = scene.kubernetes.until(&app("bot"), LONG, has_reason).await;
         assert_eq!(condition(&waiting, "Stalled").0, "", "nobody has to act: {waiting:#}");
         scene.until_ready("bot").await;
         assert!(begun.elapsed() < Duration::from_secs(150), "{:?}", begun.elapsed());
@@ -210,7 +210,10 @@ async fn an_app_that_arrives_at_any_stage_of_teardown_gets_a_path_without_leftov
             scene.pass(Duration::from_mins(30)).await;
             let world = scene.aws.world();
             let endpoints = world.regions[&Scene::region()].endpoints.values();
-            let states: Vec<_> = endpoints.filter(|it| !it.state.is_ending()).map(|it| it.state.clone()).collect();
+            let states: Vec<_> = endpoints
+                .filter(|endpoint| !endpoint.state.is_ending())
+                .map(|endpoint| endpoint.state.clone())
+                .collect();
             assert_eq!(states, [EndpointState::Available], "{stage:?}: one endpoint, and no other");
             assert_eq!(groups(&scene).len(), 2, "{stage:?}");
             assert_eq!(world.regions[&Scene::region()].functions.len(), 1, "{stage:?}");

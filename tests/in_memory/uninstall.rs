@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// What a command said.
-type Said = Rc<RefCell<Vec<String>>>;
+type Lines = Rc<RefCell<Vec<String>>>;
 
 /// How a command ended, and what it said.
 pub type Ended = (Result<(), Failure>, Vec<String>);
@@ -54,14 +54,14 @@ pub async fn sweeps(scene: &Scene, owner: Option<OwnerMark>, confirmed: bool, st
 }
 
 async fn removes(scene: &Scene, cluster: Option<Cluster>, order: TeardownRequest, stop: &CancellationToken) -> Ended {
-    let said = Said::default();
+    let lines = Lines::default();
     let aws = Arc::new(scene.aws.seen_by("teardown"));
     let print = |line: &str| {
-        said.borrow_mut().push(line.to_owned());
+        lines.borrow_mut().push(line.to_owned());
         Ok(())
     };
     let result = Box::pin(teardown(cluster, aws, order, stop.clone(), &print)).await;
-    (result, said.take())
+    (result, lines.take())
 }
 
 async fn tears_down(scene: &Scene, confirmed: bool, stop: &CancellationToken) -> Ended {
@@ -69,17 +69,17 @@ async fn tears_down(scene: &Scene, confirmed: bool, stop: &CancellationToken) ->
 }
 
 async fn orphans(scene: &Scene, lease: bool) -> Ended {
-    let said = Said::default();
+    let lines = Lines::default();
     let client = scene.kubernetes.client();
     let election = election(&client, "orphan");
     let print = |line: &str| {
-        said.borrow_mut().push(line.to_owned());
+        lines.borrow_mut().push(line.to_owned());
         Ok(())
     };
     let missing = if lease { MissingLease::Refused } else { MissingLease::Accepted };
     let (wait, stop) = (LeaseWait { timeout: Duration::from_secs(90), missing }, CancellationToken::new());
     let result = Box::pin(orphan(client, election, &scene.id, wait, stop, &print)).await;
-    (result, said.take())
+    (result, lines.take())
 }
 
 /// Two apps that are ready, of an operator that has the Lease.
@@ -108,8 +108,8 @@ async fn a_region_that_somebody_invented_is_no_matter_of_a_teardown() {
         scene.until_refused("there", "RegionNotAllowed").await;
         operator.stop().await;
         scene.forget();
-        let (result, said) = tears_down(&scene, true, &CancellationToken::new()).await;
-        result.unwrap_or_else(|failure| panic!("{failure}: {said:#?}"));
+        let (result, lines) = tears_down(&scene, true, &CancellationToken::new()).await;
+        result.unwrap_or_else(|failure| panic!("{failure}: {lines:#?}"));
         assert_eq!(count(&scene), 0);
         scene.assert_aws_is_empty();
         let calls = scene.aws.take_journal();
@@ -124,15 +124,15 @@ async fn teardown_tells_what_it_would_delete_and_deletes_nothing_without_being_t
         let (scene, operator) = two_apps(Delays::default()).await;
         operator.stop().await;
         scene.forget();
-        let (result, said) = tears_down(&scene, false, &CancellationToken::new()).await;
+        let (result, lines) = tears_down(&scene, false, &CancellationToken::new()).await;
         assert!(matches!(result, Err(Failure::NotConfirmed)), "{result:?}");
-        assert_eq!(said[..3], ["2 apps, 2 networks would be deleted:", "  app team-a/one", "  app team-a/two"]);
-        let says = |text: &str| said.iter().any(|line| line.contains(text));
-        assert!(says("12 resources in AWS account 123456789012 would be removed:"), "{said:#?}");
+        assert_eq!(lines[..3], ["2 apps, 2 networks would be deleted:", "  app team-a/one", "  app team-a/two"]);
+        let says = |text: &str| lines.iter().any(|line| line.contains(text));
+        assert!(says("12 resources in AWS account 123456789012 would be removed:"), "{lines:#?}");
         for what in
             ["role pgai-", "us-east-1: function pgai-", "us-east-1: log group", "VPC endpoint", "security group"]
         {
-            assert!(says(what), "{what} is told: {said:#?}");
+            assert!(says(what), "{what} is told: {lines:#?}");
         }
         assert_eq!((count(&scene), scene.kubernetes.writes()), (4, 0));
         assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
@@ -147,17 +147,17 @@ async fn teardown_removes_everything_by_itself_when_no_operator_runs() {
         let (scene, operator) = two_apps(delays).await;
         operator.stop().await;
         scene.forget();
-        let (result, said) = tears_down(&scene, true, &CancellationToken::new()).await;
+        let (result, lines) = tears_down(&scene, true, &CancellationToken::new()).await;
         result.expect("all is gone");
         assert_eq!(count(&scene), 0);
         scene.assert_aws_is_empty();
         assert_eq!(callers(&scene), ["teardown"]);
-        let says = |text: &str| said.iter().any(|line| line.contains(text));
-        assert!(says("Deleting app team-a/one."), "{said:#?}");
-        assert!(says("0 apps, 2 networks left."), "{said:#?}");
-        assert!(says("eni-"), "what a network waits for is told: {said:#?}");
-        assert!(said.last().is_some_and(|line| line.starts_with("Nothing in AWS carries the tag")), "{said:#?}");
-        assert!(said.len() < 40, "each thing is told once: {said:#?}");
+        let says = |text: &str| lines.iter().any(|line| line.contains(text));
+        assert!(says("Deleting app team-a/one."), "{lines:#?}");
+        assert!(says("0 apps, 2 networks left."), "{lines:#?}");
+        assert!(says("eni-"), "what a network waits for is told: {lines:#?}");
+        assert!(lines.last().is_some_and(|line| line.starts_with("Nothing in AWS carries the tag")), "{lines:#?}");
+        assert!(lines.len() < 40, "each thing is told once: {lines:#?}");
         let lease = scene.kubernetes.get(LEASE).expect("a Lease");
         assert_eq!(lease["spec"]["holderIdentity"], "", "released");
     })
@@ -175,16 +175,16 @@ async fn teardown_leaves_the_networks_of_retained_apps_and_names_what_is_left() 
             let vpc = scene.kubernetes.get(&app("two")).expect("an app")["spec"]["network"]["vpcId"].clone();
             let vpc = vpc.as_str().expect("a VPC").to_owned();
             let ended = tokio::time::timeout(LONG, tears_down(&scene, true, &CancellationToken::new())).await;
-            let (result, said) = ended.expect("it ends");
+            let (result, lines) = ended.expect("it ends");
             result.expect("all objects are gone");
             assert_eq!(count(&scene), 0);
-            let says = |text: &str| said.iter().any(|line| line.contains(text));
+            let says = |text: &str| lines.iter().any(|line| line.contains(text));
             let region = scene.aws.world().regions.remove(&Scene::region()).expect("the region");
-            assert_eq!((region.functions.len(), region.endpoints.len()), (1, 1), "of one app: {said:#?}");
-            assert!(region.endpoints.values().all(|record| record.vpc.as_str() == vpc), "{said:#?}");
-            assert!(says("In AWS these stay, because they are retained:"), "{said:#?}");
+            assert_eq!((region.functions.len(), region.endpoints.len()), (1, 1), "of one app: {lines:#?}");
+            assert!(region.endpoints.values().all(|record| record.vpc.as_str() == vpc), "{lines:#?}");
+            assert!(says("These resources in AWS stay, because they are retained:"), "{lines:#?}");
             for what in ["role pgai-team-a-two", "function pgai-team-a-two", "VPC endpoint", "security group"] {
-                assert!(says(what), "{what} is told: {said:#?}");
+                assert!(says(what), "{what} is told: {lines:#?}");
             }
         }
     })
@@ -209,12 +209,12 @@ async fn teardown_goes_on_when_the_api_server_was_too_busy_or_unwell() {
         // The first look is that of whoever asks for the teardown.
         scene.kubernetes.inject(Kubernetes::answer(503).on(Verb::List).of("privategenaiapps").skipping(2).times(3));
         let ended = tokio::time::timeout(LONG, tears_down(&scene, true, &CancellationToken::new())).await;
-        let (result, said) = ended.expect("it ends");
+        let (result, lines) = ended.expect("it ends");
         result.expect("all objects are gone");
         assert_eq!(count(&scene), 0);
         let region = scene.aws.world().regions.remove(&Scene::region()).expect("the region");
-        assert_eq!((region.functions.len(), region.endpoints.len()), (1, 1), "of the retained app: {said:#?}");
-        assert_eq!(scene.kubernetes.faults_left(), 0, "each was met: {said:#?}");
+        assert_eq!((region.functions.len(), region.endpoints.len()), (1, 1), "of the retained app: {lines:#?}");
+        assert_eq!(scene.kubernetes.faults_left(), 0, "each was met: {lines:#?}");
     })
     .await;
 }
@@ -228,9 +228,9 @@ async fn teardown_names_the_roles_that_are_left_also_where_iam_does_not_show_all
         operator.stop().await;
         scene.aws.fail_next("GetAccountAuthorizationDetails", Fault::access_denied().times(u32::MAX));
         let ended = tokio::time::timeout(LONG, tears_down(&scene, true, &CancellationToken::new())).await;
-        let (result, said) = ended.expect("it ends");
+        let (result, lines) = ended.expect("it ends");
         result.expect("what is left could be looked at");
-        assert!(said.iter().any(|line| line.contains("role pgai-team-a-two")), "{said:#?}");
+        assert!(lines.iter().any(|line| line.contains("role pgai-team-a-two")), "{lines:#?}");
     })
     .await;
 }
@@ -250,9 +250,9 @@ async fn teardown_finds_an_app_that_was_retained_before_it_ran() {
         }
         operator.stop().await;
         let ended = tokio::time::timeout(LONG, tears_down(&scene, true, &CancellationToken::new())).await;
-        let (result, said) = ended.expect("it ends");
+        let (result, lines) = ended.expect("it ends");
         result.expect("all objects are gone");
-        assert_eq!(count(&scene), 0, "{said:#?}");
+        assert_eq!(count(&scene), 0, "{lines:#?}");
     })
     .await;
 }
@@ -262,11 +262,11 @@ async fn teardown_does_nothing_while_an_operator_runs_or_may_run() {
     scene(async {
         let (scene, operator) = two_apps(Delays::default()).await;
         scene.forget();
-        let (result, said) = tears_down(&scene, true, &CancellationToken::new()).await;
+        let (result, lines) = tears_down(&scene, true, &CancellationToken::new()).await;
         assert!(matches!(&result, Err(Failure::Led { leader, .. }) if leader == "operator"), "{result:?}");
-        assert!(said.iter().any(|line| line.contains("scale it to zero")), "{said:#?}");
+        assert!(lines.iter().any(|line| line.contains("scale it to zero")), "{lines:#?}");
         let calls = scene.aws.take_journal();
-        assert!(calls.iter().filter(|call| call.write).all(|call| call.by != "teardown"), "{said:#?}");
+        assert!(calls.iter().filter(|call| call.write).all(|call| call.by != "teardown"), "{lines:#?}");
         assert_eq!(count(&scene), 4);
         operator.stop().await;
 
@@ -290,11 +290,11 @@ async fn a_typing_error_in_the_id_of_a_teardown_is_told_before_anything_is_done(
         let before = scene.aws.world();
         for confirmed in [false, true] {
             let order = TeardownRequest { installation: tyr.clone(), ..order(&scene, confirmed) };
-            let (result, said) = tears_down_as(&scene, order, MissingLease::Refused, &CancellationToken::new()).await;
-            let told = result.expect_err("it is refused").to_string();
-            assert!(told.contains("installation tyr") || told.contains("than tyr"), "{told}");
-            assert!(told.contains("installation test"), "{told}");
-            assert_eq!(said, Vec::<String>::new());
+            let (result, lines) = tears_down_as(&scene, order, MissingLease::Refused, &CancellationToken::new()).await;
+            let refusal = result.expect_err("it is refused").to_string();
+            assert!(refusal.contains("installation tyr") || refusal.contains("than tyr"), "{refusal}");
+            assert!(refusal.contains("installation test"), "{refusal}");
+            assert_eq!(lines, Vec::<String>::new());
         }
         assert_eq!((scene.aws.calls(), scene.kubernetes.writes(), count(&scene)), (0, 0, 4));
         assert_eq!(scene.aws.world().regions, before.regions);
@@ -323,8 +323,8 @@ async fn a_typing_error_in_the_id_of_a_teardown_is_told_also_without_statuses() 
         for confirmed in [false, true] {
             let order = TeardownRequest { installation: "tyr".parse().expect("an id"), ..order(&scene, confirmed) };
             let (result, _) = tears_down_as(&scene, order, MissingLease::Refused, &CancellationToken::new()).await;
-            let told = result.expect_err("it is refused").to_string();
-            assert!(told.contains("AWS has nothing of installation tyr") && told.contains(": test"), "{told}");
+            let refusal = result.expect_err("it is refused").to_string();
+            assert!(refusal.contains("AWS has nothing of installation tyr") && refusal.contains(": test"), "{refusal}");
         }
         assert_eq!((scene.kubernetes.writes(), count(&scene)), (0, 4));
         assert_eq!(scene.aws.world().regions, before.regions);
@@ -381,10 +381,10 @@ async fn orphaned_objects_go_at_once_and_the_same_installation_takes_their_aws_o
         });
         let before = scene.aws.world();
         scene.forget();
-        let (result, said) = orphans(&scene, true).await;
+        let (result, lines) = orphans(&scene, true).await;
         result.expect("all are released");
-        assert_eq!(said.iter().filter(|line| line.starts_with("Released")).count(), 4, "{said:#?}");
-        assert!(said.last().is_some_and(|line| line.contains("installation id test")), "{said:#?}");
+        assert_eq!(lines.iter().filter(|line| line.starts_with("Released")).count(), 4, "{lines:#?}");
+        assert!(lines.last().is_some_and(|line| line.contains("installation id test")), "{lines:#?}");
         assert_eq!(scene.aws.calls(), 0, "AWS is not even asked");
         assert_eq!(count(&scene), 4, "no object is deleted");
 
@@ -397,7 +397,7 @@ async fn orphaned_objects_go_at_once_and_the_same_installation_takes_their_aws_o
         }
         assert_eq!(count(&scene), 0, "at once");
 
-        let (result, said) = tears_down(&scene, false, &CancellationToken::new()).await;
+        let (result, lines) = tears_down(&scene, false, &CancellationToken::new()).await;
         assert!(matches!(result, Err(Failure::NotConfirmed)), "{result:?}");
         for what in [
             "role pgai-",
@@ -406,7 +406,7 @@ async fn orphaned_objects_go_at_once_and_the_same_installation_takes_their_aws_o
             "us-east-1: log group",
             "security group",
         ] {
-            assert!(said.iter().any(|line| line.contains(what)), "{what} is told: {said:#?}");
+            assert!(lines.iter().any(|line| line.contains(what)), "{what} is told: {lines:#?}");
         }
         assert_eq!(writes(&scene.aws.take_journal()), Vec::<String>::new());
         assert_eq!(scene.aws.world().regions, before.regions);
@@ -429,9 +429,9 @@ async fn orphaned_objects_go_at_once_and_the_same_installation_takes_their_aws_o
 async fn nothing_is_orphaned_while_an_operator_runs_or_may_run() {
     scene(async {
         let (scene, operator) = two_apps(Delays::default()).await;
-        let (result, said) = orphans(&scene, true).await;
+        let (result, lines) = orphans(&scene, true).await;
         assert!(matches!(&result, Err(Failure::Led { leader, .. }) if leader == "operator"), "{result:?}");
-        assert!(said[0].contains("scale it to zero"), "{said:#?}");
+        assert!(lines[0].contains("scale it to zero"), "{lines:#?}");
         operator.stop().await;
         let (result, _) = orphans(&scene, true).await;
         result.expect("nobody runs");

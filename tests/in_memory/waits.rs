@@ -42,7 +42,7 @@ fn count(calls: &[String], name: &str) -> usize {
 }
 
 /// The notes of Events with this reason.
-fn told(scene: &Scene, reason: &str) -> Vec<String> {
+fn notes(scene: &Scene, reason: &str) -> Vec<String> {
     let events = scene.kubernetes.list(EVENTS);
     let of_reason = events.iter().filter(|event| event["reason"] == reason);
     of_reason.map(|event| event["note"].as_str().unwrap_or_default().to_owned()).collect()
@@ -75,13 +75,13 @@ async fn a_role_that_lambda_refuses_is_waited_for_a_quarter_of_an_hour_over_rest
         for part in [
             "does not have permissions to call CreateNetworkInterface",
             "overdue after 15 minutes",
-            "Still true: what is there is kept exact",
+            "Still true: existing resources are kept exact",
             "Who can act: whoever administers IAM",
             "service control policy",
         ] {
             assert!(message.contains(part), "{part}: {message}");
         }
-        assert_eq!(told(&scene, "RolePropagating").len(), 1, "it is worth one Event");
+        assert_eq!(notes(&scene, "RolePropagating").len(), 1, "it is worth one Event");
     })
     .await;
 }
@@ -223,8 +223,8 @@ async fn a_write_that_does_not_show_is_repeated_ever_less_and_told_as_drift_once
         scene.pass(Duration::from_mins(30)).await;
         let made = count(&names(&scene.aws.take_journal()), UPDATE);
         assert!((3..=15).contains(&made), "{made} updates in half an hour");
-        assert_eq!(told(&scene, "DriftRepaired").len(), 1, "{:?}", told(&scene, "DriftRepaired"));
-        assert_eq!(told(&scene, "Applying").iter().filter(|note| note.contains(UPDATE)).count(), 0);
+        assert_eq!(notes(&scene, "DriftRepaired").len(), 1, "{:?}", notes(&scene, "DriftRepaired"));
+        assert_eq!(notes(&scene, "Applying").iter().filter(|note| note.contains(UPDATE)).count(), 0);
     })
     .await;
 }
@@ -385,9 +385,9 @@ async fn a_status_that_is_refused_is_told_in_an_event() {
         scene.start();
         scene.apply_app("bot", &vpc);
         scene.pass(Duration::from_mins(1)).await;
-        let told = told(&scene, "KubernetesRefused");
-        assert!(told.iter().all(|note| note.contains("forbidden: the test refuses this request")), "{told:?}");
-        assert_eq!(told.len(), 1, "{told:?}");
+        let notes = notes(&scene, "KubernetesRefused");
+        assert!(notes.iter().all(|note| note.contains("forbidden: the test refuses this request")), "{notes:?}");
+        assert_eq!(notes.len(), 1, "{notes:?}");
         scene.kubernetes.clear_faults();
         scene.until_ready("bot").await;
     })
@@ -437,7 +437,7 @@ async fn an_endpoint_that_follows_its_vpc_is_no_drift_and_one_that_was_moved_is(
         scene.pass(Duration::from_mins(15)).await;
         let made = writes(&scene.aws.take_journal());
         assert!(made.contains(&"ec2:ModifyVpcEndpoint".to_owned()), "{made:?}");
-        assert_eq!(told(&scene, "DriftRepaired"), Vec::<String>::new());
+        assert_eq!(notes(&scene, "DriftRepaired"), Vec::<String>::new());
         scene.until_ready("bot").await;
         let drift = drifts(&scene.aws.world(), &Scene::installation())
             .into_iter()
@@ -445,7 +445,7 @@ async fn an_endpoint_that_follows_its_vpc_is_no_drift_and_one_that_was_moved_is(
             .expect("a drift");
         scene.aws.act(&drift.action).expect("AWS lets it happen");
         scene.pass(RESYNC + Duration::from_secs(30)).await;
-        let [note] = &told(&scene, "DriftRepaired")[..] else { panic!("{:?}", told(&scene, "DriftRepaired")) };
+        let [note] = &notes(&scene, "DriftRepaired")[..] else { panic!("{:?}", notes(&scene, "DriftRepaired")) };
         assert!(note.contains("subnets set back: added subnet-"), "{note}");
     })
     .await;
@@ -462,7 +462,7 @@ async fn what_somebody_changed_of_a_function_is_told_from_what_to_what() {
             .expect("a drift");
         scene.aws.act(&drift.action).expect("AWS lets it happen");
         scene.pass(RESYNC + Duration::from_secs(30)).await;
-        let [note] = &told(&scene, "DriftRepaired")[..] else { panic!("{:?}", told(&scene, "DriftRepaired")) };
+        let [note] = &notes(&scene, "DriftRepaired")[..] else { panic!("{:?}", notes(&scene, "DriftRepaired")) };
         assert!(
             note.contains("configuration set back: ") && note.contains(" from ") && note.contains(" to "),
             "{note}"

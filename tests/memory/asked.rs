@@ -1,4 +1,4 @@
-//! Whether AWS is what an app asks for: judged by its spec alone, whatever the operator says of it.
+//! Whether AWS has what an app asks for: judged by its spec alone, independently of the operator.
 
 use std::collections::BTreeSet;
 
@@ -15,16 +15,16 @@ use super::{
     judge::{installation, region},
 };
 
-/// What an app gets that does not say how much memory (docs/reference/fields.md).
+/// The memory of an app that sets none (docs/reference/fields.md).
 const MEMORY_MIB: u64 = 512;
 
-/// How many days its log is kept at least, where it does not say so.
+/// The least retention of the log in days, for an app that sets none.
 const RETENTION_DAYS: u64 = 30;
 
-/// AWS has what an app that is there, not suspended and ready, asks for.
+/// AWS has all resources that a ready app asks for, if the app is not suspended.
 ///
 /// # Errors
-/// What is otherwise.
+/// The first difference.
 pub fn is_as_asked(app: &Value, world: &World) -> Result<(), String> {
     let state = &world.regions[&region()];
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -49,7 +49,7 @@ pub fn is_as_asked(app: &Value, world: &World) -> Result<(), String> {
     let memory = spec["function"]["memoryMiB"].as_u64().unwrap_or(MEMORY_MIB);
     is("the function's memory", &u64::from(configuration.memory_mib), &memory)?;
     let password = spec["function"]["environment"]["PASSWORD"].as_str();
-    // Compared without being shown.
+    // Values are compared without being shown.
     is(
         "the function's variable is as asked",
         &(configuration.environment.variables().get("PASSWORD").map(String::as_str) == password),
@@ -76,7 +76,7 @@ pub fn is_as_asked(app: &Value, world: &World) -> Result<(), String> {
     let kept = log_group.retention_days.map(u64::from);
     match days {
         Some(days) => is("the log group's retention", &kept, &Some(days))?,
-        // What somebody keeps for longer is left.
+        // A longer retention of somebody else stays.
         None => is("the log is kept for a month at least", &kept.is_some_and(|kept| kept >= RETENTION_DAYS), &true)?,
     }
 
@@ -92,11 +92,11 @@ pub fn is_as_asked(app: &Value, world: &World) -> Result<(), String> {
     if serves { Ok(()) } else { Err(format!("no endpoint serves it: {:#?}", state.endpoints)) }
 }
 
-/// No endpoint of ours lets through a model that nobody on its network may call: no app that names it there, and no role of
-/// one that lives without an object. One that was retained when its network went is nobody's to change.
+/// No endpoint of ours allows a model that nobody on its network may call: neither an app with the model, nor the role of an app
+/// without an object. An endpoint that was retained with its network stays unchanged.
 ///
 /// # Errors
-/// Which endpoint lets through more.
+/// The endpoint that allows more.
 pub fn opens_no_more(apps: &[Value], networks: &[Value], world: &World) -> Result<(), String> {
     let mut called: BTreeSet<(Option<String>, String)> = BTreeSet::new();
     for app in apps {
@@ -105,7 +105,7 @@ pub fn opens_no_more(apps: &[Value], networks: &[Value], world: &World) -> Resul
         called.extend(models.map(|model| (vpc.clone(), model.to_owned())));
     }
     for role in world.roles.values().map(|record| &record.role) {
-        // One that lost its tags may be anywhere.
+        // An app without its tags may be on any network.
         let vpc = AppIdentity::from_tags(&installation(), &role.tags).map(|app| app.vpc.to_string());
         called.extend(allowed_models(role.inline_policies.values()).into_iter().map(|model| (vpc.clone(), model)));
     }
@@ -123,7 +123,7 @@ pub fn opens_no_more(apps: &[Value], networks: &[Value], world: &World) -> Resul
     Ok(())
 }
 
-/// The two groups of a VPC, which let through what a path needs and nothing else.
+/// The two groups of a VPC, which allow only what a path needs.
 fn groups(state: &RegionState, vpc: &VpcId) -> Result<(SecurityGroupId, SecurityGroupId), String> {
     let group = |component: &str| -> Result<&SecurityGroup, String> {
         let name = installation().group_name(component);

@@ -1,5 +1,5 @@
-//! What no write of the operator may do, whoever looks on: the simulation at each write as it happens, the model check at
-//! each transition: nothing of anybody else changes, nothing opens, and there is never more than one endpoint.
+//! The writes that the operator must never make. The simulation judges each write, the model check each transition: nothing of
+//! anybody else changes, no access is opened, and there is never more than one endpoint.
 
 use std::collections::BTreeSet;
 
@@ -32,7 +32,7 @@ pub fn owner() -> OwnerMark {
     "0b7d1f9e-2c3a-4d5e-8f60-718293a4b5c6".parse().expect("an owner mark")
 }
 
-/// What must be known of others' deeds to judge the operator's.
+/// The deeds of others that matter for a judgement of the operator's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Judge {
     /// Groups that somebody else opened.
@@ -41,7 +41,7 @@ pub struct Judge {
     pub copies: BTreeSet<VpcEndpointId>,
 }
 
-/// Endpoints of ours that are there to stay, of each VPC and service.
+/// Our endpoints that are not being deleted, of each VPC and service.
 pub fn live_endpoints(state: &RegionState) -> Vec<(VpcId, String, VpcEndpointId)> {
     let ours = state.endpoints.values().filter(|endpoint| installation().owns(&endpoint.tags));
     let live = ours.filter(|endpoint| !endpoint.state.is_ending() && !matches!(endpoint.state, EndpointState::Failed));
@@ -61,7 +61,7 @@ impl Judge {
     /// Judges a write that AWS carried out, by the account before and after it.
     ///
     /// # Errors
-    /// What should not have been.
+    /// The violation.
     pub fn judge(&self, write: &Write, before: &World, written: &Written, after: &World) -> Result<(), String> {
         if let Write::Iam(IamWrite::DeleteRole { role }) = write {
             return needed_by_no_interface(before, role);
@@ -84,7 +84,7 @@ impl Judge {
                 if live.len() > 1 {
                     return Err(format!("more than one endpoint: {live:?}"));
                 }
-                // An answer about one that was there already changes nothing.
+                // An answer about an existing endpoint changes nothing.
                 if before.endpoints.contains_key(id) {
                     return Ok(());
                 }
@@ -99,7 +99,7 @@ impl Judge {
                 change.policy.as_ref().map_or(Ok(()), narrow)
             }
             Write::Lambda(LambdaWrite::CreateFunction(new)) => self.attached(before, &new.configuration),
-            // A retained function is left where it is: what it carries already opens nothing.
+            // A retained function stays unchanged: its present groups open nothing.
             Write::Lambda(LambdaWrite::UpdateFunctionConfiguration { name, configuration, .. })
                 if before.functions.get(name).is_some_and(|function| {
                     function.detail.listing.configuration.security_groups == configuration.security_groups
@@ -124,7 +124,7 @@ impl Judge {
         self.carries(state, &vpc, &configuration.security_groups, FUNCTIONS_GROUP)
     }
 
-    /// Something carries this one group of ours, which lets out no more than it should.
+    /// The resource carries this one group of ours, which allows no more than it should.
     fn carries(
         &self,
         state: &RegionState,
@@ -144,7 +144,7 @@ impl Judge {
     }
 }
 
-/// Lambda releases the interfaces that a function caused with the role of that function.
+/// Lambda releases the interfaces of a function with the role of that function.
 fn needed_by_no_interface(world: &World, role: &RoleName) -> Result<(), String> {
     let Some(arn) = world.roles.get(role).map(|record| &record.role.arn) else { return Ok(()) };
     let needs = |holder: &Holder| matches!(holder, Holder::Lambda { role_arn, orphaned: false, .. } if role_arn == arn);
@@ -166,7 +166,7 @@ fn narrow(policy: &PolicyDocument) -> Result<(), String> {
     statements.iter().find(open).map_or(Ok(()), |open| Err(format!("a policy for everything: {open}")))
 }
 
-/// These are rules that a path needs.
+/// The rules are those that a path needs.
 fn rightful(state: &RegionState, id: &SecurityGroupId, rules: &BTreeSet<Rule>, ingress: bool) -> Result<(), String> {
     let group = state.groups.get(id).ok_or("no such group")?;
     let (own, other) = if ingress { (ENDPOINTS_GROUP, FUNCTIONS_GROUP) } else { (FUNCTIONS_GROUP, ENDPOINTS_GROUP) };
@@ -179,7 +179,7 @@ fn rightful(state: &RegionState, id: &SecurityGroupId, rules: &BTreeSet<Rule>, i
     if *rules == wanted { Ok(()) } else { Err("another rule than the path needs".into()) }
 }
 
-/// Everything in the account that does not carry our tag: each thing as it is.
+/// All resources of the account without our tag, unchanged.
 pub fn not_ours(world: &World) -> Vec<String> {
     let ours = installation();
     let theirs = |tags: &Tags| tags.get(TAG_INSTALLATION).is_some_and(|id| *id != ours.to_string());

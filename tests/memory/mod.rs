@@ -1,4 +1,4 @@
-//! The in-memory AWS and the in-memory Kubernetes API, what no write may do to the account, and what it must come to.
+//! The in-memory AWS and the in-memory Kubernetes API, the writes that are never allowed, and the state that must be reached.
 
 pub mod asked;
 pub mod aws;

@@ -1,4 +1,4 @@
-//! Another installation of the operator in the same account: what it has there must stay as it is.
+//! Another installation of the operator in the same account, whose resources must stay unchanged.
 
 use private_genai_operator::{
     aws::{
@@ -9,7 +9,7 @@ use private_genai_operator::{
 };
 use serde_json::{Value, json};
 
-/// What another installation of the operator has in a VPC, and what has nothing to do with any.
+/// Creates resources of another installation of the operator in a VPC, and resources of no installation.
 pub fn install_somebody_else(vpc: &VpcId, subnets: &[SubnetId], mut write: impl FnMut(Write) -> Written) {
     let tags: Tags = [(TAG_INSTALLATION, "somebody-else"), (TAG_REGION, "us-east-1"), (TAG_VPC, vpc.as_str())]
         .map(|(key, value)| (key.to_owned(), value.to_owned()))

@@ -31,13 +31,13 @@ impl Accepted {
 
     /// The finding is in the list.
     pub fn covers(&self, finding: &Finding) -> bool {
-        self.0.iter().flat_map(Entry::findings).any(|it| it == *finding)
+        self.0.iter().flat_map(Entry::findings).any(|accepted| accepted == *finding)
     }
 
     /// What is in the list, and is found no more.
     pub fn outdated<'a>(&self, found: impl Iterator<Item = &'a Finding>) -> Vec<Finding> {
         let found: Vec<&Finding> = found.collect();
-        self.0.iter().flat_map(Entry::findings).filter(|it| !found.contains(&it)).collect()
+        self.0.iter().flat_map(Entry::findings).filter(|accepted| !found.contains(&accepted)).collect()
     }
 }
 

@@ -14,7 +14,7 @@ use crate::{Finding, Judge, written::Written};
 
 /// As lint.py tells it.
 #[derive(Deserialize)]
-struct Told {
+struct LintFinding {
     /// The policy, by its place in the list.
     policy: usize,
     statement: String,
@@ -27,7 +27,7 @@ pub fn judge(written: &[Written]) -> Vec<(Finding, usize)> {
     let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
     let local = env::var_os("PGAI_LOCAL_DIR").map_or_else(|| repository.join(".local"), PathBuf::from);
     let documents: Vec<_> =
-        written.iter().map(|it| json!({"kind": it.family.kind(), "document": it.document})).collect();
+        written.iter().map(|policy| json!({"kind": policy.family.kind(), "document": policy.document})).collect();
     let mut python = Command::new(local.join("venv/bin/python"))
         .arg(repository.join("tests/policies/lint.py"))
         .stdin(Stdio::piped())
@@ -39,11 +39,12 @@ pub fn judge(written: &[Written]) -> Vec<(Finding, usize)> {
     drop(input);
     let output = python.wait_with_output().expect("it ends");
     assert!(output.status.success(), "the linter fails");
-    let told: Vec<Told> = serde_json::from_slice(&output.stdout).expect("findings");
-    told.into_iter()
-        .map(|it| {
-            let family = written[it.policy].family;
-            let Told { statement, issue, about, policy } = it;
+    let findings: Vec<LintFinding> = serde_json::from_slice(&output.stdout).expect("findings");
+    findings
+        .into_iter()
+        .map(|found| {
+            let family = written[found.policy].family;
+            let LintFinding { statement, issue, about, policy } = found;
             (Finding { judge: Judge::Parliament, family, statement, issue, about }, policy)
         })
         .collect()

@@ -66,7 +66,8 @@ fn every_policy_is_taken_by_judges_that_are_not_ours() {
     let written = written::all();
     let mut found: BTreeMap<Finding, String> = BTreeMap::new();
     let reference = Reference::read();
-    let by_reference = written.iter().flat_map(|it| reference.judge(it).into_iter().map(move |finding| (finding, it)));
+    let by_reference =
+        written.iter().flat_map(|policy| reference.judge(policy).into_iter().map(move |finding| (finding, policy)));
     let linted = linter::judge(&written);
     let by_linter = linted.into_iter().map(|(finding, at)| (finding, &written[at]));
     for (finding, of) in by_reference.chain(by_linter) {
@@ -77,13 +78,13 @@ fn every_policy_is_taken_by_judges_that_are_not_ours() {
     let outdated = accepted.outdated(found.keys());
     // Past the runner's capture: `make test` ends with it.
     let (judged, accepted) = (written.len(), found.len() - new.len());
-    let told = format!("policies: {judged} judged, {accepted} findings accepted, {} not\n", new.len());
-    std::io::stdout().write_all(told.as_bytes()).expect("somebody listens");
+    let summary = format!("policies: {judged} judged, {accepted} findings accepted, {} not\n", new.len());
+    std::io::stdout().write_all(summary.as_bytes()).expect("somebody listens");
     let proposed = figures::results().join("policies-found.json");
     fs::write(&proposed, accepted::proposed(new.keys().copied())).expect("a file");
     let mut wrong: Vec<String> =
         new.iter().map(|(finding, example)| format!("{finding} (for instance in {example})")).collect();
-    wrong.extend(outdated.iter().map(|it| format!("accepted, and found no more: {it}")));
+    wrong.extend(outdated.iter().map(|finding| format!("accepted, and found no more: {finding}")));
     assert!(
         wrong.is_empty(),
         "{}\nMend the policy. What is as it should be goes into tests/policies/accepted.json, with the reason; {} has it in that form.",

@@ -149,8 +149,10 @@ impl Reference {
         for named in allows.iter().flat_map(|(_, named)| named).filter(|named| named.name.starts_with("ec2:")) {
             for kind in &named.action.required {
                 let is_allowed = allows.iter().any(|(statement, others)| {
-                    others.iter().filter(|it| it.name == named.name).any(|it| {
-                        texts(&statement["Resource"]).iter().any(|resource| it.types(resource).any(|it| it == kind))
+                    others.iter().filter(|other| other.name == named.name).any(|other| {
+                        texts(&statement["Resource"])
+                            .iter()
+                            .any(|resource| other.types(resource).any(|type_| type_ == kind))
                     })
                 });
                 if !is_allowed {

@@ -182,11 +182,11 @@ fn the_evaluator_judges_as_aws_documents_where_the_policies_rest_on_it() {
             Silent,
         ),
     ];
-    for (said, statements, request, verdict) in table {
+    for (case, statements, request, verdict) in table {
         assert_eq!(
             Judge::of([&document(&statements)]).verdict(&request),
             verdict,
-            "{said}: {statements:?} {request:?}"
+            "{case}: {statements:?} {request:?}"
         );
     }
 }

@@ -171,7 +171,8 @@ fn no_way_to_call_a_model_is_open_from_outside_the_vpc() {
 
 #[test]
 fn from_inside_the_vpc_a_role_under_the_boundary_calls_its_app_s_models_alone() {
-    for region in ["us-east-1", "cn-north-1", "us-gov-west-1"].map(|it| it.parse::<Region>().expect("a region")) {
+    for region in ["us-east-1", "cn-north-1", "us-gov-west-1"].map(|region| region.parse::<Region>().expect("a region"))
+    {
         let (role, boundary) = (role(&region), boundary(&region));
         let own = format!("arn:{}:bedrock:{region}::foundation-model/{MODEL}", region.partition());
         for action in ["bedrock:InvokeModel", "bedrock:InvokeModelWithResponseStream"] {
@@ -231,7 +232,8 @@ fn the_role_and_the_boundary_deny_what_was_decided_and_no_further_action_of_bedr
 /// On every type of resource, not only on those that the reference lists for the action, and in every partition.
 #[test]
 fn what_was_decided_is_denied_on_every_type_of_resource_from_outside() {
-    for region in ["us-east-1", "cn-north-1", "us-gov-west-1"].map(|it| it.parse::<Region>().expect("a region")) {
+    for region in ["us-east-1", "cn-north-1", "us-gov-west-1"].map(|region| region.parse::<Region>().expect("a region"))
+    {
         let (role, everything) = (role(&region), everything());
         let judge = Judge::of([&role, &everything]);
         let arns: Vec<String> = resources("bedrock", &region).into_values().flatten().collect();
@@ -296,8 +298,10 @@ fn no_call_consists_of_legs_that_are_exempt() {
 fn a_pattern_of_what_is_exempt_matches_no_resource_of_another_type() {
     let region = region();
     let role = role(&region);
-    let exempt: Vec<String> =
-        denials(&role).filter(|it| !it["NotResource"].is_null()).flat_map(|it| texts(&it["NotResource"])).collect();
+    let exempt: Vec<String> = denials(&role)
+        .filter(|statement| !statement["NotResource"].is_null())
+        .flat_map(|statement| texts(&statement["NotResource"]))
+        .collect();
     assert_eq!(exempt.len(), 3);
     for (kind, arns) in resources("bedrock", &region) {
         let is_meant = ["foundation-model", "guardrail-profile", "project"].contains(&kind.as_str());
@@ -368,7 +372,7 @@ fn the_boundary_allows_all_that_a_role_is_given() {
         for statement in statements(&policy).iter().filter(|statement| statement["Effect"] == "Allow") {
             for (action, resource) in texts(&statement["Action"])
                 .iter()
-                .flat_map(|action| texts(&statement["Resource"]).into_iter().map(move |it| (action, it)))
+                .flat_map(|action| texts(&statement["Resource"]).into_iter().map(move |resource| (action, resource)))
             {
                 let resource = if resource == "*" { Resource::None } else { Resource::Arn(resource.replace('*', "x")) };
                 let request = Request::new(action, resource).with("aws:SourceVpc", VPC);
@@ -394,7 +398,7 @@ fn the_role_of_an_app_that_is_gone_calls_nothing_from_anywhere() {
 #[test]
 fn the_most_models_of_the_longest_ids_fit_a_role_and_the_boundary_a_policy() {
     for region in
-        ["us-gov-west-1", "cn-northwest-1", "ap-southeast-1"].map(|it| it.parse::<Region>().expect("a region"))
+        ["us-gov-west-1", "cn-northwest-1", "ap-southeast-1"].map(|region| region.parse::<Region>().expect("a region"))
     {
         let models: BTreeSet<ModelId> =
             (0..32).map(|number| format!("amazon.{number:0>121}").parse().expect("a model")).collect();

@@ -51,7 +51,7 @@ impl Asked {
     /// Reads a request. One that is signed for AWS says so; the others are for Kubernetes.
     pub fn read(parts: &Parts, body: &[u8], names: &Names) -> Self {
         let signature = parts.headers.get("authorization").and_then(|value| value.to_str().ok());
-        let scope = signature.and_then(|it| it.strip_prefix("AWS4-HMAC-SHA256")?.split("Credential=").nth(1));
+        let scope = signature.and_then(|value| value.strip_prefix("AWS4-HMAC-SHA256")?.split("Credential=").nth(1));
         match scope.and_then(|scope| scope.split('/').nth(3)) {
             Some(service) => Self::of_aws(service, parts, body, names),
             None => Self::of_kubernetes(parts, body, names),
@@ -65,7 +65,7 @@ impl Asked {
 
     /// It makes, changes or removes something, and does not only tell of it.
     pub fn makes(&self) -> bool {
-        self.writes && !["/status", "events", "leases"].iter().any(|it| self.operation.ends_with(it))
+        self.writes && !["/status", "events", "leases"].iter().any(|ending| self.operation.ends_with(ending))
     }
 
     fn of_aws(service: &str, parts: &Parts, body: &[u8], names: &Names) -> Self {
@@ -97,8 +97,8 @@ impl Asked {
             (&Method::GET, None) => "LIST",
             (other, _) => other.as_str(),
         };
-        let said: Value = serde_json::from_slice(body).unwrap_or_default();
-        let text = |pointer: &str| said.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let document: Value = serde_json::from_slice(body).unwrap_or_default();
+        let text = |pointer: &str| document.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
         let resource = if kind == "events" {
             // Its own name is made up for each.
             format!("{} {}", text("/regarding/name"), text("/reason"))
@@ -125,8 +125,8 @@ fn of_form(body: &[u8]) -> (String, String) {
 
 fn of_logs(parts: &Parts, body: &[u8]) -> (String, String) {
     let target = parts.headers.get("x-amz-target").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let said: Value = serde_json::from_slice(body).unwrap_or_default();
-    let about = ["logGroupName", "resourceArn"].into_iter().find_map(|key| said[key].as_str());
+    let document: Value = serde_json::from_slice(body).unwrap_or_default();
+    let about = ["logGroupName", "resourceArn"].into_iter().find_map(|key| document[key].as_str());
     (target.rsplit('.').next().unwrap_or_default().to_owned(), about.unwrap_or_default().to_owned())
 }
 
@@ -147,9 +147,9 @@ fn of_lambda(parts: &Parts, body: &[u8]) -> (String, String) {
         ("DELETE", Some("tags"), ..) => "UntagResource",
         _ => return (format!("{} {}", parts.method, parts.uri.path()), String::new()),
     };
-    let said: Value =
+    let document: Value =
         if operation == "CreateFunction" { serde_json::from_slice(body).unwrap_or_default() } else { Value::Null };
-    let about = resource.or(said["FunctionName"].as_str()).unwrap_or_default();
+    let about = resource.or(document["FunctionName"].as_str()).unwrap_or_default();
     let about = percent_encoding::percent_decode_str(about).decode_utf8_lossy();
     (operation.to_owned(), about.into_owned())
 }

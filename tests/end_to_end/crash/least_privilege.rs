@@ -29,11 +29,14 @@ async fn live(site: &Site, policy: &Value) -> (Used, Vec<String>) {
     site.stack.grant(policy).await;
     let outcome = Life::lead(site, &BTreeMap::new(), None).await;
     assert_eq!(outcome.lost, None, "{}", site.stack.granted().await);
-    let told = site.stack.granted().await;
+    let granted = site.stack.granted().await;
     let text = |value: &Value| value.as_str().expect("a text").to_owned();
-    let used = told["used"].as_array().into_iter().flatten();
-    let refused = told["refused"].as_array().into_iter().flatten();
-    (used.map(|it| format!("{} {}", text(&it["action"]), text(&it["sid"]))).collect(), refused.map(text).collect())
+    let used = granted["used"].as_array().into_iter().flatten();
+    let refused = granted["refused"].as_array().into_iter().flatten();
+    (
+        used.map(|entry| format!("{} {}", text(&entry["action"]), text(&entry["sid"]))).collect(),
+        refused.map(text).collect(),
+    )
 }
 
 fn operator(installation: &str, boundary: &PolicyArn) -> Operator {
@@ -58,13 +61,13 @@ async fn the_operator_needs_its_whole_policy_and_nothing_else() {
     let ((used, refused), (used_without, refused_without)) =
         tokio::join!(live(&with_a_way_out, &whole), live(&isolated, &without));
     assert_eq!(refused, Vec::<String>::new());
-    assert!(refused_without.iter().all(|it| it.starts_with(ALL_ROLES)), "{refused_without:?}");
+    assert!(refused_without.iter().all(|refusal| refusal.starts_with(ALL_ROLES)), "{refused_without:?}");
     assert!(!refused_without.is_empty(), "it was asked for");
     let used: Used = &used | &used_without;
     let in_the_table: Used =
         allowed_actions().into_iter().map(|allowed| format!("{} {:?}", allowed.action, allowed.scope)).collect();
     let not_needed: Vec<&str> =
-        in_the_table.difference(&used).filter_map(|it| it.split_once(' ')).map(|(action, _)| action).collect();
+        in_the_table.difference(&used).filter_map(|entry| entry.split_once(' ')).map(|(action, _)| action).collect();
     assert_eq!(not_needed, OUT_OF_REACH);
 }
 
@@ -87,11 +90,11 @@ async fn a_policy_that_demands_a_boundary_creates_no_role_without_it_and_says_so
     assert!(untold.stop().await);
 
     let arguments = ["--permissions-boundary-arn", boundary.as_str()];
-    let told = stack.operator_granted("bound", &arguments).await;
+    let operator = stack.operator_granted("bound", &arguments).await;
     stack.until_ready(&namespace, "bot").await;
     let boundaries: Vec<_> = roles().await.into_iter().map(|role| role.permissions_boundary).collect();
     assert_eq!(boundaries, [Some(boundary.to_string())]);
-    assert!(told.stop().await);
+    assert!(operator.stop().await);
 }
 
 /// The code of the refusal with which a call ended.

@@ -123,7 +123,7 @@ impl Ledger {
     }
 
     /// What was tried, for people.
-    pub fn told(&self) -> String {
+    pub fn summary(&self) -> String {
         let Self { calls, points, all_points, reached, lost, lives, restarts, stale_answers, .. } = self;
         format!(
             "{calls} calls, {} of {points} points ({} come by chance) of {all_points}, {lives} lives, {restarts} restarts, \

@@ -214,14 +214,14 @@ impl<'a> Life<'a> {
         let there: Vec<&str> = apps.filter_map(|app| app["metadata"]["name"].as_str()).collect();
         let gone = phase == Phase::Delete || (phase == Phase::Regret && self.regretted);
         if there != if gone { &[][..] } else { phase.apps() } {
-            return Err(format!("there are the apps {there:?}: {}", told(&objects)));
+            return Err(format!("there are the apps {there:?}: {}", statuses(&objects)));
         }
         if let Some(object) = objects.iter().find(|object| !is_at_rest(object, phase)) {
-            return Err(format!("not at rest: {}", told(std::slice::from_ref(object))));
+            return Err(format!("not at rest: {}", statuses(std::slice::from_ref(object))));
         }
         if gone {
             if !objects.is_empty() {
-                return Err(told(&objects));
+                return Err(statuses(&objects));
             }
             let now = self.site.account().await;
             let differs: Vec<&String> = now.symmetric_difference(&self.before).collect();
@@ -242,12 +242,12 @@ impl<'a> Life<'a> {
 fn is_at_rest(object: &Value, phase: Phase) -> bool {
     let reason = if object["kind"] == "PrivateGenAIApp" { phase.reason() } else { "Ready" };
     let conditions = object["status"]["conditions"].as_array();
-    conditions.into_iter().flatten().any(|it| it["type"] == "Ready" && it["reason"] == reason)
+    conditions.into_iter().flatten().any(|condition| condition["type"] == "Ready" && condition["reason"] == reason)
         && object["status"]["observedGeneration"] == object["metadata"]["generation"]
 }
 
 /// What objects say about themselves.
-fn told(objects: &[Value]) -> String {
+fn statuses(objects: &[Value]) -> String {
     let all: Vec<Value> =
         objects.iter().map(|object| json!([object["metadata"]["name"], object["status"]["conditions"]])).collect();
     Value::Array(all).to_string()

@@ -91,7 +91,8 @@ async fn try_all(tried: &str, concern: fn(&Call) -> bool) {
         assert_eq!(recording.lost, None, "without a crash");
         assert_eq!(recording.record, recordings[0].record, "each life without a crash is the same");
     }
-    let made: BTreeSet<String> = recordings.iter().flat_map(|it| &it.calls).filter_map(Call::of_aws).collect();
+    let made: BTreeSet<String> =
+        recordings.iter().flat_map(|recording| &recording.calls).filter_map(Call::of_aws).collect();
     let out_of_reach: Vec<String> = named_in_the_code().difference(&made).cloned().collect();
     assert_eq!(out_of_reach, OUT_OF_REACH, "a life makes every write that the code names");
 
@@ -109,13 +110,13 @@ async fn try_all(tried: &str, concern: fn(&Call) -> bool) {
                 let point = plan.get(phase).map(|(point, _)| point.to_string());
                 tell(&format!("LOST in phase {}, at {point:?}: {how}", phase.name()));
             }
-            let told = {
+            let line = {
                 let mut ledger = lock(&ledger);
                 ledger.enter(plan, &outcome);
                 ledger.lives.is_multiple_of(TOLD_EVERY).then(|| ledger.progress())
             };
-            if let Some(told) = told {
-                tell(&format!("{told}, {} s", began.elapsed().as_secs()));
+            if let Some(line) = line {
+                tell(&format!("{line}, {} s", began.elapsed().as_secs()));
             }
             if outcome.lost.is_some() {
                 // What is left there would be in the way of the next life.
@@ -127,9 +128,9 @@ async fn try_all(tried: &str, concern: fn(&Call) -> bool) {
 
     let ledger = lock(&ledger);
     let missed = ledger.missed();
-    tell(&format!("{}, {} s", ledger.told(), began.elapsed().as_secs()));
+    tell(&format!("{}, {} s", ledger.summary(), began.elapsed().as_secs()));
     if only.is_empty() {
-        figures::tell(figures::Part::CrashPoints, tried, &ledger.told(), ledger.lost.len() + missed.len());
+        figures::tell(figures::Part::CrashPoints, tried, &ledger.summary(), ledger.lost.len() + missed.len());
     }
     assert!(ledger.lost.is_empty(), "{:#?}", ledger.lost);
     assert!(missed.is_empty(), "never reached: {missed:#?}");

@@ -164,7 +164,7 @@ async fn tamper_with_network(life: &Life<'_>) {
 async fn endpoint(life: &Life<'_>) -> VpcEndpoint {
     let vpcs = [life.vpc.clone()].into();
     let found = life.site.aws.vpc_endpoints(&life.site.region, &vpcs).await.expect("endpoints");
-    found.into_iter().find(|it| it.state == EndpointState::Available).expect("an endpoint")
+    found.into_iter().find(|endpoint| endpoint.state == EndpointState::Available).expect("an endpoint")
 }
 
 async fn take_a_subnet_off_the_endpoint(life: &Life<'_>) {

@@ -260,9 +260,9 @@ impl Proxy {
 
     /// The ids that AWS gives.
     fn learn_from(&self, asked: &Asked, body: &[u8], answer: &Answer) {
-        let said = String::from_utf8_lossy(&answer.body);
+        let text = String::from_utf8_lossy(&answer.body);
         let element = |name: &str| {
-            let after = said.split_once(&format!("<{name}>"))?.1;
+            let after = text.split_once(&format!("<{name}>"))?.1;
             Some(after.split_once('<')?.0.to_owned())
         };
         match asked.operation.as_str() {

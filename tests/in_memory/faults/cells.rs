@@ -33,7 +33,7 @@ pub enum Lasting {
     /// The work is done all the same.
     NoMatter,
     /// A condition names the call, for this reason.
-    Told(String),
+    Reported(String),
     /// A condition with this reason says that something is waited for.
     Waits(String),
     /// Nobody is told anything.
@@ -58,7 +58,7 @@ impl Cell {
     pub fn shown(&self) -> String {
         let lasting = match &self.lasting {
             Lasting::NoMatter => "no matter".to_owned(),
-            Lasting::Told(reason) => format!("told {reason}"),
+            Lasting::Reported(reason) => format!("told {reason}"),
             Lasting::Waits(reason) => format!("waits: {reason}"),
             Lasting::Silent => "SILENT".to_owned(),
         };
@@ -95,7 +95,7 @@ pub async fn live(part: Part, call: Call<'_>, kind: Kind, trouble: &Trouble) -> 
     let before = life.scene.aws.take_journal();
     sleep(COUNTED).await;
     let last = life.scene.aws.take_journal();
-    let hit = |calls: &[CallRecord]| calls.iter().any(|it| is(it, call) && it.error_code.is_some());
+    let hit = |calls: &[CallRecord]| calls.iter().any(|record| is(record, call) && record.error_code.is_some());
     if matches!(trouble, Trouble::Fault(_)) && !hit(&before) && !hit(&last) {
         problems.push("the call was never made".to_owned());
     }
@@ -104,19 +104,19 @@ pub async fn live(part: Part, call: Call<'_>, kind: Kind, trouble: &Trouble) -> 
         problems.push(format!("{written} writes to Kubernetes in a steady state"));
     }
     let lasting = match (early, lasting(&life, call, trouble)) {
-        (told @ Lasting::Told(_), Lasting::NoMatter) => told,
+        (reported @ Lasting::Reported(_), Lasting::NoMatter) => reported,
         (_, late) => late,
     };
-    let calls = (last.iter().filter(|it| is(it, call)).count(), last.len());
+    let calls = (last.iter().filter(|record| is(record, call)).count(), last.len());
     problems.extend(judge(part, call, kind, &lasting, calls, &life));
     problems.extend(life.duplicates());
 
     trouble.end(&life.scene);
     let healed = life.until_through(HEALS_WITHIN).await;
     if healed.is_none() {
-        let told: Vec<String> =
+        let unmet_conditions: Vec<String> =
             life.objects().iter().flat_map(unmet).map(|(reason, says)| reason + ": " + &says).collect();
-        problems.push(format!("not healed: {}", told.join(" | ")));
+        problems.push(format!("not healed: {}", unmet_conditions.join(" | ")));
     }
     problems.extend(life.duplicates());
     problems.extend(life.end().await.into_iter().map(|left| format!("left: {left}")));
@@ -150,7 +150,10 @@ fn is(record: &CallRecord, (service, operation): Call<'_>) -> bool {
 fn unmet(object: &Value) -> Vec<(String, String)> {
     let text = |condition: &Value, key: &str| condition[key].as_str().unwrap_or_default().to_owned();
     let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
-    conditions.filter(|it| it["status"] != "True").map(|it| (text(it, "reason"), text(it, "message"))).collect()
+    conditions
+        .filter(|condition| condition["status"] != "True")
+        .map(|condition| (text(condition, "reason"), text(condition, "message")))
+        .collect()
 }
 
 fn lasting(life: &Life, (service, operation): Call<'_>, trouble: &Trouble) -> Lasting {
@@ -161,7 +164,7 @@ fn lasting(life: &Life, (service, operation): Call<'_>, trouble: &Trouble) -> La
         Trouble::EndpointState | Trouble::FunctionState => "ibernating".to_owned(),
     };
     if let Some((reason, _)) = unmet.iter().find(|(_, message)| message.contains(&words)) {
-        return Lasting::Told(reason.clone());
+        return Lasting::Reported(reason.clone());
     }
     if life.is_through() {
         return Lasting::NoMatter;
@@ -219,7 +222,7 @@ fn judge(
         problems.push(format!("{all} calls in {minutes} minutes"));
     }
     let reason = match lasting {
-        Lasting::Told(reason) => Some(reason.as_str()),
+        Lasting::Reported(reason) => Some(reason.as_str()),
         Lasting::NoMatter | Lasting::Waits(_) => None,
         Lasting::Silent => {
             problems.push("nobody is told".to_owned());

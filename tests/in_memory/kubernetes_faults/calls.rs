@@ -145,11 +145,11 @@ pub async fn live(part: Part, call: Call, fault: &Fault) -> Cell {
     life.scene.forget();
     begin(&mut life, call, &fault.clone().times(usize::MAX));
     sleep(BEFORE).await;
-    let mut hits = life.scene.kubernetes.take_journal().iter().filter(|it| Call::of(it) == call).count();
+    let mut hits = life.scene.kubernetes.take_journal().iter().filter(|record| Call::of(record) == call).count();
     life.scene.aws.take_journal();
     sleep(COUNTED).await;
     let (kubernetes, aws) = (life.scene.kubernetes.take_journal(), life.scene.aws.take_journal());
-    let failing = kubernetes.iter().filter(|it| Call::of(it) == call).count();
+    let failing = kubernetes.iter().filter(|record| Call::of(record) == call).count();
     hits += failing;
     if hits == 0 {
         found.problems.push("the call was never made".into());
@@ -164,7 +164,7 @@ pub async fn live(part: Part, call: Call, fault: &Fault) -> Cell {
     if !written.is_empty() {
         found.problems.push(format!("while it lasts AWS is written to: {written:?}"));
     }
-    found.count(minutes, kubernetes.iter().filter(|it| it.plural != LEASES).count(), aws.len());
+    found.count(minutes, kubernetes.iter().filter(|record| record.plural != LEASES).count(), aws.len());
     life.scene.kubernetes.clear_faults();
     ends_well(life, &mut found).await;
     if !matches!(part, Part::Create | Part::Delete) {
@@ -201,7 +201,7 @@ pub fn permitted() -> Vec<Call> {
     let rules = include_str!("../../../charts/private-genai-operator/templates/rbac.yaml");
     let list = |line: &str| -> Vec<String> {
         let inner = line.split_once('[').and_then(|(_, rest)| rest.split_once(']')).map(|(inner, _)| inner);
-        inner.unwrap_or_default().split(',').map(|it| it.trim().to_owned()).collect()
+        inner.unwrap_or_default().split(',').map(|part| part.trim().to_owned()).collect()
     };
     let mut calls = Vec::new();
     let mut resources = Vec::new();
@@ -222,7 +222,7 @@ pub fn permitted() -> Vec<Call> {
 fn call(resource: &str, verb: &str) -> Call {
     let (plural, part) = resource.split_once('/').map_or((resource, None), |(plural, part)| (plural, Some(part)));
     let verbs = ["get", "list", "watch", "create", "update", "patch", "delete"];
-    let known = |of: &[&'static str], name: &str| of.iter().copied().find(|it| *it == name);
+    let known = |of: &[&'static str], name: &str| of.iter().copied().find(|candidate| *candidate == name);
     Call {
         plural: known(&[APPS, NETWORKS, EVENTS, LEASES], plural).expect("a resource that the in-memory server has"),
         subresource: part.map(|part| known(&["status"], part).expect("a part that it has")),

@@ -233,7 +233,7 @@ async fn lasts(life: &Life, cell: &mut Cell) {
     sleep(COUNTED).await;
     let minutes = usize::try_from(COUNTED.as_secs() / 60).expect("a few minutes");
     let (kubernetes, aws) = (life.scene.kubernetes.take_journal(), life.scene.aws.take_journal());
-    cell.count(minutes, kubernetes.iter().filter(|it| it.plural != LEASES).count(), aws.len());
+    cell.count(minutes, kubernetes.iter().filter(|record| record.plural != LEASES).count(), aws.len());
     let written = writes(&aws);
     // Drift is put right at the resync, which comes meanwhile.
     if !written.is_empty() && life.part != Part::Drift {

@@ -95,8 +95,8 @@ impl Part {
                 life.expect("with a network of somebody's").await;
                 if self == Self::Succession {
                     life.write_network("spare");
-                    let told = |network: &Value| condition(network, "Accepted").1 == "VpcConflict";
-                    life.scene.kubernetes.until("privategenainetworks/spare", LONG, told).await;
+                    let has_reason = |network: &Value| condition(network, "Accepted").1 == "VpcConflict";
+                    life.scene.kubernetes.until("privategenainetworks/spare", LONG, has_reason).await;
                 } else {
                     life.make_unreadable(&app("bot"));
                     life.make_unreadable("privategenainetworks/prod");
@@ -217,10 +217,10 @@ impl Life {
         let Some((vpc, spec)) = &self.wanted.app else {
             // A network that somebody wrote stays without apps, and has nothing in AWS then.
             if let Some(object) = kubernetes.list(APPS).first() {
-                return Err(format!("still there: {}", told(object)));
+                return Err(format!("still there: {}", unmet_conditions(object)));
             }
-            if let Some(object) = kubernetes.list(NETWORKS).iter().find(|it| Self::is_to_go(it)) {
-                return Err(format!("still there: {}", told(object)));
+            if let Some(object) = kubernetes.list(NETWORKS).iter().find(|network| Self::is_to_go(network)) {
+                return Err(format!("still there: {}", unmet_conditions(object)));
             }
             let left = self.scene.aws.leftovers(&Scene::installation());
             return if left.is_empty() { Ok(()) } else { Err(format!("left in AWS: {left:?}")) };
@@ -231,7 +231,7 @@ impl Life {
         };
         let object = kubernetes.get(&app("bot")).ok_or("no app")?;
         if !is_ready(&object) {
-            return Err(told(&object));
+            return Err(unmet_conditions(&object));
         }
         let network = match &self.wanted.network {
             Some(name) if *vpc == self.vpc => format!("{NETWORKS}/{name}"),
@@ -239,13 +239,15 @@ impl Life {
         };
         let found = kubernetes.get(&network).ok_or_else(|| format!("no {network}"))?;
         if !is_ready(&found) {
-            return Err(told(&found));
+            return Err(unmet_conditions(&found));
         }
         if object["status"]["network"]["name"] != found["metadata"]["name"] {
             return Err(format!("the app is not on {network}"));
         }
-        if let Some(other) = kubernetes.list(NETWORKS).iter().find(|it| *it != &found && Self::is_to_go(it)) {
-            return Err(format!("still there: {}", told(other)));
+        if let Some(other) =
+            kubernetes.list(NETWORKS).iter().find(|network| *network != &found && Self::is_to_go(network))
+        {
+            return Err(format!("still there: {}", unmet_conditions(other)));
         }
         let (expected, found) = (Wanted::shape(vpc, spec), shape(&self.scene.aws.world()));
         if expected == found {
@@ -311,12 +313,15 @@ impl Life {
 }
 
 /// What an object says of itself.
-fn told(object: &Value) -> String {
+fn unmet_conditions(object: &Value) -> String {
     let conditions = object["status"]["conditions"].as_array().into_iter().flatten();
-    let unmet = conditions.filter(|it| it["status"] != "True" && it["type"] != "Ready");
+    let unmet = conditions.filter(|condition| condition["status"] != "True" && condition["type"] != "Ready");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let unmet: Vec<String> =
-        unmet.map(|it| format!("{} {}: {}", text(&it["type"]), text(&it["reason"]), text(&it["message"]))).collect();
+    let unmet: Vec<String> = unmet
+        .map(|condition| {
+            format!("{} {}: {}", text(&condition["type"]), text(&condition["reason"]), text(&condition["message"]))
+        })
+        .collect();
     let (kind, name) = (text(&object["kind"]), text(&object["metadata"]["name"]));
     let (seen, generation) = (&object["status"]["observedGeneration"], &object["metadata"]["generation"]);
     format!("{kind} {name} (seen {seen} of {generation}): {}", unmet.join(" | "))

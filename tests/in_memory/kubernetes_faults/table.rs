@@ -52,8 +52,8 @@ where
                         fastrand::seed(7);
                         let lived = live(*part, *row, *column).map(|life| {
                             catch_unwind(AssertUnwindSafe(|| run(life))).unwrap_or_else(|panic| {
-                                let said = panic.downcast_ref::<String>().cloned().unwrap_or_default();
-                                Cell { problems: vec![format!("a panic: {said}")], ..Cell::default() }
+                                let message = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+                                Cell { problems: vec![format!("a panic: {message}")], ..Cell::default() }
                             })
                         });
                         found.lock().unwrap_or_else(PoisonError::into_inner).insert(*cell, lived);

@@ -91,8 +91,8 @@ async fn one_group_is_kept_exact_while_the_other_cannot_be_created() {
         assert_eq!(ours.len(), 1, "nothing is created");
         let through = |group: &&&private_genai_operator::aws::SecurityGroup| group.ingress.len() + group.egress.len();
         assert_eq!(ours.iter().map(|group| through(&group)).sum::<usize>(), 0, "{ours:?}");
-        let told = stands(&network_of(&scene, &vpc), "SecurityGroupsReady");
-        assert_eq!(told, expect("False", "WaitingForNetwork"));
+        let found = stands(&network_of(&scene, &vpc), "SecurityGroupsReady");
+        assert_eq!(found, expect("False", "WaitingForNetwork"));
     })
     .await;
 }

@@ -102,7 +102,7 @@ async fn inline_policies_that_fill_the_role_go_before_its_own_comes_back() {
                 let document = json!({"Version": "2012-10-17", "Statement": [statement(resource)]});
                 PolicyDocument::new(&document)
             };
-            let empty = of(String::new()).as_str().chars().filter(|it| !it.is_whitespace()).count();
+            let empty = of(String::new()).as_str().chars().filter(|character| !character.is_whitespace()).count();
             of("*".repeat(characters - empty))
         };
         for (name, characters) in [("by-hand-1", 5_120), ("by-hand-2", 5_120)] {
@@ -176,8 +176,8 @@ async fn fifty_foreign_tags_keep_a_resource_s_own_from_coming_back_and_nothing_e
         }
         sleep(RESYNC + SOON).await;
         assert_eq!(shape(&scene.aws.world()), full);
-        let told = scene.until_refused("bot", "QuotaReached").await;
-        assert!(told.contains(endpoints.id.as_str()) && told.contains("fifty"), "{told}");
+        let message = scene.until_refused("bot", "QuotaReached").await;
+        assert!(message.contains(endpoints.id.as_str()) && message.contains("fifty"), "{message}");
     })
     .await;
 }

@@ -19,7 +19,7 @@ use tokio::time::sleep;
 
 use super::{TOPOLOGY, at_rest, by_hand, deny, lead_out, named, until_shape};
 use crate::{
-    drift::{kinds_that_are_told, retag, shape, writes_of},
+    drift::{retag, shape, unowned_kinds, writes_of},
     figures,
     memory::aws::{ByHand, Drift, Fault, drifts},
     sampled,
@@ -81,7 +81,7 @@ fn blocks() -> Vec<Block> {
             .map(Block::Write),
     );
     blocks.extend(["ingress rule deleted", "role policy deleted", "function deleted"].map(Block::Quota));
-    blocks.extend(kinds_that_are_told().into_iter().map(Block::Tags));
+    blocks.extend(unowned_kinds().into_iter().map(Block::Tags));
     blocks.extend([Block::EndpointPending, Block::FunctionPending, Block::Suspended]);
     blocks
 }
@@ -137,7 +137,7 @@ fn stands_on(kind: &str, block: Block) -> Option<&'static str> {
     const BETTER: &str = "what comes instead is exact at once, and lacks what somebody else had made of it";
     let creates_in_vpc = ["endpoint deleted", "endpoint vanished", "endpoint's subnet removed", "group deleted"];
     let of = part(kind);
-    if kinds_that_are_told().contains(&kind) {
+    if unowned_kinds().contains(&kind) {
         return Some("whose the resource is nobody can know");
     }
     if kind == "function idle" {
@@ -145,7 +145,7 @@ fn stands_on(kind: &str, block: Block) -> Option<&'static str> {
     }
     let unclaimed = match block {
         Block::Write(blocked) => ["owner mark removed", "group deleted"].contains(&blocked),
-        Block::Tags(told) => told == "group's tags removed",
+        Block::Tags(tags) => tags == "group's tags removed",
         Block::LeadsOut
         | Block::NoDns
         | Block::Read(_)
@@ -286,7 +286,7 @@ fn stands_on(kind: &str, block: Block) -> Option<&'static str> {
                 _ => None,
             }
         }
-        Block::Tags(told) => match (part(told), of, kind) {
+        Block::Tags(tags) => match (part(tags), of, kind) {
             (lost, of, _) if lost == of => Some("whose the resource is nobody can know"),
             (Part::Group, _, "endpoint deleted" | "endpoint vanished" | "endpoint's groups swapped") => {
                 Some("the endpoint carries a group, and nobody can know whose that is")
@@ -477,11 +477,11 @@ async fn both(one: &'static str, other: &'static str) -> Cell {
     if !happened {
         return Cell::Never("AWS does not let both happen");
     }
-    let told: Vec<&Drift> =
-        [&first, &second].into_iter().filter(|drift| kinds_that_are_told().contains(&drift.name)).collect();
-    if !told.is_empty() {
+    let unowned: Vec<&Drift> =
+        [&first, &second].into_iter().filter(|drift| unowned_kinds().contains(&drift.name)).collect();
+    if !unowned.is_empty() {
         sleep(RESYNC + Duration::from_secs(30)).await;
-        for drift in told {
+        for drift in unowned {
             if !retag(&scene, &drift.action) {
                 return Cell::Never("what lost its tags is not there any more");
             }
@@ -602,12 +602,12 @@ fn tell(results: &BTreeMap<(&'static str, Result<&'static str, Block>), Cell>) {
         "repair table: {} cells: {} put right, within {} s at most (bound {} s); {} wait for what they stand on; {} cannot \
          happen; {} amiss\n",
         results.len(),
-        count(|it| matches!(it, Cell::PutRight(_))),
+        count(|cell| matches!(cell, Cell::PutRight(_))),
         longest.max().unwrap_or_default(),
         WITHIN.as_secs(),
-        count(|it| matches!(it, Cell::Stands(_))),
-        count(|it| matches!(it, Cell::Never(_))),
-        count(|it| matches!(it, Cell::Amiss(_))),
+        count(|cell| matches!(cell, Cell::Stands(_))),
+        count(|cell| matches!(cell, Cell::Never(_))),
+        count(|cell| matches!(cell, Cell::Amiss(_))),
     );
     std::fs::write(figures::results().join("repair-table.txt"), format!("{summary}{table}"))
         .expect("the table is written");

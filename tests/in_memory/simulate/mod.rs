@@ -45,10 +45,10 @@ fn number(variable: &str) -> Option<u64> {
 
 /// Plays it; gives the number of writes, or what went wrong, panics included.
 fn attempt(history: &History) -> Result<u64, String> {
-    catch_unwind(AssertUnwindSafe(|| play(history))).unwrap_or_else(|panic| Err(said(&*panic)))
+    catch_unwind(AssertUnwindSafe(|| play(history))).unwrap_or_else(|panic| Err(message_of(&*panic)))
 }
 
-fn said(panic: &(dyn Any + Send)) -> String {
+fn message_of(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
     format!("panicked: {}", text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default())
 }
@@ -128,7 +128,7 @@ fn whatever_happens_everything_ends_as_it_should() {
     panic!(
         "{} of the histories went wrong: seeds {:?}\n{report}",
         failures.len(),
-        failures.iter().map(|it| it.0.seed).collect::<Vec<_>>()
+        failures.iter().map(|failure| failure.0.seed).collect::<Vec<_>>()
     );
 }
 

@@ -270,8 +270,10 @@ impl Player {
         let (vpc, all) = &self.vpcs[vpc];
         let models: Vec<&str> = spec.models.iter().map(|model| MODELS[*model]).collect();
         let mut network = json!({"vpcId": vpc.as_str()});
-        if let Some(subnets) =
-            self.subnets.get(name).filter(|it| !it.is_empty() && it.iter().all(|subnet| *subnet < all.len()))
+        if let Some(subnets) = self
+            .subnets
+            .get(name)
+            .filter(|chosen| !chosen.is_empty() && chosen.iter().all(|subnet| *subnet < all.len()))
         {
             network["subnetIds"] = subnets.iter().map(|subnet| json!(all[*subnet].as_str())).collect();
         }
@@ -313,7 +315,7 @@ impl Player {
         // A retained app is known by its role, and nobody is left who could put it back.
         let retained = |action: &aws::Action| match action {
             aws::Action::ByHand(_, ByHand::DeleteRole(role)) => {
-                world.roles.get(role).is_some_and(|it| it.role.tags.contains_key(TAG_RETAINED))
+                world.roles.get(role).is_some_and(|record| record.role.tags.contains_key(TAG_RETAINED))
             }
             _ => false,
         };
@@ -361,10 +363,11 @@ impl Player {
     /// Apps and networks, each with its path.
     fn objects(&self) -> Vec<(String, Value)> {
         let apps = self.scene.kubernetes.list(kubernetes::APPS);
-        let apps = apps.into_iter().map(|it| (app(it["metadata"]["name"].as_str().unwrap_or_default()), it));
+        let apps =
+            apps.into_iter().map(|object| (app(object["metadata"]["name"].as_str().unwrap_or_default()), object));
         let networks = self.scene.kubernetes.list(kubernetes::NETWORKS);
         let path = |it: &Value| format!("privategenainetworks/{}", it["metadata"]["name"].as_str().unwrap_or_default());
-        let mut all: Vec<_> = apps.chain(networks.into_iter().map(|it| (path(&it), it))).collect();
+        let mut all: Vec<_> = apps.chain(networks.into_iter().map(|object| (path(&object), object))).collect();
         for (_, object) in &mut all {
             // Nobody reads it, and it is long.
             object["metadata"].as_object_mut().map(|metadata| metadata.remove("managedFields"));
@@ -380,9 +383,9 @@ impl Player {
 
     /// No status that there is now and no Event that there ever was tells a secret. (Events are never deleted here.)
     fn check_secrets(&self) -> Result<(), String> {
-        let told = self.objects().into_iter().map(|(path, it)| (path, it["status"].to_string()));
+        let statuses = self.objects().into_iter().map(|(path, object)| (path, object["status"].to_string()));
         let events = self.scene.kubernetes.list(kubernetes::EVENTS).into_iter();
-        for (path, text) in told.chain(events.map(|event| ("an Event".to_owned(), event.to_string()))) {
+        for (path, text) in statuses.chain(events.map(|event| ("an Event".to_owned(), event.to_string()))) {
             if text.contains(SECRET) {
                 return Err(format!("{path} tells a secret: {text}"));
             }

@@ -1,12 +1,12 @@
 //! The result of an invocation with the probe. The function's state decides whether its code runs. The reach of that code follows
 //! from the function's groups, the endpoints of its VPC and their groups, and DNS there.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::LazyLock};
 
 use private_genai_operator::{
     aws::{
-        AwsError, EndpointState, FunctionConfiguration, FunctionName, FunctionState, Invocation, Peer, Protocol,
-        Region, Rule, SecurityGroupId, VpcId,
+        AwsError, EndpointState, FunctionConfiguration, FunctionName, FunctionState, Invocation, Package, Peer,
+        Protocol, Region, Rule, SecurityGroupId, VpcId,
     },
     function,
 };
@@ -17,6 +17,9 @@ use super::{
     step::{Answer, advance, refuse_with, refused},
     world::{Holder, Interface, RegionState, Transition, World},
 };
+
+/// The package of the built-in handler.
+static BUILT_IN: LazyLock<Package> = LazyLock::new(|| function::built_in().expect("a package"));
 
 /// The address of Bedrock's public name where no endpoint serves that name.
 const PUBLIC: &str = "192.0.2.1";
@@ -79,7 +82,7 @@ fn invoke(world: &mut World, region: &Region, name: &FunctionName) -> Answer<(bo
     }
     let limit = record.detail.listing.configuration.timeout_seconds;
     Ok(match record.behaviour {
-        Behaviour::AsUploaded if record.detail.listing.code_sha256 == function::built_in().sha256() => {
+        Behaviour::AsUploaded if record.detail.listing.code_sha256 == BUILT_IN.sha256() => {
             world.region_mut(region);
             (false, json!({"probe": look(region, &world.regions[region], &record.detail.listing.configuration)}))
         }

@@ -1,4 +1,4 @@
-//! What a test does to the server's objects without HTTP: no request is recorded, no fault hits.
+//! A test's changes of the server's objects without HTTP: no request is recorded, and no fault hits.
 
 use serde_json::{Value, json};
 
@@ -12,22 +12,22 @@ use super::{
     store::{Object, Store},
 };
 
-/// The field manager that a test's user is.
+/// The field manager of a test's user.
 const MANAGER: &str = "kubectl";
 
-/// Objects are addressed by `plural/namespace/name`, or `plural/name` where the kind is cluster-scoped.
+/// Objects are addressed by `plural/namespace/name`, or `plural/name` for a cluster-scoped kind.
 impl ApiServer {
-    /// Does what `kubectl apply --server-side` does.
+    /// Applies an object like `kubectl apply --server-side`.
     ///
     /// # Panics
-    /// When the object is refused.
+    /// The object is refused.
     #[track_caller]
     pub fn apply(&self, object: Value) -> Value {
         self.try_apply(object).unwrap_or_else(|refusal| panic!("{refusal}"))
     }
 
     /// # Panics
-    /// When the object's kind is not one that the server has.
+    /// The server does not have the object's kind.
     #[track_caller]
     pub fn try_apply(&self, object: Value) -> Result<Value, Refusal> {
         let kind =
@@ -56,29 +56,29 @@ impl ApiServer {
         self.state().store.list(kind, None, &Selector::default()).map(copy).collect()
     }
 
-    /// Changes an object as `kubectl edit` does.
+    /// Changes an object like `kubectl edit`.
     ///
     /// # Panics
-    /// When it is not there, or the change is refused.
+    /// The object does not exist, or the change is refused.
     #[track_caller]
     pub fn edit(&self, path: &str, edit: impl FnOnce(&mut Value)) -> Value {
         self.edit_with(path, edit, |store, key, object| store.update(key, Part::Main, object))
     }
 
-    /// Changes an object's status, and nothing else of it.
+    /// Changes only an object's status.
     ///
     /// # Panics
-    /// When it is not there, or the change is refused.
+    /// The object does not exist, or the change is refused.
     #[track_caller]
     pub fn edit_status(&self, path: &str, edit: impl FnOnce(&mut Value)) -> Value {
         let edit = |object: &mut Value| edit(&mut object["status"]);
         self.edit_with(path, edit, |store, key, object| store.update(key, Part::Status, object))
     }
 
-    /// Changes an object behind the rules' back: one that was stored when other rules held.
+    /// Changes an object without any rule, as if it had been stored under other rules.
     ///
     /// # Panics
-    /// When it is not there.
+    /// The object does not exist.
     #[track_caller]
     pub fn overwrite(&self, path: &str, edit: impl FnOnce(&mut Value)) -> Value {
         self.edit_with(path, edit, Store::overwrite)
@@ -100,19 +100,19 @@ impl ApiServer {
         copy(&edited.unwrap_or_else(|refusal| panic!("{refusal}")))
     }
 
-    /// Takes a finalizer off an object, as somebody who is tired of waiting does.
+    /// Removes a finalizer from an object, like a person who is tired of waiting.
     ///
     /// # Panics
-    /// When the object is not there.
+    /// The object does not exist.
     #[track_caller]
     pub fn drop_finalizers(&self, path: &str) {
         self.edit(path, |object| object["metadata"]["finalizers"] = json!([]));
     }
 
-    /// Deletes an object: it goes now, or when its finalizers let it.
+    /// Deletes an object: at once, or after its finalizers.
     ///
     /// # Panics
-    /// When it is not there.
+    /// The object does not exist.
     #[track_caller]
     pub fn delete(&self, path: &str) {
         let (key, now) = (Key::parse(path), self.now());

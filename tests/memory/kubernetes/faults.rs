@@ -1,4 +1,4 @@
-//! Faults that a test asks for: which requests they hit, what happens to those, and when.
+//! Faults for tests: the requests that they hit, their effect, and their time.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use super::{
     kinds::{APPS, NETWORKS},
 };
 
-/// Hits the next request that fits, once unless [`Fault::times`] says otherwise.
+/// Hits the next matching request, once unless [`Fault::times`] sets another number.
 ///
 /// ```ignore
 /// let app = "privategenaiapps/team-a/support-bot";
@@ -18,9 +18,9 @@ pub struct Fault {
     effect: Effect,
     after_the_work: bool,
     times: usize,
-    /// So many requests that fit are let through first.
+    /// The number of matching requests that pass first.
     skips: usize,
-    /// Virtual time that passes before the effect.
+    /// The virtual time before the effect.
     late_by: Duration,
     verb: Option<Verb>,
     writes_only: bool,
@@ -31,7 +31,7 @@ pub struct Fault {
     part: PartFilter,
 }
 
-/// Requests about which part of an object.
+/// The part of an object that the requests are about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum PartFilter {
     Any,
@@ -41,16 +41,16 @@ enum PartFilter {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// An error with this code. To a watch, 410 is said as the real server says it: by an event in the stream.
+    /// An error with this code. A watch gets 410 like from the real server: by an event in the stream.
     Answer(u16),
     /// The connection is reset.
     Disconnect,
-    /// No answer ever comes: the place at which a test stops the operator.
+    /// No answer ever comes: there a test stops the operator.
     Hang,
-    /// Virtual time passes first; nothing else is wrong.
+    /// Virtual time passes first, and the request succeeds.
     Delay(Duration),
-    /// The request is on its way for so long, and arrives also when its client does not wait for it any more: the
-    /// process was frozen, or its network held a packet back.
+    /// The request is under way for this time, and arrives even if its client does not wait for it any more: the process was
+    /// frozen, or the network held a packet back.
     Arrive(Duration),
 }
 
@@ -71,7 +71,7 @@ impl Fault {
         Fault::new(Effect::Delay(by))
     }
 
-    /// The request arrives so late, whoever still waits for it.
+    /// The request arrives late, whether or not its client still waits.
     pub fn arrive_late(by: Duration) -> Fault {
         Fault::new(Effect::Arrive(by))
     }
@@ -91,7 +91,7 @@ impl Fault {
         }
     }
 
-    /// The work is done and its answer lost, instead of the work not being done.
+    /// The work is done and its answer is lost. Without this, the work is not done.
     pub fn after_the_work(self) -> Fault {
         Fault { after_the_work: true, ..self }
     }
@@ -100,12 +100,12 @@ impl Fault {
         Fault { times, ..self }
     }
 
-    /// Lets so many requests through first.
+    /// Lets this number of requests pass first.
     pub fn skipping(self, skips: usize) -> Fault {
         Fault { skips, ..self }
     }
 
-    /// So much virtual time passes before the effect: a server that times out says so after a minute.
+    /// Virtual time passes before the effect: a server that times out answers after a minute.
     pub fn late_by(self, late_by: Duration) -> Fault {
         Fault { late_by, ..self }
     }
@@ -149,7 +149,7 @@ impl Fault {
     }
 }
 
-/// What is to happen to one request.
+/// The fault of one request.
 #[derive(Clone, Copy, Debug)]
 pub struct Strike {
     pub effect: Effect,
@@ -157,7 +157,7 @@ pub struct Strike {
     pub late_by: Duration,
 }
 
-/// The faults not spent yet, in the order in which they were asked for.
+/// The remaining faults, in the order of injection.
 #[derive(Debug, Default)]
 pub struct Faults(Vec<Fault>);
 
@@ -174,7 +174,7 @@ impl Faults {
         self.0.clear();
     }
 
-    /// Spends the first fault that fits the call.
+    /// Uses the first fault that matches the call.
     pub fn strike(&mut self, call: &Call) -> Option<Strike> {
         let fault = self.0.iter_mut().find(|fault| fault.times > 0 && fault.hits(call))?;
         if fault.skips > 0 {

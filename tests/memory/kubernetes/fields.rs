@@ -1,20 +1,20 @@
-//! Sets of fields, as server-side apply keeps them in `managedFields`: trees in the `FieldsV1` notation, in which
-//! `f:name` is a member, `k:{"type":"Ready"}` an item of a list that has keys, `v:"x"` an item of a list that is a set.
+//! Sets of fields in `managedFields` of server-side apply: trees in the `FieldsV1` notation, in which `f:name` is a member,
+//! `k:{"type":"Ready"}` an item of a keyed list, `v:"x"` an item of a list that is a set.
 
 use serde_json::{Map, Value, json};
 
 pub type Fields = Map<String, Value>;
 
-/// How the items of a list are told apart.
+/// How the items of a list are identified.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Items {
-    /// Not at all: the list has one owner and is replaced as a whole.
+    /// Items have no identity: the list has one owner and is replaced as a whole.
     Atomic,
     Set,
     KeyedBy(&'static str),
 }
 
-/// The lists with items of their own that the kinds have in common. All others count as atomic.
+/// The keyed lists and sets that the kinds have in common. All other lists count as atomic.
 fn items_at(path: &str) -> Items {
     match path {
         ".metadata.finalizers" => Items::Set,
@@ -25,7 +25,7 @@ fn items_at(path: &str) -> Items {
 }
 
 impl Items {
-    /// The step that leads to an item; `None` where items have none of their own.
+    /// The step that leads to an item. `None` for items without a step.
     fn step(self, item: &Value) -> Option<String> {
         match self {
             Items::Atomic => None,
@@ -35,7 +35,7 @@ impl Items {
     }
 }
 
-/// Every field that a value has.
+/// Every field of a value.
 pub fn of(value: &Value) -> Fields {
     of_path(value, "")
 }
@@ -53,7 +53,7 @@ fn of_path(value: &Value, path: &str) -> Fields {
     }
 }
 
-/// The fields of the first set that the second does not cover.
+/// The fields of the first set that are not in the second.
 pub fn minus(fields: &Fields, others: &Fields) -> Fields {
     prune(fields, |step, below| match others.get(step).and_then(Value::as_object) {
         None => Some(below.clone()),
@@ -61,7 +61,7 @@ pub fn minus(fields: &Fields, others: &Fields) -> Fields {
     })
 }
 
-/// Those of the fields whose value is not the same in both objects.
+/// The fields whose values differ between the two objects.
 pub fn differing(fields: &Fields, before: &Value, after: &Value) -> Fields {
     prune(fields, |step, below| match (child(before, step), child(after, step)) {
         (Some(before), Some(after)) if !below.is_empty() => {
@@ -76,7 +76,7 @@ fn prune(fields: &Fields, keep: impl Fn(&str, &Fields) -> Option<Fields>) -> Fie
     fields.iter().filter_map(|(step, fields)| Some((step.clone(), keep(step, &below(fields))?.into()))).collect()
 }
 
-/// Takes the fields out of the value, and what is empty without them.
+/// Removes the fields from the value, and then empty parents.
 pub fn remove(value: &mut Value, fields: &Fields) {
     for (step, below) in fields {
         let Some(found) = child_mut(value, step) else { continue };
@@ -97,7 +97,7 @@ pub fn remove(value: &mut Value, fields: &Fields) {
     }
 }
 
-/// Lays the applied value over another: members and keyed items are merged, everything else is replaced.
+/// Merges the applied value into another: members and keyed items are merged, all other values are replaced.
 pub fn merge(value: &mut Value, applied: &Value) {
     merge_path(value, applied, "");
 }
@@ -125,7 +125,7 @@ fn merge_path(value: &mut Value, applied: &Value, path: &str) {
     }
 }
 
-/// The members that make an item of a keyed list what it is.
+/// The members that identify an item of a keyed list.
 fn keys_of(step: &str) -> Map<String, Value> {
     step.strip_prefix("k:").and_then(|keys| serde_json::from_str(keys).ok()).unwrap_or_default()
 }

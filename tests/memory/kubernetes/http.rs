@@ -1,4 +1,4 @@
-//! Answering a request, and the faults that come in between.
+//! Answers of requests, and the faults in between.
 
 use std::{future, io};
 
@@ -21,10 +21,10 @@ use super::{
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
-/// What a client gets: an answer, or a broken connection.
+/// The result for a client: an answer, or a broken connection.
 type Outcome = Result<Response<Body>, Failure>;
 
-/// Answers one request, or does to it what the test wants.
+/// Answers one request, or applies the test's fault to it.
 pub async fn serve(server: ApiServer, request: Request<kube::client::Body>) -> Outcome {
     let (head, body) = request.into_parts();
     let body = body.collect_bytes().await?;
@@ -38,7 +38,7 @@ pub async fn serve(server: ApiServer, request: Request<kube::client::Body>) -> O
     let after = strike.filter(|strike| strike.after_the_work);
 
     if let Some(Strike { effect: Effect::Arrive(by), .. }) = before {
-        // A task of its own, which outlives its client.
+        // The request has its own task, which outlives the client.
         let late = tokio::spawn(async move {
             tokio::time::sleep(by).await;
             let answer = answer(&server, &asked);
@@ -62,17 +62,17 @@ pub async fn serve(server: ApiServer, request: Request<kube::client::Body>) -> O
     Ok(answer)
 }
 
-/// What a fault does to a request; nothing where it only comes late.
+/// Applies a fault to a request. `None` if the fault only delays the request.
 async fn suffer(server: &ApiServer, call: &Call, strike: Strike) -> Option<Outcome> {
     let recorded = !strike.late_by.is_zero();
     if recorded {
-        // Its client may not wait for the answer: the request was made all the same.
+        // The client may stop waiting for the answer: the request was made all the same.
         let status = if let Effect::Answer(code) = strike.effect { Some(code) } else { None };
         server.record(call.clone(), status);
         tokio::time::sleep(strike.late_by).await;
     }
     match strike.effect {
-        // After the work only the answer is on its way.
+        // After the work, only the answer is under way.
         Effect::Delay(by) | Effect::Arrive(by) => {
             tokio::time::sleep(by).await;
             None

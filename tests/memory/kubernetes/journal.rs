@@ -1,4 +1,4 @@
-//! What was asked of the server, in the order in which it was answered.
+//! The requests to the server, in the order of their answers.
 
 use std::{fmt, ops::Deref};
 
@@ -21,7 +21,7 @@ impl Verb {
     }
 }
 
-/// One request over HTTP. What a test does through [`ApiServer`](super::ApiServer) itself is not recorded.
+/// One request over HTTP. A test's own calls of [`ApiServer`](super::ApiServer) are not recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Call {
     pub verb: Verb,
@@ -49,13 +49,13 @@ impl fmt::Display for Call {
     }
 }
 
-/// Calls in order. Shown, it is one line per call, so that a wrong count says at once what was counted.
+/// Calls in order. As text they are one line a call, so that a wrong count shows the calls.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Journal(pub Vec<Call>);
 
 impl Journal {
-    /// Requests that ask for a change, whether or not it was made. Events and leases have counts of their own: the
-    /// first are told, not state; the second are renewed as long as the operator lives.
+    /// Requests for a change, with or without effect. Events and Leases are counted apart: Events are no state, and Leases are
+    /// renewed as long as the operator lives.
     pub fn writes(&self) -> Journal {
         self.only(|call| call.verb.writes() && call.plural != EVENTS && call.plural != LEASES)
     }

@@ -1,20 +1,20 @@
-//! What the server serves: one row per resource, and how an object of it is addressed.
+//! The resources of the server: one row each, and the address of an object.
 
 use std::fmt;
 
 use serde_json::Value;
 
-/// A resource, in the words of its URL, and the two traits that change how writes to it behave.
+/// A resource, in the words of its URL, and the two properties that change how writes work.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kind {
     /// Empty for the core group.
     pub group: &'static str,
     pub version: &'static str,
     pub plural: &'static str,
-    /// The `kind` that objects of it have.
+    /// The `kind` of its objects.
     pub name: &'static str,
     pub namespaced: bool,
-    /// `status` is written through the `/status` subresource, and only there.
+    /// `status` is written only through the `/status` subresource.
     pub has_status: bool,
     /// `metadata.generation` counts the changes outside of `metadata` and `status`.
     pub has_generation: bool,
@@ -57,7 +57,7 @@ impl Kind {
         KINDS.iter().find(|kind| kind.plural == plural)
     }
 
-    /// The kind that an object says it is of.
+    /// The kind in the text of an object.
     pub fn of(object: &Value) -> Option<&'static Kind> {
         KINDS.iter().find(|kind| object["kind"] == kind.name && object["apiVersion"] == kind.api_version())
     }
@@ -69,7 +69,7 @@ impl Kind {
         }
     }
 
-    /// `privategenaiapps.privategenai.dev`: how messages name the resource.
+    /// The name of the resource in messages, such as `privategenaiapps.privategenai.dev`.
     pub fn resource(&self) -> String {
         match self.group {
             "" => self.plural.to_owned(),
@@ -78,7 +78,7 @@ impl Kind {
     }
 }
 
-/// Which part of an object a write is about: everything else of what it sends is ignored.
+/// The part of an object that a write changes. All other parts of the sent object are ignored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     Main,
@@ -108,10 +108,10 @@ impl Key {
         Key { kind, namespace: namespace.to_owned(), name: name.to_owned() }
     }
 
-    /// Reads `plural/namespace/name`, or `plural/name` where the kind is cluster-scoped.
+    /// Reads `plural/namespace/name`, or `plural/name` for a cluster-scoped kind.
     ///
     /// # Panics
-    /// When a test names what the server does not serve: the mistake is in the test.
+    /// A test names a resource that the server does not have. The mistake is in the test.
     #[track_caller]
     pub fn parse(path: &str) -> Key {
         let parts: Vec<&str> = path.split('/').collect();

@@ -1,5 +1,5 @@
-//! An in-memory Kubernetes API server for tests: what a controller sees through `kube::Client` is what the real server
-//! would show it, under tokio's paused clock, with every request counted and every fault available.
+//! An in-memory Kubernetes API server for tests. A controller sees the same through `kube::Client` as with the real server, under
+//! tokio's paused clock. Every request is counted, and every fault can be injected.
 //!
 //! ```ignore
 //! #[tokio::test(start_paused = true)]
@@ -18,15 +18,14 @@
 //! }
 //! ```
 //!
-//! `store` is the pure part, with `rules`, `patch`, `fields` and `selector`; `request`, `http` and `watch` are its HTTP
-//! side; `direct` and `wait` are how a test looks at it and acts on it without HTTP. Requests take no time, so nothing
-//! here ever waits but a watch.
+//! `store` is the pure part, with `rules`, `patch`, `fields` and `selector`; `request`, `http` and `watch` are its HTTP side;
+//! `direct` and `wait` are a test's reads, writes and waits without HTTP. Requests take no time: only watches wait.
 
 #![allow(
     clippy::expect_used,
     clippy::panic,
     unreachable_pub,
-    reason = "test code: a panic says what is wrong with the test, and a test binary exports nothing"
+    reason = "test code: a panic shows the mistake in the test, and a test binary exports nothing"
 )]
 
 mod direct;
@@ -64,18 +63,18 @@ pub use self::{
 };
 use self::{faults::Faults, store::Store};
 
-/// When virtual time begins, unless a test says otherwise: 2026-01-01T00:00:00Z.
+/// The start of virtual time, unless a test sets another: 2026-01-01T00:00:00Z.
 const BEGINNING: i64 = 1_767_225_600;
 
-/// A handle; clones are of the same server.
+/// A handle. Clones share the server.
 #[derive(Clone)]
 pub struct ApiServer(Arc<Shared>);
 
 struct Shared {
     state: Mutex<State>,
-    /// Told of every request and every change.
+    /// Receives every request and every change.
     signal: Sender<()>,
-    /// What the clock showed, and tokio's clock at that moment.
+    /// The time of the server's clock at the start, and tokio's clock at that moment.
     started: (Timestamp, Instant),
 }
 
@@ -83,10 +82,10 @@ struct State {
     store: Store,
     journal: Journal,
     faults: Faults,
-    /// Watches opened under another number are broken.
+    /// Watches of another generation are broken.
     watch_generation: u64,
     watches_held: bool,
-    /// How often watches were made to tell again what they had told, and from which version on.
+    /// The number of replays of watches, and the version from which the last one starts.
     replays: (u64, u64),
 }
 
@@ -109,20 +108,20 @@ impl ApiServer {
         ApiServer(Arc::new(Shared { state, signal, started: (time, Instant::now()) }))
     }
 
-    /// A client like any other. It has to be made inside of a tokio runtime.
+    /// A client like any other. It must be made inside a tokio runtime.
     pub fn client(&self) -> kube::Client {
         let server = self.clone();
         let service = tower::service_fn(move |request| http::serve(server.clone(), request));
         kube::Client::new(service, "default")
     }
 
-    /// What the server's clock shows.
+    /// The time of the server's clock.
     pub fn now(&self) -> Timestamp {
         let (time, instant) = self.0.started;
         time + instant.elapsed()
     }
 
-    /// Every request so far, or since the journal was last taken.
+    /// Every request so far, or since the journal was taken.
     pub fn journal(&self) -> Journal {
         self.state().journal.clone()
     }
@@ -131,7 +130,7 @@ impl ApiServer {
         mem::take(&mut self.state().journal)
     }
 
-    /// How many requests asked for a change, events and leases apart.
+    /// The number of requests for a change, without Events and Leases.
     pub fn writes(&self) -> usize {
         self.state().journal.writes().len()
     }
@@ -140,7 +139,7 @@ impl ApiServer {
         self.change(|state| state.faults.add(fault));
     }
 
-    /// How many requests are still to be hit.
+    /// The number of requests that faults will still hit.
     pub fn faults_left(&self) -> usize {
         self.state().faults.left()
     }
@@ -149,22 +148,22 @@ impl ApiServer {
         self.change(|state| state.faults.clear());
     }
 
-    /// Ends every open watch, as when a connection breaks. Clients go on from where they were.
+    /// Ends every open watch, like a broken connection. Clients resume.
     pub fn break_watches(&self) {
         self.change(|state| state.watch_generation += 1);
     }
 
-    /// Makes every watch that starts at an older version than the current one fail with 410.
+    /// Makes every watch fail with 410 that starts at an older version than the current one.
     pub fn forget_history(&self) {
         self.change(|state| state.store.forget_history());
     }
 
-    /// Makes every open watch tell the last so many changes once more: clients see the past again, then the present.
+    /// Makes every open watch repeat the last `changes`: clients see the past again, then the present.
     pub fn replay_watches(&self, changes: usize) {
         self.change(|state| state.replays = (state.replays.0 + 1, state.store.version_before(changes)));
     }
 
-    /// Lets no watch tell of anything until [`ApiServer::release_watches`]: clients see the past.
+    /// Holds the events of all watches back until [`ApiServer::release_watches`]: clients see the past.
     pub fn hold_watches(&self) {
         self.change(|state| state.watches_held = true);
     }
@@ -177,14 +176,14 @@ impl ApiServer {
         self.change(|state| state.journal.0.push(Call { status, ..call }));
     }
 
-    /// Does something to the state, and wakes whoever waits for it.
+    /// Changes the state, and wakes the waiters.
     fn change<T>(&self, work: impl FnOnce(&mut State) -> T) -> T {
         let done = work(&mut self.state());
         self.0.signal.send_replace(());
         done
     }
 
-    /// Nothing is half done when a test's own code (admission, conditions) panics: the state is good all the same.
+    /// A panic in a test's own code (admission, conditions) leaves no half-done change, so a poisoned lock is valid.
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,4 +1,4 @@
-//! Patches and server-side apply: what they make of an object, and who owns which of its fields afterwards.
+//! Patches and server-side apply: the object after the patch, and the owners of its fields.
 
 use std::{mem, slice};
 
@@ -11,14 +11,14 @@ use super::{
     refusal::{self, Refusal},
 };
 
-/// A change relative to what is there.
+/// A change relative to the current object.
 #[derive(Clone, Debug)]
 pub enum Patch {
     Merge(Value),
     Json(json_patch::Patch),
 }
 
-/// Server-side apply: what one manager wants to be there.
+/// Server-side apply: the fields that one manager wants.
 #[derive(Clone, Debug)]
 pub struct Apply {
     pub object: Value,
@@ -28,7 +28,7 @@ pub struct Apply {
 }
 
 impl Patch {
-    /// What the patch makes of an object.
+    /// The object after the patch.
     pub fn patched(&self, key: &Key, current: &Value) -> Result<Value, Refusal> {
         let mut next = current.clone();
         match self {
@@ -42,7 +42,7 @@ impl Patch {
     }
 }
 
-/// To the API server what is absent is null: kube's finalizer helper tests for it.
+/// To the API server, an absent value is null: kube's finalizer helper tests for null.
 fn perform(operation: &PatchOperation, object: &mut Value) -> Result<(), PatchError> {
     match operation {
         PatchOperation::Test(test) if test.value.is_null() && object.pointer(test.path.as_str()).is_none() => Ok(()),
@@ -50,8 +50,8 @@ fn perform(operation: &PatchOperation, object: &mut Value) -> Result<(), PatchEr
     }
 }
 
-/// What applying makes of an object: what the manager applied before and now leaves out goes, what it applies comes,
-/// and `managedFields` say so.
+/// The object after the apply: fields that the manager applied before and now leaves out are removed, applied fields are set, and
+/// `managedFields` records both.
 pub fn applied(key: &Key, part: Part, current: &Value, apply: &Apply) -> Result<Value, Refusal> {
     if apply.object.pointer("/metadata/managedFields").is_some_and(|managed| !managed.is_null()) {
         return Err(refusal::bad_request("metadata.managedFields must be nil"));
@@ -91,7 +91,7 @@ pub fn applied(key: &Key, part: Part, current: &Value, apply: &Apply) -> Result<
     Ok(next)
 }
 
-/// Who still owns what after a write that names no owner: nobody keeps a field that somebody else changed.
+/// The owners after a write without a field manager: a field that was changed has no owner any more.
 pub fn owners_after(current: &Value, next: &Value) -> Value {
     still_owned(managed_fields(current), current, next).into()
 }
@@ -130,7 +130,7 @@ fn fields_in(entry: &Value) -> Fields {
     entry["fieldsV1"].as_object().cloned().unwrap_or_default()
 }
 
-/// What of a sent object is about this part of it, and can be owned.
+/// The parts of a sent object that belong to this part of the object and can be owned.
 fn relevant(key: &Key, part: Part, object: &Value) -> Value {
     let mut sent = object.clone();
     let Some(members) = sent.as_object_mut() else {
@@ -151,7 +151,7 @@ fn relevant(key: &Key, part: Part, object: &Value) -> Value {
     sent
 }
 
-/// A member that is null is a member that is not there.
+/// Removes members that are null, which count as absent.
 pub fn without_nulls(value: &mut Value) {
     match value {
         Value::Object(members) => {

@@ -1,11 +1,11 @@
-//! The server's ways to say no, worded as the real one words them.
+//! The server's refusals, in the words of the real server.
 
 use kube::core::Status;
 use serde_json::{Value, json};
 
 use super::kinds::{Key, Kind};
 
-/// Boxed, since it travels in every `Result` and is rarely there.
+/// Boxed, because it is part of every `Result` and is rare.
 pub type Refusal = Box<Status>;
 
 fn refusal(code: u16, reason: &str, message: &str) -> Refusal {
@@ -29,7 +29,7 @@ pub fn conflict(key: &Key, why: &str) -> Refusal {
     refusal(409, "Conflict", &format!("Operation cannot be fulfilled on {resource} \"{}\": {why}", key.name))
 }
 
-/// Another field manager holds fields that this one applies with other values.
+/// Another field manager owns fields that this one applies with other values.
 pub fn apply_conflict(manager: &Value, fields: &Value) -> Refusal {
     refusal(409, "Conflict", &format!("Apply failed with 1 conflict: conflict with {manager}: {fields}"))
 }
@@ -73,7 +73,7 @@ pub fn injected(code: u16) -> Refusal {
     refusal(code, reason, message)
 }
 
-/// A `Status` as it stands in an answer or a watch event, with the type that the struct leaves out.
+/// A `Status` as in an answer or a watch event, with the type that the struct leaves out.
 pub fn body(status: &Status) -> Value {
     let mut body = serde_json::to_value(status).expect("a Status has only string keys");
     body["apiVersion"] = json!("v1");

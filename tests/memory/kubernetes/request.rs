@@ -1,4 +1,4 @@
-//! Reading a request: which verb on which object, and in what words.
+//! Parses a request: its verb, its object, and its form.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -15,10 +15,10 @@ use super::{
     watch::Watch,
 };
 
-/// How long a watch lasts whose client does not say.
+/// The duration of a watch for which the client sets none.
 const WATCH_TIMEOUT: Duration = Duration::from_mins(30);
 
-/// How much of an object the client wants to see.
+/// The part of an object that the client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum View {
     Full,
@@ -50,7 +50,7 @@ pub struct Asked {
     body: Vec<u8>,
 }
 
-/// The two things that a PATCH can be.
+/// The two forms of a PATCH.
 pub enum Patching {
     Patch(Patch),
     Apply(Apply),
@@ -100,7 +100,7 @@ impl Asked {
         })
     }
 
-    /// The line that the journal will have.
+    /// The line of the request in the journal.
     pub fn call(&self) -> Call {
         let sent_name = || Some(self.object().ok()?.pointer("/metadata/name")?.as_str()?.to_owned());
         let name = match self.verb {
@@ -126,7 +126,7 @@ impl Asked {
         Selector::parse(self.query("labelSelector"), self.query("fieldSelector"))
     }
 
-    /// The object that was sent.
+    /// The sent object.
     pub fn object(&self) -> Result<Value, Refusal> {
         let object = serde_json::from_slice(&self.body).map_err(|error| refusal::bad_request(&error.to_string()))?;
         self::object(object)
@@ -150,7 +150,7 @@ impl Asked {
         }
     }
 
-    /// JSON is YAML, and what kube sends.
+    /// JSON is YAML, and kube sends JSON.
     fn yaml(&self) -> Result<Value, Refusal> {
         if let Ok(object) = self.object() {
             return Ok(object);
@@ -201,7 +201,7 @@ fn object(sent: Value) -> Result<Value, Refusal> {
     }
 }
 
-/// Takes a path apart: the kind, the namespace, and what comes after the plural.
+/// Splits a path: the kind, the namespace, and the rest after the plural.
 fn address(path: &str) -> Option<(&'static Kind, Option<&str>, Vec<&str>)> {
     let segments: Vec<&str> = path.split('/').filter(|segment| !segment.is_empty()).collect();
     let (group, version, rest) = match segments[..] {

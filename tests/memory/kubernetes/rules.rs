@@ -1,4 +1,4 @@
-//! What a write may change, and what the server fills in: pure functions from one object to the next.
+//! The limits of writes, and the values that the server sets: pure functions from one object to the next.
 
 use std::{collections::BTreeMap, mem};
 
@@ -11,17 +11,17 @@ use super::{
     refusal::{self, Refusal},
 };
 
-/// What has to be true of an object for a write to be done.
+/// The conditions on an object under which a write is done.
 #[derive(Clone, Debug, Default)]
 pub struct Preconditions {
     pub uid: Option<String>,
     pub resource_version: Option<String>,
 }
 
-/// Decides whether an object may be stored: the key, what is stored now, what would be. A refusal says why.
+/// Decides whether an object may be stored: the key, the stored object, the new object. A refusal has the reason.
 pub type Admission = Box<dyn Fn(&Key, Option<&Value>, &Value) -> Result<(), String> + Send>;
 
-/// What the definitions of the resources add to the rules that hold for all.
+/// The rules of the resources' definitions, besides the rules for all resources.
 pub struct Rules {
     default_status: BTreeMap<&'static str, Value>,
     admission: Vec<Admission>,
@@ -35,7 +35,7 @@ impl Default for Rules {
 }
 
 impl Rules {
-    /// What `status` is where nobody has written one, as a definition's `default` says it.
+    /// The `status` of a new object, from the `default` of its definition.
     pub fn default_status(mut self, plural: &'static str, status: Value) -> Rules {
         self.default_status.insert(plural, status);
         self
@@ -49,7 +49,7 @@ impl Rules {
         self
     }
 
-    /// Fills in defaults, and brings an object into the form in which it is stored.
+    /// Sets defaults, and brings an object into its stored form.
     pub fn complete(&self, key: &Key, object: &mut Value) {
         patch::without_nulls(object);
         if let Some(metadata) = object["metadata"].as_object_mut() {
@@ -75,7 +75,7 @@ fn is_empty(value: &Value) -> bool {
     value.as_array().is_some_and(Vec::is_empty) || value.as_object().is_some_and(Map::is_empty)
 }
 
-/// An object with nothing but its address.
+/// An object with only its address.
 pub fn blank(key: &Key) -> Value {
     let mut blank = json!({
         "apiVersion": key.kind.api_version(),
@@ -88,7 +88,7 @@ pub fn blank(key: &Key) -> Value {
     blank
 }
 
-/// Makes up a name where only its beginning was sent.
+/// Completes a name from `generateName`.
 pub fn name(object: &mut Value, salt: u64) -> Result<(), Refusal> {
     let Some(metadata) = object["metadata"].as_object_mut() else {
         return Err(refusal::bad_request("the object has no metadata"));
@@ -102,7 +102,7 @@ pub fn name(object: &mut Value, salt: u64) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// What is sent has to be about the object that the URL names.
+/// The sent object must have the address of the URL.
 pub fn fits(key: &Key, object: &Value) -> Result<(), Refusal> {
     let address = blank(key);
     for pointer in ["/apiVersion", "/kind", "/metadata/name", "/metadata/namespace"] {
@@ -115,7 +115,7 @@ pub fn fits(key: &Key, object: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// An object as it is created: with what only the server may say.
+/// A new object, with the values that only the server sets.
 pub fn born(key: &Key, mut object: Value, uid: u64, now: Timestamp) -> Value {
     if key.kind.has_status {
         object.as_object_mut().map(|members| members.remove("status"));
@@ -139,7 +139,7 @@ pub fn born(key: &Key, mut object: Value, uid: u64, now: Timestamp) -> Value {
     object
 }
 
-/// What one part of an object becomes when this is sent for it. Everything that the write may not touch stays.
+/// One part of an object after a write. All other parts stay.
 pub fn next(key: &Key, part: Part, current: &Value, sent: Value) -> Result<Value, Refusal> {
     unmet(key, &sent, Some(current))?;
     if part == Part::Status {
@@ -168,7 +168,7 @@ pub fn next(key: &Key, part: Part, current: &Value, sent: Value) -> Result<Value
     Ok(next)
 }
 
-/// Refuses what was sent about another version or another incarnation of the object.
+/// Refuses an object of another version or another incarnation.
 pub fn unmet(key: &Key, sent: &Value, current: Option<&Value>) -> Result<(), Refusal> {
     let text =
         |name: &str| sent.pointer(name).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned);
@@ -190,8 +190,8 @@ pub fn preconditions(key: &Key, current: &Value, wanted: &Preconditions) -> Resu
     Ok(())
 }
 
-/// An object that waits: for its finalizers, or, as a namespace, for what is in it to go. Being deleted is something
-/// new to act on, hence the generation.
+/// An object that waits for its finalizers, or, as a namespace, for the deletion of its objects. The deletion counts as a change
+/// of the generation.
 pub fn marked(current: &Value, now: Timestamp) -> Value {
     let mut marked = current.clone();
     marked["metadata"]["deletionTimestamp"] = timestamp(now);
@@ -205,7 +205,7 @@ pub fn marked(current: &Value, now: Timestamp) -> Value {
     marked
 }
 
-/// Counts a change of what the user asks for.
+/// Counts a change of the desired state.
 pub fn count_generation(key: &Key, current: &Value, next: &mut Value) {
     let mut names = current.as_object().into_iter().chain(next.as_object()).flat_map(Map::keys);
     let asks = |name: &String| name != "metadata" && name != "status";
@@ -227,7 +227,7 @@ pub fn set_version(object: &mut Value, version: u64) {
     object["metadata"]["resourceVersion"] = json!(version.to_string());
 }
 
-/// Kubernetes keeps whole seconds.
+/// Times in Kubernetes have whole seconds.
 fn timestamp(now: Timestamp) -> Value {
     let seconds = Timestamp::from_second(now.as_second()).unwrap_or(now);
     json!(seconds.to_string())

@@ -1,4 +1,4 @@
-//! Label and field selectors, as far as controllers use them: equality, presence, absence.
+//! The label and field selectors that controllers use: equality, presence, absence.
 
 use serde_json::Value;
 
@@ -11,13 +11,13 @@ pub struct Selector(Vec<Requirement>);
 struct Requirement {
     /// A JSON pointer into the object.
     pointer: String,
-    /// `None`: any value will do.
+    /// `None`: any value matches.
     value: Option<String>,
     negated: bool,
 }
 
 impl Selector {
-    /// Reads what `labelSelector=` and `fieldSelector=` say. Set-based requirements are refused, not ignored.
+    /// Reads `labelSelector=` and `fieldSelector=`. Set-based requirements are refused.
     pub fn parse(labels: Option<&str>, fields: Option<&str>) -> Result<Selector, Refusal> {
         let labels = terms(labels).map(|term| requirement(term, label_pointer));
         let fields = terms(fields).map(|term| requirement(term, field_pointer));
@@ -61,7 +61,7 @@ fn label_pointer(name: &str) -> Option<String> {
     (!name.contains([' ', '('])).then(|| format!("/metadata/labels/{escaped}"))
 }
 
-/// The two fields that every resource can be selected by.
+/// The two fields by which every resource can be selected.
 fn field_pointer(name: &str) -> Option<String> {
     matches!(name, "metadata.name" | "metadata.namespace").then(|| format!("/{}", name.replace('.', "/")))
 }

@@ -1,5 +1,5 @@
-//! The objects, what happened to them, and the rules by which writes change them. Plain data: time is an argument, ids
-//! are counted, and the same calls in the same order lead to the same store.
+//! The objects, their history, and the rules of writes. Plain data: time is an argument, ids are counted, and the same calls in
+//! the same order give the same store.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -17,7 +17,7 @@ use super::{
 /// Objects are shared with the history, and never changed in place.
 pub type Object = Arc<Value>;
 
-/// One write that was done. Together they are what watches replay.
+/// One write that was done. Watches replay these.
 #[derive(Clone, Debug)]
 pub struct Change {
     pub version: u64,
@@ -26,20 +26,20 @@ pub struct Change {
     pub after: Option<Object>,
 }
 
-/// What became of an object that was to be deleted.
+/// The result of a deletion.
 #[derive(Clone, Debug)]
 pub enum Deletion {
     Gone(Object),
-    /// Its finalizers hold it.
+    /// Finalizers hold the object.
     Marked(Object),
 }
 
 pub struct Store {
     objects: BTreeMap<Key, Object>,
     history: Vec<Change>,
-    /// The resource version given last; zero has a meaning of its own.
+    /// The last resource version; zero has its own meaning.
     version: u64,
-    /// No watch can start at a version older than this.
+    /// No watch can start at an older version than this.
     forgotten: u64,
     uids: u64,
     rules: Rules,
@@ -70,24 +70,24 @@ impl Store {
         found.map(|(_, object)| object)
     }
 
-    /// What happened after a version.
+    /// The changes after a version.
     pub fn changes_after(&self, version: u64) -> &[Change] {
         let first = self.history.partition_point(|change| change.version <= version);
         &self.history[first..]
     }
 
-    /// The version after which so many changes happened.
+    /// The version before the last `changes`.
     pub fn version_before(&self, changes: usize) -> u64 {
         let first = self.history.len().saturating_sub(changes);
         self.history.get(first).map_or(self.version, |change| change.version - 1)
     }
 
-    /// Whether everything that happened after a version is still known.
+    /// All changes after a version are still known.
     pub fn remembers(&self, version: u64) -> bool {
         version >= self.forgotten
     }
 
-    /// A watch can no longer start at any version but the current one.
+    /// Forgets the history: a watch can start only at the current version.
     pub fn forget_history(&mut self) {
         self.forgotten = self.version;
     }
@@ -115,7 +115,7 @@ impl Store {
         Ok(self.keep(&key, None, object))
     }
 
-    /// Namespaces come into being with their first object. What is in one that is being deleted can only become less.
+    /// Creates the namespace of a first object. In a namespace that is being deleted, no object can be created.
     fn enter_namespace(&mut self, key: &Key, now: Timestamp) -> Result<(), Refusal> {
         match self.objects.get(&Key::new(namespaces(), "", &key.namespace)) {
             Some(namespace) if rules::is_deleting(namespace) => Err(refusal::terminating(key)),
@@ -128,7 +128,7 @@ impl Store {
         }
     }
 
-    /// Replaces one part of an object by what was sent.
+    /// Replaces one part of an object by the sent one.
     pub fn update(&mut self, key: &Key, part: Part, sent: Value) -> Result<Object, Refusal> {
         let current = self.get(key)?;
         rules::fits(key, &sent)?;
@@ -142,7 +142,7 @@ impl Store {
         self.update(key, part, sent)
     }
 
-    /// Server-side apply; it makes an object that is not there.
+    /// Server-side apply, which creates a missing object.
     pub fn apply(&mut self, key: &Key, part: Part, apply: &Apply, now: Timestamp) -> Result<Object, Refusal> {
         rules::fits(key, &apply.object)?;
         match self.get(key) {
@@ -162,7 +162,7 @@ impl Store {
         }
     }
 
-    /// Deletes an object, or marks it where finalizers hold it.
+    /// Deletes an object, or marks an object that finalizers hold.
     pub fn delete(&mut self, key: &Key, only_if: &Preconditions, now: Timestamp) -> Result<Deletion, Refusal> {
         let current = self.get(key)?;
         rules::preconditions(key, &current, only_if)?;
@@ -181,14 +181,14 @@ impl Store {
         Ok(Deletion::Marked(self.keep(key, Some(current), marked)))
     }
 
-    /// Deletes what is in a namespace. What finalizers hold there holds the namespace too.
+    /// Deletes the objects of a namespace. An object that finalizers hold also holds the namespace.
     fn empty_namespace(&mut self, key: &Key, now: Timestamp) -> Result<(), Refusal> {
         let within = |other: &&Key| other.namespace == key.name;
         let contents: Vec<Key> = self.objects.keys().filter(within).cloned().collect();
         contents.iter().try_for_each(|key| self.delete(key, &Preconditions::default(), now).map(drop))
     }
 
-    /// A namespace that is being deleted goes with the last object in it.
+    /// Deletes a namespace that is being deleted with its last object.
     fn leave_namespace(&mut self, namespace: &str) {
         let key = Key::new(namespaces(), "", namespace);
         if !self.holds_any(namespace)
@@ -204,7 +204,7 @@ impl Store {
         self.objects.keys().any(|key| key.namespace == namespace)
     }
 
-    /// Stores what no rule was asked about, as when it was written under other rules.
+    /// Stores an object without any rule, as if under other rules.
     pub fn overwrite(&mut self, key: &Key, object: Value) -> Result<Object, Refusal> {
         let current = self.get(key)?;
         Ok(self.keep(key, Some(current), object))

@@ -1,4 +1,4 @@
-//! The server, seen through kube's own client, watcher, reflector and finalizer.
+//! The in-memory API server through kube's own client, watcher, reflector and finalizer.
 
 mod applying;
 mod deleting;
@@ -73,7 +73,7 @@ fn version(object: &Value) -> u64 {
     version.expect("whatever is stored has a version")
 }
 
-/// Changes `spec`, each time to something else.
+/// Changes `spec`, each time to another value.
 fn touch(object: &mut Value) {
     let size = object["spec"]["function"]["memoryMiB"].as_u64().unwrap_or_default();
     object["spec"]["function"]["memoryMiB"] = json!(size + 128);

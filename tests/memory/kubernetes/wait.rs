@@ -1,4 +1,4 @@
-//! Waiting for the server to be in a state: woken by what happens, given up at a moment of virtual time.
+//! Waiting for a state of the server: each change wakes the waiter, and a moment of virtual time ends the wait.
 
 use std::{panic::Location, time::Duration};
 
@@ -7,10 +7,10 @@ use serde_json::Value;
 use super::{ApiServer, Journal, State, kinds::Key};
 
 impl ApiServer {
-    /// Waits until an object is there and the condition holds for it.
+    /// Waits until an object exists and the condition is true for it.
     ///
     /// # Panics
-    /// When that is not so in time. The message shows the object, and what was asked of the server last.
+    /// The time is over. The message shows the object and the last requests.
     #[track_caller]
     pub fn until(
         &self,
@@ -30,10 +30,10 @@ impl ApiServer {
         self.wait(within, met, shown)
     }
 
-    /// Waits until there is no such object.
+    /// Waits until the object does not exist.
     ///
     /// # Panics
-    /// When there still is one after that time.
+    /// The object still exists after that time.
     #[track_caller]
     pub fn until_gone(&self, path: &str, within: Duration) -> impl Future<Output = ()> {
         let (key, path) = (Key::parse(path), path.to_owned());
@@ -42,20 +42,20 @@ impl ApiServer {
         self.wait(within, met, shown)
     }
 
-    /// Waits until the requests so far are such that the condition holds.
+    /// Waits until the condition is true for the requests so far.
     ///
     /// # Panics
-    /// When they are not in time.
+    /// The condition is still false after that time.
     #[track_caller]
     pub fn until_asked(&self, within: Duration, condition: impl Fn(&Journal) -> bool) -> impl Future<Output = ()> {
         let met = move |state: &State| condition(&state.journal).then_some(());
         self.wait(within, met, |_| "the requests are not the expected ones".to_owned())
     }
 
-    /// Waits until every fault that was asked for has hit.
+    /// Waits until every injected fault has hit.
     ///
     /// # Panics
-    /// When some have not in time.
+    /// Some faults have not hit after that time.
     #[track_caller]
     pub fn until_faults_hit(&self, within: Duration) -> impl Future<Output = ()> {
         let met = |state: &State| (state.faults.left() == 0).then_some(());
@@ -75,7 +75,7 @@ impl ApiServer {
         async move {
             let met = async {
                 loop {
-                    // Seen before it is looked at, so that nothing in between is slept through.
+                    // The signal is marked as seen before the state is read, so that no change in between is missed.
                     signal.borrow_and_update();
                     let found = met(&server.state());
                     if let Some(found) = found {

@@ -1,4 +1,4 @@
-//! Watches: what happened after a version, then what happens, as lines of JSON.
+//! Watches: the changes after a version, as lines of JSON.
 
 use std::{collections::VecDeque, convert::Infallible, time::Duration};
 
@@ -17,16 +17,16 @@ use super::{
     store::{Change, Store},
 };
 
-/// What a client wants to be told of.
+/// The events that a client asks for.
 #[derive(Clone, Debug)]
 pub struct Watch {
     pub kind: &'static Kind,
     pub namespace: Option<String>,
     pub selector: Selector,
-    /// Tell of what happens after this version; from zero, tell of what there is first.
+    /// Events begin after this version. Zero: the current objects come first.
     pub after: u64,
     pub bookmarks: bool,
-    /// Say, by a bookmark, when everything that there was at the beginning has been told.
+    /// A bookmark marks the end of the initial objects.
     pub streaming_list: bool,
     pub timeout: Duration,
     pub view: View,
@@ -36,20 +36,20 @@ pub struct Watch {
 struct Open {
     server: ApiServer,
     watch: Watch,
-    /// Woken by whatever happens on the server.
+    /// Wakes at each change on the server.
     signal: Receiver<()>,
     /// Watches of an older generation are broken.
     generation: u64,
-    /// How often it was made to tell again what it had told.
+    /// The number of replays of this watch.
     replays: u64,
-    /// Everything up to this version has been told.
+    /// Everything up to this version has been sent.
     sent_up_to: u64,
     lines: VecDeque<Bytes>,
     deadline: Instant,
     closing: bool,
 }
 
-/// Opens a watch. It ends when its time is over, or when the test breaks it.
+/// Opens a watch, which ends when its time is over or when the test breaks it.
 pub fn open(server: &ApiServer, watch: Watch) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + use<> {
     let signal = server.signal();
     let state = server.state();
@@ -77,12 +77,12 @@ pub fn open(server: &ApiServer, watch: Watch) -> impl Stream<Item = Result<Bytes
     stream::unfold(open, Open::next)
 }
 
-/// A watch that says only that it cannot be.
+/// A watch with a refusal as its only event.
 pub fn refused(refusal: &Refusal) -> impl Stream<Item = Result<Bytes, Infallible>> + Send + use<> {
     stream::iter([Ok(error(refusal))])
 }
 
-/// What there is to do for a watch.
+/// The next action of a watch.
 enum Sight {
     Broken,
     Held,
@@ -92,12 +92,12 @@ enum Sight {
 impl Open {
     async fn next(mut self) -> Option<(Result<Bytes, Infallible>, Open)> {
         loop {
-            // Seen before it is looked at, so that nothing in between is slept through.
+            // The signal is marked as seen before the state is read, so that no change in between is missed.
             self.signal.borrow_and_update();
             match self.look() {
                 Sight::Broken => return None,
-                // What is to be told before the end is held too: a stream that ended without it would be opened again at
-                // once, and again.
+                // Events before the end are held back too: a client would reopen a stream that ended without them at once, in a
+                // loop.
                 Sight::Held if !self.lines.is_empty() => {
                     self.signal.changed().await.ok()?;
                     continue;
@@ -120,7 +120,7 @@ impl Open {
         }
     }
 
-    /// Takes in what happened.
+    /// Reads the changes on the server.
     fn look(&mut self) -> Sight {
         let state = self.server.state();
         if state.watch_generation != self.generation {
@@ -143,7 +143,7 @@ impl Open {
 }
 
 impl Watch {
-    /// What there is, told as if it had just been added.
+    /// The current objects, as if they had just been added.
     fn snapshot(&self, store: &Store) -> VecDeque<Bytes> {
         let found = store.list(self.kind, self.namespace.as_deref(), &self.selector);
         let mut lines: VecDeque<Bytes> = found.map(|object| line("ADDED", &self.view.of(object))).collect();
@@ -151,7 +151,7 @@ impl Watch {
         lines
     }
 
-    /// What a change is to this watch: an object that no longer matches is gone, as far as its client is concerned.
+    /// The event of a change for this watch. To the client, an object that does not match any more is deleted.
     fn line(&self, change: &Change) -> Option<Bytes> {
         let within = self.namespace.as_ref().is_none_or(|namespace| *namespace == change.key.namespace);
         if change.key.kind != self.kind || !within {

@@ -24,6 +24,7 @@ use private_genai_operator::{
     api::network::NetworkKey,
     aws::{Caller, SnapshotState},
     engine::{AttemptCounts, Circumstances, PassAction, Settings, SettledParts},
+    function,
     governance::Governance,
     guard::{Globs, ImplicitNetworks},
     identity::NetworkIdentity,
@@ -170,6 +171,7 @@ pub fn settings() -> Settings {
         resync: Duration::from_mins(5),
         concurrency: 1,
         governance: Governance::default(),
+        handler: function::built_in().expect("a package"),
         clock: fixed,
     }
 }

@@ -42,7 +42,10 @@ impl Path {
         account
             .write(Write::Ec2(Ec2Write::AuthorizeSecurityGroupIngress { group: endpoints, rules: https(&functions) }))
             .expect("a rule");
-        let mut new = NewFunction { package: function::built_in().clone(), ..account.new_function("one", &functions) };
+        let mut new = NewFunction {
+            package: function::built_in().expect("a package"),
+            ..account.new_function("one", &functions)
+        };
         if url {
             let name = account.see(&endpoint).expect("the endpoint").dns_names[0].clone();
             let variable = ("AWS_ENDPOINT_URL_BEDROCK_RUNTIME".to_owned(), format!("https://{name}"));

@@ -1,4 +1,4 @@
-//! Server-side apply: who owns what, and what goes when its owner drops it.
+//! Server-side apply: the owners of fields, and the removal of fields that their owner drops.
 
 use axum::http::Request;
 use kube::api::{Patch, PatchParams};
@@ -8,7 +8,7 @@ use super::{APP, app, apps, held, network, refusal, server};
 
 const OPERATOR: &str = "private-genai-operator";
 
-/// What an operator applies to an app's status.
+/// The status that an operator applies to an app.
 fn status(status: &Value) -> Patch<Value> {
     Patch::Apply(json!({"apiVersion": "privategenai.dev/v1alpha1", "kind": "PrivateGenAIApp", "status": status}))
 }
@@ -82,7 +82,11 @@ async fn a_field_of_another_manager_is_a_conflict_unless_forced() {
 
     ours["spec"] = json!({});
     let applied = apps(&server).patch("support-bot", &forced, &Patch::Apply(&ours)).await.expect("applied");
-    assert_eq!(applied.data["spec"], json!({"network": {"vpcId": "vpc-0abc1234"}}), "what only one of them owned goes");
+    assert_eq!(
+        applied.data["spec"],
+        json!({"network": {"vpcId": "vpc-0abc1234"}}),
+        "a field with one owner is removed"
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,4 @@
-//! How objects go: at once, when their finalizers let them, with their namespace.
+//! Deletion of objects: at once, after their finalizers, with their namespace.
 
 use kube::{
     api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions},
@@ -19,7 +19,7 @@ async fn finalizers_hold_an_object_that_is_being_deleted() {
     let server = server();
     server.apply(held(app("support-bot")));
     let answer = apps(&server).delete("support-bot", &DeleteParams::default()).await.expect("deleting is allowed");
-    let marked = answer.left().expect("it is still there");
+    let marked = answer.left().expect("the object still exists");
     assert!(marked.metadata.deletion_timestamp.is_some());
     assert_eq!(marked.metadata.generation, Some(2), "being deleted is something new to act on");
     assert!(apps(&server).delete("support-bot", &DeleteParams::default()).await.is_ok_and(|again| again.is_left()));
@@ -41,7 +41,7 @@ async fn kubes_own_finalizer_helper_works() {
     server.apply(app("support-bot"));
     let api = apps(&server);
     let reconcile = async || {
-        let object = api.get("support-bot").await.expect("it is there");
+        let object = api.get("support-bot").await.expect("the object exists");
         let act = |event| async move {
             match event {
                 Event::Apply(_) => Ok(Action::await_change()),
@@ -51,7 +51,10 @@ async fn kubes_own_finalizer_helper_works() {
         finalizer(&api, "privategenai.dev/cleanup", object.into(), act).await.expect("nothing fails");
     };
     reconcile().await;
-    assert_eq!(server.get(APP).expect("it is there")["metadata"]["finalizers"], json!(["privategenai.dev/cleanup"]));
+    assert_eq!(
+        server.get(APP).expect("the object exists")["metadata"]["finalizers"],
+        json!(["privategenai.dev/cleanup"])
+    );
     server.delete(APP);
     reconcile().await;
     server.until_gone(APP, SOON).await;
@@ -77,7 +80,10 @@ async fn a_namespace_that_is_being_deleted_goes_with_its_last_object() {
     server.apply(held(app("support-bot")));
     server.delete("namespaces/team-a");
     assert_eq!(server.list(APPS).len(), 1);
-    assert_eq!(server.get("namespaces/team-a").expect("it is held")["status"]["phase"], "Terminating");
+    assert_eq!(
+        server.get("namespaces/team-a").expect("a finalizer holds the namespace")["status"]["phase"],
+        "Terminating"
+    );
     let refused = refusal(apps(&server).create(&PostParams::default(), &typed(app("late"))).await);
     assert_eq!(refused.reason, "Forbidden");
     server.drop_finalizers(APP);

@@ -1,4 +1,4 @@
-//! Faults on demand, and waiting for what comes of them.
+//! Injected faults, and waits for their effect.
 
 use std::time::Duration;
 
@@ -33,9 +33,9 @@ async fn a_fault_hits_the_requests_it_is_meant_for_before_or_after_their_work() 
     assert!(api.get("support-bot").await.is_ok());
 
     assert_eq!(refusal(api.patch_status("support-bot", &params, &arn()).await).reason, "Conflict");
-    assert!(!written(&server.get(APP).expect("it is there")), "refused before the work");
+    assert!(!written(&server.get(APP).expect("the object exists")), "refused before the work");
     assert_eq!(refusal(api.patch_status("support-bot", &params, &arn()).await).reason, "Timeout");
-    assert!(written(&server.get(APP).expect("it is there")), "done, and the answer lost");
+    assert!(written(&server.get(APP).expect("the object exists")), "done, and the answer lost");
     assert!(api.patch_status("support-bot", &params, &arn()).await.is_ok());
     let expected = [Some(409), Some(504), Some(200)].map(|status| Call {
         verb: Verb::Patch,

@@ -1,4 +1,4 @@
-//! What watches tell, and how clients come back to them.
+//! The events of watches, and how clients resume them.
 
 use std::{pin::Pin, time::Duration};
 

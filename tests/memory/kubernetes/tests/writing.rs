@@ -1,4 +1,4 @@
-//! What writes change, what they leave alone, and when they are refused.
+//! Writes: the parts that they change, the parts that stay, and refusals.
 
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ async fn an_object_is_created_once_and_the_server_says_who_and_when_it_is() {
     let mut sent = app("support-bot");
     sent["metadata"]["generation"] = json!(7);
     sent["status"] = json!({"function": "a lie"});
-    let made = apps(&server).create(&PostParams::default(), &typed(sent.clone())).await.expect("it is new");
+    let made = apps(&server).create(&PostParams::default(), &typed(sent.clone())).await.expect("the object is new");
     assert_eq!(made.metadata.generation, Some(1));
     assert_eq!(made.creation_timestamp().map(|time| time.0.to_string()).as_deref(), Some("2026-01-01T00:01:30Z"));
     assert!(made.uid().is_some() && made.data.get("status").is_none());
@@ -61,11 +61,12 @@ async fn status_and_the_rest_are_written_apart() {
 async fn a_definitions_default_status_stands_until_one_is_written() {
     let pending = json!({"conditions": [{"type": "Ready", "status": "Unknown", "reason": "Pending"}]});
     let server = ApiServer::new(Rules::default().default_status(APPS, pending.clone()));
-    let made = apps(&server).create(&PostParams::default(), &typed(app("support-bot"))).await.expect("it is new");
+    let made =
+        apps(&server).create(&PostParams::default(), &typed(app("support-bot"))).await.expect("the object is new");
     assert_eq!(made.data["status"], pending);
     let status = json!({"status": {"conditions": []}});
     apps(&server).patch_status("support-bot", &merge(), &Patch::Merge(&status)).await.expect("patched");
-    assert_eq!(server.get(APP).expect("it is there")["status"], status["status"]);
+    assert_eq!(server.get(APP).expect("the object exists")["status"], status["status"]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -73,7 +74,7 @@ async fn a_write_that_changes_nothing_leaves_no_trace() {
     let server = server();
     server.apply(app("support-bot"));
     server.edit_status(APP, |status| *status = json!({"function": "arn"}));
-    let before = server.get(APP).expect("it is there");
+    let before = server.get(APP).expect("the object exists");
     let same = json!({"status": {"function": "arn", "output": null}});
     apps(&server).patch_status("support-bot", &merge(), &Patch::Merge(&same)).await.expect("patched");
     apps(&server).replace("support-bot", &PostParams::default(), &typed(before.clone())).await.expect("replaced");
@@ -87,7 +88,7 @@ async fn a_write_that_changes_nothing_leaves_no_trace() {
 async fn a_write_about_an_older_version_is_a_conflict() {
     let server = server();
     server.apply(network("prod"));
-    let stale = networks(&server).get("prod").await.expect("it is there");
+    let stale = networks(&server).get("prod").await.expect("the object exists");
     server.edit(NETWORK, touch);
     let refused = refusal(networks(&server).replace("prod", &PostParams::default(), &stale).await);
     assert_eq!((refused.code, refused.reason.as_str()), (409, "Conflict"));
@@ -96,7 +97,7 @@ async fn a_write_about_an_older_version_is_a_conflict() {
     let mut blind = stale.clone();
     blind.metadata.resource_version = None;
     assert_eq!(refusal(networks(&server).replace("prod", &PostParams::default(), &blind).await).code, 422);
-    let mut fresh = networks(&server).get("prod").await.expect("it is there");
+    let mut fresh = networks(&server).get("prod").await.expect("the object exists");
     fresh.data["spec"] = json!({});
     networks(&server).replace("prod", &PostParams::default(), &fresh).await.expect("nobody was faster");
     assert_eq!(server.list(NETWORKS)[0]["metadata"]["generation"], 3);
@@ -134,7 +135,7 @@ async fn an_admission_rule_refuses_and_a_stored_object_can_break_it() {
     let expected = "PrivateGenAIApp.privategenai.dev \"support-bot\" is invalid: spec.models: name at least one model";
     assert_eq!((refused.code, refused.message.as_str()), (422, expected));
     server.overwrite(APP, |app| app["spec"] = json!("not even an object"));
-    assert_eq!(apps(&server).get("support-bot").await.expect("it is there").data["spec"], "not even an object");
+    assert_eq!(apps(&server).get("support-bot").await.expect("the object exists").data["spec"], "not even an object");
 }
 
 #[tokio::test(start_paused = true)]
@@ -142,7 +143,7 @@ async fn the_journal_counts_writes_apart_from_events_and_leases() {
     let server = server();
     server.apply(app("support-bot"));
     let client = server.client();
-    let app = apps(&server).get("support-bot").await.expect("it is there");
+    let app = apps(&server).get("support-bot").await.expect("the object exists");
     let recorder = Recorder::new(client.clone(), Reporter::from("private-genai-operator"));
     let event = Event {
         type_: EventType::Normal,
