@@ -9,11 +9,12 @@ use crate::{
         condition::{ConditionType, Leg},
         network::NetworkKey,
     },
-    aws::{AwsError, Failure, FunctionListing, MaxAge, Role, Snapshot},
-    engine::{FRESH, Freshness, Settings},
+    aws::{AwsError, Failure, FunctionName, ListedFunction, MaxAge, Role, RoleName, Since, Snapshot},
+    engine::{Freshness, Settings},
     identity::{AppIdentity, FUNCTIONS_GROUP, HandOver, NetworkIdentity, is_retained, missing_tags},
     network::{
-        Interfaces, OtherFunctions, Service, VpcOwnership, check_subnets, interfaces_of_functions, interfaces_that_need,
+        Interfaces, OtherFunctions, Service, VpcOwnership, check_subnets, functions_of, interfaces_of_functions,
+        interfaces_that_need,
     },
     plan::{Source, Unread},
     policy::is_role_of,
@@ -34,31 +35,31 @@ pub async fn observe(
 ) -> Result<Observed, AwsError> {
     let mut unread = Unread::default();
     let name = desired.identity.function_name();
-    let role_age = snapshot.age_of_app(&desired.identity, fresh.of(ConditionType::ExecutionRoleReady));
-    let was_read = snapshot.age_of_app(&desired.identity, MaxAge::Under(READ_JUST_NOW)) == MaxAge::Any;
-    if !was_read && (closely || role_age != MaxAge::Any) {
-        snapshot.mark_role_stale(&desired.identity.role_name());
-    }
-    let roles = unread.take(Source::Roles, snapshot.roles(role_age).await)?;
-    let role = roles.and_then(|roles| roles.get(&desired.identity.role_name()).cloned());
+    let role_age = fresh.of(ConditionType::ExecutionRoleReady);
+    let role = snapshot.role(&desired.identity.role_name(), role_age, closely).await;
+    let role = unread.take(Source::Roles, role)?.flatten();
     // The role lacks tags that everything of the app is to have: the setting may have changed, and no table shows the others'.
     let ours = role.as_ref().filter(|role| desired.identity.installation.owns(&role.tags));
     let untagged = ours.is_some_and(|role| !missing_tags(&desired.tags, &role.tags).is_empty());
     let closely = closely || untagged;
-    let listing = async || -> Result<Option<FunctionListing>, AwsError> {
-        let listed = snapshot.functions(MaxAge::Any).await?.get(&name).cloned();
-        match listed {
-            Some(listed) => Ok(Some(listed)),
-            // It is asked for by its name.
-            None if closely => Ok(None),
-            None => Ok(snapshot.functions(fresh.of(ConditionType::FunctionReady)).await?.get(&name).cloned()),
+    let listed = async || match snapshot.listed_function(&name, MaxAge::Any).await? {
+        // What is looked at closely is asked for by its name.
+        ListedFunction::Row(None) if !closely => {
+            snapshot.listed_function(&name, fresh.of(ConditionType::FunctionReady)).await
         }
+        listed => Ok(listed),
     };
-    let listing = unread.take(Source::Functions, listing().await)?.flatten();
-    let groups = unread.take(Source::LogGroups, snapshot.log_groups(MaxAge::Any).await)?;
-    let group = groups.and_then(|groups| groups.get(&desired.identity.log_group_name()).cloned());
+    let (listing, is_unknown) = match unread.take(Source::Functions, listed().await)? {
+        Some(ListedFunction::Row(listing)) => (listing, false),
+        Some(ListedFunction::Unknown) => (None, true),
+        None => (None, false),
+    };
+    let group = snapshot.log_group(&desired.identity.log_group_name(), MaxAge::Any).await;
+    let group = unread.take(Source::LogGroups, group)?.flatten();
     let another_role = !unread.lacks(Source::Roles) && role.as_ref().map(|role| &role.id) != given_role_id.as_ref();
-    let needed = (listing.is_some() && another_role) || needs_detail(listing.as_ref(), &desired.function, recorded);
+    let needed = is_unknown
+        || (listing.is_some() && another_role)
+        || needs_detail(listing.as_ref(), &desired.function, recorded);
     let (listing, detail) = if needed || closely {
         let answer = match snapshot.function(&name).await {
             // Whoever may not ask for one function may list them all: what the list does not have is not there.
@@ -81,7 +82,12 @@ pub async fn observe(
                 || (listing.is_none() && desired.function.attachment == AttachmentSource::Network)
                 || !desired.log_retention.is_met_by(&group) =>
         {
-            let tags = unread.take(Source::LogGroups, snapshot.log_group_tags(&group).await)?;
+            // One that was created just now has the tags with which it was created.
+            let tags = if !closely && snapshot.created_log_group(&group.name) {
+                Some(Some(desired.tags.clone()))
+            } else {
+                unread.take(Source::LogGroups, snapshot.log_group_tags(&group).await)?
+            };
             tags.flatten().map(|tags| ObservedLogGroup { group, tags: Some(tags) })
         }
         group => group.map(|group| ObservedLogGroup { group, tags: None }),
@@ -104,9 +110,10 @@ pub async fn observe_retained(
     settings: &Settings,
 ) -> Result<Observed, AwsError> {
     let mut unread = Unread::default();
-    let roles = unread.take(Source::Roles, snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady)).await)?;
-    let Some(roles) = roles else { return Ok(Observed { unread, ..Observed::default() }) };
-    let role = roles.get(&identity.role_name()).cloned();
+    let role = snapshot.role(&identity.role_name(), fresh.of(ConditionType::ExecutionRoleReady), false).await;
+    let Some(role) = unread.take(Source::Roles, role)? else {
+        return Ok(Observed { unread, ..Observed::default() });
+    };
     let needs_nothing = |role: &Role| is_retained(&role.tags) || is_as_given(identity, role, given_role_id.as_deref());
     let detail = match &role {
         Some(role) if needs_nothing(role) => None,
@@ -128,42 +135,62 @@ pub async fn observe_remains(
     settings: &Settings,
 ) -> Result<Observed, AwsError> {
     let mut unread = Unread::default();
-    let role_age = snapshot.age_of_app(identity, fresh.of(ConditionType::ExecutionRoleReady));
-    let roles = unread.take(Source::Roles, snapshot.roles(role_age).await)?;
-    let role = roles.as_ref().and_then(|roles| roles.get(&identity.role_name()).cloned());
+    let (name, function) = (identity.role_name(), identity.function_name());
+    let role = snapshot.role(&name, fresh.of(ConditionType::ExecutionRoleReady), false).await;
+    let role = unread.take(Source::Roles, role)?.flatten();
     let ownership = vpc_ownership(snapshot, identity, Proof::Read, fresh, settings).await?;
-    let detail = unread.take(Source::Functions, snapshot.function(&identity.function_name()).await)?.flatten();
+    let others =
+        if unread.lacks(Source::Roles) { BTreeSet::new() } else { others_on(network, &name, snapshot).await? };
+    let seen = snapshot.see_deleted_function_with_others(&function, &others).await;
+    unread.take(Source::Functions, seen)?;
+    let (detail, gone_since) = match snapshot.function_gone_since(&function) {
+        Some(since) if !unread.lacks(Source::Functions) => (None, Some(since)),
+        _ => {
+            let detail = unread.take(Source::Functions, snapshot.function(&function).await)?.flatten();
+            (detail, snapshot.function_gone_since(&function))
+        }
+    };
     // Its log group and its interfaces are nobody's question before it is gone.
     if unread.lacks(Source::Functions) || detail.as_ref().is_some_and(|detail| identity.installation.owns(&detail.tags))
     {
         return Ok(Observed { role, detail, ownership, unread, ..Observed::default() });
     }
-    let log_groups = snapshot.log_groups(snapshot.age_of_app(identity, fresh.of(ConditionType::FunctionReady)));
-    let log_groups = unread.take(Source::LogGroups, log_groups.await)?;
-    let log_group = match log_groups.and_then(|groups| groups.get(&identity.log_group_name()).cloned()) {
+    let log_group = snapshot.log_group(&identity.log_group_name(), fresh.of(ConditionType::FunctionReady)).await;
+    let log_group = match unread.take(Source::LogGroups, log_group)?.flatten() {
         Some(group) => {
             let tags = unread.take(Source::LogGroups, snapshot.log_group_tags(&group).await)?.flatten();
             tags.map(|tags| ObservedLogGroup { group, tags: Some(tags) })
         }
         None => None,
     };
-    let name = identity.role_name();
-    let is_another =
-        |role: &&Role| role.name != name && is_role_of(network, role) && HandOver::from_tags(&role.tags).is_none();
-    let others: Vec<&Role> = roles.iter().flat_map(|roles| roles.values()).filter(is_another).collect();
-    let interfaces = interfaces(snapshot, (identity, role.as_ref()), network);
+    let since = gone_since.unwrap_or_else(|| snapshot.since_now());
+    let interfaces = interfaces(snapshot, (identity, role.as_ref()), network, since);
     let interfaces = unread.take(Source::Interfaces, interfaces.await)?.unwrap_or_default();
     let released = |remaining| interfaces_that_need(&name, &interfaces, remaining);
     let mut remaining = OtherFunctions::Absent;
     if !others.is_empty() && released(OtherFunctions::Absent) != released(OtherFunctions::Present) {
-        // Read now that the function is gone: one that is listed still goes after this one, if it goes. Where they cannot be
+        // As of the end of the function: one that is still there goes after this one, if it goes. Where they cannot be
         // read, the role is kept: the network, which has it then, decides, and tells what it cannot read.
-        let functions = snapshot.functions(MaxAge::Under(FRESH)).await;
-        let functions = Unread::default().take(Source::Functions, functions)?;
-        remaining = functions.map_or(remaining, |functions| OtherFunctions::of(others, &functions));
+        let is_there = snapshot.is_any_function_there(&others, since).await;
+        if Unread::default().take(Source::Functions, is_there)?.unwrap_or_default() {
+            remaining = OtherFunctions::Present;
+        }
     }
     let interfaces = released(remaining);
     Ok(Observed { role, log_group, detail, interfaces, ownership, unread, ..Observed::default() })
+}
+
+/// The functions of the other apps on the network, by their roles that are still theirs.
+async fn others_on(
+    network: &NetworkIdentity,
+    name: &RoleName,
+    snapshot: &Snapshot,
+) -> Result<BTreeSet<FunctionName>, AwsError> {
+    let roles = Unread::default().take(Source::Roles, snapshot.roles(MaxAge::Any).await)?;
+    let is_another =
+        |role: &&Role| role.name != *name && is_role_of(network, role) && HandOver::from_tags(&role.tags).is_none();
+    let others = roles.iter().flat_map(|roles| roles.values()).filter(is_another);
+    Ok(functions_of(others))
 }
 
 /// The interfaces among which those are for whose release Lambda may need the app's role, once its function is gone: those of functions
@@ -173,20 +200,18 @@ async fn interfaces(
     snapshot: &Snapshot,
     (identity, role): (&AppIdentity, Option<&Role>),
     network: &NetworkIdentity,
+    since: Since,
 ) -> Result<Interfaces, AwsError> {
     let groups = snapshot.security_groups(MaxAge::Any).await?;
     let group = groups.iter().find(|group| network.is_group(group, FUNCTIONS_GROUP)).map(|group| &group.id);
     let function = identity.function_name();
-    let mut found =
-        interfaces_of_functions(snapshot.vpc_interfaces(&identity.vpc).await?, group, |name| *name == function);
+    let found = snapshot.vpc_interfaces_since(&identity.vpc, since).await?;
+    let mut found = interfaces_of_functions((*found).clone(), group, |name| *name == function);
     if role.is_none() {
         found.retain(|_, interface| group.is_none_or(|group| !interface.groups.contains(group)));
     }
     Ok(found)
 }
-
-/// How old an app's rows may be that need no second look.
-const READ_JUST_NOW: Duration = Duration::from_secs(1);
 
 /// By which groups it is decided whose a VPC is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,11 @@
 //! The description of a change before it is made. All decisions about the change read it.
 
-use std::{borrow::Cow, collections::BTreeSet};
+use std::{borrow::Cow, collections::BTreeSet, fmt, sync::Arc};
 
 use super::{
     Failure,
     facts::{FunctionConfiguration, FunctionListing, LogGroup, Role, Rule, Setting},
-    ids::{RoleName, Tags},
+    ids::{AccountId, FunctionName, LogGroupName, Region, RoleName, Tags},
     services::EndpointChange,
 };
 
@@ -18,7 +18,7 @@ pub struct Description<'a> {
     pub resource: Cow<'a, str>,
     /// The effect of the change on the resource.
     pub effect: Effect,
-    /// The tables of a [`Snapshot`](super::Snapshot) that the change makes obsolete.
+    /// The tables of a [`Snapshot`](super::Snapshot) that the change makes obsolete, or the row that it changes.
     pub invalidates: Invalidates<'a>,
     /// The refusal that means that an earlier call did the work. `None` where every refusal may have another cause, such as a
     /// foreign resource of the same name.
@@ -105,8 +105,8 @@ pub enum Effect {
     TakesAway,
 }
 
-/// The tables of a snapshot that a change makes obsolete.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The tables of a snapshot that a change makes obsolete, or the row that it changes in a table of rows.
+#[derive(Clone, Debug)]
 #[expect(missing_docs, reason = "the names are those of the tables")]
 pub enum Invalidates<'a> {
     /// No table shows the change.
@@ -114,10 +114,43 @@ pub enum Invalidates<'a> {
     SecurityGroups,
     Endpoints,
     EndpointsAndSecurityGroups,
-    /// The table of roles, and the known details of this role.
-    Role(&'a RoleName),
-    LogGroups,
-    Functions,
+    Role(&'a RoleName, RowChange<'a, Role>),
+    LogGroup(&'a LogGroupName, RowChange<'a, LogGroup>),
+    Function(&'a FunctionName, RowChange<'a, FunctionListing>),
+}
+
+/// The effect of a change on the row of its resource, where AWS made the change.
+#[derive(Clone)]
+pub enum RowChange<'a, R> {
+    /// AWS's answer shows the row.
+    Answered,
+    /// The row is new, and follows from the account and the region in which it is.
+    New(Arc<dyn Fn(&AccountId, &Region) -> R + Send + Sync + 'a>),
+    /// The row is changed so.
+    Edited(Arc<dyn Fn(&mut R) + Send + Sync + 'a>),
+    /// The row is gone.
+    Gone,
+    /// AWS deletes the resource in its own time.
+    Ends,
+}
+
+impl<'a, R> RowChange<'a, R> {
+    /// The row is changed so.
+    pub(super) fn edited(edit: impl Fn(&mut R) + Send + Sync + 'a) -> Self {
+        Self::Edited(Arc::new(edit))
+    }
+}
+
+impl<R> fmt::Debug for RowChange<'_, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Answered => "Answered",
+            Self::New(_) => "New",
+            Self::Edited(_) => "Edited",
+            Self::Gone => "Gone",
+            Self::Ends => "Ends",
+        })
+    }
 }
 
 /// A repair, in words for an Event.

@@ -11,6 +11,7 @@ mod invocation;
 mod operation;
 mod ownership;
 pub mod pacing;
+mod scope;
 pub mod sdk;
 mod service;
 mod services;
@@ -26,7 +27,7 @@ use crate::ids;
 pub use credentials::{Credentials, CredentialsState};
 use denial::ENCODED;
 pub use denial::{Denial, DeniedBy, Details, PolicyKind};
-pub use description::{BeforeRepair, Description, DriftKind, Effect, Invalidates, Repair, ResourceKind};
+pub use description::{BeforeRepair, Description, DriftKind, Effect, Invalidates, Repair, ResourceKind, RowChange};
 pub use error::{AwsError, Class, Failure, Quota};
 pub use facts::{
     AddressFamilies, Architecture, Attachment, EndpointService, EndpointState, Environment, Fixed,
@@ -40,12 +41,14 @@ pub use ids::{
 };
 pub use invocation::{Answer, Evidence, FunctionError, Invocation, PROBE, ProbeError};
 pub use operation::{Operation, Permission, RateLimit, ResourceScope, SharedLimit};
+pub use scope::Scope;
 pub use service::Service;
 pub use services::{Ec2Write, EndpointChange, IamWrite, LambdaWrite, LogsWrite, NewFunction, NewVpcEndpoint, Package};
 pub use snapshot::{
-    AppRows, Endpoints, Functions, MaxAge, Snapshot, SnapshotState, Snapshots, Topology, TopologyState,
+    AppRows, Endpoints, KeptRows, ListedFunction, MaxAge, RowName, Since, Snapshot, SnapshotState, Snapshots, Topology,
+    TopologyState,
 };
-pub use write::{Tagging, Write, Written};
+pub use write::{Made, Shown, Tagging, Write, Written};
 
 /// All AWS calls that the operator makes.
 ///
@@ -141,6 +144,12 @@ pub trait Aws: Send + Sync + 'static {
     /// Drops what is kept for other regions than these, such as clients: no call to those comes soon.
     fn keep_regions(&self, used: &BTreeSet<Region>);
 
-    /// Carries out one change. After an error with [`Failure::Unavailable`], the change may be done or not.
-    async fn write(&self, region: &Region, write: &Write) -> Result<Written, AwsError>;
+    /// Makes one change, and gives the resource as far as AWS's answer shows it. After an error with
+    /// [`Failure::Unavailable`], the change may be done or not.
+    async fn make(&self, region: &Region, write: &Write) -> Result<Made, AwsError>;
+
+    /// Makes one change, as [`Self::make`].
+    async fn write(&self, region: &Region, write: &Write) -> Result<Written, AwsError> {
+        self.make(region, write).await.map(|made| made.written)
+    }
 }

@@ -1,9 +1,13 @@
-//! One look at AWS that serves every object: each table is read at most once for everybody who asks at the same time,
-//! is kept until a write of ours (or a resync) invalidates it, and is read by one paginated call, never one per app.
+//! One look at AWS that serves every object: each table is read at most once for everybody who asks at the same time, by one
+//! paginated call, never one per app, and is kept until a resync. Our own writes change the rows of roles, functions and log
+//! groups, and have the other tables, which are small, read anew.
 
 mod calls;
+mod interfaces;
 mod regions;
+mod resources;
 mod roles;
+mod row_table;
 mod rows;
 mod table;
 mod topology;
@@ -14,21 +18,25 @@ use std::{
     time::Duration,
 };
 
+use interfaces::InterfaceLooks;
 pub use regions::Snapshots;
+use resources::{Functions, LogGroups, Roles};
+pub use resources::{ListedFunction, Since};
 use roles::RoleReader;
-pub use rows::AppRows;
+pub use row_table::KeptRows;
 use rows::Rows;
+pub use rows::{AppRows, RowName};
 pub use table::MaxAge;
 use table::{Table, restore_if_any};
 use topology::TopologyTables;
 pub use topology::{Topology, TopologyState};
 
 use super::{
-    AddressFamilies, Attachment, Aws, AwsError, Credentials, EndpointService, FunctionListing, FunctionName, LogGroup,
-    LogGroupName, NetworkInterface, NetworkInterfaceId, Region, Role, RoleName, RouteTable, SecurityGroup, Subnet, Vpc,
-    VpcEndpoint, VpcId,
+    AccountId, AddressFamilies, Attachment, Aws, AwsError, Credentials, EndpointService, FunctionListing, FunctionName,
+    LogGroup, LogGroupName, NetworkInterface, NetworkInterfaceId, Region, Role, RoleName, RouteTable, SecurityGroup,
+    Subnet, Vpc, VpcEndpoint, VpcId,
 };
-use crate::identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX};
+use crate::identity::InstallationId;
 
 /// One region of the account, as far as it concerns the operator.
 pub struct Snapshot {
@@ -36,7 +44,9 @@ pub struct Snapshot {
     installation: InstallationId,
     region: Region,
     credentials: Arc<Credentials>,
-    roles: Arc<Table<BTreeMap<RoleName, Role>>>,
+    /// The account, once it is known.
+    account: Arc<Mutex<Option<AccountId>>>,
+    roles: Arc<Roles>,
     role_reader: Arc<RoleReader>,
     covered: Mutex<BTreeSet<VpcId>>,
     /// VPCs without a network whose endpoints are read.
@@ -44,18 +54,10 @@ pub struct Snapshot {
     topology: TopologyTables,
     endpoints: Table<Endpoints>,
     security_groups: Table<Vec<SecurityGroup>>,
-    functions: Table<Functions>,
-    log_groups: Table<BTreeMap<LogGroupName, LogGroup>>,
+    functions: Functions,
+    log_groups: LogGroups,
     rows: Rows,
-}
-
-/// The functions of the account in a region.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Functions {
-    /// The functions whose names have our prefix.
-    ours: Arc<BTreeMap<FunctionName, FunctionListing>>,
-    /// The attachments of all functions, foreign ones included.
-    attachments: Arc<BTreeSet<Attachment>>,
+    interface_looks: InterfaceLooks,
 }
 
 /// The content of the tables of a region and of the table of roles: plain data, from which a model checker continues in any
@@ -63,12 +65,30 @@ pub struct Functions {
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[expect(missing_docs, reason = "the tables say what is in them")]
 pub struct SnapshotState {
-    pub roles: Option<Arc<BTreeMap<RoleName, Role>>>,
+    pub roles: KeptRows<RoleName, Role>,
     pub topology: TopologyState,
     pub endpoints: Option<Arc<Endpoints>>,
     pub security_groups: Option<Arc<Vec<SecurityGroup>>>,
-    pub functions: Option<Arc<Functions>>,
-    pub log_groups: Option<Arc<BTreeMap<LogGroupName, LogGroup>>>,
+    pub functions: KeptRows<FunctionName, FunctionListing>,
+    /// The attachments of functions that are not ours.
+    pub attachments: Arc<BTreeSet<Attachment>>,
+    pub log_groups: KeptRows<LogGroupName, LogGroup>,
+}
+
+impl SnapshotState {
+    /// What a resync leaves, which reads every table anew: our own writes.
+    #[must_use]
+    pub fn resynced(&self) -> Self {
+        let (roles, functions) = (self.roles.without_list(), self.functions.without_list());
+        Self { roles, functions, log_groups: self.log_groups.without_list(), ..Self::default() }
+    }
+
+    /// What remains when AWS has had the time to show every write.
+    #[must_use]
+    pub fn settled(&self) -> Self {
+        let (roles, functions) = (self.roles.settled(), self.functions.settled());
+        Self { roles, functions, log_groups: self.log_groups.settled(), ..self.clone() }
+    }
 }
 
 /// The endpoints of the covered VPCs, ours and others', and the interfaces of ours.
@@ -102,30 +122,32 @@ impl Snapshot {
     /// The content of the tables.
     pub fn state(&self) -> SnapshotState {
         SnapshotState {
-            roles: self.roles.current(),
+            roles: self.roles.state(),
             topology: self.topology.state(),
             endpoints: self.endpoints.current(),
             security_groups: self.security_groups.current(),
-            functions: self.functions.current(),
-            log_groups: self.log_groups.current(),
+            functions: self.functions.state(),
+            attachments: self.functions.last_others(),
+            log_groups: self.log_groups.state(),
         }
     }
 
     /// Goes on from what other tables kept, which is so old by now.
     pub fn restore(&self, state: SnapshotState, aged: Duration) {
-        let SnapshotState { roles, topology, endpoints, security_groups, functions, log_groups } = state;
-        restore_if_any(&self.roles, roles, aged);
+        let SnapshotState { roles, topology, endpoints, security_groups, functions, attachments, log_groups } = state;
+        self.roles.restore(roles, Arc::default(), aged);
         self.topology.restore(topology, aged);
         restore_if_any(&self.endpoints, endpoints, aged);
         restore_if_any(&self.security_groups, security_groups, aged);
-        restore_if_any(&self.functions, functions, aged);
-        restore_if_any(&self.log_groups, log_groups, aged);
+        self.functions.restore(functions, attachments, aged);
+        self.log_groups.restore(log_groups, Arc::default(), aged);
     }
 
     /// Leaves a VPC out from now on.
     pub fn exclude_vpc(&self, vpc: &VpcId) {
         self.covered.lock().unwrap_or_else(PoisonError::into_inner).remove(vpc);
         self.topology.exclude_vpc(vpc);
+        self.interface_looks.forget(vpc);
     }
 
     /// Includes a VPC in endpoints although no network is there, from the next read on.
@@ -272,67 +294,6 @@ impl Snapshot {
         match self.security_groups(max_age).await {
             Ok(groups) => Ok(groups),
             Err(error) => self.last_security_groups().await.ok_or(error),
-        }
-    }
-
-    /// The functions whose name could be ours.
-    ///
-    /// # Errors
-    /// As `ListFunctions`.
-    pub async fn functions(&self, max_age: MaxAge) -> Result<Arc<BTreeMap<FunctionName, FunctionListing>>, AwsError> {
-        Ok(Arc::clone(&self.all_functions(max_age).await?.ours))
-    }
-
-    /// Where the functions of the account are attached, whoever's they are: Lambda keeps interfaces by it.
-    ///
-    /// # Errors
-    /// As `ListFunctions`.
-    pub async fn attachments(&self, max_age: MaxAge) -> Result<Arc<BTreeSet<Attachment>>, AwsError> {
-        Ok(Arc::clone(&self.all_functions(max_age).await?.attachments))
-    }
-
-    async fn all_functions(&self, max_age: MaxAge) -> Result<Arc<Functions>, AwsError> {
-        self.functions
-            .get(max_age, async |_| {
-                let functions = self.aws.functions(&self.region).await?;
-                let attachments = functions.iter().map(|function| function.configuration.attachment()).collect();
-                let ours = functions
-                    .into_iter()
-                    .filter(|function| function.name.as_str().starts_with(FUNCTION_PREFIX))
-                    .map(|function| (function.name.clone(), function))
-                    .collect();
-                Ok(Functions { ours: Arc::new(ours), attachments: Arc::new(attachments) })
-            })
-            .await
-    }
-
-    /// The log groups whose name could be ours.
-    ///
-    /// # Errors
-    /// As `DescribeLogGroups`.
-    pub async fn log_groups(&self, max_age: MaxAge) -> Result<Arc<BTreeMap<LogGroupName, LogGroup>>, AwsError> {
-        self.log_groups
-            .get(max_age, async |_| {
-                let groups = self.aws.log_groups(&self.region, LOG_GROUP_PREFIX).await?;
-                Ok(groups.into_iter().map(|group| (group.name.clone(), group)).collect())
-            })
-            .await
-    }
-
-    /// The roles below this installation's path. Where IAM shows them one by one only, what others changed on a role may
-    /// be some resyncs old, unless the role is [marked stale](Self::mark_role_stale).
-    ///
-    /// # Errors
-    /// As `GetAccountAuthorizationDetails`, or the calls that stand in for it.
-    pub async fn roles(&self, max_age: MaxAge) -> Result<Arc<BTreeMap<RoleName, Role>>, AwsError> {
-        let path = self.installation.role_path();
-        self.roles.get(max_age, async |_| self.role_reader.read(&*self.aws, &self.region, &path).await).await
-    }
-
-    /// The next look at roles is to show this one as it is then, also where roles are read one by one.
-    pub fn mark_role_stale(&self, name: &RoleName) {
-        if self.role_reader.mark_stale(name) {
-            self.roles.mark_stale();
         }
     }
 }

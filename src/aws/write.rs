@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{
     description::{Description, Effect, ResourceKind},
-    facts::{EndpointState, Rule},
+    facts::{EndpointState, FunctionListing, Role, Rule},
     ids::{PolicyArn, SecurityGroupId, VpcEndpointId},
     operation::Operation,
     services::{Ec2Write, IamWrite, LambdaWrite, LogsWrite},
@@ -74,6 +74,30 @@ pub enum Written {
     /// The endpoint of this client token: a new one, or the one of an earlier call with the same token, which may be deleted
     /// already.
     VpcEndpoint(VpcEndpointId, EndpointState),
+}
+
+/// AWS's answer to a [`Write`] that succeeded, with the resource as far as the answer shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Made {
+    /// The result.
+    pub written: Written,
+    /// The resource.
+    pub shown: Shown,
+}
+
+/// The resource in AWS's answer to a [`Write`], where a table has a row for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are those of the resources")]
+pub enum Shown {
+    Nothing,
+    Role(Box<Role>),
+    Function(Box<FunctionListing>),
+}
+
+impl From<Written> for Made {
+    fn from(written: Written) -> Self {
+        Self { written, shown: Shown::Nothing }
+    }
 }
 
 impl Write {

@@ -1,7 +1,7 @@
 //! The roles that deleted apps handed over to the network, and the interfaces that Lambda left behind. Lambda may need such a
 //! role to release network interfaces.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use super::interfaces::{Interfaces, held_by_lambda};
 use crate::{
@@ -21,18 +21,10 @@ pub enum OtherFunctions {
     Absent,
 }
 
-impl OtherFunctions {
-    /// Judges by the roles of other apps. A role counts if its function is among `functions`, which are all functions of the
-    /// region: the role of an app that is deleted at the same time outlives its function.
-    pub fn of<'a, Listing>(
-        other_roles: impl IntoIterator<Item = &'a Role>,
-        functions: &BTreeMap<FunctionName, Listing>,
-    ) -> Self {
-        // The role and the function of an app have one name.
-        let names: BTreeSet<&str> = functions.keys().map(FunctionName::as_str).collect();
-        let has_function = |role: &Role| names.contains(role.name.as_str());
-        if other_roles.into_iter().any(has_function) { Self::Present } else { Self::Absent }
-    }
+/// The functions of the apps that have these roles: the role and the function of an app have one name. The role of an app that goes
+/// at the same time outlives the function.
+pub fn functions_of<'a>(roles: impl IntoIterator<Item = &'a Role>) -> BTreeSet<FunctionName> {
+    roles.into_iter().filter_map(|role| role.name.as_str().parse().ok()).collect()
 }
 
 /// Whether [`OtherFunctions`] decides about one of these roles.

@@ -42,7 +42,9 @@ use crate::{
 pub use crate::aws::Service;
 pub use acceptance::{Acceptance, acceptance, not_allowed};
 pub use desired::{Demand, Desired};
-pub use handed_over_roles::{OtherFunctions, can_be_deleted, depend_on_other_functions, interfaces_that_need};
+pub use handed_over_roles::{
+    OtherFunctions, can_be_deleted, depend_on_other_functions, functions_of, interfaces_that_need,
+};
 pub use interfaces::{Interfaces, group_in_use, held_by_lambda, interfaces_of_functions, left_behind};
 pub use observe::observe;
 pub use observed::Observed;

@@ -4,13 +4,13 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{
     Interfaces, Observed, Service,
-    handed_over_roles::{OtherFunctions, depend_on_other_functions},
+    handed_over_roles::{OtherFunctions, depend_on_other_functions, functions_of},
     interfaces::{interfaces_of_functions, left_behind},
 };
 use crate::{
     api::condition::ConditionType,
     aws::{AwsError, FunctionName, MaxAge, NetworkInterfaceId, Role, SecurityGroup, Snapshot, Topology},
-    engine::{FRESH, Freshness},
+    engine::Freshness,
     identity::{FUNCTIONS_GROUP, HandOver, NetworkIdentity, TAG_OWNER},
     plan::{Source, Unread},
     policy::is_role_of,
@@ -104,8 +104,11 @@ pub async fn observe(
     };
     let remaining = if !live.is_empty() && depend_on_other_functions(&handed_over, &interfaces) {
         // By this a role is deleted: what is gone by now is not to count.
-        let functions = unread.take(Source::Functions, snapshot.functions(MaxAge::Under(FRESH)).await)?;
-        functions.map_or(OtherFunctions::Absent, |functions| OtherFunctions::of(&live, &functions))
+        let is_there = snapshot.is_any_function_there(&functions_of(&live), snapshot.since_now()).await;
+        match unread.take(Source::Functions, is_there)? {
+            Some(true) => OtherFunctions::Present,
+            Some(false) | None => OtherFunctions::Absent,
+        }
     } else {
         OtherFunctions::Absent
     };

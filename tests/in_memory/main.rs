@@ -41,6 +41,7 @@ mod retention;
 mod roles;
 #[path = "../sampled/mod.rs"]
 mod sampled;
+mod scale;
 mod scene;
 mod sharing;
 mod simulate;

@@ -3,10 +3,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use private_genai_operator::aws::{IamWrite, MaxAge, PolicyDocument, Snapshots, Write};
+use private_genai_operator::aws::{IamWrite, MaxAge, PolicyDocument, RowName, Snapshots, Write};
 
 use crate::{
-    memory::aws::{Action, Delays, Fault, VpcShape},
+    memory::aws::{Action, CallRecord, Delays, Fault, VpcShape},
     scene::{RESYNC, Scene, app, assert_at_most, names, scene, writes},
 };
 
@@ -161,15 +161,25 @@ async fn what_iam_did_not_show_yet_after_a_write_is_read_again_a_minute_later() 
         let (policy, _) = shown.inline_policies.first_key_value().expect("its policy");
         let write = Write::Iam(IamWrite::DeleteRolePolicy { role: role.clone(), policy: policy.clone() });
         snapshot.write(&write).await.expect("done");
-        let roles = snapshot.roles(MaxAge::Any).await.expect("roles");
-        assert!(!roles[role].inline_policies.is_empty(), "IAM does not show it yet");
+        for _ in 0..2 {
+            let roles = snapshot.roles(MaxAge::Any).await.expect("roles");
+            assert!(roles[role].inline_policies.is_empty(), "what we wrote is believed: {roles:?}");
+            // IAM does not show it yet.
+            snapshots.resync();
+        }
         scene.pass(Duration::from_secs(61)).await;
+        scene.forget();
         // The turn of the first five.
         snapshots.resync();
         let roles = snapshot.roles(MaxAge::Any).await.expect("roles");
         assert!(roles[role].inline_policies.is_empty(), "{roles:?}");
+        let read = |calls: Vec<CallRecord>| -> Vec<String> {
+            let reads = calls.into_iter().filter(|call| call.name() == "iam:GetRole");
+            reads.map(|call| call.resource).collect()
+        };
+        assert!(read(scene.aws.take_journal()).contains(&role.to_string()), "it is read again");
         scene.forget();
-        snapshot.mark_role_stale(roles.first_key_value().expect("a role").0);
+        snapshot.forget_row(&RowName::Role(roles.first_key_value().expect("a role").0.clone()));
         snapshot.roles(MaxAge::Any).await.expect("roles");
         let read = iam_calls(&scene).into_iter().filter(|call| call == "iam:GetRole").count();
         assert!(read <= 1, "and then no more");

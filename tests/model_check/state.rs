@@ -208,9 +208,9 @@ pub struct Operator {
 impl Hash for Operator {
     fn hash<H: Hasher>(&self, state: &mut H) {
         let Self { memory, kept, covered, runs, departures } = self;
-        let SnapshotState { roles, topology, endpoints, security_groups, functions, log_groups } = &**kept;
-        (memory, roles, *topology == TopologyState::default(), endpoints, security_groups, functions, log_groups)
-            .hash(state);
+        let SnapshotState { roles, topology, endpoints, security_groups, functions, attachments, log_groups } = &**kept;
+        (memory, roles, *topology == TopologyState::default(), endpoints, security_groups).hash(state);
+        (functions, attachments, log_groups).hash(state);
         (covered, runs, departures).hash(state);
     }
 }

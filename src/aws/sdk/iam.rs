@@ -2,7 +2,7 @@
 
 mod one_by_one;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use aws_sdk_iam::{
     Client,
@@ -15,7 +15,7 @@ use super::{
     calls::{Calls, RegionCalls},
     error::{Malformed, needed, parsed},
 };
-use crate::aws::{AwsError, IamWrite, PolicyArn, PolicyDocument, Role, RoleName, Tags, Written};
+use crate::aws::{AwsError, IamWrite, Made, PolicyArn, PolicyDocument, Role, RoleName, Shown, Tags, Written};
 
 /// A page of `GetAccountAuthorizationDetails` has at most 1,000 roles.
 const PAGE: i32 = 1_000;
@@ -44,11 +44,11 @@ impl Iam {
         roles.map_err(|malformed| self.calls.malformed(OPERATION, malformed))
     }
 
-    pub(super) async fn write(&self, write: &IamWrite) -> Result<Written, AwsError> {
-        match write {
+    pub(super) async fn write(&self, write: &IamWrite) -> Result<Made, AwsError> {
+        let written = match write {
             IamWrite::CreateRole { name, path, trust_policy, description, permissions_boundary, tags } => {
                 let boundary = permissions_boundary.as_ref();
-                self.create_role(name, path, trust_policy, description, boundary, tags).await
+                return self.create_role(name, path, trust_policy, description, boundary, tags).await;
             }
             IamWrite::PutRolePermissionsBoundary { role, boundary } => self.put_boundary(role, boundary).await,
             IamWrite::UpdateAssumeRolePolicy { role, trust_policy } => {
@@ -60,7 +60,8 @@ impl Iam {
             IamWrite::TagRole { role, tags } => self.tag_role(role, tags).await,
             IamWrite::UntagRole { role, keys } => self.untag_role(role, keys).await,
             IamWrite::DeleteRole { role } => self.delete_role(role).await,
-        }
+        };
+        written.map(Made::from)
     }
 
     async fn create_role(
@@ -71,9 +72,9 @@ impl Iam {
         description: &str,
         boundary: Option<&PolicyArn>,
         tags: &Tags,
-    ) -> Result<Written, AwsError> {
+    ) -> Result<Made, AwsError> {
         const OPERATION: &str = "CreateRole";
-        let tags: Result<Vec<Tag>, _> =
+        let wire: Result<Vec<Tag>, _> =
             tags.iter().map(|(key, value)| Tag::builder().key(key).value(value).build()).collect();
         let call = self
             .client
@@ -83,9 +84,23 @@ impl Iam {
             .assume_role_policy_document(trust_policy.as_str())
             .description(description)
             .set_permissions_boundary(boundary.map(ToString::to_string))
-            .set_tags(Some(tags.map_err(|error| self.calls.invalid(OPERATION, &error))?))
+            .set_tags(Some(wire.map_err(|error| self.calls.invalid(OPERATION, &error))?))
             .send();
-        self.calls.observed(OPERATION, call).await.map(|_| Written::Done)
+        let answer = self.calls.observed(OPERATION, call).await?;
+        // The answer has the id and the ARN; the role has what the call gave it, and no policies.
+        let shown = answer.role().map_or(Shown::Nothing, |role| {
+            Shown::Role(Box::new(Role {
+                name: name.clone(),
+                id: role.role_id().to_owned(),
+                arn: role.arn().to_owned(),
+                trust_policy: trust_policy.clone(),
+                inline_policies: BTreeMap::new(),
+                attached_policies: BTreeSet::new(),
+                permissions_boundary: boundary.map(ToString::to_string),
+                tags: tags.clone(),
+            }))
+        });
+        Ok(Made { written: Written::Done, shown })
     }
 
     async fn put_boundary(&self, role: &RoleName, boundary: &PolicyArn) -> Result<Written, AwsError> {
@@ -143,7 +158,7 @@ impl Iam {
 }
 
 fn role(role: &RoleDetail) -> Result<Role, Malformed> {
-    let mut inline_policies = std::collections::BTreeMap::new();
+    let mut inline_policies = BTreeMap::new();
     for policy in role.role_policy_list() {
         let name = needed(policy.policy_name(), "PolicyDetail.PolicyName")?.to_owned();
         inline_policies.insert(name, document(policy.policy_document(), "PolicyDetail.PolicyDocument")?);

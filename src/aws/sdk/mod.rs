@@ -29,9 +29,9 @@ pub use calls::{CallRecord, OnCall};
 use retries::ThrottlesAreNotRepeated;
 
 use super::{
-    Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, Invocation, LogGroup,
+    Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, Invocation, LogGroup, Made,
     NetworkInterface, NetworkInterfaceId, Region, Role, RoleListing, RoleName, RouteTable, SecurityGroup,
-    SecurityGroupId, Subnet, Tags, VpcDns, VpcEndpoint, VpcId, VpcListing, Write, Written,
+    SecurityGroupId, Subnet, Tags, VpcDns, VpcEndpoint, VpcId, VpcListing, Write,
     pacing::{LONGEST_HOLD, Pacer},
 };
 
@@ -138,11 +138,11 @@ impl Services {
         }
     }
 
-    async fn write(&self, write: &Write) -> Result<Written, AwsError> {
+    async fn make(&self, write: &Write) -> Result<Made, AwsError> {
         match write {
-            Write::Ec2(write) => self.ec2.write(write).await,
+            Write::Ec2(write) => self.ec2.write(write).await.map(Made::from),
             Write::Iam(write) => self.iam.write(write).await,
-            Write::Logs(write) => self.logs.write(write).await,
+            Write::Logs(write) => self.logs.write(write).await.map(Made::from),
             Write::Lambda(write) => self.lambda.write(write).await,
         }
     }
@@ -260,7 +260,7 @@ impl Aws for SdkAws {
         self.pacer.keep_regions(used);
     }
 
-    async fn write(&self, region: &Region, write: &Write) -> Result<Written, AwsError> {
-        self.services(region).write(write).await
+    async fn make(&self, region: &Region, write: &Write) -> Result<Made, AwsError> {
+        self.services(region).make(write).await
     }
 }

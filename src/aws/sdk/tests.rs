@@ -19,7 +19,7 @@ use aws_smithy_types::body::SdkBody;
 use tokio::time::Instant;
 
 use super::*;
-use crate::aws::{Ec2Write, Failure, NewVpcEndpoint, Peer, Rule};
+use crate::aws::{Ec2Write, Failure, NewVpcEndpoint, Peer, Rule, Written};
 
 /// Answers the nth request.
 type Answer = fn(usize) -> (u16, String);

@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt};
 
 use super::super::{
-    description::{Description, DriftKind, Effect, Invalidates, Repair, ResourceKind},
+    description::{Description, DriftKind, Effect, Invalidates, Repair, ResourceKind, RowChange},
     facts::{Architecture, FunctionConfiguration, Setting},
     ids::{FunctionName, Tags},
     operation::{
@@ -126,16 +126,18 @@ operations! { "lambda", LambdaWrite:
 
 impl LambdaWrite {
     /// The facts about the change on which all other modules rest.
-    pub(in crate::aws) fn describe(&self) -> Description<'_> {
-        let function = |name, effect| Description::new(ResourceKind::Function, name, effect, Invalidates::Functions);
+    pub(in crate::aws) fn describe<'a>(&'a self) -> Description<'a> {
+        let function = |name: &'a FunctionName, effect, row| {
+            Description::new(ResourceKind::Function, name.as_str(), effect, Invalidates::Function(name, row))
+        };
         match self {
             Self::CreateFunction(new) => Description {
                 repair: Repair::Recreates(DriftKind::Function),
-                ..function(new.name.as_str(), Effect::Creates)
+                ..function(&new.name, Effect::Creates, RowChange::Answered)
             },
             Self::UpdateFunctionConfiguration { name, configuration, reset } => Description {
                 repair: Repair::Configuration(configuration, reset),
-                ..function(name.as_str(), Effect::Changes)
+                ..function(name, Effect::Changes, RowChange::Answered)
             },
             Self::UpdateFunctionCode { name, package, .. } => Description {
                 repair: Repair::Attribute {
@@ -144,15 +146,17 @@ impl LambdaWrite {
                     before: |before| Some(format!("SHA-256 {}", before.function.as_ref()?.code_sha256)),
                     after: Some(format!("SHA-256 {}", package.sha256())),
                 },
-                ..function(name.as_str(), Effect::Changes)
+                ..function(name, Effect::Changes, RowChange::Answered)
             },
             Self::DeleteFunction { name } => Description {
                 repair: Repair::DeletesFailed(DriftKind::Function),
-                ..function(name.as_str(), Effect::TakesAway)
+                ..function(name, Effect::TakesAway, RowChange::Ends)
             },
-            Self::TagResource { arn, tags } => {
-                Description { repair: Repair::Tags(tags), ..function(arn, Effect::Tags) }
-            }
+            // The table of functions shows no tags.
+            Self::TagResource { arn, tags } => Description {
+                repair: Repair::Tags(tags),
+                ..Description::new(ResourceKind::Function, arn, Effect::Tags, Invalidates::Nothing)
+            },
         }
     }
 }

@@ -1,8 +1,11 @@
 //! CloudWatch Logs: log groups, their retention and their tags.
 
+use std::sync::Arc;
+
 use super::super::{
-    description::{Description, DriftKind, Effect, Invalidates, Repair, ResourceKind},
-    ids::{LogGroupName, Tags},
+    description::{Description, DriftKind, Effect, Invalidates, Repair, ResourceKind, RowChange},
+    facts::LogGroup,
+    ids::{AccountId, LogGroupName, Region, Tags},
     operation::{
         Operation, Permission, RateLimit,
         ResourceScope::{LogGroupsToRead, Look, New, Ours},
@@ -51,12 +54,19 @@ operations! { "logs", LogsWrite:
 
 impl LogsWrite {
     /// The facts about the change on which all other modules rest.
-    pub(in crate::aws) fn describe(&self) -> Description<'_> {
-        let group = |name, effect| Description::new(ResourceKind::LogGroup, name, effect, Invalidates::LogGroups);
+    pub(in crate::aws) fn describe<'a>(&'a self) -> Description<'a> {
+        let group = |name: &'a LogGroupName, effect, row| {
+            Description::new(ResourceKind::LogGroup, name.as_str(), effect, Invalidates::LogGroup(name, row))
+        };
         match self {
-            Self::CreateLogGroup { name, .. } => {
-                Description { repair: Repair::Recreates(DriftKind::LogGroup), ..group(name.as_str(), Effect::Creates) }
-            }
+            Self::CreateLogGroup { name, .. } => Description {
+                repair: Repair::Recreates(DriftKind::LogGroup),
+                ..group(
+                    name,
+                    Effect::Creates,
+                    RowChange::New(Arc::new(|account, region| new_group(name, account, region))),
+                )
+            },
             Self::PutRetentionPolicy { name, days } => Description {
                 repair: Repair::Attribute {
                     drift: DriftKind::Retention,
@@ -67,15 +77,21 @@ impl LogsWrite {
                     },
                     after: Some(format!("{days} days")),
                 },
-                ..group(name.as_str(), Effect::Changes)
+                ..group(name, Effect::Changes, RowChange::edited(|row: &mut LogGroup| row.retention_days = Some(*days)))
             },
             // The table of log groups has no tags.
             Self::TagResource { arn, tags } => Description {
-                invalidates: Invalidates::Nothing,
                 repair: Repair::Tags(tags),
-                ..group(arn, Effect::Tags)
+                ..Description::new(ResourceKind::LogGroup, arn, Effect::Tags, Invalidates::Nothing)
             },
-            Self::DeleteLogGroup { name } => group(name.as_str(), Effect::TakesAway),
+            Self::DeleteLogGroup { name } => group(name, Effect::TakesAway, RowChange::Gone),
         }
     }
+}
+
+/// A group as it is created: `CreateLogGroup` answers nothing, and the ARN follows from the name ("Log group ARN format",
+/// `AmazonCloudWatch/latest/logs/iam-access-control-overview-cwl.html`).
+fn new_group(name: &LogGroupName, account: &AccountId, region: &Region) -> LogGroup {
+    let arn = format!("arn:{}:logs:{region}:{account}:log-group:{name}", region.partition());
+    LogGroup { name: name.clone(), arn, retention_days: None, stored_bytes: 0 }
 }

@@ -1,11 +1,17 @@
-//! Calls that no table serves, and writes, which make tables obsolete.
+//! Calls that no table serves, and writes, which change rows and make tables obsolete.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::PoisonError,
+};
 
-use super::Snapshot;
+use super::{
+    RowName, Snapshot,
+    row_table::{Reading, RowEffect},
+};
 use crate::aws::{
-    AwsError, Failure, FunctionDetail, FunctionName, Invalidates, Invocation, LogGroup, NetworkInterface,
-    NetworkInterfaceId, SecurityGroupId, Tags, VpcId, Write, Written,
+    AccountId, AwsError, Failure, FunctionDetail, FunctionName, Invalidates, Invocation, LogGroup, Made,
+    NetworkInterface, NetworkInterfaceId, Region, RowChange, SecurityGroupId, Shown, Tags, VpcId, Write, Written,
 };
 
 impl Snapshot {
@@ -42,12 +48,16 @@ impl Snapshot {
         Ok(groups.into_iter().map(|group| group.id).collect())
     }
 
-    /// One function with its state and tags: never cached, so ask only where a listing does not do.
+    /// One function with its state and tags: asked for each time, so ask only where a listing does not do.
     ///
     /// # Errors
     /// As `GetFunction`.
     pub async fn function(&self, name: &FunctionName) -> Result<Option<FunctionDetail>, AwsError> {
-        self.suspect_credentials(self.aws.function(&self.region, name).await)
+        let begun = self.functions.begin();
+        let detail = self.suspect_credentials(self.aws.function(&self.region, name).await)?;
+        let listing = detail.as_ref().map(|detail| detail.listing.clone());
+        self.functions.saw(name, listing, begun, Reading::Current);
+        Ok(detail)
     }
 
     /// Invokes a function's probe: it runs the function, so ask only when it is due.
@@ -72,14 +82,56 @@ impl Snapshot {
         answer.inspect_err(|error| self.credentials.suspect(error))
     }
 
-    /// Carries out a change, and forgets what it may have changed, whether it succeeded or not.
+    /// Carries out a change, and learns from AWS's answer.
     ///
     /// # Errors
     /// As the call.
     pub async fn write(&self, write: &Write) -> Result<Written, AwsError> {
-        let result = self.suspect_credentials(self.aws.write(&self.region, write).await);
-        self.forget(write, result.as_ref().err());
-        result
+        let result = self.suspect_credentials(self.aws.make(&self.region, write).await);
+        self.learn(write, result.as_ref());
+        result.map(|made| made.written)
+    }
+
+    /// Learns from AWS's answer to a change: its row is as the change made it. What the answer leaves open is read.
+    pub fn learn(&self, write: &Write, result: Result<&Made, &AwsError>) {
+        let description = write.describe();
+        let made = match result {
+            Ok(made) => made,
+            Err(error) => {
+                if let (Invalidates::Role(role, _), Failure::AccessDenied, true) =
+                    (&description.invalidates, error.failure, description.is_judged_by_role)
+                {
+                    self.roles.doubt(role);
+                }
+                return self.forget(write, Some(error));
+            }
+        };
+        let account = self.account.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let place = account.as_ref().map(|account| (account, &self.region));
+        match description.invalidates {
+            Invalidates::Role(name, change) => {
+                self.role_reader.wrote(name);
+                let shown = match &made.shown {
+                    Shown::Role(role) => Some(&**role),
+                    Shown::Function(_) | Shown::Nothing => None,
+                };
+                with_effect(&change, shown, place, |effect| self.roles.wrote(name, effect));
+            }
+            Invalidates::Function(name, change) => {
+                let shown = match &made.shown {
+                    Shown::Function(function) => Some(&**function),
+                    Shown::Role(_) | Shown::Nothing => None,
+                };
+                with_effect(&change, shown, place, |effect| self.functions.wrote(name, effect));
+            }
+            Invalidates::LogGroup(name, change) => {
+                with_effect(&change, None, place, |effect| self.log_groups.wrote(name, effect));
+            }
+            Invalidates::Nothing
+            | Invalidates::SecurityGroups
+            | Invalidates::Endpoints
+            | Invalidates::EndpointsAndSecurityGroups => self.forget(write, None),
+        }
     }
 
     /// Forgets what a write may have changed, by how it failed, if it did.
@@ -95,14 +147,31 @@ impl Snapshot {
                 self.endpoints.invalidate();
                 self.security_groups.invalidate();
             }
-            Invalidates::Role(role) => {
-                self.role_reader.wrote(role);
-                self.roles.invalidate();
+            Invalidates::Role(name, _) => {
+                self.role_reader.wrote(name);
+                self.forget_row(&RowName::Role(name.clone()));
             }
-            Invalidates::LogGroups => self.log_groups.invalidate(),
-            Invalidates::Functions => self.functions.invalidate(),
+            Invalidates::LogGroup(name, _) => self.forget_row(&RowName::LogGroup(name.clone())),
+            Invalidates::Function(name, _) => self.forget_row(&RowName::Function(name.clone())),
         }
     }
+}
+
+/// Tells the effect of a change on its row, by the row in AWS's answer and by where the row is.
+fn with_effect<R: Clone>(
+    change: &RowChange<'_, R>,
+    shown: Option<&R>,
+    place: Option<(&AccountId, &Region)>,
+    tell: impl FnOnce(RowEffect<'_, R>),
+) {
+    tell(match (change, shown, place) {
+        (RowChange::Answered, Some(row), _) => RowEffect::Is(row.clone()),
+        (RowChange::New(row), _, Some((account, region))) => RowEffect::Is(row(account, region)),
+        (RowChange::Answered, None, _) | (RowChange::New(_), _, None) => RowEffect::Unknown,
+        (RowChange::Edited(edit), ..) => RowEffect::Edited(&**edit),
+        (RowChange::Gone, ..) => RowEffect::Gone,
+        (RowChange::Ends, ..) => RowEffect::Ends,
+    });
 }
 
 /// Whether AWS refused a write before it looked at the resource: then nothing has changed, and no table is obsolete.

@@ -6,9 +6,18 @@ use std::{
     time::Duration,
 };
 
-use super::{MaxAge, Snapshot, roles::RoleReader, rows::Rows, table::Table, topology::TopologyTables};
+use super::{
+    MaxAge, RowName, Snapshot,
+    interfaces::InterfaceLooks,
+    resources::{FUNCTIONS, LOG_GROUPS, ROLES, Roles},
+    roles::RoleReader,
+    row_table::RowTable,
+    rows::Rows,
+    table::Table,
+    topology::TopologyTables,
+};
 use crate::{
-    aws::{AccountId, Aws, AwsError, Caller, Credentials, Failure, Region, Role, RoleName},
+    aws::{AccountId, Aws, AwsError, Caller, Credentials, Failure, Region, Scope},
     identity::InstallationId,
 };
 
@@ -20,11 +29,11 @@ pub struct Snapshots {
     credentials: Arc<Credentials>,
     caller: Table<Caller>,
     /// The account that the first answer named.
-    account: Mutex<Option<AccountId>>,
+    account: Arc<Mutex<Option<AccountId>>>,
     /// Roles have no region.
-    roles: Arc<Table<BTreeMap<RoleName, Role>>>,
+    roles: Arc<Roles>,
     role_reader: Arc<RoleReader>,
-    regions: Mutex<BTreeMap<Region, Arc<Snapshot>>>,
+    regions: Mutex<BTreeMap<Scope, Arc<Snapshot>>>,
 }
 
 impl Snapshots {
@@ -36,8 +45,8 @@ impl Snapshots {
             installation,
             home,
             caller: Table::new(&credentials),
-            account: Mutex::default(),
-            roles: Arc::new(Table::new(&credentials)),
+            account: Arc::default(),
+            roles: Arc::new(RowTable::new(&credentials, ROLES)),
             role_reader: Arc::default(),
             regions: Mutex::default(),
             credentials,
@@ -112,12 +121,13 @@ impl Snapshots {
     /// The snapshot of a region.
     pub fn region(&self, region: &Region) -> Arc<Snapshot> {
         let mut regions = self.regions.lock().unwrap_or_else(PoisonError::into_inner);
-        let snapshot = regions.entry(region.clone()).or_insert_with(|| {
+        let snapshot = regions.entry(Scope::own(region)).or_insert_with(|| {
             Arc::new(Snapshot {
                 aws: Arc::clone(&self.aws),
                 installation: self.installation.clone(),
                 region: region.clone(),
                 credentials: Arc::clone(&self.credentials),
+                account: Arc::clone(&self.account),
                 roles: Arc::clone(&self.roles),
                 role_reader: Arc::clone(&self.role_reader),
                 covered: Mutex::default(),
@@ -125,9 +135,10 @@ impl Snapshots {
                 topology: TopologyTables::new(&self.credentials),
                 endpoints: Table::new(&self.credentials),
                 security_groups: Table::new(&self.credentials),
-                functions: Table::new(&self.credentials),
-                log_groups: Table::new(&self.credentials),
+                functions: RowTable::new(&self.credentials, FUNCTIONS),
+                log_groups: RowTable::new(&self.credentials, LOG_GROUPS),
                 rows: Rows::default(),
+                interface_looks: InterfaceLooks::default(),
             })
         });
         Arc::clone(snapshot)
@@ -135,7 +146,7 @@ impl Snapshots {
 
     /// Forgets what was seen in other regions than these, and has AWS forget what it keeps for them.
     pub fn keep_regions(&self, used: &BTreeSet<Region>) {
-        self.regions.lock().unwrap_or_else(PoisonError::into_inner).retain(|region, _| used.contains(region));
+        self.regions.lock().unwrap_or_else(PoisonError::into_inner).retain(|scope, _| used.contains(&scope.region));
         self.aws.keep_regions(used);
     }
 
@@ -156,6 +167,14 @@ impl Snapshots {
             .chain([(self.home.clone(), "roles", self.roles.age())])
             .filter_map(|(region, table, age)| Some((region, table, age?)))
             .collect()
+    }
+
+    /// Something outside says that a row changed: whoever asks for it next has it read, and no other.
+    pub fn forget_row(&self, scope: &Scope, row: &RowName) {
+        let snapshot = self.regions.lock().unwrap_or_else(PoisonError::into_inner).get(scope).cloned();
+        if let Some(snapshot) = snapshot {
+            snapshot.forget_row(row);
+        }
     }
 
     /// Forgets what drift can change, so that the next question of each table reads it anew. What takes calls for each

@@ -104,14 +104,26 @@ impl RoleReader {
         Ok(state.known.iter().map(|(name, known)| (name.clone(), known.role.clone())).collect())
     }
 
-    /// Marks a role whose known details may be out of date; `false` where all roles are read at once anyway.
-    pub(super) fn mark_stale(&self, name: &RoleName) -> bool {
-        let mut state = self.lock();
-        state.stale.insert(name.clone());
-        state.denied.is_some()
+    /// Marks a role whose known details may be out of date.
+    pub(super) fn mark_stale(&self, name: &RoleName) {
+        self.lock().stale.insert(name.clone());
     }
 
-    /// Records a write to a role: the role is read now, and again when IAM is sure to show the write.
+    /// Learns from a read of one role.
+    pub(super) fn saw(&self, name: &RoleName, role: Option<&Role>) {
+        let mut state = self.lock();
+        state.stale.remove(name);
+        match role.filter(|_| state.denied.is_some()) {
+            Some(role) => {
+                let Role { name, id, arn, trust_policy, .. } = role.clone();
+                let listing = RoleListing { name: name.clone(), id, arn, trust_policy };
+                state.known.insert(name, Known { listing, role: role.clone() });
+            }
+            None => drop(state.known.remove(name)),
+        }
+    }
+
+    /// Records a write to a role: the next list reads the role, and one reads it again when IAM is sure to show the write.
     pub(super) fn wrote(&self, name: &RoleName) {
         let mut state = self.lock();
         state.stale.insert(name.clone());
@@ -123,7 +135,8 @@ impl RoleReader {
         self.lock().turn = true;
     }
 
-    fn may_read_all(&self) -> bool {
+    /// IAM shows all roles at once, as far as it is known.
+    pub(super) fn may_read_all(&self) -> bool {
         self.lock().denied.is_none_or(|denied| denied.elapsed() >= DENIED_FOR)
     }
 

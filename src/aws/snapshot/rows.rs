@@ -11,38 +11,29 @@ use tokio::time::Instant;
 
 use super::{MaxAge, Snapshot};
 use crate::{
-    aws::{AwsError, Role, RoleName, VpcId},
+    aws::{AwsError, FunctionName, LogGroupName, Role, RoleName, VpcId},
     identity::AppIdentity,
 };
 
 /// For how long it is remembered when rows were read. Nobody asks for facts that are at most so old, and older than a second.
 const REMEMBERED_FOR: Duration = Duration::from_mins(1);
 
-/// Whose rows.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Row {
-    /// The role and the log group of an app.
-    App(RoleName),
-    /// A VPC with what is in it of the network.
-    Vpc(VpcId),
-}
-
-/// When rows were last read by themselves.
+/// When the rows of a VPC with what is in it of the network were last read by themselves.
 #[derive(Default)]
-pub(super) struct Rows(Mutex<BTreeMap<Row, Instant>>);
+pub(super) struct Rows(Mutex<BTreeMap<VpcId, Instant>>);
 
 impl Rows {
-    fn were_read(&self, row: Row, at: Instant) {
+    fn were_read(&self, vpc: &VpcId, at: Instant) {
         let mut rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         rows.retain(|_, read| read.elapsed() < REMEMBERED_FOR);
-        rows.insert(row, at);
+        rows.insert(vpc.clone(), at);
     }
 
     /// The age that the tables may have where these rows are to be of that age: rows that were read by themselves since then need
     /// no table.
-    fn bound(&self, row: &Row, max_age: MaxAge) -> MaxAge {
+    fn bound(&self, vpc: &VpcId, max_age: MaxAge) -> MaxAge {
         let rows = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match (max_age, rows.get(row)) {
+        match (max_age, rows.get(vpc)) {
             (MaxAge::Under(age), Some(read)) if read.elapsed() < age => MaxAge::Any,
             _ => max_age,
         }
@@ -60,7 +51,29 @@ pub struct AppRows {
     pub has_log_group: bool,
 }
 
+/// The name of a row.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the names are those of the tables")]
+pub enum RowName {
+    Role(RoleName),
+    Function(FunctionName),
+    LogGroup(LogGroupName),
+}
+
 impl Snapshot {
+    /// A row may be another one than the table shows: whoever asks for it next has it read, and no other.
+    pub fn forget_row(&self, row: &RowName) {
+        match row {
+            RowName::Role(name) => {
+                // Where roles are read one by one, the next list is to show this one too as it is.
+                self.role_reader.mark_stale(name);
+                self.roles.forget_row(name);
+            }
+            RowName::Function(name) => self.functions.forget_row(name),
+            RowName::LogGroup(name) => self.log_groups.forget_row(name),
+        }
+    }
+
     /// The resources under the names of an app, by calls that are never cached. Only for an app that is gone.
     ///
     /// # Errors
@@ -90,42 +103,20 @@ impl Snapshot {
 
     /// Tables whose last answer is an error are read anew by whoever asks for them next: what kept AWS from answering may be mended.
     pub async fn forget_errors(&self) {
-        futures::join!(
-            self.roles.forget_error(),
-            self.functions.forget_error(),
-            self.log_groups.forget_error(),
-            self.endpoints.forget_error(),
-            self.security_groups.forget_error(),
-        );
+        self.roles.forget_error();
+        self.functions.forget_error();
+        self.log_groups.forget_error();
+        futures::join!(self.endpoints.forget_error(), self.security_groups.forget_error());
     }
 
     /// Reads an app's role and log group anew, and no others, but for tables that could not be read. What cannot be read so is read
     /// with its table.
     pub async fn reread_app(&self, app: &AppIdentity) {
-        let (aws, region, at) = (&*self.aws, &self.region, Instant::now());
         let (role, group) = (app.role_name(), app.log_group_name());
-        let path = self.installation.role_path();
         self.forget_errors().await;
-        // Where roles are read one by one, the next list is to show this one too as it is.
-        self.role_reader.mark_stale(&role);
-        let roles = self.roles.amend(
-            |_| aws.role(region, &role),
-            |roles, found| match found.filter(|found| is_below(found, &path)) {
-                Some(found) => drop(roles.insert(role.clone(), found)),
-                None => drop(roles.remove(&role)),
-            },
-        );
-        let log_groups = self.log_groups.amend(
-            |_| aws.log_groups(region, group.as_str()),
-            |groups, found| {
-                groups.remove(&group);
-                groups.extend(
-                    found.into_iter().filter(|found| found.name == group).map(|found| (found.name.clone(), found)),
-                );
-            },
-        );
+        let roles = self.roles.reread(&role, || self.read_role(&role));
+        let log_groups = self.log_groups.reread(&group, || self.read_log_group(&group));
         futures::join!(roles, log_groups);
-        self.rows.were_read(Row::App(role), at);
     }
 
     /// Reads a covered VPC anew with its subnets, route tables and endpoints and the network's security groups, and no others. What
@@ -155,21 +146,16 @@ impl Snapshot {
             },
         );
         futures::join!(endpoints, groups);
-        self.rows.were_read(Row::Vpc(vpc.clone()), at);
-    }
-
-    /// How old the tables may be by which an app's role and log group are known as they were at most so long ago.
-    pub fn age_of_app(&self, app: &AppIdentity, max_age: MaxAge) -> MaxAge {
-        self.rows.bound(&Row::App(app.role_name()), max_age)
+        self.rows.were_read(vpc, at);
     }
 
     /// The greatest age of the tables by which a network's VPC, endpoints and security groups are known as of that time.
     pub fn age_of_network(&self, vpc: &VpcId, max_age: MaxAge) -> MaxAge {
-        self.rows.bound(&Row::Vpc(vpc.clone()), max_age)
+        self.rows.bound(vpc, max_age)
     }
 }
 
 /// The role is below a path: one of the same name elsewhere is somebody else's, and no table has it.
-fn is_below(role: &Role, path: &str) -> bool {
+pub(super) fn is_below(role: &Role, path: &str) -> bool {
     role.arn.split_once(":role").is_some_and(|(_, name)| name.starts_with(path))
 }

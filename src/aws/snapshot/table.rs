@@ -79,14 +79,11 @@ struct Answer<T> {
     failures: u32,
 }
 
-impl<T> Answer<T> {
-    /// Until when an error is everybody's answer.
-    fn error_is_shared_for(&self) -> Duration {
-        let (first, longest) = ERROR_IS_SHARED_FOR;
-        let refused = self.error.as_ref().is_some_and(|error| error.failure.class() == Class::UserMustAct);
-        let longest = if refused { REFUSAL_IS_SHARED_FOR } else { longest };
-        first.saturating_mul(2_u32.saturating_pow(self.failures.saturating_sub(1))).min(longest)
-    }
+/// Until when an error is everybody's answer, after so many in a row.
+pub(super) fn error_is_shared_for(error: &AwsError, failures: u32) -> Duration {
+    let (first, longest) = ERROR_IS_SHARED_FOR;
+    let longest = if error.failure.class() == Class::UserMustAct { REFUSAL_IS_SHARED_FOR } else { longest };
+    first.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1))).min(longest)
 }
 
 impl<T> Table<T> {
@@ -97,14 +94,6 @@ impl<T> Table<T> {
 
     pub(super) fn invalidate(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);
-    }
-
-    /// Marks the answer as possibly out of date. A failed answer is retried in its own time.
-    pub(super) fn mark_stale(&self) {
-        let failed = |last: &Option<Answer<T>>| last.as_ref().is_some_and(|answer| answer.error.is_some());
-        if !self.last.try_lock().is_ok_and(|last| failed(&last)) {
-            self.invalidate();
-        }
     }
 
     /// Where the last answer is an error, whoever asks next has everything read, whatever was shared.
@@ -175,7 +164,7 @@ impl<T> Table<T> {
         if let Some(answer) = last.as_ref().filter(|answer| answer.generation == generation) {
             let age = answer.aged.saturating_add(answer.at.elapsed());
             match (&answer.error, &answer.value) {
-                (Some(error), _) if age < answer.error_is_shared_for() => return Err(error.clone()),
+                (Some(error), _) if age < error_is_shared_for(error, answer.failures) => return Err(error.clone()),
                 (None, Some(value)) if max_age == MaxAge::Any || MaxAge::Under(age) < max_age => {
                     return Ok(Arc::clone(value));
                 }

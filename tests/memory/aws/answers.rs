@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fmt::Display, sync::Arc};
 
 use async_trait::async_trait;
 use private_genai_operator::aws::{
-    Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, Invocation, LogGroup,
+    Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, Invocation, LogGroup, Made,
     NetworkInterface, NetworkInterfaceId, Operation, Region, Role, RoleListing, RoleName, RouteTable, SecurityGroup,
     SecurityGroupId, Subnet, Tags, VpcDns, VpcEndpoint, VpcId, VpcListing, Write, Written,
 };
@@ -264,7 +264,7 @@ impl Aws for MemoryAws {
         self.clients().retain(|region| used.contains(region));
     }
 
-    async fn write(&self, region: &Region, write: &Write) -> Result<Written, AwsError> {
+    async fn make(&self, region: &Region, write: &Write) -> Result<Made, AwsError> {
         let Some(Lateness { by, after_the_work, .. }) = self.take_lateness() else {
             return self.write_now(region, write).await;
         };
@@ -284,13 +284,17 @@ impl Aws for MemoryAws {
 }
 
 impl MemoryAws {
-    async fn write_now(&self, region: &Region, write: &Write) -> Result<Written, AwsError> {
+    async fn write_now(&self, region: &Region, write: &Write) -> Result<Made, AwsError> {
         let Operation { service, name: operation, .. } = write.operation();
         let call = Call { service, operation, write: true, region, resource: write.resource() };
         if self.takes_in_vain((service, operation)) {
-            return self.call(call, |_| Ok((Written::Done, 1))).await;
+            return self.call(call, |_| Ok((Made::from(Written::Done), 1))).await;
         }
-        self.call(call, |world| self.carry_out(Arc::make_mut(world), region, write).map(|written| (written, 1))).await
+        self.call(call, |world| {
+            let written = self.carry_out(Arc::make_mut(world), region, write)?;
+            Ok((Made { written, shown: reads::answered(world, region, write) }, 1))
+        })
+        .await
     }
 }
 

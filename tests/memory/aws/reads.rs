@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use private_genai_operator::{
     aws::{
-        EndpointService, EndpointState, FunctionDetail, FunctionListing, FunctionName, LogGroup, NetworkInterface,
-        NetworkInterfaceId, Peer, Role, RoleListing, RouteTable, SecurityGroup, SecurityGroupId, Subnet, SubnetId,
-        Tags, Vpc, VpcDns, VpcEndpoint, VpcId, VpcListing,
+        EndpointService, EndpointState, FunctionDetail, FunctionListing, FunctionName, IamWrite, LambdaWrite, LogGroup,
+        NetworkInterface, NetworkInterfaceId, Peer, Region, Role, RoleListing, RouteTable, SecurityGroup,
+        SecurityGroupId, Shown, Subnet, SubnetId, Tags, Vpc, VpcDns, VpcEndpoint, VpcId, VpcListing, Write,
     },
     identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX, TAG_INSTALLATION},
 };
@@ -101,6 +101,24 @@ pub fn log_groups(state: &RegionState, prefix: &str) -> Vec<LogGroup> {
 
 pub fn log_group_tags(state: &RegionState, arn: &str) -> Option<Tags> {
     state.log_groups.values().find(|record| record.group.arn == arn).map(|record| record.tags.clone())
+}
+
+/// The resource in AWS's answer to a write that was just carried out.
+pub fn answered(world: &World, region: &Region, write: &Write) -> Shown {
+    let function = |name: &FunctionName| {
+        let found = world.regions.get(region).and_then(|state| function(state, name));
+        found.map_or(Shown::Nothing, |detail| Shown::Function(Box::new(detail.listing)))
+    };
+    match write {
+        Write::Iam(IamWrite::CreateRole { name, .. }) => {
+            world.roles.get(name).map_or(Shown::Nothing, |record| Shown::Role(Box::new(record.role.clone())))
+        }
+        Write::Lambda(LambdaWrite::CreateFunction(new)) => function(&new.name),
+        Write::Lambda(
+            LambdaWrite::UpdateFunctionConfiguration { name, .. } | LambdaWrite::UpdateFunctionCode { name, .. },
+        ) => function(name),
+        _ => Shown::Nothing,
+    }
 }
 
 /// All roles of the account, as IAM's lagging reads show them.

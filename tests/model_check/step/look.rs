@@ -8,7 +8,7 @@ use std::{
 use futures::executor::block_on;
 use private_genai_operator::{
     api::network::NetworkKey,
-    aws::{AwsError, Snapshot, Snapshots, Write},
+    aws::{AwsError, Made, Snapshot, Snapshots, Write, Written},
     engine::{Freshness, Knowledge, Memory, PassSubject},
     index::Index,
     plan::Plan,
@@ -38,6 +38,8 @@ pub(super) fn with_snapshot<T>(
 ) -> T {
     let aws = Arc::new(MemoryAws::of(Arc::clone(world)));
     let snapshots = Snapshots::new(aws, installation(), region());
+    // The ARN of a new log group follows from it.
+    snapshots.work_in(caller().account);
     let snapshot = snapshots.region(&region());
     for vpc in &operator.covered {
         snapshot.include_vpc(vpc);
@@ -55,11 +57,12 @@ pub(super) fn with_snapshot<T>(
     seen
 }
 
-/// Invalidates the tables that a write made stale.
+/// Has the tables learn from a write, as far as its effect follows from the write: the row that AWS's answer would show is read.
 pub(super) fn forget(operator: &mut Operator, write: &Write, error: Option<&AwsError>) {
     let nothing = Arc::new(aws::World::new(caller().account, aws::Delays::default()));
     with_snapshot(operator, &nothing, None, async |snapshot| {
-        snapshot.forget(write, error);
+        let made = Made::from(Written::Done);
+        snapshot.learn(write, error.map_or(Ok(&made), Err));
         Ok(())
     });
 }

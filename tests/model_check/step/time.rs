@@ -39,11 +39,15 @@ impl State {
     /// Lets time pass: a minute if a memory counts minutes, else more.
     pub fn time_passes(&self) -> State {
         let mut next = self.clone();
-        let counts =
-            |operator: &Operator| !operator.memory.unseen.is_empty() || !operator.memory.refused_tokens.is_empty();
+        let wrote = |kept: &SnapshotState| *kept != kept.settled();
+        let counts = |operator: &Operator| {
+            let Memory { unseen, refused_tokens, .. } = &operator.memory;
+            !unseen.is_empty() || !refused_tokens.is_empty() || wrote(&operator.kept)
+        };
         let time = if self.operators.iter().any(counts) { Duration::from_secs(70) } else { Duration::from_mins(11) };
         for operator in &mut next.operators {
             operator.departures.clear();
+            operator.kept = Arc::new(operator.kept.settled());
             age(&mut operator.memory, time);
         }
         for (name, object) in &self.objects.apps {
@@ -56,13 +60,13 @@ impl State {
         next
     }
 
-    /// Clears the tables.
+    /// Clears the tables, but for what the operator wrote a moment ago.
     pub fn resync(&self, number: usize, all: bool) -> State {
         let mut next = self.clone();
         let operator = &mut next.operators[number];
         // No scenario changes the shape of the VPC, so reading the topology anew would show the same.
         let topology = if all { TopologyState::default() } else { operator.kept.topology.clone() };
-        operator.kept = Arc::new(SnapshotState { topology, ..SnapshotState::default() });
+        operator.kept = Arc::new(SnapshotState { topology, ..operator.kept.resynced() });
         next
     }
 }

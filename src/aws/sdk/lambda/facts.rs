@@ -28,7 +28,41 @@ pub(super) fn readable(function: &types::FunctionConfiguration) -> Option<Result
     Some(listing(function)).filter(|listing| listing.is_ok() || is_ours)
 }
 
-fn listing(function: &types::FunctionConfiguration) -> Result<FunctionListing, Malformed> {
+/// The function in an answer to a change: each operation has a type of its own for the same members.
+macro_rules! configuration_of {
+    ($answer:expr) => {{
+        let answer = $answer;
+        types::FunctionConfiguration::builder()
+            .set_function_name(answer.function_name)
+            .set_function_arn(answer.function_arn)
+            .set_runtime(answer.runtime)
+            .set_role(answer.role)
+            .set_handler(answer.handler)
+            .set_timeout(answer.timeout)
+            .set_memory_size(answer.memory_size)
+            .set_last_modified(answer.last_modified)
+            .set_code_sha256(answer.code_sha256)
+            .set_vpc_config(answer.vpc_config)
+            .set_dead_letter_config(answer.dead_letter_config)
+            .set_environment(answer.environment)
+            .set_kms_key_arn(answer.kms_key_arn)
+            .set_tracing_config(answer.tracing_config)
+            .set_layers(answer.layers)
+            .set_file_system_configs(answer.file_system_configs)
+            .set_package_type(answer.package_type)
+            .set_architectures(answer.architectures)
+            .set_ephemeral_storage(answer.ephemeral_storage)
+            .set_snap_start(answer.snap_start)
+            .set_logging_config(answer.logging_config)
+            .set_tenancy_config(answer.tenancy_config)
+            .set_capacity_provider_config(answer.capacity_provider_config)
+            .set_durable_config(answer.durable_config)
+            .build()
+    }};
+}
+pub(super) use configuration_of;
+
+pub(super) fn listing(function: &types::FunctionConfiguration) -> Result<FunctionListing, Malformed> {
     Ok(FunctionListing {
         name: parsed(function.function_name(), "FunctionName")?,
         arn: needed(function.function_arn(), "FunctionArn")?.to_owned(),

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::aws::{
     Architecture, AwsError, Environment, Failure, FunctionConfiguration, FunctionDetail, FunctionListing, FunctionName,
-    Invocation, LambdaWrite, NewFunction, PROBE, Package, Setting, Tags, Written,
+    Invocation, LambdaWrite, Made, NewFunction, PROBE, Package, Setting, Shown, Tags, Written,
 };
 
 /// A page of `ListFunctions` has at most 50 functions.
@@ -93,7 +93,7 @@ impl Lambda {
 
 /// Writes.
 impl Lambda {
-    pub(super) async fn write(&self, write: &LambdaWrite) -> Result<Written, AwsError> {
+    pub(super) async fn write(&self, write: &LambdaWrite) -> Result<Made, AwsError> {
         match write {
             LambdaWrite::CreateFunction(new) => self.create(new).await,
             LambdaWrite::UpdateFunctionConfiguration { name, configuration, reset } => {
@@ -102,12 +102,12 @@ impl Lambda {
             LambdaWrite::UpdateFunctionCode { name, package, architecture } => {
                 self.update_code(name, package, *architecture).await
             }
-            LambdaWrite::DeleteFunction { name } => self.delete(name).await,
-            LambdaWrite::TagResource { arn, tags } => self.tag(arn, tags).await,
+            LambdaWrite::DeleteFunction { name } => self.delete(name).await.map(Made::from),
+            LambdaWrite::TagResource { arn, tags } => self.tag(arn, tags).await.map(Made::from),
         }
     }
 
-    async fn create(&self, new: &NewFunction) -> Result<Written, AwsError> {
+    async fn create(&self, new: &NewFunction) -> Result<Made, AwsError> {
         const OPERATION: &str = "CreateFunction";
         let NewFunction { name, description, configuration, architecture, package, tags } = new;
         let code = FunctionCode::builder().zip_file(Blob::new(package.zip())).build();
@@ -130,7 +130,8 @@ impl Lambda {
             .set_tags(Some(tags.clone().into_iter().collect()))
             .send();
         let answer = self.calls.observed(OPERATION, Box::pin(call)).await;
-        answer.map(|_| Written::Done).map_err(|error| redacted(error, &configuration.environment))
+        let answer = answer.map_err(|error| redacted(error, &configuration.environment))?;
+        Ok(made(&facts::configuration_of!(answer)))
     }
 
     async fn update_configuration(
@@ -138,7 +139,7 @@ impl Lambda {
         name: &FunctionName,
         configuration: &FunctionConfiguration,
         reset: &BTreeSet<Setting>,
-    ) -> Result<Written, AwsError> {
+    ) -> Result<Made, AwsError> {
         const OPERATION: &str = "UpdateFunctionConfiguration";
         let call = self
             .client
@@ -153,7 +154,8 @@ impl Lambda {
             .vpc_config(vpc_config(configuration));
         let call = reset.iter().fold(call, |call, setting| with_reset(call, *setting, name)).send();
         let answer = self.calls.observed(OPERATION, Box::pin(call)).await;
-        answer.map(|_| Written::Done).map_err(|error| redacted(error, &configuration.environment))
+        let answer = answer.map_err(|error| redacted(error, &configuration.environment))?;
+        Ok(made(&facts::configuration_of!(answer)))
     }
 
     async fn update_code(
@@ -161,7 +163,7 @@ impl Lambda {
         name: &FunctionName,
         package: &Package,
         architecture: Architecture,
-    ) -> Result<Written, AwsError> {
+    ) -> Result<Made, AwsError> {
         let call = self
             .client
             .update_function_code()
@@ -170,7 +172,8 @@ impl Lambda {
             .architectures(wire_architecture(architecture))
             .publish(false)
             .send();
-        self.calls.observed("UpdateFunctionCode", call).await.map(|_| Written::Done)
+        let answer = self.calls.observed("UpdateFunctionCode", call).await?;
+        Ok(made(&facts::configuration_of!(answer)))
     }
 
     async fn delete(&self, name: &FunctionName) -> Result<Written, AwsError> {
@@ -187,6 +190,12 @@ impl Lambda {
     fn whole(&self, operation: &'static str, number: u32) -> Result<i32, AwsError> {
         i32::try_from(number).map_err(|error| self.calls.invalid(operation, &error))
     }
+}
+
+/// A function that cannot be read from the answer is read by itself.
+fn made(function: &types::FunctionConfiguration) -> Made {
+    let shown = facts::listing(function).map_or(Shown::Nothing, |function| Shown::Function(Box::new(function)));
+    Made { written: Written::Done, shown }
 }
 
 fn runtime(configuration: &FunctionConfiguration) -> Option<Runtime> {
