@@ -39,6 +39,7 @@ mod repair;
 mod retaining;
 mod retention;
 mod roles;
+mod rows;
 #[path = "../sampled/mod.rs"]
 mod sampled;
 mod scale;

@@ -3,6 +3,7 @@
 //! the table said. So nobody's write makes anybody read the list again.
 
 mod known;
+mod state;
 
 use std::{
     collections::BTreeMap,
@@ -13,9 +14,12 @@ use std::{
 use tokio::time::Instant;
 
 pub use self::known::KeptRows;
-use self::known::{Agreement, KnownRows};
 pub(super) use self::known::{BELIEVED_FOR, Moment, Reading, RowEffect, TableRow};
-use super::{MaxAge, table::error_is_shared_for};
+use self::{
+    known::{Agreement, KnownRows},
+    state::{LastList, Need, State},
+};
+use super::MaxAge;
 use crate::aws::{AwsError, Credentials, Failure};
 
 /// What the calls behind a table cost, and what they show.
@@ -49,46 +53,12 @@ pub(super) struct RowTable<K, R, X = ()> {
     single: Mutex<BTreeMap<K, Arc<tokio::sync::Mutex<()>>>>,
 }
 
-struct State<K, R, X> {
-    known: KnownRows<K, R>,
-    others: Arc<X>,
-    size: usize,
-    /// A list of an earlier generation is obsolete.
-    generation: u64,
-    last: Option<LastList>,
-    /// When the last good list came.
-    answered: Option<Instant>,
-}
-
-/// The last list.
-struct LastList {
-    generation: u64,
-    begun: Moment,
-    at: Instant,
-    /// How old it was at that moment already.
-    aged: Duration,
-    error: Option<AwsError>,
-    /// How often in a row it could not be read.
-    failures: u32,
-}
-
-/// What must be read before a question is answered.
-enum Need<K> {
-    Nothing,
-    /// Nothing: the list could not be read a moment ago.
-    Failed(AwsError),
-    List,
-    Rows(Vec<K>),
-}
-
 impl<K: Ord + Clone, R: TableRow, X: Default> RowTable<K, R, X> {
     pub(super) fn new(credentials: &Arc<Credentials>, cost: Cost) -> Self {
-        let known = KnownRows::default();
-        let state = State { known, others: Arc::default(), size: 0, generation: 0, last: None, answered: None };
         Self {
             credentials: Arc::clone(credentials),
             cost,
-            state: Mutex::new(state),
+            state: Mutex::new(State::new()),
             list: tokio::sync::Mutex::default(),
             single: Mutex::default(),
         }
@@ -318,32 +288,7 @@ impl<K: Ord + Clone, R: TableRow, X: Default> RowTable<K, R, X> {
     }
 
     fn need(&self, keys: Option<&[K]>, max_age: MaxAge, lists_all: bool) -> Need<K> {
-        let now = Instant::now();
-        let mut state = self.lock();
-        state.known.settle(now);
-        let Some(last) = state.last.as_ref().filter(|last| last.generation == state.generation) else {
-            return Need::List;
-        };
-        let age = last.aged.saturating_add(last.at.elapsed());
-        if let Some(error) = &last.error {
-            let is_shared = age < error_is_shared_for(error, last.failures);
-            return if is_shared { Need::Failed(error.clone()) } else { Need::List };
-        }
-        let is_young = max_age == MaxAge::Any || MaxAge::Under(age) < max_age;
-        let keys: Vec<K> = match (keys, max_age) {
-            // Whether others are there, or of others, only a list tells.
-            (None, MaxAge::Under(_)) | (Some([]), MaxAge::Under(_)) if !is_young => return Need::List,
-            (None, _) => state.known.all_open(),
-            (Some(keys), MaxAge::Under(bound)) if !is_young => {
-                keys.iter().filter(|key| !state.known.is_fresh(key, bound, now)).cloned().collect()
-            }
-            (Some(keys), _) => keys.iter().filter(|key| state.known.is_open(key)).cloned().collect(),
-        };
-        if keys.is_empty() {
-            return Need::Nothing;
-        }
-        let pages = state.size.div_ceil(self.cost.page).max(1);
-        if lists_all && pages <= self.cost.row.saturating_mul(keys.len()) { Need::List } else { Need::Rows(keys) }
+        self.lock().need(keys, max_age, &self.cost, lists_all)
     }
 
     /// Reads the list, unless somebody else did so meanwhile.
@@ -381,7 +326,13 @@ impl<K: Ord + Clone, R: TableRow, X: Default> RowTable<K, R, X> {
     }
 
     /// Reads a row by itself, unless somebody else did so meanwhile.
-    async fn read_row<P>(&self, key: &K, is_needed: impl Fn() -> bool, read: impl FnOnce() -> P) -> Result<(), AwsError>
+    async fn read_row<P>(
+        &self,
+        key: &K,
+        reading: Reading,
+        is_needed: impl Fn() -> bool,
+        read: impl FnOnce() -> P,
+    ) -> Result<(), AwsError>
     where
         P: Future<Output = Result<Option<R>, AwsError>>,
     {
@@ -425,16 +376,5 @@ impl<K: Ord + Clone, R: TableRow, X: Default> RowTable<K, R, X> {
         }
         state.known = KnownRows::of(kept, now);
         state.others = others;
-    }
-}
-
-impl<K: Ord + Clone, R: TableRow, X> State<K, R, X> {
-    fn forget_list(&mut self) {
-        self.generation = self.generation.wrapping_add(1);
-    }
-
-    /// The last list was read, and is not obsolete.
-    fn is_good(&self) -> bool {
-        self.last.as_ref().is_some_and(|last| last.generation == self.generation && last.error.is_none())
     }
 }

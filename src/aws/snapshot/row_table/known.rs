@@ -1,13 +1,13 @@
 //! What is known of the rows of one table: the last list, and on top of it our own writes and reads of single rows. Pure: the
 //! time is an argument.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+mod kept;
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
+
+pub use kept::KeptRows;
 
 /// AWS is consistent eventually: for so long after our own write, an answer that shows the row as it was before the write is
 /// an old one.
@@ -110,50 +110,14 @@ impl<R> Default for Mark<R> {
     }
 }
 
-impl<R> Own<R> {
+impl<R: TableRow> Own<R> {
+    /// The answer is an older one: it shows the row as it was before one of our writes.
+    fn was_before(&self, shown: Option<&R>) -> bool {
+        !self.doubted && self.before.iter().any(|before| before.as_ref() == shown)
+    }
+
     fn is_believed(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.at) < BELIEVED_FOR
-    }
-}
-
-/// The rows as plain data, from which a model checker continues.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct KeptRows<K: Ord, R> {
-    /// All rows, where the next caller causes no read of the list; else those of our own writes.
-    pub rows: Arc<BTreeMap<K, R>>,
-    /// The next caller causes no read of the list.
-    pub is_listed: bool,
-    /// The rows that were written a moment ago: what each was before, and whether AWS showed that again since.
-    pub written: BTreeMap<K, (Vec<Option<R>>, bool)>,
-    /// The rows that are to be read before anybody relies on them.
-    pub open: BTreeSet<K>,
-    /// The rows that AWS is deleting for us.
-    pub ends: BTreeSet<K>,
-}
-
-impl<K: Ord, R> Default for KeptRows<K, R> {
-    fn default() -> Self {
-        let (written, open, ends) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
-        Self { rows: Arc::default(), is_listed: false, written, open, ends }
-    }
-}
-
-impl<K: Ord + Clone, R: Clone> KeptRows<K, R> {
-    /// What a resync leaves: our own writes.
-    #[must_use]
-    pub fn without_list(&self) -> Self {
-        let rows = self.written.keys().filter_map(|key| self.rows.get_key_value(key));
-        let rows = rows.map(|(key, row)| (key.clone(), row.clone())).collect();
-        Self { rows: Arc::new(rows), is_listed: false, ..self.clone() }
-    }
-
-    /// What remains when AWS has had the time to show every write.
-    #[must_use]
-    pub fn settled(&self) -> Self {
-        let contested = self.written.iter().filter(|(_, (_, contested))| *contested).map(|(key, _)| key.clone());
-        let open = self.open.iter().cloned().chain(contested).collect();
-        let settled = Self { written: BTreeMap::new(), open, ..self.clone() };
-        if self.is_listed { settled } else { settled.without_list() }
     }
 }
 
@@ -203,7 +167,8 @@ impl<K: Ord + Clone, R: TableRow> KnownRows<K, R> {
         self.open(key, moment);
     }
 
-    /// AWS refused a write as if the row were another one: who asks for a fresh row does not get our own.
+    /// AWS refused a write as if the row were another one: who asks for a fresh row does not get our own, and the next answer is
+    /// believed.
     pub(super) fn doubt(&mut self, key: &K) {
         if let Some(own) = self.marks.get_mut(key).and_then(|mark| mark.own.as_mut()) {
             own.doubted = true;
@@ -256,7 +221,7 @@ impl<K: Ord + Clone, R: TableRow> KnownRows<K, R> {
             return Agreement::Agrees;
         }
         if let Some(own) = mark.own.as_mut().filter(|_| reading == Reading::Lagging && !is_same)
-            && own.before.contains(&found)
+            && own.was_before(found.as_ref())
         {
             own.contested = true;
             return Agreement::Agrees;
@@ -292,7 +257,7 @@ impl<K: Ord + Clone, R: TableRow> KnownRows<K, R> {
             let is_same = is_same(ours, shown);
             let is_old = !is_same
                 && mark.own.as_mut().is_some_and(|own| {
-                    let is_old = own.before.iter().any(|before| before.as_ref() == shown);
+                    let is_old = own.was_before(shown);
                     own.contested |= is_old;
                     is_old
                 });
@@ -383,43 +348,6 @@ impl<K: Ord + Clone, R: TableRow> KnownRows<K, R> {
         let mark = self.marks.get(key).filter(|mark| mark.open.is_none() && !mark.ends)?;
         let own = mark.own.as_ref().filter(|own| own.is_believed(now) && !own.doubted)?;
         (!self.rows.contains_key(key)).then_some(own.moment)
-    }
-
-    /// The rows as plain data.
-    pub(super) fn keep(&self, is_listed: bool) -> KeptRows<K, R> {
-        let of = |is: fn(&Mark<R>) -> bool| {
-            self.marks.iter().filter(|(_, mark)| is(mark)).map(|(key, _)| key.clone()).collect()
-        };
-        let written = self.marks.iter().filter_map(|(key, mark)| {
-            let own = mark.own.as_ref()?;
-            Some((key.clone(), (own.before.clone(), own.contested)))
-        });
-        let kept = KeptRows {
-            rows: Arc::clone(&self.rows),
-            is_listed,
-            written: written.collect(),
-            open: of(|mark| mark.open.is_some()),
-            ends: of(|mark| mark.ends),
-        };
-        if is_listed { kept } else { kept.without_list() }
-    }
-
-    /// Goes on from what was kept elsewhere, where our own writes count as made just now.
-    pub(super) fn of(kept: KeptRows<K, R>, now: Instant) -> Self {
-        let KeptRows { rows, is_listed: _, written, open, ends } = kept;
-        let mut known = Self { rows, marks: BTreeMap::new(), moment: 1, next: None };
-        for (key, (before, contested)) in written {
-            let own = Own { moment: 1, at: now, before, contested, doubted: false };
-            known.marks.entry(key).or_default().own = Some(own);
-            known.expires(now);
-        }
-        for key in open {
-            known.marks.entry(key).or_default().open = Some(1);
-        }
-        for key in ends {
-            known.marks.entry(key).or_default().ends = true;
-        }
-        known
     }
 }
 
