@@ -79,6 +79,15 @@ impl Snapshot {
         self.roles.row(name, max_age, lists_all, || self.list_roles(), || self.read_role(name)).await
     }
 
+    /// The roles as AWS shows them now, whatever we wrote a moment ago.
+    ///
+    /// # Errors
+    /// As [`Self::roles`].
+    pub async fn shown_roles(&self) -> Result<BTreeMap<RoleName, Role>, AwsError> {
+        let shown = self.list_roles().await.inspect_err(|error| self.credentials.suspect(error))?;
+        Ok(shown.rows)
+    }
+
     async fn list_roles(&self) -> Result<Listing<RoleName, Role, ()>, AwsError> {
         let path = self.installation.role_path();
         let rows = self.role_reader.read(&*self.aws, &self.region, &path).await?;

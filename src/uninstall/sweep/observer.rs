@@ -3,23 +3,19 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::Duration,
 };
 
 use super::observation::{InRegion, SweepObservation};
 use crate::{
     app::ObservedLogGroup,
     aws::{
-        Aws, AwsError, Caller, EndpointState, Failure, FunctionListing, FunctionName, LogGroup, LogGroupName, MaxAge,
-        Region, RoleName, Snapshot, Snapshots, Tags,
+        Aws, AwsError, Caller, EndpointState, Failure, FunctionListing, FunctionName, LogGroup, LogGroupName, Region,
+        RoleName, Snapshot, Snapshots, Tags,
     },
     identity::{FUNCTION_PREFIX, InstallationId, LOG_GROUP_PREFIX, TAG_INSTALLATION},
 };
 
-/// Older facts about roles are read anew.
-const FRESH: Duration = Duration::from_secs(1);
-
-/// The path above the roles of all installations ([`InstallationId::role_path`]).
+/// The path that the roles of all installations are below ([`InstallationId::role_path`]).
 const ROLES_OF_ALL: &str = "/private-genai/";
 
 /// Reads AWS repeatedly. The observer keeps the tags of foreign resources and the tags that do not change, which spares calls.
@@ -74,8 +70,9 @@ impl Observer {
     /// # Errors
     /// A read that failed: only a complete observation shows that a resource is gone.
     pub async fn observe(&mut self, regions: &BTreeSet<Region>) -> Result<SweepObservation, AwsError> {
-        let roles = self.snapshots.region(&self.home).roles(MaxAge::Under(FRESH)).await?;
-        let mut found = SweepObservation { roles: (*roles).clone(), regions: BTreeMap::new() };
+        // As AWS shows them: what is deleted counts as gone once everybody sees so.
+        let roles = self.snapshots.region(&self.home).shown_roles().await?;
+        let mut found = SweepObservation { roles, regions: BTreeMap::new() };
         let led = found.places(&self.installation).into_iter().map(|place| place.region);
         let regions: BTreeSet<Region> = led.chain(regions.iter().cloned()).chain([self.home.clone()]).collect();
         for region in regions {

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use super::{SOON, TOPOLOGY, at_rest, by_hand, deny, drift, expect, lead_out, named, network_of, stands};
 use crate::{
     drift::shape,
-    memory::aws::ByHand,
+    memory::aws::{ByHand, Fault},
     scene::{MODEL, RESYNC, Scene, app, scene, writes},
 };
 
@@ -173,9 +173,7 @@ async fn route_tables_that_cannot_be_read_hold_up_nothing_that_goes() {
 
 #[tokio::test(start_paused = true)]
 async fn what_can_go_goes_without_a_table_and_objects_only_once_all_is_seen_gone() {
-    for read in
-        ["ec2:DescribeSecurityGroups", "ec2:DescribeVpcEndpoints", "logs:DescribeLogGroups", "lambda:GetFunction"]
-    {
+    for read in ["ec2:DescribeSecurityGroups", "ec2:DescribeVpcEndpoints", "lambda:GetFunction"] {
         scene(async {
             let (scene, vpc) = at_rest().await;
             deny(&scene, read);
@@ -190,6 +188,34 @@ async fn what_can_go_goes_without_a_table_and_objects_only_once_all_is_seen_gone
         })
         .await;
     }
+}
+
+/// AWS's own answer to the deletion says that the group is gone: no list is needed for that.
+#[tokio::test(start_paused = true)]
+async fn an_app_whose_log_group_was_listed_goes_although_none_can_be_listed_any_more() {
+    scene(async {
+        let (scene, vpc) = at_rest().await;
+        deny(&scene, "logs:DescribeLogGroups");
+        scene.kubernetes.delete(&app("bot"));
+        scene.until_nothing_is_left("bot", &vpc).await;
+    })
+    .await;
+}
+
+/// Of a group that AWS was asked to delete, and gave no answer, only AWS can tell.
+#[tokio::test(start_paused = true)]
+async fn an_app_whose_log_group_may_be_left_stays_until_somebody_can_tell() {
+    scene(async {
+        let (scene, vpc) = at_rest().await;
+        deny(&scene, "logs:DescribeLogGroups");
+        scene.aws.fail_next("logs:DeleteLogGroup", Fault::answer_lost());
+        scene.kubernetes.delete(&app("bot"));
+        sleep(2 * TOPOLOGY).await;
+        assert!(scene.kubernetes.get(&app("bot")).is_some(), "the app is not let go");
+        scene.aws.clear_faults();
+        scene.until_nothing_is_left("bot", &vpc).await;
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
