@@ -98,10 +98,16 @@ impl Snapshot {
         let made = match result {
             Ok(made) => made,
             Err(error) => {
-                if let (Invalidates::Role(role, _), Failure::AccessDenied, true) =
-                    (&description.invalidates, error.failure, description.is_judged_by_role)
-                {
-                    self.roles.doubt(role);
+                if speaks_of_resource(error, description.is_judged_by_role) {
+                    match &description.invalidates {
+                        Invalidates::Role(name, _) => self.roles.doubt(name),
+                        Invalidates::Function(name, _) => self.functions.doubt(name),
+                        Invalidates::LogGroup(name, _) => self.log_groups.doubt(name),
+                        Invalidates::Nothing
+                        | Invalidates::SecurityGroups
+                        | Invalidates::Endpoints
+                        | Invalidates::EndpointsAndSecurityGroups => {}
+                    }
                 }
                 return self.forget(write, Some(error));
             }
@@ -172,6 +178,25 @@ fn with_effect<R: Clone>(
         (RowChange::Gone, ..) => RowEffect::Gone,
         (RowChange::Ends, ..) => RowEffect::Ends,
     });
+}
+
+/// Whether AWS refused a write because of what the resource is: it may be another one than our own writes made it.
+fn speaks_of_resource(error: &AwsError, is_judged_by_role: bool) -> bool {
+    match error.failure {
+        Failure::NotFound | Failure::AlreadyExists | Failure::NameTaken | Failure::InUse | Failure::Invalid => true,
+        Failure::AccessDenied => is_judged_by_role,
+        Failure::Throttled
+        | Failure::Credentials
+        | Failure::QuotaReached
+        | Failure::Unavailable
+        | Failure::NotYet
+        | Failure::RoleNotUsable
+        | Failure::TokenMismatch
+        | Failure::PrivateDnsConflict
+        | Failure::BoundaryMissing
+        | Failure::KeyUnusable
+        | Failure::Malformed => false,
+    }
 }
 
 /// Whether AWS refused a write before it looked at the resource: then nothing has changed, and no table is obsolete.

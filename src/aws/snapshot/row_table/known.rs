@@ -317,9 +317,9 @@ impl<K: Ord + Clone, R: TableRow> KnownRows<K, R> {
         self.marks.get(key).is_some_and(|mark| mark.open.is_some())
     }
 
-    /// All rows that are to be read before anybody relies on them.
+    /// All rows that are to be read before anybody relies on the whole. What AWS is deleting for us is there until that is seen.
     pub(super) fn all_open(&self) -> Vec<K> {
-        let open = self.marks.iter().filter(|(_, mark)| mark.open.is_some());
+        let open = self.marks.iter().filter(|(_, mark)| mark.open.is_some() && !mark.ends);
         open.map(|(key, _)| key.clone()).collect()
     }
 
