@@ -44,15 +44,15 @@ pub async fn observe(
     let closely = closely || untagged;
     let listed = async || match snapshot.listed_function(&name, MaxAge::Any).await? {
         // What is looked at closely is asked for by its name.
-        ListedFunction::Row(None) if !closely => {
+        ListedFunction::Missing if !closely => {
             snapshot.listed_function(&name, fresh.of(ConditionType::FunctionReady)).await
         }
         listed => Ok(listed),
     };
     let (listing, is_unknown) = match unread.take(Source::Functions, listed().await)? {
-        Some(ListedFunction::Row(listing)) => (listing, false),
+        Some(ListedFunction::Found(listing)) => (Some(*listing), false),
         Some(ListedFunction::Unknown) => (None, true),
-        None => (None, false),
+        Some(ListedFunction::Missing) | None => (None, false),
     };
     let group = snapshot.log_group(&desired.identity.log_group_name(), MaxAge::Any).await;
     let group = unread.take(Source::LogGroups, group)?.flatten();

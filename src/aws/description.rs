@@ -119,13 +119,16 @@ pub enum Invalidates<'a> {
     Function(&'a FunctionName, RowChange<'a, FunctionListing>),
 }
 
+/// A new row, by the account and the region in which it is.
+pub type NewRow<'a, R> = dyn Fn(&AccountId, &Region) -> R + Send + Sync + 'a;
+
 /// The effect of a change on the row of its resource, where AWS made the change.
 #[derive(Clone)]
 pub enum RowChange<'a, R> {
     /// AWS's answer shows the row.
     Answered,
     /// The row is new, and follows from the account and the region in which it is.
-    New(Arc<dyn Fn(&AccountId, &Region) -> R + Send + Sync + 'a>),
+    New(Arc<NewRow<'a, R>>),
     /// The row is changed so.
     Edited(Arc<dyn Fn(&mut R) + Send + Sync + 'a>),
     /// The row is gone.

@@ -107,7 +107,7 @@ async fn two_writers_each_see_their_own_write_at_once_and_the_other_s_by_the_nex
             role.inline_policies.keys().cloned().collect()
         };
         for snapshot in [&one, &two] {
-            assert_eq!(policies(snapshot).await, [policy.clone()]);
+            assert_eq!(policies(snapshot).await, std::slice::from_ref(&policy));
         }
         let document = PolicyDocument::new(&serde_json::json!({
             "Version": "2012-10-17",

@@ -3,25 +3,25 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::Arc,
 };
 
 use crate::ids::{RoleName, Tags};
 
 /// An IAM policy document in one canonical spelling: two documents that differ only in the order of keys or in white space are
-/// equal.
+/// equal. A copy shares the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct PolicyDocument(String);
+pub struct PolicyDocument(Arc<str>);
 
 impl PolicyDocument {
     /// The canonical document for a JSON value.
     pub fn new(document: &serde_json::Value) -> Self {
-        Self(document.to_string())
+        Self(document.to_string().into())
     }
 
     /// Reads AWS's answer. A text that is not JSON is kept unchanged: it differs from every document of ours.
     pub fn from_wire(text: &str) -> Self {
-        serde_json::from_str::<serde_json::Value>(text)
-            .map_or_else(|_| Self(text.to_owned()), |value| Self::new(&value))
+        serde_json::from_str::<serde_json::Value>(text).map_or_else(|_| Self(text.into()), |value| Self::new(&value))
     }
 
     /// The document as compact JSON; AWS's limits count its characters.

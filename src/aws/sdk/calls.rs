@@ -105,21 +105,29 @@ impl Calls {
         self.ended(operation, begun, answer)
     }
 
-    /// Makes the calls that read all pages of a list.
-    pub(super) async fn pages<T: Page + RequestId, E: Error + ProvideErrorMetadata + 'static>(
+    /// Makes the calls that read all pages of a list. Each page becomes rows and is dropped before the next one is asked for:
+    /// `items` takes them from a page, `read` reads one, or leaves it out.
+    pub(super) async fn rows<P: Page + RequestId, E: Error + ProvideErrorMetadata + 'static, S, T>(
         &self,
         operation: &'static str,
-        mut pages: PaginationStream<Result<T, SdkError<E, HttpResponse>>>,
+        mut pages: PaginationStream<Result<P, SdkError<E, HttpResponse>>>,
+        items: fn(&P) -> &[S],
+        mut read: impl FnMut(&S) -> Option<Result<T, Malformed>>,
     ) -> Result<Vec<T>, AwsError> {
-        let mut all: Vec<T> = Vec::new();
-        // The last page says that it is the last: no further call is needed.
-        while all.last().is_none_or(Page::has_next) {
+        let mut rows = Vec::new();
+        // Nothing is asked of AWS to find out that a page was the last one: it says so itself.
+        let mut has_next = true;
+        while has_next {
             self.turn(operation).await?;
             let begun = Instant::now();
             let Some(page) = pages.next().await else { break };
-            all.push(self.ended(operation, begun, page)?);
+            let page = self.ended(operation, begun, page)?;
+            for row in items(&page).iter().filter_map(&mut read) {
+                rows.push(row.map_err(|malformed| self.malformed(operation, malformed))?);
+            }
+            has_next = page.has_next();
         }
-        Ok(all)
+        Ok(rows)
     }
 
     /// Reads all pages of a list into facts: `items` takes the items from a page, `fact` reads one item.
@@ -130,9 +138,7 @@ impl Calls {
         items: fn(&P) -> &[S],
         fact: fn(&S) -> Result<T, Malformed>,
     ) -> Result<Vec<T>, AwsError> {
-        let pages = self.pages(operation, pages).await?;
-        let facts: Result<_, _> = pages.iter().flat_map(items).map(fact).collect();
-        facts.map_err(|malformed| self.malformed(operation, malformed))
+        self.rows(operation, pages, items, |item| Some(fact(item))).await
     }
 
     /// Like [`Self::list`], for a list with foreign resources: an unreadable resource that `could_be_ours` rejects is left out.
@@ -144,16 +150,14 @@ impl Calls {
         fact: fn(&S) -> Result<T, Malformed>,
         could_be_ours: fn(&S) -> bool,
     ) -> Result<Vec<T>, AwsError> {
-        let pages = self.pages(operation, pages).await?;
-        let read = |item| match fact(item) {
+        let read = |item: &S| match fact(item) {
             Err(malformed) if !could_be_ours(item) => {
                 tracing::debug!(service = self.service, operation, %malformed, "left out");
                 None
             }
             answer => Some(answer),
         };
-        let facts: Result<_, _> = pages.iter().flat_map(items).filter_map(read).collect();
-        facts.map_err(|malformed| self.malformed(operation, malformed))
+        self.rows(operation, pages, items, read).await
     }
 
     /// The error for an answer that lacks something.

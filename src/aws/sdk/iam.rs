@@ -35,13 +35,10 @@ impl Iam {
     pub(super) async fn roles(&self, path: &str) -> Result<Vec<Role>, AwsError> {
         const OPERATION: &str = "GetAccountAuthorizationDetails";
         let call = self.client.get_account_authorization_details().filter(EntityType::Role);
-        let pages = self.calls.pages(OPERATION, call.into_paginator().page_size(PAGE).send()).await?;
-        let ours = pages
-            .iter()
-            .flat_map(GetAccountAuthorizationDetailsOutput::role_detail_list)
-            .filter(|role| role.path() == Some(path));
-        let roles: Result<_, _> = ours.map(role).collect();
-        roles.map_err(|malformed| self.calls.malformed(OPERATION, malformed))
+        let pages = call.into_paginator().page_size(PAGE).send();
+        let mut texts = BTreeSet::new();
+        let ours = |detail: &RoleDetail| (detail.path() == Some(path)).then(|| role(detail, &mut texts));
+        self.calls.rows(OPERATION, pages, GetAccountAuthorizationDetailsOutput::role_detail_list, ours).await
     }
 
     pub(super) async fn write(&self, write: &IamWrite) -> Result<Made, AwsError> {
@@ -157,7 +154,12 @@ impl Iam {
     }
 }
 
-fn role(role: &RoleDetail) -> Result<Role, Malformed> {
+/// Equal documents are one text in memory: the trust policies of all roles are.
+fn role(role: &RoleDetail, texts: &mut BTreeSet<PolicyDocument>) -> Result<Role, Malformed> {
+    let trust_policy = document(role.assume_role_policy_document(), "RoleDetail.AssumeRolePolicyDocument")?;
+    if !texts.contains(&trust_policy) {
+        texts.insert(trust_policy.clone());
+    }
     let mut inline_policies = BTreeMap::new();
     for policy in role.role_policy_list() {
         let name = needed(policy.policy_name(), "PolicyDetail.PolicyName")?.to_owned();
@@ -167,7 +169,7 @@ fn role(role: &RoleDetail) -> Result<Role, Malformed> {
         name: parsed(role.role_name(), "RoleDetail.RoleName")?,
         id: needed(role.role_id(), "RoleDetail.RoleId")?.to_owned(),
         arn: needed(role.arn(), "RoleDetail.Arn")?.to_owned(),
-        trust_policy: document(role.assume_role_policy_document(), "RoleDetail.AssumeRolePolicyDocument")?,
+        trust_policy: texts.get(&trust_policy).cloned().unwrap_or(trust_policy),
         inline_policies,
         attached_policies: role
             .attached_managed_policies()
@@ -221,7 +223,8 @@ mod tests {
             )
             .tags(Tag::builder().key("k").value("v").build().expect("tag"))
             .build();
-        let role = role(&wire).expect("role");
+        let mut texts = BTreeSet::new();
+        let role = role(&wire, &mut texts).expect("role");
         assert_eq!(role.inline_policies, [("p".to_owned(), PolicyDocument::from_wire("{}"))].into());
         assert_eq!(role.attached_policies, ["arn:aws:iam::aws:policy/X".to_owned()].into());
         assert_eq!(role.permissions_boundary.as_deref(), Some("arn:aws:iam::aws:policy/Y"));

@@ -27,11 +27,8 @@ impl Logs {
     pub(super) async fn groups(&self, prefix: &str) -> Result<Vec<LogGroup>, AwsError> {
         const OPERATION: &str = "DescribeLogGroups";
         let call = self.client.describe_log_groups().log_group_name_prefix(prefix);
-        let pages = self.calls.pages(OPERATION, call.into_paginator().page_size(PAGE).send()).await?;
-        let groups = pages.iter().flat_map(DescribeLogGroupsOutput::log_groups).map(group);
-        let groups: Result<Vec<_>, _> = groups.collect();
-        let groups = groups.map_err(|malformed| self.calls.malformed(OPERATION, malformed))?;
-        Ok(groups.into_iter().flatten().collect())
+        let pages = call.into_paginator().page_size(PAGE).send();
+        self.calls.rows(OPERATION, pages, DescribeLogGroupsOutput::log_groups, |row| group(row).transpose()).await
     }
 
     pub(super) async fn tags(&self, group: &LogGroup) -> Result<Option<Tags>, AwsError> {

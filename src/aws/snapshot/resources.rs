@@ -51,8 +51,10 @@ pub struct Since(pub(super) Moment);
 /// A function as the table shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ListedFunction {
-    /// The function, or that there is none.
-    Row(Option<FunctionListing>),
+    /// There is one.
+    Found(Box<FunctionListing>),
+    /// There is none.
+    Missing,
     /// The table does not tell: the function is to be asked for by its name.
     Unknown,
 }
@@ -123,7 +125,11 @@ impl Snapshot {
     /// As `ListFunctions`.
     pub async fn listed_function(&self, name: &FunctionName, max_age: MaxAge) -> Result<ListedFunction, AwsError> {
         let row = self.functions.listed_row(name, max_age, || self.list_functions()).await?;
-        Ok(row.map_or(ListedFunction::Unknown, ListedFunction::Row))
+        Ok(match row {
+            None => ListedFunction::Unknown,
+            Some(None) => ListedFunction::Missing,
+            Some(Some(function)) => ListedFunction::Found(Box::new(function)),
+        })
     }
 
     /// Where the functions of the account are attached, whoever's they are: Lambda keeps interfaces by it.

@@ -44,11 +44,8 @@ impl Lambda {
     pub(super) async fn functions(&self) -> Result<Vec<FunctionListing>, AwsError> {
         const OPERATION: &str = "ListFunctions";
         let pages = self.client.list_functions().into_paginator().page_size(PAGE).send();
-        let pages = self.calls.pages(OPERATION, pages).await?;
-        let functions =
-            pages.iter().flat_map(ListFunctionsOutput::functions).filter(|function| facts::could_be_ours(function));
-        let functions: Result<_, _> = functions.filter_map(facts::readable).collect();
-        functions.map_err(|malformed| self.calls.malformed(OPERATION, malformed))
+        let ours = |function: &_| facts::could_be_ours(function).then(|| facts::readable(function)).flatten();
+        self.calls.rows(OPERATION, pages, ListFunctionsOutput::functions, ours).await
     }
 
     pub(super) async fn function(&self, name: &FunctionName) -> Result<Option<FunctionDetail>, AwsError> {
