@@ -141,8 +141,9 @@ pub async fn observe_remains(
     let ownership = vpc_ownership(snapshot, identity, Proof::Read, fresh, settings).await?;
     let others =
         if unread.lacks(Source::Roles) { BTreeSet::new() } else { others_on(network, &name, snapshot).await? };
+    // Where the list cannot be read, the function is asked for by its name.
     let seen = snapshot.see_deleted_function_with_others(&function, &others).await;
-    unread.take(Source::Functions, seen)?;
+    Unread::default().take(Source::Functions, seen)?;
     let (detail, gone_since) = match snapshot.function_gone_since(&function) {
         Some(since) if !unread.lacks(Source::Functions) => (None, Some(since)),
         _ => {

@@ -49,6 +49,13 @@ pub async fn observe(
     let groups = unread.take(Source::SecurityGroups, groups)?.unwrap_or_default();
     let roles = snapshot.roles(fresh.of(ConditionType::ExecutionRoleReady));
     let roles = unread.take(Source::Roles, roles.await)?.unwrap_or_default();
+    let (handed_over, live): (Vec<Role>, Vec<Role>) = roles
+        .values()
+        .filter(|role| is_role_of(identity, role))
+        .cloned()
+        .partition(|role| HandOver::from_tags(&role.tags).is_some());
+    // A row of the table that is written meanwhile is not copied with all others.
+    drop(roles);
     let has_endpoint =
         endpoints.endpoints.iter().any(|endpoint| identity.owns(&endpoint.tags) && !endpoint.state.is_ending());
     // Whether private DNS cuts somebody off is decided once, when an endpoint is created: not by old route tables.
@@ -58,8 +65,7 @@ pub async fn observe(
         aged(MaxAge::Under(fresh.of(ConditionType::VpcReady).bounded_by(DECIDING_TOPOLOGY_MAX_AGE)))
     };
     // What is to go asks nothing of its VPC. An app that is not here, but has a role, keeps the network from going.
-    let is_demanded = |role: &Role| is_role_of(identity, role) && HandOver::from_tags(&role.tags).is_none();
-    let goes = ends && !unread.lacks(Source::Roles) && !roles.values().any(is_demanded);
+    let goes = ends && !unread.lacks(Source::Roles) && live.is_empty();
     // What is known from before is enough to keep something, and not to remove it.
     if let Some(error) = unread.of(Source::SecurityGroups).filter(|_| goes) {
         return Err(error.clone());
@@ -72,11 +78,6 @@ pub async fn observe(
     };
     let known = Observed::new(identity, &topology, &endpoints, &known).security_groups;
     let observed = Observed::new(identity, &topology, &endpoints, &groups).known_by(known);
-    let (handed_over, live): (Vec<Role>, Vec<Role>) = roles
-        .values()
-        .filter(|role| is_role_of(identity, role))
-        .cloned()
-        .partition(|role| HandOver::from_tags(&role.tags).is_some());
     // Only what is to go must know what is still in its way.
     let interfaces = if !handed_over.is_empty() || (ends && !observed.security_groups.is_empty()) {
         let group = observed.group(FUNCTIONS_GROUP).map(|group| &group.id);

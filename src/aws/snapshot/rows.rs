@@ -109,11 +109,13 @@ impl Snapshot {
         futures::join!(self.endpoints.forget_error(), self.security_groups.forget_error());
     }
 
-    /// Reads an app's role and log group anew, and no others, but for tables that could not be read. What cannot be read so is read
-    /// with its table.
+    /// Reads an app's role and log group anew, its function when somebody asks for it, and no others, but for tables that could not
+    /// be read. What cannot be read so is read with its table.
     pub async fn reread_app(&self, app: &AppIdentity) {
         let (role, group) = (app.role_name(), app.log_group_name());
         self.forget_errors().await;
+        // The function is asked for by its name where it counts.
+        self.functions.forget_row(&app.function_name());
         let roles = self.roles.reread(&role, || self.read_role(&role));
         let log_groups = self.log_groups.reread(&group, || self.read_log_group(&group));
         futures::join!(roles, log_groups);

@@ -212,7 +212,8 @@ impl<K: Ord + Clone, R: TableRow> KnownRows<K, R> {
         self.settle(now);
         let is_same = is_same(self.rows.get(key), found.as_ref());
         let mark = self.marks.entry(key.clone()).or_default();
-        let was_open = mark.open.is_some();
+        // What a list showed is told from what we know by our own writes: of that, the read says nothing about the list.
+        let was_listed = mark.open.is_none() && mark.own.is_none();
         if mark.open.is_some_and(|open| open < begun) {
             mark.open = None;
         }
@@ -239,7 +240,7 @@ impl<K: Ord + Clone, R: TableRow> KnownRows<K, R> {
         }
         self.expires(now);
         self.set(key, found);
-        if is_same || was_open { Agreement::Agrees } else { Agreement::Disagrees }
+        if is_same || !was_listed { Agreement::Agrees } else { Agreement::Disagrees }
     }
 
     /// A list whose read began at this moment.
