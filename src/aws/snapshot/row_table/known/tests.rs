@@ -144,7 +144,7 @@ fn what_we_delete_is_gone_once_it_is_seen_to_be_and_no_old_list_brings_it_back()
 }
 
 #[test]
-fn a_row_is_fresh_by_our_write_or_by_a_read_and_not_where_aws_refused_as_if_it_were_another() {
+fn a_row_is_fresh_by_our_write_or_a_read_unless_aws_refused_as_if_it_were_another() {
     let second = Duration::from_secs(1);
     let (mut known, now) = listed(Some(1));
     assert!(!known.is_fresh(&KEY, second, now), "the list's age is asked for elsewhere");
