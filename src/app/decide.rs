@@ -13,7 +13,7 @@ use crate::{
         condition::{ConditionType, Leg, Reason, find},
         network::NetworkKey,
     },
-    aws::{AwsError, Effect, IamWrite, LambdaWrite, Snapshot, Write, Written},
+    aws::{AwsError, Effect, IamWrite, LambdaWrite, Snapshot, Write, Written, pacing::Urgency},
     engine::{Freshness, Knowledge, Memory, PassSubject, Reaction, Replaceable, Settings, Unseen},
     identity::{AppIdentity, is_retained},
     index::Index,
@@ -79,6 +79,11 @@ impl PassSubject for AppPass {
 
     fn key(&self) -> String {
         self.uid.clone()
+    }
+
+    /// An app is new until its status records a function.
+    fn urgency(&self) -> Urgency {
+        if self.recorded.is_some() { Urgency::Existing } else { Urgency::New }
     }
 
     async fn observe(

@@ -18,7 +18,7 @@ mod services;
 mod snapshot;
 mod write;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use async_trait::async_trait;
 
@@ -41,6 +41,7 @@ pub use ids::{
 };
 pub use invocation::{Answer, Evidence, FunctionError, Invocation, PROBE, ProbeError};
 pub use operation::{Operation, Permission, RateLimit, ResourceScope, SharedLimit};
+use pacing::Pacer;
 pub use scope::Scope;
 pub use service::Service;
 pub use services::{Ec2Write, EndpointChange, IamWrite, LambdaWrite, LogsWrite, NewFunction, NewVpcEndpoint, Package};
@@ -56,6 +57,11 @@ pub use write::{Made, Shown, Tagging, Write, Written};
 /// fail. An implementation caches nothing, and retries only at the level of transport within one call; [`Snapshot`] caches.
 #[async_trait]
 pub trait Aws: Send + Sync + 'static {
+    /// The pacer of the calls; `None` where calls are not paced. A call that the pacer admitted goes at once.
+    fn pacer(&self) -> Option<Arc<Pacer>> {
+        None
+    }
+
     /// `sts:GetCallerIdentity`.
     async fn caller(&self, region: &Region) -> Result<Caller, AwsError>;
 

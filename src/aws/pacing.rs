@@ -4,17 +4,19 @@
 //!
 //! All callers in the account share AWS's rates. The operator therefore takes at most the rate of the table, or the configured
 //! [`Share`] of that rate. Each throttled answer halves the rate; other answers raise the rate again, step by step. A call waits
-//! for its token in [`Pacer`]; everything else here is pure, and takes the time as an argument.
+//! for its turn in [`Pacer`]; everything else here is pure, and takes the time as an argument.
 
 mod pacer;
+mod queue;
 
 use std::{fmt, str::FromStr, time::Duration};
 
-pub use pacer::{Held, OnHold, Pacer};
+pub use pacer::{Held, OnHold, Pacer, PutOff};
+pub use queue::{CLAIMED_WITHIN, Owner, Queue, Urgency};
 
 use super::{InvalidId, Operation, RateLimit, SharedLimit};
 
-/// The longest wait of a call. A call whose token would come later fails instead, and its caller retries at its own pace.
+/// The longest time for which a call waits in line. A call whose turn comes later is put off: its caller comes back at its turn.
 pub const LONGEST_HOLD: Duration = Duration::from_secs(5);
 
 /// The shortest time between two changes of a rate. Calls that are under way together are throttled together, and count once.
@@ -116,14 +118,13 @@ impl Family {
     }
 }
 
-/// A token bucket that can run into debt: a caller that takes a token from an empty bucket waits for the token, and later callers
-/// wait longer. So the callers get their tokens in the order of asking.
+/// A token bucket. The [`Queue`] of the bucket decides whose tokens they are.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Bucket {
     published: Rate,
     /// The current rate, in tokens for each thousand seconds.
     sustained: u64,
-    /// The current level, in billionths of a token; negative while tokens are promised.
+    /// The current level, in billionths of a token.
     level: i64,
     /// The time of that level.
     at: Duration,
@@ -138,20 +139,33 @@ impl Bucket {
         Self { published, sustained: published.sustained, level, at: now, changed: None }
     }
 
-    /// Takes a token, and returns the wait for it.
-    ///
-    /// # Errors
-    /// The wait, when it is longer than `at_most`: then no token is taken.
-    pub fn take(&mut self, now: Duration, at_most: Duration) -> Result<Duration, Duration> {
+    /// The number of tokens that the bucket holds at most.
+    pub fn burst(&self) -> usize {
+        usize::try_from(self.published.burst).unwrap_or(usize::MAX).max(1)
+    }
+
+    /// The bucket holds as many tokens as it can: further ones would be lost.
+    pub fn is_full(&self, now: Duration) -> bool {
+        self.level_at(now) >= self.full_level()
+    }
+
+    /// The wait until there were this many tokens, if nobody took any and the bucket held them all.
+    pub fn wait_for(&self, tokens: usize, now: Duration) -> Duration {
+        let tokens = i64::try_from(tokens).unwrap_or(i64::MAX).saturating_mul(TOKEN);
+        let lacking = u64::try_from(tokens.saturating_sub(self.level_at(now))).unwrap_or(0);
+        Duration::from_micros(lacking.div_ceil(self.sustained.max(1)))
+    }
+
+    /// Takes a token.
+    pub fn spend(&mut self, now: Duration) {
         self.fill(now);
-        let after = self.level.saturating_sub(TOKEN);
-        let debt = u64::try_from(after.saturating_neg()).unwrap_or(0);
-        let wait = Duration::from_micros(debt.div_ceil(self.sustained.max(1)));
-        if wait > at_most {
-            return Err(wait);
-        }
-        self.level = after;
-        Ok(wait)
+        self.level = self.level.saturating_sub(TOKEN);
+    }
+
+    /// Puts a token back.
+    pub fn give_back(&mut self, now: Duration) {
+        self.fill(now);
+        self.level = self.level.saturating_add(TOKEN).min(self.full_level());
     }
 
     /// Records a throttled call: AWS's own bucket is empty, and other callers take from that bucket too.
@@ -181,11 +195,18 @@ impl Bucket {
     }
 
     fn fill(&mut self, now: Duration) {
+        self.level = self.level_at(now);
+        self.at = self.at.max(now);
+    }
+
+    fn level_at(&self, now: Duration) -> i64 {
         let elapsed = u64::try_from(now.saturating_sub(self.at).as_micros()).unwrap_or(u64::MAX);
         let more = i64::try_from(elapsed.saturating_mul(self.sustained)).unwrap_or(i64::MAX);
-        let full = i64::from(self.published.burst).saturating_mul(TOKEN);
-        self.level = self.level.saturating_add(more).min(full);
-        self.at = self.at.max(now);
+        self.level.saturating_add(more).min(self.full_level())
+    }
+
+    fn full_level(&self) -> i64 {
+        i64::from(self.published.burst).saturating_mul(TOKEN)
     }
 }
 
@@ -199,9 +220,19 @@ mod tests {
         Duration::from_millis(milliseconds)
     }
 
+    /// Takes a token that comes within a time, and tells the wait for it.
+    fn take(bucket: &mut Bucket, now: Duration, at_most: Duration) -> Result<Duration, Duration> {
+        let wait = bucket.wait_for(1, now);
+        if wait > at_most {
+            return Err(wait);
+        }
+        bucket.spend(now);
+        Ok(wait)
+    }
+
     /// The number of tokens that a caller gets within a time if it always waits.
     fn within(bucket: &mut Bucket, from: Duration, time: Duration) -> usize {
-        (0..1_000).take_while(|_| bucket.take(from, time).is_ok()).count()
+        (0..1_000).take_while(|_| take(bucket, from, time).is_ok()).count()
     }
 
     #[test]
@@ -274,10 +305,10 @@ mod tests {
     #[test]
     fn as_many_as_fit_go_at_once_and_the_others_one_after_the_other() {
         let mut bucket = Bucket::full(Rate::per_second(3, 2), at(0));
-        let waits: Vec<_> = (0..6).map(|_| bucket.take(at(0), LONGEST_HOLD)).collect();
+        let waits: Vec<_> = (0..6).map(|_| take(&mut bucket, at(0), LONGEST_HOLD)).collect();
         assert_eq!(waits, [0, 0, 0, 500, 1_000, 1_500].map(|wait| Ok(at(wait))), "in the order of asking");
-        assert_eq!(bucket.take(at(1_500), LONGEST_HOLD), Ok(at(500)), "promised tokens are not given twice");
-        assert_eq!(bucket.take(at(10_000), LONGEST_HOLD), Ok(at(0)), "and it fills up again");
+        assert_eq!(take(&mut bucket, at(1_500), LONGEST_HOLD), Ok(at(500)), "promised tokens are not given twice");
+        assert_eq!(take(&mut bucket, at(10_000), LONGEST_HOLD), Ok(at(0)), "and it fills up again");
         let mut bucket = Bucket::full(Rate::per_second(3, 2), at(0));
         assert_eq!(within(&mut bucket, at(86_400_000), at(0)), 3, "but not to more than it holds");
     }
@@ -286,12 +317,12 @@ mod tests {
     fn a_token_that_would_come_too_late_is_not_taken() {
         let mut bucket = Bucket::full(ENDPOINTS, at(0));
         assert_eq!(within(&mut bucket, at(0), LONGEST_HOLD), 5, "four at once, one within five seconds");
-        let refused = bucket.take(at(0), LONGEST_HOLD).expect_err("too late");
+        let refused = take(&mut bucket, at(0), LONGEST_HOLD).expect_err("too late");
         assert!(refused > at(6_000) && refused < at(7_000), "{refused:?}");
         let before = bucket.clone();
-        assert!(bucket.take(at(0), LONGEST_HOLD).is_err());
+        assert!(take(&mut bucket, at(0), LONGEST_HOLD).is_err());
         assert_eq!(bucket, before, "whoever is refused takes nothing from those who wait");
-        assert_eq!(bucket.take(at(7_000), LONGEST_HOLD), Ok(at(0)));
+        assert_eq!(take(&mut bucket, at(7_000), LONGEST_HOLD), Ok(at(0)));
     }
 
     #[test]
@@ -304,7 +335,7 @@ mod tests {
             })
             .into();
         assert_eq!(seen, [4_000, 4_000, 4_000, 2_000, 2_000, 1_000, 1_000, 1_000]);
-        assert_eq!(bucket.take(at(4_000), LONGEST_HOLD), Ok(at(1_000)), "AWS's own bucket is empty");
+        assert_eq!(take(&mut bucket, at(4_000), LONGEST_HOLD), Ok(at(1_000)), "AWS's own bucket is empty");
     }
 
     #[test]
@@ -326,8 +357,12 @@ mod tests {
     fn no_time_and_no_rate_overflows() {
         let mut bucket = Bucket::full(Rate::even(u32::MAX), at(0));
         let far = Duration::from_secs(u64::MAX / 2);
-        assert_eq!(bucket.take(far, LONGEST_HOLD), Ok(at(0)));
+        assert_eq!(take(&mut bucket, far, LONGEST_HOLD), Ok(at(0)));
         bucket.throttled(far);
-        assert_eq!(bucket.take(at(0), LONGEST_HOLD).map(|wait| wait < at(1)), Ok(true), "a clock never goes back");
+        assert_eq!(
+            take(&mut bucket, at(0), LONGEST_HOLD).map(|wait| wait < at(1)),
+            Ok(true),
+            "a clock never goes back"
+        );
     }
 }

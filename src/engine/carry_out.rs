@@ -6,6 +6,7 @@ use kube::{
     core::Status,
     runtime::controller::Action,
 };
+use tokio::time::Instant;
 
 use super::{
     Attempt, Context, Decision, Effect, Error, Guarded, Kind, KubernetesRefusal, ObservationResult, Pace,
@@ -52,12 +53,21 @@ pub async fn finish<K: Kind>(
     if let Err(error) = carry_out(effects, object, ctx).await {
         return report_refusal(error, object, ctx).await;
     }
-    if requeue.pace == Pace::Rest {
-        ctx.attempts.reset(&Attempt::Reconcile(name));
-        return Ok(requeue.probe.map_or_else(Action::await_change, Action::requeue));
+    match requeue.pace {
+        Pace::Rest => {
+            ctx.attempts.reset(&Attempt::Reconcile(name));
+            Ok(requeue.probe.map_or_else(Action::await_change, Action::requeue))
+        }
+        // To wait for a turn is no attempt.
+        Pace::Turn(turn) => {
+            ctx.turns.wait(name, kube::Resource::meta(object), turn);
+            Ok(Action::requeue(turn.saturating_duration_since(Instant::now())))
+        }
+        pace @ (Pace::Linger | Pace::Wait | Pace::Retry | Pace::Blocked) => {
+            let seed = name.to_string();
+            Ok(pace.action(ctx.attempts.count(Attempt::Reconcile(name), pace), &seed))
+        }
     }
-    let seed = name.to_string();
-    Ok(requeue.pace.action(ctx.attempts.count(Attempt::Reconcile(name), requeue.pace), &seed))
 }
 
 /// Carries out effects in their order. Returns the lasting refusal of the Kubernetes API to create a network, if there was one.

@@ -11,11 +11,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Attempt, Attempts, AwsRefusals, Circumstances, Kind, LastWritten, LateWrites, Memory, ReadRequests, Settled,
+    Attempt, Attempts, AwsRefusals, Circumstances, Kind, LastWritten, LateWrites, Memory, ReadRequests, Settled, Turns,
 };
 use crate::{
     api::{ObjectName, PrivateGenAIApp, PrivateGenAINetwork},
-    aws::{Aws, Snapshots},
+    aws::{Aws, Snapshots, pacing::Pacer},
     index::Index,
     leadership::Leadership,
     metrics::Metrics,
@@ -53,6 +53,10 @@ pub struct Context {
     pub requests: ReadRequests,
     /// Apps and networks that were released lately.
     pub late_writes: LateWrites,
+    /// The pacer of AWS calls, where calls are paced.
+    pub pacer: Option<Arc<Pacer>>,
+    /// Objects that wait for the turn of a call.
+    pub turns: Turns,
     /// Writes that AWS refused lately.
     pub refusals: AwsRefusals,
 }
@@ -70,6 +74,7 @@ impl Context {
         let settings = Arc::new(settings);
         Self {
             events: recorder(&client),
+            pacer: aws.pacer(),
             snapshots: Snapshots::new(aws, settings.installation.clone(), settings.region.clone()),
             client,
             index: Mutex::new(Arc::new(Index::new(Arc::clone(&settings)))),
@@ -85,6 +90,7 @@ impl Context {
             settled: Settled::default(),
             requests: ReadRequests::default(),
             late_writes: LateWrites::default(),
+            turns: Turns::default(),
             refusals: AwsRefusals::default(),
         }
     }
@@ -131,6 +137,10 @@ impl Context {
         self.settled.forget(uid);
         self.requests.take(object);
         self.attempts.forget(object);
+        self.turns.forget(object);
+        if let Some(pacer) = &self.pacer {
+            pacer.leave(uid);
+        }
     }
 }
 

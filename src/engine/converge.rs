@@ -7,16 +7,20 @@ use std::{
     sync::{Arc, MutexGuard},
 };
 
+use tokio::time::Instant;
 use tracing::{Instrument as _, field::Empty};
 
 use super::{
-    Context, Freshness, LastObservation, Memory, Pace, Pass, PassAction, Reaction, WriteOutcome,
+    Context, Freshness, LastObservation, Memory, Pace, Pass, PassAction, Reaction, Rest, WriteOutcome,
     unconfirmed_writes::Novelty,
 };
 use crate::{
-    aws::{AwsError, Operation, Snapshot, Write, Written},
+    aws::{
+        AwsError, Operation, Snapshot, Write, Written,
+        pacing::{PutOff, Urgency},
+    },
     index::Index,
-    plan::Plan,
+    plan::{Plan, Step},
 };
 
 /// What the operator knows apart from AWS. The model checker has its own.
@@ -65,6 +69,11 @@ pub trait PassSubject {
     /// Decides by an observation.
     fn decide(&mut self, observed: &Self::Observed, index: &Index, memory: &mut Memory) -> Plan;
 
+    /// The lane of the subject's calls in the queues of pacing.
+    fn urgency(&self) -> Urgency {
+        Urgency::Existing
+    }
+
     /// Learns from AWS's answer to a write.
     fn learn(&mut self, _write: &Write, _result: Result<&Written, &AwsError>, _memory: &mut Memory) -> Reaction {
         Reaction::Continue
@@ -104,6 +113,8 @@ pub struct Converged<O> {
     pub plan: Plan,
     /// The failed calls and reads, as far as they are still needed.
     pub errors: Vec<AwsError>,
+    /// The next turn of the calls that the operator itself holds back.
+    pub turn: Option<Instant>,
     /// The writes that AWS took, in order.
     pub done: Vec<Write>,
     /// The part of them that changed anything. An earlier call did the rest.
@@ -122,6 +133,7 @@ impl<O> Converged<O> {
         Self {
             observation,
             errors: pass.errors(),
+            turn: pass.turn(),
             held_back: pass.held_back().cloned().collect(),
             repeated,
             without_effect: pass.without_effect(),
@@ -138,7 +150,7 @@ impl<O> Converged<O> {
 
     /// No call failed, and no step is left.
     pub fn is_clean(&self) -> bool {
-        self.errors.is_empty() && self.plan.steps.is_empty()
+        self.errors.is_empty() && self.turn.is_none() && self.plan.steps.is_empty()
     }
 
     /// When to observe again: the soonest of what the failed calls ask for and of what is waited for. A condition that waits only
@@ -147,14 +159,15 @@ impl<O> Converged<O> {
         let of_errors = self.errors.iter().map(Pace::after);
         let open = || self.plan.steps.iter().filter(|step| !self.without_effect.contains(&step.write));
         let pending = open().any(|step| self.done.contains(&step.write) || self.held_back.contains(&step.write));
-        let stopped = open().next().is_some() && self.errors.is_empty();
+        let stopped = open().next().is_some() && self.errors.is_empty() && self.turn.is_none();
         let no_effect = (!self.without_effect.is_empty()).then_some(Pace::Blocked);
         let has_steps = |kind| self.plan.steps.iter().any(|step| step.leg == kind);
         let legs =
             self.plan.legs.iter().filter(|leg| !has_steps(leg.kind) && !self.plan.unread.contains_key(&leg.kind));
         let rest = Plan { legs: legs.cloned().collect(), ..Plan::default() };
         let waits = (pending || stopped).then_some(Pace::Wait);
-        Pace::soonest(of_errors.chain(waits).chain(no_effect).chain([Pace::of(&rest)]))
+        let turn = self.turn.map(Pace::Turn);
+        Pace::soonest(of_errors.chain(waits).chain(turn).chain(no_effect).chain([Pace::of(&rest)]))
     }
 }
 
@@ -207,6 +220,15 @@ pub async fn converge<S: PassSubject>(subject: &mut S, snapshot: &Snapshot, ctx:
                     pass.hold_back();
                     continue;
                 }
+                if let Err(put_off) = admit(subject, &key, &pass, &step, snapshot, ctx).await {
+                    pass.put_off(&put_off, rest(subject.urgency()));
+                    continue;
+                }
+                // The pass may have waited for the turn.
+                if ctx.stop.is_cancelled() {
+                    pass.end();
+                    break;
+                }
                 let Operation { service, name: operation, .. } = step.write.operation();
                 let resource = step.write.resource();
                 // The call writes its request id into the span.
@@ -236,7 +258,36 @@ pub async fn converge<S: PassSubject>(subject: &mut S, snapshot: &Snapshot, ctx:
             }
         }
     }
+    if let Some(pacer) = ctx.pacer.as_ref().filter(|_| pass.turn().is_none()) {
+        pacer.leave(&key);
+    }
     Converged::of(pass, Observation::Observed { first, last }, repeated)
+}
+
+/// Waits for the turn of the next write. A new app begins when all that it is to get can be made.
+async fn admit<S: PassSubject>(
+    subject: &S,
+    key: &str,
+    pass: &Pass,
+    step: &Step,
+    snapshot: &Snapshot,
+    ctx: &Context,
+) -> Result<(), PutOff> {
+    let Some(pacer) = &ctx.pacer else { return Ok(()) };
+    let urgency = subject.urgency();
+    let operations: Vec<&'static Operation> = match urgency {
+        Urgency::Existing => vec![step.write.operation()],
+        Urgency::New => pass.steps().iter().map(|step| step.write.operation()).collect(),
+    };
+    pacer.admit(snapshot.region(), key, urgency, &operations).await
+}
+
+/// What becomes of the rest of a pass whose next call is put off. Of a new app nothing exists that must be kept exact meanwhile.
+fn rest(urgency: Urgency) -> Rest {
+    match urgency {
+        Urgency::Existing => Rest::GoesOn,
+        Urgency::New => Rest::Waits,
+    }
 }
 
 fn decide<S: PassSubject>(subject: &mut S, key: &str, observed: &S::Observed, pass: &mut Pass, ctx: &Context) {

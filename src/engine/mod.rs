@@ -22,6 +22,7 @@ mod pass;
 mod read_requests;
 mod settled;
 mod timeout;
+mod turns;
 mod unconfirmed_writes;
 
 pub use crate::{
@@ -51,7 +52,8 @@ pub use objects::{
 };
 pub use owner::{UnknownOwner, owner_mark};
 pub use pace::Pace;
-pub use pass::{LastObservation, Pass, PassAction, Reaction, WriteOutcome};
+pub use pass::{LastObservation, Pass, PassAction, Reaction, Rest, WriteOutcome};
 pub use read_requests::{DetailRead, ReadRequests};
 pub use settled::{Part, Settled, SettledParts};
 pub use timeout::{in_words, with_timeout};
+pub use turns::Turns;

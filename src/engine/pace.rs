@@ -6,6 +6,7 @@ use std::{
 };
 
 use kube::runtime::controller::Action;
+use tokio::time::Instant;
 
 use crate::{
     api::{
@@ -27,6 +28,8 @@ pub enum Pace {
     Wait,
     /// A failed call may succeed when repeated.
     Retry,
+    /// The operator itself holds a call back until the call's turn.
+    Turn(Instant),
     /// A call fails until a user changes something.
     Blocked,
 }
@@ -63,6 +66,7 @@ impl Pace {
     pub fn with(self, wait: WaitState) -> Self {
         match (self, wait) {
             (Self::Wait | Self::Retry | Self::Linger, WaitState::Overdue) => Self::Blocked,
+            (Self::Turn(_), WaitState::Overdue) => self,
             (pace, WaitState::WithinBounds | WaitState::Overdue) => pace,
         }
     }
@@ -70,20 +74,22 @@ impl Pace {
     /// The pace of several that brings an object back first.
     pub fn soonest(paces: impl IntoIterator<Item = Self>) -> Self {
         let turn = |pace: &Self| match pace {
-            Self::Wait => 0,
-            Self::Retry => 1,
-            Self::Linger => 2,
-            Self::Blocked => 3,
-            Self::Rest => 4,
+            Self::Wait => (0, None),
+            Self::Retry => (1, None),
+            Self::Turn(at) => (2, Some(*at)),
+            Self::Linger => (3, None),
+            Self::Blocked => (4, None),
+            Self::Rest => (5, None),
         };
         paces.into_iter().min_by_key(turn).unwrap_or(Self::Rest)
     }
 
     /// The delay before the next reconcile, after this number of attempts at the same pace. The delay doubles up to a
-    /// bound. The object's name adds up to a quarter, so that a thousand objects that failed together come back spread out.
+    /// bound. The object's name adds up to a quarter, so that a thousand objects that failed together come back spread out. A turn
+    /// is no delay but a time.
     pub fn delay(self, attempt: u32, object: &str) -> Option<Duration> {
         let (first, longest) = match self {
-            Self::Rest => return None,
+            Self::Rest | Self::Turn(_) => return None,
             Self::Linger => (Duration::from_secs(5), Duration::from_mins(5)),
             Self::Wait => (Duration::from_secs(1), Duration::from_secs(15)),
             Self::Retry => (Duration::from_secs(1), Duration::from_mins(1)),

@@ -3,10 +3,12 @@
 
 use std::collections::BTreeSet;
 
+use tokio::time::Instant;
+
 use super::Freshness;
 use crate::{
     api::condition::{Leg, Reason},
-    aws::{AwsError, Class, Failure, Write, Written},
+    aws::{AwsError, Class, Failure, Operation, Write, Written, pacing::PutOff},
     plan::{Plan, Step, gives_way, makes_room, stands_on},
 };
 
@@ -97,6 +99,8 @@ struct Failed {
     step: Step,
     error: AwsError,
     retry: Retry,
+    /// The turn of the step, where the operator itself holds the call back.
+    turn: Option<Instant>,
 }
 
 /// Whether a pass makes a failed step once more.
@@ -108,6 +112,15 @@ enum Retry {
     RoomMade,
     /// The step was made again and failed again.
     Used,
+}
+
+/// What becomes of the rest of a pass of which a call is put off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rest {
+    /// The calls that do not stand on it, and are of other services, are made.
+    GoesOn,
+    /// All calls wait for the turn.
+    Waits,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -133,8 +146,13 @@ impl Pass {
 
     /// The failed calls that are still needed, and the reads that failed.
     pub fn errors(&self) -> Vec<AwsError> {
-        let failed = self.failed_steps().map(|failed| &failed.error);
+        let failed = self.failed_steps().filter(|failed| failed.turn.is_none()).map(|failed| &failed.error);
         self.unobserved.iter().chain(failed).chain(self.plan.unread.values()).cloned().collect()
+    }
+
+    /// The next turn of the calls that the operator itself holds back.
+    pub fn turn(&self) -> Option<Instant> {
+        self.failed_steps().filter_map(|failed| failed.turn).min()
     }
 
     /// Planned writes that AWS took several times and never showed.
@@ -251,6 +269,34 @@ impl Pass {
         self.go_on(rest);
     }
 
+    /// The steps that are still to be made, the next one first.
+    pub(super) fn steps(&self) -> &[Step] {
+        match &self.position {
+            Position::Write(steps) => steps,
+            Position::Observe | Position::End => &[],
+        }
+    }
+
+    /// The operator itself holds the next write back until its turn.
+    pub fn put_off(&mut self, put_off: &PutOff, others: Rest) {
+        let Some((step, rest)) = self.next_step() else { return };
+        let PutOff { until, service, operation } = *put_off;
+        // The message leaves out the turn: a status must not change at each attempt.
+        let message = format!(
+            "the operator itself holds the call back, to keep to the rate of {service}:{operation} that AWS allows the account"
+        );
+        let Operation { service, name: operation, .. } = *step.write.operation();
+        let error = AwsError { service, operation, failure: Failure::Throttled, code: None, message, request_id: None };
+        self.fail(step.clone(), &error);
+        if let Some(failed) = self.failed.iter_mut().find(|failed| failed.step == step) {
+            failed.turn = Some(until);
+        }
+        match others {
+            Rest::GoesOn => self.go_on(rest),
+            Rest::Waits => self.end(),
+        }
+    }
+
     fn next_step(&self) -> Option<(Step, Vec<Step>)> {
         let Position::Write(steps) = &self.position else { return None };
         steps.split_first().map(|(step, rest)| (step.clone(), rest.to_vec()))
@@ -262,7 +308,7 @@ impl Pass {
             None => Retry::NoRoom,
         };
         self.failed.retain(|failed| failed.step != step);
-        self.failed.push(Failed { step, error: error.clone(), retry });
+        self.failed.push(Failed { step, error: error.clone(), retry, turn: None });
     }
 
     fn ends_all(&self) -> bool {
@@ -307,8 +353,11 @@ impl Pass {
         self.position = Position::End;
         let (somebody, others): (Vec<Failed>, Vec<Failed>) =
             self.failed_steps().cloned().partition(|failed| failed.error.failure.class() == Class::UserMustAct);
-        for Failed { step, error, .. } in others.iter().rev().chain(&somebody) {
-            self.plan.show_failure(step.leg, &step.write, error);
+        for Failed { step, error, turn, .. } in others.iter().rev().chain(&somebody) {
+            match turn {
+                Some(_) => self.plan.show_held_back(step.leg, &step.write, error),
+                None => self.plan.show_failure(step.leg, &step.write, error),
+            }
         }
         let legs: Vec<Leg> = self.plan.steps.iter().filter_map(|step| self.no_effect_leg(step)).collect();
         for leg in legs {

@@ -37,6 +37,10 @@ pub(super) async fn control<K>(
             let started = Instant::now();
             let (name, counted_in) = (ObjectName::of(kind, &*object), Arc::clone(&context));
             context.metrics.begun(&name);
+            if let Some(turn) = context.turns.of(&name, object.meta(), started) {
+                // Nobody plans or reads for an object that waits for its turn.
+                return ready(Ok(Action::requeue(turn.saturating_duration_since(started)))).boxed_local();
+            }
             reconcile(object, context)
                 .inspect(move |result| {
                     counted_in.metrics.reconciled(kind, result.is_ok(), started.elapsed());

@@ -21,6 +21,17 @@ impl Plan {
         }
         self.set_leg(leg);
     }
+
+    /// Shows a write that the operator itself holds back until its turn.
+    pub fn show_held_back(&mut self, kind: ConditionType, write: &Write, error: &AwsError) {
+        let (resource, operation) = (write.resource(), write.operation());
+        let message = format!(
+            "{resource}: {operation} waits for its turn: {}. The call is made when its turn comes, in the order of asking; what is deleted \
+             or repaired goes before new apps.",
+            error.message
+        );
+        self.set_leg(Leg::progressing(kind, Reason::Throttled, message));
+    }
 }
 
 /// The leg of a failed call.

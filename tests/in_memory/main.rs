@@ -50,6 +50,7 @@ mod sweep;
 mod tags;
 mod teardown;
 mod tenants;
+mod turns;
 mod two_writers;
 mod uninstall;
 mod waits;

@@ -1,15 +1,18 @@
-//! Where calls wait for their tokens.
+//! The place where calls wait for their turns.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use tokio::time::{Instant, sleep};
 
-use super::{Bucket, Family, LONGEST_HOLD, Share};
-use crate::aws::{AwsError, Failure, Region};
+use super::{Family, LONGEST_HOLD, Owner, Queue, Share, Urgency};
+use crate::aws::{AwsError, Failure, Operation, Region};
 
 /// A call that had to wait for its token, or that was not made because its token would have come too late.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,37 +28,86 @@ pub struct Held {
 /// Called with every call that is held back; must not block.
 pub type OnHold = Arc<dyn Fn(Held) + Send + Sync>;
 
-/// The buckets of all regions. A process has one pacer, because AWS has one set of buckets for the whole account.
+/// A call that is put off. Its place in the queue is kept until some time after its turn.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PutOff {
+    /// When its turn comes.
+    pub until: Instant,
+    /// The call whose rate sets the turn: the call itself, or a later one of the same plan.
+    pub service: &'static str,
+    /// The operation of that call.
+    pub operation: &'static str,
+}
+
+/// The queues of all regions: one for a whole process, because the rates are AWS's for the whole account.
 pub struct Pacer {
     started: Instant,
-    buckets: Mutex<BTreeMap<(Option<Region>, Family), Bucket>>,
+    queues: Mutex<Queues>,
+    calls: AtomicU64,
     share: Share,
     on_hold: OnHold,
+}
+
+/// The queues, by region (none where the rate is one for all regions) and family.
+type Queues = BTreeMap<(Option<Region>, Family), Queue>;
+
+/// The answer to a call that asks for its turn.
+enum Answer {
+    /// The call may be made.
+    Go,
+    /// The turn comes at this time.
+    Wait(Duration),
+    /// The turn comes so late that the caller comes back then.
+    PutOff { turn: Duration, by: (&'static str, &'static str) },
 }
 
 impl Pacer {
     /// A pacer with full buckets, at this share of the rates.
     pub fn new(share: Share, on_hold: OnHold) -> Self {
-        Self { started: Instant::now(), buckets: Mutex::default(), share, on_hold }
+        Self { started: Instant::now(), queues: Mutex::default(), calls: AtomicU64::new(0), share, on_hold }
     }
 
-    /// Waits until a call may be made, for at most [`LONGEST_HOLD`]. The calls of a family go in the order of asking, for all
-    /// callers.
+    /// Waits until the first of these calls of a subject may be made, for at most [`LONGEST_HOLD`], and hands out the token for it. All
+    /// of the calls get their places at once, so that whoever begins also gets to the end.
+    ///
+    /// # Errors
+    /// The turn at which all of the calls can be made, when that is later. Then none of them must be made.
+    pub async fn admit(
+        &self,
+        region: &Region,
+        subject: &str,
+        urgency: Urgency,
+        calls: &[&'static Operation],
+    ) -> Result<(), PutOff> {
+        let calls: Vec<_> = calls.iter().map(|operation| (operation.service, operation.name)).collect();
+        let owner = Owner::Subject(subject.to_owned());
+        self.in_line(region, &owner, urgency, &calls).await
+    }
+
+    /// The subject makes no more of the calls for which it has places.
+    pub fn leave(&self, subject: &str) {
+        let owner = Owner::Subject(subject.to_owned());
+        self.lock().values_mut().for_each(|queue| queue.leave(&owner));
+    }
+
+    /// Waits until a call may be made, for at most [`LONGEST_HOLD`]. A call that was admitted goes at once.
     ///
     /// # Errors
     /// [`Failure::Throttled`] when the wait would be longer. The caller must not make the call then.
     pub async fn turn(&self, region: &Region, service: &'static str, operation: &'static str) -> Result<(), AwsError> {
-        let take = |bucket: &mut Bucket, now| bucket.take(now, LONGEST_HOLD);
-        match self.with_bucket(region, service, operation, take) {
-            None | Some(Ok(Duration::ZERO)) => Ok(()),
-            Some(Ok(wait)) => {
-                (self.on_hold)(Held { service, operation, wait: Some(wait) });
-                sleep(wait).await;
+        let handed_out = |queue: &mut Queue, now| queue.use_handed_out(operation, now);
+        if self.with_queue(region, service, operation, handed_out) != Some(false) {
+            return Ok(());
+        }
+        let owner = Owner::Call(self.calls.fetch_add(1, Ordering::Relaxed));
+        match self.in_line(region, &owner, Urgency::Existing, &[(service, operation)]).await {
+            Ok(()) => {
+                self.with_queue(region, service, operation, handed_out);
                 Ok(())
             }
-            Some(Err(_)) => {
-                (self.on_hold)(Held { service, operation, wait: None });
-                // The message leaves out the wait: a status shows the message, and must not change at each attempt.
+            Err(PutOff { .. }) => {
+                self.with_queue(region, service, operation, |queue, _| queue.leave(&owner));
+                // The message leaves out the wait: it goes into a status, which must not change at each attempt.
                 Err(AwsError {
                     service,
                     operation,
@@ -70,16 +122,93 @@ impl Pacer {
         }
     }
 
-    /// Forgets the pace of calls in all other regions.
+    async fn in_line(
+        &self,
+        region: &Region,
+        owner: &Owner,
+        urgency: Urgency,
+        calls: &[(&'static str, &'static str)],
+    ) -> Result<(), PutOff> {
+        let Some((service, operation)) = calls.first().copied() else { return Ok(()) };
+        let until = self.started.elapsed().saturating_add(LONGEST_HOLD);
+        let mut has_waited = false;
+        loop {
+            let now = self.started.elapsed();
+            match self.ask(region, owner, urgency, calls, (now, until)) {
+                Answer::Go => return Ok(()),
+                Answer::Wait(turn) => {
+                    let wait = turn.saturating_sub(now).max(Duration::from_millis(1));
+                    if !std::mem::replace(&mut has_waited, true) {
+                        (self.on_hold)(Held { service, operation, wait: Some(wait) });
+                    }
+                    sleep(wait).await;
+                }
+                Answer::PutOff { turn, by: (service_of_turn, operation_of_turn) } => {
+                    (self.on_hold)(Held { service, operation, wait: None });
+                    return Err(PutOff {
+                        until: self.started + turn,
+                        service: service_of_turn,
+                        operation: operation_of_turn,
+                    });
+                }
+            }
+        }
+    }
+
+    /// Asks for the turns of calls, of which the first is to be made now. The caller waits in line until a time at most.
+    fn ask(
+        &self,
+        region: &Region,
+        owner: &Owner,
+        urgency: Urgency,
+        calls: &[(&'static str, &'static str)],
+        (now, until): (Duration, Duration),
+    ) -> Answer {
+        let mut families: BTreeMap<Family, (usize, (&'static str, &'static str))> = BTreeMap::new();
+        for call in calls {
+            if let Some(family) = Family::of(call.0, call.1) {
+                families.entry(family).or_insert((0, *call)).0 += 1;
+            }
+        }
+        let mut queues = self.lock();
+        let mut last: Option<(Duration, (&'static str, &'static str))> = None;
+        for (family, (number, call)) in &families {
+            let queue = queue(&mut queues, self.share, region, *family, now);
+            let turn = queue.ask(owner, urgency, *number, now);
+            if last.is_none_or(|(latest, _)| turn > latest) {
+                last = Some((turn, *call));
+            }
+        }
+        let Some((turn, by)) = last else { return Answer::Go };
+        if turn > until {
+            for family in families.keys() {
+                queue(&mut queues, self.share, region, *family, now).tell(owner, turn);
+            }
+            return Answer::PutOff { turn, by };
+        }
+        let Some((operation, family)) = calls.first().and_then(|(of, name)| Some((*name, Family::of(of, name)?)))
+        else {
+            return Answer::Go;
+        };
+        let queue = queue(&mut queues, self.share, region, family, now);
+        match queue.take(owner, now) {
+            Ok(()) => {
+                queue.hand_out(operation, now);
+                Answer::Go
+            }
+            Err(turn) => Answer::Wait(turn),
+        }
+    }
+
+    /// Forgets how calls in other regions than these were paced.
     pub fn keep_regions(&self, used: &BTreeSet<Region>) {
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        buckets.retain(|(region, _), _| region.as_ref().is_none_or(|region| used.contains(region)));
+        self.lock().retain(|(region, _), _| region.as_ref().is_none_or(|region| used.contains(region)));
     }
 
     /// Learns from the end of a call; `failure` is `None` when the call succeeded.
     pub fn ended(&self, region: &Region, service: &'static str, operation: &'static str, failure: Option<Failure>) {
-        self.with_bucket(region, service, operation, |bucket, now| match failure {
-            Some(Failure::Throttled) => bucket.throttled(now),
+        self.with_queue(region, service, operation, |queue, now| match failure {
+            Some(Failure::Throttled) => queue.throttled(now),
             // These answers do not show whether AWS accepted the call.
             Some(Failure::Unavailable | Failure::Malformed | Failure::Credentials) => {}
             None
@@ -97,25 +226,31 @@ impl Pacer {
                 | Failure::KeyUnusable
                 | Failure::QuotaReached
                 | Failure::Invalid,
-            ) => bucket.accepted(now),
+            ) => queue.accepted(now),
         });
     }
 
-    fn with_bucket<T>(
+    fn with_queue<T>(
         &self,
         region: &Region,
         service: &'static str,
         operation: &'static str,
-        change: impl FnOnce(&mut Bucket, Duration) -> T,
+        change: impl FnOnce(&mut Queue, Duration) -> T,
     ) -> Option<T> {
         let family = Family::of(service, operation)?;
         let now = self.started.elapsed();
-        let region = (!family.global).then(|| region.clone());
-        let mut buckets = self.buckets.lock().unwrap_or_else(PoisonError::into_inner);
-        let bucket =
-            buckets.entry((region, family)).or_insert_with(|| Bucket::full(family.rate.scaled(self.share), now));
-        Some(change(bucket, now))
+        Some(change(queue(&mut self.lock(), self.share, region, family, now), now))
     }
+
+    fn lock(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The queue of a family in a region. A family without one gets a full bucket.
+fn queue<'a>(queues: &'a mut Queues, share: Share, region: &Region, family: Family, now: Duration) -> &'a mut Queue {
+    let region = (!family.global).then(|| region.clone());
+    queues.entry((region, family)).or_insert_with(|| Queue::full(family.rate.scaled(share), now))
 }
 
 impl Default for Pacer {

@@ -150,6 +150,10 @@ impl Services {
 
 #[async_trait]
 impl Aws for SdkAws {
+    fn pacer(&self) -> Option<Arc<Pacer>> {
+        Some(Arc::clone(&self.pacer))
+    }
+
     async fn caller(&self, region: &Region) -> Result<Caller, AwsError> {
         self.services(region).sts.caller().await
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use private_genai_operator::aws::{
     Aws, AwsError, Caller, EndpointService, FunctionDetail, FunctionListing, FunctionName, Invocation, LogGroup, Made,
     NetworkInterface, NetworkInterfaceId, Operation, Region, Role, RoleListing, RoleName, RouteTable, SecurityGroup,
-    SecurityGroupId, Subnet, Tags, VpcDns, VpcEndpoint, VpcId, VpcListing, Write, Written,
+    SecurityGroupId, Subnet, Tags, VpcDns, VpcEndpoint, VpcId, VpcListing, Write, Written, pacing::Pacer,
 };
 
 use super::{
@@ -25,6 +25,10 @@ const FILTER_VALUES: usize = 200;
 
 #[async_trait]
 impl Aws for MemoryAws {
+    fn pacer(&self) -> Option<Arc<Pacer>> {
+        self.pacer.clone()
+    }
+
     async fn caller(&self, region: &Region) -> Result<Caller, AwsError> {
         self.read(("sts", "GetCallerIdentity"), region, String::new(), |world, _| {
             (Caller { account: world.account.clone(), partition: region.partition() }, 1)

@@ -25,7 +25,7 @@ use super::{
 #[derive(Clone)]
 pub struct MemoryAws {
     started: Instant,
-    pacer: Option<Arc<Pacer>>,
+    pub(super) pacer: Option<Arc<Pacer>>,
     witness: Arc<Mutex<Option<Witness>>>,
     inside: Arc<Mutex<Inside>>,
     /// Who calls, for the journal.
@@ -123,6 +123,11 @@ impl MemoryAws {
     /// A handle of this account behind the operator's own pacer, which delays each call and each page.
     pub fn paced(self) -> Self {
         Self { pacer: Some(Arc::default()), ..self }
+    }
+
+    /// A handle of this account behind this pacer.
+    pub fn paced_by(self, pacer: Arc<Pacer>) -> Self {
+        Self { pacer: Some(pacer), ..self }
     }
 
     /// A handle whose calls the journal knows as this replica's.
