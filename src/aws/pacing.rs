@@ -19,7 +19,11 @@ use super::{InvalidId, Operation, RateLimit, SharedLimit};
 /// The longest time for which a call waits in line. A call whose turn comes later is put off: its caller comes back at its turn.
 pub const LONGEST_HOLD: Duration = Duration::from_secs(5);
 
-/// The shortest time between two changes of a rate. Calls that are under way together are throttled together, and count once.
+/// The longest time for which a new app is let wait in line from the start. Whoever waits in line is reconciled meanwhile, and a new
+/// app must not keep others from that.
+const LONGEST_HOLD_OF_NEW: Duration = Duration::from_secs(1);
+
+/// The shortest time between two changes of a rate: calls that were under way together are throttled together, and count once.
 const CHANGES_APART: Duration = Duration::from_secs(1);
 
 /// The slowest rate, as a divisor of the full rate.

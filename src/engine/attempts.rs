@@ -51,7 +51,7 @@ impl AttemptCounts {
 
     /// Counts an attempt; gives how many there were before at the same pace.
     fn count(&mut self, pace: Pace) -> u32 {
-        if pace == Pace::Retry {
+        if matches!(pace, Pace::Retry | Pace::Turn(_)) {
             let before = self.retries;
             self.retries = before.saturating_add(1);
             return before;

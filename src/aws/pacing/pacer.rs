@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-use super::{Family, LONGEST_HOLD, Owner, Queue, Share, Urgency};
+use super::{Family, LONGEST_HOLD, LONGEST_HOLD_OF_NEW, Owner, Queue, Share, Urgency};
 use crate::aws::{AwsError, Failure, Operation, Region};
 
 /// A call that had to wait for its token, or that was not made because its token would have come too late.
@@ -130,7 +130,11 @@ impl Pacer {
         calls: &[(&'static str, &'static str)],
     ) -> Result<(), PutOff> {
         let Some((service, operation)) = calls.first().copied() else { return Ok(()) };
-        let until = self.started.elapsed().saturating_add(LONGEST_HOLD);
+        let began = self.started.elapsed();
+        let mut until = began.saturating_add(match urgency {
+            Urgency::Existing => LONGEST_HOLD,
+            Urgency::New => LONGEST_HOLD_OF_NEW,
+        });
         let mut has_waited = false;
         loop {
             let now = self.started.elapsed();
@@ -142,6 +146,7 @@ impl Pacer {
                         (self.on_hold)(Held { service, operation, wait: Some(wait) });
                     }
                     sleep(wait).await;
+                    until = began.saturating_add(LONGEST_HOLD);
                 }
                 Answer::PutOff { turn, by: (service_of_turn, operation_of_turn) } => {
                     (self.on_hold)(Held { service, operation, wait: None });

@@ -39,8 +39,8 @@ pub enum Owner {
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Place {
     owner: Owner,
-    /// The turn that the owner was told last.
-    turn: Duration,
+    /// The turn that the owner was told.
+    told: Duration,
 }
 
 /// A bucket with the queue for its tokens.
@@ -79,32 +79,24 @@ impl Queue {
             self.leave(owner);
         }
         let calls = calls.clamp(1, self.bucket.burst());
-        let (_, places) = self.owners.entry(owner.clone()).or_insert_with(|| (urgency, BTreeSet::new()));
-        let lane = match urgency {
-            Urgency::Existing => &mut self.existing,
-            Urgency::New => &mut self.new,
-        };
-        while places.len() < calls {
-            places.insert(self.next);
-            lane.insert(self.next, Place { owner: owner.clone(), turn: now });
+        let has = self.owners.get(owner).map_or(0, |(_, places)| places.len());
+        for _ in has..calls {
+            let (number, turn) = (self.next, self.turn(urgency, self.next, now));
             self.next += 1;
+            self.owners.entry(owner.clone()).or_insert_with(|| (urgency, BTreeSet::new())).1.insert(number);
+            self.lane(urgency).insert(number, Place { owner: owner.clone(), told: turn });
         }
-        let last = places.iter().nth(calls - 1).copied().unwrap_or_default();
-        let turn = self.turn(urgency, last, now);
-        self.tell(owner, turn);
-        turn
+        let last = self.owners.get(owner).and_then(|(_, places)| places.iter().nth(calls - 1));
+        last.map_or(now, |last| self.turn(urgency, *last, now))
     }
 
     /// Tells the owner the turn: the places are kept until some time after it.
     pub fn tell(&mut self, owner: &Owner, turn: Duration) {
-        let Some((urgency, places)) = self.owners.get(owner) else { return };
-        let lane = match urgency {
-            Urgency::Existing => &mut self.existing,
-            Urgency::New => &mut self.new,
-        };
+        let Some((urgency, places)) = self.owners.get(owner).cloned() else { return };
+        let lane = self.lane(urgency);
         for place in places {
-            if let Some(place) = lane.get_mut(place) {
-                place.turn = turn;
+            if let Some(place) = lane.get_mut(&place) {
+                place.told = turn;
             }
         }
     }
@@ -117,8 +109,9 @@ impl Queue {
         let first = self.owners.get(owner).and_then(|(urgency, places)| Some((*urgency, *places.first()?)));
         let Some((urgency, place)) = first else { return Err(now) };
         let turn = self.turn(urgency, place, now);
-        // Those before a place may come late. Nobody waits for them once tokens would be lost.
-        if turn > now && !self.bucket.is_full(now) {
+        // Those before a place may come late. Who comes in time does not wait for them while tokens are lost.
+        let is_in_time = self.lane(urgency).get(&place).is_some_and(|place| place.told <= now);
+        if turn > now && !(is_in_time && self.bucket.is_full(now)) {
             return Err(turn);
         }
         self.remove(owner, urgency, place);
@@ -133,10 +126,7 @@ impl Queue {
     /// The owner needs its places no more.
     pub fn leave(&mut self, owner: &Owner) {
         let Some((urgency, places)) = self.owners.remove(owner) else { return };
-        let lane = match urgency {
-            Urgency::Existing => &mut self.existing,
-            Urgency::New => &mut self.new,
-        };
+        let lane = self.lane(urgency);
         for place in places {
             lane.remove(&place);
         }
@@ -178,11 +168,15 @@ impl Queue {
         now + self.bucket.wait_for(before + 1, now)
     }
 
-    fn remove(&mut self, owner: &Owner, urgency: Urgency, place: u64) {
+    fn lane(&mut self, urgency: Urgency) -> &mut BTreeMap<u64, Place> {
         match urgency {
-            Urgency::Existing => self.existing.remove(&place),
-            Urgency::New => self.new.remove(&place),
-        };
+            Urgency::Existing => &mut self.existing,
+            Urgency::New => &mut self.new,
+        }
+    }
+
+    fn remove(&mut self, owner: &Owner, urgency: Urgency, place: u64) {
+        self.lane(urgency).remove(&place);
         if let Some((_, places)) = self.owners.get_mut(owner) {
             places.remove(&place);
             if places.is_empty() {
@@ -195,15 +189,10 @@ impl Queue {
     fn drop_unclaimed(&mut self, now: Duration) {
         let is_over = |since: Duration| now > since.saturating_add(CLAIMED_WITHIN);
         for urgency in [Urgency::Existing, Urgency::New] {
-            // The turns of a lane rise. A place that was told a later turn is left for the next time.
-            loop {
-                let lane = match urgency {
-                    Urgency::Existing => &self.existing,
-                    Urgency::New => &self.new,
-                };
-                let Some((first, place)) = lane.first_key_value().filter(|(_, place)| is_over(place.turn)) else {
-                    break;
-                };
+            // The turns of a lane rise, so only its first places are looked at.
+            while let Some((first, place)) = self.lane(urgency).first_key_value()
+                && is_over(place.told)
+            {
                 let (first, owner) = (*first, place.owner.clone());
                 self.remove(&owner, urgency, first);
             }
