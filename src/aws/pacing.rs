@@ -12,7 +12,7 @@ mod queue;
 use std::{fmt, str::FromStr, time::Duration};
 
 pub use pacer::{Held, OnHold, Pacer, PutOff};
-pub use queue::{CLAIMED_WITHIN, Owner, Queue, Urgency};
+pub use queue::{CLAIMED_WITHIN, Entry, Owner, Queue, Urgency};
 
 use super::{InvalidId, Operation, RateLimit, SharedLimit};
 

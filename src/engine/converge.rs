@@ -17,10 +17,10 @@ use super::{
 use crate::{
     aws::{
         AwsError, Operation, Snapshot, Write, Written,
-        pacing::{PutOff, Urgency},
+        pacing::{Entry, PutOff, Urgency},
     },
     index::Index,
-    plan::{Plan, Step},
+    plan::Plan,
 };
 
 /// What the operator knows apart from AWS. The model checker has its own.
@@ -181,6 +181,7 @@ pub async fn converge<S: PassSubject>(subject: &mut S, snapshot: &Snapshot, ctx:
     let mut pass = Pass::default();
     let mut repeated = BTreeSet::new();
     let mut first = None;
+    let mut entry = Entry::Back;
     let mut last = match subject.observe(snapshot, &Freshness::default(), ctx).await {
         Ok(observed) => observed,
         Err(error) => {
@@ -220,10 +221,11 @@ pub async fn converge<S: PassSubject>(subject: &mut S, snapshot: &Snapshot, ctx:
                     pass.hold_back();
                     continue;
                 }
-                if let Err(put_off) = admit(subject, &key, &pass, &step, snapshot, ctx).await {
+                if let Err(put_off) = admit(subject, &key, &pass, entry, snapshot, ctx).await {
                     pass.put_off(&put_off, rest(subject.urgency()));
                     continue;
                 }
+                entry = Entry::Front;
                 // The pass may have waited for the turn.
                 if ctx.stop.is_cancelled() {
                     pass.end();
@@ -264,22 +266,18 @@ pub async fn converge<S: PassSubject>(subject: &mut S, snapshot: &Snapshot, ctx:
     Converged::of(pass, Observation::Observed { first, last }, repeated)
 }
 
-/// Waits for the turn of the next write. A new app begins when all that it is to get can be made.
+/// Waits for the turn of the next write.
 async fn admit<S: PassSubject>(
     subject: &S,
     key: &str,
     pass: &Pass,
-    step: &Step,
+    entry: Entry,
     snapshot: &Snapshot,
     ctx: &Context,
 ) -> Result<(), PutOff> {
     let Some(pacer) = &ctx.pacer else { return Ok(()) };
-    let urgency = subject.urgency();
-    let operations: Vec<&'static Operation> = match urgency {
-        Urgency::Existing => vec![step.write.operation()],
-        Urgency::New => pass.steps().iter().map(|step| step.write.operation()).collect(),
-    };
-    pacer.admit(snapshot.region(), key, urgency, &operations).await
+    let operations: Vec<&'static Operation> = pass.steps().iter().map(|step| step.write.operation()).collect();
+    pacer.admit(snapshot.region(), key, (subject.urgency(), entry), &operations).await
 }
 
 /// What becomes of the rest of a pass whose next call is put off. Of a new app nothing exists that must be kept exact meanwhile.

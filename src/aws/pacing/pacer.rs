@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-use super::{Family, LONGEST_HOLD, LONGEST_HOLD_OF_NEW, Owner, Queue, Share, Urgency};
+use super::{Entry, Family, LONGEST_HOLD, LONGEST_HOLD_OF_NEW, Owner, Queue, Share, Urgency};
 use crate::aws::{AwsError, Failure, Operation, Region};
 
 /// A call that had to wait for its token, or that was not made because its token would have come too late.
@@ -51,6 +51,9 @@ pub struct Pacer {
 /// The queues, by region (none where the rate is one for all regions) and family.
 type Queues = BTreeMap<(Option<Region>, Family), Queue>;
 
+/// A call: the service, and the operation.
+type Call = (&'static str, &'static str);
+
 /// The answer to a call that asks for its turn.
 enum Answer {
     /// The call may be made.
@@ -58,7 +61,7 @@ enum Answer {
     /// The turn comes at this time.
     Wait(Duration),
     /// The turn comes so late that the caller comes back then.
-    PutOff { turn: Duration, by: (&'static str, &'static str) },
+    PutOff { turn: Duration, by: Call },
 }
 
 impl Pacer {
@@ -67,21 +70,22 @@ impl Pacer {
         Self { started: Instant::now(), queues: Mutex::default(), calls: AtomicU64::new(0), share, on_hold }
     }
 
-    /// Waits until the first of these calls of a subject may be made, for at most [`LONGEST_HOLD`], and hands out the token for it. All
-    /// of the calls get their places at once, so that whoever begins also gets to the end.
+    /// Waits until the first of these calls of a subject may be made, for at most [`LONGEST_HOLD`], and hands out the token for it. The
+    /// calls after it, as far as they are of the same rate, get their places at the same time. A new app waits until all of its calls can
+    /// be made, of whichever rate. So whoever begins also gets to the end.
     ///
     /// # Errors
-    /// The turn at which all of the calls can be made, when that is later. Then none of them must be made.
+    /// The turn, when it is later. Then the call must not be made.
     pub async fn admit(
         &self,
         region: &Region,
         subject: &str,
-        urgency: Urgency,
+        lane: (Urgency, Entry),
         calls: &[&'static Operation],
     ) -> Result<(), PutOff> {
         let calls: Vec<_> = calls.iter().map(|operation| (operation.service, operation.name)).collect();
         let owner = Owner::Subject(subject.to_owned());
-        self.in_line(region, &owner, urgency, &calls).await
+        self.in_line(region, &owner, lane, &calls).await
     }
 
     /// The subject makes no more of the calls for which it has places.
@@ -100,7 +104,7 @@ impl Pacer {
             return Ok(());
         }
         let owner = Owner::Call(self.calls.fetch_add(1, Ordering::Relaxed));
-        match self.in_line(region, &owner, Urgency::Existing, &[(service, operation)]).await {
+        match self.in_line(region, &owner, (Urgency::Existing, Entry::Back), &[(service, operation)]).await {
             Ok(()) => {
                 self.with_queue(region, service, operation, handed_out);
                 Ok(())
@@ -126,19 +130,19 @@ impl Pacer {
         &self,
         region: &Region,
         owner: &Owner,
-        urgency: Urgency,
-        calls: &[(&'static str, &'static str)],
+        lane: (Urgency, Entry),
+        calls: &[Call],
     ) -> Result<(), PutOff> {
         let Some((service, operation)) = calls.first().copied() else { return Ok(()) };
         let began = self.started.elapsed();
-        let mut until = began.saturating_add(match urgency {
+        let mut until = began.saturating_add(match lane.0 {
             Urgency::Existing => LONGEST_HOLD,
             Urgency::New => LONGEST_HOLD_OF_NEW,
         });
         let mut has_waited = false;
         loop {
             let now = self.started.elapsed();
-            match self.ask(region, owner, urgency, calls, (now, until)) {
+            match self.ask(region, owner, lane, calls, (now, until)) {
                 Answer::Go => return Ok(()),
                 Answer::Wait(turn) => {
                     let wait = turn.saturating_sub(now).max(Duration::from_millis(1));
@@ -165,40 +169,42 @@ impl Pacer {
         &self,
         region: &Region,
         owner: &Owner,
-        urgency: Urgency,
-        calls: &[(&'static str, &'static str)],
+        lane: (Urgency, Entry),
+        calls: &[Call],
         (now, until): (Duration, Duration),
     ) -> Answer {
-        let mut families: BTreeMap<Family, (usize, (&'static str, &'static str))> = BTreeMap::new();
+        let family = |call: &Call| Family::of(call.0, call.1);
+        let Some((first, first_family)) = calls.first().and_then(|call| Some((*call, family(call)?))) else {
+            return Answer::Go;
+        };
+        let mut families: BTreeMap<Family, (Call, usize)> = BTreeMap::new();
         for call in calls {
-            if let Some(family) = Family::of(call.0, call.1) {
-                families.entry(family).or_insert((0, *call)).0 += 1;
+            if let Some(family) = family(call)
+                && (lane.0 == Urgency::New || family == first_family)
+            {
+                families.entry(family).or_insert((*call, 0)).1 += 1;
             }
         }
         let mut queues = self.lock();
-        let mut last: Option<(Duration, (&'static str, &'static str))> = None;
-        for (family, (number, call)) in &families {
-            let queue = queue(&mut queues, self.share, region, *family, now);
-            let turn = queue.ask(owner, urgency, *number, now);
-            if last.is_none_or(|(latest, _)| turn > latest) {
-                last = Some((turn, *call));
+        let turns = families.iter().map(|(family, (call, number))| {
+            let (first, last) = queue(&mut queues, self.share, region, *family, now).ask(owner, lane, *number, now);
+            match lane.0 {
+                Urgency::Existing => (first, *call),
+                Urgency::New => (last, *call),
             }
-        }
-        let Some((turn, by)) = last else { return Answer::Go };
+        });
+        // All are asked for their turns.
+        let (turn, by) = turns.max_by_key(|(turn, _)| *turn).unwrap_or((now, first));
         if turn > until {
             for family in families.keys() {
                 queue(&mut queues, self.share, region, *family, now).tell(owner, turn);
             }
             return Answer::PutOff { turn, by };
         }
-        let Some((operation, family)) = calls.first().and_then(|(of, name)| Some((*name, Family::of(of, name)?)))
-        else {
-            return Answer::Go;
-        };
-        let queue = queue(&mut queues, self.share, region, family, now);
+        let queue = queue(&mut queues, self.share, region, first_family, now);
         match queue.take(owner, now) {
             Ok(()) => {
-                queue.hand_out(operation, now);
+                queue.hand_out(first.1, now);
                 Answer::Go
             }
             Err(turn) => Answer::Wait(turn),

@@ -26,6 +26,15 @@ pub enum Urgency {
     New,
 }
 
+/// Where a new place is in its lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// Behind all others.
+    Back,
+    /// Before all others: the owner has begun, and gets to the end.
+    Front,
+}
+
 /// The owner of a place.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Owner {
@@ -47,10 +56,11 @@ struct Place {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Queue {
     bucket: Bucket,
-    existing: BTreeMap<u64, Place>,
-    new: BTreeMap<u64, Place>,
-    owners: BTreeMap<Owner, (Urgency, BTreeSet<u64>)>,
-    next: u64,
+    existing: BTreeMap<i64, Place>,
+    new: BTreeMap<i64, Place>,
+    owners: BTreeMap<Owner, (Urgency, BTreeSet<i64>)>,
+    /// The places at the front and at the back that are given next.
+    next: (i64, i64),
     /// The calls for what exists since the last call for a new app.
     in_a_row: usize,
     /// Tokens that were handed out for calls that are about to be made: the operation, and the time.
@@ -65,15 +75,21 @@ impl Queue {
             existing: BTreeMap::new(),
             new: BTreeMap::new(),
             owners: BTreeMap::new(),
-            next: 0,
+            next: (-1, 0),
             in_a_row: 0,
             handed_out: Vec::new(),
         }
     }
 
-    /// Gives the owner at least this many places, and tells the turn of the last of them. An owner keeps the places that it has. A
-    /// bucket never holds more tokens than its burst, so nobody gets more places than that.
-    pub fn ask(&mut self, owner: &Owner, urgency: Urgency, calls: usize, now: Duration) -> Duration {
+    /// Gives the owner at least this many places, and tells the turns of the first and of the last of them. An owner keeps the places
+    /// that it has. A bucket never holds more tokens than its burst, so nobody gets more places than that.
+    pub fn ask(
+        &mut self,
+        owner: &Owner,
+        (urgency, entry): (Urgency, Entry),
+        calls: usize,
+        now: Duration,
+    ) -> (Duration, Duration) {
         self.drop_unclaimed(now);
         if self.owners.get(owner).is_some_and(|(lane, _)| *lane != urgency) {
             self.leave(owner);
@@ -81,13 +97,21 @@ impl Queue {
         let calls = calls.clamp(1, self.bucket.burst());
         let has = self.owners.get(owner).map_or(0, |(_, places)| places.len());
         for _ in has..calls {
-            let (number, turn) = (self.next, self.turn(urgency, self.next, now));
-            self.next += 1;
+            let number = match entry {
+                Entry::Back => self.next.1,
+                Entry::Front => self.next.0,
+            };
+            match entry {
+                Entry::Back => self.next.1 += 1,
+                Entry::Front => self.next.0 -= 1,
+            }
+            let turn = self.turn(urgency, number, now);
             self.owners.entry(owner.clone()).or_insert_with(|| (urgency, BTreeSet::new())).1.insert(number);
             self.lane(urgency).insert(number, Place { owner: owner.clone(), told: turn });
         }
-        let last = self.owners.get(owner).and_then(|(_, places)| places.iter().nth(calls - 1));
-        last.map_or(now, |last| self.turn(urgency, *last, now))
+        let place = |nth: usize| self.owners.get(owner).and_then(|(_, places)| places.iter().nth(nth));
+        let turn = |nth| place(nth).map_or(now, |place| self.turn(urgency, *place, now));
+        (turn(0), turn(calls - 1))
     }
 
     /// Tells the owner the turn: the places are kept until some time after it.
@@ -155,7 +179,7 @@ impl Queue {
     }
 
     /// The turn of a place, if all before it are claimed in their turns.
-    fn turn(&self, urgency: Urgency, place: u64, now: Duration) -> Duration {
+    fn turn(&self, urgency: Urgency, place: i64, now: Duration) -> Duration {
         let (lane, others) = match urgency {
             Urgency::Existing => (&self.existing, self.new.len()),
             Urgency::New => (&self.new, self.existing.len()),
@@ -168,14 +192,14 @@ impl Queue {
         now + self.bucket.wait_for(before + 1, now)
     }
 
-    fn lane(&mut self, urgency: Urgency) -> &mut BTreeMap<u64, Place> {
+    fn lane(&mut self, urgency: Urgency) -> &mut BTreeMap<i64, Place> {
         match urgency {
             Urgency::Existing => &mut self.existing,
             Urgency::New => &mut self.new,
         }
     }
 
-    fn remove(&mut self, owner: &Owner, urgency: Urgency, place: u64) {
+    fn remove(&mut self, owner: &Owner, urgency: Urgency, place: i64) {
         self.lane(urgency).remove(&place);
         if let Some((_, places)) = self.owners.get_mut(owner) {
             places.remove(&place);
