@@ -196,3 +196,35 @@ async fn an_app_that_waits_says_why_and_wakes_for_its_own_change_only() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn three_hundred_new_apps_are_ready_at_the_pace_of_iam_in_three_reconciles_each() {
+    scene(assert_converge_in_turn(300, Duration::from_mins(5))).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hundred_apps_that_are_deleted_at_once_go_at_the_pace_of_iam() {
+    scene(async {
+        let (scene, vpc, put_off) = begun(Duration::from_mins(5)).await;
+        for n in 0..100 {
+            scene.apply_app(&name(n), &vpc);
+        }
+        for n in 0..100 {
+            scene.until_ready(&name(n)).await;
+        }
+        scene.pass(Duration::from_secs(20)).await;
+        let (before, began) = (reconciles(&scene), Instant::now());
+        put_off.store(0, Ordering::SeqCst);
+        for n in 0..100 {
+            scene.kubernetes.delete(&app(&name(n)));
+        }
+        for n in 0..100 {
+            scene.until_gone(&name(n)).await;
+        }
+        let (reconciles, put_off) = (reconciles(&scene) - before, put_off.load(Ordering::SeqCst));
+        println!("100 deletions: {reconciles} reconciles, {put_off} put off, {:?}", began.elapsed());
+        assert!(reconciles <= 3 * 100 + 10, "{reconciles}");
+        assert!(began.elapsed() <= Duration::from_secs(43), "{:?}", began.elapsed());
+    })
+    .await;
+}
