@@ -73,7 +73,7 @@ mod tests {
         let meta = ObjectMeta { uid: Some("1".to_owned()), generation: Some(3), ..ObjectMeta::default() };
         let annotations = Some([("look".to_owned(), "now".to_owned())].into());
         let began = Instant::now();
-        let until = began + Duration::from_secs(60);
+        let until = began + Duration::from_mins(1);
         let table = [
             ("the same", meta.clone(), 59, true),
             ("touched", ObjectMeta { annotations, ..meta.clone() }, 1, true),

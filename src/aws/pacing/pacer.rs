@@ -104,26 +104,22 @@ impl Pacer {
             return Ok(());
         }
         let owner = Owner::Call(self.calls.fetch_add(1, Ordering::Relaxed));
-        match self.in_line(region, &owner, (Urgency::Existing, Entry::Back), &[(service, operation)]).await {
-            Ok(()) => {
-                self.with_queue(region, service, operation, handed_out);
-                Ok(())
-            }
-            Err(PutOff { .. }) => {
-                self.with_queue(region, service, operation, |queue, _| queue.leave(&owner));
-                // The message leaves out the wait: it goes into a status, which must not change at each attempt.
-                Err(AwsError {
-                    service,
-                    operation,
-                    failure: Failure::Throttled,
-                    code: None,
-                    message: format!(
-                        "the operator itself holds the call back, to stay below the account's rate of {service}:{operation}"
-                    ),
-                    request_id: None,
-                })
-            }
+        if self.in_line(region, &owner, (Urgency::Existing, Entry::Back), &[(service, operation)]).await.is_ok() {
+            self.with_queue(region, service, operation, handed_out);
+            return Ok(());
         }
+        self.with_queue(region, service, operation, |queue, _| queue.leave(&owner));
+        // The message leaves out the wait: it goes into a status, which must not change at each attempt.
+        Err(AwsError {
+            service,
+            operation,
+            failure: Failure::Throttled,
+            code: None,
+            message: format!(
+                "the operator itself holds the call back, to keep to the rate of {service}:{operation} that AWS allows the account"
+            ),
+            request_id: None,
+        })
     }
 
     async fn in_line(

@@ -1,6 +1,6 @@
 use super::*;
 use crate::{
-    api::condition::{ConditionType, LegState},
+    api::condition::{ConditionType, Leg, LegState, Reason},
     aws::{Ec2Write, IamWrite, LogsWrite, MaxAge},
     engine::{Converged, FRESH, Observation, Pace},
 };
@@ -199,7 +199,6 @@ fn of_several_failures_on_one_leg_the_one_that_somebody_must_see_to_is_told() {
 
 #[test]
 fn a_leg_that_waits_for_failed_writes_brings_its_object_back_no_sooner() {
-    use crate::api::condition::{Leg, Reason};
     let plan = Plan {
         legs: vec![Leg::progressing(ConditionType::ExecutionRoleReady, Reason::Applying, "soon")],
         ..planned(&steps()[..1])
@@ -282,4 +281,32 @@ fn that_nothing_is_left_is_never_believed_of_a_look_that_is_not_complete() {
     pass.decided(plan);
     assert_eq!((pass.next(), pass.errors().len()), (PassAction::End, 1));
     assert!(!pass.plan.is_nothing());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_is_put_off_waits_for_its_turn_and_tells_no_time() {
+    let until = Instant::now() + std::time::Duration::from_mins(1);
+    let put_off = PutOff { until, service: "iam", operation: "PutRolePolicy" };
+    let [delete, other, role, log_group] = steps();
+    for (rest, made) in [(Rest::Waits, vec![]), (Rest::GoesOn, vec![log_group.clone()])] {
+        let mut pass = Pass::default();
+        pass.decided(planned(&[role.clone(), log_group.clone()]));
+        pass.put_off(&put_off, rest);
+        assert_eq!(make(&mut pass, |_| None), made, "{rest:?}");
+        pass.end();
+        assert_eq!((pass.turn(), pass.errors()), (Some(until), vec![]));
+        let leg = pass.plan.legs.iter().find(|leg| leg.reason == Reason::Throttled).expect("a leg");
+        let message = &leg.message.text;
+        assert_eq!(leg.state, LegState::Progressing);
+        assert!(message.contains("waits for its turn: the operator itself holds the call back"), "{message}");
+        assert!(message.contains("the rate of iam:PutRolePolicy"), "{message}");
+        let ended = Converged::of(pass, Observation::<()>::Observed { first: None, last: () }, BTreeSet::new());
+        assert!(!ended.is_clean());
+        assert_eq!(ended.pace(), if made.is_empty() { Pace::Turn(until) } else { Pace::Wait }, "{rest:?}");
+    }
+    let mut pass = Pass::default();
+    pass.decided(planned(&[delete, other]));
+    pass.put_off(&put_off, Rest::GoesOn);
+    pass.put_off(&PutOff { until: until + std::time::Duration::from_secs(1), ..put_off }, Rest::GoesOn);
+    assert_eq!(pass.turn(), Some(until), "the next of both");
 }
