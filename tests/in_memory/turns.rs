@@ -21,7 +21,7 @@ use crate::{
 /// The calls of a new app in IAM, and IAM's rate of changes: the bucket that sets the pace.
 const IAM_WRITES: usize = 2;
 const IAM_BURST: usize = 10;
-const IAM_PER_SECOND: f64 = 5.0;
+const IAM_PER_SECOND: usize = 5;
 
 /// A scene with an app that is ready, and the count of the calls that are put off.
 async fn begun(resync: Duration) -> (Scene, private_genai_operator::aws::VpcId, Arc<AtomicUsize>) {
@@ -83,23 +83,25 @@ async fn converge(apps: usize, resync: Duration) -> Taken {
 /// Asserts that apps converge in the time that the buckets set, with few reconciles.
 async fn assert_converge_in_turn(apps: usize, resync: Duration) {
     let taken = converge(apps, resync).await;
-    let limit = (IAM_WRITES * apps).saturating_sub(IAM_BURST) as f64 / IAM_PER_SECOND;
+    let tokens = (IAM_WRITES * apps).saturating_sub(IAM_BURST);
+    let limit = Duration::from_secs(u64::try_from(tokens / IAM_PER_SECOND).expect("seconds"));
     let mut by_call: BTreeMap<String, usize> = BTreeMap::new();
     for call in &taken.calls {
         *by_call.entry(call.name()).or_default() += 1;
     }
     println!(
-        "{apps} apps, resync {resync:?}: {} reconciles, {} put off, {:?} (limit {limit} s), calls {by_call:?}",
+        "{apps} apps, resync {resync:?}: {} reconciles, {} put off, {:?} (limit {limit:?}), calls {by_call:?}",
         taken.reconciles, taken.put_off, taken.time
     );
     // A resync wakes the apps that do not wait any more: those for which there were tokens by then.
-    let resyncs = u32::try_from(taken.time.as_secs() / resync.as_secs()).expect("a few");
-    let may_be_done = |tokens: f64| (tokens as usize / IAM_WRITES).min(apps);
-    let by_resync = (1..=resyncs).map(|n| may_be_done((resync * n).as_secs_f64() * IAM_PER_SECOND + IAM_BURST as f64));
+    let at = (1..).map(|n| resync * n).take_while(|at| *at <= taken.time);
+    let tokens = |at: Duration| usize::try_from(at.as_secs()).expect("seconds") * IAM_PER_SECOND + IAM_BURST;
+    let by_resync = at.map(|at| (tokens(at) / IAM_WRITES).min(apps));
     let most = 3 * apps + 10 + by_resync.sum::<usize>();
     assert!(taken.reconciles <= most, "{} reconciles of {apps} apps, at most {most}", taken.reconciles);
     assert!(taken.put_off <= apps, "{} calls of {apps} apps are put off", taken.put_off);
-    assert!(taken.time.as_secs_f64() <= limit * 1.05 + 3.0, "{:?} for {apps} apps, limit {limit} s", taken.time);
+    let most = limit + limit / 20 + Duration::from_secs(3);
+    assert!(taken.time <= most, "{:?} for {apps} apps, limit {limit:?}", taken.time);
 }
 
 /// The apps that wait for their turn.
