@@ -272,9 +272,10 @@ reasons! {
     /// AWS throttles the operator's calls, or the operator holds calls back to stay below AWS's rates. The message names which.
     Throttled: CALLED, Actor::Operator,
         "Nothing: the operator makes the calls that it holds back when their turn comes, and tries throttled calls again, less often each \
-         time. If the operator holds back for long, is `pacing.awsRatePercent` of the chart set too low? If it is the probe and it stays, raise the concurrency reserved for the function, or the account's.",
-        wait(hours(2), "what is there stays as it is, and calls are made in their turns, or less often each time",
-            "whoever administers the account: who else calls so often, and is a quota to be raised; or whoever runs the operator: \
+         time. If the operator holds calls back for long, `pacing.awsRatePercent` of the chart may be too low. If only the probe is \
+         throttled, and for long, raise the concurrency reserved for the function, or the account's.",
+        wait(hours(2), "existing resources stay unchanged, and calls are made in their turns, or less often each time",
+            "whoever administers the account, by finding other frequent callers or by raising a quota; or whoever runs the operator, by \
              pacing.awsRatePercent of the chart");
 
     /// AWS did not answer, or reported a failure of its own.

@@ -109,14 +109,14 @@ impl Pacer {
             return Ok(());
         }
         self.with_queue(region, service, operation, |queue, _| queue.leave(&owner));
-        // The message leaves out the wait: it goes into a status, which must not change at each attempt.
+        // The message leaves out the wait: a status shows the message, and must not change at each attempt.
         Err(AwsError {
             service,
             operation,
             failure: Failure::Throttled,
             code: None,
             message: format!(
-                "the operator itself holds the call back, to keep to the rate of {service}:{operation} that AWS allows the account"
+                "the operator itself holds the call back, to stay below the account's rate of {service}:{operation}"
             ),
             request_id: None,
         })
