@@ -142,7 +142,8 @@ impl<K: Ord + Clone, R: TableRow, X: Default> RowTable<K, R, X> {
     {
         let which = std::slice::from_ref(key);
         let need = || self.need(Some(which), max_age, true);
-        if self.is_open(key) && !matches!(need(), Need::Failed(_)) {
+        // Where there is no good list, one is read for everybody.
+        if self.is_open(key) && self.lock().is_good() {
             return Ok(None);
         }
         match need() {
