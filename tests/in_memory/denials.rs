@@ -29,9 +29,9 @@ async fn an_explicit_deny_is_told_by_whose_it_is_and_never_by_what_to_allow() {
         for (kind, remedy) in [
             (
                 "a service control policy: arn:aws:organizations::1:policy/o-1/service_control_policy/p-1",
-                "runs the AWS organization",
+                "the administrator of the AWS organization",
             ),
-            ("a resource control policy", "runs the AWS organization"),
+            ("a resource control policy", "the administrator of the AWS organization"),
             ("a permissions boundary", "the permissions boundary of the operator's own role"),
             ("a VPC endpoint policy", "the policy of the VPC endpoint"),
             ("a session policy", "the session policy"),
