@@ -23,6 +23,9 @@ BESIDE        := --jobs=2 --output-sync=target
 # `make test` plays so many random histories; `make test-full` sets these otherwise.
 HISTORIES     := 300
 END_TO_END    :=
+# `make bench`: how many apps converge, and how many are there at once.
+NS            := 1 100 1000 3000
+LOADED        := 10000
 # What a runner says is shown, and kept for the closing lines.
 KEEP           = (mkdir -p $(RESULTS) && tee $(RESULTS)/$@.log)
 
@@ -80,6 +83,16 @@ simulate: ## Play any number of random histories: make simulate SEEDS=10000 FIRS
 model-check: ## Visit a million states of larger worlds, 10 minutes: make model-check ONLY='a scenario' STATES=100000
 	$(if $(ONLY),PGAI_MODEL_ONLY='$(ONLY)') $(if $(STATES),PGAI_MODEL_STATES=$(STATES)) CARGO_PROFILE_DEV_OPT_LEVEL=2 \
 	  $(CARGO) test --locked --test model_check -- --include-ignored --nocapture larger_worlds
+
+# The measured program is the shipped one. The AWS that it calls is built with the tests' dependencies, and with our own code
+# optimised, so that this AWS answers at once.
+.PHONY: bench
+bench: ## Measure what a change costs among many apps, for hours: make bench NS="1 100" LOADED= (docs/performance.md)
+	$(STACK) build --only kubernetes --only aws
+	nice $(CARGO) build --locked --release --bin private-genai-operator
+	aws=$$(CARGO_PROFILE_DEV_OPT_LEVEL=2 nice $(CARGO) build --locked --test bench_aws --message-format=json-render-diagnostics \
+	  | sed -n 's/.*"executable":"\([^"]*bench_aws[^"]*\)".*/\1/p') && \
+	  $(VENV) tests/local/bench.py --aws "$$aws" --converge $(NS) --load $(LOADED)
 
 .PHONY: lint
 lint: test-format test-clippy test-deny advisories ## Check format, lints, licences and sources (and advisories, with internet)

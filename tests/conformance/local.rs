@@ -41,12 +41,7 @@ impl LocalAws {
         BufReader::new(process.stdout.take().expect("a pipe")).read_line(&mut line).expect("a line");
         let ready: Value = serde_json::from_str(&line).expect("the local AWS says its URL");
         let url = ready["url"].as_str().expect("a URL").to_owned();
-        let config = aws_config::defaults(aws_config::BehaviorVersion::latest())
-            .region(aws_config::Region::new("us-east-1"))
-            .endpoint_url(&url)
-            .credentials_provider(aws_credential_types::Credentials::new("local", "local", None, None, "test"))
-            .load()
-            .await;
+        let config = config(&url).await;
         let local = Self { region: "us-east-1".parse().expect("a region"), config, url, directory, process };
         let delays = [
             ("endpointAvailable", 1),
@@ -86,6 +81,16 @@ impl LocalAws {
         let body = answer.into_body().collect().await.expect("the whole body").to_bytes();
         serde_json::from_slice(&body).expect("JSON")
     }
+}
+
+/// How the SDK calls an AWS at this URL.
+pub async fn config(url: &str) -> aws_config::SdkConfig {
+    aws_config::defaults(aws_config::BehaviorVersion::latest())
+        .region(aws_config::Region::new("us-east-1"))
+        .endpoint_url(url)
+        .credentials_provider(aws_credential_types::Credentials::new("local", "local", None, None, "test"))
+        .load()
+        .await
 }
 
 impl Drop for LocalAws {

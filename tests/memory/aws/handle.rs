@@ -183,6 +183,18 @@ impl MemoryAws {
         World::clone(&self.lock().world)
     }
 
+    /// Looks at the current account, without a copy.
+    #[allow(dead_code, reason = "only what serves this AWS over HTTP looks so")]
+    pub fn look<T>(&self, look: impl FnOnce(&World) -> T) -> T {
+        look(&self.lock().world)
+    }
+
+    /// Changes the current account otherwise than by an action.
+    #[allow(dead_code, reason = "only what serves this AWS over HTTP changes it so")]
+    pub fn alter<T>(&self, alter: impl FnOnce(&mut World) -> T) -> T {
+        alter(self.lock().world_mut())
+    }
+
     /// All remaining resources of an installation; empty when none is left.
     pub fn leftovers(&self, installation: &InstallationId) -> Vec<String> {
         reads::leftovers(&self.lock().world, installation)

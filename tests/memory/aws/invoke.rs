@@ -40,11 +40,25 @@ pub enum Behaviour {
 
 /// `lambda:Invoke` with the probe. The world changes only where the call wakes a function.
 pub fn probe(world: &mut World, region: &Region, name: &FunctionName) -> Result<Invocation, AwsError> {
+    let Answered { request_id, failed, payload } = answered(world, region, name)?;
+    Ok(Invocation::read(Some(&request_id), failed, payload.to_string().as_bytes()))
+}
+
+/// Lambda's answer to an invocation, as Lambda sends it.
+pub struct Answered {
+    pub request_id: String,
+    /// `X-Amz-Function-Error`.
+    pub failed: bool,
+    pub payload: Value,
+}
+
+/// [`probe`], as Lambda sends the answer.
+pub fn answered(world: &mut World, region: &Region, name: &FunctionName) -> Result<Answered, AwsError> {
     let answer = invoke(world, region, name);
     advance(world, 0);
     let (failed, payload) = answer.map_err(|refusal| refused(("lambda", "Invoke"), refusal))?;
     let request_id = format!("invocation-{}", world.count(format!("invocation {name}")));
-    Ok(Invocation::read(Some(&request_id), failed, payload.to_string().as_bytes()))
+    Ok(Answered { request_id, failed, payload })
 }
 
 fn invoke(world: &mut World, region: &Region, name: &FunctionName) -> Answer<(bool, Value)> {

@@ -9,7 +9,7 @@
 //!   └─ step(&mut World, &Action) (step)     writes, deeds by hand, time: pure, total, deterministic
 //!        ├─ security_groups, endpoints, interfaces, lambda, iam, logs, tags, policy
 //!        └─ by_hand, drift                  what somebody else does behind the operator's back
-//!   └─ reads                                what each read shows of a world
+//!   └─ reads, pages                         what each read shows of a world
 //!   └─ invoke                               what a function's probe finds in a world
 //! world, setup                              the data, and what a test finds there at first
 //! ```
@@ -27,6 +27,8 @@ mod invoke;
 mod lambda;
 mod lambda_checks;
 mod logs;
+#[allow(dead_code, reason = "only what serves this AWS over HTTP has pages")]
+pub mod pages;
 mod policy;
 pub mod reads;
 mod security_groups;
@@ -40,6 +42,8 @@ pub use by_hand::ByHand;
 pub use calls::{CallRecord, Fault};
 pub use drift::{Drift, drifts};
 pub use handle::MemoryAws;
+#[allow(unused_imports, reason = "only what serves this AWS over HTTP sends answers")]
+pub use invoke::{Answered, answered};
 pub use invoke::{Behaviour, probe};
 pub use setup::{Route, VpcShape, boundary};
 pub use step::{Action, Outcome, step};
