@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .measure import Setting, measure, say
+from .measure import Setting, measure
 from .processes import REPOSITORY, Failed
 from .table import pacing, table
 
@@ -26,13 +26,19 @@ def main(arguments: list[str]) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is stopped
     parser = argparse.ArgumentParser(prog="bench.py", description="Measures what a change costs among many apps.")
     parser.add_argument("--operator", type=Path, default=TARGET / "release/private-genai-operator", help="the program to measure")
-    parser.add_argument("--aws", type=Path, required=True, help="the program that is AWS")
+    parser.add_argument("--aws", type=Path, help="the program that is AWS")
     parser.add_argument("--converge", type=int, nargs="*", default=[], help="sizes at which all apps converge, and are deleted")
     parser.add_argument("--load", type=int, nargs="*", default=[], help="sizes at which the apps are there already")
     parser.add_argument("--resync", type=int, default=300, help="the operator's resync while apps converge and are deleted")
     parser.add_argument("--patience", type=float, default=7_200, help="how long a phase may take, in seconds")
     parser.add_argument("--out", type=Path, default=TARGET / "bench", help="the folder of the results")
+    parser.add_argument("--show", type=Path, nargs="*", help="measure nothing, and show these results (JSON) in one table")
     asked = parser.parse_args(arguments)
+    if asked.show:
+        print(table(merged(asked.show)))
+        return 0
+    if asked.aws is None:
+        parser.error("--aws is needed: `make bench` builds that program")
     asked.out.mkdir(parents=True, exist_ok=True)
     logs = Path(tempfile.mkdtemp(prefix="pgai-bench-"))
     setting = Setting(asked.operator.resolve(), asked.aws.resolve(), logs, asked.resync, asked.patience)
@@ -50,6 +56,15 @@ def main(arguments: list[str]) -> int:
     shutil.rmtree(logs)
     print(f"\n{page(runs, asked.resync)}\nwritten to {asked.out / name}.md, with what it was made of in {name}.json")
     return 0
+
+
+def merged(files: list[Path]) -> dict[int, dict[str, Any]]:
+    """The results of several runs. Of two at the same size, the later file counts."""
+    runs: dict[int, dict[str, Any]] = {}
+    for file in files:
+        for size, results in json.loads(file.read_text()).items():
+            runs.setdefault(int(size), {}).update(results)
+    return runs
 
 
 def page(runs: dict[int, dict[str, Any]], resync: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -67,10 +66,6 @@ def kubernetes(results: Results, size: int) -> str:
 
 def resync(results: Results, _: int) -> str:
     return f"{results['rest']['calls'] / results['rest']['resyncs']:.0f}"
-
-
-def pages(size: int) -> int:
-    return math.ceil(size / 50)
 
 
 def restart(results: Results, _: int) -> str:
