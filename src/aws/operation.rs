@@ -119,6 +119,8 @@ pub enum RateLimit {
     Own(Rate),
     /// Several operations share a limit.
     Shared(SharedLimit),
+    /// Several operations share a limit that AWS does not publish. The rate is a guess, which may be explored up to the ceiling.
+    Unpublished(SharedLimit, Rate),
     /// The operation is not paced.
     None,
 }

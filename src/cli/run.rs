@@ -15,7 +15,7 @@ use super::{
 use crate::{
     aws::{
         Aws, Region,
-        pacing::{Pacer, Share},
+        pacing::{Exploration, Pacer, Share},
         sdk::{CallRecord, SdkAws},
     },
     engine, function,
@@ -61,6 +61,11 @@ pub struct Run {
     #[arg(long, env = "PGAI_AWS_RATE_PERCENT", default_value_t = Share::ALL)]
     pub(super) aws_rate_percent: Share,
 
+    /// Explore how fast IAM may be called, whose rates AWS does not publish: step by step from 5 to 20 changes and from 10 to 40 reads a
+    /// second, or the share of these that `--aws-rate-percent` leaves. A throttled answer ends this for ten minutes.
+    #[arg(long, env = "PGAI_EXPLORE_IAM_RATES", default_value_t = false, action = ArgAction::Set, num_args = 0..=1, default_missing_value = "true", require_equals = true)]
+    pub(super) explore_iam_rates: bool,
+
     /// The address that serves `/healthz`, `/readyz` and `/metrics`. Port 0 takes a free port, which the log shows.
     #[arg(long, env = "PGAI_LISTEN", default_value = "[::]:8080")]
     listen: SocketAddr,
@@ -102,7 +107,9 @@ impl Run {
             }
         };
         let counted = Arc::clone(&metrics);
+        let exploration = if self.explore_iam_rates { Exploration::On } else { Exploration::Off };
         let pacer = Pacer::new(self.aws_rate_percent, Arc::new(move |held| counted.aws_held_back(held)));
+        let pacer = pacer.exploring(exploration);
         let aws = SdkAws::load(&self.region, Arc::new(count)).await.paced_by(Arc::new(pacer));
         let Some(owner) = which_cluster(&client, &stop).await? else {
             return Ok(());

@@ -79,7 +79,8 @@ fn an_installation_id_is_required_and_no_vpc_is_allowed_by_default() {
         let error = parse(&others.chain([wrong]).flatten().collect::<Vec<_>>()).expect_err(wrong[0]);
         assert_eq!(error.kind(), clap::error::ErrorKind::ValueValidation, "{wrong:?}: {error}");
     }
-    assert_eq!(run(&[]).aws_rate_percent, Share::ALL);
+    assert_eq!((run(&[]).aws_rate_percent, run(&[]).explore_iam_rates), (Share::ALL, false));
+    assert!(run(&["--explore-iam-rates"]).explore_iam_rates);
 }
 
 #[test]

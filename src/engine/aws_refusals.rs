@@ -24,6 +24,8 @@ const SHOWN_WITHIN: Duration = Duration::from_mins(1);
 /// Writes that were refused lately, or made without effect. Losing them costs calls, never correctness.
 pub struct AwsRefusals {
     refused: Mutex<BTreeMap<Write, RefusedWrite>>,
+    /// Writes whose last answer was that there are too many calls, and when that was.
+    throttled: Mutex<BTreeMap<Write, (AwsError, Instant)>>,
     /// By object and creating write: when AWS reported the name as taken first, and when last.
     taken: Mutex<BTreeMap<(String, Write), (Instant, Instant)>>,
     unconfirmed_writes: Mutex<UnconfirmedWrites>,
@@ -35,6 +37,7 @@ impl Default for AwsRefusals {
     fn default() -> Self {
         Self {
             refused: Mutex::default(),
+            throttled: Mutex::default(),
             taken: Mutex::default(),
             unconfirmed_writes: Mutex::default(),
             began: Instant::now(),
@@ -56,12 +59,24 @@ impl AwsRefusals {
         refused.get(write).filter(|refused| Instant::now() < refused.until).map(|refused| refused.error.clone())
     }
 
+    /// The answer of AWS that throttled this write the last time that the write was made.
+    pub fn throttle_of(&self, write: &Write) -> Option<AwsError> {
+        let throttled = self.throttled.lock().unwrap_or_else(PoisonError::into_inner);
+        throttled.get(write).map(|(error, _)| error.clone())
+    }
+
     /// Remembers a failed write. A write that needs a user's action is held back for a while ([`Pace::hold_back`]).
     pub fn remember(&self, write: &Write, error: &AwsError) {
+        let now = Instant::now();
+        let mut throttled = self.throttled.lock().unwrap_or_else(PoisonError::into_inner);
+        throttled.retain(|other, (_, at)| other != write && now < *at + REMEMBERED_FOR);
+        if error.failure == Failure::Throttled {
+            throttled.insert(write.clone(), (error.clone(), now));
+        }
+        drop(throttled);
         if error.failure.class() != Class::UserMustAct || error.failure == Failure::Credentials {
             return;
         }
-        let now = Instant::now();
         let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
         refused.retain(|_, refused| now < refused.until + REMEMBERED_FOR);
         let times = refused.get(write).map_or(0, |refused| refused.times);
@@ -90,6 +105,7 @@ impl AwsRefusals {
     /// Forgets the refusals of a write that succeeded for the object.
     pub fn forget(&self, object: &str, write: &Write) {
         self.refused.lock().unwrap_or_else(PoisonError::into_inner).remove(write);
+        self.throttled.lock().unwrap_or_else(PoisonError::into_inner).remove(write);
         self.taken.lock().unwrap_or_else(PoisonError::into_inner).remove(&(object.to_owned(), write.clone()));
     }
 

@@ -222,7 +222,7 @@ pub async fn converge<S: PassSubject>(subject: &mut S, snapshot: &Snapshot, ctx:
                     continue;
                 }
                 if let Err(put_off) = admit(subject, &key, &pass, entry, snapshot, ctx).await {
-                    pass.put_off(&put_off, rest(subject.urgency()));
+                    pass.put_off(&put_off, ctx.refusals.throttle_of(&step.write), rest(subject.urgency()));
                     continue;
                 }
                 entry = Entry::Front;

@@ -100,6 +100,8 @@ struct Failed {
     retry: Retry,
     /// The turn of the step, where the operator itself holds the call back.
     turn: Option<Instant>,
+    /// AWS answered the call.
+    is_answered: bool,
 }
 
 /// Whether a pass makes a failed step once more.
@@ -276,8 +278,9 @@ impl Pass {
         }
     }
 
-    /// The operator itself holds the next write back until its turn.
-    pub fn put_off(&mut self, put_off: &PutOff, others: Rest) {
+    /// The operator itself holds the next write back until its turn. Where AWS throttled the write the last time, the condition goes on
+    /// to say that.
+    pub fn put_off(&mut self, put_off: &PutOff, throttled: Option<AwsError>, others: Rest) {
         let Some((step, rest)) = self.next_step() else { return };
         let PutOff { until, service, operation } = *put_off;
         // The message leaves out the turn: a status must not change at each attempt.
@@ -286,9 +289,10 @@ impl Pass {
         );
         let Operation { service, name: operation, .. } = *step.write.operation();
         let error = AwsError { service, operation, failure: Failure::Throttled, code: None, message, request_id: None };
-        self.fail(step.clone(), &error);
+        let is_answered = throttled.is_some();
+        self.fail(step.clone(), &throttled.unwrap_or(error));
         if let Some(failed) = self.failed.iter_mut().find(|failed| failed.step == step) {
-            failed.turn = Some(until);
+            (failed.turn, failed.is_answered) = (Some(until), is_answered);
         }
         match others {
             Rest::GoesOn => self.go_on(rest),
@@ -307,7 +311,7 @@ impl Pass {
             None => Retry::NoRoom,
         };
         self.failed.retain(|failed| failed.step != step);
-        self.failed.push(Failed { step, error: error.clone(), retry, turn: None });
+        self.failed.push(Failed { step, error: error.clone(), retry, turn: None, is_answered: true });
     }
 
     fn ends_all(&self) -> bool {

@@ -1,7 +1,7 @@
 //! The objects that wait for the turn of a call that pacing put off. Until then nothing but a change of its own wakes an object.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, PoisonError},
 };
 
@@ -52,6 +52,22 @@ impl Turns {
         }
         waiting.remove(object);
         None
+    }
+
+    /// Ends the wait of the objects with these uids, whose turns came earlier than told. Returns the objects.
+    pub fn end(&self, uids: &BTreeSet<String>) -> Vec<ObjectName> {
+        if uids.is_empty() {
+            return Vec::new();
+        }
+        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_early =
+            |_: &ObjectName, found: &mut Waiting| found.version.uid.as_ref().is_some_and(|uid| uids.contains(uid));
+        waiting.extract_if(.., is_early).map(|(object, _)| object).collect()
+    }
+
+    /// No object waits.
+    pub fn is_empty(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
     }
 
     /// The object is gone.

@@ -10,6 +10,7 @@ mod network_wakes;
 mod queues;
 mod resync;
 mod touches;
+mod turns;
 mod watch;
 
 use std::sync::Arc;
@@ -133,6 +134,7 @@ pub async fn run(
         never = watch_networks => match never {},
         never = resync => match never {},
         never = network_wakes::run(&queues, asked_networks) => match never {},
+        never = turns::run(&context, &queues) => match never {},
         never = touches::run(&context, &queues, touch_requests) => match never {},
         never = credentials::run(&context, &ready, || queues.everything()) => match never {},
     }

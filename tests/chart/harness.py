@@ -51,7 +51,7 @@ FULL: dict[str, Any] = {
     "replicas": 3,
     "resyncSeconds": 60,
     "concurrency": 8,
-    "pacing": {"awsRatePercent": 50},
+    "pacing": {"awsRatePercent": 50, "exploreIamRates": True},
     "log": {"format": "text", "filter": "private_genai_operator=debug,info"},
     "serviceAccount": {"name": "operator", "annotations": {"eks.amazonaws.com/role-arn": "arn:aws:iam::123456789012:role/operator"}},
     "rbac": {"aggregate": False},

@@ -110,6 +110,7 @@ class RenderTest(unittest.TestCase):
             ("replicas", -1), ("replicas", "2"), ("replicas", 1.5),
             ("resyncSeconds", 9), ("resyncSeconds", 86401), ("concurrency", 0), ("concurrency", 1001),
             ("pacing.awsRatePercent", 0), ("pacing.awsRatePercent", 101), ("pacing.awsRatePercent", "50"),
+            ("pacing.exploreIamRates", "yes"),
             ("regions", "us-east-1"), ("regions.0", "Virginia"), ("regions.0", "us-east-1,eu-*"), ("regions.0", ""),
             ("implicitNetworks.vpcIds", "vpc-1"), ("implicitNetworks.vpcIds.0", "subnet-0abc"), ("implicitNetworks.vpcIds.0", "vpc-XYZ"),
             ("implicitNetworks.enabled", "yes"), ("implicitNetworks.allow.namespaces", "team-a"),

@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use private_genai_operator::aws::pacing::{Pacer, Share};
+use private_genai_operator::aws::{
+    VpcId,
+    pacing::{Exploration, Held, Pacer, Share},
+};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -24,17 +27,22 @@ const IAM_BURST: usize = 10;
 const IAM_PER_SECOND: usize = 5;
 
 /// A scene with an app that is ready, and the count of the calls that are put off.
-async fn begun(resync: Duration) -> (Scene, private_genai_operator::aws::VpcId, Arc<AtomicUsize>) {
+async fn begun(resync: Duration) -> (Scene, VpcId, Arc<AtomicUsize>) {
+    begun_with(resync, Exploration::Off).await
+}
+
+/// The same, with or without exploration of IAM's rates.
+async fn begun_with(resync: Duration, exploration: Exploration) -> (Scene, VpcId, Arc<AtomicUsize>) {
     let put_off = Arc::<AtomicUsize>::default();
     let counted = Arc::clone(&put_off);
-    let on_hold = Arc::new(move |held: private_genai_operator::aws::pacing::Held| {
+    let on_hold = Arc::new(move |held: Held| {
         if held.wait.is_none() {
             counted.fetch_add(1, Ordering::SeqCst);
         }
     });
     let mut scene = Scene::new(Delays::default());
     scene.resync = resync;
-    scene.aws = scene.aws.paced_by(Arc::new(Pacer::new(Share::ALL, on_hold)));
+    scene.aws = scene.aws.paced_by(Arc::new(Pacer::new(Share::ALL, on_hold).exploring(exploration)));
     let (scene, vpc) = scene.and_app("first").await;
     scene.pass(Duration::from_secs(20)).await;
     scene.forget();
@@ -227,6 +235,47 @@ async fn a_hundred_apps_that_are_deleted_at_once_go_at_the_pace_of_iam() {
         println!("100 deletions: {reconciles} reconciles, {put_off} put off, {:?}", began.elapsed());
         assert!(reconciles <= 3 * 100 + 10, "{reconciles}");
         assert!(began.elapsed() <= Duration::from_secs(43), "{:?}", began.elapsed());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn apps_whose_predecessors_are_deleted_do_not_wait_for_the_turn_that_they_were_told() {
+    scene(async {
+        let (scene, vpc, _) = begun(Duration::from_mins(5)).await;
+        for n in 0..100 {
+            scene.apply_app(&name(n), &vpc);
+        }
+        scene.pass(Duration::from_secs(3)).await;
+        let began = Instant::now();
+        let waiting = waiting(&scene, 100);
+        let leaving: BTreeSet<&String> = waiting.iter().take(70).collect();
+        assert_eq!(leaving.len(), 70, "{waiting:?}");
+        for name in &leaving {
+            scene.kubernetes.delete(&app(name));
+        }
+        for name in (0..100).map(name).filter(|name| !leaving.contains(name)) {
+            scene.until_ready(&name).await;
+        }
+        println!("thirty of a hundred took {:?}", began.elapsed());
+        assert!(began.elapsed() <= Duration::from_secs(15), "{:?}", began.elapsed());
+    })
+    .await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn apps_that_wait_profit_from_a_rate_that_is_explored() {
+    scene(async {
+        let (scene, vpc, _) = begun_with(Duration::from_mins(5), Exploration::On).await;
+        let began = Instant::now();
+        for n in 0..100 {
+            scene.apply_app(&name(n), &vpc);
+        }
+        for n in 0..100 {
+            scene.until_ready(&name(n)).await;
+        }
+        println!("a hundred apps took {:?} with exploration", began.elapsed());
+        assert!(began.elapsed() <= Duration::from_secs(35), "{:?}", began.elapsed());
     })
     .await;
 }

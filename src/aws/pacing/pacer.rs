@@ -11,7 +11,7 @@ use std::{
 
 use tokio::time::{Instant, sleep};
 
-use super::{Entry, Family, LONGEST_HOLD, LONGEST_HOLD_OF_NEW, Owner, Queue, Share, Urgency};
+use super::{Bucket, Entry, Family, LONGEST_HOLD, LONGEST_HOLD_OF_NEW, Owner, Queue, Share, Urgency};
 use crate::aws::{AwsError, Failure, Operation, Region};
 
 /// A call that had to wait for its token, or that was not made because its token would have come too late.
@@ -44,8 +44,24 @@ pub struct Pacer {
     started: Instant,
     queues: Mutex<Queues>,
     calls: AtomicU64,
-    share: Share,
+    limits: Limits,
     on_hold: OnHold,
+}
+
+/// The limits of the rates.
+#[derive(Clone, Copy, Debug)]
+struct Limits {
+    share: Share,
+    exploration: Exploration,
+}
+
+/// Whether rates that AWS does not publish are explored above the guesses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exploration {
+    /// The guesses are never exceeded.
+    Off,
+    /// The guesses are exceeded step by step, up to the share of a stated ceiling.
+    On,
 }
 
 /// The queues, by region (none where the rate is one for all regions) and family.
@@ -67,7 +83,14 @@ enum Answer {
 impl Pacer {
     /// A pacer with full buckets, at this share of the rates.
     pub fn new(share: Share, on_hold: OnHold) -> Self {
-        Self { started: Instant::now(), queues: Mutex::default(), calls: AtomicU64::new(0), share, on_hold }
+        let limits = Limits { share, exploration: Exploration::Off };
+        Self { started: Instant::now(), queues: Mutex::default(), calls: AtomicU64::new(0), limits, on_hold }
+    }
+
+    /// The same pacer, with or without exploration.
+    #[must_use]
+    pub fn exploring(self, exploration: Exploration) -> Self {
+        Self { limits: Limits { exploration, ..self.limits }, ..self }
     }
 
     /// Waits until the first of these calls of a subject may be made, for at most [`LONGEST_HOLD`], and hands out the token for it. The
@@ -86,6 +109,19 @@ impl Pacer {
         let calls: Vec<_> = calls.iter().map(|operation| (operation.service, operation.name)).collect();
         let owner = Owner::Subject(subject.to_owned());
         self.in_line(region, &owner, lane, &calls).await
+    }
+
+    /// The subjects whose turn came although they were told a later one. All of their calls can be made soon.
+    pub fn early(&self) -> BTreeSet<String> {
+        let now = self.started.elapsed();
+        let queues = self.lock();
+        let mut early: BTreeSet<String> = queues.values().flat_map(|queue| queue.early(now)).collect();
+        early.retain(|subject| {
+            let owner = Owner::Subject(subject.clone());
+            let turns = queues.values().filter_map(|queue| queue.last_turn(&owner, now));
+            turns.max().is_some_and(|turn| turn <= now.saturating_add(LONGEST_HOLD_OF_NEW))
+        });
+        early
     }
 
     /// The subject makes no more of the calls for which it has places.
@@ -183,7 +219,7 @@ impl Pacer {
         }
         let mut queues = self.lock();
         let turns = families.iter().map(|(family, (call, number))| {
-            let (first, last) = queue(&mut queues, self.share, region, *family, now).ask(owner, lane, *number, now);
+            let (first, last) = queue(&mut queues, self.limits, region, *family, now).ask(owner, lane, *number, now);
             match lane.0 {
                 Urgency::Existing => (first, *call),
                 Urgency::New => (last, *call),
@@ -193,11 +229,11 @@ impl Pacer {
         let (turn, by) = turns.max_by_key(|(turn, _)| *turn).unwrap_or((now, first));
         if turn > until {
             for family in families.keys() {
-                queue(&mut queues, self.share, region, *family, now).tell(owner, turn);
+                queue(&mut queues, self.limits, region, *family, now).tell(owner, turn);
             }
             return Answer::PutOff { turn, by };
         }
-        let queue = queue(&mut queues, self.share, region, first_family, now);
+        let queue = queue(&mut queues, self.limits, region, first_family, now);
         match queue.take(owner, now) {
             Ok(()) => {
                 queue.hand_out(first.1, now);
@@ -246,7 +282,7 @@ impl Pacer {
     ) -> Option<T> {
         let family = Family::of(service, operation)?;
         let now = self.started.elapsed();
-        Some(change(queue(&mut self.lock(), self.share, region, family, now), now))
+        Some(change(queue(&mut self.lock(), self.limits, region, family, now), now))
     }
 
     fn lock(&self) -> MutexGuard<'_, Queues> {
@@ -255,9 +291,15 @@ impl Pacer {
 }
 
 /// The queue of a family in a region. A family without one gets a full bucket.
-fn queue<'a>(queues: &'a mut Queues, share: Share, region: &Region, family: Family, now: Duration) -> &'a mut Queue {
+fn queue<'a>(queues: &'a mut Queues, limits: Limits, region: &Region, family: Family, now: Duration) -> &'a mut Queue {
     let region = (!family.global).then(|| region.clone());
-    queues.entry((region, family)).or_insert_with(|| Queue::full(family.rate.scaled(share), now))
+    queues.entry((region, family)).or_insert_with(|| {
+        let bucket = Bucket::full(family.rate.scaled(limits.share), now);
+        Queue::of(match (limits.exploration, family.ceiling) {
+            (Exploration::On, Some(ceiling)) => bucket.explored_to(ceiling.scaled(limits.share)),
+            (Exploration::On, None) | (Exploration::Off, _) => bucket,
+        })
+    })
 }
 
 impl Default for Pacer {

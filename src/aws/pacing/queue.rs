@@ -70,8 +70,13 @@ pub struct Queue {
 impl Queue {
     /// A full bucket without a queue.
     pub fn full(rate: Rate, now: Duration) -> Self {
+        Self::of(Bucket::full(rate, now))
+    }
+
+    /// A bucket without a queue.
+    pub fn of(bucket: Bucket) -> Self {
         Self {
-            bucket: Bucket::full(rate, now),
+            bucket,
             existing: BTreeMap::new(),
             new: BTreeMap::new(),
             owners: BTreeMap::new(),
@@ -147,6 +152,25 @@ impl Queue {
         Ok(())
     }
 
+    /// The subjects whose turn came although they were told a later one, because others left or the rate rose.
+    pub fn early(&self, now: Duration) -> BTreeSet<String> {
+        let mut early = BTreeSet::new();
+        for (urgency, lane) in [(Urgency::Existing, &self.existing), (Urgency::New, &self.new)] {
+            let due = lane.iter().take_while(|(number, _)| self.turn(urgency, **number, now) <= now);
+            early.extend(due.filter(|(_, place)| place.told > now).filter_map(|(_, place)| match &place.owner {
+                Owner::Subject(subject) => Some(subject.clone()),
+                Owner::Call(_) => None,
+            }));
+        }
+        early
+    }
+
+    /// The turn of the last place of an owner; `None` for an owner without places.
+    pub fn last_turn(&self, owner: &Owner, now: Duration) -> Option<Duration> {
+        let (urgency, places) = self.owners.get(owner)?;
+        Some(self.turn(*urgency, *places.last()?, now))
+    }
+
     /// The owner needs its places no more.
     pub fn leave(&mut self, owner: &Owner) {
         let Some((urgency, places)) = self.owners.remove(owner) else { return };
@@ -175,7 +199,8 @@ impl Queue {
 
     /// AWS took a call.
     pub fn accepted(&mut self, now: Duration) {
-        self.bucket.accepted(now);
+        let is_waited_for = !self.owners.is_empty();
+        self.bucket.accepted(now, is_waited_for);
     }
 
     /// The turn of a place, if all before it are claimed in their turns.

@@ -14,10 +14,11 @@ impl Pass {
         self.position = Position::End;
         let (somebody, others): (Vec<Failed>, Vec<Failed>) =
             self.failed_steps().cloned().partition(|failed| failed.error.failure.class() == Class::UserMustAct);
-        for Failed { step, error, turn, .. } in others.iter().rev().chain(&somebody) {
-            match turn {
-                Some(_) => self.plan.show_held_back(step.leg, &step.write, error),
-                None => self.plan.show_failure(step.leg, &step.write, error),
+        for Failed { step, error, is_answered, .. } in others.iter().rev().chain(&somebody) {
+            if *is_answered {
+                self.plan.show_failure(step.leg, &step.write, error);
+            } else {
+                self.plan.show_held_back(step.leg, &step.write, error);
             }
         }
         let legs: Vec<Leg> = self.plan.steps.iter().filter_map(|step| self.no_effect_leg(step)).collect();

@@ -291,7 +291,7 @@ async fn a_call_that_is_put_off_waits_for_its_turn_and_tells_no_time() {
     for (rest, made) in [(Rest::Waits, vec![]), (Rest::GoesOn, vec![log_group.clone()])] {
         let mut pass = Pass::default();
         pass.decided(planned(&[role.clone(), log_group.clone()]));
-        pass.put_off(&put_off, rest);
+        pass.put_off(&put_off, None, rest);
         assert_eq!(make(&mut pass, |_| None), made, "{rest:?}");
         pass.end();
         assert_eq!((pass.turn(), pass.errors()), (Some(until), vec![]));
@@ -305,8 +305,14 @@ async fn a_call_that_is_put_off_waits_for_its_turn_and_tells_no_time() {
         assert_eq!(ended.pace(), if made.is_empty() { Pace::Turn(until) } else { Pace::Wait }, "{rest:?}");
     }
     let mut pass = Pass::default();
+    pass.decided(planned(std::slice::from_ref(&role)));
+    pass.put_off(&put_off, Some(of("iam", Failure::Throttled)), Rest::Waits);
+    let message = &pass.plan.legs[0].message.text;
+    assert!(message.contains("is tried again, less often each time"), "AWS throttled it: {message}");
+    assert_eq!(pass.turn(), Some(until));
+    let mut pass = Pass::default();
     pass.decided(planned(&[delete, other]));
-    pass.put_off(&put_off, Rest::GoesOn);
-    pass.put_off(&PutOff { until: until + std::time::Duration::from_secs(1), ..put_off }, Rest::GoesOn);
+    pass.put_off(&put_off, None, Rest::GoesOn);
+    pass.put_off(&PutOff { until: until + std::time::Duration::from_secs(1), ..put_off }, None, Rest::GoesOn);
     assert_eq!(pass.turn(), Some(until), "the next of both");
 }

@@ -114,7 +114,7 @@ fn who_leaves_makes_room_and_an_owner_changes_its_lane_with_its_need() {
 }
 
 #[test]
-fn a_token_that_is_handed_out_is_for_one_call_of_its_operation_and_comes_back_unused() {
+fn a_token_that_is_handed_out_is_for_one_call_of_its_operation() {
     let mut queue = Queue::full(Rate::per_second(2, 1), at(0));
     for name in ["a", "b"] {
         queue.ask(&owner(name), (Urgency::New, Back), 1, at(0));
@@ -147,4 +147,17 @@ fn who_has_begun_gets_to_the_end_before_others_of_its_lane_begin() {
     queue.take(&owner("a"), at(1_000)).expect("its turn");
     assert_eq!(queue.ask(&owner("a"), (Urgency::Existing, Front), 1, at(1_000)).0, at(2_000));
     assert_eq!(queue.ask(&owner("b"), (Urgency::Existing, Back), 1, at(1_000)).0, at(3_000));
+}
+
+#[test]
+fn a_turn_that_comes_earlier_than_it_was_told_is_noticed() {
+    let mut queue = empty();
+    for name in ["a", "b", "c"] {
+        let (_, turn) = queue.ask(&owner(name), (Urgency::New, Back), 1, at(0));
+        queue.tell(&owner(name), turn);
+    }
+    assert!(queue.early(at(1_000)).is_empty(), "all as told");
+    queue.leave(&owner("a"));
+    assert_eq!(queue.early(at(1_000)), ["b".to_owned()].into());
+    assert_eq!(queue.last_turn(&owner("c"), at(1_000)), Some(at(2_000)));
 }
