@@ -249,15 +249,15 @@ async fn apps_whose_predecessors_are_deleted_do_not_wait_for_the_turn_that_they_
         scene.pass(Duration::from_secs(3)).await;
         let began = Instant::now();
         let waiting = waiting(&scene, 100);
-        let leaving: BTreeSet<&String> = waiting.iter().take(70).collect();
-        assert_eq!(leaving.len(), 70, "{waiting:?}");
+        assert!(waiting.len() >= 60, "{waiting:?}");
+        let leaving: BTreeSet<&String> = waiting.iter().skip(20).collect();
         for name in &leaving {
             scene.kubernetes.delete(&app(name));
         }
         for name in (0..100).map(name).filter(|name| !leaving.contains(name)) {
             scene.until_ready(&name).await;
         }
-        println!("thirty of a hundred took {:?}", began.elapsed());
+        println!("the others took {:?}", began.elapsed());
         assert!(began.elapsed() <= Duration::from_secs(15), "{:?}", began.elapsed());
     })
     .await;
@@ -275,7 +275,7 @@ async fn apps_that_wait_profit_from_a_rate_that_is_explored() {
             scene.until_ready(&name(n)).await;
         }
         println!("a hundred apps took {:?} with exploration", began.elapsed());
-        assert!(began.elapsed() <= Duration::from_secs(35), "{:?}", began.elapsed());
+        assert!(began.elapsed() <= Duration::from_secs(32), "{:?}", began.elapsed());
     })
     .await;
 }
