@@ -8,7 +8,7 @@ use std::{
 use futures::executor::block_on;
 use private_genai_operator::{
     api::network::NetworkKey,
-    aws::{AwsError, Made, Snapshot, Snapshots, Write, Written},
+    aws::{AwsError, Made, Snapshot, Snapshots, Write},
     engine::{Freshness, Knowledge, Memory, PassSubject},
     index::Index,
     plan::Plan,
@@ -57,12 +57,11 @@ pub(super) fn with_snapshot<T>(
     seen
 }
 
-/// Has the tables learn from a write, as far as its effect follows from the write: the row that AWS's answer would show is read.
-pub(super) fn forget(operator: &mut Operator, write: &Write, error: Option<&AwsError>) {
+/// Learns from AWS's answer to a write, as the operator's snapshot does.
+pub(super) fn learn(operator: &mut Operator, write: &Write, answer: Result<&Made, &AwsError>) {
     let nothing = Arc::new(aws::World::new(caller().account, aws::Delays::default()));
     with_snapshot(operator, &nothing, None, async |snapshot| {
-        let made = Made::from(Written::Done);
-        snapshot.learn(write, error.map_or(Ok(&made), Err));
+        snapshot.learn(write, answer);
         Ok(())
     });
 }

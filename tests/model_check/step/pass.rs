@@ -9,7 +9,7 @@ use std::{
 use private_genai_operator::{
     api::condition::{ConditionType, Leg, Reason},
     app::{self, reconcile::ProbeReadiness},
-    aws::{AwsError, Ec2Write, Failure, FunctionState, Operation, SecurityGroupId, SubnetId, Write, Written},
+    aws::{AwsError, Ec2Write, Failure, FunctionState, Made, Operation, SecurityGroupId, SubnetId, Write},
     engine::{Converged, Freshness, Observation, Pass, PassAction, PassSubject, Reaction, Released},
     network::{self, late_writes::LateWritePass},
     plan::Plan,
@@ -21,7 +21,7 @@ use super::{
         state::{Run, Seen, State, Subject, Worker},
     },
     How, Wrong, circumstances, fixed,
-    look::forget,
+    look::learn,
 };
 use crate::memory::{
     aws::{
@@ -49,9 +49,9 @@ impl Scenario {
             }
             PassAction::Write(step) => {
                 let answer = self.write(next, number, &step.write, how)?;
-                let result = answer.as_ref();
                 let operator = &mut next.operators[number];
-                forget(operator, &step.write, result.err());
+                learn(operator, &step.write, answer.as_ref());
+                let result = answer.as_ref().map(|made| &made.written);
                 let memory = &mut operator.memory;
                 let reaction = match &mut run.subject {
                     Subject::Network { pass, .. } => pass.learn(&step.write, result, memory),
@@ -75,13 +75,7 @@ impl Scenario {
         Ok(())
     }
 
-    fn write(
-        &self,
-        next: &mut State,
-        number: usize,
-        write: &Write,
-        how: How,
-    ) -> Result<Result<Written, AwsError>, Wrong> {
+    fn write(&self, next: &mut State, number: usize, write: &Write, how: How) -> Result<Result<Made, AwsError>, Wrong> {
         if how == How::Refused {
             return Ok(Err(failed(write, Failure::Throttled, "too many calls")));
         }
@@ -99,7 +93,10 @@ impl Scenario {
         }
         Ok(match how {
             How::Lost => Err(failed(write, Failure::Unavailable, "connection reset")),
-            How::Answered | How::Refused => answer,
+            How::Answered | How::Refused => {
+                let shown = || aws::reads::answered(&next.world, &region(), write);
+                answer.map(|written| Made { written, shown: shown() })
+            }
         })
     }
 
