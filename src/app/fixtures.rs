@@ -1,9 +1,6 @@
 //! The app of the tests in this folder, on a network with private DNS.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    time::Duration,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Desired, NetworkOffer, Observed, ObservedLogGroup, PrivatePath, plan};
 use crate::{
@@ -16,14 +13,10 @@ use crate::{
         AwsError, Caller, Failure, FunctionDetail, FunctionListing, FunctionState, IamWrite, LambdaWrite, LogGroup,
         Partition, Role, Tags, UpdateStatus, Write,
     },
-    function,
-    governance::Governance,
-    guard::{Globs, ImplicitNetworks},
     identity::AppIdentity,
     network::VpcOwnership,
     plan::{Plan, Unread},
     policy::POLICY_NAME,
-    settings::Settings,
 };
 
 pub(super) fn identity() -> AppIdentity {
@@ -40,21 +33,7 @@ pub(super) fn caller() -> Caller {
     Caller { account: "123456789012".parse().expect("an account"), partition: Partition::Aws }
 }
 
-/// The settings of the operator.
-pub(super) fn settings() -> Settings {
-    Settings {
-        installation: identity().installation,
-        owner: "0b7d1f9e-2c3a-4d5e-8f60-718293a4b5c6".parse().expect("an owner mark"),
-        region: identity().region,
-        regions: Globs::only(&identity().region),
-        implicit_networks: ImplicitNetworks::in_vpcs(Globs::all()),
-        resync: Duration::from_mins(5),
-        concurrency: 1,
-        governance: Governance::default(),
-        handler: function::built_in().expect("a package"),
-        clock: k8s_openapi::jiff::Timestamp::now,
-    }
-}
+pub(super) use crate::network::fixtures::settings;
 
 /// The app of this spec.
 pub(super) fn app(spec: serde_json::Value) -> App {

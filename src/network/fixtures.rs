@@ -61,8 +61,8 @@ pub(super) fn identity() -> NetworkIdentity {
     }
 }
 
-/// What the operator was told.
-pub(super) fn settings() -> Settings {
+/// The settings of the operator.
+pub(crate) fn settings() -> Settings {
     Settings {
         installation: identity().installation,
         owner: "0b7d1f9e-2c3a-4d5e-8f60-718293a4b5c6".parse().expect("an owner mark"),

@@ -13,7 +13,7 @@ pub mod decide;
 mod desired;
 mod endpoints;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod handed_over_roles;
 mod interfaces;
 pub mod late_writes;
