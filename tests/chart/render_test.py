@@ -224,7 +224,7 @@ class RenderTest(unittest.TestCase):
 
     def test_the_operator_takes_the_arguments_that_the_chart_writes(self) -> None:
         arguments = container(rendered(FULL))["args"]
-        self.assertEqual(len(arguments), 17)
+        self.assertEqual(len(arguments), 18)
         self.assert_taken(arguments)
         self.assert_taken(container(rendered(OTHERWISE))["args"])
 
