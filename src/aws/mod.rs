@@ -29,12 +29,7 @@ use denial::ENCODED;
 pub use denial::{Denial, DeniedBy, Details, PolicyKind};
 pub use description::{BeforeRepair, Description, DriftKind, Effect, Invalidates, Repair, ResourceKind, RowChange};
 pub use error::{AwsError, Class, Failure, Quota};
-pub use facts::{
-    AddressFamilies, Architecture, Attachment, EndpointService, EndpointState, Environment, Fixed,
-    FunctionConfiguration, FunctionDetail, FunctionListing, FunctionState, InterfaceHolder, InterfaceState, LogGroup,
-    NetworkInterface, Peer, PolicyDocument, Protocol, Role, RoleListing, RouteTable, RouteTarget, Rule, SecurityGroup,
-    Setting, Subnet, Tenancy, UpdateStatus, Vpc, VpcDns, VpcEndpoint, VpcListing,
-};
+pub use facts::*;
 pub use ids::{
     AccountId, Caller, FunctionName, InvalidId, LogGroupName, NetworkInterfaceId, Partition, PolicyArn, Region,
     RoleName, SecurityGroupId, SubnetId, Tags, VpcEndpointId, VpcId, ZoneName,

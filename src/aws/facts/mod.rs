@@ -9,13 +9,4 @@ mod role;
 mod security_group;
 mod vpc;
 
-pub use endpoint::{AddressFamilies, EndpointService, EndpointState, VpcEndpoint};
-pub use function::{
-    Architecture, Attachment, Environment, Fixed, FunctionConfiguration, FunctionDetail, FunctionListing,
-    FunctionState, Setting, UpdateStatus,
-};
-pub use interface::{InterfaceHolder, InterfaceState, NetworkInterface};
-pub use log_group::LogGroup;
-pub use role::{PolicyDocument, Role, RoleListing};
-pub use security_group::{Peer, Protocol, Rule, SecurityGroup};
-pub use vpc::{RouteTable, RouteTarget, Subnet, Tenancy, Vpc, VpcDns, VpcListing};
+pub use self::{endpoint::*, function::*, interface::*, log_group::*, role::*, security_group::*, vpc::*};

@@ -58,30 +58,17 @@ pub(super) trait Page {
     fn has_next(&self) -> bool;
 }
 
+/// Declares which answers are pages, and which of their members leads to the next page.
 macro_rules! pages {
     ($($page:ty: $next:ident),* $(,)?) => {
-        $(impl Page for $page {
+        $(impl crate::aws::sdk::calls::Page for $page {
             fn has_next(&self) -> bool {
                 self.$next().is_some_and(|next| !next.is_empty())
             }
         })*
     };
 }
-
-pages! {
-    aws_sdk_ec2::operation::describe_network_interfaces::DescribeNetworkInterfacesOutput: next_token,
-    aws_sdk_ec2::operation::describe_route_tables::DescribeRouteTablesOutput: next_token,
-    aws_sdk_ec2::operation::describe_security_groups::DescribeSecurityGroupsOutput: next_token,
-    aws_sdk_ec2::operation::describe_subnets::DescribeSubnetsOutput: next_token,
-    aws_sdk_ec2::operation::describe_vpc_endpoints::DescribeVpcEndpointsOutput: next_token,
-    aws_sdk_ec2::operation::describe_vpcs::DescribeVpcsOutput: next_token,
-    aws_sdk_lambda::operation::list_functions::ListFunctionsOutput: next_marker,
-    aws_sdk_cloudwatchlogs::operation::describe_log_groups::DescribeLogGroupsOutput: next_token,
-    aws_sdk_iam::operation::get_account_authorization_details::GetAccountAuthorizationDetailsOutput: marker,
-    aws_sdk_iam::operation::list_attached_role_policies::ListAttachedRolePoliciesOutput: marker,
-    aws_sdk_iam::operation::list_role_policies::ListRolePoliciesOutput: marker,
-    aws_sdk_iam::operation::list_roles::ListRolesOutput: marker,
-}
+pub(super) use pages;
 
 impl Calls {
     pub(super) fn of(service: &'static str, line: &RegionCalls) -> Self {

@@ -12,10 +12,12 @@ use aws_sdk_iam::{
 use percent_encoding::percent_decode_str;
 
 use super::{
-    calls::{Calls, RegionCalls},
+    calls::{Calls, RegionCalls, pages},
     error::{Malformed, needed, parsed},
 };
 use crate::aws::{AwsError, IamWrite, Made, PolicyArn, PolicyDocument, Role, RoleName, Shown, Tags, Written};
+
+pages! { GetAccountAuthorizationDetailsOutput: marker }
 
 /// A page of `GetAccountAuthorizationDetails` has at most 1,000 roles.
 const PAGE: i32 = 1_000;

@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use aws_sdk_cloudwatchlogs::{Client, operation::describe_log_groups::DescribeLogGroupsOutput, types};
 
 use super::{
-    calls::{Calls, RegionCalls},
+    calls::{Calls, RegionCalls, pages},
     error::{Malformed, needed},
 };
 use crate::aws::{AwsError, Failure, LogGroup, LogGroupName, LogsWrite, Tags, Written};
+
+pages! { DescribeLogGroupsOutput: next_token }
 
 /// A page of `DescribeLogGroups` has at most 50 groups.
 const PAGE: i32 = 50;

@@ -17,13 +17,22 @@ use aws_sdk_ec2::{
 };
 
 use super::{
-    calls::{Calls, RegionCalls},
+    calls::{Calls, RegionCalls, pages},
     error::needed,
 };
 use crate::aws::{
     AwsError, EndpointService, Failure, NetworkInterface, NetworkInterfaceId, RouteTable, SecurityGroup,
     SecurityGroupId, Subnet, VpcDns, VpcEndpoint, VpcId, VpcListing,
 };
+
+pages! {
+    DescribeNetworkInterfacesOutput: next_token,
+    DescribeRouteTablesOutput: next_token,
+    DescribeSecurityGroupsOutput: next_token,
+    DescribeSubnetsOutput: next_token,
+    DescribeVpcEndpointsOutput: next_token,
+    DescribeVpcsOutput: next_token,
+}
 
 /// EC2's pages of describes have at most 1,000 items.
 const PAGE: i32 = 1_000;

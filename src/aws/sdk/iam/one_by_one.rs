@@ -10,11 +10,17 @@ use aws_sdk_iam::{
     types::{self, AttachedPolicy},
 };
 
-use super::{Iam, PAGE, boundary, document};
+use super::{super::calls::pages, Iam, PAGE, boundary, document};
 use crate::aws::{
     AwsError, Failure, PolicyDocument, Role, RoleListing, RoleName,
     sdk::error::{Malformed, needed, parsed},
 };
+
+pages! {
+    ListAttachedRolePoliciesOutput: marker,
+    ListRolePoliciesOutput: marker,
+    ListRolesOutput: marker,
+}
 
 impl Iam {
     /// `ListRoles` filters by path. `GetAccountAuthorizationDetails` shows all roles of the account.

@@ -18,13 +18,15 @@ use aws_smithy_types::Blob;
 
 use super::{
     CONNECT_TIMEOUT, PROBE_TIMEOUT,
-    calls::{Calls, RegionCalls},
+    calls::{Calls, RegionCalls, pages},
     redact::redacted,
 };
 use crate::aws::{
     Architecture, AwsError, Environment, Failure, FunctionConfiguration, FunctionDetail, FunctionListing, FunctionName,
     Invocation, LambdaWrite, Made, NewFunction, PROBE, Package, Setting, Shown, Tags, Written,
 };
+
+pages! { ListFunctionsOutput: next_marker }
 
 /// A page of `ListFunctions` has at most 50 functions.
 const PAGE: i32 = 50;
