@@ -13,7 +13,7 @@ use crate::{
         condition::{ConditionType, Leg, Reason, find},
         network::NetworkKey,
     },
-    aws::{AwsError, Effect, IamWrite, LambdaWrite, Snapshot, Write, Written, pacing::Urgency},
+    aws::{AwsError, IamWrite, Impact, LambdaWrite, Snapshot, Write, Written, pacing::Urgency},
     engine::{Freshness, Knowledge, Memory, PassSubject, Reaction, Replaceable, Settings, Unseen},
     identity::{AppIdentity, is_retained},
     index::Index,
@@ -141,7 +141,7 @@ pub(super) fn another_cluster(foreign: &ForeignMark) -> Plan {
 /// recorded resources waits with all steps; an app with recorded resources waits only with creations and the steps that
 /// stand on them.
 fn wait_for_ownership(identity: &AppIdentity, observed: &Observed, plan: &mut Plan) {
-    let creates = |step: &Step| step.write.describe().effect == Effect::Creates;
+    let creates = |step: &Step| step.write.describe().impact == Impact::Creates;
     let is_recorded = observed.given_role_id.is_some();
     let first: Vec<Step> = plan.steps.iter().filter(|step| !is_recorded || creates(step)).cloned().collect();
     let waits =

@@ -16,8 +16,8 @@ pub struct Description<'a> {
     pub kind: ResourceKind,
     /// The id, the name or the ARN of the resource.
     pub resource: Cow<'a, str>,
-    /// The effect of the change on the resource.
-    pub effect: Effect,
+    /// The impact of the change on the resource.
+    pub impact: Impact,
     /// The tables of a [`Snapshot`](super::Snapshot) that the change makes obsolete, or the row that it changes.
     pub invalidates: Invalidates<'a>,
     /// The refusal that means that an earlier call did the work. `None` where every refusal may have another cause, such as a
@@ -36,15 +36,15 @@ impl<'a> Description<'a> {
     pub(super) fn new(
         kind: ResourceKind,
         resource: impl Into<Cow<'a, str>>,
-        effect: Effect,
+        impact: Impact,
         invalidates: Invalidates<'a>,
     ) -> Self {
         Self {
             kind,
             resource: resource.into(),
-            effect,
+            impact,
             invalidates,
-            done_already: (effect == Effect::TakesAway).then_some(Failure::NotFound),
+            done_already: (impact == Impact::TakesAway).then_some(Failure::NotFound),
             is_judged_by_role: false,
             repair: Repair::Never,
         }
@@ -52,13 +52,13 @@ impl<'a> Description<'a> {
 
     /// Whether the change creates a resource whose name is unique in AWS: AWS refuses a second one.
     pub fn creates_by_name(&self) -> bool {
-        self.effect == Effect::Creates && self.kind != ResourceKind::NewEndpoint
+        self.impact == Impact::Creates && self.kind != ResourceKind::NewEndpoint
     }
 
     /// Whether the change needs `creation`, which creates the same resource, to be done first.
     pub fn is_of_what_is_created_by(&self, creation: &Self) -> bool {
-        creation.effect == Effect::Creates
-            && matches!(self.effect, Effect::Changes | Effect::Tags)
+        creation.impact == Impact::Creates
+            && matches!(self.impact, Impact::Changes | Impact::Tags)
             && (self.kind, &self.resource) == (creation.kind, &creation.resource)
     }
 }
@@ -92,9 +92,9 @@ impl ResourceKind {
     }
 }
 
-/// The effect of a change on a resource.
+/// The impact of a change on a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Effect {
+pub enum Impact {
     /// The resource is created.
     Creates,
     /// The resource is changed.

@@ -27,7 +27,7 @@ use crate::ids;
 pub use credentials::{Credentials, CredentialsState};
 use denial::ENCODED;
 pub use denial::{Denial, DeniedBy, Details, PolicyKind};
-pub use description::{BeforeRepair, Description, DriftKind, Effect, Invalidates, Repair, ResourceKind, RowChange};
+pub use description::{BeforeRepair, Description, DriftKind, Impact, Invalidates, Repair, ResourceKind, RowChange};
 pub use error::{AwsError, Class, Failure, Quota};
 pub use facts::*;
 pub use ids::{

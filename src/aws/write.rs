@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::{
-    description::{Description, Effect, ResourceKind},
+    description::{Description, Impact, ResourceKind},
     facts::{EndpointState, FunctionListing, Role, Rule},
     ids::{PolicyArn, SecurityGroupId, VpcEndpointId},
     operation::Operation,
@@ -129,8 +129,8 @@ impl Write {
     /// Whether the write only sets tags, and on which resource.
     pub fn tagging(&self) -> Tagging {
         match self.describe() {
-            Description { effect: Effect::Tags, kind: ResourceKind::Role, .. } => Tagging::Role,
-            Description { effect: Effect::Tags, .. } => Tagging::Other,
+            Description { impact: Impact::Tags, kind: ResourceKind::Role, .. } => Tagging::Role,
+            Description { impact: Impact::Tags, .. } => Tagging::Other,
             _ => Tagging::None,
         }
     }

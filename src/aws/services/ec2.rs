@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::{
     Failure,
-    description::{Description, DriftKind, Effect, Invalidates, Repair, ResourceKind},
+    description::{Description, DriftKind, Impact, Invalidates, Repair, ResourceKind},
     facts::{AddressFamilies, PolicyDocument, Rule},
     ids::{NetworkInterfaceId, SecurityGroupId, SubnetId, Tags, VpcEndpointId, VpcId},
     operation::{
@@ -148,39 +148,39 @@ operations! { "ec2", Ec2Write:
 impl Ec2Write {
     /// The facts about the change on which all other modules rest.
     pub(in crate::aws) fn describe(&self) -> Description<'_> {
-        let group = |group, effect, repair| Description {
+        let group = |group, impact, repair| Description {
             repair,
             ..Description::new(
                 ResourceKind::SecurityGroup,
                 SecurityGroupId::as_str(group),
-                effect,
+                impact,
                 Invalidates::SecurityGroups,
             )
         };
         let authorized = |id, rules, words| Description {
             done_already: Some(Failure::AlreadyExists),
-            ..group(id, Effect::Changes, Repair::Rules(words, rules))
+            ..group(id, Impact::Changes, Repair::Rules(words, rules))
         };
-        let revoked = |id, rules, words| group(id, Effect::TakesAway, Repair::Rules(words, rules));
-        let endpoint = |id, effect, repair| Description {
+        let revoked = |id, rules, words| group(id, Impact::TakesAway, Repair::Rules(words, rules));
+        let endpoint = |id, impact, repair| Description {
             repair,
-            ..Description::new(ResourceKind::Endpoint, VpcEndpointId::as_str(id), effect, Invalidates::Endpoints)
+            ..Description::new(ResourceKind::Endpoint, VpcEndpointId::as_str(id), impact, Invalidates::Endpoints)
         };
         match self {
             Self::CreateSecurityGroup { name, .. } => Description {
                 repair: Repair::Recreates(DriftKind::Group),
-                ..Description::new(ResourceKind::SecurityGroup, name, Effect::Creates, Invalidates::SecurityGroups)
+                ..Description::new(ResourceKind::SecurityGroup, name, Impact::Creates, Invalidates::SecurityGroups)
             },
             Self::AuthorizeSecurityGroupIngress { group, rules } => authorized(group, rules, "added to ingress again"),
             Self::AuthorizeSecurityGroupEgress { group, rules } => authorized(group, rules, "added to egress again"),
             Self::RevokeSecurityGroupIngress { group, rules } => revoked(group, rules, "revoked from ingress"),
             Self::RevokeSecurityGroupEgress { group, rules } => revoked(group, rules, "revoked from egress"),
-            Self::DeleteSecurityGroup { group: id } => group(id, Effect::TakesAway, Repair::Never),
+            Self::DeleteSecurityGroup { group: id } => group(id, Impact::TakesAway, Repair::Never),
             // No snapshot keeps the list of interfaces.
             Self::DeleteNetworkInterface { interface } => Description::new(
                 ResourceKind::NetworkInterface,
                 interface.as_str(),
-                Effect::TakesAway,
+                Impact::TakesAway,
                 Invalidates::Nothing,
             ),
             Self::CreateVpcEndpoint(new) => Description {
@@ -188,20 +188,20 @@ impl Ec2Write {
                 ..Description::new(
                     ResourceKind::NewEndpoint,
                     format!("{} in {}", new.service_name, new.vpc),
-                    Effect::Creates,
+                    Impact::Creates,
                     Invalidates::Endpoints,
                 )
             },
-            Self::ModifyVpcEndpoint { endpoint: id, change } => endpoint(id, Effect::Changes, Repair::Endpoint(change)),
+            Self::ModifyVpcEndpoint { endpoint: id, change } => endpoint(id, Impact::Changes, Repair::Endpoint(change)),
             Self::DeleteVpcEndpoints { endpoint: id } => {
-                endpoint(id, Effect::TakesAway, Repair::DeletesFailed(DriftKind::Endpoint))
+                endpoint(id, Impact::TakesAway, Repair::DeletesFailed(DriftKind::Endpoint))
             }
             Self::CreateTags { resource, tags } => {
                 let is_group = resource.starts_with("sg-");
                 let kind = if is_group { ResourceKind::SecurityGroup } else { ResourceKind::Endpoint };
                 Description {
                     repair: Repair::Tags(tags),
-                    ..Description::new(kind, resource, Effect::Tags, Invalidates::EndpointsAndSecurityGroups)
+                    ..Description::new(kind, resource, Impact::Tags, Invalidates::EndpointsAndSecurityGroups)
                 }
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::{
     Failure,
-    description::{Description, DriftKind, Effect, Invalidates, Repair, ResourceKind, RowChange},
+    description::{Description, DriftKind, Impact, Invalidates, Repair, ResourceKind, RowChange},
     facts::{PolicyDocument, Role},
     ids::{PolicyArn, RoleName, Tags},
     operation::{
@@ -100,14 +100,14 @@ operations! { "iam", IamWrite:
 impl IamWrite {
     /// The facts about the change on which all other modules rest.
     pub(in crate::aws) fn describe<'a>(&'a self) -> Description<'a> {
-        let of = |role, effect, repair, row: RowChange<'a, Role>| Description {
-            is_judged_by_role: effect != Effect::Creates,
+        let of = |role, impact, repair, row: RowChange<'a, Role>| Description {
+            is_judged_by_role: impact != Impact::Creates,
             repair,
-            ..Description::new(ResourceKind::Role, RoleName::as_str(role), effect, Invalidates::Role(role, row))
+            ..Description::new(ResourceKind::Role, RoleName::as_str(role), impact, Invalidates::Role(role, row))
         };
         match self {
             Self::CreateRole { name, .. } => {
-                of(name, Effect::Creates, Repair::Recreates(DriftKind::Role), RowChange::Answered)
+                of(name, Impact::Creates, Repair::Recreates(DriftKind::Role), RowChange::Answered)
             }
             Self::PutRolePermissionsBoundary { role, boundary } => {
                 let repair = Repair::Attribute {
@@ -120,41 +120,41 @@ impl IamWrite {
                     after: Some(boundary.to_string()),
                 };
                 let row = RowChange::edited(|row: &mut Role| row.permissions_boundary = Some(boundary.to_string()));
-                of(role, Effect::Changes, repair, row)
+                of(role, Impact::Changes, repair, row)
             }
             Self::UpdateAssumeRolePolicy { role, trust_policy } => {
                 let (drift, name) = (DriftKind::TrustPolicy, "trust policy");
                 let repair = Repair::Attribute { drift, name, before: |_| None, after: None };
                 let row = RowChange::edited(|row: &mut Role| row.trust_policy = trust_policy.clone());
-                of(role, Effect::Changes, repair, row)
+                of(role, Impact::Changes, repair, row)
             }
             Self::PutRolePolicy { role, policy, document } => {
                 let row = RowChange::edited(|row: &mut Role| {
                     row.inline_policies.insert(policy.clone(), document.clone());
                 });
-                of(role, Effect::Changes, Repair::Policy(DriftKind::RolePolicy, policy, "set back"), row)
+                of(role, Impact::Changes, Repair::Policy(DriftKind::RolePolicy, policy, "set back"), row)
             }
             Self::DeleteRolePolicy { role, policy } => {
                 let repair = Repair::Policy(DriftKind::ForeignPolicy, policy, "of somebody else deleted");
                 let row = RowChange::edited(|row: &mut Role| drop(row.inline_policies.remove(policy)));
-                of(role, Effect::TakesAway, repair, row)
+                of(role, Impact::TakesAway, repair, row)
             }
             Self::DetachRolePolicy { role, policy_arn } => {
                 let repair = Repair::Policy(DriftKind::ForeignPolicy, policy_arn, "of somebody else detached");
                 let row = RowChange::edited(|row: &mut Role| {
                     row.attached_policies.remove(policy_arn);
                 });
-                of(role, Effect::TakesAway, repair, row)
+                of(role, Impact::TakesAway, repair, row)
             }
             Self::TagRole { role, tags } => {
                 let row = RowChange::edited(|row: &mut Role| row.tags.extend(tags.clone()));
-                of(role, Effect::Tags, Repair::Tags(tags), row)
+                of(role, Impact::Tags, Repair::Tags(tags), row)
             }
             Self::UntagRole { role, keys } => {
                 let row = RowChange::edited(|row: &mut Role| row.tags.retain(|key, _| !keys.contains(key)));
-                Description { done_already: Some(Failure::NotFound), ..of(role, Effect::Changes, Repair::Never, row) }
+                Description { done_already: Some(Failure::NotFound), ..of(role, Impact::Changes, Repair::Never, row) }
             }
-            Self::DeleteRole { role } => of(role, Effect::TakesAway, Repair::Never, RowChange::Gone),
+            Self::DeleteRole { role } => of(role, Impact::TakesAway, Repair::Never, RowChange::Gone),
         }
     }
 }

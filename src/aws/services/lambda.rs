@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, fmt};
 
 use super::super::{
-    description::{Description, DriftKind, Effect, Invalidates, Repair, ResourceKind, RowChange},
+    description::{Description, DriftKind, Impact, Invalidates, Repair, ResourceKind, RowChange},
     facts::{Architecture, FunctionConfiguration, Setting},
     ids::{FunctionName, Tags},
     operation::{
@@ -127,17 +127,17 @@ operations! { "lambda", LambdaWrite:
 impl LambdaWrite {
     /// The facts about the change on which all other modules rest.
     pub(in crate::aws) fn describe<'a>(&'a self) -> Description<'a> {
-        let function = |name: &'a FunctionName, effect, row| {
-            Description::new(ResourceKind::Function, name.as_str(), effect, Invalidates::Function(name, row))
+        let function = |name: &'a FunctionName, impact, row| {
+            Description::new(ResourceKind::Function, name.as_str(), impact, Invalidates::Function(name, row))
         };
         match self {
             Self::CreateFunction(new) => Description {
                 repair: Repair::Recreates(DriftKind::Function),
-                ..function(&new.name, Effect::Creates, RowChange::Answered)
+                ..function(&new.name, Impact::Creates, RowChange::Answered)
             },
             Self::UpdateFunctionConfiguration { name, configuration, reset } => Description {
                 repair: Repair::Configuration(configuration, reset),
-                ..function(name, Effect::Changes, RowChange::Answered)
+                ..function(name, Impact::Changes, RowChange::Answered)
             },
             Self::UpdateFunctionCode { name, package, .. } => Description {
                 repair: Repair::Attribute {
@@ -146,16 +146,16 @@ impl LambdaWrite {
                     before: |before| Some(format!("SHA-256 {}", before.function.as_ref()?.code_sha256)),
                     after: Some(format!("SHA-256 {}", package.sha256())),
                 },
-                ..function(name, Effect::Changes, RowChange::Answered)
+                ..function(name, Impact::Changes, RowChange::Answered)
             },
             Self::DeleteFunction { name } => Description {
                 repair: Repair::DeletesFailed(DriftKind::Function),
-                ..function(name, Effect::TakesAway, RowChange::Ends)
+                ..function(name, Impact::TakesAway, RowChange::Ends)
             },
             // The table of functions shows no tags.
             Self::TagResource { arn, tags } => Description {
                 repair: Repair::Tags(tags),
-                ..Description::new(ResourceKind::Function, arn, Effect::Tags, Invalidates::Nothing)
+                ..Description::new(ResourceKind::Function, arn, Impact::Tags, Invalidates::Nothing)
             },
         }
     }

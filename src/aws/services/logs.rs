@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::{
-    description::{Description, DriftKind, Effect, Invalidates, Repair, ResourceKind, RowChange},
+    description::{Description, DriftKind, Impact, Invalidates, Repair, ResourceKind, RowChange},
     facts::LogGroup,
     ids::{AccountId, LogGroupName, Region, Tags},
     operation::{
@@ -55,15 +55,15 @@ operations! { "logs", LogsWrite:
 impl LogsWrite {
     /// The facts about the change on which all other modules rest.
     pub(in crate::aws) fn describe<'a>(&'a self) -> Description<'a> {
-        let group = |name: &'a LogGroupName, effect, row| {
-            Description::new(ResourceKind::LogGroup, name.as_str(), effect, Invalidates::LogGroup(name, row))
+        let group = |name: &'a LogGroupName, impact, row| {
+            Description::new(ResourceKind::LogGroup, name.as_str(), impact, Invalidates::LogGroup(name, row))
         };
         match self {
             Self::CreateLogGroup { name, .. } => Description {
                 repair: Repair::Recreates(DriftKind::LogGroup),
                 ..group(
                     name,
-                    Effect::Creates,
+                    Impact::Creates,
                     RowChange::New(Arc::new(|account, region| new_group(name, account, region))),
                 )
             },
@@ -77,14 +77,14 @@ impl LogsWrite {
                     },
                     after: Some(format!("{days} days")),
                 },
-                ..group(name, Effect::Changes, RowChange::edited(|row: &mut LogGroup| row.retention_days = Some(*days)))
+                ..group(name, Impact::Changes, RowChange::edited(|row: &mut LogGroup| row.retention_days = Some(*days)))
             },
             // The table of log groups has no tags.
             Self::TagResource { arn, tags } => Description {
                 repair: Repair::Tags(tags),
-                ..Description::new(ResourceKind::LogGroup, arn, Effect::Tags, Invalidates::Nothing)
+                ..Description::new(ResourceKind::LogGroup, arn, Impact::Tags, Invalidates::Nothing)
             },
-            Self::DeleteLogGroup { name } => group(name, Effect::TakesAway, RowChange::Gone),
+            Self::DeleteLogGroup { name } => group(name, Impact::TakesAway, RowChange::Gone),
         }
     }
 }

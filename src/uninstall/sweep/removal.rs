@@ -1,7 +1,7 @@
 //! The writes that a removal may make. The type holds no other writes: no decision can create a resource.
 
 use crate::{
-    aws::{Ec2Write, Effect, IamWrite, Operation, Write},
+    aws::{Ec2Write, IamWrite, Impact, Operation, Write},
     identity::{TAG_HANDED_OVER, TAG_RETAINED},
     policy::{handed_over_policy, trust_policy},
 };
@@ -32,7 +32,7 @@ impl TryFrom<Write> for Removal {
 
     fn try_from(write: Write) -> Result<Self, NoRemoval> {
         let removes = match &write {
-            _ if write.describe().effect == Effect::TakesAway => true,
+            _ if write.describe().impact == Impact::TakesAway => true,
             Write::Iam(IamWrite::PutRolePermissionsBoundary { .. }) => true,
             // A retired role keeps only what Lambda needs to release interfaces.
             Write::Iam(IamWrite::PutRolePolicy { document, .. }) => *document == handed_over_policy(),
@@ -75,7 +75,7 @@ mod tests {
         let role = || "pgai-x".parse::<crate::aws::RoleName>().expect("a role");
         let function = || "pgai-x".parse::<crate::aws::FunctionName>().expect("a function");
         let log_group = || "/aws/lambda/pgai-x".parse::<crate::aws::LogGroupName>().expect("a log group");
-        let everything = || PolicyDocument::from_wire(r#"{"Statement": [{"Effect": "Allow", "Action": "*"}]}"#);
+        let everything = || PolicyDocument::from_wire(r#"{"Statement": [{"Impact": "Allow", "Action": "*"}]}"#);
         let configuration = || FunctionConfiguration {
             role_arn: String::new(),
             runtime: String::new(),
