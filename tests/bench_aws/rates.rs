@@ -13,7 +13,10 @@ pub fn all() -> Value {
     let paced = Operation::all().filter_map(|operation| {
         let (family, rate) = match operation.rate_limit {
             RateLimit::Own(rate) => (operation.to_string(), rate),
-            RateLimit::Shared(SharedLimit { name, rate, .. }) => (format!("{} {name}", operation.service), rate),
+            RateLimit::Shared(SharedLimit { name, rate, .. })
+            | RateLimit::Unpublished(SharedLimit { name, rate, .. }, _) => {
+                (format!("{} {name}", operation.service), rate)
+            }
             RateLimit::None => return None,
         };
         let (burst, per_second) = measured(rate);
@@ -27,7 +30,10 @@ pub fn all() -> Value {
 fn measured(rate: Rate) -> (usize, f64) {
     let begin = Duration::ZERO;
     let mut bucket = Bucket::full(rate, begin);
-    let burst = std::iter::from_fn(|| bucket.take(begin, Duration::ZERO).ok()).count();
-    let wait = bucket.take(begin, Duration::ZERO).expect_err("the bucket is empty");
+    let burst = bucket.burst();
+    for _ in 0..burst {
+        bucket.spend(begin);
+    }
+    let wait = bucket.wait_for(1, begin);
     (burst, (1_000.0 / wait.as_secs_f64()).round() / 1_000.0)
 }
