@@ -17,18 +17,29 @@ use crate::{
 /// is not responsible, nor a refused one without the finalizer; an object that cannot be decoded may be.
 pub(super) fn has_object(role: &Role, key: &NetworkKey, index: &Index) -> bool {
     let is_refused = |app: &IndexedApp| matches!(app.admission, Some(Admission::Refused(..)));
-    app_of_tags(role, key, index).and_then(|identity| index.app(&AppName::from(&identity))).is_some_and(|app| {
+    app_of_tags(role).and_then(|name| index.app(&name)).is_some_and(|app| {
         app.network.as_ref().is_none_or(|here| here == key)
             && (app.is_held() || (!app.is_deleting() && !is_refused(app)))
     })
 }
 
 /// The app that the role's tags name.
-fn app_of_tags(role: &Role, key: &NetworkKey, index: &Index) -> Option<AppIdentity> {
-    let NetworkKey { region, vpc } = key.clone();
-    let installation = index.settings().installation.clone();
-    let (namespace, name) = (role.tags.get(TAG_APP_NAMESPACE)?.clone(), role.tags.get(TAG_APP_NAME)?.clone());
-    Some(AppIdentity { installation, region, vpc, namespace, name })
+fn app_of_tags(role: &Role) -> Option<AppName> {
+    Some(AppName { namespace: role.tags.get(TAG_APP_NAMESPACE)?.clone(), name: role.tags.get(TAG_APP_NAME)?.clone() })
+}
+
+fn identity(
+    AppName { namespace, name }: &AppName,
+    NetworkKey { region, vpc }: &NetworkKey,
+    index: &Index,
+) -> AppIdentity {
+    AppIdentity {
+        installation: index.settings().installation.clone(),
+        region: region.clone(),
+        vpc: vpc.clone(),
+        namespace: namespace.clone(),
+        name: name.clone(),
+    }
 }
 
 /// An app in AWS without an object in this cluster.
@@ -58,8 +69,8 @@ pub(super) fn apps_without_object(
         .live_roles
         .iter()
         .filter_map(|role| {
-            let identity = app_of_tags(role, key, index);
-            let object = identity.as_ref().and_then(|identity| index.app(&AppName::from(identity)));
+            let app = app_of_tags(role);
+            let object = app.as_ref().and_then(|app| index.app(app));
             if object.and_then(IndexedApp::accepted).is_some_and(|app| app.network == *key) {
                 // The object demands. The policy of the role need not be read.
                 return None;
@@ -69,14 +80,15 @@ pub(super) fn apps_without_object(
                 let revoked = given.difference(&models).cloned().collect();
                 AppWithoutObject { models, revoked, retained }
             };
-            let Some(identity) = identity else {
+            let Some(app) = app else {
                 // The role lost the tags that name its app, and that app may still exist.
                 let models = allow.narrowed_anywhere(given.clone());
                 return Some((app_of_role(&role.name), without_object(models, is_retained(&role.tags))));
             };
-            let retained = is_retained(&role.tags) || memory.may_be_invisible(&Unseen::RetainedRole(identity.clone()));
-            let models = allow.narrowed(&identity.namespace, given.clone());
-            Some((identity.app(), without_object(models, retained)))
+            let models = allow.narrowed(&app.namespace, given.clone());
+            let retained =
+                is_retained(&role.tags) || memory.may_be_invisible(&Unseen::RetainedRole(identity(&app, key, index)));
+            Some((app.to_string(), without_object(models, retained)))
         })
         .collect()
 }
