@@ -50,9 +50,12 @@ impl Queues<'_> {
     pub(super) fn app_changed(&self, change: Change<PrivateGenAIApp>) {
         match change {
             Change::Listed(apps) => self.listed(apps, Index::apply_app),
-            Change::One(app) => self.concern_by_app(self.context.change_index(|index| index.apply_app(app))),
+            Change::One(app) => {
+                self.concern(self.context.change_index(|index| index.apply_app(app)), Self::wake_for_app);
+            }
             Change::Gone(app) => {
-                self.concern_by_app(self.context.change_index(|index| index.remove_app(&AppName::of(&*app))));
+                let concerned = self.context.change_index(|index| index.remove_app(&AppName::of(&*app)));
+                self.concern(concerned, Self::wake_for_app);
             }
         }
     }
@@ -60,10 +63,12 @@ impl Queues<'_> {
     pub(super) fn network_changed(&self, change: Change<PrivateGenAINetwork>) {
         match change {
             Change::Listed(networks) => self.listed(networks, Index::apply_network),
-            Change::One(network) => self.concern(self.context.change_index(|index| index.apply_network(network))),
+            Change::One(network) => {
+                self.concern(self.context.change_index(|index| index.apply_network(network)), Self::wake);
+            }
             Change::Gone(network) => {
                 let name = kube::ResourceExt::name_any(&*network);
-                self.concern(self.context.change_index(|index| index.remove_network(&name)));
+                self.concern(self.context.change_index(|index| index.remove_network(&name)), Self::wake);
             }
         }
     }
@@ -78,21 +83,18 @@ impl Queues<'_> {
         self.everything();
     }
 
-    /// The networks that a change of an app concerns are woken at most once a second.
-    fn concern_by_app(&self, concerned: Concerned) {
-        match concerned {
-            Concerned::Touched(object) => drop(self.touched.unbounded_send(object)),
-            Concerned::Woken(objects) => objects.into_iter().for_each(|object| match object {
-                ObjectName::App(_) => self.wake(&object),
-                ObjectName::Network(name) => drop(self.asked_networks.unbounded_send(name)),
-            }),
+    /// A change of an app wakes the networks that the change concerns at most once a second.
+    fn wake_for_app(&self, object: &ObjectName) {
+        match object {
+            ObjectName::App(_) => self.wake(object),
+            ObjectName::Network(name) => drop(self.asked_networks.unbounded_send(name.clone())),
         }
     }
 
-    fn concern(&self, concerned: Concerned) {
+    fn concern(&self, concerned: Concerned, wake: fn(&Self, &ObjectName)) {
         match concerned {
             Concerned::Touched(object) => drop(self.touched.unbounded_send(object)),
-            Concerned::Woken(objects) => objects.iter().for_each(|object| self.wake(object)),
+            Concerned::Woken(objects) => objects.iter().for_each(|object| wake(self, object)),
         }
     }
 }
