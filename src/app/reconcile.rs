@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     api::{
-        PrivateGenAIApp, PrivateGenAIAppStatus,
+        AppName, PrivateGenAIApp, PrivateGenAIAppStatus,
         app::{App, AppNetworkStatus},
         condition::{ConditionType, Leg, LegState, Reason},
     },
@@ -231,7 +231,7 @@ impl AppReconcile {
             && converged.errors.iter().any(|error| error.failure.class() == Class::UserMustAct)
             && let Some(detail) = detail
         {
-            effects.push(Effect::RequestDetail(desired.identity.clone(), detail));
+            effects.push(Effect::RequestDetail(AppName::of(object), detail));
         }
         let network = NetworkState::of(&view.legs);
         // While AWS does not show the network either, the change of its status wakes the app, or the resync.

@@ -41,14 +41,6 @@ impl AttemptCounts {
         self.count(pace)
     }
 
-    /// The counts after one more attempt at the pace.
-    #[cfg(test)]
-    #[must_use]
-    pub fn after(mut self, pace: Pace) -> Self {
-        self.count(pace);
-        self
-    }
-
     /// Counts an attempt; gives how many there were before at the same pace.
     fn count(&mut self, pace: Pace) -> u32 {
         if matches!(pace, Pace::Retry | Pace::Turn(_)) {

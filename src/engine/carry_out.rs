@@ -114,7 +114,7 @@ async fn one<K: Kind>(
             }
         }
         Effect::Settle(parts) => ctx.settled.record(meta.uid.as_deref().unwrap_or_default(), parts),
-        Effect::RequestDetail(app, why) => ctx.requests.request_detail((&app).into(), why),
+        Effect::RequestDetail(app, why) => ctx.requests.request_detail(app, why),
         Effect::IncludeVpc(key) => ctx.snapshots.region(&key.region).include_vpc(&key.vpc),
         Effect::ExcludeVpc(key) => ctx.snapshots.region(&key.region).exclude_vpc(&key.vpc),
         Effect::WatchLateWrites(released) => ctx.late_writes.watch(released),

@@ -16,11 +16,10 @@ use super::{
 };
 use crate::{
     api::{
-        ObjectKind, PrivateGenAIApp, PrivateGenAIAppStatus, PrivateGenAINetwork, PrivateGenAINetworkStatus,
+        AppName, ObjectKind, PrivateGenAIApp, PrivateGenAIAppStatus, PrivateGenAINetwork, PrivateGenAINetworkStatus,
         condition::Leg, network::NetworkKey,
     },
     aws::{DriftKind, Write},
-    identity::AppIdentity,
 };
 
 /// One of the two kinds, as the engine needs it.
@@ -112,7 +111,7 @@ pub enum Effect<S> {
     /// Records which desired resources all exist.
     Settle(SettledParts),
     /// Requests to read the details of an app in the next pass.
-    RequestDetail(AppIdentity, DetailRead),
+    RequestDetail(AppName, DetailRead),
     /// Includes the VPC of a network in what is read of AWS.
     IncludeVpc(NetworkKey),
     /// Leaves the VPC of a network out of what is read of AWS.

@@ -77,7 +77,7 @@ impl NetworkReconcile {
         let deleting = object.metadata.deletion_timestamp.is_some();
         let key = NetworkKey::try_from(&object.spec);
         if let Some(leg) = refusal_by_objects(object, key.as_ref().ok(), index) {
-            return Err(Decision::rest(refuse(object, leg, now)));
+            return Err(Decision::rest(show(object, &[leg], now)));
         }
         let key = key.map_err(|problem| {
             let policy = object.spec.deletion_policy.unwrap_or_default();
@@ -91,7 +91,7 @@ impl NetworkReconcile {
         if let Some(leg) = not_allowed(object, &key, index) {
             return Err(Decision::rest(match (is_abandoned(object, &key, index), deleting) {
                 (true, _) => vec![Effect::Delete],
-                (false, false) => refuse(object, leg, now),
+                (false, false) => show(object, &[leg], now),
                 (false, true) => Vec::new(),
             }));
         }
@@ -262,13 +262,7 @@ impl NetworkReconcile {
     }
 }
 
-/// Another installation's network, another cluster's, or one that is not allowed: the operator does nothing for the network, and the
-/// recorded facts stay.
-fn refuse(object: &PrivateGenAINetwork, leg: Leg, now: Timestamp) -> Vec<NetworkEffect> {
-    show(object, &[leg], now)
-}
-
-/// Shows these legs beside the recorded facts.
+/// Shows these legs beside the recorded facts, which stay: the operator does nothing in AWS for the network, or cannot read AWS.
 fn show(object: &PrivateGenAINetwork, legs: &[Leg], now: Timestamp) -> Vec<NetworkEffect> {
     let before = object.status.as_ref();
     let after = status(before, object.metadata.generation, None, None, legs, now);

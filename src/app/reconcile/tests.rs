@@ -3,9 +3,9 @@ use serde_json::json;
 
 use super::*;
 use crate::{
-    api::{FINALIZER, PrivateGenAINetwork, PrivateGenAINetworkSpec, condition::conditions_of},
+    api::{FINALIZER, ObjectName, PrivateGenAINetwork, PrivateGenAINetworkSpec, condition::conditions_of},
     app::fixtures::{at_rest, caller, denied, identity, network_status, settings},
-    engine::{AttemptCounts, Guarded, Pass, SettledParts},
+    engine::{Attempt, AttemptCounts, Attempts, Guarded, Pass, SettledParts},
 };
 
 fn app(vpc: &str) -> PrivateGenAIApp {
@@ -139,6 +139,7 @@ fn an_app_that_cannot_be_observed_keeps_its_status_three_times() {
     let conditions = conditions_of(&legs, &[], Some(1), now());
     object.status = Some(PrivateGenAIAppStatus { conditions, ..PrivateGenAIAppStatus::default() });
     let mut circumstances = circumstances();
+    let (attempts, attempt) = (Attempts::default(), || Attempt::Observation(ObjectName::App(AppName::of(&object))));
     for missed in 0..5 {
         let (_, reconcile) = AppReconcile::begin(&object, &index([network()]), now()).expect("an app on a network");
         let decision = reconcile
@@ -146,7 +147,8 @@ fn an_app_that_cannot_be_observed_keeps_its_status_three_times() {
             .expect_err("AWS cannot be read");
         let expected = if missed < 3 { vec!["missed"] } else { vec!["missed", "status", "event"] };
         assert_eq!(names(&decision.effects), expected, "after {missed}");
-        circumstances.observations = circumstances.observations.after(Pace::Blocked);
+        attempts.count(attempt(), Pace::Blocked);
+        circumstances.observations = attempts.of(&attempt());
     }
 }
 

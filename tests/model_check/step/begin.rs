@@ -90,10 +90,7 @@ impl Scenario {
                     return Ok(());
                 }
             };
-            match self.carry_out(next, number, &object, effects) {
-                CarriedOut::All => {}
-                CarriedOut::Conflict => return Ok(()),
-            }
+            let CarriedOut::All = self.carry_out(next, number, &object, effects) else { return Ok(()) };
         }
         let pass = reconcile.pass(&caller(), false, &self.settings);
         let reconcile = Arc::new(reconcile);
@@ -122,10 +119,7 @@ impl Scenario {
                 return Ok(());
             }
         };
-        match self.carry_out(next, number, &object, effects) {
-            CarriedOut::All => {}
-            CarriedOut::Conflict => return Ok(()),
-        }
+        let CarriedOut::All = self.carry_out(next, number, &object, effects) else { return Ok(()) };
         pass.read_detail |= closely;
         let reconcile = Arc::new(reconcile);
         self.start(next, number, worker, Subject::Keep { object, reconcile, pass, observed: None })
