@@ -132,15 +132,20 @@ def measure(setting: Setting, size: int, *, loaded: bool) -> dict[str, Any]:
 
 def converge(at: Bench, names: list[str]) -> None:
     say(f"{len(names)} apps come at once")
+    all_at_once(at, "converge", lambda: at.create(names), lambda operator: {"restMiB": round(operator.memory_mib(), 1)})
+
+
+def all_at_once(at: Bench, figure: str, act: Callable[[], None], further: Callable[[Operator], dict[str, Any]]) -> None:
+    """What an act on all apps takes until the operator is at rest."""
     with at.operator(at.setting.resync) as operator:
         at.settle(operator)
         operator.forget_peak()
         before = at.cluster.writes()
-        window = at.window(operator, lambda: at.create(names))
+        window = at.window(operator, act)
         written = at.cluster.writes() - before
-        at.results["converge"] = {**window.as_json(), "kubernetes": dict(sorted(written.items())),
-            "peakMiB": round(operator.peak_mib(), 1), "restMiB": round(operator.memory_mib(), 1)}
-        tell(at.results["converge"])
+        at.results[figure] = {**window.as_json(), "kubernetes": dict(sorted(written.items())),
+            "peakMiB": round(operator.peak_mib(), 1), **further(operator)}
+        tell(at.results[figure])
 
 
 def load(at: Bench, names: list[str]) -> None:
@@ -226,14 +231,7 @@ def rest(at: Bench, seconds: int = 60, times: int = 3) -> None:
 
 def delete_all(at: Bench, names: list[str]) -> None:
     say(f"all {len(names)} apps go")
-    with at.operator(at.setting.resync) as operator:
-        at.settle(operator)
-        operator.forget_peak()
-        before = at.cluster.writes()
-        window = at.window(operator, lambda: at.delete(names))
-        at.results["deleteAll"] = {**window.as_json(), "left": len(at.aws.left()), "peakMiB": round(operator.peak_mib(), 1),
-            "kubernetes": dict(sorted((at.cluster.writes() - before).items()))}
-        tell(at.results["deleteAll"])
+    all_at_once(at, "deleteAll", lambda: at.delete(names), lambda _: {"left": len(at.aws.left())})
 
 
 def say(text: str) -> None:
